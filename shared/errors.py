@@ -1,0 +1,59 @@
+"""Evergreen's errors: each says what is wrong and how to mend it, and none carries a secret or a person's address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+class EvergreenError(Exception):
+    """The base of every error that Evergreen raises on purpose."""
+
+
+class SettingsError(EvergreenError):
+    """A setting is missing or wrong; the process must not start."""
+
+
+class CampaignError(EvergreenError):
+    """A campaign file or a template is wrong; the message names file, line and reason."""
+
+
+class RenderingError(EvergreenError):
+    """A template could not be turned into an email."""
+
+
+class WebhookError(EvergreenError):
+    """A request that a webhook refuses.
+
+    Args:
+        status: the HTTP status to answer with.
+        message: what is wrong, for the caller to read.
+        details: field errors in pydantic's form, for a 422.
+        retry_after: seconds, for a 429 or 503.
+    """
+
+    def __init__(self, status: int, message: str, *, details: list[dict[str, object]] | None = None, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.details = details
+        self.retry_after = retry_after
+
+
+@dataclass
+class SendError(EvergreenError):
+    """The email provider did not accept a request. What is known about it decides what may happen next.
+
+    Attributes:
+        kind: `refused` (this email, for good) · `closed` (nothing can be sent: key or domain) · `quota` (nothing until the reset) ·
+            `wait` (surely not accepted, worth trying again: rate limit, unreachable) · `ambiguous` (may have been accepted) ·
+            `busy` (the same key is in progress at the provider) · `conflict` (the same key was used with another body).
+        reason: a short sentence without addresses, kept in the ledger and shown to the owner.
+        retry_after: seconds until another try makes sense, where the provider said so.
+    """
+
+    kind: str
+    reason: str
+    retry_after: float | None = field(default=None)
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.reason}"

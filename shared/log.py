@@ -1,0 +1,57 @@
+"""JSON logs: one object a line on stderr, with the request id of the webhook that started it all."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import uuid
+from typing import Any
+
+import structlog
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+
+
+def configure(level: str = "INFO") -> None:
+    """Send every log of this process, ours and the libraries', to stderr as JSON.
+
+    Args:
+        level: the lowest level to show. Libraries show warnings and worse unless it is DEBUG.
+    """
+    number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+    shared_steps: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared_steps, structlog.processors.JSONRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared_steps, processor=structlog.processors.JSONRenderer()))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.DEBUG if number <= logging.DEBUG else logging.WARNING)
+
+
+def request_id(offered: str | None = None) -> str:
+    """The request id to use: the caller's where it is harmless, else a new one.
+
+    Args:
+        offered: the `X-Request-Id` header, if any.
+    """
+    return offered if offered and _REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex
+
+
+def logger(name: str) -> Any:
+    """A structured logger that says which part of Evergreen speaks.
+
+    Args:
+        name: the part, such as `sending`.
+    """
+    return structlog.get_logger().bind(part=name)

@@ -1,0 +1,159 @@
+"""Every setting of Evergreen: one field each, read from a secret file, `NAME_FILE` or the environment, in that order."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from shared.errors import SettingsError
+
+SECRETS_DIR = Path("/var/openfaas/secrets")
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds(value: Any) -> Any:
+    """Read a duration as people write it: `5s`, `1m`, `12h`, `500ms`, `2d`.
+
+    Args:
+        value: the text; a number passes as seconds, anything else is left to pydantic's own error.
+
+    Raises:
+        ValueError: for a text that is no duration.
+    """
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*", value)
+    if not match:
+        raise ValueError(f"{value!r} is no duration; write a number and a unit, such as 30s, 15m, 24h or 7d")
+    return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def _words(value: Any) -> Any:
+    return [word for word in re.split(r"[,\s]+", value) if word] if isinstance(value, str) else value
+
+
+Duration = Annotated[float, BeforeValidator(seconds)]
+Words = Annotated[list[str], BeforeValidator(_words)]
+
+
+class Settings(BaseModel):
+    """What an owner can set. The name in the environment is the field's, in capitals; `.env.example` says what each one is for."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    redis_password: str = ""
+
+    resend_api_key: str = ""
+    resend_api_url: str = "https://api.resend.com"
+    resend_from_email: str = ""
+    resend_reply_to: str = ""
+    resend_rate: float = Field(default=0, ge=0)
+    provider_timeout: Duration = Field(default=10, gt=0)
+
+    internal_token: str = ""
+    unsubscribe_key: str = ""
+    website_webhook_secret: str = ""
+
+    public_url: str = "http://127.0.0.1:8080"
+    send_function_url: str = "http://127.0.0.1:8080/function/send-email"
+    booking_url: str = "https://cal.com"
+    business_name: str = "Evergreen"
+    postal_address: str = ""
+    brand_color: str = Field(default="#1f6f54", pattern=r"^#[0-9a-fA-F]{6}$")
+    business_timezone: str = "UTC"
+
+    testing_mode: bool = False
+    testing_step: Duration | None = Field(default=None, gt=0)
+    campaigns_dir: str = ""
+
+    webhook_body_limit: int = Field(default=65536, gt=0)
+    webhook_rate_per_ip: str = "10/second"
+    webhook_rate_per_address: str = "5/hour"
+    trusted_proxies: Words = []
+    cors_origins: Words = []
+
+    host: str = "0.0.0.0"  # noqa: S104 - a container is reached from outside; the local stack sets 127.0.0.1
+    port: int = 8080
+    threads: int = Field(default=16, gt=0)
+    drain: Duration = Field(default=3, ge=0)
+    log_level: str = "INFO"
+
+    @field_validator("business_timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        from zoneinfo import ZoneInfo
+
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"{value!r} is no time zone; write one of the IANA names, such as America/Toronto") from error
+        return value
+
+    @cached_property
+    def trusted_networks(self) -> list[IPv4Network | IPv6Network]:
+        """The proxies whose X-Forwarded-For is believed."""
+        return [ip_network(text, strict=False) for text in self.trusted_proxies]
+
+    @property
+    def backoff_divisor(self) -> int:
+        """By how much TESTING_MODE shortens backoff and `late.after`; timeouts and leases never shrink."""
+        return 60 if self.testing_mode else 1
+
+    def require(self, *names: str) -> Settings:
+        """Refuse to go on unless each named setting has a value.
+
+        Args:
+            names: fields of this class.
+
+        Raises:
+            SettingsError: naming every missing one and where to put it.
+        """
+        missing = [name.upper() for name in names if not getattr(self, name)]
+        if missing:
+            where = f"in the environment, as NAME_FILE=<path>, or as a secret file such as {SECRETS_DIR}/{missing[0].lower().replace('_', '-')}"
+            raise SettingsError(f"missing: {', '.join(missing)}. Set {'it' if len(missing) == 1 else 'each'} {where}. See .env.example.")
+        return self
+
+
+def _secret_file(path: Path) -> str | None:
+    """A secret's text; some platforms mount `<name>/<name>` where others mount `<name>`."""
+    if path.is_dir():
+        path = path / path.name
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else None
+
+
+def load(environ: Mapping[str, str] | None = None, secrets_dir: Path = SECRETS_DIR) -> Settings:
+    """Read the settings.
+
+    Args:
+        environ: the environment to read (default: this process's).
+        secrets_dir: the folder of secret files, named in lower case with hyphens.
+
+    Raises:
+        SettingsError: naming every setting that is wrong, and why.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, str] = {}
+    for name in Settings.model_fields:
+        variable = name.upper()
+        text = _secret_file(secrets_dir / name.replace("_", "-"))
+        if text is None and (path := environ.get(f"{variable}_FILE")):
+            if (text := _secret_file(Path(path))) is None:
+                raise SettingsError(f"{variable}_FILE names {path}, which is no file. Correct the path or remove the variable.")
+        elif text is None:
+            text = environ.get(variable)
+        if text is not None and text != "":
+            values[name] = text
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        faults = "; ".join(f"{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors())
+        raise SettingsError(f"wrong settings: {faults}. See .env.example.") from None
