@@ -1,0 +1,221 @@
+"""The container's server: one function at `/`, or every function of stack.yml at its URL, behind gunicorn.
+
+`python -m shared.serve` reads FUNCTION_SOURCE (such as functions/health/main.py) and FUNCTION_TARGET (such as handle);
+without FUNCTION_SOURCE it serves every function. OpenFaaS probes `/_/health`; Kubernetes may probe `/_/ready` too.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+import flask
+import functions_framework
+from functions_framework.exceptions import InvalidTargetTypeException, MissingTargetException
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+from werkzeug import Response
+from werkzeug.exceptions import HTTPException
+
+from shared import functions, log
+from shared.errors import SettingsError
+from shared.settings import Settings, load
+
+AT_THE_ROOT = ("health", "unsubscribe", "console")
+READ_ON = 1 << 20  # bytes
+KEEP_ALIVE = 120  # seconds; longer than the worker and the usual proxies keep an idle connection, so that none sends into a closing one
+# What functions_framework writes into the environment for the next call of create_app to find.
+_LEFT_BEHIND = ("FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE")
+
+
+def function_app(source: Path, target: str) -> WSGIApplication:
+    """One function, answering on every path.
+
+    Args:
+        source: the Python file.
+        target: the name of the function in it, which takes a flask.Request.
+
+    Raises:
+        SettingsError: when there is no such file or no such function in it.
+    """
+    if not source.is_file():
+        raise SettingsError(f"there is no function at {source}. Correct FUNCTION_SOURCE: it names a file such as functions/health/main.py.")
+    before = {name: os.environ.get(name) for name in _LEFT_BEHIND}
+    try:
+        app = functions_framework.create_app(target, str(source), "http")  # type: ignore[no-untyped-call]  # shipped without types
+    except (MissingTargetException, InvalidTargetTypeException) as error:
+        raise SettingsError(f"{error}. Correct FUNCTION_TARGET.") from None
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+    app.after_request_funcs[None] = [_read_on]  # in place of one that reads whatever a caller sends into memory
+    app.register_error_handler(HTTPException, _error_as_json)
+    app.register_error_handler(500, _error_as_json)  # in place of one that answers with the exception's text
+    wsgi: WSGIApplication = app
+    return wsgi
+
+
+def _read_on(response: flask.Response) -> flask.Response:
+    """Take what the function left of the body, within reason: a caller that cannot send it all does not see the answer."""
+    for _ in range(READ_ON // 65536):
+        if not flask.request.stream.read(65536):
+            break
+    return response
+
+
+def _error_as_json(error: HTTPException) -> Any:
+    response = error.get_response()
+    response.data = json.dumps({"status": "error", "message": error.description})
+    response.content_type = "application/json"
+    return response
+
+
+def every_function(stack_file: Path = functions.STACK_FILE) -> WSGIApplication:
+    """Every function of stack.yml at /function/<name>, and at /webhook/<name> and its own place at the root where it is public.
+
+    Args:
+        stack_file: see `shared.functions.listed`.
+
+    Raises:
+        SettingsError: when stack.yml or a function that it lists is missing.
+    """
+    routes: dict[str, WSGIApplication] = {}
+    for function in functions.listed(stack_file):
+        app = routes[f"function/{function.name}"] = function_app(function.source, function.target)
+        if function.public:
+            routes[f"webhook/{function.name}"] = app
+        if function.public and function.name in AT_THE_ROOT:
+            routes[function.name] = app
+
+    def dispatch(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        words = environ["PATH_INFO"].removeprefix("/").split("/")
+        for depth in (2, 1):
+            if app := routes.get("/".join(words[:depth])):
+                # Werkzeug's own mounting leaves PATH_INFO empty, which Flask answers with a redirect that loses a POST.
+                environ["PATH_INFO"] = "/" + "/".join(words[depth:])
+                environ["SCRIPT_NAME"] = ""
+                return app(environ, start_response)
+        return _answer(HTTPStatus.NOT_FOUND, {"status": "error", "message": "There is nothing here."})(environ, start_response)
+
+    return dispatch
+
+
+def with_probes(app: WSGIApplication, draining: Callable[[], bool]) -> WSGIApplication:
+    """The app with `/_/health` (200 while the process lives) and `/_/ready` (503 as soon as it is asked to stop).
+
+    Args:
+        app: what answers everything else.
+        draining: whether the process has been asked to stop.
+    """
+
+    def probed(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        match environ["PATH_INFO"]:
+            case "/_/health":
+                return _answer(HTTPStatus.OK, {"status": "alive"})(environ, start_response)
+            case "/_/ready" if draining():
+                return _answer(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "draining"})(environ, start_response)
+            case "/_/ready":
+                return _answer(HTTPStatus.OK, {"status": "ready"})(environ, start_response)
+        return app(environ, start_response)
+
+    return probed
+
+
+def _answer(status: HTTPStatus, body: dict[str, str]) -> Response:
+    return Response(json.dumps(body), status, mimetype="application/json")
+
+
+class _PlainLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
+    """gunicorn's messages through the root logger: as JSON, warnings and worse."""
+
+    def setup(self, cfg: Any) -> None:
+        self._access_log_enabled = False
+        self.error_log.propagate = True
+
+
+class _DrainingArbiter(Arbiter):  # type: ignore[misc]  # gunicorn ships no types
+    """gunicorn's main process, which on SIGTERM first says "not ready" and serves on, until nobody sends any more."""
+
+    def __init__(self, app: _Server) -> None:
+        self.draining = app.draining
+        self.drain = app.settings.drain
+        super().__init__(app)
+
+    def handle_term(self) -> None:
+        if self.draining[0] or not self.drain:
+            super().handle_term()
+        self.draining[0] = 1
+        again = threading.Timer(self.drain, self.SIG_QUEUE.put, [signal.SIGTERM])
+        again.daemon = True
+        again.start()
+
+
+class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
+    def __init__(self, app: WSGIApplication, settings: Settings, options: dict[str, Any]) -> None:
+        self.settings = settings
+        self.options = options
+        self.draining = mmap.mmap(-1, 1)  # one byte that gunicorn's main process and its worker share
+        self.app = with_probes(app, lambda: bool(self.draining[0]))
+        super().__init__()
+
+    def load_config(self) -> None:
+        options = {
+            "bind": f"{self.settings.host}:{self.settings.port}",
+            "workers": 1,
+            "worker_class": "gthread",
+            "threads": self.settings.threads,
+            "keepalive": KEEP_ALIVE,
+            "graceful_timeout": int(self.settings.provider_timeout) + 10,  # as long as any caller waits for an answer
+            "logger_class": _PlainLogger,
+            "control_socket_disable": True,
+            **self.options,
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> WSGIApplication:
+        return self.app
+
+    def run(self) -> None:
+        _DrainingArbiter(self).run()
+
+
+def run(app: WSGIApplication, settings: Settings, **options: Any) -> None:
+    """Serve until SIGTERM; then drain, finish what is in flight and exit with status 0.
+
+    Args:
+        app: what answers the requests.
+        settings: host, port, threads, drain and provider_timeout are read.
+        options: gunicorn's settings, in place of those above.
+    """
+    _Server(app, settings, options).run()
+
+
+def main() -> None:
+    """Serve what the environment asks for; a wrong setting is logged and ends the process with status 1."""
+    try:
+        settings = load()
+        log.configure(settings.log_level)
+        source = os.environ.get("FUNCTION_SOURCE")
+        app = function_app(functions.ROOT / source, os.environ.get("FUNCTION_TARGET", "handle")) if source else every_function()
+    except SettingsError as error:
+        log.configure()
+        log.logger("serve").error(str(error))
+        sys.exit(1)
+    run(app, settings)
+
+
+if __name__ == "__main__":
+    main()
