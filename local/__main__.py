@@ -1,0 +1,85 @@
+"""`python -m local`: the whole of Evergreen on one machine, with nothing to install beside it and no account anywhere."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from local import stack, welcome
+from local.supervisor import StartError, Supervisor
+from shared import settings
+from shared.errors import SettingsError
+from shared.functions import ROOT
+
+
+def say(line: str) -> None:
+    """Tell the person at the terminal.
+
+    Args:
+        line: the news.
+    """
+    print(line, flush=True)
+
+
+@contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """Keep a second stack out of the same directory: two Valkeys would ruin each other's data."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SettingsError(
+                f"a stack runs in {directory} already. Stop it, or give this one its own: LOCAL_DIR=.local-2 make run"
+            ) from None
+        yield
+
+
+def _say_ready(where: stack.Place, environ: Mapping[str, str]) -> None:
+    chosen = settings.load(environ)
+    sandboxed = chosen.resend_api_url.startswith(where.sandbox_url)
+    say(f"\nEvergreen is ready at {where.url}\n")
+    for name, link in welcome.places(where.url, where.sandbox_url if sandboxed else None).items():
+        say(f"  {name:<27}{link}")
+    say(f"  {'Logs and state':<27}{where.directory}\n")
+    if chosen.testing_mode and chosen.testing_step:
+        say(f"TESTING_MODE is on: emails follow each other after {chosen.testing_step:g} s instead of days.")
+    if not sandboxed:
+        say("RESEND_API_KEY is set: emails go to real people.")
+    say(f"Try it:\n\n{welcome.curl(where.url)}\n\nCtrl-C stops it; what is scheduled is kept.")
+
+
+def main() -> int:
+    """Run the stack until Ctrl-C or SIGTERM.
+
+    Returns:
+        The status to exit with: 0, or 1 when it could not start.
+    """
+    os.chdir(ROOT)
+    given = {name: value for name, value in dotenv_values(os.environ.get("ENV_FILE", ".env")).items() if value is not None}
+    owner = {**given, **os.environ}
+    try:
+        where = stack.place(owner)
+        with _alone_in(where.directory):
+            stack.refuse_ports_in_use(where)
+            environ = stack.environment(where, owner)
+            supervisor = Supervisor(stack.stages(where, environ), where.directory, environ, say)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, lambda *_: supervisor.ask_to_stop())
+            supervisor.run(lambda: _say_ready(where, environ))
+    except (SettingsError, StartError) as error:
+        print(f"Evergreen cannot start: {error}", file=sys.stderr)
+        return 1
+    say("Stopped.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""The local stack's own secrets: made once, kept in files that only their owner can read."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+
+def kept(directory: Path, name: str) -> str:
+    """The secret of this name, made now when there is none yet.
+
+    Args:
+        directory: the folder of secrets; made when it is missing.
+        name: of a setting, such as INTERNAL_TOKEN; the file is named as a secret of the deployment would be, internal-token.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = directory / name.lower().replace("_", "-")
+    if not path.exists():
+        unfinished = path.with_suffix(".new")
+        unfinished.unlink(missing_ok=True)
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
+        unfinished.rename(path)
+    return path.read_text(encoding="utf-8").strip()

@@ -1,0 +1,167 @@
+"""The local stack: which parts it has, where they listen, and the environment that makes them find each other."""
+
+from __future__ import annotations
+
+import http.client
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from local import ports, secrets, valkey
+from local.ports import HOST
+from local.supervisor import Part
+from shared import settings
+from shared.errors import SettingsError
+from shared.functions import ROOT
+
+GENERATED = ("REDIS_PASSWORD", "INTERNAL_TOKEN", "UNSUBSCRIBE_KEY")
+PORTS = {"PORT": 8080, "SANDBOX_PORT": 8090, "VALKEY_PORT": 6390}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a stack lives; two stacks need two of everything."""
+
+    directory: Path
+    port: int
+    sandbox_port: int
+    valkey_port: int
+
+    @property
+    def url(self) -> str:
+        """Of the gateway."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def sandbox_url(self) -> str:
+        """Of the sandbox."""
+        return f"http://{HOST}:{self.sandbox_port}"
+
+
+def place(environ: Mapping[str, str]) -> Place:
+    """Where the environment wants the stack: PORT, SANDBOX_PORT, VALKEY_PORT and LOCAL_DIR, each with a default.
+
+    Args:
+        environ: the environment.
+
+    Raises:
+        SettingsError: when a port is no number between 1 and 65535, or two are the same.
+    """
+    numbers = []
+    for variable, default in PORTS.items():
+        text = environ.get(variable) or str(default)
+        if not text.isdecimal() or not 0 < int(text) < 65536:
+            raise SettingsError(f"{variable} is {text!r}, which is no port. Write a number between 1 and 65535.")
+        if int(text) in numbers:
+            raise SettingsError(f"{variable} is {text}, which another part uses. Give each of {', '.join(PORTS)} a port of its own.")
+        numbers.append(int(text))
+    return Place(Path(environ.get("LOCAL_DIR") or ".local"), *numbers)
+
+
+def refuse_ports_in_use(where: Place) -> None:
+    """Say which port is taken, before anything starts.
+
+    Args:
+        where: the stack's place.
+
+    Raises:
+        SettingsError: naming the first port in use, its variable and what to do.
+    """
+    for variable, port in zip(PORTS, (where.port, where.sandbox_port, where.valkey_port), strict=True):
+        if ports.in_use(port):
+            another = ports.free(1)[0]
+            raise SettingsError(
+                f"port {port} ({variable}) is in use. Stop the program that uses it, or take another: {variable}={another} make run"
+            )
+
+
+def environment(where: Place, environ: Mapping[str, str]) -> dict[str, str]:
+    """What the parts get: the owner's settings, with the wiring of this stack over them and its defaults under them.
+
+    Without a key for Resend the sandbox takes its place. With one, TESTING_MODE is off unless it is set on purpose: nobody gets seven
+    real emails in half a minute by accident.
+
+    Args:
+        where: the stack's place.
+        environ: the owner's settings.
+
+    Raises:
+        SettingsError: when a setting is wrong, or a real provider lacks what it needs.
+    """
+
+    def given(name: str) -> bool:
+        return bool(environ.get(name) or environ.get(f"{name}_FILE"))
+
+    sandbox = {
+        "RESEND_API_URL": f"{where.sandbox_url}/resend",
+        "RESEND_API_KEY": "re_sandbox",
+        "RESEND_FROM_EMAIL": "Evergreen <hello@evergreen.example.org>",
+        "POSTAL_ADDRESS": "1 Sample Street, Toronto ON, Canada",
+    }
+    real = given("RESEND_API_KEY")
+    defaults = {
+        "PUBLIC_URL": where.url,
+        "CORS_ORIGINS": f"{where.url},http://localhost:{where.port}",
+        "TESTING_MODE": "false" if real else "true",
+        "TESTING_STEP": "5s",
+        "WEBHOOK_RATE_PER_IP": "1000/second",
+        "WEBHOOK_RATE_PER_ADDRESS": "1000/hour",
+        "DRAIN": "0s",
+        "THREADS": "32",
+        **({} if real else sandbox),
+        **{name: secrets.kept(where.directory / "secrets", name) for name in GENERATED if not given(name)},
+    }
+    wiring = {
+        "HOST": HOST,
+        "PORT": str(where.port),
+        "SANDBOX_PORT": str(where.sandbox_port),
+        "VALKEY_PORT": str(where.valkey_port),
+        "LOCAL_DIR": str(where.directory.resolve()),
+        "REDIS_URL": f"redis://{HOST}:{where.valkey_port}/0",
+        "SEND_FUNCTION_URL": f"{where.url}/function/send-email",
+        "PYTHONUNBUFFERED": "1",
+    }
+    chosen = {**environ, **{name: value for name, value in defaults.items() if not given(name)}, **wiring}
+    settings.load(chosen).require("resend_api_key", "resend_from_email", "postal_address")
+    return chosen
+
+
+def stages(where: Place, environ: Mapping[str, str]) -> list[list[Part]]:
+    """The parts, in the order in which they start; they stop in the opposite one.
+
+    Args:
+        where: the stack's place.
+        environ: from `environment`.
+    """
+    password = settings.load(environ).redis_password
+    store = where.directory / "valkey"
+
+    def python(name: str, port: int | None = None, *argv: str) -> Part:
+        return Part(name, [sys.executable, "-m", *argv], lambda: port is None or _answers(port), port, ROOT)
+
+    return [
+        [
+            Part(
+                "valkey",
+                valkey.command(store, where.valkey_port, password),
+                lambda: valkey.answers(where.valkey_port, password),
+                where.valkey_port,
+                store,
+            )
+        ],
+        [python("sandbox", where.sandbox_port, "local.sandbox")],
+        [python("gateway", where.port, "local.gateway")],
+        [python("scheduler", None, "scheduler.release"), python("worker", None, "scheduler.worker", "send")],
+    ]
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=1)
+    try:
+        connection.request("GET", "/_/health")
+        return connection.getresponse().status < 500
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,201 @@
+"""Keeping the parts of a stack alive: each is a process that is started again when it ends, and stopped in order."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import queue
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.processes import kill_all, start
+from shared.errors import EvergreenError
+
+STEADY = 10  # seconds; a part that ends sooner after its start is started again later and later
+LONGEST_PAUSE = 10  # seconds
+STARTS = 3  # how often in a row a part may end before the stack was ready once
+ROTATE_AT = 10_000_000  # bytes of a log, looked at when its part is started
+
+
+class StartError(EvergreenError):
+    """A part of the stack does not start."""
+
+
+class _Asked(Exception):
+    """Somebody asked the stack to stop."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A process of the stack.
+
+    Attributes:
+        name: what people call it; its log is named after it.
+        argv: the program and its arguments.
+        answers: whether it does its work by now.
+        port: where it listens, for people to read.
+        cwd: its working directory.
+        stop_within: seconds that it gets to end by itself.
+    """
+
+    name: str
+    argv: list[str]
+    answers: Callable[[], bool]
+    port: int | None = None
+    cwd: Path | None = None
+    stop_within: float = 30
+
+
+@dataclass
+class _Run:
+    """A part's process.
+
+    Attributes:
+        started: when, on the monotonic clock.
+        falls: how many processes of this part, up to now, ended soon after their start, one after the other.
+    """
+
+    process: subprocess.Popen[bytes]
+    started: float
+    falls: int
+
+
+class Supervisor:
+    """Starts parts stage by stage, keeps them alive, and stops them in the opposite order.
+
+    Args:
+        stages: the first must answer before the others start; the last stops first. Parts of one stage stop together.
+        directory: gets `logs/<part>.log` and, while the stack runs, `pids.json`.
+        environ: the environment of every part.
+        say: where the one-line news go.
+    """
+
+    def __init__(self, stages: Sequence[Sequence[Part]], directory: Path, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
+        self._stages = stages
+        self._directory = directory
+        self._environ = environ
+        self._say = say
+        self._runs: dict[str, _Run] = {}
+        self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()  # each is what the thread of `run` has to do about it
+        self._ready = False
+        self._stopping = False
+        self._hurried = False
+
+    def run(self, ready: Callable[[], None], start_within: float = 60) -> None:
+        """Start everything and keep it alive until `ask_to_stop`.
+
+        The kernel ends the parts when the thread that called this ends.
+
+        Args:
+            ready: called once, when every part answers.
+            start_within: seconds until then.
+
+        Raises:
+            StartError: when a part keeps ending or does not answer; everything has been stopped again by then.
+        """
+        deadline = time.monotonic() + start_within
+        first, *others = self._stages
+        try:
+            for parts in ([*first], [part for stage in others for part in stage]):
+                for part in parts:
+                    self._launch(part)
+                for part in parts:
+                    if not self._until(part.answers, deadline):
+                        raise StartError(f"{part.name} does not answer. {self._end_of_log(part)}")
+            self._ready = True
+            ready()
+            while True:
+                self._events.get()()
+        except _Asked:
+            self._say("Stopping; Ctrl-C again ends everything at once.")
+        finally:
+            self._stop()
+
+    def ask_to_stop(self) -> None:
+        """Make `run` stop the parts and return; asked again, it ends them at once. Safe in a signal handler."""
+        self._events.put(self._asked)
+
+    def _asked(self) -> None:
+        if not self._stopping:
+            raise _Asked
+        self._hurried = True
+
+    def _launch(self, part: Part, falls: int = 0) -> None:
+        if self._stopping:
+            return
+        log = self._log(part)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        if log.exists() and log.stat().st_size > ROTATE_AT:
+            log.replace(log.with_suffix(".log.1"))
+        run = _Run(start(part.argv, log, self._environ, part.cwd), time.monotonic(), falls)
+        self._runs[part.name] = run
+        threading.Thread(target=self._report_end, args=(part, run), daemon=True).start()
+        self._write_pids()
+
+    def _report_end(self, part: Part, run: _Run) -> None:
+        run.process.wait()
+        self._events.put(lambda: self._ended(part, run))
+
+    def _ended(self, part: Part, run: _Run) -> None:
+        kill_all(run.process)  # what it had started itself, and what may still hold its port
+        if self._stopping:
+            return
+        falls = run.falls + 1 if time.monotonic() - run.started < STEADY else 1
+        if falls >= STARTS and not self._ready:
+            raise StartError(f"{part.name} does not start. {self._end_of_log(part)}")
+        pause = min(LONGEST_PAUSE, 2 ** (falls - 3)) if falls > 1 else 0
+        when = f" in {pause:g} s" if pause else ""
+        self._say(f"{part.name} ended ({_how(run.process)}); starting it again{when}. Its log: {self._log(part)}")
+        again = threading.Timer(pause, self._events.put, [lambda: self._launch(part, falls)])
+        again.daemon = True
+        again.start()
+
+    def _until(self, condition: Callable[[], bool], deadline: float) -> bool:
+        """Do what comes up until the condition holds; False when it does not by the deadline."""
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            try:
+                self._events.get(timeout=0.02)()
+            except queue.Empty:
+                continue
+        return True
+
+    def _stop(self) -> None:
+        self._stopping = True
+        for stage in reversed(self._stages):
+            processes = [self._runs[part.name].process for part in stage if part.name in self._runs]
+            for process in processes:
+                process.terminate()
+            deadline = time.monotonic() + max(part.stop_within for part in stage)
+            self._until(lambda: self._hurried or all(process.poll() is not None for process in processes), deadline)  # noqa: B023 - called at once
+            for process in processes:
+                kill_all(process)
+        (self._directory / "pids.json").unlink(missing_ok=True)
+
+    def _write_pids(self) -> None:
+        pids: dict[str, dict[str, int | None]] = {"supervisor": {"pid": os.getpid(), "port": None}}
+        for part in itertools.chain(*self._stages):
+            if run := self._runs.get(part.name):
+                pids[part.name] = {"pid": run.process.pid, "port": part.port}
+        unfinished = self._directory / "pids.json.new"
+        unfinished.write_text(json.dumps(pids, indent=2) + "\n", encoding="utf-8")
+        unfinished.rename(self._directory / "pids.json")
+
+    def _log(self, part: Part) -> Path:
+        return self._directory / "logs" / f"{part.name}.log"
+
+    def _end_of_log(self, part: Part) -> str:
+        lines = self._log(part).read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
+        return "\n".join([f"The end of {self._log(part)}:", *lines])
+
+
+def _how(process: subprocess.Popen[bytes]) -> str:
+    status = process.returncode
+    return signal.Signals(-status).name if status < 0 else f"status {status}"
