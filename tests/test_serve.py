@@ -10,8 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from werkzeug.test import Client
 from local import ports
 from shared import functions, serve
 from shared.errors import SettingsError
+from tests.waiting import WITHIN, until
 
 ECHO = """
 def handle(request):
@@ -84,17 +84,9 @@ def served(directory: Path, code: str, **environ: str) -> Iterator[tuple[subproc
         process.communicate()
 
 
-def until(condition: Callable[[], bool], within: float = 20) -> None:
-    """Wait for something that only another process can say."""
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
-
-
 def get(port: int, path: str) -> int | None:
     """The status of an answer over a new connection; None when nobody listens."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WITHIN)
     try:
         connection.request("GET", path)
         return connection.getresponse().status
@@ -189,7 +181,7 @@ class TestServer:
     def test_it_serves_bodies_of_every_kind_over_one_connection(self, tmp_path: Path) -> None:
         """A body with a length and one in chunks both arrive whole, and the connection stays open."""
         with served(tmp_path, f"NAME = 'one'\n{ECHO}") as (_, port):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WITHIN)
             for body, chunked in ((b"x" * 70_000, False), (iter([b"x" * 60_000] * 20), True), (None, False)):
                 connection.request("POST", "/", body, encode_chunked=chunked, headers={"Transfer-Encoding": "chunked"} if chunked else {})
                 first_socket = connection.sock
@@ -202,7 +194,7 @@ class TestServer:
     def test_a_body_that_is_too_long_gets_its_answer(self, tmp_path: Path) -> None:
         """What a function leaves unread is thrown away, so that its caller sees the 413 and may go on."""
         with served(tmp_path, LIMITED) as (_, port):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WITHIN)
             connection.request("POST", "/", iter([b"x" * 50_000] * 10), headers={"Transfer-Encoding": "chunked"}, encode_chunked=True)
             answer = connection.getresponse()
             assert (answer.status, answer.read()) == (413, b"too long")
@@ -214,13 +206,13 @@ class TestServer:
     def test_sigterm_finishes_what_is_in_flight(self, tmp_path: Path, drain: str) -> None:
         """A request that is being handled when the process is told to stop gets its answer, and the exit status is 0."""
         with socket.create_server(("127.0.0.1", 0)) as test:
-            test.settimeout(20)
+            test.settimeout(WITHIN)
             with served(tmp_path, WAITING, TEST_PORT=str(test.getsockname()[1]), DRAIN=drain) as (process, port):
                 answers: list[int | None] = []
                 caller = threading.Thread(target=lambda: answers.append(get(port, "/?wait=1")))
                 caller.start()
                 handling, _ = test.accept()
-                kept_alive = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+                kept_alive = http.client.HTTPConnection("127.0.0.1", port, timeout=WITHIN)
                 assert not announces_the_end(kept_alive)
                 process.send_signal(signal.SIGTERM)
                 if drain == "1h":
@@ -230,9 +222,9 @@ class TestServer:
                     process.send_signal(signal.SIGTERM)
                 until(lambda: announces_the_end(kept_alive))
                 handling.close()
-                caller.join(20)
+                caller.join(WITHIN)
                 assert answers == [200]
-                assert process.wait(20) == 0
+                assert process.wait(WITHIN) == 0
 
     def test_a_missing_source_ends_the_process_with_a_reason(self) -> None:
         """One line of JSON says which setting is wrong."""
@@ -242,7 +234,7 @@ class TestServer:
             env={**os.environ, "FUNCTION_SOURCE": "functions/none/main.py"},
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=WITHIN,
         )
         assert ended.returncode == 1
         assert "Correct FUNCTION_SOURCE" in json.loads(ended.stderr)["event"]
