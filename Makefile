@@ -1,0 +1,50 @@
+# `make help` lists what there is. Each target sets up what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ENTRIES = $(wildcard functions/*/main.py)
+export COVERAGE_FILE := $(CURDIR)/$(VENV)/coverage
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check bench lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+
+setup: ## the virtual environment and what the project needs in it
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Evergreen needs Python 3.11 or newer. Install it, or name it: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "Python's venv is missing. On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
+	@test -x $(BIN)/python || { echo "Making $(VENV) ..."; $(PYTHON) -m venv $(VENV); }
+	@cmp -s requirements-dev.txt $(VENV)/installed.txt || { echo "Installing what requirements-dev.txt names ..."; \
+		$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt && \
+		cp requirements-dev.txt $(VENV)/installed.txt; }
+
+run: setup ## the whole stack on this machine, until Ctrl-C
+	@exec $(BIN)/python -m local
+
+test: setup ## every test, with the coverage of all processes
+	@rm -f $(COVERAGE_FILE)*
+	@COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+check: setup ## style, types and who may import whom
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet || { echo "Not formatted; mend it with: $(BIN)/ruff format"; exit 1; }
+	@$(BIN)/mypy --no-error-summary shared scheduler local tests benchmarks
+	@for entry in $(ENTRIES); do $(BIN)/mypy --no-error-summary $$entry || exit 1; done
+	@$(BIN)/pytest --quiet --no-header tests/test_import_rule.py
+
+bench: setup ## how fast the main job is
+	@$(BIN)/python benchmarks/main_job.py
+
+lock: setup ## requirements*.txt anew from requirements*.in
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv
+	@for name in requirements requirements-dev; do \
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --annotation-style line $$name.in -o $$name.txt || exit 1; done
+
+clean: ## takes away the virtual environment and what tests leave; the state in .local stays
+	@rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache build
+	@find functions shared scheduler local tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
