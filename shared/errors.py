@@ -17,6 +17,18 @@ class CampaignError(EvergreenError):
     """A campaign file or a template is wrong; the message names file, line and reason."""
 
 
+class LedgerError(EvergreenError):
+    """What Redis holds cannot be read by this program."""
+
+
+class ScheduleError(EvergreenError):
+    """Somebody tried to put a job on the schedule past the ledger."""
+
+
+class StepFailed(EvergreenError):
+    """A step has ended `failed` or `in-doubt`, and a person should look at it."""
+
+
 class RenderingError(EvergreenError):
     """A template could not be turned into an email."""
 
@@ -31,7 +43,9 @@ class WebhookError(EvergreenError):
         retry_after: seconds, for a 429 or 503.
     """
 
-    def __init__(self, status: int, message: str, *, details: list[dict[str, object]] | None = None, retry_after: int | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, *, details: list[dict[str, object]] | None = None, retry_after: int | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
@@ -44,9 +58,9 @@ class SendError(EvergreenError):
     """The email provider did not accept a request. What is known about it decides what may happen next.
 
     Attributes:
-        kind: `refused` (this email, for good) · `closed` (nothing can be sent: key or domain) · `quota` (nothing until the reset) ·
-            `wait` (surely not accepted, worth trying again: rate limit, unreachable) · `ambiguous` (may have been accepted) ·
-            `busy` (the same key is in progress at the provider) · `conflict` (the same key was used with another body).
+        kind: surely not accepted: `refused` (this email, for good), `closed` (nothing can be sent: key or domain), `quota` (nothing until
+            the reset), `rate` (too many requests), `wait` (unreachable). Perhaps accepted: `ambiguous`, `busy` (the same key is in
+            progress at the provider), `conflict` (no repetition can tell what happened).
         reason: a short sentence without addresses, kept in the ledger and shown to the owner.
         retry_after: seconds until another try makes sense, where the provider said so.
     """

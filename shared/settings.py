@@ -56,6 +56,7 @@ class Settings(BaseModel):
     resend_from_email: str = ""
     resend_reply_to: str = ""
     resend_rate: float = Field(default=0, ge=0)
+    resend_batch_above: int = Field(default=0, ge=0)
     provider_timeout: Duration = Field(default=10, gt=0)
 
     internal_token: str = ""
@@ -107,6 +108,26 @@ class Settings(BaseModel):
         """By how much TESTING_MODE shortens backoff and `late.after`; timeouts and leases never shrink."""
         return 60 if self.testing_mode else 1
 
+    @property
+    def function_timeout(self) -> float:
+        """Seconds a function has for one request. The ladder: provider 10 < function 15 < worker's HTTP 20 < job 30 < lease 45."""
+        return self.provider_timeout * 1.5
+
+    @property
+    def http_timeout(self) -> float:
+        """Seconds a worker waits for the send function."""
+        return self.provider_timeout * 2
+
+    @property
+    def job_timeout(self) -> float:
+        """Seconds a worker gives one job."""
+        return self.provider_timeout * 3
+
+    @property
+    def lease(self) -> float:
+        """Seconds a claim holds."""
+        return self.provider_timeout * 4.5
+
     def require(self, *names: str) -> Settings:
         """Refuse to go on unless each named setting has a value.
 
@@ -118,7 +139,9 @@ class Settings(BaseModel):
         """
         missing = [name.upper() for name in names if not getattr(self, name)]
         if missing:
-            where = f"in the environment, as NAME_FILE=<path>, or as a secret file such as {SECRETS_DIR}/{missing[0].lower().replace('_', '-')}"
+            where = (
+                f"in the environment, as NAME_FILE=<path>, or as a secret file such as {SECRETS_DIR}/{missing[0].lower().replace('_', '-')}"
+            )
             raise SettingsError(f"missing: {', '.join(missing)}. Set {'it' if len(missing) == 1 else 'each'} {where}. See .env.example.")
         return self
 

@@ -1,0 +1,37 @@
+"""send-email: sends one step of one enrollment, for a worker. Internal: it is never reached from outside."""
+
+from flask import Request, Response
+from pydantic import BaseModel, Field
+
+from shared import endpoint, services
+from shared.composing import compile_templates
+from shared.integrations.resend import Resend
+from shared.sending import Sender
+
+SETTINGS = services.current_settings().require(
+    "resend_api_key", "resend_from_email", "internal_token", "unsubscribe_key", "postal_address", "business_name"
+)
+SENDER = Sender(
+    ledger=services.ledger(),
+    catalog=services.catalog(),
+    templates=compile_templates(services.catalog(), SETTINGS),
+    provider=Resend(SETTINGS.resend_api_key, SETTINGS.resend_api_url, timeout=SETTINGS.provider_timeout, pool=SETTINGS.threads),
+    settings=SETTINGS,
+)
+
+
+class Order(BaseModel):
+    """Which step to send."""
+
+    enrollment: str = Field(max_length=100)
+    step: int = Field(ge=1, le=99)
+
+
+@endpoint.function("send-email")
+def handle(request: Request) -> Response:
+    """Verify, parse, send, say how it ended."""
+    endpoint.require_bearer(request, SETTINGS.internal_token)
+    order = endpoint.parse(request, endpoint.body(request), Order)
+    result = SENDER.send(order.enrollment, order.step)
+    body: dict[str, object] = {"result": result.result, "until": result.until, "why": result.why}
+    return endpoint.answer(429 if result.paced else 200, body, retry_after=1 if result.paced else None)

@@ -1,0 +1,48 @@
+"""unsubscribe: the link in every email. Opening it changes nothing; the page's button, or a mail program's one click (RFC 8058), does."""
+
+from flask import Request, Response, render_template_string
+
+from shared import endpoint, services, unsubscribing
+
+SETTINGS = services.current_settings().require("unsubscribe_key")
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
+<meta name="robots" content="noindex"><title>{{ title }} · {{ business }}</title>
+<style>
+body { font: 1.1rem/1.6 system-ui, sans-serif; max-width: 32rem; margin: 15vh auto 0; padding: 0 1.25rem }
+h1 { font-size: 1.5rem; line-height: 1.25 }
+button { font: inherit; font-weight: 600; padding: .6rem 1.2rem; border: 0; border-radius: .4rem; cursor: pointer;
+  background: #1f6f54; color: #fff }
+button:focus-visible { outline: 3px solid #7bc4a6; outline-offset: 2px }
+</style>
+</head>
+<body><main><h1>{{ title }}</h1><p>{{ text }}</p>
+{% if ask %}<form method="post"><button>Unsubscribe</button></form>{% endif %}
+</main></body></html>"""
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
+
+
+def _page(status: int, title: str, text: str, *, ask: bool = False) -> Response:
+    html = render_template_string(PAGE, title=title, text=text, ask=ask, business=SETTINGS.business_name)
+    response = Response(html, status, mimetype="text/html")
+    response.headers["Content-Security-Policy"] = (
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
+    )
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@endpoint.function("unsubscribe", methods=("GET", "HEAD", "POST"))
+def handle(request: Request) -> Response:
+    """GET asks, POST unsubscribes; both need the token of the link."""
+    contact = unsubscribing.contact_of(request.args.get("token", ""), key=SETTINGS.unsubscribe_key)
+    if contact is None:
+        return _page(401, "This link is not complete", "Please open it again from the email, or reply to the email to be taken off.")
+    if request.method != "POST":
+        return _page(200, "Stop these emails?", f"You will get no more of them from {SETTINGS.business_name}.", ask=True)
+    services.ledger().suppress(contact, "unsubscribed")
+    return _page(200, "You are unsubscribed", "No more of these emails will be sent to you.")

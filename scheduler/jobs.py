@@ -1,0 +1,62 @@
+"""What RQ calls. A job is only a wake-up: it asks the send function to look at one step, and the ledger decides."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from shared import log, services
+from shared.errors import StepFailed
+
+UNANSWERED_AFTER = 5  # seconds until a step is looked at again whose send function did not answer
+_ENDED_BADLY = ("failed", "in-doubt")
+_logger = log.logger("worker")
+
+
+@cache
+def _pool() -> urllib3.PoolManager:
+    return urllib3.PoolManager(maxsize=4, retries=False, timeout=services.current_settings().http_timeout)
+
+
+def send_step(enrollment: str, step: int) -> None:
+    """Have one step sent, if it still needs to be.
+
+    Args:
+        enrollment: the enrollment's id.
+        step: the step's number.
+
+    Raises:
+        StepFailed: when the step has ended `failed` or `in-doubt`: RQ's failed list is what a person must look at.
+    """
+    ledger = services.ledger()
+    state, following, why = ledger.peek(enrollment, step)
+    if state in _ENDED_BADLY:
+        raise StepFailed(f"{enrollment} step {step} is {state}: {why}")
+    if state not in ("scheduled", "sending") or (following or 0) > ledger.now():
+        return
+    result = _ask(enrollment, step)
+    if result is None:
+        ledger.postpone(enrollment, step, UNANSWERED_AFTER)
+    elif result.get("result") in _ENDED_BADLY:
+        raise StepFailed(f"{enrollment} step {step} is {result['result']}: {result.get('why')}")
+
+
+def _ask(enrollment: str, step: int) -> dict[str, str] | None:
+    """The send function's answer; None where it gave none, or not now."""
+    settings = services.current_settings()
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {settings.internal_token}"}
+    body = json.dumps({"enrollment": enrollment, "step": step})
+    try:
+        answer = _pool().request("POST", settings.send_function_url, body=body, headers=headers)
+        if answer.status == 200:
+            return dict(answer.json())
+        problem = f"answered {answer.status}"
+        if answer.status == 429:
+            return {}
+    except (HTTPError, ValueError) as error:
+        problem = type(error).__name__
+    _logger.warning("send_function.unavailable", enrollment=enrollment, step=step, problem=problem)
+    return None

@@ -1,0 +1,79 @@
+"""The scheduler: `python -m scheduler.release`. Releases due looks, sweeps up lost ones, and shows that it lives. Two may run at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+
+from redis.exceptions import RedisError
+
+from shared import log, services
+from shared.ledger import Ledger
+from shared.schedule import Schedule
+
+LONGEST_SLEEP = 0.25
+SWEEP_EVERY = 5.0
+_logger = log.logger("scheduler")
+
+
+class Loop:
+    """Release and sweep until stopped; an unreachable Redis is waited for.
+
+    Args:
+        ledger: what decides.
+        schedule: shows the heartbeat to RQ's tools.
+        stop: set it to end the loop.
+    """
+
+    def __init__(self, ledger: Ledger, schedule: Schedule, stop: threading.Event) -> None:
+        self.ledger = ledger
+        self.schedule = schedule
+        self.stop = stop
+        self._suspects: set[str] = set()
+        self._swept = 0.0
+        self._away = False
+
+    def run(self) -> None:
+        """Go on until `stop` is set."""
+        while not self.stop.is_set():
+            try:
+                wait = self._pass()
+            except RedisError as error:
+                if not self._away:
+                    _logger.error("redis.away", error=type(error).__name__)
+                self._away, wait = True, LONGEST_SLEEP
+            self.stop.wait(wait)
+
+    def _pass(self) -> float:
+        """One look at what is due; returns the seconds until the next."""
+        released, dropped, following = self.ledger.release()
+        if self._away:
+            _logger.warning("redis.back")
+            self._away = False
+        if time.monotonic() - self._swept >= SWEEP_EVERY:
+            self._suspects, woken = self.ledger.sweep(self._suspects)
+            if woken:
+                _logger.warning("steps.swept", woken=woken)
+            self.schedule.heartbeat()
+            self._swept = time.monotonic()
+        if released or dropped:
+            return 0
+        return LONGEST_SLEEP if following is None else min(following / 1000, LONGEST_SLEEP)
+
+
+def main() -> None:
+    """Run the scheduler until SIGTERM or SIGINT."""
+    settings = services.current_settings()
+    ledger = services.ledger()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    loop = Loop(ledger, Schedule(ledger, services.connect(settings, decode=False)), stop)
+    _logger.info("scheduler.started")
+    loop.run()
+    _logger.info("scheduler.stopped")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""The email of a step, as the provider takes it: which template, whose values, which headers and tags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared import unsubscribing
+from shared.catalog import Catalog
+from shared.errors import RenderingError
+from shared.ledger import Item, ids
+from shared.rendering import Brand, Template, compile_template
+from shared.settings import Settings
+
+Templates = Mapping[tuple[str, str], Template]
+
+
+def compile_templates(catalog: Catalog, settings: Settings) -> Templates:
+    """Compile every template of every campaign.
+
+    Raises:
+        CampaignError: for the first that is wrong, with file, line and reason.
+    """
+    brand = Brand(name=settings.business_name, postal_address=settings.postal_address, color=settings.brand_color)
+    return {key: compile_template(source, name=f"{key[0]}/{key[1]}.md", brand=brand) for key, source in catalog.sources.items()}
+
+
+def compose(item: Item, *, catalog: Catalog, templates: Templates, settings: Settings) -> dict[str, Any] | None:
+    """Write the request for one claimed step; the same step always gives the same bytes while its texts and values stay.
+
+    Returns:
+        The request in Resend's form, or None where the campaign no longer has the step.
+
+    Raises:
+        RenderingError: when the template cannot be filled.
+    """
+    campaign = catalog.campaigns.get(item.slug)
+    step = campaign.step(item.step) if campaign else None
+    if campaign is None or step is None:
+        return None
+    contact = item.contact
+    if "email" not in contact.fields:
+        raise RenderingError("the contact has no address any more")
+    link = None
+    if campaign.kind == "marketing":
+        link = unsubscribing.link(ids.digest(contact.email), key=settings.unsubscribe_key, public_url=settings.public_url)
+    values = {"booking_url": settings.booking_url, **contact.fields, "segment": contact.segment, "sender_name": settings.business_name}
+    email = templates[campaign.slug, step.template_for(contact.segment)].render(values, unsubscribe_url=link)
+    request: dict[str, Any] = {
+        "from": settings.resend_from_email,
+        "to": [contact.email],
+        "subject": email.subject,
+        "html": email.html,
+        "text": email.text,
+        "tags": [
+            {"name": "email_id", "value": item.id},
+            {"name": "campaign", "value": campaign.slug},
+            {"name": "request_id", "value": item.request_id or "none"},
+        ],
+    }
+    if link:
+        request["headers"] = {"List-Unsubscribe": f"<{link}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    if settings.resend_reply_to:
+        request["reply_to"] = settings.resend_reply_to
+    return request

@@ -1,0 +1,221 @@
+"""What every HTTP function shares: request id, proofs, limits, parsing, and errors turned into answers."""
+
+from __future__ import annotations
+
+import functools
+import hmac
+import re
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import TypeVar
+
+import structlog
+from flask import Request, Response, jsonify
+from limits import parse as parse_limit
+from limits.storage import RedisStorage
+from limits.strategies import FixedWindowRateLimiter
+from pydantic import BaseModel, ValidationError
+from redis.exceptions import RedisError
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from shared import log, services
+from shared.errors import WebhookError
+from shared.ledger import ids
+
+Model = TypeVar("Model", bound=BaseModel)
+Handler = Callable[[Request], Response]
+REDIS_RETRY_AFTER = 5
+_logger = log.logger("endpoint")
+
+
+def answer(status: int, body: dict[str, object], *, retry_after: int | None = None) -> Response:
+    """A JSON answer.
+
+    Args:
+        status: the HTTP status.
+        body: what to say.
+        retry_after: seconds, where the caller should come back.
+    """
+    response = jsonify(body)
+    response.status_code = status
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
+    return response
+
+
+def function(name: str, *, methods: tuple[str, ...] = ("POST",), cors: bool = False) -> Callable[[Handler], Handler]:
+    """Make a handler a function: it gets a request id and a log line, and its errors become answers.
+
+    Args:
+        name: the function's name, for the log.
+        methods: what it takes; anything else is answered 405.
+        cors: whether browsers on the allowed origins may call it.
+    """
+
+    def decorate(handler: Handler) -> Handler:
+        @functools.wraps(handler)
+        def handle(request: Request) -> Response:
+            request_id = log.request_id(request.headers.get("X-Request-Id"))
+            structlog.contextvars.clear_contextvars()
+            structlog.contextvars.bind_contextvars(request_id=request_id, function=name)
+            request.environ["evergreen.request_id"] = request_id
+            response = _respond(handler, request, methods, cors)
+            response.headers["X-Request-Id"] = request_id
+            if cors:
+                _allow_origin(request, response)
+            _logger.info("answered", status=response.status_code)
+            return response
+
+        return handle
+
+    return decorate
+
+
+def _respond(handler: Handler, request: Request, methods: tuple[str, ...], cors: bool) -> Response:
+    if cors and request.method == "OPTIONS":
+        return Response(status=204)
+    if request.method not in methods:
+        response = answer(405, {"status": "error", "message": f"use {' or '.join(methods)}"})
+        response.headers["Allow"] = ", ".join(methods)
+        return response
+    try:
+        return handler(request)
+    except WebhookError as error:
+        body: dict[str, object] = {"status": "error", "message": error.message}
+        if error.details is not None:
+            body["detail"] = error.details
+        return answer(error.status, body, retry_after=error.retry_after)
+    except RedisError as error:
+        _logger.error("redis.unavailable", error=type(error).__name__)
+        return answer(503, {"status": "error", "message": "try again in a moment"}, retry_after=REDIS_RETRY_AFTER)
+    except Exception:  # the last door before the framework, which would show the exception's text to the caller
+        _logger.exception("function.crashed")
+        return answer(500, {"status": "error", "message": "something went wrong here; it is in our log"})
+
+
+def _allow_origin(request: Request, response: Response) -> None:
+    origin = request.headers.get("Origin")
+    response.vary.add("Origin")
+    if origin and origin in services.current_settings().cors_origins:
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Allow-Methods"] = "POST, OPTIONS"
+        response.headers["Access-Control-Allow-Headers"] = "Content-Type, Idempotency-Key, X-Request-Id"
+        response.headers["Access-Control-Max-Age"] = "600"
+
+
+def request_id(request: Request) -> str:
+    """The id that follows this request's emails to the provider."""
+    return str(request.environ["evergreen.request_id"])
+
+
+def body(request: Request) -> bytes:
+    """The request's body, whole.
+
+    Raises:
+        WebhookError: 413 when it is larger than WEBHOOK_BODY_LIMIT, however it was sent.
+    """
+    limit = services.current_settings().webhook_body_limit
+    # Not get_data(): behind a gateway that sends chunks, Flask's own limit would cut the body off in silence.
+    data = request.stream.read(limit + 1) if request.content_length is None or request.content_length <= limit else b""
+    if len(data) > limit or (request.content_length or 0) > limit:
+        raise WebhookError(413, f"the body is larger than {limit} bytes")
+    return data
+
+
+def parse(request: Request, data: bytes, model: type[Model]) -> Model:
+    """Read a JSON body.
+
+    Raises:
+        WebhookError: 415 for another content type, 400 for what is no JSON object, 422 with the faulty fields.
+    """
+    if request.mimetype != "application/json":
+        raise WebhookError(415, "send JSON, with Content-Type: application/json")
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        if any(fault["type"] in ("json_invalid", "model_type") for fault in faults):
+            raise WebhookError(400, "the body is not a JSON object") from None
+        details: list[dict[str, object]] = [{"loc": list(fault["loc"]), "msg": fault["msg"], "type": fault["type"]} for fault in faults]
+        raise WebhookError(422, "the request is not valid", details=details) from None
+
+
+def require_bearer(request: Request, token: str) -> None:
+    """Let only the holder of a token pass; raises WebhookError 401."""
+    given = request.headers.get("Authorization", "")
+    if not token or not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        _logger.warning("proof.failed", proof="bearer token")
+        raise WebhookError(401, "the bearer token is missing or wrong")
+
+
+def prove_or_limit(request: Request, data: bytes) -> bool:
+    """Check what a website form must show: its server's signature where one is set up, else a modest rate.
+
+    Args:
+        request: the request; a signature covers its body.
+        data: that body.
+
+    Returns:
+        Whether the request is proved, and so exempt from further limits.
+
+    Raises:
+        WebhookError: 401 for a bad signature, 429 for too many requests.
+    """
+    settings = services.current_settings()
+    if settings.website_webhook_secret:
+        _verify_signature(request, data, settings.website_webhook_secret)
+        return True
+    limit_rate("ip", client_ip(request), settings.webhook_rate_per_ip)
+    return False
+
+
+def _verify_signature(request: Request, data: bytes, secret: str) -> None:
+    try:
+        Webhook(secret).verify(data, {name.lower(): value for name, value in request.headers.items()})
+    except (WebhookVerificationError, ValueError):  # malformed headers raise ValueError (binascii's and unicode's too)
+        _logger.warning("proof.failed", proof="signature")
+        raise WebhookError(401, "the signature is missing, wrong or too old") from None
+
+
+def client_ip(request: Request) -> str:
+    """Who sent this: the peer, or what a trusted proxy says of it."""
+    networks = services.current_settings().trusted_networks
+    chain = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
+    address = request.remote_addr or "unknown"
+    while chain and networks:
+        try:
+            trusted = any(ip_address(address) in network for network in networks)
+        except ValueError:
+            break
+        if not trusted:
+            break
+        address = chain.pop()
+    return address
+
+
+@functools.cache
+def _limiter() -> FixedWindowRateLimiter:
+    pool = services.ledger().redis.connection_pool
+    return FixedWindowRateLimiter(RedisStorage("redis://", connection_pool=pool, key_prefix="eg:limit"))
+
+
+def limit_rate(kind: str, who: str, rate: str) -> None:
+    """Count a request; raises WebhookError 429 when there were too many.
+
+    Args:
+        kind: what is counted by, such as `ip`.
+        who: whose requests; kept as a digest.
+        rate: such as `10/second`.
+    """
+    item = parse_limit(rate)
+    if not _limiter().hit(item, kind, ids.digest(who)):
+        _logger.warning("rate.limited", by=kind)
+        raise WebhookError(429, "too many requests; wait a little", retry_after=item.get_expiry())
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The caller's `Idempotency-Key`; raises WebhookError 400 for one that is no visible ASCII of at most 255 characters."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
+        raise WebhookError(400, "Idempotency-Key must be 1 to 255 visible ASCII characters")
+    return key

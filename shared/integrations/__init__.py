@@ -1,0 +1,1 @@
+"""One module per outside system; each turns its system's faults into Evergreen's errors."""

@@ -1,0 +1,162 @@
+"""Resend: sends emails through the `resend` SDK, over kept connections, and says of each refusal what may be done about it.
+
+The SDK (2.52.0) has no retries, opens a connection per call unless it is given a client, keeps key and address in module globals,
+and raises one family of errors whose `error_type` is Resend's own code (https://resend.com/docs/api-reference/errors).
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import requests
+import resend
+import urllib3
+from requests.adapters import HTTPAdapter
+from resend.exceptions import NoContentError, ResendError
+from resend.http_client import HTTPClient
+from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnectionError
+
+from shared.errors import SendError
+
+# Codes after which nothing can be sent until a person mends the set-up; 404 and 405 say that the address is not Resend's.
+_CLOSED_STATUS = {401, 403, 404, 405}
+_CLOSED_TYPES = {"missing_api_key", "invalid_api_key", "restricted_api_key", "suspended_api_key", "invalid_permission"}
+_QUOTA_TYPES = {"daily_quota_exceeded", "monthly_quota_exceeded", "email_above_quota"}
+CONNECT_SHARE = 0.3
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What the provider took: an id per email, and the requests per second that it says it allows."""
+
+    ids: list[str]
+    rate: float | None
+
+
+class _Connection(HTTPClient):
+    """The SDK's HTTP client, with kept connections and both timeouts."""
+
+    def __init__(self, timeout: float, pool: int) -> None:
+        self._timeout = (timeout * CONNECT_SHARE, timeout * (1 - CONNECT_SHARE))
+        self._session = requests.Session()
+        self._session.mount("https://", HTTPAdapter(pool_maxsize=pool))
+        self._session.mount("http://", HTTPAdapter(pool_maxsize=pool))
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        json: dict[str, object] | list[object] | None = None,
+        files: dict[str, Any] | None = None,
+        data: dict[str, str] | None = None,
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        """One exchange; the SDK calls this."""
+        answer = self._session.request(method, url, headers=headers, json=json, data=data, files=files, timeout=self._timeout)
+        return answer.content, answer.status_code, answer.headers
+
+
+class Resend:
+    """The email provider.
+
+    Args:
+        api_key: Resend's key.
+        api_url: where its API is.
+        timeout: seconds for one request, connecting included.
+        pool: connections kept at the most.
+    """
+
+    def __init__(self, api_key: str, api_url: str, *, timeout: float = 10, pool: int = 16) -> None:
+        resend.api_key = api_key
+        resend.api_url = api_url.rstrip("/")
+        resend.default_http_client = _Connection(timeout, pool)
+
+    def send(self, email: dict[str, Any], *, key: str) -> Accepted:
+        """Send one email.
+
+        Args:
+            email: the request's body, in Resend's form.
+            key: the idempotency key.
+
+        Raises:
+            SendError: when it was not, or may not have been, accepted.
+        """
+        try:
+            answer = resend.Emails.send(email, {"idempotency_key": key})  # type: ignore[arg-type]  # a frozen request is plain JSON
+        except (ResendError, NoContentError) as error:
+            _refuse(error)
+        return _accepted(dict(answer), [answer])
+
+    def send_batch(self, emails: list[dict[str, Any]], *, key: str) -> Accepted:
+        """Send up to 100 emails in one request; all or none is accepted. Parameters and errors as for `send`."""
+        try:
+            answer = resend.Batch.send(emails, {"idempotency_key": key})  # type: ignore[arg-type]  # as above
+        except (ResendError, NoContentError) as error:
+            _refuse(error)
+        accepted = _accepted(dict(answer), answer.get("data"))
+        if len(accepted.ids) != len(emails):
+            raise SendError("conflict", f"Resend answered for {len(accepted.ids)} of {len(emails)} emails")
+        return accepted
+
+
+def _accepted(answer: dict[str, Any], entries: Any) -> Accepted:
+    ids = [entry.get("id") for entry in entries] if isinstance(entries, list) else []
+    if not ids or not all(isinstance(id, str) and id for id in ids):
+        raise SendError("ambiguous", "Resend's answer names no email id")
+    headers = {name.lower(): value for name, value in (answer.get("http_headers") or {}).items()}
+    return Accepted(ids, _number(headers.get("ratelimit-limit")))
+
+
+def _refuse(error: ResendError | NoContentError) -> NoReturn:
+    """Sort an error by what is known: surely not accepted, or perhaps."""
+    if isinstance(error, NoContentError):
+        raise SendError("ambiguous", "Resend's answer was empty") from None
+    status, code = int(error.code or 500), error.error_type
+    if code == "HttpClientError":
+        if _never_connected(error.__context__):
+            raise SendError("wait", "Resend could not be reached") from None
+        raise SendError("ambiguous", "Resend did not answer") from None
+    message = re.sub(r"\S*@\S*", "(address)", " ".join(str(error.message).split()))[:200]
+    reason = f"Resend answered {status} {code}: {message}"
+    retry_after = _number({name.lower(): value for name, value in error.headers.items()}.get("retry-after"))
+    raise SendError(_kind(status, code), reason, retry_after) from None
+
+
+def _kind(status: int, code: str) -> str:
+    if code in _QUOTA_TYPES:
+        return "quota"
+    if status in _CLOSED_STATUS or code in _CLOSED_TYPES:
+        return "closed"
+    if code == "concurrent_idempotent_requests":
+        return "busy"
+    if code == "invalid_idempotent_request":
+        return "conflict"
+    if status == 429:
+        return "rate"
+    if code == "resource_locked":
+        return "wait"
+    if 400 <= status < 500 and status not in (408, 499):
+        return "refused"
+    return "ambiguous"
+
+
+def _never_connected(error: BaseException | None) -> bool:
+    """Whether the request cannot have left: no connection, no name, no certificate to trust."""
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return True
+    cause = error.args[0] if isinstance(error, requests.exceptions.ConnectionError) and error.args else None
+    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
+    if isinstance(reason, urllib3.exceptions.SSLError) and reason.args:
+        return isinstance(reason.args[0], ssl.SSLCertVerificationError)
+    return isinstance(reason, NewConnectionError | NameResolutionError)
+
+
+def _number(text: Any) -> float | None:
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return None

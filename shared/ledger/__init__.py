@@ -1,0 +1,318 @@
+"""The ledger: the one record of the truth, in Redis. Every decision about an email is one Lua script, run whole or not at all.
+
+The scripts lie beside this file; each says in its head what it keeps true. Instants are milliseconds since 1970 UTC, by the clock of
+Redis unless a clock is given. No other module of Evergreen knows a key's name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from redis import Redis
+
+from shared.errors import LedgerError
+from shared.ledger import ids
+from shared.models import Contact, Enrollment, Step
+
+VERSION = "1"
+WINDOW = 23 * 3_600_000
+KEEP_FINISHED = 90 * 86_400_000
+BATCH = 100
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """What a claim gave us to send.
+
+    Attributes:
+        wait: milliseconds to wait for our turn at the provider.
+        items: the emails, the one asked for first (in a repeated batch: the batch's own order).
+        request: the id of the request that was posted before and must be repeated as it was; empty for a new one.
+        body: that request, as JSON.
+    """
+
+    wait: int
+    items: list[Item]
+    request: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """One claimed email: its enrollment and step, and what is known of the person."""
+
+    enrollment: str
+    step: int
+    slug: str
+    request_id: str
+    contact: Contact
+
+    @property
+    def id(self) -> str:
+        """The email's id."""
+        return ids.email_id(self.enrollment, self.step)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Why a claim gave us nothing: `gone`, `done`, `not-yet`, `waits`, `closed`, `pace` or `late`; until when; and the reason."""
+
+    what: str
+    until: int | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What became of a step: its state, its next look if it has one, and the attempts made."""
+
+    id: str
+    state: str
+    next: int | None
+    attempts: int
+
+
+def _instant(text: Any) -> int | None:
+    return int(text) if text not in (None, "") else None
+
+
+def _flat(values: Sequence[str]) -> dict[str, str]:
+    return dict(zip(values[::2], values[1::2], strict=True))
+
+
+class Ledger:
+    """The decisions, one method each.
+
+    Args:
+        redis: a client that decodes answers to text.
+        lease: seconds a claim holds.
+        job_timeout: seconds a worker gives one job.
+        clock: the time in milliseconds, for tests; without it Redis's own.
+    """
+
+    def __init__(self, redis: Redis, *, lease: float = 45, job_timeout: float = 30, clock: Callable[[], int] | None = None) -> None:
+        self.redis = redis
+        self.lease = lease
+        self._clock = clock
+        constants = {"LEASE": round(lease * 1000), "WINDOW": WINDOW, "KEEP_FINISHED": KEEP_FINISHED, "JOB_TIMEOUT": round(job_timeout)}
+        prelude = (_FOLDER / "prelude.lua").read_text(encoding="utf-8")
+        for name, value in constants.items():
+            prelude = prelude.replace(f"${name}", str(value))
+        self._scripts = {
+            file.stem: redis.register_script(prelude + file.read_text(encoding="utf-8"))
+            for file in _FOLDER.glob("*.lua")
+            if file.stem != "prelude"
+        }
+
+    def _decide(self, script: str, arguments: Mapping[str, Any] | int) -> Any:
+        known = {key: value for key, value in arguments.items() if value is not None} if isinstance(arguments, Mapping) else arguments
+        return self._scripts[script](args=[self._clock() if self._clock else "", json.dumps(known)])
+
+    def now(self) -> int:
+        """The time that counts."""
+        if self._clock:
+            return self._clock()
+        seconds, microseconds = self.redis.time()
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    def check_version(self) -> None:
+        """Mark a new ledger with this version; raises LedgerError where another version wrote it."""
+        self.redis.set("eg:version", VERSION, nx=True)
+        found = str(self.redis.get("eg:version"))
+        if found != VERSION:
+            raise LedgerError(f"the ledger in Redis has version {found}, this program reads {VERSION}; run the release that wrote it.")
+
+    def enroll(self, order: Mapping[str, Any]) -> tuple[str, str]:
+        """Enroll or track a contact; the order's form stands in enroll.lua.
+
+        Returns:
+            `enrolled`, `exists`, `blocked`, `tracked` with the enrollment's id (or nothing), or `duplicate` with the first answer.
+        """
+        what, which = self._decide("enroll", order)
+        return what, which
+
+    def release(self, limit: int = 500) -> tuple[int, int, int | None]:
+        """Put what is due on the queue; returns how many, how many needed no look, and the milliseconds until the next is due."""
+        released, dropped, following = self._decide("release", limit)
+        return released, dropped, _instant(following)
+
+    def sweep(self, suspects: Iterable[str], *, grace: float = 5, limit: int = 500, queue_short: int = 100) -> tuple[set[str], int]:
+        """Look again at steps that are overdue for the second time.
+
+        Args:
+            suspects: the overdue email ids that the last pass returned.
+            grace: seconds a look may be late.
+            limit: how many steps to look at, at most.
+            queue_short: jobs on the queue from which nothing is swept: what waits there is not lost.
+
+        Returns:
+            The email ids that are overdue now, and how many were woken.
+        """
+        asked = {"grace": round(grace * 1000), "suspects": list(suspects), "limit": limit, "queue_short": queue_short}
+        overdue, woken = self._decide("sweep", asked)
+        return set(overdue), woken
+
+    def claim(
+        self,
+        enrollment: str,
+        step: int,
+        *,
+        token: str,
+        late: Mapping[str, int],
+        rate: float = 0,
+        longest_wait: float = 1,
+        batch_above: int = 0,
+        ignore_late: bool = False,
+    ) -> Claimed | Refused:
+        """Claim a step, and others with it where more are ready than can go singly.
+
+        Args:
+            enrollment: the enrollment's id.
+            step: the step's number.
+            token: who claims; the same for post and settle.
+            late: milliseconds after its due from which a step is late, by campaign.
+            rate: requests per second that the provider takes; 0: as it last said.
+            longest_wait: seconds to wait for a turn at the most.
+            batch_above: how many more must be ready for a batch; 0: by the rate.
+            ignore_late: claim it even when it is late.
+        """
+        answer = self._decide(
+            "claim",
+            {
+                "enrollment": enrollment,
+                "step": step,
+                "token": token,
+                "late": dict(late) or None,
+                "ignore_late": ignore_late,
+                "rate": rate,
+                "longest_wait": round(longest_wait * 1000),
+                "batch": BATCH - 1,
+                "batch_above": batch_above,
+            },
+        )
+        if answer[0] != "claimed":
+            return Refused(answer[0], _instant(answer[1]), answer[2])
+        items = [Item(e, int(n), slug, request_id, Contact(_flat(fields))) for e, n, slug, request_id, fields in answer[2]]
+        return Claimed(int(answer[1]), items, answer[3], answer[4])
+
+    def post(self, members: Sequence[str], *, token: str, request: str, body: str, spare: float, rate: float = 0) -> bool:
+        """Ask whether a request may leave now, and freeze it.
+
+        Args:
+            members: the email ids in it.
+            token: who claimed them.
+            request: the request's id, also its idempotency key.
+            body: what will be posted, as JSON.
+            spare: seconds that the lease must still hold.
+            rate: as for claim.
+        """
+        asked = {
+            "members": list(members),
+            "token": token,
+            "request": request,
+            "body": body,
+            "spare": round(spare * 1000),
+            "rate": rate,
+        }
+        return bool(self._decide("post", asked))
+
+    def settle(self, members: Sequence[str], outcome: str, *, token: str, **details: Any) -> list[Settled]:
+        """Write down how a request ended; the outcomes and details stand in settle.lua."""
+        given = {"retry_after": 0, "delays": [0], "patience": 0} | details
+        answer = self._decide("settle", {"members": list(members), "outcome": outcome, "token": token} | given)
+        return [Settled(id, state, _instant(following), int(attempts)) for id, state, following, attempts in answer]
+
+    def move(self, enrollment: str, *, from_anchor: int, to_anchor: int, dues: Mapping[int, int]) -> bool:
+        """Move an enrollment's anchor and its untried steps; does nothing when the anchor is no longer `from_anchor`."""
+        asked = {"enrollment": enrollment, "from": from_anchor, "to": to_anchor, "dues": {str(step): due for step, due in dues.items()}}
+        return bool(self._decide("move", asked))
+
+    def skip(self, enrollment: str, step: int, why: str) -> str:
+        """Leave a step out; returns its state afterwards."""
+        return str(self._decide("skip", {"enrollment": enrollment, "step": step, "why": why}))
+
+    def postpone(self, enrollment: str, step: int, wait: float) -> int | None:
+        """Look at a waiting step again in `wait` seconds; returns the instant, or None when it needs no look."""
+        return _instant(self._decide("postpone", {"enrollment": enrollment, "step": step, "wait": round(wait * 1000)}))
+
+    def suppress(self, contact: str, reason: str) -> int:
+        """Stop email to a contact, for `bounced`, `complained`, `unsubscribed` or `manual`; returns how many runs that ended."""
+        return int(self._decide("suppress", {"contact": contact, "reason": reason}))
+
+    def peek(self, enrollment: str, step: int) -> tuple[str | None, int | None, str | None]:
+        """A step's state, the instant before which it must not be looked at, and why it ended as it did."""
+        names = [f"{step}.state", f"{step}.next", f"{step}.why"]
+        state, following, why = cast(list[str | None], self.redis.hmget(ids.enrollment_key(enrollment), names))
+        return state, _instant(following), why
+
+    def _hash(self, key: str) -> dict[str, str]:
+        return cast(dict[str, str], self.redis.hgetall(key))  # the client decodes, which its types cannot say
+
+    def enrollment(self, enrollment: str) -> Enrollment | None:
+        """An enrollment with its steps, in the order in which they go out."""
+        fields = self._hash(ids.enrollment_key(enrollment))
+        if not fields:
+            return None
+        steps = tuple(_step(int(number), fields) for number in fields["steps"].split(","))
+        return Enrollment(
+            id=enrollment,
+            slug=fields["slug"],
+            kind=fields["kind"],
+            state=fields["state"],
+            anchor=int(fields["anchor"]),
+            contact=fields["contact"],
+            why=fields.get("why"),
+            request_id=fields.get("request_id", ""),
+            steps=steps,
+        )
+
+    def contact(self, contact: str) -> Contact | None:
+        """What is known of a person."""
+        fields = self._hash(ids.contact_key(contact))
+        return Contact(fields) if fields else None
+
+    def vitals(self) -> dict[str, Any]:
+        """What health asks: milliseconds since the scheduler's last tick and of the oldest overdue look, depths, workers, and the gate."""
+        pipe = self.redis.pipeline(transaction=False)
+        pipe.get(ids.TICK)
+        pipe.zrange(ids.OPEN, 0, 0, withscores=True)
+        pipe.zcard(ids.SCHEDULED)
+        pipe.llen(ids.QUEUE)
+        pipe.scard(ids.WORKERS)
+        pipe.hget(ids.GATE, "reason")
+        tick, first, scheduled, queued, workers, gate = pipe.execute()
+        now = self.now()
+        return {
+            "tick_age": now - int(tick) if tick else None,
+            "overdue": max(0, now - int(first[0][1])) if first else 0,
+            "scheduled": scheduled,
+            "queued": queued,
+            "workers": workers,
+            "gate": gate,
+        }
+
+
+def _step(number: int, fields: Mapping[str, str]) -> Step:
+    def value(name: str) -> str | None:
+        return fields.get(f"{number}.{name}")
+
+    return Step(
+        number=number,
+        state=fields[f"{number}.state"],
+        due=int(fields[f"{number}.due"]),
+        offset=int(fields[f"{number}.offset"]),
+        next=_instant(value("next")),
+        attempts=int(value("attempts") or 0),
+        posted=_instant(value("posted")),
+        ambiguous=value("ambiguous") == "1",
+        frozen=value("frozen"),
+        sent_at=_instant(value("sent")),
+        sent_by=value("by"),
+        provider_id=value("id"),
+        why=value("why"),
+    )

@@ -1,0 +1,60 @@
+"""Ids and keys: the only place in Python that knows how they are made. None of them holds an address."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+OPEN = "eg:open"
+GATE = "eg:gate"
+TICK = "eg:tick"
+SCHEDULED = "rq:scheduler:scheduled_jobs"
+QUEUE = "rq:queue:send"
+WORKERS = "rq:workers:send"
+
+_JOB = re.compile(r"(.+)-(\d+)-(\d+)")
+_EMAIL = re.compile(r"(.+)-(\d+)")
+
+
+def digest(text: str) -> str:
+    """The 20 hex digits that stand for an address or an event key."""
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def run_key(slug: str, subject: str) -> str:
+    """What an enrollment's id begins with; the run's number follows.
+
+    Args:
+        slug: the campaign.
+        subject: the address, or the event key of a per-event campaign.
+    """
+    return f"{slug}-{digest(subject)}"
+
+
+def email_id(enrollment: str, step: int) -> str:
+    """The id of a step's email: its idempotency key and its tag."""
+    return f"{enrollment}-{step}"
+
+
+def parse_email_id(text: str) -> tuple[str, int]:
+    """The enrollment and the step that an email id names; raises ValueError for another text."""
+    if not (match := _EMAIL.fullmatch(text)):
+        raise ValueError("no email id")
+    return match[1], int(match[2])
+
+
+def parse_job_id(text: str) -> tuple[str, int]:
+    """The enrollment and the step that a job id names; raises ValueError for another text."""
+    if not (match := _JOB.fullmatch(text)):
+        raise ValueError("no job id of ours")
+    return match[1], int(match[2])
+
+
+def enrollment_key(enrollment: str) -> str:
+    """Where an enrollment's hash is kept."""
+    return f"eg:enrollment:{enrollment}"
+
+
+def contact_key(contact: str) -> str:
+    """Where a contact's hash is kept."""
+    return f"eg:contact:{contact}"

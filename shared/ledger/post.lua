@@ -1,0 +1,25 @@
+-- The last look before a request leaves. Keeps true: only the holder of a lease posts, with time enough to learn the outcome; a request is
+-- frozen before its first post and never changes while it may have been accepted; attempts are counted when they are made.
+-- ARGV[2]: {token, members, request, body, spare, rate}. Returns 1, or 0 when the request must not be posted.
+local a = cjson.decode(ARGV[2])
+
+for _, id in ipairs(a.members) do
+  local enrollment, step = parse_email_id(id)
+  local s = step_of(enrollment, step)
+  if s.state ~= 'sending' or s.lease ~= a.token or now + a.spare > s.next then return 0 end
+  if s.posted and now >= s.posted + WINDOW then return 0 end
+end
+local key = frozen_key(a.request)
+if redis.call('EXISTS', key) == 0 then
+  redis.call('HSET', key, 'body', a.body, 'members', table.concat(a.members, ','))
+  redis.call('PEXPIRE', key, 86400000)
+end
+for _, id in ipairs(a.members) do
+  local enrollment, step = parse_email_id(id)
+  local s = step_of(enrollment, step)
+  set_step(enrollment, step, {posted = s.posted or now, attempts = s.attempts + 1, frozen = a.request})
+end
+local pace = 'eg:pace:resend'
+local at = now + 1015 / rate_of('resend', a.rate)
+if at > tonumber(redis.call('GET', pace) or '0') then redis.call('SET', pace, string.format('%.3f', at), 'PX', 60000) end
+return 1

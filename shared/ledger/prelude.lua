@@ -1,0 +1,220 @@
+-- What all decisions share. It stands before each script; ARGV[1] is the time (tests), or '' for the server's own.
+-- Instants are whole milliseconds since 1970 UTC. A step's fields in its enrollment's hash are `<number>.<field>`:
+--   state, due, offset; next (not before this instant: due, retry, or the end of a lease); look (counts its wake-ups);
+--   attempts; lease (who holds it); posted (first post whose outcome is not a sure refusal); ambiguous (an outcome was never learned);
+--   frozen (the request that was posted); solo (must not join a batch); sent, by, id, why.
+
+local LEASE, WINDOW, KEEP_FINISHED, JOB_TIMEOUT = $LEASE, $WINDOW, $KEEP_FINISHED, $JOB_TIMEOUT
+
+local OPEN, SCHEDULED, QUEUE, GATE, TICK = 'eg:open', 'rq:scheduler:scheduled_jobs', 'rq:queue:send', 'eg:gate', 'eg:tick'
+
+local function clock()
+  if ARGV[1] ~= '' then return tonumber(ARGV[1]) end
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+local now = clock()
+
+local function int(value) return string.format('%d', value) end
+local function enrollment_key(enrollment) return 'eg:enrollment:' .. enrollment end
+local function email_id(enrollment, step) return enrollment .. '-' .. step end
+local function frozen_key(request) return 'eg:frozen:' .. request end
+local function parse_email_id(id) return string.match(id, '^(.+)%-(%d+)$') end
+local function parse_job_id(id) return string.match(id, '^(.+)%-(%d+)%-(%d+)$') end
+
+-- A hash as a table.
+local function hash(key)
+  local flat, map = redis.call('HGETALL', key), {}
+  for i = 1, #flat, 2 do map[flat[i]] = flat[i + 1] end
+  return map
+end
+
+-- Some fields of a hash as a table; an absent field is nil.
+local function fields(key, ...)
+  local names, map = {...}, {}
+  local values = redis.call('HMGET', key, ...)
+  for i = 1, #names do map[names[i]] = values[i] or nil end
+  return map
+end
+
+local function step_of(enrollment, step)
+  local s = tostring(step) .. '.'
+  local v = redis.call('HMGET', enrollment_key(enrollment), s .. 'state', s .. 'due', s .. 'next', s .. 'look', s .. 'attempts',
+    s .. 'lease', s .. 'posted', s .. 'ambiguous', s .. 'frozen', s .. 'solo', s .. 'why')
+  return {state = v[1] or nil, due = tonumber(v[2]), next = tonumber(v[3]), look = v[4] or '0', attempts = tonumber(v[5]) or 0,
+    lease = v[6] or nil, posted = tonumber(v[7]), ambiguous = v[8] == '1', frozen = v[9] or nil, solo = v[10] == '1', why = v[11] or nil}
+end
+
+-- Set fields of a step; false removes one.
+local function set_step(enrollment, step, changes)
+  local key, set, gone = enrollment_key(enrollment), {}, {}
+  for name, value in pairs(changes) do
+    local field = step .. '.' .. name
+    if value == false then
+      gone[#gone + 1] = field
+    else
+      set[#set + 1] = field
+      set[#set + 1] = type(value) == 'number' and int(value) or value
+    end
+  end
+  if #set > 0 then redis.call('HSET', key, unpack(set)) end
+  if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
+end
+
+-- RQ's date format (rq.utils.utcformat), from civil_from_days: https://howardhinnant.github.io/date_algorithms.html
+local function rq_date(ms)
+  local days, rest = math.floor(ms / 86400000), ms % 86400000
+  local z = days + 719468
+  local era = math.floor(z / 146097)
+  local doe = z - era * 146097
+  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
+  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
+  local mp = math.floor((5 * doy + 2) / 153)
+  local day, month = doy - math.floor((153 * mp + 2) / 5) + 1, mp < 10 and mp + 3 or mp - 9
+  local year = yoe + era * 400 + (month <= 2 and 1 or 0)
+  return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03d000Z', year, month, day, math.floor(rest / 3600000),
+    math.floor(rest / 60000) % 60, math.floor(rest / 1000) % 60, rest % 1000)
+end
+
+-- A job in RQ's form (rq.job.Job.restore, JSON serializer). Its only word is "look at this step now".
+local function write_job(job, enrollment, step, status)
+  local date = rq_date(now)
+  redis.call('DEL', 'rq:job:' .. job)  -- a key of a wrong type must not stop the others
+  redis.call('HSET', 'rq:job:' .. job, 'data', '["scheduler.jobs.send_step", null, ["' .. enrollment .. '", ' .. step .. '], {}]',
+    'origin', 'send', 'status', status, 'timeout', JOB_TIMEOUT, 'result_ttl', 0, 'created_at', date,
+    'description', 'send step ' .. step .. ' of ' .. enrollment)
+  if status == 'queued' then redis.call('HSET', 'rq:job:' .. job, 'enqueued_at', date) end
+end
+
+local function push(job, enrollment, step)
+  write_job(job, enrollment, step, 'queued')
+  redis.call('SADD', 'rq:queues', QUEUE)
+  local first = redis.call('HGET', enrollment_key(enrollment), 'kind') == 'transactional'
+  redis.call(first and 'LPUSH' or 'RPUSH', QUEUE, job)
+end
+
+-- Put a look at a step on the queue; the sweeper finds the step again should the job get lost.
+local function enqueue(job, enrollment, step)
+  push(job, enrollment, step)
+  redis.call('ZADD', OPEN, int(now + LEASE), email_id(enrollment, step))
+end
+
+local function schedule(job, at) redis.call('ZADD', SCHEDULED, string.format('%.3f', at / 1000), job) end
+
+-- A scheduled look is void. One that is on the queue, or running, is left to find out for itself.
+local function unschedule(job)
+  if redis.call('ZREM', SCHEDULED, job) == 1 then redis.call('DEL', 'rq:job:' .. job) end
+end
+
+-- The gate that holds all sending back, or nil. Past its time, release lets a single step through as a probe; an accepted email opens it.
+local function gate()
+  local v = redis.call('HMGET', GATE, 'reason', 'until', 'probe')
+  return v[1] and {reason = v[1], till = tonumber(v[2]), probe = v[3]} or nil
+end
+
+-- The step's next look is at `at`; a look that was scheduled before is void.
+local function wake(enrollment, step, at)
+  local key, id = enrollment_key(enrollment), email_id(enrollment, step)
+  local look = redis.call('HINCRBY', key, step .. '.look', 1)
+  if look > 1 then unschedule(id .. '-' .. int(look - 1)) end
+  local job = id .. '-' .. int(look)
+  if at <= now and not gate() then return enqueue(job, enrollment, step) end
+  write_job(job, enrollment, step, 'scheduled')
+  schedule(job, at)
+  redis.call('ZADD', OPEN, int(at), id)
+end
+
+-- The step needs no more looks.
+local function close_step(enrollment, step)
+  local id = email_id(enrollment, step)
+  local look = redis.call('HGET', enrollment_key(enrollment), step .. '.look')
+  redis.call('ZREM', OPEN, id)
+  if look then unschedule(id .. '-' .. look) end
+end
+
+local function steps_in_order(enrollment)
+  local list = {}
+  for step in string.gmatch(redis.call('HGET', enrollment_key(enrollment), 'steps') or '', '%d+') do list[#list + 1] = step end
+  return list
+end
+
+-- Whether an earlier step of the run must go first. Its end wakes this one.
+local function held_up(enrollment, step)
+  for _, other in ipairs(steps_in_order(enrollment)) do
+    if other == step then return false end
+    local state = redis.call('HGET', enrollment_key(enrollment), other .. '.state')
+    if state == 'scheduled' or state == 'sending' then return true end
+  end
+end
+
+-- The run is over: its group is free, and it is kept for a while.
+local function end_run(enrollment, state, why)
+  local key = enrollment_key(enrollment)
+  local e = fields(key, 'contact', 'group')
+  redis.call('HSET', key, 'state', state, 'ended', int(now))
+  if why then redis.call('HSET', key, 'why', why) end
+  local contact = 'eg:contact:' .. e.contact
+  if e.group and redis.call('HGET', contact, 'group.' .. e.group) == enrollment then redis.call('HDEL', contact, 'group.' .. e.group) end
+  redis.call('PEXPIRE', key, KEEP_FINISHED)
+end
+
+-- A step has come to its end: the next due one may go, or the run is complete.
+local function advance(enrollment)
+  local key = enrollment_key(enrollment)
+  if redis.call('HGET', key, 'state') ~= 'active' then return end
+  local open = false
+  for _, step in ipairs(steps_in_order(enrollment)) do
+    local v = redis.call('HMGET', key, step .. '.state', step .. '.next')
+    if v[1] == 'scheduled' or v[1] == 'sending' then
+      if v[1] == 'scheduled' and tonumber(v[2]) <= now then wake(enrollment, step, now) end
+      open = true
+      break
+    end
+  end
+  if not open then end_run(enrollment, 'completed') end
+end
+
+-- End a step as `state`. What was frozen is kept only where the outcome is unknown: a person may want it repeated as it was.
+-- A failure must end in RQ's failed list: where its own job is not the one at work (`at_work`), a new one is queued, which will raise.
+local function end_step(enrollment, step, state, changes, at_work)
+  changes.state, changes.lease, changes.solo = state, false, false
+  if state == 'in-doubt' then
+    changes.ambiguous = '1'
+  else
+    local request = redis.call('HGET', enrollment_key(enrollment), step .. '.frozen')
+    if request then redis.call('DEL', frozen_key(request)) end
+    changes.posted, changes.frozen, changes.ambiguous = false, false, false
+  end
+  set_step(enrollment, step, changes)
+  close_step(enrollment, step)
+  if (state == 'failed' or state == 'in-doubt') and at_work ~= email_id(enrollment, step) then
+    local look = redis.call('HINCRBY', enrollment_key(enrollment), step .. '.look', 1)
+    push(email_id(enrollment, step) .. '-' .. int(look), enrollment, step)
+  end
+  advance(enrollment)
+end
+
+-- Whether the contact may not get this kind of email, and why.
+local function suppressed(contact, kind)
+  local v = redis.call('HMGET', 'eg:contact:' .. contact, 'bounced', 'complained', 'manual', 'unsubscribed')
+  if v[1] then return 'bounced' end
+  if v[2] then return 'complained' end
+  if v[3] then return 'suppressed by hand' end
+  if v[4] and kind == 'marketing' then return 'unsubscribed' end
+  return nil
+end
+
+-- How many requests a second a provider takes: as set, else as it last said itself, else 2.
+local function rate_of(provider, set)
+  return set > 0 and set or tonumber(redis.call('GET', 'eg:rate:' .. provider) or '2')
+end
+
+-- A turn at a provider: how long to wait for it (it is then ours), or nil and the wait when that is longer than `longest`.
+-- Turns lie 1.5 % further apart than the rate asks, so that no jitter squeezes one too many into the provider's window.
+local function turn(provider, rate, longest)
+  local key = 'eg:pace:' .. provider
+  local at = math.max(tonumber(redis.call('GET', key) or '0'), now)
+  if at - now > longest then return nil, at - now end
+  redis.call('SET', key, string.format('%.3f', at + 1015 / rate), 'PX', 60000)
+  return at - now
+end

@@ -1,0 +1,55 @@
+"""The clients of this process, made once and on first use; making one opens no connection."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from redis import Redis
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
+
+from shared import log, settings
+from shared.catalog import CAMPAIGNS, Catalog, load
+from shared.ledger import Ledger
+from shared.settings import Settings
+
+
+@cache
+def current_settings() -> Settings:
+    """This process's settings; the first use also sets up its logs."""
+    found = settings.load()
+    log.configure(found.log_level)
+    return found
+
+
+def connect(found: Settings, *, decode: bool = True) -> Redis:
+    """A Redis client that rides out two seconds without a server.
+
+    Args:
+        found: the settings.
+        decode: whether answers come as text (ours) or as bytes (RQ's).
+    """
+    return Redis.from_url(
+        found.redis_url,
+        password=found.redis_password or None,
+        decode_responses=decode,
+        socket_connect_timeout=2,
+        socket_timeout=5,
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=6, supported_errors=(RedisConnectionError,)),
+    )
+
+
+@cache
+def ledger() -> Ledger:
+    """The ledger."""
+    found = current_settings()
+    return Ledger(connect(found), lease=found.lease, job_timeout=found.job_timeout)
+
+
+@cache
+def catalog() -> Catalog:
+    """The campaigns: the owner's own where CAMPAIGNS_DIR is set, else those of this release."""
+    own = current_settings().campaigns_dir
+    return load(Path(own) if own else CAMPAIGNS)

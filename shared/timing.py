@@ -1,0 +1,134 @@
+"""When emails are due: anchor, delays, testing mode and send windows. Pure: whoever calls brings the time.
+
+Every instant is a whole number of milliseconds since 1970-01-01 UTC, as the ledger keeps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+AHEAD_AT_MOST = HOUR
+OLD_AT_MOST = 30 * DAY
+
+
+@dataclass(frozen=True)
+class Delay:
+    """How far a step is from its anchor.
+
+    Attributes:
+        number: the step's number.
+        milliseconds: after the anchor, or negative: before it.
+    """
+
+    number: int
+    milliseconds: int
+
+
+@dataclass(frozen=True)
+class Window:
+    """The hours in which a campaign may send, in one time zone.
+
+    Attributes:
+        days: weekdays, Monday is 0.
+        opens: the first instant of each day that counts.
+        closes: the first instant that no longer counts; None is midnight at the day's end.
+    """
+
+    days: frozenset[int]
+    opens: time
+    closes: time | None
+
+    @property
+    def always(self) -> bool:
+        """Whether the window never shuts."""
+        return len(self.days) == 7 and self.opens == time(0) and self.closes is None
+
+    def _contains(self, local: datetime) -> bool:
+        clock = local.time()
+        return local.weekday() in self.days and clock >= self.opens and (self.closes is None or clock < self.closes)
+
+    def next_open(self, instant: int, zone: ZoneInfo) -> int:
+        """The first instant from `instant` on that lies in the window."""
+        local = datetime.fromtimestamp(instant / 1000, zone)
+        if self.always or self._contains(local):
+            return instant
+        for days_ahead in range(9):
+            day = local.date() + timedelta(days=days_ahead)
+            opening = datetime.combine(day, self.opens, zone)
+            if opening >= local and opening.weekday() in self.days:
+                return round(opening.timestamp() * 1000)
+        raise ValueError("a window needs at least one day")
+
+
+def anchor(reported: int | None, now: int) -> tuple[int, str | None]:
+    """The instant from which delays count.
+
+    Args:
+        reported: when the website says that it sent the first email, if it says so.
+        now: the webhook's time.
+
+    Returns:
+        The anchor, and a warning for the owner where the report could not be used.
+
+    Raises:
+        ValueError: for a report that is older than 30 days.
+    """
+    if reported is None:
+        return now, None
+    if reported > now + AHEAD_AT_MOST:
+        return now, "email_1_sent_at is more than an hour ahead; the time of the request was used instead"
+    if reported < now - OLD_AT_MOST:
+        raise ValueError("email_1_sent_at is older than 30 days; send a recent time or leave it out")
+    return reported, None
+
+
+def testing(delays: Sequence[Delay], step: float) -> list[Delay]:
+    """The same steps, compressed for testing: step k is due (k-1) steps after the anchor.
+
+    Steps before an anchor (a meeting) are due k steps before it, the last one a single step before.
+
+    Args:
+        delays: the campaign's own delays.
+        step: seconds between two emails.
+    """
+    count = len(delays)
+    width = round(step * 1000)
+    return [
+        Delay(delay.number, -(count - index) * width if delay.milliseconds < 0 else index * width) for index, delay in enumerate(delays)
+    ]
+
+
+def due(anchor_at: int, delay: Delay, window: Window | None, zone: ZoneInfo) -> int:
+    """When a step is due.
+
+    Args:
+        anchor_at: the enrollment's anchor.
+        delay: the step's delay.
+        window: the campaign's send window, if it has one.
+        zone: the time zone in which the window is meant.
+    """
+    instant = anchor_at + delay.milliseconds
+    return instant if window is None else window.next_open(instant, zone)
+
+
+def shifted(late: Delay, now: int) -> int:
+    """The anchor that makes a late step due now, so that the gaps after it stay as they were."""
+    return now - late.milliseconds
+
+
+def zone(name: str | None, fallback: str) -> ZoneInfo:
+    """A contact's time zone, or the business's where the contact's is missing or unknown.
+
+    Args:
+        name: what the visitor's browser said.
+        fallback: the business's zone, checked when the settings were read.
+    """
+    try:
+        return ZoneInfo(name or fallback)
+    except (KeyError, ValueError, OSError):
+        return ZoneInfo(fallback)
