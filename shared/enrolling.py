@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -118,6 +119,8 @@ def _fields(form: SignUp, settings: Settings) -> dict[str, str]:
 
 def _same_page(url: str, own: str) -> bool:
     """Whether a link leads to the owner's own booking page: same scheme and host, and the same first part of the path."""
+    if not re.fullmatch(r"[!-~]+", url) or re.search(r"[\"'<>`\\{}]", url):
+        return False
     try:
         theirs, ours = urlsplit(url), urlsplit(own)
     except ValueError:

@@ -79,14 +79,11 @@ local function fill(items)
   for _, job in ipairs(redis.call('LPOP', QUEUE, a.batch) or {}) do
     local enrollment, step = parse_job_id(job)
     local s = enrollment and step_of(enrollment, step)
-    if s and s.state == 'scheduled' and s.next <= now and not held_up(enrollment, step) then
-      if s.attempts == 0 and not s.frozen and not s.solo and not barrier(enrollment) and not late(enrollment, s) then
-        items[#items + 1] = take(enrollment, step)
-        redis.call('DEL', 'rq:job:' .. job)
-      else
-        back[#back + 1] = job
-      end
-    elseif s and (s.state == 'scheduled' or s.state == 'sending') then
+    local ready = s and s.state == 'scheduled' and s.next <= now
+    if ready and not s.solo and s.attempts == 0 and not held_up(enrollment, step) and not barrier(enrollment) and not late(enrollment, s) then
+      items[#items + 1] = take(enrollment, step)
+      redis.call('DEL', 'rq:job:' .. job)
+    elseif s and s.next and (s.next > now or ready and held_up(enrollment, step)) then
       redis.call('DEL', 'rq:job:' .. job)
     else
       back[#back + 1] = job
@@ -100,7 +97,10 @@ local function claim()
   local id, s = email_id(enrollment, step), step_of(enrollment, step)
   if not s.state then return stop('gone') end
   if s.state ~= 'scheduled' and s.state ~= 'sending' then return done() end
-  if s.next > now then return stop('not-yet', s.next) end
+  if s.next > now then
+    if s.state == 'scheduled' and not barrier(enrollment) then wake(enrollment, step, s.next) end
+    return stop('not-yet', s.next)
+  end
   local unsure = s.state == 'sending' and s.posted
   if not unsure then
     local why = barrier(enrollment)

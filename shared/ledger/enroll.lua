@@ -39,6 +39,7 @@ local function create(enrollment)
     redis.call('HSET', 'eg:contact:' .. a.contact, 'group.' .. a.group, enrollment)
   end
   redis.call('SADD', 'eg:enrollments:' .. a.contact, enrollment)
+  local open = false
   for _, s in ipairs(a.steps) do
     local step = int(s.number)
     if s.sent then
@@ -46,9 +47,10 @@ local function create(enrollment)
     else
       set_step(enrollment, step, {state = 'scheduled', due = s.due, offset = s.offset, next = s.due})
       wake(enrollment, step, s.due)
+      open = true
     end
   end
-  advance(enrollment)
+  if not open then end_run(enrollment, 'completed') end
 end
 
 if a.seen then

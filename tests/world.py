@@ -1,0 +1,116 @@
+"""A small Evergreen for tests: the real ledger, catalog, templates and use cases, with a clock that the test moves and a provider in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from redis import Redis
+
+from shared import catalog, enrolling
+from shared.catalog import Catalog
+from shared.composing import Templates, compile_templates
+from shared.ledger import Ledger, ids
+from shared.models import Enrollment, SignUp
+from shared.sending import Result, Sender
+from shared.settings import Settings
+from tests.conftest import Clock
+from tests.provider_double import MemoryProvider
+
+SETTINGS = Settings(
+    resend_api_key="re_test",
+    resend_from_email="Evergreen <hello@evergreen.example.org>",
+    internal_token="internal",
+    unsubscribe_key="unsubscribe",
+    postal_address="1 Main Street, Springfield",
+    resend_rate=1000,
+    resend_batch_above=1_000_000,
+)
+ADA = {"email": "ada@example.org", "first_name": "Ada", "assessment_score": 45, "red_systems": 2, "orange_systems": 1}
+
+
+@cache
+def _mail() -> tuple[Catalog, Templates]:
+    found = catalog.load()
+    return found, compile_templates(found, SETTINGS)
+
+
+@dataclass
+class World:
+    """Everything from a sign-up to the provider, by hand: `sign_up`, `release`, `work`."""
+
+    ledger: Ledger
+    clock: Clock
+    settings: Settings = SETTINGS
+    provider: MemoryProvider = field(init=False)
+    sender: Sender = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.provider = MemoryProvider(self.clock)
+        found, templates = _mail()
+        self.sender = Sender(self.ledger, found, templates, self.provider, self.settings, sleep=lambda _: None)
+
+    @property
+    def redis(self) -> Redis:
+        """The database."""
+        return self.ledger.redis
+
+    def sign_up(self, form: dict[str, Any] | None = None, **changes: Any) -> str:
+        """Sign somebody up for Christmas (Ada, unless told otherwise); returns the enrollment's id."""
+        body = (form or ADA) | changes
+        enrolling.sign_up(
+            SignUp.model_validate(body),
+            trigger="christmas-signup",
+            ledger=self.ledger,
+            catalog=self.sender.catalog,
+            settings=self.settings,
+            now=self.clock.now,
+            request_id="request-1",
+            key=None,
+        )
+        return f"{ids.run_key('christmas', body['email'])}-1"
+
+    def run(self, enrollment: str) -> Enrollment:
+        """The enrollment as the ledger has it."""
+        found = self.ledger.enrollment(enrollment)
+        assert found is not None
+        return found
+
+    def states(self, enrollment: str) -> list[str]:
+        """The states of its steps, in order."""
+        return [step.state for step in self.run(enrollment).steps]
+
+    def release(self) -> int:
+        """Release all that is due; returns how many looks that were."""
+        total = 0
+        while True:
+            released, dropped, _ = self.ledger.release()
+            total += released
+            if not released + dropped:
+                return total
+
+    def next_job(self) -> tuple[str, int] | None:
+        """Take a look off the queue, as a worker does; like RQ, forget the job."""
+        job = self.redis.lpop(ids.QUEUE)
+        if not job:
+            return None
+        self.redis.delete(f"rq:job:{job}")
+        return ids.parse_job_id(str(job))
+
+    def work(self) -> list[Result]:
+        """Release what is due and send what is on the queue, until nothing moves."""
+        results = []
+        while self.release() or self.redis.llen(ids.QUEUE):
+            while job := self.next_job():
+                results.append(self.sender.send(*job))
+        return results
+
+    def live(self, hours: float) -> None:
+        """Let time pass, a quarter of an hour at a step, and work and sweep at each."""
+        suspects: set[str] = set()
+        for _ in range(round(hours * 4)):
+            self.clock.advance(hours=0.25)
+            self.work()
+            suspects, _woken = self.ledger.sweep(suspects)
+            self.work()
