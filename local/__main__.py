@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -20,12 +20,13 @@ from shared.functions import ROOT
 
 
 def say(line: str) -> None:
-    """Tell the person at the terminal.
+    """Tell the person at the terminal; the stack goes on when nobody listens any more.
 
     Args:
         line: the news.
     """
-    print(line, flush=True)
+    with suppress(BrokenPipeError):
+        print(line, flush=True)
 
 
 @contextmanager

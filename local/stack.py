@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import json
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +72,7 @@ def refuse_ports_in_use(where: Place) -> None:
     """
     for variable, port in zip(PORTS, (where.port, where.sandbox_port, where.valkey_port), strict=True):
         if ports.in_use(port):
-            another = ports.free(1)[0]
+            another = next(other for other in range(port + 1, 65536) if not ports.in_use(other))
             raise SettingsError(
                 f"port {port} ({variable}) is in use. Stop the program that uses it, or take another: {variable}={another} make run"
             )
@@ -134,34 +136,39 @@ def stages(where: Place, environ: Mapping[str, str]) -> list[list[Part]]:
         where: the stack's place.
         environ: from `environment`.
     """
+    began = time.monotonic()
     password = settings.load(environ).redis_password
     store = where.directory / "valkey"
 
-    def python(name: str, port: int | None = None, *argv: str) -> Part:
-        return Part(name, [sys.executable, "-m", *argv], lambda: port is None or _answers(port), port, ROOT)
+    def listens(port: int) -> bool:
+        return _get(port, "/_/health") is not None
 
+    def ticks() -> bool:
+        age = json.loads(_get(where.port, "/health") or "{}").get("scheduler_age_ms")
+        return age is not None and age / 1000 < time.monotonic() - began  # an older tick is of the run before
+
+    def works() -> bool:
+        return bool(json.loads(_get(where.port, "/health") or "{}").get("workers"))
+
+    def python(name: str, answers: Callable[[], bool], *module: str, port: int | None = None) -> Part:
+        return Part(name, [sys.executable, "-m", *module], answers, port, ROOT)
+
+    valkey_argv = valkey.command(store, where.valkey_port, password)
     return [
-        [
-            Part(
-                "valkey",
-                valkey.command(store, where.valkey_port, password),
-                lambda: valkey.answers(where.valkey_port, password),
-                where.valkey_port,
-                store,
-            )
-        ],
-        [python("sandbox", where.sandbox_port, "local.sandbox")],
-        [python("gateway", where.port, "local.gateway")],
-        [python("scheduler", None, "scheduler.release"), python("worker", None, "scheduler.worker", "send")],
+        [Part("valkey", valkey_argv, lambda: valkey.answers(where.valkey_port, password), where.valkey_port, store)],
+        [python("sandbox", lambda: listens(where.sandbox_port), "local.sandbox", port=where.sandbox_port)],
+        [python("gateway", lambda: listens(where.port), "local.gateway", port=where.port)],
+        [python("scheduler", ticks, "scheduler.release"), python("worker", works, "scheduler.worker", "send")],
     ]
 
 
-def _answers(port: int) -> bool:
+def _get(port: int, path: str) -> str | None:
+    """The body of an answer, whatever its status; None while nobody answers."""
     connection = http.client.HTTPConnection(HOST, port, timeout=1)
     try:
-        connection.request("GET", "/_/health")
-        return connection.getresponse().status < 500
+        connection.request("GET", path)
+        return connection.getresponse().read().decode()
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()

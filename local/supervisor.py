@@ -70,7 +70,7 @@ class Supervisor:
     """Starts parts stage by stage, keeps them alive, and stops them in the opposite order.
 
     Args:
-        stages: the first must answer before the others start; the last stops first. Parts of one stage stop together.
+        stages: each starts when the one before it answers, and stops when the one after it has stopped.
         directory: gets `logs/<part>.log` and, while the stack runs, `pids.json`.
         environ: the environment of every part.
         say: where the one-line news go.
@@ -100,12 +100,11 @@ class Supervisor:
             StartError: when a part keeps ending or does not answer; everything has been stopped again by then.
         """
         deadline = time.monotonic() + start_within
-        first, *others = self._stages
         try:
-            for parts in ([*first], [part for stage in others for part in stage]):
-                for part in parts:
+            for stage in self._stages:
+                for part in stage:
                     self._launch(part)
-                for part in parts:
+                for part in stage:
                     if not self._until(part.answers, deadline):
                         raise StartError(f"{part.name} does not answer. {self._end_of_log(part)}")
             self._ready = True

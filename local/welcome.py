@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from html import escape
 
-SAMPLE = {"email": "sarah@example.org", "first_name": "Sarah", "business_name": "Sarah's Salon", "red_systems": 2, "orange_systems": 1}
+SAMPLE = {"email": "sarah@example.org", "first_name": "Sarah", "business_name": "Riverside Salon", "red_systems": 2, "orange_systems": 1}
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -35,8 +35,7 @@ def curl(url: str) -> str:
     Args:
         url: of the gateway.
     """
-    body = json.dumps(SAMPLE).replace("'", "'\\''")
-    return f"curl {url}/webhook/christmas-signup \\\n  -H 'Content-Type: application/json' \\\n  -d '{body}'"
+    return f"curl {url}/webhook/christmas-signup \\\n  -H 'Content-Type: application/json' \\\n  -d '{json.dumps(SAMPLE)}'"
 
 
 def places(url: str, sandbox_url: str | None) -> dict[str, str]:

@@ -7,6 +7,7 @@ without FUNCTION_SOURCE it serves every function. OpenFaaS probes `/_/health`; K
 from __future__ import annotations
 
 import json
+import math
 import mmap
 import os
 import signal
@@ -177,7 +178,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             "worker_class": "gthread",
             "threads": self.settings.threads,
             "keepalive": KEEP_ALIVE,
-            "graceful_timeout": int(self.settings.provider_timeout) + 10,  # as long as any caller waits for an answer
+            "graceful_timeout": math.ceil(self.settings.http_timeout),  # as long as any caller waits for an answer
             "logger_class": _PlainLogger,
             "control_socket_disable": True,
             **self.options,
