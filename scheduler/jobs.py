@@ -32,22 +32,22 @@ def send_step(enrollment: str, step: int) -> None:
         StepFailed: when the step has ended `failed` or `in-doubt`: RQ's failed list is what a person must look at.
     """
     ledger = services.ledger()
-    state, following, why = ledger.peek(enrollment, step)
-    if state in _ENDED_BADLY:
-        raise StepFailed(f"{enrollment} step {step} is {state}: {why}")
-    if state not in ("scheduled", "sending") or (following or 0) > ledger.now():
+    found = ledger.peek(enrollment, step)
+    if found.state in _ENDED_BADLY:
+        raise StepFailed(f"{enrollment} step {step} is {found.state}: {found.why}")
+    if found.state not in ("scheduled", "sending") or (found.next or 0) > ledger.now():
         return
-    result = _ask(enrollment, step)
+    result = _ask(enrollment, step, found.request_id or "")
     if result is None:
         ledger.postpone(enrollment, step, UNANSWERED_AFTER)
     elif result.get("result") in _ENDED_BADLY:
         raise StepFailed(f"{enrollment} step {step} is {result['result']}: {result.get('why')}")
 
 
-def _ask(enrollment: str, step: int) -> dict[str, str] | None:
+def _ask(enrollment: str, step: int, request_id: str) -> dict[str, str] | None:
     """The send function's answer; None where it gave none, or not now."""
     settings = services.current_settings()
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {settings.internal_token}"}
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {settings.internal_token}", "X-Request-Id": request_id}
     body = json.dumps({"enrollment": enrollment, "step": step})
     try:
         answer = _pool().request("POST", settings.send_function_url, body=body, headers=headers)
@@ -58,5 +58,5 @@ def _ask(enrollment: str, step: int) -> dict[str, str] | None:
             return {}
     except (HTTPError, ValueError) as error:
         problem = type(error).__name__
-    _logger.warning("send_function.unavailable", enrollment=enrollment, step=step, problem=problem)
+    _logger.warning("send_function.unavailable", enrollment=enrollment, step=step, problem=problem, request_id=request_id)
     return None

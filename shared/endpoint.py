@@ -63,7 +63,7 @@ def function(name: str, *, methods: tuple[str, ...] = ("POST",), cors: bool = Fa
             response.headers["X-Request-Id"] = request_id
             if cors:
                 _allow_origin(request, response)
-            _logger.info("answered", status=response.status_code)
+            (_logger.debug if response.status_code < 400 else _logger.warning)("answered", status=response.status_code)
             return response
 
         return handle

@@ -54,4 +54,4 @@ def logger(name: str) -> Any:
     Args:
         name: the part, such as `sending`.
     """
-    return structlog.get_logger().bind(part=name)
+    return structlog.get_logger(part=name)  # not .bind(), which would fix the configuration before `configure` has run

@@ -244,7 +244,7 @@ def test_the_failure_of_a_batch_member_gets_a_job_that_will_raise(world: World) 
     assert first is not None and many.sender.send(*first).result == "in-doubt"
     other = next(run for run in runs if run != first[0])
     assert many.next_job() == (other, 1)
-    assert many.ledger.peek(other, 1)[0] == "in-doubt"
+    assert many.ledger.peek(other, 1).state == "in-doubt"
 
 
 def test_a_suppressed_contact_gets_nothing_more(world: World) -> None:

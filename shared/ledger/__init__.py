@@ -77,6 +77,16 @@ class Settled:
     attempts: int
 
 
+@dataclass(frozen=True)
+class Peek:
+    """A step's state, the instant before which it must not be looked at, why it ended as it did, and the request that began it all."""
+
+    state: str | None
+    next: int | None
+    why: str | None
+    request_id: str | None
+
+
 def _instant(text: Any) -> int | None:
     return int(text) if text not in (None, "") else None
 
@@ -244,11 +254,11 @@ class Ledger:
         """Stop email to a contact, for `bounced`, `complained`, `unsubscribed` or `manual`; returns how many runs that ended."""
         return int(self._decide("suppress", {"contact": contact, "reason": reason}))
 
-    def peek(self, enrollment: str, step: int) -> tuple[str | None, int | None, str | None]:
-        """A step's state, the instant before which it must not be looked at, and why it ended as it did."""
-        names = [f"{step}.state", f"{step}.next", f"{step}.why"]
-        state, following, why = cast(list[str | None], self.redis.hmget(ids.enrollment_key(enrollment), names))
-        return state, _instant(following), why
+    def peek(self, enrollment: str, step: int) -> Peek:
+        """The little that a worker must know of a step."""
+        names = [f"{step}.state", f"{step}.next", f"{step}.why", "request_id"]
+        state, following, why, request_id = cast(list[str | None], self.redis.hmget(ids.enrollment_key(enrollment), names))
+        return Peek(state, _instant(following), why, request_id)
 
     def _hash(self, key: str) -> dict[str, str]:
         return cast(dict[str, str], self.redis.hgetall(key))  # the client decodes, which its types cannot say
