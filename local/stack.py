@@ -18,6 +18,7 @@ from shared.errors import SettingsError
 from shared.functions import ROOT
 
 GENERATED = ("REDIS_PASSWORD", "INTERNAL_TOKEN", "UNSUBSCRIBE_KEY")
+LEFTOVERS_END_WITHIN = 5  # seconds
 PORTS = {"PORT": 8080, "SANDBOX_PORT": 8090, "VALKEY_PORT": 6390}
 
 
@@ -62,7 +63,7 @@ def place(environ: Mapping[str, str]) -> Place:
 
 
 def refuse_ports_in_use(where: Place) -> None:
-    """Say which port is taken, before anything starts.
+    """Say which port is taken, before anything starts. What a killed stack left gets a moment to end, which it does by itself.
 
     Args:
         where: the stack's place.
@@ -70,7 +71,10 @@ def refuse_ports_in_use(where: Place) -> None:
     Raises:
         SettingsError: naming the first port in use, its variable and what to do.
     """
+    patience = time.monotonic() + (LEFTOVERS_END_WITHIN if (where.directory / "pids.json").exists() else 0)
     for variable, port in zip(PORTS, (where.port, where.sandbox_port, where.valkey_port), strict=True):
+        while ports.in_use(port) and time.monotonic() < patience:
+            time.sleep(0.05)
         if ports.in_use(port):
             another = next(other for other in range(port + 1, 65536) if not ports.in_use(other))
             raise SettingsError(

@@ -139,6 +139,18 @@ class TestWholeStack:
             run.process.kill()
             run.process.wait()
 
+    def test_a_stack_whose_supervisor_was_killed_starts_again(self, tmp_path: Path) -> None:
+        """Nothing of the old stack stays: the next one gets its ports and its data at once."""
+        environ = environ_for(tmp_path)
+        killed = Stack(environ)
+        killed.line_with("Evergreen is ready")
+        pids = killed.pids()
+        killed.process.kill()
+        killed.process.wait()
+        with running(environ) as run:
+            assert run.healthy()
+        assert all(gone(pid) for pid in pids.values())
+
     def test_the_internal_function_has_no_public_url(self, tmp_path: Path) -> None:
         """Only a worker reaches send-email: there is no webhook of that name, and the function wants the token."""
         with running(environ_for(tmp_path)) as run:
