@@ -1,0 +1,44 @@
+"""The sandbox as one WSGI app: a provider at each mount, the sandbox's own JSON and pages at the root."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, abort, request
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+from local.sandbox import control, faults_page, outbox_pages
+from local.sandbox.resend import ResendApp
+from local.sandbox.state import State
+
+_CONTENT_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; frame-src 'self'; img-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def create(state: State) -> DispatcherMiddleware:
+    """Build the app.
+
+    Args:
+        state: the sandbox's parts.
+    """
+    root = Flask("local.sandbox")
+    root.register_blueprint(control.blueprint(state))
+    root.register_blueprint(outbox_pages.blueprint(state))
+    root.register_blueprint(faults_page.blueprint(state))
+    root.before_request(_refuse_other_sites)
+    root.after_request(_protect)
+    resend = ResendApp(state.store, state.resend_limiter, state.faults, state.events)
+    return DispatcherMiddleware(root, {"/resend": resend.app})  # a sibling provider is mounted here
+
+
+def _refuse_other_sites() -> None:
+    """A page from elsewhere, open in the same browser, must not be able to empty the outbox or set faults."""
+    if request.method not in ("GET", "HEAD") and request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        abort(403)
+
+
+def _protect(response: Response) -> Response:
+    response.headers.setdefault("Content-Security-Policy", _CONTENT_POLICY)
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Referrer-Policy", "no-referrer")
+    return response

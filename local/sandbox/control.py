@@ -1,0 +1,136 @@
+"""The sandbox's own JSON, for programs: what was accepted, which faults and limits are set, and starting afresh."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Blueprint, Response, request
+from pydantic import ValidationError
+
+from local.sandbox.faults import PROVIDERS, Fault
+from local.sandbox.limits import DEFAULTS
+from local.sandbox.state import State
+from local.sandbox.store import Store
+
+_PAGE = 100
+
+
+class Wrong(ValueError):
+    """A request to the sandbox itself that makes no sense; the message says why."""
+
+
+def read_fault(values: dict[str, Any]) -> Fault:
+    """Build a fault from JSON or a form.
+
+    Args:
+        values: the fields of `Fault`.
+
+    Raises:
+        Wrong: naming every field that is wrong.
+    """
+    try:
+        fault = Fault.model_validate(values)
+    except ValidationError as error:
+        problems = [f"{'.'.join(str(part) for part in fault['loc']) or 'fault'}: {fault['msg']}" for fault in error.errors()]
+        raise Wrong("; ".join(problems)) from None
+    if fault.provider not in PROVIDERS:
+        raise Wrong(f"provider: must be one of {', '.join(PROVIDERS)}")
+    return fault
+
+
+def read_limits(values: Any) -> dict[str, int]:
+    """Check limits.
+
+    Args:
+        values: requests per second by name, at least 1 each.
+
+    Raises:
+        Wrong: naming what is wrong.
+    """
+    if not isinstance(values, dict) or not values.keys() <= DEFAULTS.keys():
+        raise Wrong(f"limits: must be an object with any of {', '.join(DEFAULTS)}")
+    for name, value in values.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise Wrong(f"{name}: must be a whole number of requests per second, at least 1")
+    return values
+
+
+def blueprint(state: State) -> Blueprint:
+    """The JSON routes.
+
+    Args:
+        state: the sandbox's parts.
+    """
+    control = Blueprint("control", __name__)
+
+    @control.errorhandler(Wrong)
+    def wrong(error: Wrong) -> Response:
+        return _json({"error": str(error)}, 422)
+
+    @control.get("/outbox.json")
+    def outbox() -> Response:
+        since = request.args.get("since", 0, type=int)
+        return Response(_entries(state.store, since), content_type="application/json")
+
+    @control.get("/outbox/count")
+    def count() -> Response:
+        return _json({"count": state.store.count()})
+
+    @control.get("/faults")
+    def list_faults() -> Response:
+        return _json(state.faults.all())
+
+    @control.post("/faults")
+    def add_fault() -> Response:
+        return _json(state.faults.add(read_fault(_body())).model_dump(), 201)
+
+    @control.delete("/faults")
+    def remove_faults() -> Response:
+        state.faults.remove()
+        return _json([])
+
+    @control.delete("/faults/<int:fault_id>")
+    def remove_fault(fault_id: int) -> Response:
+        state.faults.remove(fault_id)
+        return _json(state.faults.all())
+
+    @control.get("/limits")
+    def limits() -> Response:
+        return _json(state.limits())
+
+    @control.post("/limits")
+    def set_limits() -> Response:
+        state.set_limits(read_limits(_body()))
+        return _json(state.limits())
+
+    @control.post("/reset")
+    def reset() -> Response:
+        state.reset()
+        return _json({"count": 0, "faults": [], "limits": state.limits()})
+
+    return control
+
+
+def _entries(store: Store, index: int) -> Iterator[str]:
+    """The outbox as the text of a JSON array, a page at a time, so that a long one never fills the memory."""
+    start = "["
+    while emails := store.since(index, _PAGE):
+        yield start + ", ".join(json.dumps(email.as_outbox_entry()) for email in emails)
+        start, index = ", ", emails[-1].position
+    yield "[]" if start == "[" else "]"
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(json.dumps(value), status, content_type="application/json")
+
+
+def _body() -> Any:
+    try:
+        body = json.loads(request.get_data())
+    except ValueError:
+        raise Wrong("body: must be JSON") from None
+    if not isinstance(body, dict):
+        raise Wrong("body: must be a JSON object")
+    return body

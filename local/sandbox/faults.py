@@ -1,0 +1,180 @@
+"""Faults on demand: what a provider can do wrong, so that everything built on it can be tried against that.
+
+| kind | what happens |
+|---|---|
+| `status` | the request is refused with `status` |
+| `timeout-before` | nothing is accepted; the connection is held for `delay_ms`, then closed |
+| `timeout-after` | the request is accepted; the connection is held for `delay_ms`, then closed without an answer |
+| `slow` | the request is accepted, and answered after `delay_ms` |
+| `disconnect` | the connection is closed without an answer, before accepting or (`after`) after it |
+| `quota` | a send is refused with 429 `name` once more than `limit` recipients were reached in the day or month (0, the default: at once) |
+| `commit-then-503` | the request is accepted, and answered 503 |
+
+`status`, `slow`, `timeout-before` and `disconnect` before accepting meet every request; the others only requests that write (POST). While a
+connection is held, the request's idempotency key is in progress. Faults live in memory: a restart of the sandbox clears them.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from flask import Flask, Response, g, request
+from pydantic import BaseModel, ConfigDict, Field
+
+from local.sandbox import connection
+
+PROVIDERS = ("resend",)  # a sibling provider's name joins here
+_DEFAULT_DELAY_MS = {"timeout-before": 30_000, "timeout-after": 30_000, "slow": 1_000}
+
+Kind = Literal["status", "timeout-before", "timeout-after", "slow", "disconnect", "quota", "commit-then-503"]
+Refuse = Callable[[int, str | None, Mapping[str, str]], Response]
+
+
+class Fault(BaseModel):
+    """One fault that was set.
+
+    Attributes:
+        count: how many more requests it meets; None until it is deleted.
+        rate: the share of requests that it meets, 0 to 1.
+        delay_ms: for the kinds that wait; 0 means the kind's own default (30 s to time out, 1 s to be slow).
+        after: for `disconnect`: after accepting.
+        name: for `status` and `quota`: the error's name, where the usual one is not wanted.
+        limit: for `quota`: how many recipients are within it.
+        retry_after: for `status` and `quota`: the header in seconds, where the usual one is not wanted.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: int = 0
+    provider: str = "resend"
+    kind: Kind
+    status: int = Field(default=500, ge=400, le=599)
+    count: int | None = Field(default=None, ge=1)
+    rate: float = Field(default=1.0, gt=0, le=1)
+    delay_ms: int = Field(default=0, ge=0, le=600_000)
+    after: bool = False
+    name: str | None = Field(default=None, pattern=r"^[a-z_]{1,64}$")
+    limit: int = Field(default=0, ge=0)
+    retry_after: int | None = Field(default=None, ge=0)
+
+    @property
+    def before_accepting(self) -> bool:
+        """Whether the request never gets as far as being accepted."""
+        return self.kind in ("status", "timeout-before") or (self.kind == "disconnect" and not self.after)
+
+    @property
+    def delay_seconds(self) -> float:
+        """How long to wait."""
+        return (self.delay_ms or _DEFAULT_DELAY_MS.get(self.kind, 0)) / 1000
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of a refusal."""
+        if self.retry_after is not None:
+            return {"retry-after": str(self.retry_after)}
+        return {"retry-after": "1"} if self.kind == "status" and self.status == 429 else {}
+
+    def meets(self, provider: str, writing: bool) -> bool:
+        """Whether this fault concerns a request at all.
+
+        Args:
+            provider: whom the request is for.
+            writing: whether the request could be accepted, rather than only read something.
+        """
+        return self.provider == provider and (writing or self.before_accepting or self.kind == "slow")
+
+
+class Faults:
+    """The faults that are set, the oldest first."""
+
+    def __init__(self) -> None:
+        self.stopping = threading.Event()
+        self._faults: list[Fault] = []
+        self._last_id = 0
+        self._lock = threading.Lock()
+
+    def add(self, fault: Fault) -> Fault:
+        """Set a fault.
+
+        Args:
+            fault: what to do; it gets an id.
+        """
+        with self._lock:
+            self._last_id += 1
+            added = fault.model_copy(update={"id": self._last_id})
+            self._faults.append(added)
+        return added
+
+    def all(self) -> list[dict[str, Any]]:
+        """What is set now, each with how many requests it still meets."""
+        with self._lock:
+            return [fault.model_dump() for fault in self._faults]
+
+    def remove(self, fault_id: int | None = None) -> None:
+        """Delete one fault, or all.
+
+        Args:
+            fault_id: which one.
+        """
+        with self._lock:
+            self._faults = [fault for fault in self._faults if fault_id is not None and fault.id != fault_id]
+
+    def take(self, provider: str, writing: bool) -> Fault | None:
+        """The fault that a request meets, if any; it counts as met.
+
+        Args:
+            provider: whom the request is for.
+            writing: whether the request could be accepted, rather than only read something.
+        """
+        with self._lock:
+            for fault in self._faults:
+                if fault.meets(provider, writing) and random.random() < fault.rate:  # noqa: S311 - a share of requests, no secret
+                    self._count(fault)
+                    return fault
+        return None
+
+    def _count(self, fault: Fault) -> None:
+        if fault.count is None:
+            return
+        fault.count -= 1
+        if fault.count == 0:
+            self._faults.remove(fault)
+
+    def install(self, app: Flask, provider: str, refuse: Refuse) -> None:
+        """Make an app misbehave as set. Its views find the fault that they met as `flask.g.fault`.
+
+        Args:
+            app: the provider's app.
+            provider: its name.
+            refuse: builds the provider's own refusal from status, name (or None) and headers.
+        """
+
+        @app.before_request
+        def before() -> Response | None:
+            g.fault = fault = self.take(provider, request.method == "POST")
+            if not fault or not fault.before_accepting:
+                return None
+            if fault.kind == "status":
+                return refuse(fault.status, fault.name, fault.headers)
+            return self._drop(fault)
+
+        @app.after_request
+        def after(response: Response) -> Response:
+            fault: Fault | None = g.get("fault")
+            if not fault or fault.before_accepting or response.status_code >= 400:
+                return response
+            if fault.kind == "slow":
+                connection.hold(request.environ, fault.delay_seconds, self.stopping)
+            elif fault.kind == "commit-then-503":
+                return refuse(503, fault.name, fault.headers)
+            elif fault.kind != "quota":
+                return self._drop(fault)
+            return response
+
+    def _drop(self, fault: Fault) -> Response:
+        connection.hold(request.environ, fault.delay_seconds, self.stopping)
+        connection.drop(request.environ)
+        return Response(status=503)  # reaches nobody: the connection is closed

@@ -1,0 +1,27 @@
+"""The one error of the sandbox: a request that a provider refuses, with all that its answer says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from shared.errors import EvergreenError
+
+
+class Refusal(EvergreenError):
+    """A request that is refused.
+
+    Args:
+        status: the HTTP status.
+        name: the provider's own word for it, such as `validation_error`.
+        message: what is wrong, for a developer to read.
+        headers: further response headers.
+        in_batch: what a permissive batch says instead of `message`, where that differs.
+    """
+
+    def __init__(self, status: int, name: str, message: str, headers: Mapping[str, str] | None = None, in_batch: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.name = name
+        self.message = message
+        self.headers = dict(headers or {})
+        self.in_batch = in_batch or message

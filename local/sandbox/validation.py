@@ -1,0 +1,192 @@
+"""What Resend requires of an email, from its OpenAPI file and its errors page (https://resend.com/docs/api-reference/errors)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from local.sandbox.refusal import Refusal
+
+MAX_RECIPIENTS = 50
+MAX_BATCH = 100
+MAX_ATTACHMENT_CHARS = 40 * 1024 * 1024
+REFUSED_DOMAINS = ("example.com", "test.com")
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_ADDRESS = rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@(?:{_LABEL}\.)+{_LABEL}"
+_MAILBOX = re.compile(rf"(?:[^<>\r\n]*<\s*({_ADDRESS})\s*>|({_ADDRESS}))")
+_TAG = re.compile(r"[A-Za-z0-9_-]{1,256}")
+
+
+def invalid(message: str) -> Refusal:
+    """The refusal of a field that is there and wrong.
+
+    Args:
+        message: which field, and what is wrong with it.
+    """
+    return Refusal(422, "validation_error", message)
+
+
+def missing(field: str) -> Refusal:
+    """The refusal of an email without a required field.
+
+    Args:
+        field: the field's name.
+    """
+    return Refusal(422, "missing_required_field", f"Missing `{field}` field.", in_batch=f"The `{field}` field is missing.")
+
+
+def address_in(mailbox: object) -> str | None:
+    """The bare address in `address` or `Name <address>`, or None where it is neither.
+
+    Args:
+        mailbox: the text to read.
+    """
+    match = _MAILBOX.fullmatch(mailbox.strip()) if isinstance(mailbox, str) else None
+    return (match[1] or match[2]) if match else None
+
+
+def as_list(value: Any) -> list[Any]:
+    """A field that may be one value, a list of values or absent, as a list."""
+    if value is None or value == "":
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def check_email(email: Any) -> None:
+    """Look an email over as Resend does before it accepts one.
+
+    Args:
+        email: the decoded JSON body.
+
+    Raises:
+        Refusal: naming the first thing that is wrong.
+    """
+    if not isinstance(email, dict):
+        raise invalid("An email must be a JSON object.")
+    has_template = email.get("template") is not None
+    _check_sender(email, required=not has_template)
+    _check_recipients(email)
+    if not has_template and not email.get("subject"):
+        raise missing("subject")
+    if not isinstance(email.get("subject") or "", str):
+        raise invalid("Invalid `subject` field. It must be a string.")
+    _check_content(email, has_template)
+    _check_headers(email.get("headers"))
+    _check_tags(email.get("tags"))
+    _check_attachments(email.get("attachments"))
+
+
+def check_batch(emails: Any, permissive: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Look a batch over.
+
+    Args:
+        emails: the decoded JSON body.
+        permissive: take the good ones and report the others, instead of refusing the batch.
+
+    Returns:
+        The emails to accept, and `{"index", "message"}` for each of the others.
+
+    Raises:
+        Refusal: when the batch is refused whole.
+    """
+    if not isinstance(emails, list) or not 1 <= len(emails) <= MAX_BATCH:
+        raise invalid(f"A batch must be a JSON array of 1 to {MAX_BATCH} emails.")
+    good, errors = [], []
+    for index, email in enumerate(emails):
+        try:
+            check_email(email)
+            _check_batchable(email)
+        except Refusal as refusal:
+            if not permissive:
+                raise
+            errors.append({"index": index, "message": refusal.in_batch})
+        else:
+            good.append(email)
+    return good, errors
+
+
+def _check_batchable(email: dict[str, Any]) -> None:
+    for field in ("attachments", "scheduled_at"):
+        if email.get(field) is not None:
+            raise invalid(f"The `{field}` field is not supported in a batch.")
+
+
+def _check_sender(email: dict[str, Any], *, required: bool) -> None:
+    sender = email.get("from")
+    if not sender and required:
+        raise missing("from")
+    if sender and address_in(sender) is None:
+        raise _bad_mailbox("from")
+
+
+def _check_recipients(email: dict[str, Any]) -> None:
+    if not as_list(email.get("to")):
+        raise missing("to")
+    for field in ("to", "cc", "bcc", "reply_to"):
+        mailboxes = as_list(email.get(field))
+        if len(mailboxes) > MAX_RECIPIENTS:
+            raise invalid(f"Invalid `{field}` field. At most {MAX_RECIPIENTS} addresses are allowed.")
+        for address in _addresses(mailboxes, field):
+            if field != "reply_to" and address.rpartition("@")[2].lower() in REFUSED_DOMAINS:
+                raise invalid(
+                    f"Invalid `{field}` field. Use a test address such as delivered@resend.dev instead of `example.com` and the like."
+                )
+
+
+def _addresses(mailboxes: list[Any], field: str) -> Iterator[str]:
+    for mailbox in mailboxes:
+        address = address_in(mailbox)
+        if address is None:
+            raise _bad_mailbox(field)
+        yield address
+
+
+def _bad_mailbox(field: str) -> Refusal:
+    return invalid(f"Invalid `{field}` field. The address must have the form `email@domain` or `Name <email@domain>`.")
+
+
+def _check_content(email: dict[str, Any], has_template: bool) -> None:
+    bodies = [field for field in ("html", "text") if email.get(field)]
+    if not has_template and not bodies:
+        raise Refusal(422, "missing_required_field", "Missing `html` or `text` field.")
+    if has_template and bodies:
+        raise invalid("An email with a `template` cannot have `html` or `text`.")
+    if has_template and not (isinstance(email["template"], dict) and isinstance(email["template"].get("id"), str)):
+        raise invalid("Invalid `template` field. It must be an object with an `id`.")
+    for field in bodies:
+        if not isinstance(email[field], str):
+            raise invalid(f"Invalid `{field}` field. It must be a string.")
+
+
+def _check_headers(headers: Any) -> None:
+    if headers is None:
+        return
+    if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
+        raise invalid("Invalid `headers` field. It must be an object whose values are strings.")
+    if any("\n" in text or "\r" in text for pair in headers.items() for text in pair):
+        raise invalid("Invalid `headers` field. A header cannot hold a line break.")
+
+
+def _check_tags(tags: Any) -> None:
+    if tags is None:
+        return
+    if not isinstance(tags, list) or not all(isinstance(tag, dict) for tag in tags):
+        raise invalid("Invalid `tags` field. It must be a list of objects with `name` and `value`.")
+    for tag in tags:
+        for part in ("name", "value"):
+            if not isinstance(tag.get(part), str) or not _TAG.fullmatch(tag[part]):
+                raise invalid("Tags must have a `name` and a `value` of 1 to 256 ASCII letters, digits, underscores or dashes.")
+
+
+def _is_attachment(item: Any) -> bool:
+    return isinstance(item, dict) and bool(item.get("content") or item.get("path"))
+
+
+def _check_attachments(attachments: Any) -> None:
+    if attachments is None:
+        return
+    if not isinstance(attachments, list) or not all(_is_attachment(item) for item in attachments):
+        raise Refusal(422, "invalid_attachment", "Each attachment must have a `content` or a `path`.")
+    if sum(len(item["content"]) for item in attachments if item.get("content")) > MAX_ATTACHMENT_CHARS:
+        raise Refusal(422, "invalid_attachment", "The attachments are larger than 40 MB.")
