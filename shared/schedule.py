@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any, NoReturn
 
 from redis import Redis
@@ -73,10 +72,8 @@ class Schedule(Scheduler):  # type: ignore[misc]  # rq_scheduler has no types
         enrollment, step = ids.parse_job_id(job if isinstance(job, str) else job.id)
         self.ledger.skip(enrollment, step, "cancelled on the schedule")
 
-    def get_jobs(
-        self, until: Any = None, with_times: bool = False, offset: int | None = None, length: int | None = None
-    ) -> Iterator[RQJob | tuple[RQJob, datetime]]:
-        """The scheduled looks, earliest first; unlike rq-scheduler's own this changes nothing. Parameters as there."""
+    def get_jobs(self, until: Any = None, with_times: bool = False, offset: int | None = None, length: int | None = None) -> Iterator[Any]:
+        """The scheduled looks (each with its time, if asked), earliest first; unlike rq-scheduler's own this changes nothing."""
         found = self.connection.zrangebyscore(
             self.scheduled_jobs_key, 0, rationalize_until(until), withscores=True, start=offset, num=length
         )

@@ -1,4 +1,4 @@
-"""A small Evergreen for tests: the real ledger, catalog, templates and use cases, with a clock that the test moves and a provider in memory."""
+"""A small Evergreen for tests: the real ledger, templates and use cases, with a clock that the test moves and a provider in memory."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class World:
 
     def sign_up(self, form: dict[str, Any] | None = None, **changes: Any) -> str:
         """Sign somebody up for Christmas (Ada, unless told otherwise); returns the enrollment's id."""
-        body = (form or ADA) | changes
+        body: dict[str, Any] = {**(form or ADA), **changes}
         enrolling.sign_up(
             SignUp.model_validate(body),
             trigger="christmas-signup",
@@ -92,11 +92,9 @@ class World:
 
     def next_job(self) -> tuple[str, int] | None:
         """Take a look off the queue, as a worker does; like RQ, forget the job."""
-        job = self.redis.lpop(ids.QUEUE)
-        if not job:
-            return None
+        job = str(self.redis.lpop(ids.QUEUE) or "")
         self.redis.delete(f"rq:job:{job}")
-        return ids.parse_job_id(str(job))
+        return ids.parse_job_id(job) if job else None
 
     def work(self) -> list[Result]:
         """Release what is due and send what is on the queue, until nothing moves."""

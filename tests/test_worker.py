@@ -1,0 +1,164 @@
+"""The worker and its job, on RQ and Valkey as they are, with a send function that answers what a test says."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+from rq import Queue
+from rq.executions import Execution
+from rq.registry import FailedJobRegistry, StartedJobRegistry
+from werkzeug import Request, Response
+from werkzeug.serving import make_server
+
+from local.valkey import Valkey
+from scheduler import jobs
+from scheduler.worker import Worker
+from shared import services
+from shared.errors import StepFailed
+from shared.ledger import ids
+from shared.schedule import QUEUE, Job
+from tests.conftest import Clock
+from tests.world import World
+
+
+class SendFunction:
+    """A send function that keeps what it was asked, and answers `status` and `result`."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[dict[str, object], str | None, str | None]] = []
+        self.status = 200
+        self.result = "sent"
+        self.server = make_server("127.0.0.1", 0, self)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+
+    def __call__(self, environ, start_response):  # type: ignore[no-untyped-def]  # WSGI
+        request = Request(environ)
+        self.asked.append((request.get_json(), request.headers.get("Authorization"), request.headers.get("X-Request-Id")))
+        body = f'{{"result": "{self.result}", "until": null, "why": "so it is"}}'
+        return Response(body, self.status, mimetype="application/json")(environ, start_response)
+
+
+@pytest.fixture
+def send_function() -> Iterator[SendFunction]:
+    function = SendFunction()
+    thread = threading.Thread(target=function.server.serve_forever, daemon=True)
+    thread.start()
+    yield function
+    function.server.shutdown()
+    thread.join()
+
+
+@pytest.fixture
+def world(valkey_server: Valkey, redis: Redis, send_function: SendFunction, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A world on Redis's own clock, whose worker process is this one."""
+    monkeypatch.setenv("REDIS_URL", valkey_server.url)
+    monkeypatch.setenv("REDIS_PASSWORD", valkey_server.password)
+    monkeypatch.setenv("INTERNAL_TOKEN", "internal")
+    monkeypatch.setenv("SEND_FUNCTION_URL", send_function.url)
+    caches = (services.current_settings, services.ledger, jobs._pool)
+    for cached in caches:
+        cached.cache_clear()
+    yield World(services.ledger(), Clock(services.ledger().now()))
+    for cached in caches:
+        cached.cache_clear()
+
+
+@pytest.fixture
+def raw(valkey_server: Valkey) -> Iterator[Redis]:
+    with Redis.from_url(valkey_server.url, password=valkey_server.password) as client:
+        yield client
+
+
+def work(raw: Redis) -> Queue:
+    """Let a real worker empty the queue."""
+    queue = Queue(QUEUE, connection=raw, job_class=Job)
+    Worker([queue], connection=raw, job_class=Job).work(burst=True, logging_level="CRITICAL")
+    return queue
+
+
+def test_a_job_asks_the_send_function_for_its_step(world: World, raw: Redis, send_function: SendFunction) -> None:
+    """The token and the request id of the webhook go along, and nothing of the job stays in Redis."""
+    run = world.sign_up()
+    work(raw)
+    assert send_function.asked == [({"enrollment": run, "step": 1}, "Bearer internal", "request-1")]
+    assert raw.keys(f"rq:job:{run}-1-*") == []
+
+
+def test_a_job_with_nothing_to_do_asks_nobody(world: World, raw: Redis, send_function: SendFunction) -> None:
+    """A look at a step that is not due, or ended, or never was, saves the trip."""
+    run = world.sign_up()
+    world.ledger.skip(run, 1, "by hand")
+    for step in (1, 2, 9):
+        jobs.send_step(run, step)
+    assert send_function.asked == []
+
+
+@pytest.mark.parametrize("result", ["failed", "in-doubt"])
+def test_a_step_that_ended_badly_is_in_rqs_failed_list(world: World, raw: Redis, send_function: SendFunction, result: str) -> None:
+    """RQ's failed list is what a person must look at."""
+    run = world.sign_up()
+    send_function.result = result
+    queue = work(raw)
+    (failed,) = FailedJobRegistry(queue=queue).get_job_ids()
+    assert failed == f"{run}-1-1"
+    ended = Job.fetch(failed, connection=raw).latest_result()
+    assert ended is not None and f"step 1 is {result}: so it is" in str(ended.exc_string)
+
+
+def test_a_job_whose_step_ended_badly_elsewhere_raises(world: World, send_function: SendFunction) -> None:
+    """Another job's batch may have ended the step."""
+    run = world.sign_up()
+    world.redis.hset(ids.enrollment_key(run), mapping={"1.state": "failed", "1.why": "refused"})
+    with pytest.raises(StepFailed, match="step 1 is failed: refused"):
+        jobs.send_step(run, 1)
+    assert send_function.asked == []
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_an_unavailable_send_function_is_asked_again_later(world: World, raw: Redis, send_function: SendFunction, status: int) -> None:
+    """The ledger looks again in five seconds; the job itself has done its duty."""
+    run = world.sign_up()
+    send_function.status = status
+    queue = work(raw)
+    assert FailedJobRegistry(queue=queue).count == 0
+    score = world.redis.zscore(ids.SCHEDULED, f"{run}-1-2")
+    assert isinstance(score, float) and score == pytest.approx(world.ledger.now() / 1000 + 5, abs=2)
+
+
+def test_no_answer_is_asked_again_later(world: World, raw: Redis, send_function: SendFunction) -> None:
+    """A send function that is not there loses nothing."""
+    run = world.sign_up()
+    send_function.server.shutdown()
+    send_function.server.server_close()
+    work(raw)
+    assert world.redis.zscore(ids.SCHEDULED, f"{run}-1-2") is not None
+
+
+def test_a_paced_answer_leaves_the_next_look_to_the_ledger(world: World, raw: Redis, send_function: SendFunction) -> None:
+    """The send function has put the step back on the schedule itself."""
+    run = world.sign_up()
+    send_function.status = 429
+    work(raw)
+    assert world.redis.zscore(ids.SCHEDULED, f"{run}-1-2") is None
+
+
+def test_the_jobs_of_a_dead_worker_are_forgotten(world: World, raw: Redis) -> None:
+    """A job whose worker was killed is no failure: the sweeper finds its step again."""
+    run = world.sign_up()
+    queue = Queue(QUEUE, connection=raw, job_class=Job)
+    job = queue.jobs[0]
+    raw.delete(queue.key)
+    job.save()
+    started = StartedJobRegistry(queue=queue)
+    raw.zadd(started.key, {Execution(id="x", job_id=job.id, connection=raw).composite_key: time.time() - 1})
+    raw.rpush(queue.intermediate_queue_key, "stuck-1-1-1")
+    raw.set(queue.intermediate_queue.get_first_seen_key("stuck-1-1-1"), time.time() - 61)
+    Worker([queue], connection=raw, job_class=Job).clean_registries()
+    assert FailedJobRegistry(queue=queue).count == 0
+    assert raw.zcard(started.key) == 0
+    assert raw.llen(queue.intermediate_queue_key) == 0
+    assert raw.exists(f"rq:job:{run}-1-1") == 0
