@@ -53,7 +53,7 @@ def _say_ready(where: stack.Place, environ: Mapping[str, str]) -> None:
     if chosen.testing_mode and chosen.testing_step:
         say(f"TESTING_MODE is on: emails follow each other after {chosen.testing_step:g} s instead of days.")
     if not sandboxed:
-        say("RESEND_API_KEY is set: emails go to real people.")
+        say(f"Emails go out through {chosen.resend_api_url}, to real people.")
     say(f"Try it:\n\n{welcome.curl(where.url)}\n\nCtrl-C stops it; what is scheduled is kept.")
 
 

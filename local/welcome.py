@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from html import escape
 
-SAMPLE = {"email": "sarah@example.org", "first_name": "Sarah", "business_name": "Riverside Salon", "red_systems": 2, "orange_systems": 1}
+SAMPLE = {"email": "sarah@example.org", "first_name": "Sarah", "red_systems": 2}
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -19,11 +19,11 @@ _PAGE = """<!doctype html>
   a {{ color: inherit }}
   dt {{ font-weight: 600; margin-top: .6rem }}
   dd {{ margin: 0 }}
-  pre {{ padding: 1rem; overflow-x: auto; border: 1px solid; border-color: light-dark(#cfd8d3, #3a4540); border-radius: .5rem }}
+  pre {{ padding: 1rem; white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid; border-color: light-dark(#cfd8d3, #3a4540); border-radius: .5rem }}
 </style>
 <h1>Evergreen runs</h1>
 <p>Sign somebody up, and the first of seven emails is on its way:</p>
-<pre tabindex="0"><code>{curl}</code></pre>
+<pre><code>{curl}</code></pre>
 <dl>{places}</dl>
 </html>
 """
@@ -47,8 +47,7 @@ def places(url: str, sandbox_url: str | None) -> dict[str, str]:
     """
     return {
         **({"Every email that was sent": sandbox_url} if sandbox_url else {}),
-        "Health": f"{url}/health",
-        "Sign-up webhook": f"{url}/webhook/christmas-signup",
+        "Whether all is well": f"{url}/health",
     }
 
 
