@@ -19,7 +19,7 @@ _PAGE = """<!doctype html>
   a {{ color: inherit }}
   dt {{ font-weight: 600; margin-top: .6rem }}
   dd {{ margin: 0 }}
-  pre {{ padding: 1rem; white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid; border-color: light-dark(#cfd8d3, #3a4540); border-radius: .5rem }}
+  pre {{ padding: 1rem; white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid; border-radius: .5rem }}
 </style>
 <h1>Evergreen runs</h1>
 <p>Sign somebody up, and the first of seven emails is on its way:</p>
