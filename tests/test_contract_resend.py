@@ -25,6 +25,7 @@ from standardwebhooks import Webhook
 from local.sandbox import validation
 from local.sandbox.events import Events, sign
 from local.sandbox.idempotency import TTL_SECONDS
+from shared.errors import SettingsError
 from tests.sandbox_server import EMAIL, KEY, Inbox, Sandbox, point_sdk_at, refused, sandbox, send, serving
 from tests.waiting import until
 
@@ -233,6 +234,13 @@ def test_a_dead_receiver_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> No
     with sandbox(webhook_url="http://127.0.0.1:9", webhook_secret=SECRET) as box:
         point_sdk_at(box, monkeypatch)
         assert [send() for _ in range(20)] == [entry["id"] for entry in box.outbox()]
+
+
+@pytest.mark.parametrize("secret", ["whsec_", "whsec_x"])
+def test_a_secret_that_is_none_is_refused_at_the_start(secret: str) -> None:
+    """A bad secret must not come to light only when the first event is signed."""
+    with pytest.raises(SettingsError, match="RESEND_WEBHOOK_SECRET"):
+        Events("http://127.0.0.1:9", secret)
 
 
 def test_no_event_is_posted_without_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,7 @@ def test_the_list_has_pages_in_both_directions(box: Sandbox) -> None:
         ({"cc": "Jane <jane@TEST.com>"}, "validation_error"),
         ({"reply_to": "nobody"}, "validation_error"),
         ({"subject": ""}, "missing_required_field"),
+        ({"subject": "Hello\nBcc: jane@example.org"}, "validation_error"),
         ({"html": None, "text": None}, "missing_required_field"),
         ({"html": 7}, "validation_error"),
         ({"template": {"id": "welcome"}}, "validation_error"),

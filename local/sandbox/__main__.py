@@ -23,10 +23,10 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn comes without t
     """gunicorn with one worker, because limits, faults and keys in progress live in its memory.
 
     Args:
-        port: where to listen.
+        port: where to listen; gunicorn says so if it is no port.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: str) -> None:
         self._port = port
         self._state: State | None = None
         super().__init__()
@@ -74,4 +74,4 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn comes without t
 
 if __name__ == "__main__":
     log.configure(os.environ.get("LOG_LEVEL", "INFO"))
-    Server(int(os.environ.get("SANDBOX_PORT", "8090"))).run()
+    Server(os.environ.get("SANDBOX_PORT") or "8090").run()

@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import requests
-from standardwebhooks import Webhook
+from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
 from local.sandbox.emails import DELIVERY_SECONDS, Email, rfc3339
 from local.sandbox.validation import address_in
 from shared import log
+from shared.errors import SettingsError
 
 RETRY_SECONDS = (1.0, 5.0, 30.0, 300.0)
 TIMEOUT_SECONDS = 15
@@ -64,6 +65,13 @@ def sign(secret: str, message_id: str, timestamp: int, body: str) -> dict[str, s
     return {"svix-id": message_id, "svix-timestamp": str(timestamp), "svix-signature": signature}
 
 
+def _check(secret: str) -> None:
+    try:
+        Webhook(secret)
+    except (ValueError, EmptyWebhookSecretError):
+        raise SettingsError("RESEND_WEBHOOK_SECRET is no secret; write whsec_ and at least 24 random bytes in base64.") from None
+
+
 class Events:
     """Posts events in the background. Does nothing without a URL and a secret.
 
@@ -71,10 +79,15 @@ class Events:
         url: where to post.
         secret: the `whsec_…` secret to sign with.
         retry_seconds: the wait before each further try.
+
+    Raises:
+        SettingsError: when the secret is none.
     """
 
     def __init__(self, url: str, secret: str, retry_seconds: Sequence[float] = RETRY_SECONDS) -> None:
         self._url = url if secret else ""
+        if self._url:
+            _check(secret)
         self._secret = secret
         self._retry_seconds = retry_seconds
         self._waiting: list[tuple[float, int, int, str, str]] = []  # due, tie-breaker, tries so far, message id, body

@@ -39,7 +39,7 @@ class Fault(BaseModel):
     Attributes:
         count: how many more requests it meets; None until it is deleted.
         rate: the share of requests that it meets, 0 to 1.
-        delay_ms: for the kinds that wait; 0 means the kind's own default (30 s to time out, 1 s to be slow).
+        delay_ms: for the kinds that wait; None or 0 means the kind's own default (30 s to time out, 1 s to be slow).
         after: for `disconnect`: after accepting.
         name: for `status` and `quota`: the error's name, where the usual one is not wanted.
         limit: for `quota`: how many recipients are within it.
@@ -54,7 +54,7 @@ class Fault(BaseModel):
     status: int = Field(default=500, ge=400, le=599)
     count: int | None = Field(default=None, ge=1)
     rate: float = Field(default=1.0, gt=0, le=1)
-    delay_ms: int = Field(default=0, ge=0, le=600_000)
+    delay_ms: int | None = Field(default=None, ge=0, le=600_000)
     after: bool = False
     name: str | None = Field(default=None, pattern=r"^[a-z_]{1,64}$")
     limit: int = Field(default=0, ge=0)

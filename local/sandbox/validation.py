@@ -10,6 +10,7 @@ from local.sandbox.refusal import Refusal
 
 MAX_RECIPIENTS = 50
 MAX_BATCH = 100
+MAX_MAILBOX_CHARS = 512
 MAX_ATTACHMENT_CHARS = 40 * 1024 * 1024
 REFUSED_DOMAINS = ("example.com", "test.com")
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
@@ -42,7 +43,9 @@ def address_in(mailbox: object) -> str | None:
     Args:
         mailbox: the text to read.
     """
-    match = _MAILBOX.fullmatch(mailbox.strip()) if isinstance(mailbox, str) else None
+    if not isinstance(mailbox, str) or len(mailbox) > MAX_MAILBOX_CHARS:
+        return None
+    match = _MAILBOX.fullmatch(mailbox.strip())
     return (match[1] or match[2]) if match else None
 
 
@@ -69,8 +72,8 @@ def check_email(email: Any) -> None:
     _check_recipients(email)
     if not has_template and not email.get("subject"):
         raise missing("subject")
-    if not isinstance(email.get("subject") or "", str):
-        raise invalid("Invalid `subject` field. It must be a string.")
+    if not _is_line(email.get("subject") or ""):
+        raise invalid("Invalid `subject` field. It must be a string without line breaks.")
     _check_content(email, has_template)
     _check_headers(email.get("headers"))
     _check_tags(email.get("tags"))
@@ -159,13 +162,15 @@ def _check_content(email: dict[str, Any], has_template: bool) -> None:
             raise invalid(f"Invalid `{field}` field. It must be a string.")
 
 
+def _is_line(value: Any) -> bool:
+    return isinstance(value, str) and "\n" not in value and "\r" not in value
+
+
 def _check_headers(headers: Any) -> None:
     if headers is None:
         return
-    if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
-        raise invalid("Invalid `headers` field. It must be an object whose values are strings.")
-    if any("\n" in text or "\r" in text for pair in headers.items() for text in pair):
-        raise invalid("Invalid `headers` field. A header cannot hold a line break.")
+    if not isinstance(headers, dict) or not all(_is_line(text) for pair in headers.items() for text in pair):
+        raise invalid("Invalid `headers` field. It must be an object whose values are strings without line breaks.")
 
 
 def _check_tags(tags: Any) -> None:
