@@ -1,0 +1,1 @@
+"""Measurements of the whole stack on this machine; `make bench` runs them and prints their tables."""
