@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
-import queue
 import signal
 import socket
 import stat
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
 import requests
 
-from local import ports, stack, valkey
+from local import stack, valkey
+from local.trial import Trial, environ_for, running, start
 from shared import settings
 from shared.errors import SettingsError
 from shared.functions import ROOT
@@ -31,70 +28,16 @@ PARTS = ("valkey", "sandbox", "gateway", "scheduler", "worker")
 SIGN_UP = {"email": "sarah@example.org", "first_name": "Sarah", "red_systems": 2}
 
 
-def environ_for(directory: Path) -> dict[str, str]:
-    """The environment of a stack of its own: free ports, its own directory, and nothing of the owner's settings."""
-    own = {name: value for name, value in os.environ.items() if name.lower() not in settings.Settings.model_fields}
-    chosen = dict(zip(stack.PORTS, map(str, ports.free(len(stack.PORTS))), strict=True))
-    return {**own, **chosen, "ENV_FILE": os.devnull, "LOCAL_DIR": str(directory)}
+def is_back(run: Trial, name: str, before: int) -> bool:
+    """Whether another process has taken a part's place, and the stack is well."""
+    return run.pids()[name] != before and run.healthy()
 
 
-class Stack:
-    """`python -m local` as a process, and the lines that it says."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self.directory = Path(environ["LOCAL_DIR"])
-        self.url = f"http://127.0.0.1:{environ['PORT']}"
-        self.sandbox_url = f"http://127.0.0.1:{environ['SANDBOX_PORT']}"
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "local"], cwd=ROOT, env=dict(environ), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        self.lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        assert self.process.stdout
-        for line in self.process.stdout:
-            self.lines.put(line.rstrip("\n"))
-
-    def line_with(self, text: str, within: float = 60) -> str:
-        """Wait for a line that holds a text."""
-        deadline = time.monotonic() + within
-        while True:
-            line = self.lines.get(timeout=max(0.0, deadline - time.monotonic()))
-            if text in line:
-                return line
-
-    def pids(self) -> dict[str, int]:
-        """The process id of every part."""
-        return {name: entry["pid"] for name, entry in json.loads((self.directory / "pids.json").read_text()).items()}
-
-    def outbox(self) -> list[dict[str, Any]]:
-        """Every email that the sandbox accepted."""
-        emails: list[dict[str, Any]] = requests.get(f"{self.sandbox_url}/outbox.json", timeout=WITHIN).json()
-        return emails
-
-    def healthy(self) -> bool:
-        """Whether the health function finds nothing wrong."""
-        try:
-            return requests.get(f"{self.url}/health", timeout=WITHIN).status_code == 200
-        except requests.ConnectionError:
-            return False
-
-
-@contextmanager
-def running(environ: Mapping[str, str]) -> Iterator[Stack]:
-    """A stack that is ready; asked to stop at the end, and every part must be gone then."""
-    run = Stack(environ)
-    try:
-        run.line_with("Evergreen is ready")
-        yield run
-        pids = run.pids()
-        run.process.terminate()
-        assert run.process.wait(60) == 0
-        assert all(gone(pid) for pid in pids.values())
-    finally:
-        run.process.kill()
-        run.process.wait()
+def refused(environ: Mapping[str, str]) -> str:
+    """What a stack says that must not start."""
+    ended = subprocess.run([sys.executable, "-m", "local"], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    return ended.stderr
 
 
 class TestWholeStack:
@@ -102,80 +45,71 @@ class TestWholeStack:
 
     def test_a_sign_up_becomes_seven_emails_also_across_a_restart(self, tmp_path: Path) -> None:
         """One request, and every email arrives once; what was scheduled survives a stop and a start."""
-        environ = environ_for(tmp_path) | {"TESTING_STEP": "1s"}
-        with running(environ) as run:
+        environ = environ_for(tmp_path, TESTING_STEP="1s")
+        with start(environ) as run:
             assert requests.get(run.url, timeout=WITHIN).status_code == 200
-            answer = requests.post(f"{run.url}/webhook/christmas-signup", json=SIGN_UP, timeout=WITHIN)
-            assert answer.status_code == 202
-            until(lambda: len(run.outbox()) >= 2)
-        with running(environ) as run:
-            until(lambda: len(run.outbox()) >= 7, within=60)
+            assert run.sign_up(SIGN_UP) == 202
+            until(lambda: run.outbox_count() >= 2)
+        with start(environ) as run:
+            until(lambda: run.outbox_count() >= 7, within=60)
             until(run.healthy)
-            emails = run.outbox()
-        assert len({email["idempotency_key"] for email in emails}) == len(emails) == 7
-        assert {tuple(email["to"]) for email in emails} == {("sarah@example.org",)}
+            assert len(set(run.email_ids())) == len(run.email_ids()) == 7
+            assert {tuple(email["to"]) for email in run.outbox()} == {("sarah@example.org",)}
 
-    def test_killed_parts_come_back_and_ctrl_c_stops_cleanly(self, tmp_path: Path) -> None:
-        """Each part in turn is killed, is said to have ended, and has a new process within a second; then the job still works."""
-        environ = environ_for(tmp_path)
-        run = Stack(environ)
-        try:
-            run.line_with("Evergreen is ready")
-            for name in PARTS:
-                before = run.pids()[name]
-                killed = time.monotonic()
-                os.kill(before, signal.SIGKILL)
-                assert "starting it again." in run.line_with(f"{name} ended (SIGKILL)", within=WITHIN)
-                until(lambda name=name, before=before: run.pids()[name] != before)  # type: ignore[misc]  # mypy cannot infer these lambdas
-                assert time.monotonic() - killed < 1
-                until(run.healthy)
-            assert requests.post(f"{run.url}/webhook/christmas-signup", json=SIGN_UP, timeout=WITHIN).status_code == 202
-            until(lambda: len(run.outbox()) == 1)
+    @pytest.mark.parametrize("ask", [signal.SIGINT, signal.SIGTERM])
+    def test_it_stops_cleanly(self, tmp_path: Path, ask: signal.Signals) -> None:
+        """Ctrl-C and SIGTERM end with status 0 and leave no process behind."""
+        with running(tmp_path) as run:
             pids = run.pids()
-            run.process.send_signal(signal.SIGINT)
+            run.process.send_signal(ask)
             assert run.process.wait(60) == 0
             assert all(gone(pid) for pid in pids.values())
-        finally:
-            run.process.kill()
-            run.process.wait()
+
+    def test_killed_parts_come_back(self, tmp_path: Path) -> None:
+        """Each part in turn is killed, is said to have ended, and has a new process within a second; then the job still works."""
+        with running(tmp_path) as run:
+            for name in PARTS:
+                before, killed = run.pids()[name], time.monotonic()
+                os.kill(before, signal.SIGKILL)
+                assert "starting it again." in run.line_with(f"{name} ended (SIGKILL)")
+                assert time.monotonic() - killed < 1
+                until(partial(is_back, run, name, before))
+            assert run.sign_up(SIGN_UP) == 202
+            until(lambda: run.outbox_count() == 1)
 
     def test_a_stack_whose_supervisor_was_killed_starts_again(self, tmp_path: Path) -> None:
         """Nothing of the old stack stays: the next one gets its ports and its data at once."""
         environ = environ_for(tmp_path)
-        killed = Stack(environ)
-        killed.line_with("Evergreen is ready")
-        pids = killed.pids()
-        killed.process.kill()
-        killed.process.wait()
-        with running(environ) as run:
-            assert run.healthy()
-        assert all(gone(pid) for pid in pids.values())
+        with start(environ) as killed:
+            pids = killed.pids()
+            killed.process.kill()
+            killed.process.wait()
+            with start(environ) as run:
+                assert run.healthy()
+            assert all(gone(pid) for pid in pids.values())
 
     def test_the_internal_function_has_no_public_url(self, tmp_path: Path) -> None:
         """Only a worker reaches send-email: there is no webhook of that name, and the function wants the token."""
-        with running(environ_for(tmp_path)) as run:
+        with running(tmp_path) as run:
             assert requests.post(f"{run.url}/webhook/send-email", json={}, timeout=WITHIN).status_code == 404
             assert requests.post(f"{run.url}/function/send-email", json={}, timeout=WITHIN).status_code == 401
 
     def test_two_stacks_do_not_share_a_directory(self, tmp_path: Path) -> None:
         """A second stack in the same directory says what to do and leaves the first alone."""
-        with running(environ_for(tmp_path)) as run:
-            second = subprocess.run(
-                [sys.executable, "-m", "local"], cwd=ROOT, env=environ_for(tmp_path), capture_output=True, text=True, timeout=60
-            )
-            assert (second.returncode, "LOCAL_DIR=" in second.stderr) == (1, True)
+        with running(tmp_path) as run:
+            assert "LOCAL_DIR=" in refused(environ_for(tmp_path))
             assert run.healthy()
 
 
 def test_a_port_in_use_is_one_clear_sentence(tmp_path: Path) -> None:
     """It names the port, the variable and a port that is free; nothing starts."""
     environ = environ_for(tmp_path)
-    with socket.create_server(("127.0.0.1", int(environ["SANDBOX_PORT"]))):
-        ended = subprocess.run([sys.executable, "-m", "local"], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
-    assert ended.returncode == 1
-    assert ended.stderr.startswith(f"Evergreen cannot start: port {environ['SANDBOX_PORT']} (SANDBOX_PORT) is in use. ")
-    assert "SANDBOX_PORT=" in ended.stderr
-    assert ended.stderr.count("\n") == 1
+    port = environ["SANDBOX_PORT"]
+    with socket.create_server(("127.0.0.1", int(port))):
+        said = refused(environ)
+    assert said.startswith(f"Evergreen cannot start: port {port} (SANDBOX_PORT) is in use. ")
+    assert "take another: SANDBOX_PORT=" in said
+    assert said.count("\n") == 1
     assert not (tmp_path / "logs").exists()
 
 
