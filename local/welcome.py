@@ -5,7 +5,14 @@ from __future__ import annotations
 import json
 from html import escape
 
-SAMPLE = {"email": "sarah@example.org", "first_name": "Sarah", "red_systems": 2}
+SAMPLE = {
+    "email": "ada@example.org",
+    "first_name": "Ada",
+    "business_name": "Analytical Engines",
+    "assessment_score": 45,
+    "red_systems": 2,
+    "orange_systems": 1,
+}
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -30,12 +37,13 @@ _PAGE = """<!doctype html>
 
 
 def curl(url: str) -> str:
-    """The request to try: a Christmas sign-up with an assessment, as the website's form would send it.
+    """The request to try, which is the README's: a Christmas sign-up with an assessment, as the website's form would send it.
 
     Args:
         url: of the gateway.
     """
-    return f"curl {url}/webhook/christmas-signup \\\n  -H 'Content-Type: application/json' \\\n  -d '{json.dumps(SAMPLE)}'"
+    body = json.dumps(SAMPLE, separators=(",", ":"))
+    return f"curl -X POST {url}/webhook/christmas-signup -H 'Content-Type: application/json' \\\n  -d '{body}'"
 
 
 def places(url: str, sandbox_url: str | None) -> dict[str, str]:

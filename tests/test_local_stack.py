@@ -17,7 +17,7 @@ import pytest
 import redis
 import requests
 
-from local import stack, valkey
+from local import stack, valkey, welcome
 from local.trial import Trial, environ_for, running, start
 from shared import settings
 from shared.errors import SettingsError
@@ -47,7 +47,7 @@ class TestWholeStack:
         """One request, and every email arrives once; what was scheduled survives a stop and a start."""
         environ = environ_for(tmp_path, TESTING_STEP="1s")
         with start(environ) as run:
-            assert requests.get(run.url, timeout=WITHIN).status_code == 200
+            assert "webhook/christmas-signup" in requests.get(run.url, timeout=WITHIN).text
             assert run.sign_up(SIGN_UP) == 202
             until(lambda: run.outbox_count() >= 2)
         with start(environ) as run:
@@ -111,6 +111,11 @@ def test_a_port_in_use_is_one_clear_sentence(tmp_path: Path) -> None:
     assert "take another: SANDBOX_PORT=" in said
     assert said.count("\n") == 1
     assert not (tmp_path / "logs").exists()
+
+
+def test_the_request_to_try_is_the_one_of_the_readme() -> None:
+    """What the stack prints at its start is what the README tells people to type."""
+    assert welcome.curl("localhost:8080") in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 class TestEnvironment:
