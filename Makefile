@@ -38,7 +38,7 @@ check: setup ## style, types and who may import whom
 	@$(BIN)/pytest --quiet --no-header tests/test_import_rule.py
 
 bench: setup ## how fast the main job is
-	@$(BIN)/python benchmarks/main_job.py
+	@$(BIN)/python -m benchmarks.main_job
 
 lock: setup ## requirements*.txt anew from requirements*.in
 	@$(BIN)/pip install --quiet --disable-pip-version-check uv

@@ -29,8 +29,8 @@ def batches(world: World) -> World:
     return World(world.ledger, world.clock, SETTINGS.model_copy(update={"resend_batch_above": 1}))
 
 
-def claim(world: World, run: str, step: int = 1, token: str = "t") -> Claimed | Refused:
-    return world.ledger.claim(run, step, token=token, late=LATE, rate=1000, batch_above=10**6)
+def claim(world: World, run: str, step: int = 1, holder: str = "t") -> Claimed | Refused:
+    return world.ledger.claim(run, step, token=holder, late=LATE, rate=1000, batch_above=10**6)
 
 
 def test_a_new_ledger_is_marked_and_another_version_is_refused(ledger: Ledger, redis: Redis) -> None:
@@ -44,7 +44,7 @@ def test_a_new_ledger_is_marked_and_another_version_is_refused(ledger: Ledger, r
 def test_a_step_is_claimed_once(world: World) -> None:
     """Of two workers on one step, one gets it and the other is told until when it is taken."""
     run = world.sign_up()
-    first, second = claim(world, run, token="a"), claim(world, run, token="b")
+    first, second = claim(world, run, holder="a"), claim(world, run, holder="b")
     assert isinstance(first, Claimed) and [item.id for item in first.items] == [f"{run}-1"]
     assert second == Refused("not-yet", world.clock.now + 45_000, "")
 
@@ -52,9 +52,9 @@ def test_a_step_is_claimed_once(world: World) -> None:
 def test_a_lease_that_ends_before_the_post_lets_another_send(world: World) -> None:
     """A worker that died before posting costs its lease and nothing else."""
     run = world.sign_up()
-    claim(world, run, token="dead")
+    claim(world, run, holder="dead")
     world.clock.advance(seconds=45)
-    assert isinstance(claim(world, run, token="b"), Claimed)
+    assert isinstance(claim(world, run, holder="b"), Claimed)
     assert not world.ledger.post([f"{run}-1"], token="dead", request=f"{run}-1", body="{}", spare=11)
 
 
