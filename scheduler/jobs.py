@@ -1,4 +1,4 @@
-"""What RQ calls. A job is only a wake-up: it asks the send function to look at one step, and the ledger decides."""
+"""What RQ calls. A job is only a wake-up: it has one step looked at, or the outbox carried to Notion, and the ledger decides."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from urllib3.exceptions import HTTPError
 
 from shared import log, services
 from shared.errors import StepFailed
+from shared.integrations.notion import Notion
+from shared.pacing import Pacer
+from shared.recording import Recorder
 
 UNANSWERED_AFTER = 5  # seconds until a step is looked at again whose send function did not answer
+RECORD_FOR = 15  # seconds of one record job; what is left then has a job of its own
 _ENDED_BADLY = ("failed", "in-doubt")
 _logger = log.logger("worker")
 
@@ -60,3 +64,16 @@ def _ask(enrollment: str, step: int, request_id: str) -> dict[str, str] | None:
         problem = type(error).__name__
     _logger.warning("send_function.unavailable", enrollment=enrollment, step=step, problem=problem, request_id=request_id)
     return None
+
+
+@cache
+def _recorder() -> Recorder:
+    settings, ledger = services.current_settings(), services.ledger()
+    pacer = Pacer(ledger, "notion", settings.notion_rate)
+    notion = Notion(settings.notion_token, settings.notion_api_url, turn=pacer.wait) if settings.notion_token else None
+    return Recorder(ledger, services.catalog(), settings, notion, pacer)
+
+
+def record() -> None:
+    """Carry what changed to Notion, at its pace."""
+    _recorder().drain(RECORD_FOR)

@@ -1,4 +1,4 @@
-"""The RQ worker: `python -m scheduler.worker send`. One queue per process; SIGTERM finishes the running job."""
+"""The RQ worker: `python -m scheduler.worker send|record`. One queue per process; SIGTERM finishes the running job."""
 
 from __future__ import annotations
 

@@ -49,19 +49,21 @@ def sign_up(
         WebhookError: 422 for a reported first email that is older than 30 days.
     """
     campaign = catalog.triggered_by(trigger)
-    if campaign and "assessment" in campaign.requires and not form.assessed:
-        campaign = None
-    answer = Answer(form.email, campaign.slug if campaign else None)
+    enrolls = campaign is not None and (form.assessed or "assessment" not in campaign.requires)
+    answer = Answer(form.email, campaign.slug if campaign and enrolls else None)
     order = {
         "contact": ids.digest(form.email),
         "fields": _fields(form, settings),
+        "source": trigger,
         "consent": form.consent,
         "seen": ids.digest(f"{trigger}:{key}") if key else None,
         "seen_ttl": SEEN_TTL,
         "answer": json.dumps([answer.email, answer.campaign]),
     }
-    order |= _run(form, campaign, settings, now, request_id) if campaign else {"track": True}
-    what, which = ledger.enroll({name: value for name, value in order.items() if value is not None})
+    if campaign:
+        order |= {"key": ids.run_key(campaign.slug, form.email), "slug": campaign.slug, "kind": campaign.kind, "request_id": request_id}
+        order |= _run(form, campaign, settings, now, request_id) if enrolls else {}
+    what, which = ledger.enroll(order)
     _logger.info("signed_up", trigger=trigger, outcome=what, enrollment=which if what != "duplicate" else None, request_id=request_id)
     return Answer(*json.loads(which)) if what == "duplicate" else answer
 
@@ -83,14 +85,10 @@ def _run(form: SignUp, campaign: Campaign, settings: Settings, now: int, request
         delays = timing.testing(delays, settings.testing_step or campaign.testing_step)
     window, zone = campaign.window.window if campaign.window else None, timing.zone(form.timezone, settings.business_timezone)
     return {
-        "key": ids.run_key(campaign.slug, form.email),
-        "slug": campaign.slug,
-        "kind": campaign.kind,
         "group": campaign.group,
         "reentry": campaign.reentry,
         "anchor": anchor,
         "warning": warning,
-        "request_id": request_id,
         "steps": [
             {
                 "number": delay.number,
@@ -112,6 +110,8 @@ def _sent_by_website(step: CampaignStep, form: SignUp) -> bool:
 def _fields(form: SignUp, settings: Settings) -> dict[str, str]:
     """What is remembered; a booking link that is not the owner's own is not: anybody can post a form."""
     fields = form.contact_fields()
+    if form.consent and form.consent_text:
+        fields["consent_text"] = form.consent_text
     if "booking_url" in fields and not _same_page(fields["booking_url"], settings.booking_url):
         del fields["booking_url"]
     return fields

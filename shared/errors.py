@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+
+
+def masked(text: str, limit: int = 300) -> str:
+    """Somebody else's words as an error may carry them: on one line, not too long, and without an address.
+
+    Args:
+        text: what the other side said.
+        limit: characters.
+    """
+    return re.sub(r"\S*@\S*", "(address)", " ".join(text.split()))[:limit]
 
 
 class EvergreenError(Exception):
@@ -71,3 +82,24 @@ class SendError(EvergreenError):
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.reason}"
+
+
+@dataclass
+class NotionError(EvergreenError):
+    """Notion did not do what it was asked.
+
+    Attributes:
+        kind: `busy` (nothing was done; later), `unsure` (perhaps it was done), `gone` (no such page or database, or not shared with the
+            integration), `denied` (the token), `refused` (the request does not fit the data source).
+        reason: a short sentence without a secret.
+        retry_after: seconds, where Notion said so.
+        committed: the id of the page that was created all the same, where Notion said so.
+    """
+
+    kind: str
+    reason: str
+    retry_after: float | None = None
+    committed: str | None = None
+
+    def __str__(self) -> str:
+        return self.reason

@@ -117,6 +117,7 @@ class Enrollment:
     contact: str
     why: str | None = None
     request_id: str = ""
+    paused_at: int | None = None
     steps: tuple[Step, ...] = ()
 
     def step(self, number: int) -> Step:
@@ -142,3 +143,13 @@ class Contact:
     def segment(self) -> Segment:
         """How urgent the person's situation is, from the latest scores."""
         return segment(int(self.fields.get("red_systems", 0)), int(self.fields.get("orange_systems", 0)))
+
+    @property
+    def assessed(self) -> bool:
+        """Whether any score is known."""
+        return any(name in self.fields for name in SCORES)
+
+    @property
+    def subscription(self) -> str:
+        """Whether the person may get email: `subscribed`, or the strongest reason why not."""
+        return next((reason for reason in ("complained", "bounced", "unsubscribed") if reason in self.fields), "subscribed")

@@ -39,7 +39,17 @@ def _words(value: Any) -> Any:
     return [word for word in re.split(r"[,\s]+", value) if word] if isinstance(value, str) else value
 
 
+def _pairs(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    pairs = [pair.partition("=") for pair in value.split(";") if pair.strip()]
+    if bad := next((name for name, equals, own in pairs if not (equals and name.strip() and own.strip())), None):
+        raise ValueError(f"{bad!r} has no name of yours; write ours=yours, separated by semicolons")
+    return {name.strip(): own.strip() for name, _, own in pairs}
+
+
 Duration = Annotated[float, BeforeValidator(seconds)]
+Pairs = Annotated[dict[str, str], BeforeValidator(_pairs)]
 Words = Annotated[list[str], BeforeValidator(_words)]
 
 
@@ -58,6 +68,15 @@ class Settings(BaseModel):
     resend_rate: float = Field(default=0, ge=0)
     resend_batch_above: int = Field(default=0, ge=0)
     provider_timeout: Duration = Field(default=10, gt=0)
+
+    notion_token: str = ""
+    notion_api_url: str = "https://api.notion.com"
+    notion_rate: float = Field(default=3, gt=0)
+    notion_businessx_db_id: str = ""
+    notion_email_sequence_db_id: str = ""
+    notion_email_log_db_id: str = ""
+    notion_templates_db_id: str = ""
+    notion_property_names: Pairs = {}
 
     internal_token: str = ""
     unsubscribe_key: str = ""

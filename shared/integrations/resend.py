@@ -6,7 +6,6 @@ and raises one family of errors whose `error_type` is Resend's own code (https:/
 
 from __future__ import annotations
 
-import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from resend.exceptions import NoContentError, ResendError
 from resend.http_client import HTTPClient
 from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnectionError
 
-from shared.errors import SendError
+from shared.errors import SendError, masked
 
 # Codes after which nothing can be sent until a person mends the set-up; 404 and 405 say that the address is not Resend's.
 _CLOSED_STATUS = {401, 403, 404, 405}
@@ -120,8 +119,7 @@ def _refuse(error: ResendError | NoContentError) -> NoReturn:
         if _never_connected(error.__context__):
             raise SendError("wait", "Resend could not be reached") from None
         raise SendError("ambiguous", "Resend did not answer") from None
-    message = re.sub(r"\S*@\S*", "(address)", " ".join(str(error.message).split()))[:200]
-    reason = f"Resend answered {status} {code}: {message}"
+    reason = f"Resend answered {status} {code}: {masked(str(error.message), 200)}"
     retry_after = _number({name.lower(): value for name, value in error.headers.items()}.get("retry-after"))
     raise SendError(_kind(status, code), reason, retry_after) from None
 

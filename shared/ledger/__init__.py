@@ -119,7 +119,8 @@ class Ledger:
             if file.stem != "prelude"
         }
 
-    def _decide(self, script: str, arguments: Mapping[str, Any] | int) -> Any:
+    def decide(self, script: str, arguments: Mapping[str, Any] | int) -> Any:
+        """Run one script, named after its file; its arguments and answer stand in its head. What is None is left out."""
         known = {key: value for key, value in arguments.items() if value is not None} if isinstance(arguments, Mapping) else arguments
         return self._scripts[script](args=[self._clock() if self._clock else "", json.dumps(known)])
 
@@ -143,12 +144,12 @@ class Ledger:
         Returns:
             `enrolled`, `exists`, `blocked`, `tracked` with the enrollment's id (or nothing), or `duplicate` with the first answer.
         """
-        what, which = self._decide("enroll", order)
+        what, which = self.decide("enroll", order)
         return what, which
 
     def release(self, limit: int = 500) -> tuple[int, int, int | None]:
         """Put what is due on the queue; returns how many, how many needed no look, and the milliseconds until the next is due."""
-        released, dropped, following = self._decide("release", limit)
+        released, dropped, following = self.decide("release", limit)
         return released, dropped, _instant(following)
 
     def sweep(self, suspects: Iterable[str], *, grace: float = 5, limit: int = 500, queue_short: int = 100) -> tuple[set[str], int]:
@@ -164,7 +165,7 @@ class Ledger:
             The email ids that are overdue now, and how many were woken.
         """
         asked = {"grace": round(grace * 1000), "suspects": list(suspects), "limit": limit, "queue_short": queue_short}
-        overdue, woken = self._decide("sweep", asked)
+        overdue, woken = self.decide("sweep", asked)
         return set(overdue), woken
 
     def claim(
@@ -191,7 +192,7 @@ class Ledger:
             batch_above: how many more must be ready for a batch; 0: by the rate.
             ignore_late: claim it even when it is late.
         """
-        answer = self._decide(
+        answer = self.decide(
             "claim",
             {
                 "enrollment": enrollment,
@@ -229,30 +230,30 @@ class Ledger:
             "spare": round(spare * 1000),
             "rate": rate,
         }
-        return bool(self._decide("post", asked))
+        return bool(self.decide("post", asked))
 
     def settle(self, members: Sequence[str], outcome: str, *, token: str, **details: Any) -> list[Settled]:
         """Write down how a request ended; the outcomes and details stand in settle.lua."""
         given = {"retry_after": 0, "delays": [0], "patience": 0} | details
-        answer = self._decide("settle", {"members": list(members), "outcome": outcome, "token": token} | given)
+        answer = self.decide("settle", {"members": list(members), "outcome": outcome, "token": token} | given)
         return [Settled(id, state, _instant(following), int(attempts)) for id, state, following, attempts in answer]
 
     def move(self, enrollment: str, *, from_anchor: int, to_anchor: int, dues: Mapping[int, int]) -> bool:
         """Move an enrollment's anchor and its untried steps; does nothing when the anchor is no longer `from_anchor`."""
         asked = {"enrollment": enrollment, "from": from_anchor, "to": to_anchor, "dues": {str(step): due for step, due in dues.items()}}
-        return bool(self._decide("move", asked))
+        return bool(self.decide("move", asked))
 
     def skip(self, enrollment: str, step: int, why: str) -> str:
         """Leave a step out; returns its state afterwards."""
-        return str(self._decide("skip", {"enrollment": enrollment, "step": step, "why": why}))
+        return str(self.decide("skip", {"enrollment": enrollment, "step": step, "why": why}))
 
     def postpone(self, enrollment: str, step: int, wait: float) -> int | None:
         """Look at a waiting step again in `wait` seconds; returns the instant, or None when it needs no look."""
-        return _instant(self._decide("postpone", {"enrollment": enrollment, "step": step, "wait": round(wait * 1000)}))
+        return _instant(self.decide("postpone", {"enrollment": enrollment, "step": step, "wait": round(wait * 1000)}))
 
     def suppress(self, contact: str, reason: str) -> int:
         """Stop email to a contact, for `bounced`, `complained`, `unsubscribed` or `manual`; returns how many runs that ended."""
-        return int(self._decide("suppress", {"contact": contact, "reason": reason}))
+        return int(self.decide("suppress", {"contact": contact, "reason": reason}))
 
     def peek(self, enrollment: str, step: int) -> Peek:
         """The little that a worker must know of a step."""
@@ -268,7 +269,7 @@ class Ledger:
         fields = self._hash(ids.enrollment_key(enrollment))
         if not fields:
             return None
-        steps = tuple(_step(int(number), fields) for number in fields["steps"].split(","))
+        steps = tuple(_step(int(number), fields) for number in fields["steps"].split(",") if number)
         return Enrollment(
             id=enrollment,
             slug=fields["slug"],
@@ -278,6 +279,7 @@ class Ledger:
             contact=fields["contact"],
             why=fields.get("why"),
             request_id=fields.get("request_id", ""),
+            paused_at=_instant(fields.get("paused_at")),
             steps=steps,
         )
 

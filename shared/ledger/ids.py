@@ -7,9 +7,11 @@ import re
 
 OPEN = "eg:open"
 GATE = "eg:gate"
+OUTBOX = "eg:outbox"
 TICK = "eg:tick"
 SCHEDULED = "rq:scheduler:scheduled_jobs"
 QUEUE = "rq:queue:send"
+RECORD_QUEUE = "rq:queue:record"
 WORKERS = "rq:workers:send"
 
 _JOB = re.compile(r"(.+)-(\d+)-(\d+)")

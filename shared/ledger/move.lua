@@ -11,4 +11,5 @@ for step, due in pairs(a.dues) do
     if redis.call('HGET', key, 'state') == 'active' then wake(a.enrollment, step, due) end
   end
 end
+dirty('enrollment', a.enrollment)
 return 1

@@ -4,8 +4,10 @@
 --   attempts; lease (who holds it); posted (first post whose outcome is not a sure refusal); ambiguous (an outcome was never learned);
 --   frozen (the request that was posted); solo (must not join a batch); sent, by, id, why.
 
+local RECORD_TIMEOUT = 300  -- seconds; it waits for its turns at Notion
 local LEASE, WINDOW, KEEP_FINISHED, JOB_TIMEOUT = $LEASE, $WINDOW, $KEEP_FINISHED, $JOB_TIMEOUT
 
+local OUTBOX, RECORD_QUEUE = 'eg:outbox', 'rq:queue:record'
 local OPEN, SCHEDULED, QUEUE, GATE, TICK = 'eg:open', 'rq:scheduler:scheduled_jobs', 'rq:queue:send', 'eg:gate', 'eg:tick'
 
 local function clock()
@@ -76,14 +78,37 @@ local function rq_date(ms)
     math.floor(rest / 60000) % 60, math.floor(rest / 1000) % 60, rest % 1000)
 end
 
--- A job in RQ's form (rq.job.Job.restore, JSON serializer). Its only word is "look at this step now".
-local function write_job(job, enrollment, step, status)
+-- A job in RQ's form (rq.job.Job.restore, JSON serializer); `call` is the function and its arguments.
+local function write_rq_job(job, queue, status, timeout, call, description)
   local date = rq_date(now)
   redis.call('DEL', 'rq:job:' .. job)  -- a key of a wrong type must not stop the others
-  redis.call('HSET', 'rq:job:' .. job, 'data', '["scheduler.jobs.send_step", null, ["' .. enrollment .. '", ' .. step .. '], {}]',
-    'origin', 'send', 'status', status, 'timeout', JOB_TIMEOUT, 'result_ttl', 0, 'created_at', date,
-    'description', 'send step ' .. step .. ' of ' .. enrollment)
+  redis.call('HSET', 'rq:job:' .. job, 'data', call, 'origin', queue, 'status', status, 'timeout', timeout, 'result_ttl', 0,
+    'created_at', date, 'description', description)
   if status == 'queued' then redis.call('HSET', 'rq:job:' .. job, 'enqueued_at', date) end
+end
+
+-- A look at a step: the job's only word is "look at this step now".
+local function write_job(job, enrollment, step, status)
+  write_rq_job(job, 'send', status, JOB_TIMEOUT, '["scheduler.jobs.send_step", null, ["' .. enrollment .. '", ' .. step .. '], {}]',
+    'send step ' .. step .. ' of ' .. enrollment)
+end
+
+-- Have a worker carry the outbox to Notion; one waiting job is enough.
+local function record_soon()
+  if redis.call('LLEN', RECORD_QUEUE) > 0 then return end
+  local job = 'record-' .. int(redis.call('INCR', 'eg:outbox:jobs'))
+  write_rq_job(job, 'record', 'queued', RECORD_TIMEOUT, '["scheduler.jobs.record", null, [], {}]', 'carry the outbox to Notion')
+  redis.call('SADD', 'rq:queues', RECORD_QUEUE)
+  redis.call('RPUSH', RECORD_QUEUE, job)
+end
+
+-- Something changed that Notion must be told of: kind is contact, enrollment or email. It is told the state that it finds then, so that
+-- ten changes become one. Enrollments go ahead of details that changed in the last minute.
+local function dirty(kind, id)
+  local member = kind .. ':' .. id
+  redis.call('HINCRBY', 'eg:outbox:versions', member, 1)
+  redis.call('ZADD', OUTBOX, 'NX', int(kind == 'enrollment' and now - 60000 or now), member)
+  record_soon()
 end
 
 local function push(job, enrollment, step)
@@ -156,6 +181,7 @@ local function end_run(enrollment, state, why)
   local contact = 'eg:contact:' .. e.contact
   if e.group and redis.call('HGET', contact, 'group.' .. e.group) == enrollment then redis.call('HDEL', contact, 'group.' .. e.group) end
   redis.call('PEXPIRE', key, KEEP_FINISHED)
+  dirty('enrollment', enrollment)
 end
 
 -- A step has come to its end: the next due one may go, or the run is complete.
@@ -187,6 +213,8 @@ local function end_step(enrollment, step, state, changes, at_work)
   end
   set_step(enrollment, step, changes)
   close_step(enrollment, step)
+  dirty('enrollment', enrollment)
+  if state == 'sent' or state == 'failed' or state == 'in-doubt' then dirty('email', email_id(enrollment, step)) end
   if (state == 'failed' or state == 'in-doubt') and at_work ~= email_id(enrollment, step) then
     local look = redis.call('HINCRBY', enrollment_key(enrollment), step .. '.look', 1)
     push(email_id(enrollment, step) .. '-' .. int(look), enrollment, step)

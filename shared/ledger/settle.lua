@@ -62,9 +62,19 @@ for i, id in ipairs(a.members) do
   local enrollment, step = parse_email_id(id)
   local s = step_of(enrollment, step)
   if a.outcome == 'accepted' then
-    if s.state then end_step(enrollment, step, 'sent', {sent = now, by = 'evergreen', id = a.ids[i], why = false, next = false}) end
+    if s.state then
+      local contact = redis.call('HGET', enrollment_key(enrollment), 'contact')
+      redis.call('HSET', 'eg:contact:' .. contact, 'last_sent', int(now))
+      dirty('contact', contact)
+      end_step(enrollment, step, 'sent', {sent = now, by = 'evergreen', id = a.ids[i], why = false, next = false})
+    end
   elseif s.state == 'sending' and s.lease == a.token then
     decide[a.outcome](enrollment, step, s)
+  end
+  -- Three attempts without success is news for the owner.
+  if a.outcome ~= 'accepted' and step_of(enrollment, step).attempts >= 3 then
+    dirty('email', id)
+    dirty('enrollment', enrollment)
   end
   local after = redis.call('HMGET', enrollment_key(enrollment), step .. '.state', step .. '.next', step .. '.attempts')
   settled[i] = {id, after[1] or '', after[2] or '', after[3] or '0'}

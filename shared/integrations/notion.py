@@ -1,0 +1,224 @@
+"""Notion: reads and writes pages of data sources through `notion-client`, whose gaps it fills.
+
+notion-client (3.1.0) raises four families of exceptions, retries a few faults and not others, and adds a log handler per client; here every
+failure becomes a NotionError whose `kind` says what may be done. API version 2025-09-03 (https://developers.notion.com/reference/versioning).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from notion_client import Client
+from notion_client.errors import HTTPResponseError, RequestTimeoutError
+
+from shared.errors import NotionError, masked
+
+VERSION = "2025-09-03"
+TEXT_LIMIT = 2000
+Value = str | int | float | bool | None
+_BUSY = {409, 429, 500, 502, 503, 504, 529}
+
+
+class Notion:
+    """One workspace.
+
+    Args:
+        token: of an internal integration.
+        api_url: where Notion's API is.
+        turn: called before each request; returns when it may go.
+        timeout: seconds for one request.
+    """
+
+    def __init__(self, token: str, api_url: str, *, turn: Callable[[], None], timeout: float = 20) -> None:
+        self._client = Client(
+            {
+                "auth": token,
+                "base_url": api_url.rstrip("/"),
+                "notion_version": VERSION,
+                "timeout_ms": round(timeout * 1000),
+                "retry": False,
+                "logger": logging.getLogger("notion_client"),
+                "log_level": logging.CRITICAL,
+            },
+            client=httpx.Client(),
+        )
+        self._turn = turn
+        self._schemas: dict[str, dict[str, str]] = {}
+
+    def _call(self, method: Callable[..., Any], *positional: str, **arguments: Any) -> dict[str, Any]:
+        self._turn()
+        try:
+            return dict(method(*positional, **arguments))
+        except HTTPResponseError as error:
+            raise _refusal(error) from None
+        except RequestTimeoutError:
+            raise NotionError("unsure", "Notion did not answer in time") from None
+        except httpx.ConnectError:
+            raise NotionError("busy", "Notion could not be reached") from None
+        except httpx.HTTPError as error:
+            raise NotionError("unsure", f"the connection to Notion broke ({type(error).__name__})") from None
+        except json.JSONDecodeError:
+            raise NotionError("unsure", "Notion's answer was not JSON") from None
+
+    def data_source(self, id: str) -> str:
+        """The data source behind an id from the owner's settings, which may be a database's; raises NotionError."""
+        try:
+            return str(self._call(self._client.databases.retrieve, id)["data_sources"][0]["id"])
+        except NotionError as error:
+            if error.kind != "gone":
+                raise
+        return str(self._call(self._client.data_sources.retrieve, id)["id"])
+
+    def schema(self, source: str, *, fresh: bool = False) -> Mapping[str, str]:
+        """The properties of a data source, name → type; remembered until asked for a fresh one; raises NotionError."""
+        if fresh or source not in self._schemas:
+            found = self._call(self._client.data_sources.retrieve, source)["properties"]
+            self._schemas[source] = {name: property["type"] for name, property in found.items()}
+        return self._schemas[source]
+
+    def add_properties(self, source: str, properties: Mapping[str, Any]) -> None:
+        """Add properties to a data source; those that are there stay as they are; raises NotionError."""
+        self._call(self._client.data_sources.update, source, properties=dict(properties))
+        self._schemas.pop(source, None)
+
+    def create_database(self, parent_page: str, title: str, properties: Mapping[str, Any]) -> str:
+        """Create a database below a page; returns its id; raises NotionError."""
+        answer = self._call(
+            self._client.databases.create,
+            parent={"type": "page_id", "page_id": parent_page},
+            title=[{"type": "text", "text": {"content": title}}],
+            initial_data_source={"properties": dict(properties)},
+        )
+        return str(answer["id"])
+
+    def pages(self, source: str, filter: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        """The pages of a data source that a filter lets through, oldest first; raises NotionError."""
+        asked: dict[str, Any] = {"sorts": [{"timestamp": "created_time", "direction": "ascending"}], "page_size": 100}
+        if filter:
+            asked["filter"] = dict(filter)
+        while True:
+            answer = self._call(self._client.data_sources.query, source, **asked)
+            yield from answer["results"]
+            if not answer.get("has_more") or not answer.get("next_cursor"):
+                return
+            asked["start_cursor"] = answer["next_cursor"]
+
+    def find_all(self, source: str, keys: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        """The pages whose properties have these values, oldest first; raises NotionError."""
+        types = self.schema(source)
+        if unknown := [name for name in keys if name not in types]:
+            types = self.schema(source, fresh=True)
+            if unknown := [name for name in unknown if name not in types]:
+                raise NotionError("refused", f"there is no property {', '.join(unknown)}; run `evergreen notion check`")
+        return self.pages(source, {"and": [{"property": name, types[name]: {"equals": value}} for name, value in keys.items()]})
+
+    def find(self, source: str, keys: Mapping[str, str]) -> str | None:
+        """The oldest such page, or None; raises NotionError."""
+        found = next(self.find_all(source, keys), None)
+        return str(found["id"]) if found else None
+
+    def create(self, source: str, values: Mapping[str, Value]) -> str:
+        """Create a page; returns its id. Raises NotionError; after one that is `unsure` or `busy` it may exist all the same."""
+        try:
+            answer = self._call(
+                self._client.pages.create,
+                parent={"type": "data_source_id", "data_source_id": source},
+                properties=self._properties(source, values),
+            )
+        except NotionError as error:
+            if error.committed:  # saved, says the answer, though it is a failure
+                return error.committed
+            raise
+        return str(answer["id"])
+
+    def update(self, page: str, source: str, values: Mapping[str, Value]) -> None:
+        """Change some properties of a page; raises NotionError, `gone` where there is no such page any more."""
+        self._call(self._client.pages.update, page, properties=self._properties(source, values))
+
+    def _properties(self, source: str, values: Mapping[str, Value]) -> dict[str, Any]:
+        types = self.schema(source)
+        return {name: written for name, value in values.items() if (written := write(types[name], value)) is not None}
+
+
+def write(type: str, value: Value) -> dict[str, Any] | None:
+    """A value as Notion takes it for a property of some type; None for a type that cannot be written.
+
+    Args:
+        type: the property's type in Notion.
+        value: text, a number, a tick; an instant is an ISO 8601 text. None clears the property.
+    """
+    text = "" if value is None else str(value)
+    match type:
+        case "title" | "rich_text":
+            return {type: [{"text": {"content": text[:TEXT_LIMIT]}}] if text else []}
+        case "select" | "status":
+            return {type: {"name": text.replace(",", " ")[:100]} if text else None}
+        case "multi_select":
+            return {type: [{"name": text.replace(",", " ")[:100]}] if text else []}
+        case "date":
+            return {type: {"start": text} if text else None}
+        case "number":
+            return {type: _number(text)}
+        case "checkbox":
+            return {type: bool(value)}
+        case "email" | "url" | "phone_number":
+            return {type: text or None}
+    return None
+
+
+def plain(property: Mapping[str, Any] | None) -> str | None:
+    """What a property of a page says, as text; None where it is empty or not there."""
+    if not property:
+        return None
+    value = property[property["type"]]
+    if isinstance(value, list):
+        return "".join(part.get("plain_text", "") for part in value) or None
+    if isinstance(value, dict):
+        value = value.get("name") or value.get("start")
+    return None if value is None else str(value)
+
+
+def iso(instant: int | None) -> str | None:
+    """Milliseconds since 1970 UTC as Notion takes a date."""
+    return None if instant is None else datetime.fromtimestamp(instant / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+def _refusal(error: HTTPResponseError) -> NotionError:
+    """Sort an answer by what may be done about it."""
+    body = _body(error)
+    code = str(body.get("code") or error.code)
+    details = body.get("additional_data") if isinstance(body.get("additional_data"), dict) else {}
+    reason = f"Notion answered {error.status} {code}: {masked(str(body.get('message') or ''))}".rstrip(": ")
+    if error.status in _BUSY:
+        unsure = error.status not in (409, 429, 529)
+        return NotionError(
+            "unsure" if unsure else "busy",
+            reason,
+            retry_after=_number(error.headers.get("retry-after")),
+            committed=(details or {}).get("committed_resource_id"),
+        )
+    if error.status == 404 or "archived" in reason:
+        return NotionError("gone", reason)
+    if error.status in (401, 403):
+        return NotionError("denied", reason)
+    return NotionError("refused" if 400 <= error.status < 500 else "unsure", reason)
+
+
+def _body(error: HTTPResponseError) -> dict[str, Any]:
+    try:
+        body = json.loads(error.body)
+    except (TypeError, ValueError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,80 @@
+"""The outbox: what Notion must still be told of. It names things, not messages, so that ten changes of one thing become one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from shared.ledger import Ledger, ids
+
+UNSURE = "?"  # a page that may have been created without our learning its id
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing to record: a `contact`, an `enrollment` or an `email`, by its id, as of a version."""
+
+    kind: str
+    id: str
+    version: str
+
+    @property
+    def member(self) -> str:
+        """Its name in the outbox."""
+        return f"{self.kind}:{self.id}"
+
+
+class Outbox:
+    """Take, record, and give back.
+
+    Args:
+        ledger: holds it.
+        lease: seconds that one recording may take.
+    """
+
+    def __init__(self, ledger: Ledger, lease: float = 60) -> None:
+        self.ledger = ledger
+        self._lease = lease
+
+    def take(self) -> Entry | None:
+        """The next thing that is ready, or None."""
+        found = self.ledger.decide("take", {"lease": round(self._lease * 1000)})
+        if not found:
+            return None
+        kind, _, id = found[0].partition(":")
+        return Entry(kind, id, found[1])
+
+    def recorded(self, entry: Entry) -> None:
+        """Notion knows it, as it was when it was taken."""
+        self.ledger.decide("recorded", {"member": entry.member, "version": entry.version})
+
+    def give_back(self, entry: Entry) -> None:
+        """Nobody could be told; it is as ready as before."""
+        self.ledger.decide("recorded", {"member": entry.member, "version": entry.version, "back": True})
+
+    def failed(self, entry: Entry, wait: float) -> int:
+        """It could not be recorded; try again in `wait` seconds, longer each time. Returns how often it failed by now."""
+        return int(self.ledger.decide("recorded", {"member": entry.member, "version": entry.version, "wait": round(wait * 1000)}))
+
+    def page(self, entry: Entry) -> str | None:
+        """The Notion page of a thing: its id, UNSURE, or None where there is none yet."""
+        key, field = self._place(entry)
+        return cast(str | None, self.ledger.redis.hget(key, field))
+
+    def keep_page(self, entry: Entry, page: str) -> None:
+        """Remember a thing's page."""
+        key, field = self._place(entry)
+        if self.ledger.redis.exists(key):
+            self.ledger.redis.hset(key, field, page)
+
+    def _place(self, entry: Entry) -> tuple[str, str]:
+        if entry.kind == "contact":
+            return ids.contact_key(entry.id), "page"
+        if entry.kind == "enrollment":
+            return ids.enrollment_key(entry.id), "page"
+        enrollment, step = ids.parse_email_id(entry.id)
+        return ids.enrollment_key(enrollment), f"{step}.page"
+
+    def depth(self) -> int:
+        """How many things wait to be recorded."""
+        return int(self.ledger.redis.zcard(ids.OUTBOX))
