@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -66,7 +67,8 @@ class Notion:
             raise NotionError("unsure", "Notion's answer was not JSON") from None
 
     def data_source(self, id: str) -> str:
-        """The data source behind an id from the owner's settings, which may be a database's; raises NotionError."""
+        """The data source behind an id or link from the owner's settings, which may be a database's; raises NotionError."""
+        id = page_id(id)
         try:
             return str(self._call(self._client.databases.retrieve, id)["data_sources"][0]["id"])
         except NotionError as error:
@@ -169,6 +171,21 @@ def write(type: str, value: Value) -> dict[str, Any] | None:
         case "email" | "url" | "phone_number":
             return {type: text or None}
     return None
+
+
+def page_id(link: str) -> str:
+    """The id in a Notion link, or the id itself.
+
+    Args:
+        link: such as `https://www.notion.so/My-page-0123456789abcdef0123456789abcdef?v=...`.
+
+    Raises:
+        NotionError: when there is none in it.
+    """
+    found = re.search(r"[0-9a-f]{32}$", re.split(r"[?#]", link.strip())[0].rstrip("/").replace("-", "").lower())
+    if not found:
+        raise NotionError("refused", "that is no Notion link or id; copy the link of the page (••• → Copy link)")
+    return found[0]
 
 
 def plain(property: Mapping[str, Any] | None) -> str | None:

@@ -1,0 +1,22 @@
+"""The operator's command line: `evergreen`. Each module is a group of commands; each command calls one use case in `shared`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+from dotenv import load_dotenv
+
+from commands.notion import notion
+
+ROOT = Path(__file__).parents[1]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Look after Evergreen: settings come from the environment and from .env beside this program."""
+    load_dotenv(os.environ.get("ENV_FILE", ROOT / ".env"))
+
+
+main.add_command(notion)

@@ -1,0 +1,70 @@
+"""`evergreen notion`: create what Evergreen needs in Notion, or check that it is there."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from rich.table import Table
+
+from commands.printing import as_json, console, print_json, speaks_plainly
+from shared import settings, workspace
+from shared.integrations.notion import Notion, page_id
+from shared.settings import Settings
+
+MARKS = {"fault": "[bold red]fault[/]", "note": "[yellow]note[/]", "ok": "[green]ok[/]"}
+
+
+def _connect() -> tuple[Notion, Settings]:
+    found = settings.load().require("notion_token")
+    return Notion(found.notion_token, found.notion_api_url, turn=lambda: None), found
+
+
+@click.group()
+def notion() -> None:
+    """The four databases: contacts, tracker, email log, templates."""
+
+
+@notion.command()
+@as_json
+@speaks_plainly
+def check(as_json: bool) -> None:
+    """Name every database and column that is missing, misspelt or of a wrong type, and how to mend it.
+
+    Exit status 1 when something must be mended."""
+    client, found = _connect()
+    with console.status("Looking at Notion ..."):
+        findings = workspace.check(client, found)
+    if as_json:
+        print_json([finding.as_dict for finding in findings])
+    else:
+        table = Table("", "Database", "Column", "What is the matter", "How to mend it", box=None, pad_edge=False)
+        for finding in findings:
+            table.add_row(MARKS[finding.level], finding.source, finding.column, finding.message, finding.mend)
+        console.print(table)
+    sys.exit(any(finding.level == "fault" for finding in findings))
+
+
+@notion.command()
+@click.option("--parent", metavar="PAGE", help="The page (its link or id) below which missing databases are created.")
+@click.option("--add", is_flag=True, help="Add missing columns to the databases that are there.")
+@as_json
+@speaks_plainly
+def init(parent: str | None, add: bool, as_json: bool) -> None:
+    """Create what is missing; what is there stays as it is."""
+    if not parent and not add:
+        raise click.UsageError(
+            "say what to do: --parent PAGE creates missing databases, --add adds missing columns to those that are there"
+        )
+    client, found = _connect()
+    with console.status("Creating in Notion ..."):
+        changed = workspace.init(client, found, parent=page_id(parent) if parent else None, add=add)
+    if as_json:
+        print_json([{"setting": source.setting.upper(), "id": id, "columns": columns} for source, id, columns in changed])
+        return
+    for source, id, columns in changed:
+        console.print(f"[green]{source.title}[/]: {', '.join(columns)}")
+        if not getattr(found, source.setting):
+            console.print(f"  put this into your settings:  [bold]{source.setting.upper()}={id}[/]", soft_wrap=True)
+    if not changed:
+        console.print("Nothing was missing.")

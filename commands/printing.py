@@ -1,0 +1,35 @@
+"""How commands speak: tables for people, `--json` for programs, one sentence and status 1 for what went wrong."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+from shared.errors import EvergreenError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+console = Console(highlight=False)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def speaks_plainly(command: Command) -> Command:
+    """Turn Evergreen's errors into one sentence and exit status 1."""
+
+    @functools.wraps(command)
+    def spoken(*positional: Any, **options: Any) -> Any:
+        try:
+            return command(*positional, **options)
+        except EvergreenError as error:
+            raise click.ClickException(str(error)) from None
+
+    return spoken  # type: ignore[return-value]  # wraps keeps the signature, which its type cannot say
+
+
+def print_json(value: object) -> None:
+    """Print JSON as `--json` does."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
