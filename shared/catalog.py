@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from shared.errors import CampaignError
 from shared.segments import SEGMENTS, Segment
@@ -54,9 +54,11 @@ class CampaignStep(_Data):
     sent_by: Literal["evergreen", "website", "website-if-reported"] = "evergreen"
 
     @model_validator(mode="after")
-    def _one_delay(self) -> CampaignStep:
+    def _complete(self) -> CampaignStep:
         if (self.after is None) == (self.before is None):
             raise ValueError("a step needs either `after` or `before`, such as `after: 24h`")
+        if isinstance(self.template, dict) and "default" not in self.template and set(self.template) != set(SEGMENTS):
+            raise ValueError(f"step {self.number}: a template by segment needs a `default`, or all of {', '.join(SEGMENTS)}")
         return self
 
     @property
@@ -91,6 +93,12 @@ class SendWindow(_Data):
     opens: Annotated[dt.time | None, BeforeValidator(_clock)] = Field(default=dt.time(0), alias="from")
     closes: Annotated[dt.time | None, BeforeValidator(_clock)] = Field(default=None, alias="to")
 
+    @model_validator(mode="after")
+    def _opens_before_it_closes(self) -> SendWindow:
+        if self.opens is None or (self.closes is not None and self.closes <= self.opens):
+            raise ValueError("a window opens (`from`) before it closes (`to`), on the same day")
+        return self
+
     @property
     def window(self) -> Window:
         """The window as timing takes it."""
@@ -110,21 +118,19 @@ class Campaign(_Data):
     exit_on: list[Literal["booked", "unsubscribed", "bounced", "complained"]] = []
     late: Late
     window: SendWindow | None = None
-    testing_step: Duration = 60
+    testing_step: Annotated[Duration, Field(gt=0)] = 60
     steps: list[CampaignStep] = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _steps_in_order(self) -> Campaign:
-        numbers = [step.number for step in self.steps]
+    @field_validator("steps")
+    @classmethod
+    def _steps_in_order(cls, steps: list[CampaignStep]) -> list[CampaignStep]:
+        numbers = [step.number for step in steps]
         if numbers != sorted(set(numbers)):
             raise ValueError("steps must be numbered upwards, each number once")
-        delays = [step.delay.milliseconds for step in self.steps]
+        delays = [step.delay.milliseconds for step in steps]
         if delays != sorted(delays):
             raise ValueError("steps must be in the order in which they are due")
-        for step in self.steps:
-            if isinstance(step.template, dict) and "default" not in step.template and set(step.template) != set(SEGMENTS):
-                raise ValueError(f"step {step.number}: a template by segment needs a `default`, or all of {', '.join(SEGMENTS)}")
-        return self
+        return steps
 
     def step(self, number: int) -> CampaignStep | None:
         """The step of that number, or None where the file no longer has it."""
@@ -166,40 +172,54 @@ def load(folder: Path = CAMPAIGNS) -> Catalog:
     campaigns: dict[str, Campaign] = {}
     sources: dict[tuple[str, str], str] = {}
     for file in sorted(folder.glob("*/campaign.yaml")):
-        campaign = _read(file)
+        node, campaign = _read(file)
         if other := next((known for known in campaigns.values() if known.trigger == campaign.trigger), None):
-            raise CampaignError(
-                f"{file}: trigger {campaign.trigger!r} already belongs to campaign {other.slug!r}; give one of them another"
-            )
+            where = f"{file}:{_line(node, ('trigger',))}"
+            raise CampaignError(f"{where}: trigger {campaign.trigger!r} already belongs to campaign {other.slug!r}; give one another")
         campaigns[campaign.slug] = campaign
-        for template in {name for step in campaign.steps for name in step.templates}:
-            source = file.parent / f"{template}.md"
-            if not source.is_file():
-                raise CampaignError(f"{file}: template {template!r} has no file; write {source.name} beside it or correct the name")
-            sources[campaign.slug, template] = source.read_text(encoding="utf-8")
+        for index, step in enumerate(campaign.steps):
+            for template in step.templates:
+                source = file.parent / f"{template}.md"
+                if not source.is_file():
+                    where = f"{file}:{_line(node, ('steps', index))}"
+                    raise CampaignError(f"{where}: template {template!r} has no file; write {source.name} beside it or correct the name")
+                sources[campaign.slug, template] = _text(source)
     if not campaigns:
         raise CampaignError(f"{folder}: no campaign here; each needs a folder with a campaign.yaml")
     return Catalog(campaigns, sources)
 
 
-def _read(file: Path) -> Campaign:
+def _text(file: Path) -> str:
     try:
-        node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise CampaignError(f"{file}: byte {error.start} is not UTF-8; save the file as UTF-8 text") from None
+
+
+def _read(file: Path) -> tuple[yaml.Node | None, Campaign]:
+    """A campaign, and the nodes of its file, which know their lines."""
+    text = _text(file)
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
         for mapping in _mappings(node):
             keys = [key.value for key, _ in mapping.value]
             if twice := next((key for key, _ in mapping.value if keys.count(key.value) > 1), None):
                 raise CampaignError(f"{file}:{twice.start_mark.line + 1}: {twice.value!r} stands here twice; keep one")
-        campaign = Campaign.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+        campaign = Campaign.model_validate(yaml.safe_load(text))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise CampaignError(f"{file}:{line}: not YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise CampaignError(f"{file}: not YAML: {str(error).splitlines()[0]}") from None
     except ValidationError as error:
-        fault = error.errors()[0]
+        # Of several, the one that lies deepest below the first says most: a union names each of its members' faults.
+        first = error.errors()[0]
+        fault = max((other for other in error.errors() if other["loc"][:3] == first["loc"][:3]), key=lambda other: len(other["loc"]))
         where = ".".join(str(part) for part in fault["loc"]) or "campaign"
         raise CampaignError(f"{file}:{_line(node, fault['loc'])}: {where}: {fault['msg']}") from None
     if campaign.slug != file.parent.name:
         raise CampaignError(f"{file}:{_line(node, ('slug',))}: slug {campaign.slug!r} must be the folder's name, {file.parent.name!r}")
-    return campaign
+    return node, campaign
 
 
 def _mappings(node: yaml.Node | None) -> Iterator[yaml.MappingNode]:

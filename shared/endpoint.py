@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hmac
+import json
 import re
 from collections.abc import Callable
 from ipaddress import ip_address
@@ -100,6 +101,7 @@ def _allow_origin(request: Request, response: Response) -> None:
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Allow-Methods"] = "POST, OPTIONS"
         response.headers["Access-Control-Allow-Headers"] = "Content-Type, Idempotency-Key, X-Request-Id"
+        response.headers["Access-Control-Expose-Headers"] = "Retry-After, X-Request-Id"
         response.headers["Access-Control-Max-Age"] = "600"
 
 
@@ -172,6 +174,8 @@ def prove_or_limit(request: Request, data: bytes) -> bool:
 def _verify_signature(request: Request, data: bytes, secret: str) -> None:
     try:
         Webhook(secret).verify(data, {name.lower(): value for name, value in request.headers.items()})
+    except (json.JSONDecodeError, RecursionError):
+        return  # it reads the body once the signature has proved right; that the body is no JSON is for `parse` to say
     except (WebhookVerificationError, ValueError):  # malformed headers raise ValueError (binascii's and unicode's too)
         _logger.warning("proof.failed", proof="signature")
         raise WebhookError(401, "the signature is missing, wrong or too old") from None

@@ -62,13 +62,13 @@ def sign_up(
     }
     if campaign:
         order |= {"key": ids.run_key(campaign.slug, form.email), "slug": campaign.slug, "kind": campaign.kind, "request_id": request_id}
-        order |= _run(form, campaign, settings, now, request_id) if enrolls else {}
+        order |= _run(form, campaign, settings, now, request_id, _known_zone(form, campaign, ledger)) if enrolls else {}
     what, which = ledger.enroll(order)
     _logger.info("signed_up", trigger=trigger, outcome=what, enrollment=which if what != "duplicate" else None, request_id=request_id)
     return Answer(*json.loads(which)) if what == "duplicate" else answer
 
 
-def _run(form: SignUp, campaign: Campaign, settings: Settings, now: int, request_id: str) -> dict[str, Any]:
+def _run(form: SignUp, campaign: Campaign, settings: Settings, now: int, request_id: str, known_zone: str | None) -> dict[str, Any]:
     """The part of the order that describes the new run."""
     reported = round(form.email_1_sent_at.timestamp() * 1000) if form.email_1_sent_at else None
     try:
@@ -83,7 +83,8 @@ def _run(form: SignUp, campaign: Campaign, settings: Settings, now: int, request
     delays = [step.delay for step in campaign.steps]
     if settings.testing_mode:
         delays = timing.testing(delays, settings.testing_step or campaign.testing_step)
-    window, zone = campaign.window.window if campaign.window else None, timing.zone(form.timezone, settings.business_timezone)
+    window = campaign.window.window if campaign.window else None
+    zone = timing.zone(form.timezone or known_zone, settings.business_timezone)
     return {
         "group": campaign.group,
         "reentry": campaign.reentry,
@@ -99,6 +100,12 @@ def _run(form: SignUp, campaign: Campaign, settings: Settings, now: int, request
             for delay in delays
         ],
     }
+
+
+def _known_zone(form: SignUp, campaign: Campaign, ledger: Ledger) -> str | None:
+    """The time zone that an earlier form named; only a campaign with a window needs it."""
+    contact = ledger.contact(ids.digest(form.email)) if campaign.window and not form.timezone else None
+    return contact.fields.get("timezone") if contact else None
 
 
 def _sent_by_website(step: CampaignStep, form: SignUp) -> bool:
@@ -119,7 +126,7 @@ def _fields(form: SignUp, settings: Settings) -> dict[str, str]:
 
 def _same_page(url: str, own: str) -> bool:
     """Whether a link leads to the owner's own booking page: same scheme and host, and the same first part of the path."""
-    if not re.fullmatch(r"[!-~]+", url) or re.search(r"[\"'<>`\\{}]", url):
+    if not re.fullmatch(r"[!-~]+", url) or re.search(r"[\"'<>`\\{}]|/\.|%2e", url, re.IGNORECASE):
         return False
     try:
         theirs, ours = urlsplit(url), urlsplit(own)

@@ -10,7 +10,15 @@ from typing import Any
 
 import structlog
 
+_ADDRESS = re.compile(r"[^\s'\"<>()]+@[^\s'\"<>()]+")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+
+
+def _without_addresses(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """What was raised elsewhere may quote a person's address."""
+    if "exception" in event:
+        event["exception"] = _ADDRESS.sub("(address)", event["exception"])
+    return event
 
 
 def configure(level: str = "INFO") -> None:
@@ -25,6 +33,7 @@ def configure(level: str = "INFO") -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        _without_addresses,
     ]
     structlog.configure(
         processors=[*shared_steps, structlog.processors.JSONRenderer()],

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Ema
 from shared.segments import Segment, segment
 
 SCORES = ("assessment_score", "red_systems", "orange_systems", "yellow_systems", "green_systems")
-_LINK = re.compile(r"https?:|//|www\.|[<>@{}]|\w\.[a-z]{2,}(\s|$)")
+_LINK = re.compile(r"https?:|//|www\.|[<>@{}]|\w\.[^\W\d_]{2,}", re.IGNORECASE)
 
 
 def normalized(email: str) -> str:

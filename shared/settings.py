@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 from collections.abc import Mapping
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from shared.errors import SettingsError
 
@@ -48,7 +49,15 @@ def _pairs(value: Any) -> Any:
     return {name.strip(): own.strip() for name, _, own in pairs}
 
 
-Duration = Annotated[float, BeforeValidator(seconds)]
+def _webhook_secret(value: str) -> str:
+    if value and not (value.startswith("whsec_") and len(base64.b64decode(value.removeprefix("whsec_"), validate=True)) > 0):
+        raise ValueError("a Standard Webhooks secret is whsec_ and the key in base64")
+    return value
+
+
+Duration = Annotated[float, BeforeValidator(seconds), Field(ge=0, allow_inf_nan=False)]
+Address = Annotated[str, Field(pattern=r"^https?://[^\s/]+")]
+Rate = Annotated[str, Field(pattern=r"^[1-9]\d*/(second|minute|hour|day)$")]
 Pairs = Annotated[dict[str, str], BeforeValidator(_pairs)]
 Words = Annotated[list[str], BeforeValidator(_words)]
 
@@ -58,11 +67,11 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    redis_url: str = "redis://127.0.0.1:6379/0"
+    redis_url: str = Field(default="redis://127.0.0.1:6379/0", pattern=r"^(redis|rediss|unix)://")
     redis_password: str = ""
 
     resend_api_key: str = ""
-    resend_api_url: str = "https://api.resend.com"
+    resend_api_url: Address = "https://api.resend.com"
     resend_from_email: str = ""
     resend_reply_to: str = ""
     resend_rate: float = Field(default=0, ge=0)
@@ -70,7 +79,7 @@ class Settings(BaseModel):
     provider_timeout: Duration = Field(default=10, gt=0)
 
     notion_token: str = ""
-    notion_api_url: str = "https://api.notion.com"
+    notion_api_url: Address = "https://api.notion.com"
     notion_rate: float = Field(default=3, gt=0)
     notion_businessx_db_id: str = ""
     notion_email_sequence_db_id: str = ""
@@ -80,11 +89,11 @@ class Settings(BaseModel):
 
     internal_token: str = ""
     unsubscribe_key: str = ""
-    website_webhook_secret: str = ""
+    website_webhook_secret: Annotated[str, AfterValidator(_webhook_secret)] = ""
 
-    public_url: str = "http://127.0.0.1:8080"
-    send_function_url: str = "http://127.0.0.1:8080/function/send-email"
-    booking_url: str = "https://cal.com"
+    public_url: Address = "http://127.0.0.1:8080"
+    send_function_url: Address = "http://127.0.0.1:8080/function/send-email"
+    booking_url: Address = "https://cal.com"
     business_name: str = "Evergreen"
     postal_address: str = ""
     brand_color: str = Field(default="#1f6f54", pattern=r"^#[0-9a-fA-F]{6}$")
@@ -95,8 +104,8 @@ class Settings(BaseModel):
     campaigns_dir: str = ""
 
     webhook_body_limit: int = Field(default=65536, gt=0)
-    webhook_rate_per_ip: str = "10/second"
-    webhook_rate_per_address: str = "5/hour"
+    webhook_rate_per_ip: Rate = "10/second"
+    webhook_rate_per_address: Rate = "5/hour"
     trusted_proxies: Words = []
     cors_origins: Words = []
 
@@ -104,7 +113,7 @@ class Settings(BaseModel):
     port: int = 8080
     threads: int = Field(default=16, gt=0)
     drain: Duration = Field(default=3, ge=0)
-    log_level: str = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("business_timezone")
     @classmethod
@@ -115,6 +124,13 @@ class Settings(BaseModel):
             ZoneInfo(value)
         except (KeyError, ValueError, OSError) as error:
             raise ValueError(f"{value!r} is no time zone; write one of the IANA names, such as America/Toronto") from error
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _known_networks(cls, value: list[str]) -> list[str]:
+        for text in value:
+            ip_network(text, strict=False)
         return value
 
     @cached_property
@@ -172,6 +188,15 @@ def _secret_file(path: Path) -> str | None:
     return path.read_text(encoding="utf-8").strip() if path.is_file() else None
 
 
+def _given(name: str, environ: Mapping[str, str], secrets_dir: Path) -> str | None:
+    text = _secret_file(secrets_dir / name.replace("_", "-"))
+    if text is None and (path := environ.get(f"{name.upper()}_FILE")):
+        if (text := _secret_file(Path(path))) is None:
+            raise SettingsError(f"{name.upper()}_FILE names {path}, which is no file. Correct the path or remove the variable.")
+        return text
+    return environ.get(name.upper()) if text is None else text
+
+
 def load(environ: Mapping[str, str] | None = None, secrets_dir: Path = SECRETS_DIR) -> Settings:
     """Read the settings.
 
@@ -185,14 +210,11 @@ def load(environ: Mapping[str, str] | None = None, secrets_dir: Path = SECRETS_D
     environ = os.environ if environ is None else environ
     values: dict[str, str] = {}
     for name in Settings.model_fields:
-        variable = name.upper()
-        text = _secret_file(secrets_dir / name.replace("_", "-"))
-        if text is None and (path := environ.get(f"{variable}_FILE")):
-            if (text := _secret_file(Path(path))) is None:
-                raise SettingsError(f"{variable}_FILE names {path}, which is no file. Correct the path or remove the variable.")
-        elif text is None:
-            text = environ.get(variable)
-        if text is not None and text != "":
+        try:
+            text = _given(name, environ, secrets_dir)
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{name.upper()}: its file cannot be read as text ({type(error).__name__})") from None
+        if text:
             values[name] = text
     try:
         return Settings.model_validate(values)

@@ -57,11 +57,12 @@ class Window:
         local = datetime.fromtimestamp(instant / 1000, zone)
         if self.always or self._contains(local):
             return instant
-        for days_ahead in range(9):
+        for days_ahead in range(16):
             day = local.date() + timedelta(days=days_ahead)
-            opening = datetime.combine(day, self.opens, zone)
-            if opening >= local and opening.weekday() in self.days:
-                return round(opening.timestamp() * 1000)
+            opening = round(datetime.combine(day, self.opens, zone).timestamp() * 1000)
+            # On the night on which the clock skips it, the window may not exist; then the next one counts.
+            if opening >= instant and self._contains(datetime.fromtimestamp(opening / 1000, zone)):
+                return opening
         raise ValueError("a window needs at least one day")
 
 

@@ -6,6 +6,7 @@ and raises one family of errors whose `error_type` is Resend's own code (https:/
 
 from __future__ import annotations
 
+import math
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,7 +56,9 @@ class _Connection(HTTPClient):
         data: dict[str, str] | None = None,
     ) -> tuple[bytes, int, Mapping[str, str]]:
         """One exchange; the SDK calls this."""
-        answer = self._session.request(method, url, headers=headers, json=json, data=data, files=files, timeout=self._timeout)
+        answer = self._session.request(
+            method, url, headers=headers, json=json, data=data, files=files, timeout=self._timeout, allow_redirects=False
+        )
         return answer.content, answer.status_code, answer.headers
 
 
@@ -85,26 +88,28 @@ class Resend:
             SendError: when it was not, or may not have been, accepted.
         """
         try:
-            answer = resend.Emails.send(email, {"idempotency_key": key})  # type: ignore[arg-type]  # a frozen request is plain JSON
+            answer: Any = resend.Emails.send(email, {"idempotency_key": key})  # type: ignore[arg-type]  # a frozen request is plain JSON
         except (ResendError, NoContentError) as error:
             _refuse(error)
-        return _accepted(dict(answer), [answer])
+        return _accepted(answer, [answer])
 
     def send_batch(self, emails: list[dict[str, Any]], *, key: str) -> Accepted:
         """Send up to 100 emails in one request; all or none is accepted. Parameters and errors as for `send`."""
         try:
-            answer = resend.Batch.send(emails, {"idempotency_key": key})  # type: ignore[arg-type]  # as above
+            answer: Any = resend.Batch.send(emails, {"idempotency_key": key})  # type: ignore[arg-type]  # as above
         except (ResendError, NoContentError) as error:
             _refuse(error)
-        accepted = _accepted(dict(answer), answer.get("data"))
+        accepted = _accepted(answer, answer.get("data") if isinstance(answer, dict) else None)
         if len(accepted.ids) != len(emails):
             raise SendError("conflict", f"Resend answered for {len(accepted.ids)} of {len(emails)} emails")
         return accepted
 
 
-def _accepted(answer: dict[str, Any], entries: Any) -> Accepted:
-    ids = [entry.get("id") for entry in entries] if isinstance(entries, list) else []
-    if not ids or not all(isinstance(id, str) and id for id in ids):
+def _accepted(answer: Any, entries: Any) -> Accepted:
+    """Read the ids and the rate; whatever the answer is, it may be one to an email that was taken."""
+    known = entries if isinstance(entries, list) else []
+    ids = [entry["id"] for entry in known if isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry["id"]]
+    if not ids or len(ids) != len(known):
         raise SendError("ambiguous", "Resend's answer names no email id")
     headers = {name.lower(): value for name, value in (answer.get("http_headers") or {}).items()}
     return Accepted(ids, _number(headers.get("ratelimit-limit")))
@@ -155,6 +160,7 @@ def _never_connected(error: BaseException | None) -> bool:
 
 def _number(text: Any) -> float | None:
     try:
-        return float(text)
+        number = float(text)
     except (TypeError, ValueError):
         return None
+    return number if math.isfinite(number) and number >= 0 else None
