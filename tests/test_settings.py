@@ -137,6 +137,10 @@ class TestValues:
         message = refusal(tmp_path, **{name: value})
         assert f"{name}: " in message and message.endswith("See .env.example.")
 
+    def test_a_log_level_may_be_small(self, tmp_path: Path) -> None:
+        """Most people write `info`."""
+        assert load({"LOG_LEVEL": "debug"}, tmp_path).log_level.upper() == "DEBUG"
+
     def test_all_wrong_values_are_named(self, tmp_path: Path) -> None:
         """One start tells everything that has to be mended."""
         message = refusal(tmp_path, PORT="http", BRAND_COLOR="green", BUSINESS_TIMEZONE="Toronto")
