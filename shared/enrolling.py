@@ -126,10 +126,12 @@ def _fields(form: SignUp, settings: Settings) -> dict[str, str]:
 
 def _same_page(url: str, own: str) -> bool:
     """Whether a link leads to the owner's own booking page: same scheme and host, and the same first part of the path."""
-    if not re.fullmatch(r"[!-~]+", url) or re.search(r"[\"'<>`\\{}]|/\.|%2e", url, re.IGNORECASE):
+    if not re.fullmatch(r"[!-~]+", url) or re.search(r"[\"'<>`\\{}]", url):
         return False
     try:
         theirs, ours = urlsplit(url), urlsplit(own)
     except ValueError:
+        return False
+    if re.search(r"/\.|%2e", theirs.path, re.IGNORECASE):  # a path that leads elsewhere than it says
         return False
     return (theirs.scheme, theirs.netloc, theirs.path.split("/")[1:2]) == (ours.scheme, ours.netloc, ours.path.split("/")[1:2])

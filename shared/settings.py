@@ -36,8 +36,12 @@ def seconds(value: Any) -> Any:
     return float(match[1]) * _UNITS[match[2] or "s"]
 
 
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
 def _words(value: Any) -> Any:
-    return [word for word in re.split(r"[,\s]+", value) if word] if isinstance(value, str) else value
+    return [word.rstrip("/") for word in re.split(r"[,\s]+", value) if word] if isinstance(value, str) else value
 
 
 def _pairs(value: Any) -> Any:
@@ -113,7 +117,7 @@ class Settings(BaseModel):
     port: int = 8080
     threads: int = Field(default=16, gt=0)
     drain: Duration = Field(default=3, ge=0)
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = "INFO"
 
     @field_validator("business_timezone")
     @classmethod

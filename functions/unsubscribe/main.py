@@ -1,6 +1,7 @@
 """unsubscribe: the link in every email. Opening it changes nothing; the page's button, or a mail program's one click (RFC 8058), does."""
 
 from flask import Request, Response, render_template_string
+from redis.exceptions import RedisError
 
 from shared import endpoint, services, unsubscribing
 
@@ -44,5 +45,10 @@ def handle(request: Request) -> Response:
         return _page(401, "This link is not complete", "Please open it again from the email, or reply to the email to be taken off.")
     if request.method != "POST":
         return _page(200, "Stop these emails?", f"You will get no more of them from {SETTINGS.business_name}.", ask=True)
-    services.ledger().suppress(contact, "unsubscribed")
+    try:
+        services.ledger().suppress(contact, "unsubscribed")
+    except RedisError:
+        response = _page(503, "That did not work just now", "Please press the button again in a minute.", ask=True)
+        response.headers["Retry-After"] = "60"
+        return response
     return _page(200, "You are unsubscribed", "No more of these emails will be sent to you.")
