@@ -19,6 +19,12 @@ from shared.functions import ROOT
 
 GENERATED = ("REDIS_PASSWORD", "INTERNAL_TOKEN", "UNSUBSCRIBE_KEY")
 LEFTOVERS_END_WITHIN = 5  # seconds
+NOTION_DATABASES = {  # setting → what the sandbox calls it
+    "NOTION_BUSINESSX_DB_ID": "contacts",
+    "NOTION_EMAIL_SEQUENCE_DB_ID": "tracker",
+    "NOTION_EMAIL_LOG_DB_ID": "email_log",
+    "NOTION_TEMPLATES_DB_ID": "templates",
+}
 PORTS = {"PORT": 8080, "SANDBOX_PORT": 8090, "VALKEY_PORT": 6390}
 
 
@@ -106,6 +112,11 @@ def environment(where: Place, environ: Mapping[str, str]) -> dict[str, str]:
         "POSTAL_ADDRESS": "1 Sample Street, Toronto ON, Canada",
     }
     real = given("RESEND_API_KEY")
+    notion = {
+        "NOTION_TOKEN": "ntn_sandbox",
+        "NOTION_API_URL": f"{where.sandbox_url}/notion",
+        **{f"{setting}_FILE": str(_notion_file(where, setting)) for setting in NOTION_DATABASES},
+    }
     defaults = {
         "PUBLIC_URL": where.url,
         "CORS_ORIGINS": f"{where.url},http://localhost:{where.port}",
@@ -116,6 +127,7 @@ def environment(where: Place, environ: Mapping[str, str]) -> dict[str, str]:
         "DRAIN": "0s",
         "THREADS": "32",
         **({} if real else sandbox),
+        **({} if given("NOTION_TOKEN") else notion),
         **{name: secrets.kept(where.directory / "secrets", name) for name in GENERATED if not given(name)},
     }
     wiring = {
@@ -151,8 +163,8 @@ def stages(where: Place, environ: Mapping[str, str]) -> list[list[Part]]:
         age = json.loads(_get(where.port, "/health") or "{}").get("scheduler_age_ms")
         return age is not None and age / 1000 < time.monotonic() - began  # an older tick is of the run before
 
-    def works() -> bool:
-        return bool(json.loads(_get(where.port, "/health") or "{}").get("workers"))
+    def works(name: str) -> bool:
+        return bool(json.loads(_get(where.port, "/health") or "{}").get(name))
 
     def python(name: str, answers: Callable[[], bool], *module: str, port: int | None = None) -> Part:
         return Part(name, [sys.executable, "-m", *module], answers, port, ROOT)
@@ -160,10 +172,37 @@ def stages(where: Place, environ: Mapping[str, str]) -> list[list[Part]]:
     valkey_argv = valkey.command(store, where.valkey_port, password)
     return [
         [Part("valkey", valkey_argv, lambda: valkey.answers(where.valkey_port, password), where.valkey_port, store)],
-        [python("sandbox", lambda: listens(where.sandbox_port), "local.sandbox", port=where.sandbox_port)],
+        [python("sandbox", lambda: listens(where.sandbox_port) and _plant(where), "local.sandbox", port=where.sandbox_port)],
         [python("gateway", lambda: listens(where.port), "local.gateway", port=where.port)],
-        [python("scheduler", ticks, "scheduler.release"), python("worker", works, "scheduler.worker", "send")],
+        [
+            python("scheduler", ticks, "scheduler.release"),
+            python("worker", lambda: works("workers"), "scheduler.worker", "send"),
+            python("recorder", lambda: works("recorders"), "scheduler.worker", "record"),
+        ],
     ]
+
+
+def _notion_file(where: Place, setting: str) -> Path:
+    """Where the id of a database is kept that only the sandbox knows; empty until it runs."""
+    file = (where.directory / "notion" / setting.lower()).resolve()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    return file
+
+
+def _plant(where: Place) -> bool:
+    """Make the sandbox's Notion what an owner has, and keep the ids for the parts that start after it."""
+    connection = http.client.HTTPConnection(HOST, where.sandbox_port, timeout=5)
+    try:
+        connection.request("POST", "/notion/seed", json.dumps({"layout": "evergreen"}), {"Content-Type": "application/json"})
+        made = json.loads(connection.getresponse().read())
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
+    finally:
+        connection.close()
+    for setting, name in NOTION_DATABASES.items():
+        _notion_file(where, setting).write_text(made[name]["database_id"])
+    return True
 
 
 def _get(port: int, path: str) -> str | None:

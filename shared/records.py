@@ -60,7 +60,7 @@ CONTACTS = Source(
         Property("Status", "select", options=("Lead",)),
         Property("Last Email Sent", "date"),
         Property("Source", "select"),
-        Property("Consent", "date"),
+        Property("Consent", "checkbox"),
         Property("Subscription", "select", options=("subscribed", "unsubscribed", "bounced", "complained")),
     ),
 )

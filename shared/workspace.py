@@ -85,7 +85,7 @@ def _check_column(column: Property, source: Source, columns: Mapping[str, str], 
         if columns[name] in _FITS[column.type]:
             return None
         fits = " or ".join(sorted(_FITS[column.type]))
-        return Finding("fault", source.title, name, f"is a {columns[name]} column, which cannot hold it", f"make it {fits} in Notion")
+        return Finding(level, source.title, name, f"is a {columns[name]} column, which cannot hold it", f"make it {fits} in Notion")
     if column.type == "title":
         title = next((own for own, type in columns.items() if type == "title"), "")
         return Finding(level, source.title, name, f"the title column is called {title!r}", _renaming(source, column, title))

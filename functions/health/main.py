@@ -13,7 +13,11 @@ OVERDUE_AFTER = 60_000
 def handle(_request: Request) -> Response:
     """200 `healthy`, or 503 `degraded` with the reasons."""
     settings = services.current_settings()
-    facts: dict[str, object] = {"testing_mode": settings.testing_mode, "resend_configured": bool(settings.resend_api_key)}
+    facts: dict[str, object] = {
+        "testing_mode": settings.testing_mode,
+        "resend_configured": bool(settings.resend_api_key),
+        "notion_configured": bool(settings.notion_token),
+    }
     reasons = []
     try:
         vitals = services.ledger().vitals()
@@ -32,6 +36,8 @@ def handle(_request: Request) -> Response:
             "scheduled": vitals["scheduled"],
             "queue_depth": vitals["queued"],
             "workers": vitals["workers"],
+            "recorders": vitals["recorders"],
+            "outbox_depth": vitals["outbox"],
         }
     status = {"status": "degraded" if reasons else "healthy", "reasons": reasons}
     return endpoint.answer(503 if reasons else 200, status | facts)

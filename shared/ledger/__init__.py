@@ -296,8 +296,10 @@ class Ledger:
         pipe.zcard(ids.SCHEDULED)
         pipe.llen(ids.QUEUE)
         pipe.scard(ids.WORKERS)
+        pipe.scard(ids.RECORDERS)
+        pipe.zcard(ids.OUTBOX)
         pipe.hget(ids.GATE, "reason")
-        tick, first, scheduled, queued, workers, gate = pipe.execute()
+        tick, first, scheduled, queued, workers, recorders, outbox, gate = pipe.execute()
         now = self.now()
         return {
             "tick_age": now - int(tick) if tick else None,
@@ -305,6 +307,8 @@ class Ledger:
             "scheduled": scheduled,
             "queued": queued,
             "workers": workers,
+            "recorders": recorders,
+            "outbox": outbox,
             "gate": gate,
         }
 

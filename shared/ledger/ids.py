@@ -13,6 +13,7 @@ SCHEDULED = "rq:scheduler:scheduled_jobs"
 QUEUE = "rq:queue:send"
 RECORD_QUEUE = "rq:queue:record"
 WORKERS = "rq:workers:send"
+RECORDERS = "rq:workers:record"
 
 _JOB = re.compile(r"(.+)-(\d+)-(\d+)")
 _EMAIL = re.compile(r"(.+)-(\d+)")
