@@ -6,6 +6,7 @@ from flask import Flask, Response, abort, request
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from local.sandbox import control, faults_page, outbox_pages
+from local.sandbox.notion import api, export, person
 from local.sandbox.resend import ResendApp
 from local.sandbox.state import State
 
@@ -25,10 +26,12 @@ def create(state: State) -> DispatcherMiddleware:
     root.register_blueprint(control.blueprint(state))
     root.register_blueprint(outbox_pages.blueprint(state))
     root.register_blueprint(faults_page.blueprint(state))
+    root.register_blueprint(export.blueprint(state.notion))
+    root.register_blueprint(person.blueprint(state.notion))
     root.before_request(_refuse_other_sites)
     root.after_request(_protect)
     resend = ResendApp(state.store, state.resend_limiter, state.faults, state.events)
-    return DispatcherMiddleware(root, {"/resend": resend.app})  # a sibling provider is mounted here
+    return DispatcherMiddleware(root, {"/resend": resend.app, "/notion/v1": api.create(state)})  # a sibling provider is mounted here
 
 
 def _refuse_other_sites() -> None:

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 from pydantic import ValidationError
 
 from local.sandbox.faults import PROVIDERS, Fault
-from local.sandbox.limits import DEFAULTS
+from local.sandbox.limits import AT_LEAST, DEFAULTS
 from local.sandbox.state import State
 from local.sandbox.store import Store
 
@@ -44,7 +44,7 @@ def read_limits(values: Any) -> dict[str, int]:
     """Check limits.
 
     Args:
-        values: requests per second by name, at least 1 each.
+        values: whole numbers by name, as in `limits.DEFAULTS`.
 
     Raises:
         Wrong: naming what is wrong.
@@ -52,8 +52,8 @@ def read_limits(values: Any) -> dict[str, int]:
     if not isinstance(values, dict) or not values.keys() <= DEFAULTS.keys():
         raise Wrong(f"limits: must be an object with any of {', '.join(DEFAULTS)}")
     for name, value in values.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise Wrong(f"{name}: must be a whole number of requests per second, at least 1")
+        if not isinstance(value, int) or isinstance(value, bool) or value < AT_LEAST[name]:
+            raise Wrong(f"{name}: must be a whole number, at least {AT_LEAST[name]}")
     return values
 
 
@@ -67,7 +67,7 @@ def blueprint(state: State) -> Blueprint:
 
     @control.errorhandler(Wrong)
     def wrong(error: Wrong) -> Response:
-        return _json({"error": str(error)}, 422)
+        return json_answer({"error": str(error)}, 422)
 
     @control.get("/outbox.json")
     def outbox() -> Response:
@@ -76,39 +76,39 @@ def blueprint(state: State) -> Blueprint:
 
     @control.get("/outbox/count")
     def count() -> Response:
-        return _json({"count": state.store.count()})
+        return json_answer({"count": state.store.count()})
 
     @control.get("/faults")
     def list_faults() -> Response:
-        return _json(state.faults.all())
+        return json_answer(state.faults.all())
 
     @control.post("/faults")
     def add_fault() -> Response:
-        return _json(state.faults.add(read_fault(_body())).model_dump(), 201)
+        return json_answer(state.faults.add(read_fault(body())).model_dump(), 201)
 
     @control.delete("/faults")
     def remove_faults() -> Response:
         state.faults.remove()
-        return _json([])
+        return json_answer([])
 
     @control.delete("/faults/<int:fault_id>")
     def remove_fault(fault_id: int) -> Response:
         state.faults.remove(fault_id)
-        return _json(state.faults.all())
+        return json_answer(state.faults.all())
 
     @control.get("/limits")
     def limits() -> Response:
-        return _json(state.limits())
+        return json_answer(state.limits())
 
     @control.post("/limits")
     def set_limits() -> Response:
-        state.set_limits(read_limits(_body()))
-        return _json(state.limits())
+        state.set_limits(read_limits(body()))
+        return json_answer(state.limits())
 
     @control.post("/reset")
     def reset() -> Response:
         state.reset()
-        return _json({"count": 0, "faults": [], "limits": state.limits()})
+        return json_answer({"count": 0, "faults": [], "limits": state.limits()})
 
     return control
 
@@ -122,15 +122,21 @@ def _entries(store: Store, index: int) -> Iterator[str]:
     yield "[]" if start == "[" else "]"
 
 
-def _json(value: Any, status: int = 200) -> Response:
+def json_answer(value: Any, status: int = 200) -> Response:
+    """An answer of the sandbox itself."""
     return Response(json.dumps(value), status, content_type="application/json")
 
 
-def _body() -> Any:
+def body() -> Any:
+    """The JSON object that was posted to the sandbox itself.
+
+    Raises:
+        Wrong: when it is none.
+    """
     try:
-        body = json.loads(request.get_data())
+        values = json.loads(request.get_data())
     except ValueError:
         raise Wrong("body: must be JSON") from None
-    if not isinstance(body, dict):
+    if not isinstance(values, dict):
         raise Wrong("body: must be a JSON object")
-    return body
+    return values

@@ -2,35 +2,37 @@
 
 | kind | what happens |
 |---|---|
-| `status` | the request is refused with `status` |
+| `status` | the request is refused with `status`, or with `body: html` answered with a page where JSON should be, with status 200 too |
 | `timeout-before` | nothing is accepted; the connection is held for `delay_ms`, then closed |
 | `timeout-after` | the request is accepted; the connection is held for `delay_ms`, then closed without an answer |
 | `slow` | the request is accepted, and answered after `delay_ms` |
 | `disconnect` | the connection is closed without an answer, before accepting or (`after`) after it |
-| `quota` | a send is refused with 429 `name` once more than `limit` recipients were reached in the day or month (0, the default: at once) |
+| `quota` | Resend: a send is refused with 429 `name` once over `limit` recipients in the day or month (0, the default: at once) |
+| | Notion: the request is refused with 429, `name` being the `rate_limit_reason` |
 | `commit-then-503` | the request is accepted, and answered 503 |
 
-`status`, `slow`, `timeout-before` and `disconnect` before accepting meet every request; the others only requests that write (POST). While a
-connection is held, the request's idempotency key is in progress. Faults live in memory: a restart of the sandbox clears them.
+`status`, `slow`, `timeout-before`, `disconnect` before accepting and Notion's `quota` meet every request; the others only those that
+write. While a connection is held, the request's idempotency key is in progress. Faults live in memory: a restart clears them.
 """
 
 from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, Self
 
 from flask import Flask, Response, g, request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from local.sandbox import connection
 
-PROVIDERS = ("resend",)  # a sibling provider's name joins here
+PROVIDERS = ("resend", "notion")  # a sibling provider's name joins here
 _DEFAULT_DELAY_MS = {"timeout-before": 30_000, "timeout-after": 30_000, "slow": 1_000}
 
 Kind = Literal["status", "timeout-before", "timeout-after", "slow", "disconnect", "quota", "commit-then-503"]
-Refuse = Callable[[int, str | None, Mapping[str, str]], Response]
+Refuse = Callable[["Fault", Response | None], Response]
+_PAGE = "<!doctype html><title>Hold on</title><h1>We are just checking your connection</h1>"
 
 
 class Fault(BaseModel):
@@ -42,8 +44,9 @@ class Fault(BaseModel):
         delay_ms: for the kinds that wait; None or 0 means the kind's own default (30 s to time out, 1 s to be slow).
         after: for `disconnect`: after accepting.
         name: for `status` and `quota`: the error's name, where the usual one is not wanted.
-        limit: for `quota`: how many recipients are within it.
-        retry_after: for `status` and `quota`: the header in seconds, where the usual one is not wanted.
+        limit: for Resend's `quota`: how many recipients are within it.
+        retry_after: for `status` and `quota`: the header in seconds, where the usual one is not wanted; a fraction is sent as one.
+        body: for `status`: the provider's own error, or a page of HTML as a proxy on the way would answer.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -51,19 +54,33 @@ class Fault(BaseModel):
     id: int = 0
     provider: str = "resend"
     kind: Kind
-    status: int = Field(default=500, ge=400, le=599)
+    status: int = Field(default=500, ge=200, le=599)
     count: int | None = Field(default=None, ge=1)
     rate: float = Field(default=1.0, gt=0, le=1)
     delay_ms: int | None = Field(default=None, ge=0, le=600_000)
     after: bool = False
     name: str | None = Field(default=None, pattern=r"^[a-z_]{1,64}$")
     limit: int = Field(default=0, ge=0)
-    retry_after: int | None = Field(default=None, ge=0)
+    retry_after: int | float | None = Field(default=None, ge=0)
+    body: Literal["json", "html"] = "json"
+
+    @model_validator(mode="after")
+    def _is_an_error(self) -> Self:
+        if self.status < 400 and self.body == "json":
+            raise ValueError("a status below 400 goes with body html only")
+        return self
 
     @property
     def before_accepting(self) -> bool:
         """Whether the request never gets as far as being accepted."""
+        if self.kind == "quota":
+            return self.provider == "notion"
         return self.kind in ("status", "timeout-before") or (self.kind == "disconnect" and not self.after)
+
+    @property
+    def answer_status(self) -> int:
+        """The status of a refusal."""
+        return {"quota": 429, "commit-then-503": 503}.get(self.kind, self.status)
 
     @property
     def delay_seconds(self) -> float:
@@ -75,7 +92,7 @@ class Fault(BaseModel):
         """The headers of a refusal."""
         if self.retry_after is not None:
             return {"retry-after": str(self.retry_after)}
-        return {"retry-after": "1"} if self.kind == "status" and self.status == 429 else {}
+        return {"retry-after": "1"} if self.before_accepting and self.answer_status in (429, 529) else {}
 
     def meets(self, provider: str, writing: bool) -> bool:
         """Whether this fault concerns a request at all.
@@ -143,23 +160,24 @@ class Faults:
         if fault.count == 0:
             self._faults.remove(fault)
 
-    def install(self, app: Flask, provider: str, refuse: Refuse) -> None:
+    def install(self, app: Flask, provider: str, refuse: Refuse, writes: Callable[[], bool]) -> None:
         """Make an app misbehave as set. Its views find the fault that they met as `flask.g.fault`.
 
         Args:
             app: the provider's app.
             provider: its name.
-            refuse: builds the provider's own refusal from status, name (or None) and headers.
+            refuse: builds the provider's own refusal from the fault and, where the request was accepted, the answer that is withheld.
+            writes: whether the request at hand changes anything.
         """
 
         @app.before_request
         def before() -> Response | None:
-            g.fault = fault = self.take(provider, request.method == "POST")
+            g.fault = fault = self.take(provider, writes())
             if not fault or not fault.before_accepting:
                 return None
-            if fault.kind == "status":
-                return refuse(fault.status, fault.name, fault.headers)
-            return self._drop(fault)
+            if fault.body == "html":
+                return Response(_PAGE, fault.status, fault.headers, content_type="text/html; charset=utf-8")
+            return refuse(fault, None) if fault.kind in ("status", "quota") else self._drop(fault)
 
         @app.after_request
         def after(response: Response) -> Response:
@@ -169,7 +187,7 @@ class Faults:
             if fault.kind == "slow":
                 connection.hold(request.environ, fault.delay_seconds, self.stopping)
             elif fault.kind == "commit-then-503":
-                return refuse(503, fault.name, fault.headers)
+                return refuse(fault, response)
             elif fault.kind != "quota":
                 return self._drop(fault)
             return response

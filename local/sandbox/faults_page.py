@@ -8,6 +8,8 @@ from typing import Any
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 
 from local.sandbox.control import Wrong, read_fault, read_limits
+from local.sandbox.faults import PROVIDERS
+from local.sandbox.limits import DEFAULTS
 from local.sandbox.state import State
 
 
@@ -26,15 +28,23 @@ class Card:
 
 
 CARDS = (
-    Card("status", "Refuse with a status", "Nothing is accepted; the answer is an error.", ("status",)),
-    Card("timeout-before", "Time out before accepting", "The connection hangs, then closes. Nothing was sent.", ("delay_ms",)),
-    Card("timeout-after", "Time out after accepting", "The email is sent, but the caller never hears of it.", ("delay_ms",)),
-    Card("slow", "Answer slowly", "The email is sent, and the answer comes late.", ("delay_ms",)),
+    Card("status", "Refuse with a status", "Nothing is accepted; the answer is an error.", ("status", "retry_after", "body")),
+    Card("timeout-before", "Time out before accepting", "The connection hangs, then closes. Nothing was done.", ("delay_ms",)),
+    Card(
+        "timeout-after", "Time out after accepting", "The email is sent, the row is saved, but the caller never hears of it.", ("delay_ms",)
+    ),
+    Card("slow", "Answer slowly", "What was asked for is done, and the answer comes late.", ("delay_ms",)),
     Card("disconnect", "Drop the connection", "The connection closes at once, without an answer.", ("after",)),
-    Card("quota", "Exhaust the quota", "Sends are refused with 429 once the quota is used up.", ("name", "limit", "retry_after")),
-    Card("commit-then-503", "Accept, then answer 503", "The email is sent, but the answer says that it was not."),
+    Card(
+        "quota",
+        "Exhaust the quota",
+        "Everything more is refused with 429: Resend's sends, or the whole Notion workspace.",
+        ("name", "limit", "retry_after"),
+    ),
+    Card("commit-then-503", "Accept, then answer 503", "The email is sent, the row is saved, but the answer says that it was not."),
 )
-_NUMBERS = ("status", "count", "delay_ms", "limit", "retry_after")
+_TITLES = {"resend": "Resend", "notion": "Notion"}
+_NUMBERS = ("status", "count", "delay_ms", "limit")
 
 
 def _fault_values(form: dict[str, str]) -> dict[str, Any]:
@@ -42,6 +52,11 @@ def _fault_values(form: dict[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {name: text.strip() for name, text in form.items() if name != "action" and text.strip()}
     values["rate"] = _number(values.pop("percent", "100")) / 100
     values["after"] = "after" in values
+    if values.get("provider") == "notion" and values.get("kind") == "quota":
+        values.pop("name", None)  # the form's names are Resend's
+    if "retry_after" in values:
+        seconds = _number(values["retry_after"])
+        values["retry_after"] = int(seconds) if seconds.is_integer() else seconds
     return values | {name: int(_number(values[name])) for name in _NUMBERS if name in values}
 
 
@@ -61,7 +76,7 @@ def _act(state: State, form: dict[str, str]) -> None:
         case "clear":
             state.faults.remove()
         case "limit":
-            state.set_limits(read_limits({"resend_per_second": int(_number(form.get("resend_per_second", "")))}))
+            state.set_limits(read_limits({name: int(_number(form[name])) for name in DEFAULTS if name in form}))
         case "reset":
             state.reset()
         case _:
@@ -78,7 +93,8 @@ def blueprint(state: State) -> Blueprint:
 
     def render(problem: str = "") -> str:
         titles = {card.kind: card.title for card in CARDS}
-        return render_template("faults.html", cards=CARDS, titles=titles, faults=state.faults.all(), limits=state.limits(), problem=problem)
+        now = {"faults": state.faults.all(), "limits": state.limits(), "problem": problem}
+        return render_template("faults.html", cards=CARDS, titles=titles, providers={name: _TITLES[name] for name in PROVIDERS}, **now)
 
     @page.get("/faults-page")
     def show() -> str:

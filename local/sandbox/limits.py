@@ -1,4 +1,5 @@
-"""Requests per second: a window of one second that slides, as Resend counts them (https://resend.com/docs/api-reference/rate-limit)."""
+"""Rate limits: a window that slides over the requests. Resend's is one second (https://resend.com/docs/api-reference/rate-limit),
+Notion's a minute, so that short bursts pass (https://developers.notion.com/reference/request-limits)."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-DEFAULTS = {"resend_per_second": 2, "notion_per_second": 3}
+DEFAULTS = {"resend_per_second": 2, "notion_per_second": 3, "notion_window_seconds": 60, "notion_search_lag_ms": 2000}
+AT_LEAST = dict.fromkeys(DEFAULTS, 1) | {"notion_search_lag_ms": 0}
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,7 @@ class Admission:
 
     Attributes:
         accepted: whether it may go on.
-        limit: requests per second.
+        limit: requests in a window.
         remaining: how many more fit into the window now.
         reset: whole seconds until the window has room again, at least 1.
     """
@@ -39,14 +41,16 @@ class Admission:
 
 
 class Limiter:
-    """Accepts at most `per_second` requests in any window of one second; a refused request takes no place.
+    """Accepts at most `per_second * window` requests in any window; a refused request takes no place.
 
     Args:
         per_second: the limit; assign the attribute to change it.
+        window: in seconds; assign the attribute to change it.
     """
 
-    def __init__(self, per_second: int) -> None:
+    def __init__(self, per_second: int, window: int = 1) -> None:
         self.per_second = per_second
+        self.window = window
         self._accepted: deque[float] = deque()
         self._lock = threading.Lock()
 
@@ -57,15 +61,16 @@ class Limiter:
             now: seconds on a clock that never goes back.
         """
         with self._lock:
-            while self._accepted and now - self._accepted[0] >= 1:
+            limit = self.per_second * self.window
+            while self._accepted and now - self._accepted[0] >= self.window:
                 self._accepted.popleft()
-            accepted = len(self._accepted) < self.per_second
+            accepted = len(self._accepted) < limit
             if accepted:
                 self._accepted.append(now)
             # The place that must become free first; the window may hold more than a limit that was lowered.
-            blocking = self._accepted[max(0, len(self._accepted) - self.per_second)]
-            reset = max(1, math.ceil(blocking + 1 - now))
-            return Admission(accepted, self.per_second, max(0, self.per_second - len(self._accepted)), reset)
+            blocking = self._accepted[max(0, len(self._accepted) - limit)]
+            reset = max(1, math.ceil(blocking + self.window - now))
+            return Admission(accepted, limit, max(0, limit - len(self._accepted)), reset)
 
     def forget(self) -> None:
         """Empty the window."""

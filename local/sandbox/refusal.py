@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from shared.errors import EvergreenError
 
@@ -15,13 +16,23 @@ class Refusal(EvergreenError):
         name: the provider's own word for it, such as `validation_error`.
         message: what is wrong, for a developer to read.
         headers: further response headers.
-        in_batch: what a permissive batch says instead of `message`, where that differs.
+        in_batch: what a permissive batch of Resend's says instead of `message`, where that differs.
+        additional: Notion's `additional_data`.
     """
 
-    def __init__(self, status: int, name: str, message: str, headers: Mapping[str, str] | None = None, in_batch: str = "") -> None:
+    def __init__(
+        self,
+        status: int,
+        name: str,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+        in_batch: str = "",
+        additional: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.name = name
         self.message = message
         self.headers = dict(headers or {})
         self.in_batch = in_batch or message
+        self.additional = dict(additional or {})

@@ -46,9 +46,14 @@ def _refuse(refusal: Refusal) -> Response:
     return _json(json.dumps(body), refusal.status, refusal.headers)
 
 
-def _refuse_by_fault(status: int, name: str | None, headers: Mapping[str, str]) -> Response:
+def _refuse_by_fault(fault: Fault, _saved: Response | None) -> Response:
+    status = fault.answer_status
     usual = _NAMES.get(status, "application_error" if status >= 500 else "validation_error")
-    return _refuse(Refusal(status, name or usual, "A fault that was set in the sandbox.", headers))
+    return _refuse(Refusal(status, fault.name or usual, "A fault that was set in the sandbox.", fault.headers))
+
+
+def _writes() -> bool:
+    return request.method == "POST"
 
 
 class ResendApp:
@@ -70,7 +75,7 @@ class ResendApp:
         app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
         app.before_request(self._admit)
         app.after_request(_say_rate)
-        faults.install(app, "resend", _refuse_by_fault)
+        faults.install(app, "resend", _refuse_by_fault, _writes)
         app.before_request(_authenticate)
         app.teardown_request(self._end_key)
         app.register_error_handler(Refusal, _refuse)

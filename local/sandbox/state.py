@@ -10,6 +10,7 @@ from pathlib import Path
 from local.sandbox.events import Events
 from local.sandbox.faults import Faults
 from local.sandbox.limits import DEFAULTS, Limiter
+from local.sandbox.notion.records import Records
 from local.sandbox.store import Store
 
 
@@ -21,27 +22,34 @@ class State:
     faults: Faults
     events: Events
     resend_limiter: Limiter
+    notion_limiter: Limiter
+    notion: Records
 
     def limits(self) -> dict[str, int]:
-        """The limits in force, in requests per second."""
+        """The limits in force."""
         return DEFAULTS | self.store.limits()
 
     def set_limits(self, limits: dict[str, int]) -> None:
         """Change limits.
 
         Args:
-            limits: requests per second by name.
+            limits: by name.
         """
         self.store.set_limits(limits)
-        self.resend_limiter.per_second = self.limits()["resend_per_second"]
+        now = self.limits()
+        self.resend_limiter.per_second = now["resend_per_second"]
+        self.notion_limiter.per_second = now["notion_per_second"]
+        self.notion_limiter.window = now["notion_window_seconds"]
 
     def reset(self) -> None:
-        """Start afresh: no emails, no keys, no faults, the real limits."""
+        """Start afresh: no emails, no keys, nothing in Notion, no faults, the real limits."""
         self.faults.remove()
         self.events.forget()
         self.store.reset()
+        self.notion.reset()
         self.set_limits({})
         self.resend_limiter.forget()
+        self.notion_limiter.forget()
 
     def close(self) -> None:
         """Let go of held connections, threads and the file."""
@@ -60,6 +68,7 @@ def open_state(directory: Path | None, webhook_url: str = "", webhook_secret: st
         clock: tells the time in seconds since 1970.
     """
     store = Store(directory / "sandbox.db" if directory else None, clock)
-    state = State(store, Faults(), Events(webhook_url, webhook_secret), Limiter(DEFAULTS["resend_per_second"]))
+    limiters = Limiter(DEFAULTS["resend_per_second"]), Limiter(DEFAULTS["notion_per_second"], DEFAULTS["notion_window_seconds"])
+    state = State(store, Faults(), Events(webhook_url, webhook_secret), *limiters, Records(store))
     state.set_limits({})
     return state

@@ -1,4 +1,7 @@
-"""What the sandbox remembers over a restart: accepted emails, answers by idempotency key, and limits, in one SQLite file."""
+"""What the sandbox remembers over a restart: accepted emails, answers by idempotency key, and limits, in one SQLite file.
+
+Notion's objects are in the same file; `notion/records.py` keeps them.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ CREATE INDEX IF NOT EXISTS emails_by_time ON emails (received_at, recipients);
 CREATE TABLE IF NOT EXISTS answers (
     endpoint TEXT, key TEXT, fingerprint TEXT NOT NULL, answer TEXT NOT NULL, answered_at REAL NOT NULL, PRIMARY KEY (endpoint, key)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS limits (name TEXT PRIMARY KEY, per_second INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS limits (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
 _EMAIL = "SELECT position, id, received_at, idempotency_key, body FROM emails"
 
@@ -57,22 +60,22 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
         self.lock = threading.RLock()
         self.clock = clock
-        self._db = sqlite3.connect(path or ":memory:", check_same_thread=False)
+        self.db = sqlite3.connect(path or ":memory:", check_same_thread=False)
         # Outlives a killed process, which is what a stand-in needs; a sync would only disturb what is measured beside it on the same disk.
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = OFF")
-        self._db.executescript(_SCHEMA)
+        self.db.execute("PRAGMA journal_mode = WAL")
+        self.db.execute("PRAGMA synchronous = OFF")
+        self.db.executescript(_SCHEMA)
 
     def close(self) -> None:
         """Write everything to the file and let go of it."""
         with self.lock:
-            self._db.close()
+            self.db.close()
 
     def reset(self) -> None:
         """Forget everything."""
-        with self.lock, self._db:
+        with self.lock, self.db:
             for table in ("emails", "answers", "limits"):
-                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - the names are the three above
+                self.db.execute(f"DELETE FROM {table}")  # noqa: S608 - the names are the three above
 
     def accept(self, new: Sequence[tuple[str, dict[str, Any]]], answer: Answer | None, key: str | None) -> list[Email]:
         """Take emails, and remember the answer, both or neither.
@@ -82,14 +85,14 @@ class Store:
             answer: what to give again to a repeated request; None for a request without a key.
             key: the idempotency key to show in the outbox.
         """
-        with self.lock, self._db:
+        with self.lock, self.db:
             now = self.clock()
             first = self.count() + 1
             emails = [Email(first + index, email_id, now, key, body) for index, (email_id, body) in enumerate(new)]
-            self._db.executemany("INSERT INTO emails VALUES (?, ?, ?, ?, ?, ?)", [_row(email) for email in emails])
+            self.db.executemany("INSERT INTO emails VALUES (?, ?, ?, ?, ?, ?)", [_row(email) for email in emails])
             if answer:
                 values = (answer.endpoint, answer.key, answer.fingerprint, answer.answer, now)
-                self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)", values)
+                self.db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)", values)
         return emails
 
     def answer(self, endpoint: str, key: str, ttl: float) -> Answer | None:
@@ -102,13 +105,13 @@ class Store:
         """
         query = "SELECT endpoint, key, fingerprint, answer FROM answers WHERE endpoint = ? AND key = ? AND answered_at > ?"
         with self.lock:
-            row = self._db.execute(query, (endpoint, key, self.clock() - ttl)).fetchone()
+            row = self.db.execute(query, (endpoint, key, self.clock() - ttl)).fetchone()
         return Answer(*row) if row else None
 
     def count(self) -> int:
         """How many emails were accepted."""
         with self.lock:
-            return int(self._db.execute("SELECT coalesce(max(position), 0) FROM emails").fetchone()[0])
+            return int(self.db.execute("SELECT coalesce(max(position), 0) FROM emails").fetchone()[0])
 
     def recipients_since(self, start: float) -> int:
         """How many recipients the emails accepted since an instant had.
@@ -117,7 +120,7 @@ class Store:
             start: seconds since 1970.
         """
         with self.lock:
-            return int(self._db.execute("SELECT coalesce(sum(recipients), 0) FROM emails WHERE received_at >= ?", (start,)).fetchone()[0])
+            return int(self.db.execute("SELECT coalesce(sum(recipients), 0) FROM emails WHERE received_at >= ?", (start,)).fetchone()[0])
 
     def email(self, email_id: str) -> Email | None:
         """One email, if there is one with that id."""
@@ -155,20 +158,20 @@ class Store:
     def limits(self) -> dict[str, int]:
         """The limits that were set."""
         with self.lock:
-            return dict(self._db.execute("SELECT name, per_second FROM limits"))
+            return dict(self.db.execute("SELECT * FROM limits"))
 
     def set_limits(self, limits: dict[str, int]) -> None:
         """Remember limits.
 
         Args:
-            limits: requests per second by name.
+            limits: by name, as in `limits.DEFAULTS`.
         """
-        with self.lock, self._db:
-            self._db.executemany("INSERT OR REPLACE INTO limits VALUES (?, ?)", limits.items())
+        with self.lock, self.db:
+            self.db.executemany("INSERT OR REPLACE INTO limits VALUES (?, ?)", limits.items())
 
     def _emails(self, query: str, values: tuple[Any, ...]) -> list[Email]:
         with self.lock:
-            rows = self._db.execute(query, values).fetchall()
+            rows = self.db.execute(query, values).fetchall()
         return [Email(position, email_id, at, key, json.loads(body)) for position, email_id, at, key, body in rows]
 
 

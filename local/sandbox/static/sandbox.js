@@ -9,8 +9,10 @@ function showLocalTimes(root) {
     const at = new Date(time.dateTime);
     const clock = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
     const day = { day: "numeric", month: "short" };
-    if ("long" in time.dataset) time.textContent = at.toLocaleString([], { ...day, year: "numeric", ...clock });
-    else time.textContent = at.toDateString() === today ? at.toLocaleTimeString([], clock) : at.toLocaleString([], { ...day, hour: "2-digit", minute: "2-digit" });
+    const minute = { ...day, hour: "2-digit", minute: "2-digit" };
+    if ("minute" in time.dataset) time.textContent = at.toLocaleString([], minute);
+    else if ("long" in time.dataset) time.textContent = at.toLocaleString([], { ...day, year: "numeric", ...clock });
+    else time.textContent = at.toDateString() === today ? at.toLocaleTimeString([], clock) : at.toLocaleString([], minute);
     time.title = time.dateTime;
   }
 }

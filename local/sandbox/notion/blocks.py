@@ -1,0 +1,92 @@
+"""Blocks of text: what is accepted and what is kept (https://developers.notion.com/reference/block)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from local.sandbox.notion import richtext
+from local.sandbox.notion.wording import an_array, an_object, should_be
+
+HEADINGS = ("heading_1", "heading_2", "heading_3", "heading_4")
+EXTRAS: dict[str, dict[str, Any]] = {
+    "paragraph": {"icon": None},
+    **{heading: {"is_toggleable": False} for heading in HEADINGS},
+    "bulleted_list_item": {},
+    "numbered_list_item": {},
+    "to_do": {"checked": False},
+    "toggle": {},
+    "quote": {},
+    "callout": {"icon": None},
+    "code": {"caption": [], "language": "plain text"},
+    "divider": {},
+}
+MAX_BLOCKS = 1000
+
+
+@dataclass
+class Block:
+    """A block that is not yet kept.
+
+    Attributes:
+        kind: its type, one of EXTRAS.
+        content: what Notion answers under the type's name.
+        children: the blocks in it.
+    """
+
+    kind: str
+    content: dict[str, Any]
+    children: list[Block] = field(default_factory=list)
+
+
+def block(kind: str, pieces: list[richtext.Piece] | None = None, **changes: Any) -> Block:
+    """A block as Notion makes it.
+
+    Args:
+        kind: its type.
+        pieces: its text; a divider has none.
+        changes: what differs from the usual.
+    """
+    if kind == "divider":
+        return Block(kind, {})
+    color = {} if kind == "code" else {"color": "default"}
+    return Block(kind, {"rich_text": pieces or [], **EXTRAS[kind], **color, **changes})
+
+
+def read(values: Any, path: str) -> list[Block]:
+    """Check blocks as they were sent.
+
+    Args:
+        values: the list.
+        path: where it is.
+    """
+    blocks = [_read_block(one, f"{path}[{index}]") for index, one in enumerate(an_array(values, path))]
+    if (count := _count(blocks)) > MAX_BLOCKS:
+        raise should_be(f"{path}.length", f"≤ `{MAX_BLOCKS}`", count)
+    return blocks
+
+
+def _count(blocks: list[Block]) -> int:
+    return sum(1 + _count(one.children) for one in blocks)
+
+
+def _read_block(value: Any, path: str) -> Block:
+    given = an_object(value, path)
+    kind = next((one for one in EXTRAS if one in given), None)
+    if kind is None:
+        raise should_be(f"{path}.paragraph", "defined", next((inner for inner in given.values() if isinstance(inner, dict)), {}))
+    content = an_object(given[kind], f"{path}.{kind}")
+    return Block(kind, read_content(kind, content, f"{path}.{kind}"), read(content.get("children", []), f"{path}.{kind}.children"))
+
+
+def read_content(kind: str, given: dict[str, Any], path: str) -> dict[str, Any]:
+    """Check what a block holds.
+
+    Args:
+        kind: its type.
+        given: the content as it was sent.
+        path: where it is.
+    """
+    pieces = [] if kind == "divider" else richtext.read(given.get("rich_text", []), f"{path}.rich_text")
+    whole = block(kind, pieces).content
+    return whole | {name: given[name] for name in whole if name != "rich_text" and name in given}

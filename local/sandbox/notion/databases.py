@@ -1,0 +1,170 @@
+"""Databases and data sources: making, changing and trashing them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from local.sandbox.notion import richtext
+from local.sandbox.notion.records import Kind, Record, Records
+from local.sandbox.notion.schema import Schema, changed, converted, new_schema
+from local.sandbox.notion.values import Property, plain, search_key
+from local.sandbox.notion.wording import ARCHIVED, UNDEFINED, an_id, an_object, expect, invalid, not_found, only, should_be
+
+_LOOKS = ("icon", "cover", "description", "is_inline", "is_locked")
+_PARENTS: dict[str, Kind] = {"page_id": "page", "database_id": "database", "data_source_id": "data_source", "block_id": "block"}
+
+
+def found(records: Records, object_id: str, kind: Kind, where: str = "path") -> Record:
+    """An object that a request names.
+
+    Args:
+        records: the workspace.
+        object_id: as it was given, with or without dashes.
+        kind: what it must be.
+        where: where the id is, for the refusal: `path` or a field of the body.
+    """
+    record_id = an_id(object_id, f"{where}.{kind}_id")
+    record = records.get(record_id, kind)
+    if record is None:
+        raise not_found(kind, record_id)
+    return record
+
+
+def parent_of(records: Records, body: dict[str, Any], *kinds: Kind) -> Record | None:
+    """What a new object shall lie in; None for the workspace.
+
+    Args:
+        records: the workspace.
+        body: the request, with `parent`.
+        kinds: what it may lie in.
+    """
+    given = an_object(body.get("parent", UNDEFINED), "body.parent")
+    for field, kind in _PARENTS.items():
+        if field in given and kind in kinds:
+            return found(records, given[field], kind, "body.parent")
+    if given.get("workspace") is True or given.get("type") == "workspace":
+        return None
+    raise should_be(f"body.parent.{kinds[0]}_id", "defined", UNDEFINED)
+
+
+def editable(record: Record, body: dict[str, Any]) -> bool | None:
+    """Whether a request moves an object into the trash or out of it; None where it does neither.
+
+    Args:
+        record: the object.
+        body: the request, with `in_trash` or `archived`.
+
+    Raises:
+        Refusal: when the object is in the trash and stays there.
+    """
+    trash: bool | None = None
+    for field in ("archived", "in_trash"):
+        if body.get(field) is not None:
+            trash = expect(body[field], f"body.{field}", bool, "a boolean")
+    if record.in_trash and trash is not False:
+        raise invalid(ARCHIVED)
+    return trash
+
+
+def create_database(records: Records, body: dict[str, Any], by: str) -> Record:
+    """A database with its first data source.
+
+    Args:
+        records: the workspace.
+        body: the request; `properties` outside of `initial_data_source` are ignored, as they are there.
+        by: the user who asks.
+    """
+    only(body, ("parent", "title", "initial_data_source", "properties", *_LOOKS))
+    parent = parent_of(records, body, "page")
+    title = richtext.read(body.get("title", []), "body.title")
+    initial = an_object(body.get("initial_data_source") or {}, "body.initial_data_source")
+    schema = new_schema(initial.get("properties"), "body.initial_data_source.properties")
+    _check_relations(records, schema)
+    content = {"title": title, **_looks(body)}
+    database = records.insert("database", parent.id if parent else None, content, by=by, title=richtext.plain(title))
+    _insert_source(records, database, title, schema, initial, by)
+    return database
+
+
+def create_data_source(records: Records, body: dict[str, Any], by: str) -> Record:
+    """One more data source in a database."""
+    only(body, ("parent", "properties", "title", "icon"))
+    database = parent_of(records, body, "database")
+    if database is None:
+        raise should_be("body.parent.database_id", "defined", UNDEFINED)
+    schema = new_schema(an_object(body.get("properties", UNDEFINED), "body.properties"), "body.properties")
+    _check_relations(records, schema)
+    return _insert_source(records, database, richtext.read(body.get("title", []), "body.title"), schema, body, by)
+
+
+def _insert_source(
+    records: Records, database: Record, title: list[richtext.Piece], schema: Schema, looks: dict[str, Any], by: str
+) -> Record:
+    content = {"title": title, "properties": schema, **_looks(looks)}
+    return records.insert("data_source", database.id, content, by=by, title=richtext.plain(title))
+
+
+def _looks(body: dict[str, Any]) -> dict[str, Any]:
+    description = richtext.read(body.get("description") or [], "body.description")
+    return {"icon": body.get("icon"), "cover": body.get("cover"), "description": description, "is_inline": bool(body.get("is_inline"))}
+
+
+def _check_relations(records: Records, schema: Schema) -> None:
+    for prop in schema.values():
+        if prop["type"] == "relation":
+            found(records, prop["relation"]["data_source_id"], "data_source", "body.properties")
+
+
+def update_database(records: Records, database: Record, body: dict[str, Any], by: str) -> Record:
+    """Change a database's title or looks, or move it into the trash or out of it."""
+    only(body, ("parent", "title", "archived", "in_trash", *_LOOKS))
+    return _update(records, database, body, by)
+
+
+def update_data_source(records: Records, source: Record, body: dict[str, Any], by: str) -> Record:
+    """Change a data source's properties or title, or move it into the trash or out of it."""
+    only(body, ("parent", "title", "icon", "properties", "archived", "in_trash"))
+    editable(source, body)
+    if body.get("properties"):
+        old = source.body["properties"]
+        schema, retyped = changed(old, body["properties"], "body.properties")
+        _check_relations(records, schema)
+        source.body["properties"] = schema
+        if _concerns_pages(old, schema):
+            _convert_pages(records, source, schema, retyped)
+    return _update(records, source, body, by)
+
+
+def _update(records: Records, record: Record, body: dict[str, Any], by: str) -> Record:
+    trash = editable(record, body)
+    title = None
+    if "title" in body:
+        record.body["title"] = richtext.read(body["title"], "body.title")
+        title = richtext.plain(record.body["title"])
+    record.body.update({field: body[field] for field in ("icon", "cover", "is_inline") if field in body})
+    if "description" in body:
+        record.body["description"] = richtext.read(body["description"], "body.description")
+    return records.save(record, by=by, title=title, in_trash=trash)
+
+
+def _concerns_pages(old: Schema, new: Schema) -> bool:
+    """Whether more has changed than names and additions."""
+    before = {prop["id"]: prop | {"name": ""} for prop in old.values()}
+    return any(prop | {"name": ""} != before[prop["id"]] if prop["id"] in before else prop["type"] == "unique_id" for prop in new.values())
+
+
+def _convert_pages(records: Records, source: Record, schema: Schema, retyped: dict[str, str]) -> None:
+    by_id: dict[str, Property] = {prop["id"]: prop for prop in schema.values()}
+    for number, page in enumerate(list(records.pages(source.id, in_trash=None, oldest_first=True)), 1):
+        values = page.body["values"]
+        for prop_id, old_type in retyped.items():
+            kept = converted(old_type, by_id[prop_id], values.pop(prop_id, None))
+            values.update({} if kept is None else {prop_id: kept})
+        page.body["number"] = number
+        index(records, records.rewrite(page), schema)
+
+
+def index(records: Records, page: Record, schema: Schema) -> None:
+    """Remember by which of its values a page is found."""
+    keys = {prop["id"]: search_key(prop, plain(prop, page)) for prop in schema.values()}
+    records.set_keys(page, {prop_id: key for prop_id, key in keys.items() if key is not None})
