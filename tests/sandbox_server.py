@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import signal
@@ -20,6 +21,7 @@ import pytest
 import requests
 import resend
 from flask import Flask, Response, request
+from notion_client import APIResponseError, Client
 from resend.exceptions import ResendError
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -29,6 +31,7 @@ from tests.waiting import until
 
 ROOT = Path(__file__).parent.parent
 KEY = {"Authorization": "Bearer re_sandbox"}
+NOTION = {"Authorization": "Bearer ntn_sandbox", "Notion-Version": "2025-09-03"}
 EMAIL: dict[str, Any] = {
     "from": "Evergreen <hello@example.org>",
     "to": "jane@example.org",
@@ -66,7 +69,7 @@ class Sandbox:
     """A running sandbox.
 
     Attributes:
-        url: its root; Resend is below `/resend`.
+        url: its root; Resend is below `/resend`, Notion below `/notion/v1`.
         state: its parts, where it runs in this process.
     """
 
@@ -98,6 +101,41 @@ class Sandbox:
         """Call Resend's API as a plain HTTP client."""
         options.setdefault("headers", KEY)
         return requests.request(method, f"{self.url}/resend{path}", timeout=10, **options)
+
+    def notion(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Call Notion's API as a plain HTTP client."""
+        options.setdefault("headers", NOTION)
+        return requests.request(method, f"{self.url}/notion/v1{path}", timeout=10, **options)
+
+    def notion_client(self, **options: Any) -> Any:
+        """The real client of Notion's API, pointed at this sandbox, which never retries unless told so."""
+        quiet = logging.getLogger("quiet notion-client")
+        quiet.disabled = True
+        usual = {"auth": "ntn_sandbox", "logger": quiet, "retry": False, "notion_version": NOTION["Notion-Version"]}
+        return Client(usual | {"base_url": f"{self.url}/notion"} | options)
+
+    def seed(self, layout: str = "evergreen") -> dict[str, Any]:
+        """Make a layout in Notion and give its ids."""
+        made: dict[str, Any] = self.post("/notion/seed", {"layout": layout})
+        return made
+
+
+def text(content: str) -> list[dict[str, Any]]:
+    """Rich text as a program sends it to Notion."""
+    return [{"text": {"content": content}}]
+
+
+def row(notion: Any, source: str, name: str = "Jane", **properties: Any) -> Any:
+    """Create a page in a data source with Notion's client; `Last_Error` stands for the property `Last Error`."""
+    given = {key.replace("_", " "): value for key, value in properties.items()}
+    return notion.pages.create(parent={"data_source_id": source}, properties={"Name": {"title": text(name)}} | given)
+
+
+def wrong(call: Callable[..., Any], *arguments: Any, **options: Any) -> APIResponseError:
+    """Call Notion's client, and give the error that it must raise."""
+    with pytest.raises(APIResponseError) as caught:
+        call(*arguments, **options)
+    return caught.value
 
 
 def point_sdk_at(running: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,13 +175,13 @@ def sandbox(
 
     Args:
         clock: the time in seconds since 1970.
-        rate: Resend's requests per second; None for the default.
+        rate: Resend's and Notion's requests per second; None for the defaults.
         webhook_url: where Resend's events go.
         webhook_secret: the secret that signs them.
     """
     state = open_state(None, webhook_url, webhook_secret, clock)
     if rate:
-        state.set_limits({"resend_per_second": rate})
+        state.set_limits({"resend_per_second": rate, "notion_per_second": rate, "notion_search_lag_ms": 0})
     try:
         with serving(app.create(state)) as url:
             yield Sandbox(url, state)

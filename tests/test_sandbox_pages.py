@@ -256,10 +256,15 @@ def test_the_faults_page_sets_and_clears_faults(box: Sandbox) -> None:
     assert box.get("/faults") == [disconnect]
     assert submit(action="clear", site="cross-site").status_code == 403
     submit(action="clear")
+    submit(action="set", provider="notion", kind="quota", name="daily_quota_exceeded", retry_after="1.5")
+    (quota,) = box.get("/faults")
+    assert (quota["provider"], quota["name"], quota["retry_after"]) == ("notion", None, 1.5)
+    assert "Notion: Exhaust the quota" in submit(action="set", provider="notion", kind="status", status="200", body="html").text
+    submit(action="clear")
     wrong = submit(action="set", kind="slow", delay_ms="soon")
     assert (wrong.status_code, "is no number" in wrong.text, box.get("/faults")) == (422, True, [])
-    submit(action="limit", resend_per_second="7")
-    assert box.get("/limits")["resend_per_second"] == 7
+    submit(action="limit", resend_per_second="7", notion_per_second="8")
+    assert (box.get("/limits")["resend_per_second"], box.get("/limits")["notion_per_second"]) == (7, 8)
     submit(action="reset")
     assert box.get("/limits")["resend_per_second"] == 2
 
