@@ -144,9 +144,13 @@ def test_numbers_and_choices_can_be_changed_and_a_wrong_one_is_explained(box: Sa
     submit(box, path, form | {ids["Assessment Score"]: "85", ids["Segment"]: "URGENT", ids["Email"]: ""})
     values = box.get("/notion.json")["Contacts"][0]["properties"]
     assert (values["Assessment Score"], values["Segment"], values["Email"]) == (85, "URGENT", None)
+    submit(box, path, form_of(page(box, path), "properties") | {ids["Red Systems"]: "0"})
+    values["Red Systems"] = 0
+    assert form_of(page(box, path), "properties")[ids["Red Systems"]] == "0"
     wrong = submit(box, path, form_of(page(box, path), "properties") | {ids["Email"]: "x" * 201})
     assert wrong.status_code == 422 and "length should be ≤ `200`" in unescape(wrong.text)
-    assert submit(box, path, form_of(page(box, path), "properties") | {ids["Assessment Score"]: "many"}).status_code == 422
+    for number in ("many", "nan"):
+        assert submit(box, path, form_of(page(box, path), "properties") | {ids["Assessment Score"]: number}).status_code == 422
     assert box.get("/notion.json")["Contacts"][0]["properties"] == values
 
 

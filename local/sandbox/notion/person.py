@@ -43,7 +43,7 @@ class Field:
     @property
     def text(self) -> str:
         """The value as a form carries it."""
-        return "" if self.value in (None, False) else str(self.value)
+        return "" if self.value is None or self.value is False else str(self.value)
 
 
 def _field(prop: Property, page: Record) -> Field:

@@ -6,6 +6,7 @@ option that does not exist adds it there.
 
 from __future__ import annotations
 
+import math
 import random
 import uuid
 from typing import Any
@@ -55,7 +56,7 @@ def written(prop: Property, given: Any, path: str) -> Any:
         case "email" | "phone_number" | "url":
             return None if value is None else a_text(value, where, LINES[kind], at_least=1)
         case "number":
-            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value)):
                 raise should_be(where, "a number or `null`", value)
             return value
         case "checkbox":
