@@ -12,7 +12,9 @@ COPY stack.yml ./
 COPY shared shared
 COPY functions functions
 COPY scheduler scheduler
-RUN python -m compileall -q shared functions scheduler
+COPY commands commands
+COPY evergreen ./
+RUN python -m compileall -q shared functions scheduler commands
 USER 10001:10001
 EXPOSE 8080
 CMD ["python", "-m", "shared.serve"]

@@ -33,7 +33,7 @@ test: setup ## every test, with the coverage of all processes
 check: setup ## style, types and who may import whom
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet || { echo "Not formatted; mend it with: $(BIN)/ruff format"; exit 1; }
-	@$(BIN)/mypy --no-error-summary shared scheduler local tests benchmarks
+	@$(BIN)/mypy --no-error-summary shared scheduler commands local tests benchmarks
 	@for entry in $(ENTRIES); do $(BIN)/mypy --no-error-summary $$entry || exit 1; done
 	@$(BIN)/pytest --quiet --no-header tests/test_import_rule.py
 
@@ -47,4 +47,4 @@ lock: setup ## requirements*.txt anew from requirements*.in
 
 clean: ## takes away the virtual environment and what tests leave; the state in .local stays
 	@rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache build
-	@find functions shared scheduler local tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	@find functions shared scheduler commands local tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

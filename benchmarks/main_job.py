@@ -128,7 +128,7 @@ def arrivals(trial: Trial, wanted: int) -> list[tuple[str, str]]:
 
 def steady(trial: Trial, customers: int) -> None:
     """Sign-ups at 10 a second, seven emails each."""
-    trial.limit_resend(10_000)
+    trial.limit(resend=10_000)
     found = sign_up(trial, customers, per_second=10)
     idle = memory(trial)
     await_emails(trial, customers * STEPS, within=120)
@@ -163,13 +163,13 @@ def release_at_once(trial: Trial, customers: int, within: float) -> list[tuple[s
 
 def burst(trial: Trial, customers: int) -> None:
     """Everything due at once, the provider without a limit."""
-    trial.limit_resend(10_000)
+    trial.limit(resend=10_000)
     table(f"{customers} emails due at once, provider unlimited", release_at_once(trial, customers, within=120))
 
 
 def limit(trial: Trial, customers: int) -> None:
     """Everything due at once, the provider at its real limit."""
-    trial.limit_resend(2)
+    trial.limit(resend=2)
     table(f"{customers} emails due at once, 2 requests/s", release_at_once(trial, customers, within=120))
 
 

@@ -96,9 +96,18 @@ class Trial:
         """Make the sandbox fail; the fields are those of its `/faults`."""
         requests.post(f"{self.sandbox_url}/faults", json={"provider": "resend", **fault}, timeout=ANSWER_WITHIN).raise_for_status()
 
-    def limit_resend(self, per_second: float) -> None:
-        """Set how many requests a second the sandbox takes."""
-        limits = {"resend_per_second": per_second}
+    def clear_faults(self) -> None:
+        """Let the sandbox work again."""
+        requests.delete(f"{self.sandbox_url}/faults", timeout=ANSWER_WITHIN).raise_for_status()
+
+    def notion(self) -> dict[str, list[dict[str, Any]]]:
+        """The rows in the sandbox's Notion by database, each as its columns' plain values."""
+        found = requests.get(f"{self.sandbox_url}/notion.json", timeout=ANSWER_WITHIN).json()
+        return {name: [page["properties"] for page in pages if not page["in_trash"]] for name, pages in found.items()}
+
+    def limit(self, **per_second: float) -> None:
+        """Set how many requests a second the sandbox takes: `resend`, `notion`."""
+        limits = {f"{provider}_per_second": rate for provider, rate in per_second.items()}
         requests.post(f"{self.sandbox_url}/limits", json=limits, timeout=ANSWER_WITHIN).raise_for_status()
 
     def redis(self) -> Redis:

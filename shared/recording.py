@@ -21,7 +21,8 @@ from shared.pacing import Pacer
 from shared.records import CONTACTS, EMAIL_LOG, TRACKER, Source
 from shared.settings import Settings
 
-AWAY_AFTER = 5  # seconds for which Notion is left alone after it could not do anything
+SHORT, LONG = 0.5, 10.0  # seconds for which Notion is left alone after a fault, doubled with each that follows
+STAY_FOR = 2.0  # seconds of that which a recorder sits out; after a longer time it is called again
 REFUSED_AFTER = 30  # seconds until a page that Notion refused is tried again; doubled each time
 _logger = log.logger("recording")
 
@@ -36,6 +37,7 @@ class Recorder:
     notion: Notion | None
     pacer: Pacer
     _sources: dict[str, str] = field(default_factory=dict)
+    _faults: int = 0
 
     def drain(self, seconds: float) -> int:
         """Record what is ready, for so many seconds at the most; returns how many things that were."""
@@ -50,19 +52,22 @@ class Recorder:
                     return done
             else:
                 outbox.recorded(entry)
+                self._faults = 0
                 done += 1
         return done
 
     def _put_back(self, entry: Entry, outbox: Outbox, error: NotionError) -> bool:
-        """Keep a thing for later; returns whether Notion as a whole is better left alone for a while."""
+        """Keep a thing for later; returns whether Notion as a whole is better left alone for longer than one waits."""
         if error.kind in ("refused", "gone"):
             failures = outbox.failed(entry, REFUSED_AFTER)
             _logger.error("record.refused", thing=entry.member, why=error.reason, failures=failures)
             return False
         outbox.give_back(entry)
-        self.pacer.hold(error.retry_after or AWAY_AFTER)
-        _logger.warning("notion.away", why=error.reason, retry_after=error.retry_after)
-        return True
+        wait = error.retry_after or min(SHORT * 2**self._faults, LONG)
+        self._faults += 1
+        self.pacer.hold(wait)
+        _logger.warning("notion.away", why=error.reason, wait=wait, faults=self._faults)
+        return wait > STAY_FOR
 
     def _record(self, entry: Entry, outbox: Outbox, notion: Notion) -> None:
         if entry.kind == "contact":

@@ -26,7 +26,7 @@ VICTIMS = ("scheduler", "worker", "gateway", "valkey")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
     """A stack with a short ladder of timeouts (provider 1 s, lease 4.5 s) for the tests that inject faults at the provider."""
     with running(tmp_path_factory.mktemp("stack"), TESTING_STEP="60s", PROVIDER_TIMEOUT="1s") as found:
-        found.limit_resend(1000)
+        found.limit(resend=1000)
         yield found
 
 
@@ -35,7 +35,7 @@ def no_faults(request: pytest.FixtureRequest) -> None:
     """Each test begins without the faults of the one before."""
     if "trial" in request.fixturenames:
         found: Trial = request.getfixturevalue("trial")
-        requests.delete(f"{found.sandbox_url}/faults", timeout=10).raise_for_status()
+        found.clear_faults()
 
 
 def arrivals(trial: Trial, address: str) -> list[dict[str, object]]:
@@ -114,7 +114,7 @@ def test_killing_every_part_in_turn_loses_nothing_and_sends_nothing_twice(tmp_pa
     """Fifty customers sign up and get their seven emails while scheduler, worker, gateway and Valkey are killed with -9 in turn."""
     addresses = [f"c{number}@example.org" for number in range(50)]
     with running(tmp_path, TESTING_STEP="2s", PROVIDER_TIMEOUT="1s") as trial:
-        trial.limit_resend(1000)
+        trial.limit(resend=1000)
         signing_up = threading.Thread(target=sign_up_all, args=(trial, addresses))
         signing_up.start()
         chance = random.Random(7)

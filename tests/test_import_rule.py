@@ -10,7 +10,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("benchmarks", "functions", "local", "scheduler", "shared", "tests")
-ALLOWED = {"functions": ("shared",), "scheduler": ("scheduler", "shared"), "shared": ("shared",)}
+ALLOWED = {
+    "functions": ("shared",),
+    "scheduler": ("scheduler", "shared"),
+    "commands": ("commands", "shared"),
+    "shared": ("shared",),
+}
 INTEGRATIONS_MAY = ("shared.errors", "shared.models", "shared.settings")
 
 

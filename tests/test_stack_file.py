@@ -109,4 +109,4 @@ def test_the_image_holds_only_what_it_needs() -> None:
         for word in line.split()[1:-1]
     }
     assert ignored == "*"
-    assert let_in == copied == {"requirements.txt", "stack.yml", "functions", "shared", "scheduler"}
+    assert let_in == copied == {"requirements.txt", "stack.yml", "functions", "shared", "scheduler", "commands", "evergreen"}
