@@ -1,7 +1,8 @@
 """The main job under load, on real processes: `python -m benchmarks.main_job [steady|burst|limit] [--customers N]`.
 
 - `steady`: customers sign up at an even rate; each gets seven emails, a TESTING_STEP apart. Shows the webhook's latency, how late each
-  email reached the provider after its due instant, whether any came early, twice or not at all, and the memory of the stack.
+  email reached the provider after its due instant, whether any came early, twice or not at all, and the memory of the stack. It runs
+  twice: with recording in Notion (its limit raised) and without, so that one sees what recording costs.
 - `burst`: all first emails are held back, then let go at once, with the provider's limit raised: the drain rate.
 - `limit`: the same at the provider's real limit of 2 requests a second: batches, and no 429.
 """
@@ -126,9 +127,25 @@ def arrivals(trial: Trial, wanted: int) -> list[tuple[str, str]]:
     ]
 
 
+def recorded(trial: Trial, customers: int) -> list[tuple[str, str]]:
+    """Wait until Notion knows everything, and count its rows."""
+    began, redis = time.monotonic(), trial.redis()
+    while redis.zcard(ids.OUTBOX) and time.monotonic() < began + 300:
+        time.sleep(0.1)
+    rows = trial.notion()
+    log = Counter(row["Email ID"] for row in rows["Email Log"])
+    complete = sum(all(row[f"Email {number} Sent"] for number in range(1, STEPS + 1)) for row in rows["Email Sequence"])
+    return [
+        ("Notion knew everything", f"{time.monotonic() - began:.1f} s after the last email"),
+        ("contacts / complete tracker rows", f"{len(rows['Contacts'])} / {complete} of {customers}"),
+        ("log rows / twice", f"{len(log)} of {customers * STEPS} / {sum(log.values()) - len(log)}"),
+    ]
+
+
 def steady(trial: Trial, customers: int) -> None:
     """Sign-ups at 10 a second, seven emails each."""
-    trial.limit(resend=10_000)
+    recording = (trial.directory / "notion").is_dir()
+    trial.limit(resend=10_000, notion=10_000)
     found = sign_up(trial, customers, per_second=10)
     idle = memory(trial)
     await_emails(trial, customers * STEPS, within=120)
@@ -138,8 +155,9 @@ def steady(trial: Trial, customers: int) -> None:
         ("webhook p50 / p99", f"{at(times, 0.5):.1f} / {at(times, 0.99):.1f} ms"),
         *arrivals(trial, customers * STEPS),
         ("memory (PSS) of the stack without the sandbox", f"{idle:.0f} MB"),
+        *(recorded(trial, customers) if recording else []),
     ]
-    table(f"{customers} sign-ups at 10/s, {STEPS} emails each", rows)
+    table(f"{customers} sign-ups at 10/s, {STEPS} emails each, {'with' if recording else 'without'} recording in Notion", rows)
 
 
 def release_at_once(trial: Trial, customers: int, within: float) -> list[tuple[str, str]]:
@@ -180,9 +198,16 @@ def main() -> None:
     parser.add_argument("--customers", type=int, default=0)
     asked = parser.parse_args()
     print(f"{platform.machine()}, {psutil.cpu_count()} cores, Python {platform.python_version()}, fsync always")
-    for run, customers, step in ((steady, 300, "10s"), (burst, 2100, "1h"), (limit, 2000, "1h")):
+    recording = {"TESTING_STEP": "10s", "NOTION_RATE": "1000"}
+    silent = {"TESTING_STEP": "10s", "NOTION_TOKEN": "none"}  # without ids of databases nothing is asked of Notion
+    for run, customers, settings in (
+        (steady, 300, recording),
+        (steady, 300, silent),
+        (burst, 2100, {"TESTING_STEP": "1h"}),
+        (limit, 2000, {"TESTING_STEP": "1h"}),
+    ):
         if asked.what in (None, run.__name__):
-            with tempfile.TemporaryDirectory() as directory, running(Path(directory), TESTING_STEP=step) as trial:
+            with tempfile.TemporaryDirectory() as directory, running(Path(directory), **settings) as trial:
                 run(trial, asked.customers or customers)
 
 

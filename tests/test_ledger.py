@@ -347,3 +347,15 @@ def test_a_finished_run_is_kept_for_90_days_and_never_enrolls_again(world: World
     world.sign_up()
     assert world.ledger.enrollment(run) is None
     assert world.redis.zcard(ids.OPEN) == 0
+
+
+def test_a_lost_probe_is_not_the_last(world: World) -> None:
+    """When the one look behind the gate is lost, the sweeper finds its step again, and the next probe opens the gate."""
+    run = world.sign_up()
+    world.provider.faults.append(SendError("closed", "Resend answered 401"))
+    world.work()
+    world.clock.advance(seconds=61)
+    assert world.release() == 1
+    world.redis.delete(ids.QUEUE)
+    world.live(hours=1)
+    assert world.states(run)[0] == "sent"

@@ -26,7 +26,8 @@ class Owner:
 
     def types(self, *words: str, status: int = 0) -> str:
         """Run `evergreen notion …`; returns what it printed, and expects its exit status."""
-        environ = {"PATH": os.environ["PATH"], "ENV_FILE": os.devnull, "COLUMNS": "200", **self.settings}
+        own = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COVERAGE")}
+        environ = own | {"ENV_FILE": os.devnull, "COLUMNS": "200", **self.settings}
         ended = subprocess.run(
             [sys.executable, "evergreen", "notion", *words], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60
         )

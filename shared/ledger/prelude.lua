@@ -136,6 +136,7 @@ local function gate()
   local v = redis.call('HMGET', GATE, 'reason', 'until', 'probe')
   return v[1] and {reason = v[1], till = tonumber(v[2]), probe = v[3]} or nil
 end
+local function shut(held) return held and (not held.till or held.till > now) end
 
 -- The step's next look is at `at`; a look that was scheduled before is void.
 local function wake(enrollment, step, at)

@@ -24,7 +24,7 @@ end
 
 if now - tonumber(redis.call('GET', TICK) or '0') >= 1000 then redis.call('SET', TICK, int(now)) end
 local held = gate()
-if held and (not held.till or held.till > now) then return {0, 0, held.till and int(held.till - now) or ''} end
+if shut(held) then return {0, 0, held.till and int(held.till - now) or ''} end
 
 local count = {released = 0, dropped = 0, moved = 0}
 local due = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', string.format('%.3f', now / 1000), 'LIMIT', 0, held and 1 or limit)

@@ -2,7 +2,7 @@
 -- whatever job, worker or registry was lost. ARGV[2]: {grace, suspects, limit, queue_short}. Returns {overdue ids, how many were woken}.
 local a = cjson.decode(ARGV[2])
 if redis.call('ZCOUNT', OUTBOX, '-inf', int(now)) > 0 then record_soon() end
-if gate() or redis.call('LLEN', QUEUE) > a.queue_short then return {{}, 0} end
+if shut(gate()) or redis.call('LLEN', QUEUE) > a.queue_short then return {{}, 0} end
 
 local suspect, woken, overdue = {}, 0, {}
 for _, id in ipairs(a.suspects) do suspect[id] = true end
