@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
 from redis import Redis
 
+from shared.catalog import Catalog
 from shared.errors import LedgerError, SendError
 from shared.ledger import Claimed, Ledger, Refused, ids
 from tests.conftest import Clock
@@ -359,3 +361,15 @@ def test_a_lost_probe_is_not_the_last(world: World) -> None:
     world.redis.delete(ids.QUEUE)
     world.live(hours=1)
     assert world.states(run)[0] == "sent"
+
+
+def test_a_step_whose_holder_died_can_be_late_too(world: World) -> None:
+    """Under the policy `skip`, a claim that led to no post leaves nothing that would keep the step from being skipped."""
+    christmas = world.sender.catalog.campaigns["christmas"]
+    skipping = christmas.model_copy(update={"late": christmas.late.model_copy(update={"policy": "skip"})})
+    world.sender = dataclasses.replace(world.sender, catalog=Catalog({"christmas": skipping}, world.sender.catalog.sources))
+    run = world.sign_up()
+    claim(world, run)
+    world.clock.advance(hours=13)
+    world.live(hours=1)
+    assert (world.run(run).step(1).state, world.run(run).step(1).why) == ("skipped", "late")

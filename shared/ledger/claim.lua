@@ -101,11 +101,14 @@ local function claim()
     if s.state == 'scheduled' and not barrier(enrollment) then wake(enrollment, step, s.next) end
     return stop('not-yet', s.next)
   end
-  local unsure = s.state == 'sending' and s.posted
+  if s.state == 'sending' and not s.posted then  -- its holder died before posting: as if it had never been claimed
+    set_step(enrollment, step, {state = 'scheduled', lease = false})
+    s.state = 'scheduled'
+  end
+  local unsure = s.state == 'sending'
   if not unsure then
     local why = barrier(enrollment)
     if why and redis.call('HGET', enrollment_key(enrollment), 'state') == 'paused' then
-      set_step(enrollment, step, {state = 'scheduled', lease = false})
       close_step(enrollment, step)
       return done()
     elseif why then
