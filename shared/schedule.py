@@ -53,12 +53,7 @@ class Schedule(Scheduler):  # type: ignore[misc]  # rq_scheduler has no types
 
     def enqueue_jobs(self) -> int:
         """Release everything that is due; returns how many looks went to the queue."""
-        total = 0
-        while True:
-            released, dropped, _ = self.ledger.release()
-            total += released
-            if not released + dropped:
-                return total
+        return self.ledger.release_all()
 
     def heartbeat(self) -> None:
         """Say to RQ's tools that a scheduler is at work; a crash is forgotten after 15 seconds."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,75 +15,16 @@ from redis import Redis
 
 from shared.errors import LedgerError
 from shared.ledger import ids
+from shared.ledger.answers import Claimed, Item, Peek, Refused, Settled
 from shared.models import Contact, Enrollment, Step
+
+__all__ = ["Claimed", "Item", "Ledger", "Peek", "Refused", "Settled", "ids"]
 
 VERSION = "1"
 WINDOW = 23 * 3_600_000
 KEEP_FINISHED = 90 * 86_400_000
 BATCH = 100
 _FOLDER = Path(__file__).parent
-
-
-@dataclass(frozen=True)
-class Claimed:
-    """What a claim gave us to send.
-
-    Attributes:
-        wait: milliseconds to wait for our turn at the provider.
-        items: the emails, the one asked for first (in a repeated batch: the batch's own order).
-        request: the id of the request that was posted before and must be repeated as it was; empty for a new one.
-        body: that request, as JSON.
-    """
-
-    wait: int
-    items: list[Item]
-    request: str
-    body: str
-
-
-@dataclass(frozen=True)
-class Item:
-    """One claimed email: its enrollment and step, and what is known of the person."""
-
-    enrollment: str
-    step: int
-    slug: str
-    request_id: str
-    contact: Contact
-
-    @property
-    def id(self) -> str:
-        """The email's id."""
-        return ids.email_id(self.enrollment, self.step)
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Why a claim gave us nothing: `gone`, `done`, `not-yet`, `waits`, `closed`, `pace` or `late`; until when; and the reason."""
-
-    what: str
-    until: int | None
-    why: str
-
-
-@dataclass(frozen=True)
-class Settled:
-    """What became of a step: its state, its next look if it has one, and the attempts made."""
-
-    id: str
-    state: str
-    next: int | None
-    attempts: int
-
-
-@dataclass(frozen=True)
-class Peek:
-    """A step's state, the instant before which it must not be looked at, why it ended as it did, and the request that began it all."""
-
-    state: str | None
-    next: int | None
-    why: str | None
-    request_id: str | None
 
 
 def _instant(text: Any) -> int | None:
@@ -151,6 +91,15 @@ class Ledger:
         """Put what is due on the queue; returns how many, how many needed no look, and the milliseconds until the next is due."""
         released, dropped, following = self.decide("release", limit)
         return released, dropped, _instant(following)
+
+    def release_all(self) -> int:
+        """Put everything that is due on the queue; returns how many looks that were."""
+        total = 0
+        while True:
+            released, dropped, _ = self.release()
+            total += released
+            if not released + dropped:
+                return total
 
     def sweep(self, suspects: Iterable[str], *, grace: float = 5, limit: int = 500, queue_short: int = 100) -> tuple[set[str], int]:
         """Look again at steps that are overdue for the second time.

@@ -1,0 +1,70 @@
+"""What the ledger answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.ledger import ids
+from shared.models import Contact
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """What a claim gave us to send.
+
+    Attributes:
+        wait: milliseconds to wait for our turn at the provider.
+        items: the emails, the one asked for first (in a repeated batch: the batch's own order).
+        request: the id of the request that was posted before and must be repeated as it was; empty for a new one.
+        body: that request, as JSON.
+    """
+
+    wait: int
+    items: list[Item]
+    request: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """One claimed email: its enrollment and step, and what is known of the person."""
+
+    enrollment: str
+    step: int
+    slug: str
+    request_id: str
+    contact: Contact
+
+    @property
+    def id(self) -> str:
+        """The email's id."""
+        return ids.email_id(self.enrollment, self.step)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Why a claim gave us nothing: `gone`, `done`, `not-yet`, `waits`, `closed`, `pace` or `late`; until when; and the reason."""
+
+    what: str
+    until: int | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What became of a step: its state, its next look if it has one, and the attempts made."""
+
+    id: str
+    state: str
+    next: int | None
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Peek:
+    """A step's state, the instant before which it must not be looked at, why it ended as it did, and the request that began it all."""
+
+    state: str | None
+    next: int | None
+    why: str | None
+    request_id: str | None
