@@ -1,8 +1,9 @@
-"""The main job under load, on real processes: `python -m benchmarks.main_job [steady|burst|limit] [--customers N]`.
+"""The main job under load, on real processes: `python -m benchmarks.main_job [steady|silent|burst|limit] [--customers N]`.
 
 - `steady`: customers sign up at an even rate; each gets seven emails, a TESTING_STEP apart. Shows the webhook's latency, how late each
-  email reached the provider after its due instant, whether any came early, twice or not at all, and the memory of the stack. It runs
-  twice: with recording in Notion (its limit raised) and without, so that one sees what recording costs.
+  email reached the provider after its due instant, whether any came early, twice or not at all, the memory of the stack, and when
+  Notion (its limit raised) knew everything.
+- `silent`: the same without recording, so that one sees what recording costs.
 - `burst`: all first emails are held back, then let go at once, with the provider's limit raised: the drain rate.
 - `limit`: the same at the provider's real limit of 2 requests a second: batches, and no 429.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import sys
 import tempfile
 import threading
 import time
@@ -72,9 +74,10 @@ def await_emails(trial: Trial, wanted: int, within: float) -> None:
     """Wait until the provider has so many emails, showing how many it has; goes on after `within` seconds all the same."""
     deadline = time.monotonic() + within
     while (count := trial.outbox_count()) < wanted and time.monotonic() < deadline:
-        print(f"\r  {count} of {wanted} emails", end="", flush=True)
+        if sys.stdout.isatty():
+            print(f"\r  {count} of {wanted} emails", end="", flush=True)
         time.sleep(0.2)
-    print(f"\r  {trial.outbox_count()} of {wanted} emails")
+    print(f"  {trial.outbox_count()} of {wanted} emails")
 
 
 def lateness(trial: Trial) -> tuple[list[float], Counter[str]]:
@@ -142,9 +145,8 @@ def recorded(trial: Trial, customers: int) -> list[tuple[str, str]]:
     ]
 
 
-def steady(trial: Trial, customers: int) -> None:
+def steady(trial: Trial, customers: int, *, recording: bool = True) -> None:
     """Sign-ups at 10 a second, seven emails each."""
-    recording = (trial.directory / "notion").is_dir()
     trial.limit(resend=10_000, notion=10_000)
     found = sign_up(trial, customers, per_second=10)
     idle = memory(trial)
@@ -158,6 +160,11 @@ def steady(trial: Trial, customers: int) -> None:
         *(recorded(trial, customers) if recording else []),
     ]
     table(f"{customers} sign-ups at 10/s, {STEPS} emails each, {'with' if recording else 'without'} recording in Notion", rows)
+
+
+def silent(trial: Trial, customers: int) -> None:
+    """The same, with nothing recorded in Notion."""
+    steady(trial, customers, recording=False)
 
 
 def release_at_once(trial: Trial, customers: int, within: float) -> list[tuple[str, str]]:
@@ -194,15 +201,13 @@ def limit(trial: Trial, customers: int) -> None:
 def main() -> None:
     """Run one measurement, or all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("what", nargs="?", choices=["steady", "burst", "limit"])
+    parser.add_argument("what", nargs="?", choices=["steady", "silent", "burst", "limit"])
     parser.add_argument("--customers", type=int, default=0)
     asked = parser.parse_args()
     print(f"{platform.machine()}, {psutil.cpu_count()} cores, Python {platform.python_version()}, fsync always")
-    recording = {"TESTING_STEP": "10s", "NOTION_RATE": "1000"}
-    silent = {"TESTING_STEP": "10s", "NOTION_TOKEN": "none"}  # without ids of databases nothing is asked of Notion
     for run, customers, settings in (
-        (steady, 300, recording),
-        (steady, 300, silent),
+        (steady, 300, {"TESTING_STEP": "10s", "NOTION_RATE": "1000"}),
+        (silent, 300, {"TESTING_STEP": "10s", "NOTION_TOKEN": "none"}),  # without ids of databases nothing is asked of Notion
         (burst, 2100, {"TESTING_STEP": "1h"}),
         (limit, 2000, {"TESTING_STEP": "1h"}),
     ):
