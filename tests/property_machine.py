@@ -260,8 +260,8 @@ class Rig:
             first[run] = min(first.get(run, (step, score)), (step, score))
         known = {ids.parse_job_id(job) for job, _ in looks}
         instants = [round(score * 1000) for _, score in looks]
-        instants += [max(round(score), now) + GRACE for run, (step, score) in first.items() if score > now or (run, step) not in known]
-        return min((instant for instant in instants if instant > now), default=now + GRACE)
+        instants += [round(score) + GRACE for run, (step, score) in first.items() if score > now or (run, step) not in known]
+        return min((instant if instant > now else now + GRACE for instant in instants), default=now + GRACE)
 
     def work_and_move_on(self) -> None:
         """Release, work and sweep until nothing moves at this instant, and go to the next."""

@@ -115,15 +115,24 @@ class Promise(RuleBasedStateMachine):
     def a_worker_goes_on(self, which: int, calls: int, outcome: str, retry_after: int) -> None:
         self._proceed(pick(self.workers, which), calls, outcome, retry_after)
 
-    @precondition(lambda self: self.workers)
-    @rule(which=WHICH, calls=st.integers(1, 5), outcome=OUTCOMES, retry_after=WAITS, wakes=st.booleans())
-    def a_worker_oversleeps(self, which: int, calls: int, outcome: str, retry_after: int, wakes: bool) -> None:
+    @rule(
+        looks=st.integers(0, 3),
+        calls=st.integers(1, 4),
+        outcome=OUTCOMES,
+        others_calls=st.integers(1, 5),
+        others_outcome=OUTCOMES,
+        wakes=st.booleans(),
+    )
+    def a_worker_oversleeps(self, looks: int, calls: int, outcome: str, others_calls: int, others_outcome: str, wakes: bool) -> None:
         """Its lease ends, another worker gets what it held, and perhaps it goes on only then."""
-        sleeper = pick(self.workers, which)
+        before = list(self.workers)
+        self.a_worker_takes_a_job(outcome=outcome, retry_after=0, looks=looks, calls=calls)
         self.rig.forward(LEASE + GRACE)
         self.rig.suspects, _ = self.rig.ledger.sweep(self.rig.ledger.sweep(())[0])
-        self.a_worker_takes_a_job(outcome=outcome, retry_after=retry_after, looks=0, calls=calls)
-        self._proceed(sleeper, 99 if wakes else 0, outcome, retry_after)
+        sleepers = [worker for worker in self.workers if worker not in before]
+        self.a_worker_takes_a_job(outcome=others_outcome, retry_after=0, looks=0, calls=others_calls)
+        for sleeper in sleepers:
+            self._proceed(sleeper, 99 if wakes else 0, outcome, 0)
 
     @precondition(lambda self: self.workers)
     @rule(which=WHICH)
@@ -265,7 +274,7 @@ def test_the_promise_holds_whatever_happens(redis: Redis, monkeypatch: pytest.Mo
     run_state_machine_as_test(
         lambda: Promise(redis),  # type: ignore[arg-type]  # hypothesis only calls it
         settings=settings(
-            max_examples=EXAMPLES or 200,
+            max_examples=EXAMPLES or 100,
             stateful_step_count=50,
             deadline=None,
             derandomize=not EXAMPLES,
