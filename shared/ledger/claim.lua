@@ -83,7 +83,7 @@ local function fill(items)
     if ready and not s.solo and s.attempts == 0 and not held_up(enrollment, step) and not barrier(enrollment) and not late(enrollment, s) then
       items[#items + 1] = take(enrollment, step)
       redis.call('DEL', 'rq:job:' .. job)
-    elseif s and s.next and (s.next > now or ready and held_up(enrollment, step)) then
+    elseif s and (ready and held_up(enrollment, step) or (s.state == 'scheduled' or s.state == 'sending') and s.next > now) then
       redis.call('DEL', 'rq:job:' .. job)
     else
       back[#back + 1] = job

@@ -1,0 +1,24 @@
+"""What the property test found, each as the shortest story that shows it."""
+
+from __future__ import annotations
+
+from shared.errors import SendError
+from shared.ledger import Ledger
+from tests.conftest import Clock
+from tests.world import SETTINGS, World
+
+
+def test_filling_a_batch_takes_no_failure_off_the_queue(ledger: Ledger, clock: Clock) -> None:
+    """The job that will raise for a failed batch member stays, though another worker fills a batch while that member's lease would last."""
+    world = World(ledger, clock, SETTINGS.model_copy(update={"resend_batch_above": 1}))
+    world.sign_up(email="first@example.org")
+    elsewhere = world.next_job()
+    for name in ("a", "b"):
+        world.sign_up(email=f"{name}@example.org")
+    world.provider.faults.append(SendError("conflict", "no repetition can tell"))
+    batch = world.next_job()
+    assert elsewhere and batch and world.sender.send(*batch).result == "in-doubt"
+    world.sign_up(email="last@example.org")
+    assert world.sender.send(*elsewhere).result == "sent"
+    waiting = world.next_job()
+    assert waiting and ledger.peek(*waiting).state == "in-doubt"
