@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from redis import Redis
@@ -18,6 +18,7 @@ from shared.sending import Sender
 from tests import property_watch as seen
 from tests.conftest import Clock
 from tests.property_watch import BAD_ENDS, OPEN_STATES, Watch
+from tests.property_worker import Killed, rest
 from tests.provider_double import DAY, MemoryProvider
 from tests.world import SETTINGS
 
@@ -26,7 +27,6 @@ HOUR = 3_600_000
 SLACK = HOUR
 GRACE = 5_000  # the sweeper's
 ENOUGH = 100  # releases at one instant, far more than there are jobs
-PATIENCE = 10  # seconds that a thread may take for one step, far more than it ever needs
 
 _TEXT = "Subject: Letter {}\n\nDear {{{{ first_name | default('friend') }}}}, all the best."
 _NAMED = "Subject: Letter {}\n\nTo {{{{ business_name }}}}, all the best."  # cannot be written to somebody who gave no business name
@@ -49,80 +49,13 @@ CATALOG = Catalog(
     {(campaign.slug, f"letter-{n}"): (_NAMED if n == NAMED else _TEXT).format(n) for campaign in CAMPAIGNS for n in (1, 2, 3)},
 )
 TEMPLATES = compile_templates(CATALOG, SETTINGS)
-
-_here = threading.local()
+_LETTERS = CAMPAIGNS[0]
+SHORTER = replace(CATALOG, campaigns={**CATALOG.campaigns, "letters": _LETTERS.model_copy(update={"steps": _LETTERS.steps[:-1]})})
 
 
 def scores(redis: Redis, key: str) -> list[tuple[str, float]]:
     """The members of a sorted set and their scores."""
     return cast(list[tuple[str, float]], redis.zrange(key, 0, -1, withscores=True))
-
-
-def _rest(before: str) -> None:
-    """A worker rests here until it is told to go on; everybody else passes."""
-    worker: Worker | None = getattr(_here, "worker", None)
-    if worker:
-        worker.rest(before)
-
-
-class Killed(BaseException):
-    """The worker's process has died."""
-
-
-class Worker:
-    """Work in a thread of its own, which rests before each call to the ledger and the provider. Only one thread ever moves.
-
-    Args:
-        work: what it does.
-
-    Attributes:
-        before: the call before which it rests: a script's name, `provider`, `answer` or `end`.
-        done: whether it is over.
-    """
-
-    def __init__(self, work: Callable[[], object]) -> None:
-        self.before = ""
-        self.done = False
-        self._killed = False
-        self._error: BaseException | None = None
-        self._turn, self._rested = threading.Semaphore(0), threading.Semaphore(0)
-        threading.Thread(target=self._run, args=(work,), daemon=True).start()
-        self._await()
-
-    def _run(self, work: Callable[[], object]) -> None:
-        _here.worker = self
-        try:
-            work()
-        except Killed:
-            pass
-        except BaseException as error:  # handed over: the test raises it
-            self._error = error
-        self.done = True
-        self._rested.release()
-
-    def rest(self, before: str) -> None:
-        """Called in its own thread."""
-        self.before = before
-        self._rested.release()
-        self._turn.acquire()
-        if self._killed:
-            raise Killed
-
-    def go_on(self) -> None:
-        """Make the next call, and rest before the one that follows."""
-        if not self.done:
-            self._turn.release()
-            self._await()
-
-    def kill(self) -> None:
-        """Die instead of the next call."""
-        self._killed = True
-        self.go_on()
-
-    def _await(self) -> None:
-        assert self._rested.acquire(timeout=PATIENCE), f"a worker hangs after {self.before}"
-        if self._error:
-            raise self._error
 
 
 class WatchedLedger(Ledger):
@@ -133,7 +66,7 @@ class WatchedLedger(Ledger):
         self.watch = watch
 
     def decide(self, script: str, arguments: Mapping[str, Any] | int) -> Any:
-        _rest(script)
+        rest(script)
         answer = super().decide(script, arguments)
         if isinstance(arguments, Mapping):
             self._tell(script, arguments, answer)
@@ -163,7 +96,7 @@ class FailingProvider(MemoryProvider):
 
     def _take(self, emails: list[dict[str, Any]], key: str) -> Accepted:
         left = self.real.now
-        _rest("provider")
+        rest("provider")
         if self.real.now - left > SLACK - (self.real.now - self.redis_clock.now):
             raise Killed  # its own timeouts have ended such a worker long ago
         self.watch.arrived(key, json.dumps(emails if key.startswith("batch-") else emails[0]), emails)
@@ -175,7 +108,7 @@ class FailingProvider(MemoryProvider):
         try:
             accepted = super()._take(emails, key)
         finally:
-            _rest("answer")
+            rest("answer")
         if outcome == "misanswered":
             raise SendError("conflict", "the provider answered for another number of emails")
         return accepted
@@ -206,9 +139,14 @@ class Rig:
         self.raised: set[str] = set()
         self._frozen: dict[tuple[str, int], int] = {}  # since when, by key and its expiry, which tells a new request of the same name
 
-    def check(self) -> None:
-        """What must be true between any two decisions."""
-        self.watch.check(self.redis, self.provider.email_ids, self.latest)
+    def check(self, *, idle: bool = True) -> None:
+        """What must be true between any two decisions; whether all workers are `idle` tells if what is due must be on its way."""
+        prompt = idle and self.clock.now == self.real.now
+        self.watch.check(self.redis, self.provider.email_ids, self.latest, prompt)
+
+    def shorten(self) -> None:
+        """Take the last letter out of the campaign's file; workers that began before have read the old one."""
+        self.sender = replace(self.sender, catalog=SHORTER)
 
     def next_job(self) -> tuple[str, int] | None:
         """Take a job off the queue; like RQ, pass over one whose hash is gone."""
@@ -231,7 +169,7 @@ class Rig:
     def send(self, enrollment: str, step: int) -> str:
         """What the send function does; a worker may still die before the answer arrives."""
         result = self.sender.send(enrollment, step)
-        _rest("end")
+        rest("end")
         return result.result
 
     def forward(self, ms: int) -> None:
@@ -293,7 +231,10 @@ class Rig:
     def _ends(self, run: Mapping[str, str], number: int, step: Mapping[str, str]) -> set[str]:
         if "posted" in step:
             return {"sent"} if self._repeatable(step) else {"sent", "in-doubt"}
-        ends = {"sent", "skipped"} if CATALOG.campaigns[run["slug"]].late.policy == "skip" else {"sent"}
+        campaign = self.sender.catalog.campaigns[run["slug"]]
+        if not campaign.step(number):
+            return {"skipped"}
+        ends = {"sent", "skipped"} if campaign.late.policy == "skip" else {"sent"}
         nameless = number == NAMED and not self.redis.hexists(f"eg:contact:{run['contact']}", "business_name")
         return ends | {"failed"} if nameless else ends
 

@@ -56,6 +56,7 @@ class Watch:
         suppressed: the reasons that were acknowledged and not lifted, by contact.
         ended: the runs that an acknowledged suppression ended.
         by_hand: whether all sending is stopped by hand.
+        lost: steps a look at which was lost: the sweeper must find them, and RQ's failed list need not show them.
         pushed: jobs that the test itself put back; only these may be void, or on the queue too early.
     """
 
@@ -67,6 +68,7 @@ class Watch:
     suppressed: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     ended: set[str] = field(default_factory=set)
     by_hand: bool = False
+    lost: set[str] = field(default_factory=set)
     pushed: set[str] = field(default_factory=set)
 
     def blocked(self, contact: str, kind: str) -> bool:
@@ -117,18 +119,20 @@ class Watch:
             if held or outcome == "accepted":
                 self.leases.pop(id, None)
 
-    def check(self, redis: Redis, accepted: Sequence[str], latest: int) -> None:
+    def check(self, redis: Redis, accepted: Sequence[str], latest: int, prompt: bool) -> None:
         """What must be true between any two decisions.
 
         Args:
             accepted: the email ids that the provider took, in order.
             latest: the latest time that the ledger's clock ever showed: what is due after it was never released.
+            prompt: whether what is due must be on its way: no look is in a worker's hands, and the clock never stepped back.
         """
         scheduled = set(cast(list[str], redis.zrange(ids.SCHEDULED, 0, -1)))
         queued = set(cast(list[str], redis.lrange(ids.QUEUE, 0, -1)))
         found = runs(redis)
         looks: dict[str, str] = {}
         for name, run in found.items():
+            first = run["state"] == "active"
             for number, step in steps(run).items():
                 id = ids.email_id(name, number)
                 self._check_end(id, step, id in accepted)
@@ -138,6 +142,9 @@ class Watch:
                     if "lease" not in step and int(step["next"]) > latest:
                         assert looks[id] in scheduled, f"{id} waits for a look that is not on the schedule"
                         assert looks[id] not in queued - self.pushed, f"{id} is on the queue too early"
+                    elif "lease" not in step and first and prompt and id not in self.lost:
+                        assert looks[id] in scheduled | queued, f"{id} is due, and its look is nowhere"
+                    first = False
         assert set(cast(list[str], redis.zrange(ids.OPEN, 0, -1))) == set(looks), "the open steps are not those that are looked at"
         assert scheduled <= set(looks.values()) | self.pushed, "a void look is on the schedule"
         for job in scheduled | queued:
