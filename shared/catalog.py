@@ -111,11 +111,12 @@ class Campaign(_Data):
     slug: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)
     name: str = Field(min_length=1, max_length=100)
     kind: Literal["marketing", "transactional"] = "marketing"
+    reason: str | None = Field(default=None, min_length=1, max_length=200)
     group: str | None = None
     trigger: str
     requires: list[Literal["assessment"]] = []
     reentry: Literal["never", "when-finished", "per-event"] = "never"
-    exit_on: list[Literal["booked", "unsubscribed", "bounced", "complained"]] = []
+    exit_on: list[Literal["booked", "client", "unsubscribed", "bounced", "complained"]] = []
     late: Late
     window: SendWindow | None = None
     testing_step: Annotated[Duration, Field(gt=0)] = 60

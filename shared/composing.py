@@ -22,7 +22,10 @@ def compile_templates(catalog: Catalog, settings: Settings) -> Templates:
         CampaignError: for the first that is wrong, with file, line and reason.
     """
     brand = Brand(name=settings.business_name, postal_address=settings.postal_address, color=settings.brand_color)
-    return {key: compile_template(source, name=f"{key[0]}/{key[1]}.md", brand=brand) for key, source in catalog.sources.items()}
+    return {
+        (slug, template): compile_template(source, name=f"{slug}/{template}.md", brand=brand, reason=catalog.campaigns[slug].reason)
+        for (slug, template), source in catalog.sources.items()
+    }
 
 
 def compose(item: Item, *, catalog: Catalog, templates: Templates, settings: Settings) -> dict[str, Any] | None:
@@ -44,7 +47,8 @@ def compose(item: Item, *, catalog: Catalog, templates: Templates, settings: Set
     link = None
     if campaign.kind == "marketing":
         link = unsubscribing.link(ids.digest(contact.email), key=settings.unsubscribe_key, public_url=settings.public_url)
-    values = {"booking_url": settings.booking_url, **contact.fields, "segment": contact.segment, "sender_name": settings.business_name}
+    known = {"booking_url": settings.booking_url, **contact.fields, **item.values}
+    values = known | {"segment": contact.segment, "sender_name": settings.business_name}
     email = templates[campaign.slug, step.template_for(contact.segment)].render(values, unsubscribe_url=link)
     request: dict[str, Any] = {
         "from": settings.resend_from_email,

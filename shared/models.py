@@ -87,6 +87,31 @@ class SignUp(BaseModel):
 
 
 @dataclass(frozen=True)
+class MeetingEvent:
+    """What a calendar says of a meeting, whichever calendar it is. Instants are milliseconds since 1970 UTC.
+
+    Attributes:
+        what: `booked`, `cancelled`, `no-show`, or `no-show-undone`.
+        key: the same for each delivery of the same event.
+        uid: the meeting, as its calendar names it.
+        at: when it happened, by the calendar's clock.
+        starts: when the meeting begins, where the calendar says so.
+        replaces: the uid of the meeting that was moved to this one.
+        contact: what is known of the booker: email, name, first_name, timezone.
+        values: what an email may say of the meeting: meeting_title, meeting_place, reschedule_url.
+    """
+
+    what: Literal["booked", "cancelled", "no-show", "no-show-undone"]
+    key: str
+    uid: str
+    at: int
+    starts: int | None = None
+    replaces: str | None = None
+    contact: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Step:
     """One email of one enrollment, as the ledger holds it. Instants are milliseconds since 1970 UTC."""
 

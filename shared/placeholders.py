@@ -25,9 +25,16 @@ PLACEHOLDERS: Mapping[str, str] = {
     "yellow_systems": "how many of the eight systems are yellow",
     "green_systems": "how many of the eight systems are green",
     "segment": "CRITICAL, URGENT or OPTIMIZE",
-    "booking_url": "where to book a call; the one placeholder that may begin a link's address",
+    "booking_url": "where to book a call; may begin a link's address",
     "sender_name": "the name of the business that sends",
+    "meeting_title": "what the meeting is about, as the calendar names it",
+    "meeting_day": "the meeting's day where the attendee lives, such as Thursday, December 3",
+    "meeting_time": "the meeting's time where the attendee lives, with its zone, such as 10:00 AM PST",
+    "meeting_place": "where to meet: a video link, a phone number or an address",
+    "reschedule_url": "where to move the meeting; may begin a link's address",
+    "package": "what a new client has bought",
 }
+LINKS = ("booking_url", "reschedule_url")  # those that may begin a link's address
 
 HTML = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=True)
 TEXT = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False)
@@ -73,13 +80,13 @@ def cleaned(name: str, value: object) -> str:
         value: text, a number or None.
 
     Raises:
-        ValueError: `booking_url` is no web address.
+        ValueError: a placeholder that may begin a link is no web address.
     """
     if value is None:
         return ""
     text = one_line(_UNPRINTABLE.sub(" ", f"{value:g}" if isinstance(value, float) else str(value)))
-    if name == "booking_url" and text and not re.match(r"https?://\w", text):
-        raise ValueError("booking_url is no web address; begin it with https://")
+    if name in LINKS and text and not re.match(r"https?://\w", text):
+        raise ValueError(f"{name} is no web address; begin it with https://")
     return text
 
 

@@ -14,14 +14,14 @@ from markdown_it.token import Token
 
 from shared.colors import ink, readable
 from shared.errors import CampaignError, RenderingError
-from shared.placeholders import HTML, PLACEHOLDERS, TEXT, Fault, Placeholder, Slots, cleaned, one_line
+from shared.placeholders import HTML, LINKS, PLACEHOLDERS, TEXT, Fault, Placeholder, Slots, cleaned, one_line
 from shared.plaintext import plain_text
 
 __all__ = ["PLACEHOLDERS", "Brand", "Email", "Template", "compile_template"]
 
 MAX_HTML_BYTES = 100_000  # Gmail cuts a message at 102 KB, the unsubscribe link first
 _CARDS = {"light": "#fdfdfc", "dark": "#1f2427"}
-_REASON = "You receive this email because you signed up, took an assessment or booked a call with {}."
+_REASON = "You receive this email because you signed up, took an assessment or booked a call with us."
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "typographer": True}).enable("smartquotes")
 _MARKDOWN.validateLink = lambda url: True  # type: ignore[method-assign]  # markdown-it would print a bad link as text; _check refuses it
 _INLINER = CSSInliner(load_remote_stylesheets=False, minify_css=True)
@@ -70,7 +70,7 @@ class Template:
             unsubscribe_url: the person's own link, or None for an email that has none, such as a reminder.
 
         Raises:
-            RenderingError: a value without a default is missing, or `booking_url` is no web address.
+            RenderingError: a value without a default is missing, or a link's value is no web address.
         """
         try:
             known = {name: text for name in self.placeholders if (text := cleaned(name, values.get(name)))}
@@ -88,33 +88,34 @@ class Template:
         )
 
 
-def compile_template(source: str, *, name: str, brand: Brand) -> Template:
+def compile_template(source: str, *, name: str, brand: Brand, reason: str | None = None) -> Template:
     """Check a template and make it ready to render.
 
     Args:
         source: the lines `Subject: …` and `Preview: …` (which may be left out), a blank line, then Markdown with placeholders.
         name: the template's id, for errors.
         brand: who sends.
+        reason: why the person gets it, for the footer; a general sentence if left out.
 
     Raises:
         CampaignError: `<name>:<line>: ` what is wrong and how to mend it.
     """
     try:
-        return _compiled(source, name, brand)
+        return _compiled(source, name, brand, reason or _REASON)
     except Fault as fault:
         raise CampaignError(f"{name}:{fault.line}: {fault}") from None
 
 
-def _compiled(source: str, name: str, brand: Brand) -> Template:
+def _compiled(source: str, name: str, brand: Brand, reason: str) -> Template:
     subject_source, preview_source, body_source = _parts(source)
     slots = Slots(source)
     subject, preview = slots.fill(subject_source).strip(), slots.fill(preview_source).strip()
     tokens = _MARKDOWN.parse(slots.fill(body_source))
     _check(tokens, slots)
     used = list(slots.used)
-    footer = [brand.name, brand.postal_address, _REASON.format(brand.name)]
+    footer = [brand.name, brand.postal_address, reason]
     text = "\n".join([plain_text(tokens), "", "--", *filter(None, footer), ""])
-    pages = {unsubscribable: _page(subject, preview, tokens, slots, brand, unsubscribable) for unsubscribable in (True, False)}
+    pages = {unsubscribable: _page(subject, preview, tokens, slots, brand, reason, unsubscribable) for unsubscribable in (True, False)}
     return Template(
         name=name,
         subject_source=subject_source.strip(),
@@ -161,7 +162,7 @@ def _check(tokens: Sequence[Token], slots: Slots) -> None:
 
 def _address(href: str, slots: Slots, line: int) -> str:
     if first := slots.word.match(href):
-        usable = slots.used[int(first[1])].name == "booking_url"
+        usable = slots.used[int(first[1])].name in LINKS
     else:
         start = re.match(r"https?://[^/?#]+|mailto:[^?]+|tel:.+", href)
         usable = start is not None and not slots.word.search(start[0])
@@ -170,13 +171,13 @@ def _address(href: str, slots: Slots, line: int) -> str:
     return slots.address(href)
 
 
-def _page(subject: str, preview: str, tokens: Sequence[Token], slots: Slots, brand: Brand, unsubscribable: bool) -> str:
+def _page(subject: str, preview: str, tokens: Sequence[Token], slots: Slots, brand: Brand, reason: str, unsubscribable: bool) -> str:
     page = _LAYOUT.render(
         subject=subject,
         preview=preview,
         body=_html(_with_buttons(tokens)),
         brand=brand,
-        reason=_REASON.format(brand.name),
+        reason=reason,
         unsubscribe_url=slots.add(Placeholder("unsubscribe_url")) if unsubscribable else None,
         card=_CARDS,
         accent={mode: readable(brand.color, card) for mode, card in _CARDS.items()},

@@ -157,7 +157,10 @@ class Ledger:
         )
         if answer[0] != "claimed":
             return Refused(answer[0], _instant(answer[1]), answer[2])
-        items = [Item(e, int(n), slug, request_id, Contact(_flat(fields))) for e, n, slug, request_id, fields in answer[2]]
+        items = [
+            Item(e, int(n), slug, request_id, Contact(_flat(fields)), json.loads(values))
+            for e, n, slug, request_id, fields, values in answer[2]
+        ]
         return Claimed(int(answer[1]), items, answer[3], answer[4])
 
     def post(self, members: Sequence[str], *, token: str, request: str, body: str, spare: float, rate: float = 0) -> bool:

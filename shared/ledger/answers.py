@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.ledger import ids
@@ -27,13 +28,14 @@ class Claimed:
 
 @dataclass(frozen=True)
 class Item:
-    """One claimed email: its enrollment and step, and what is known of the person."""
+    """One claimed email: its enrollment and step, what is known of the person, and what the webhook said of the occasion."""
 
     enrollment: str
     step: int
     slug: str
     request_id: str
     contact: Contact
+    values: Mapping[str, str]
 
     @property
     def id(self) -> str:
