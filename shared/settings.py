@@ -94,6 +94,13 @@ class Settings(BaseModel):
     internal_token: str = ""
     unsubscribe_key: str = ""
     website_webhook_secret: Annotated[str, AfterValidator(_webhook_secret)] = ""
+    resend_webhook_secret: Annotated[str, AfterValidator(_webhook_secret)] = ""
+    calcom_webhook_secret: str = ""
+    calendly_signing_key: str = ""
+    operator_token: str = ""
+
+    discord_webhook_url: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    alert_email: str = ""
 
     public_url: Address = "http://127.0.0.1:8080"
     send_function_url: Address = "http://127.0.0.1:8080/function/send-email"
@@ -101,6 +108,7 @@ class Settings(BaseModel):
     business_name: str = "Evergreen"
     postal_address: str = ""
     brand_color: str = Field(default="#1f6f54", pattern=r"^#[0-9a-fA-F]{6}$")
+    brand_logo_url: Annotated[str, Field(pattern=r"^(https://\S+)?$")] = ""
     business_timezone: str = "UTC"
 
     testing_mode: bool = False

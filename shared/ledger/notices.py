@@ -1,0 +1,73 @@
+"""Notices: what the owner must be told of at once. An alert is told once per cause and hour, with how often it came; a lead once.
+
+They lie in the ledger until they are told, so that neither a dead worker nor a silent Discord loses one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.ledger import Ledger
+
+HOUR = 3_600_000
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One thing to tell.
+
+    Attributes:
+        kind: `alert` or `lead`.
+        subject: an alert's cause (failed, in-doubt, retrying, closed, silent, ...), or a lead's contact (its digest).
+        count: how often an alert came since it was last told.
+        detail: the latest occurrence, in words and ids without an address.
+        version: as of which change.
+    """
+
+    kind: str
+    subject: str
+    count: int
+    detail: str
+    version: str
+
+
+class Notices:
+    """Raise, take, and mark as told.
+
+    Args:
+        ledger: holds them.
+        lease: seconds that telling one may take.
+    """
+
+    def __init__(self, ledger: Ledger, lease: float = 60) -> None:
+        self.ledger = ledger
+        self._lease = lease
+
+    def alert(self, cause: str, detail: str) -> None:
+        """Have the owner told.
+
+        Args:
+            cause: a word; within an hour each cause is told once.
+            detail: what happened, without an address or a secret.
+        """
+        self.ledger.decide("alert", {"cause": cause, "detail": detail})
+
+    def take(self) -> Notice | None:
+        """The next notice that may be told now, or None."""
+        found = self.ledger.decide("notice", {"lease": round(self._lease * 1000)})
+        if not found:
+            return None
+        member, version, count, detail = found
+        kind, _, subject = member.partition(":")
+        return Notice(kind, subject, int(count or 0), detail or "", version)
+
+    def told(self, notice: Notice) -> None:
+        """It was told; what came meanwhile is told when the hour is over."""
+        self._told(notice, HOUR)
+
+    def failed(self, notice: Notice, wait: float) -> None:
+        """It could not be told; try again in `wait` seconds."""
+        self.ledger.decide("told", {"member": f"{notice.kind}:{notice.subject}", "version": notice.version, "wait": round(wait * 1000)})
+
+    def _told(self, notice: Notice, quiet: int) -> None:
+        self.ledger.decide("told", {"member": f"{notice.kind}:{notice.subject}", "version": notice.version, "quiet": quiet})
