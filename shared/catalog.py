@@ -133,6 +133,12 @@ class Campaign(_Data):
             raise ValueError("steps must be in the order in which they are due")
         return steps
 
+    @model_validator(mode="after")
+    def _meetings_stay(self) -> Campaign:
+        if any(step.before is not None for step in self.steps) and (self.late.policy == "shift" or self.window):
+            raise ValueError("steps before a meeting cannot be moved: use the late policy skip or send, and no window")
+        return self
+
     def step(self, number: int) -> CampaignStep | None:
         """The step of that number, or None where the file no longer has it."""
         return next((step for step in self.steps if step.number == number), None)
@@ -153,6 +159,10 @@ class Catalog:
 
     campaigns: Mapping[str, Campaign]
     sources: Mapping[tuple[str, str], str]
+
+    def ending_on(self, reason: str) -> list[str]:
+        """The campaigns whose runs end for a reason of `exit_on`."""
+        return [slug for slug, campaign in self.campaigns.items() if reason in campaign.exit_on]
 
     def triggered_by(self, trigger: str) -> Campaign | None:
         """The campaign that a webhook enrolls in, or None: tracking only."""

@@ -149,6 +149,15 @@ def require_bearer(request: Request, token: str) -> None:
         raise WebhookError(401, "the bearer token is missing or wrong")
 
 
+def prove_operator(request: Request, data: bytes) -> None:
+    """Let only the operator pass, or a server that signs for them; raises WebhookError 401."""
+    settings = services.current_settings()
+    if "Authorization" not in request.headers and settings.website_webhook_secret:
+        _verify_signature(request, data, settings.website_webhook_secret)
+    else:
+        require_bearer(request, settings.operator_token)
+
+
 def prove_or_limit(request: Request, data: bytes) -> bool:
     """Check what a website form must show: its server's signature where one is set up, else a modest rate.
 

@@ -40,8 +40,8 @@ Instant = Annotated[datetime, AfterValidator(_aware)]
 Systems = Annotated[int, Field(ge=0, le=8)]
 
 
-class SignUp(BaseModel):
-    """What a website form posts, with or without an assessment. Unknown fields are ignored; an empty one counts as not given."""
+class Person(BaseModel):
+    """Who it is about, as every webhook may say it. Unknown fields are ignored; an empty one counts as not given."""
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
@@ -49,18 +49,8 @@ class SignUp(BaseModel):
     name: Name | None = None
     first_name: Name | None = None
     business_name: Name | None = None
-    assessment_score: int | None = Field(default=None, ge=0, le=100)
-    red_systems: Systems | None = None
-    orange_systems: Systems | None = None
-    yellow_systems: Systems | None = None
-    green_systems: Systems | None = None
     timezone: Annotated[str, Field(max_length=64)] | None = None
-    consent: bool | None = None
-    consent_text: Annotated[str, Field(max_length=2000)] | None = None
-    email_1_sent_at: Instant | None = None
-    email_1_status: Literal["sent", "failed"] | None = None
     booking_url: Annotated[str, Field(max_length=500)] | None = None
-    fax_number: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -68,6 +58,26 @@ class SignUp(BaseModel):
         if isinstance(data, dict):
             return {name: value for name, value in data.items() if value is not None and not (isinstance(value, str) and not value.strip())}
         return data
+
+    def contact_fields(self) -> dict[str, str]:
+        """What is remembered of the person: the given fields, as the ledger keeps them."""
+        names = ("email", "name", "first_name", "business_name", *SCORES, "timezone", "booking_url")
+        return {name: str(value) for name in names if (value := getattr(self, name, None)) is not None}
+
+
+class SignUp(Person):
+    """What a website form posts, with or without an assessment."""
+
+    assessment_score: int | None = Field(default=None, ge=0, le=100)
+    red_systems: Systems | None = None
+    orange_systems: Systems | None = None
+    yellow_systems: Systems | None = None
+    green_systems: Systems | None = None
+    consent: bool | None = None
+    consent_text: Annotated[str, Field(max_length=2000)] | None = None
+    email_1_sent_at: Instant | None = None
+    email_1_status: Literal["sent", "failed"] | None = None
+    fax_number: str | None = None
 
     @model_validator(mode="after")
     def _at_most_eight_systems(self) -> SignUp:
@@ -80,10 +90,42 @@ class SignUp(BaseModel):
         """Whether any score was given; zero counts."""
         return any(getattr(self, name) is not None for name in SCORES)
 
-    def contact_fields(self) -> dict[str, str]:
-        """What is remembered of the person: the given fields, as the ledger keeps them."""
-        names = ("email", "name", "first_name", "business_name", *SCORES, "timezone", "booking_url")
-        return {name: str(value) for name in names if (value := getattr(self, name)) is not None}
+    @property
+    def segment(self) -> Segment:
+        """How urgent the situation is that the form describes."""
+        return segment(self.red_systems or 0, self.orange_systems or 0)
+
+
+class NoShow(Person):
+    """A missed call, as the operator reports it.
+
+    Attributes:
+        starts_at: when the call should have begun.
+        event_id: your own name for it; the same one twice is one no-show.
+    """
+
+    starts_at: Instant | None = None
+    event_id: Annotated[str, Field(max_length=200)] | None = None
+
+
+class PostCall(Person):
+    """A call that ended with a maybe.
+
+    Attributes:
+        call_at: when it was; the emails count from there.
+    """
+
+    call_at: Instant | None = None
+
+
+class NewClient(Person):
+    """Somebody who has become a client.
+
+    Attributes:
+        package: what they have bought, for the emails to name.
+    """
+
+    package: Name | None = None
 
 
 @dataclass(frozen=True)

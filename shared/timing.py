@@ -66,12 +66,13 @@ class Window:
         raise ValueError("a window needs at least one day")
 
 
-def anchor(reported: int | None, now: int) -> tuple[int, str | None]:
+def anchor(reported: int | None, now: int, field: str = "email_1_sent_at") -> tuple[int, str | None]:
     """The instant from which delays count.
 
     Args:
         reported: when the website says that it sent the first email, if it says so.
         now: the webhook's time.
+        field: the name of the field that reports it.
 
     Returns:
         The anchor, and a warning for the owner where the report could not be used.
@@ -82,9 +83,9 @@ def anchor(reported: int | None, now: int) -> tuple[int, str | None]:
     if reported is None:
         return now, None
     if reported > now + AHEAD_AT_MOST:
-        return now, "email_1_sent_at is more than an hour ahead; the time of the request was used instead"
+        return now, f"{field} is more than an hour ahead; the time of the request was used instead"
     if reported < now - OLD_AT_MOST:
-        raise ValueError("email_1_sent_at is older than 30 days; send a recent time or leave it out")
+        raise ValueError(f"{field} is older than 30 days; send a recent time or leave it out")
     return reported, None
 
 
@@ -120,6 +121,20 @@ def due(anchor_at: int, delay: Delay, window: Window | None, zone: ZoneInfo) -> 
 def shifted(late: Delay, now: int) -> int:
     """The anchor that makes a late step due now, so that the gaps after it stay as they were."""
     return now - late.milliseconds
+
+
+def spoken(instant: int, zone: ZoneInfo) -> tuple[str, str]:
+    """An instant as people say it where they live: `Thursday, December 3` and `10:00 AM PST`.
+
+    Args:
+        instant: milliseconds since 1970 UTC.
+        zone: where they live; summer time counts as it will then.
+    """
+    local = datetime.fromtimestamp(instant / 1000, zone)
+    name = local.tzname() or ""
+    if name[:1] in "+-":  # a zone without letters of its own
+        name = f"UTC{name}"
+    return f"{local:%A, %B} {local.day}", f"{local.hour % 12 or 12}:{local:%M %p} {name}"
 
 
 def zone(name: str | None, fallback: str) -> ZoneInfo:

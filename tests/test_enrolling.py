@@ -55,10 +55,8 @@ class Desk:
     def sign_up(self, trigger: str, key: str | None = None, **form: Any) -> Enrollment | None:
         """Post a form to a webhook; returns the person's latest run in that campaign."""
         given = SignUp.model_validate({"email": ADDRESS} | form)
-        now, settings = self.clock.now, self.settings
-        enrolling.sign_up(
-            given, trigger=trigger, ledger=self.ledger, catalog=CATALOG, settings=settings, now=now, request_id="request-1", key=key
-        )
+        intake = enrolling.Intake(self.ledger, CATALOG, self.settings, self.clock.now, "request-1", key=key)
+        enrolling.sign_up(given, trigger=trigger, intake=intake)
         runs = [self.ledger.enrollment(f"{ids.run_key(trigger, given.email)}-{number}") for number in (3, 2, 1)]
         return next((run for run in runs if run), None)
 

@@ -227,15 +227,8 @@ class Promise(RuleBasedStateMachine):
     def _sign_up(self, form: Mapping[str, object], trigger: str) -> None:
         if form.get("consent"):
             self.rig.watch.suppressed[ids.digest(str(form["email"]))].discard("unsubscribed")
-        enrolling.sign_up(
-            SignUp.model_validate(form),
-            trigger=trigger,
-            ledger=self.rig.ledger,
-            catalog=self.rig.sender.catalog,
-            settings=self.rig.settings,
-            now=self.rig.clock.now,
-            request_id="request-1",
-        )
+        intake = enrolling.Intake(self.rig.ledger, self.rig.sender.catalog, self.rig.settings, self.rig.clock.now, "request-1")
+        enrolling.sign_up(SignUp.model_validate(form), trigger=trigger, intake=intake)
         for name, run in seen.runs(self.redis).items():
             for number, step in seen.steps(run).items():
                 self.rig.watch.first_due.setdefault(ids.email_id(name, number), int(step["due"]))

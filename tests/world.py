@@ -56,19 +56,15 @@ class World:
         """The database."""
         return self.ledger.redis
 
+    @property
+    def intake(self) -> enrolling.Intake:
+        """Where things come in now."""
+        return enrolling.Intake(self.ledger, self.sender.catalog, self.settings, self.clock.now, "request-1")
+
     def sign_up(self, form: dict[str, Any] | None = None, **changes: Any) -> str:
         """Sign somebody up for Christmas (Ada, unless told otherwise); returns the enrollment's id."""
         body: dict[str, Any] = {**(form or ADA), **changes}
-        enrolling.sign_up(
-            SignUp.model_validate(body),
-            trigger="christmas-signup",
-            ledger=self.ledger,
-            catalog=self.sender.catalog,
-            settings=self.settings,
-            now=self.clock.now,
-            request_id="request-1",
-            key=None,
-        )
+        enrolling.sign_up(SignUp.model_validate(body), trigger="christmas-signup", intake=self.intake)
         return f"{ids.run_key('christmas', body['email'])}-1"
 
     def run(self, enrollment: str) -> Enrollment:

@@ -17,6 +17,7 @@ def handle(_request: Request) -> Response:
         "testing_mode": settings.testing_mode,
         "resend_configured": bool(settings.resend_api_key),
         "notion_configured": bool(settings.notion_token),
+        "discord_configured": bool(settings.discord_webhook_url),
     }
     reasons = []
     try:

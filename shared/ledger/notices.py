@@ -62,12 +62,10 @@ class Notices:
         return Notice(kind, subject, int(count or 0), detail or "", version)
 
     def told(self, notice: Notice) -> None:
-        """It was told; what came meanwhile is told when the hour is over."""
-        self._told(notice, HOUR)
+        """It was told (or never can be); what came meanwhile is told when the hour is over."""
+        member = f"{notice.kind}:{notice.subject}"
+        self.ledger.decide("told", {"member": member, "version": notice.version, "count": notice.count, "quiet": HOUR})
 
-    def failed(self, notice: Notice, wait: float) -> None:
-        """It could not be told; try again in `wait` seconds."""
-        self.ledger.decide("told", {"member": f"{notice.kind}:{notice.subject}", "version": notice.version, "wait": round(wait * 1000)})
-
-    def _told(self, notice: Notice, quiet: int) -> None:
-        self.ledger.decide("told", {"member": f"{notice.kind}:{notice.subject}", "version": notice.version, "quiet": quiet})
+    def failed(self, notice: Notice, wait: float) -> int:
+        """It could not be told; try again in `wait` seconds. Returns how often it failed by now."""
+        return int(self.ledger.decide("told", {"member": f"{notice.kind}:{notice.subject}", "wait": round(wait * 1000)}))

@@ -4,10 +4,11 @@
 --   attempts; lease (who holds it); posted (first post whose outcome is not a sure refusal); ambiguous (an outcome was never learned);
 --   frozen (the request that was posted); solo (must not join a batch); sent, by, id, why.
 
-local RECORD_TIMEOUT = 300  -- seconds; it waits for its turns at Notion
+local SLOW_JOB = 300  -- seconds; recording and telling wait for their turns at Notion and Discord
+local KEEP_ALERT = 7 * 86400000
 local LEASE, WINDOW, KEEP_FINISHED, JOB_TIMEOUT = $LEASE, $WINDOW, $KEEP_FINISHED, $JOB_TIMEOUT
 
-local OUTBOX, RECORD_QUEUE = 'eg:outbox', 'rq:queue:record'
+local OUTBOX, NOTICES = 'eg:outbox', 'eg:notices'
 local OPEN, SCHEDULED, QUEUE, GATE, TICK = 'eg:open', 'rq:scheduler:scheduled_jobs', 'rq:queue:send', 'eg:gate', 'eg:tick'
 
 local function clock()
@@ -93,13 +94,31 @@ local function write_job(job, enrollment, step, status)
     'send step ' .. step .. ' of ' .. enrollment)
 end
 
--- Have a worker carry the outbox to Notion; one waiting job is enough.
-local function record_soon()
-  if redis.call('LLEN', RECORD_QUEUE) > 0 then return end
-  local job = 'record-' .. int(redis.call('INCR', 'eg:outbox:jobs'))
-  write_rq_job(job, 'record', 'queued', RECORD_TIMEOUT, '["scheduler.jobs.record", null, [], {}]', 'carry the outbox to Notion')
-  redis.call('SADD', 'rq:queues', RECORD_QUEUE)
-  redis.call('RPUSH', RECORD_QUEUE, job)
+-- Have a worker run the job after which the queue is named; one waiting job is enough.
+local function soon(name, description)
+  local queue = 'rq:queue:' .. name
+  if redis.call('LLEN', queue) > 0 then return end
+  local job = name .. '-' .. int(redis.call('INCR', 'eg:jobs'))
+  write_rq_job(job, name, 'queued', SLOW_JOB, '["scheduler.jobs.' .. name .. '", null, [], {}]', description)
+  redis.call('SADD', 'rq:queues', queue)
+  redis.call('RPUSH', queue, job)
+end
+local function record_soon() soon('record', 'carry the outbox to Notion') end
+
+-- The owner must be told at once of `lead:<contact>` or `alert:<cause>`.
+local function notice(member, at)
+  redis.call('HINCRBY', NOTICES .. ':versions', member, 1)
+  redis.call('ZADD', NOTICES, 'NX', int(at), member)
+  soon('notify', 'tell the owner')
+end
+
+-- Something is wrong: told once an hour and cause, with how often it came and the latest of it.
+local function alert(cause, detail)
+  local key = 'eg:alert:' .. cause
+  redis.call('HINCRBY', key, 'count', 1)
+  redis.call('HSET', key, 'detail', detail)
+  redis.call('PEXPIRE', key, KEEP_ALERT)
+  notice('alert:' .. cause, math.max(now, tonumber(redis.call('HGET', key, 'quiet') or '0')))
 end
 
 -- Something changed that Notion must be told of: kind is contact, enrollment or email. It is told the state that it finds then, so that
@@ -216,11 +235,29 @@ local function end_step(enrollment, step, state, changes, at_work)
   close_step(enrollment, step)
   dirty('enrollment', enrollment)
   if state == 'sent' or state == 'failed' or state == 'in-doubt' then dirty('email', email_id(enrollment, step)) end
-  if (state == 'failed' or state == 'in-doubt') and at_work ~= email_id(enrollment, step) then
-    local look = redis.call('HINCRBY', enrollment_key(enrollment), step .. '.look', 1)
-    push(email_id(enrollment, step) .. '-' .. int(look), enrollment, step)
+  if state == 'failed' or state == 'in-doubt' then
+    alert(state, email_id(enrollment, step) .. ': ' .. (changes.why or 'no reason given'))
+    if at_work ~= email_id(enrollment, step) then
+      local look = redis.call('HINCRBY', enrollment_key(enrollment), step .. '.look', 1)
+      push(email_id(enrollment, step) .. '-' .. int(look), enrollment, step)
+    end
   end
   advance(enrollment)
+end
+
+-- End a run before its time. What is being sent right now ends as it ends.
+local function stop_run(enrollment, state, why)
+  end_run(enrollment, state, why)
+  for _, step in ipairs(steps_in_order(enrollment)) do
+    if redis.call('HGET', enrollment_key(enrollment), step .. '.state') == 'scheduled' then
+      end_step(enrollment, step, 'cancelled', {why = why})
+    end
+  end
+end
+
+local function is_open(enrollment)
+  local state = enrollment and redis.call('HGET', enrollment_key(enrollment), 'state')
+  return state == 'active' or state == 'paused'
 end
 
 -- Whether the contact may not get this kind of email, and why.

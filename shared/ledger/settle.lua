@@ -52,6 +52,7 @@ function decide.conflict(enrollment, step) finish(enrollment, step, 'in-doubt') 
 
 -- A gate without an end was closed by a person, and only a person opens it.
 local held = gate()
+if a.gate and not held then alert('closed', a.gate) end
 if a.gate and (not held or held.till) then redis.call('HSET', GATE, 'reason', a.gate, 'until', int(a.gate_until), 'probe', '') end
 if a.outcome == 'accepted' and held and held.till then redis.call('DEL', GATE) end
 if a.rate_seen and redis.call('GET', 'eg:rate:resend') ~= a.rate_seen then redis.call('SET', 'eg:rate:resend', a.rate_seen) end
@@ -72,7 +73,9 @@ for i, id in ipairs(a.members) do
     decide[a.outcome](enrollment, step, s)
   end
   -- Three attempts without success is news for the owner.
-  if a.outcome ~= 'accepted' and step_of(enrollment, step).attempts >= 3 then
+  local attempts = a.outcome ~= 'accepted' and step_of(enrollment, step).attempts or 0
+  if attempts >= 3 and redis.call('HSETNX', enrollment_key(enrollment), step .. '.alerted', '1') == 1 then alert('retrying', id .. ': ' .. (a.why or 'no reason given')) end
+  if attempts >= 3 then
     dirty('email', id)
     dirty('enrollment', enrollment)
   end

@@ -7,10 +7,7 @@ local ended = 0
 for _, enrollment in ipairs(redis.call('SMEMBERS', 'eg:enrollments:' .. a.contact)) do
   local e = fields(enrollment_key(enrollment), 'state', 'kind')
   if (e.state == 'active' or e.state == 'paused') and suppressed(a.contact, e.kind) then
-    end_run(enrollment, 'exited', a.reason)
-    for _, step in ipairs(steps_in_order(enrollment)) do
-      if step_of(enrollment, step).state == 'scheduled' then end_step(enrollment, step, 'cancelled', {why = a.reason}) end
-    end
+    stop_run(enrollment, 'exited', a.reason)
     ended = ended + 1
   end
 end

@@ -1,0 +1,19 @@
+"""calcom-booking: Cal.com reports a meeting booked, moved, cancelled or missed. All that is understood is answered 200."""
+
+from flask import Request, Response
+
+from shared import endpoint, forms, meetings, services
+from shared.integrations import calcom
+
+SETTINGS = services.current_settings().require("redis_url", "calcom_webhook_secret")
+services.catalog()
+
+
+@endpoint.function("calcom-booking")
+def handle(request: Request) -> Response:
+    """Verify, parse, remind, end or recover, answer 200."""
+    data = endpoint.body(request)
+    calcom.verify(data, request.headers.get("X-Cal-Signature-256"), SETTINGS.calcom_webhook_secret)
+    event = calcom.event(data)
+    outcome = meetings.report(event, trigger="calcom-booking", intake=forms.intake(request)) if event else "ignored"
+    return endpoint.answer(200, {"status": "accepted", "outcome": outcome})

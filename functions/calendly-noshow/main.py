@@ -1,0 +1,27 @@
+"""calendly-noshow: Calendly reports a missed meeting (or one booked, moved or cancelled); or the operator reports one, as simple JSON."""
+
+import time
+
+from flask import Request, Response
+
+from shared import endpoint, forms, meetings, services
+from shared.integrations import calendly
+from shared.models import NoShow
+
+SETTINGS = services.current_settings().require("redis_url")
+if not SETTINGS.calendly_signing_key:  # one of the two proofs is enough
+    SETTINGS.require("operator_token")
+services.catalog()
+
+
+@endpoint.function("calendly-noshow")
+def handle(request: Request) -> Response:
+    """Verify, parse, enroll or end, answer 200 to Calendly and 202 to the operator."""
+    data = endpoint.body(request)
+    if "Authorization" in request.headers:
+        endpoint.require_bearer(request, SETTINGS.operator_token)
+        return forms.reported(request, data, meetings.NO_SHOW, NoShow)
+    calendly.verify(data, request.headers.get("Calendly-Webhook-Signature"), SETTINGS.calendly_signing_key, time.time())
+    event = calendly.event(data)
+    outcome = meetings.report(event, trigger="calendly-booking", intake=forms.intake(request)) if event else "ignored"
+    return endpoint.answer(200, {"status": "accepted", "outcome": outcome})
