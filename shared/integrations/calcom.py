@@ -1,0 +1,271 @@
+"""What Cal.com posts: its signature, and a booking, a cancellation or a no-show as a MeetingEvent.
+
+Facts: Cal.com's page "Webhooks" (events, signature, payload of version 2021-10-20) and, where that is silent, its source
+(packages/features: webhooks/lib/sendPayload.ts, bookings/lib/handleNewBooking).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Generic, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic.alias_generators import to_camel
+
+from shared.errors import WebhookError
+from shared.models import Email, Instant, MeetingEvent, Name
+
+CLOUD = "https://cal.com"
+PHONE_ONLY = "@sms.cal.com"
+_UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_HTTPS = re.compile(r"https://[^\s/?#@\"<>\\]+([/?#][^\s\"<>\\]*)?")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Anything = TypeVar("Anything")
+Payload = TypeVar("Payload")
+Post = TypeVar("Post", bound=BaseModel)
+
+
+def _or_none(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """A field that nothing depends on: what does not fit counts as not given."""
+    try:
+        return validate(value)
+    except ValidationError:
+        return None
+
+
+def _only_first(value: Any) -> Any:
+    return value[:1] if isinstance(value, list) else value
+
+
+Loose = Annotated[Anything | None, WrapValidator(_or_none)]
+First = Annotated[list[Anything], BeforeValidator(_only_first)]
+Uid = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.~-]{1,200}$")]
+Line = Annotated[str, Field(max_length=1000)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, alias_generator=to_camel)
+
+
+class _Trigger(_Part):
+    trigger_event: str
+
+
+class _Post(_Part, Generic[Payload]):
+    created_at: Instant
+    payload: Payload
+
+
+class _Attendee(_Part):
+    email: Email
+    name: Loose[Name] = None
+    first_name: Loose[Name] = None
+    time_zone: Loose[Annotated[str, Field(max_length=64)]] = None
+
+
+class _Video(_Part):
+    url: Loose[Line] = None
+
+
+class _Metadata(_Part):
+    video_call_url: Loose[Line] = None
+
+
+class _Booking(_Part):
+    """A booking of which only the name is needed."""
+
+    uid: Uid
+    start_time: Loose[Instant] = None
+    attendees: Loose[First[_Attendee]] = None
+    event_title: Loose[Annotated[str, Field(max_length=200)]] = None
+    title: Loose[Name] = None
+    location: Loose[Line] = None
+    plain_location: Loose[Name] = Field(default=None, alias="location")
+    video_call_data: Loose[_Video] = None
+    metadata: Loose[_Metadata] = None
+    booker_url: Loose[Line] = None
+    disable_rescheduling: Loose[bool] = None
+    reschedule_uid: Loose[Uid] = None
+    reschedule_start_time: Loose[Instant] = None
+
+
+class _NewBooking(_Booking):
+    """A booking that emails will speak of."""
+
+    start_time: Instant
+    attendees: Annotated[First[_Attendee], Field(min_length=1)]
+
+
+class _Mark(_Part):
+    email: Email
+    no_show: bool
+
+
+class _NoShow(_Part):
+    booking_uid: Uid
+    attendees: First[_Mark]
+
+
+def verify(body: bytes, signature: str | None, secret: str) -> None:
+    """Check that Cal.com wrote a body ("Webhooks", section on verifying the authenticity of the received payload).
+
+    Args:
+        body: the raw body.
+        signature: the header `X-Cal-Signature-256`: hex HMAC-SHA256 of the body, or `no-secret-provided` where no secret is set there.
+        secret: CALCOM_WEBHOOK_SECRET; an empty one refuses everything.
+
+    Raises:
+        WebhookError: 401.
+    """
+    if not secret:
+        raise WebhookError(401, "no secret is set here: set CALCOM_WEBHOOK_SECRET to the secret of the webhook in Cal.com")
+    if signature == "no-secret-provided":
+        raise WebhookError(401, "the webhook in Cal.com has no secret: enter there the value of CALCOM_WEBHOOK_SECRET")
+    expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    if not hmac.compare_digest(expected.encode(), (signature or "").encode(errors="replace")):
+        raise WebhookError(
+            401, "X-Cal-Signature-256 is missing or wrong: the webhook's secret in Cal.com and CALCOM_WEBHOOK_SECRET must be the same"
+        )
+
+
+def event(body: bytes) -> MeetingEvent | None:
+    """Read what Cal.com says of a meeting. Required is only what the event needs; anything else that does not fit counts as not given.
+
+    A booking that awaits confirmation is none yet (BOOKING_REQUESTED); but where it replaces another, Cal.com has dropped that one at once
+    and names it nowhere else (handleNewBooking), so it is a cancellation. BOOKING_NO_SHOW_UPDATED lists the attendees whose mark has
+    changed, without a start: `contact` holds the address of the first of them. AFTER_GUESTS_CAL_VIDEO_NO_SHOW, Cal.com's own guess from
+    who was in the call, is ignored: only a person's mark counts. So is a booker who left a phone number only.
+
+    Args:
+        body: the raw body, already verified.
+
+    Returns:
+        The event, or None for whatever is of no concern.
+
+    Raises:
+        WebhookError: 400 for what is no JSON object, 422 with the faulty fields for an event that lacks what it needs.
+    """
+    posted = _json_object(body)
+    trigger = _read(_Trigger, posted).trigger_event
+    match trigger:
+        case "BOOKING_CREATED" | "BOOKING_RESCHEDULED":
+            return _booked(trigger, _read(_Post[_NewBooking], posted))
+        case "BOOKING_CANCELLED" | "BOOKING_REJECTED":
+            return _cancelled(trigger, _read(_Post[_Booking], posted))
+        case "BOOKING_REQUESTED":
+            return _moved(trigger, _read(_Post[_Booking], posted))
+        case "BOOKING_NO_SHOW_UPDATED":
+            return _marked(trigger, _read(_Post[_NoShow], posted))
+    return None
+
+
+def _booked(trigger: str, post: _Post[_NewBooking]) -> MeetingEvent | None:
+    booking, at = post.payload, _milliseconds(post.created_at)
+    if booking.attendees[0].email.endswith(PHONE_ONLY):
+        return None
+    return MeetingEvent(
+        what="booked",
+        key=f"calcom:{trigger}:{booking.uid}:{at}",
+        uid=booking.uid,
+        at=at,
+        starts=_milliseconds(booking.start_time),
+        replaces=booking.reschedule_uid if booking.reschedule_uid != booking.uid else None,
+        contact=_contact(booking),
+        values=_values(booking),
+    )
+
+
+def _cancelled(trigger: str, post: _Post[_Booking]) -> MeetingEvent:
+    booking, at = post.payload, _milliseconds(post.created_at)
+    starts = _milliseconds(booking.start_time) if booking.start_time else None
+    return MeetingEvent("cancelled", f"calcom:{trigger}:{booking.uid}:{at}", booking.uid, at, starts, contact=_contact(booking))
+
+
+def _moved(trigger: str, post: _Post[_Booking]) -> MeetingEvent | None:
+    booking = post.payload
+    if booking.reschedule_uid is None:
+        return None
+    dropped = booking.model_copy(update={"uid": booking.reschedule_uid, "start_time": booking.reschedule_start_time})
+    return _cancelled(trigger, post.model_copy(update={"payload": dropped}))
+
+
+def _marked(trigger: str, post: _Post[_NoShow]) -> MeetingEvent | None:
+    if not post.payload.attendees:
+        return None
+    uid, first, at = post.payload.booking_uid, post.payload.attendees[0], _milliseconds(post.created_at)
+    return MeetingEvent(
+        what="no-show" if first.no_show else "no-show-undone",
+        key=f"calcom:{trigger}:{uid}:{at}",
+        uid=uid,
+        at=at,
+        contact={"email": first.email},
+    )
+
+
+def _contact(booking: _Booking) -> dict[str, str]:
+    """The booker is the first attendee; guests come after (handleNewBooking)."""
+    if not booking.attendees:
+        return {}
+    booker = booking.attendees[0]
+    return _given(email=booker.email, name=booker.name, first_name=booker.first_name, timezone=booker.time_zone)
+
+
+def _values(booking: _Booking) -> dict[str, str]:
+    reschedule = f"{(booking.booker_url or CLOUD).rstrip('/')}/reschedule/{booking.uid}"
+    return _given(
+        meeting_title=" ".join((booking.event_title or "").split()) or booking.title,
+        meeting_place=_place(booking),
+        reschedule_url=None if booking.disable_rescheduling else _https(reschedule),
+    )
+
+
+def _place(booking: _Booking) -> str | None:
+    """Where to meet: a video link, else the location as somebody wrote it, never an app's code.
+
+    `metadata` is the newer after a reschedule, but a booker can put anything there (Cal.com's page "Embed", on metadata in a link's query),
+    so the video app's own link must lie on the same host, if there is one.
+    """
+    newest = _https(booking.metadata.video_call_url if booking.metadata else None)
+    own = _https(booking.video_call_data.url if booking.video_call_data else None)
+    if newest and own and urlsplit(newest).hostname != urlsplit(own).hostname:
+        newest = None
+    plain = booking.plain_location
+    return newest or own or _https(booking.location) or (plain if plain and not plain.startswith("integrations:") else None)
+
+
+def _https(url: str | None) -> str | None:
+    return url if url and _HTTPS.fullmatch(url) else None
+
+
+def _given(**fields: str | None) -> dict[str, str]:
+    return {name: value for name, value in fields.items() if value and not _UNFIT.search(value)}
+
+
+def _milliseconds(instant: datetime) -> int:
+    return (instant - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        posted = json.loads(body)
+    except (ValueError, RecursionError):
+        posted = None
+    if not isinstance(posted, dict):
+        raise WebhookError(400, "the body is not a JSON object")
+    return posted
+
+
+def _read(model: type[Post], posted: dict[str, Any]) -> Post:
+    try:
+        return model.model_validate(posted)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        details: list[dict[str, object]] = [{"loc": list(fault["loc"]), "msg": fault["msg"], "type": fault["type"]} for fault in faults]
+        message = "the event lacks what it needs; if the webhook in Cal.com has a custom payload template, remove that"
+        raise WebhookError(422, message, details=details) from None

@@ -1,0 +1,210 @@
+"""What Calendly posts: its signature, and a booking, a cancellation or a no-show as a MeetingEvent.
+
+Facts: Calendly's pages "Webhook Signatures" (header, signed text, tolerance), "Webhook Payload" (the envelope), "Webhook Payloads for
+Rescheduled Events", "Webhook Errors" (a day of retries, then the subscription is disabled), and the schemas Invitee, InviteeNoShow and
+Event Location of its API reference.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+
+from shared.errors import WebhookError
+from shared.models import Email, Instant, MeetingEvent, Name
+
+TOLERANCE_SECONDS = 180
+_WHAT: dict[str, Literal["booked", "cancelled", "no-show", "no-show-undone"]] = {
+    "invitee.created": "booked",
+    "invitee.canceled": "cancelled",
+    "invitee_no_show.created": "no-show",
+    "invitee_no_show.deleted": "no-show-undone",
+}
+_UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_HTTPS = re.compile(r"https://[^\s/?#@\"<>\\]+([/?#][^\s\"<>\\]*)?")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Anything = TypeVar("Anything")
+Payload = TypeVar("Payload")
+Post = TypeVar("Post", bound=BaseModel)
+
+
+def _or_none(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """A field that nothing depends on: what does not fit counts as not given."""
+    try:
+        return validate(value)
+    except ValidationError:
+        return None
+
+
+Loose = Annotated[Anything | None, WrapValidator(_or_none)]
+Line = Annotated[str, Field(max_length=1000)]
+InviteeUri = Annotated[str, Field(pattern=r"^https://[!-~]{1,300}/invitees/[A-Za-z0-9_-]{1,100}$")]
+NoShowUri = Annotated[str, Field(pattern=r"^https://[!-~]{1,300}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+
+class _Trigger(_Part):
+    event: str
+
+
+class _Post(_Part, Generic[Payload]):
+    created_at: Instant
+    payload: Payload
+
+
+class _Location(_Part):
+    type: Loose[str] = None
+    join_url: Loose[Line] = None
+    location: Loose[Line] = None
+    plain_location: Loose[Name] = Field(default=None, alias="location")
+
+
+class _Meeting(_Part):
+    start_time: Instant
+    name: Loose[Annotated[str, Field(max_length=200)]] = None
+    location: Loose[_Location] = None
+
+
+class _Mark(_Part):
+    uri: NoShowUri
+
+
+class _Invitee(_Part):
+    """An invitee of whom only the name and the address are needed."""
+
+    uri: InviteeUri
+    email: Email
+    name: Loose[Name] = None
+    first_name: Loose[Name] = None
+    timezone: Loose[Annotated[str, Field(max_length=64)]] = None
+    old_invitee: Loose[InviteeUri] = None
+    reschedule_url: Loose[Line] = None
+    scheduled_event: Loose[_Meeting] = None
+    no_show: Loose[_Mark] = None
+
+
+class _NewInvitee(_Invitee):
+    """An invitee to whose meeting emails will refer."""
+
+    scheduled_event: _Meeting
+
+
+def verify(body: bytes, header: str | None, key: str, now_seconds: float) -> None:
+    """Check that Calendly wrote a body, and lately ("Webhook Signatures").
+
+    Args:
+        body: the raw body.
+        header: `Calendly-Webhook-Signature`: `t=<Unix seconds>,v1=<hex HMAC-SHA256 of t, a dot and the body>`; several v1 may stand there.
+        key: CALENDLY_SIGNING_KEY; an empty one refuses everything.
+        now_seconds: the time, in Unix seconds.
+
+    Raises:
+        WebhookError: 401.
+    """
+    if not key:
+        raise WebhookError(401, "no key is set here: set CALENDLY_SIGNING_KEY to the signing key of the webhook subscription")
+    pairs = [part.strip().partition("=") for part in (header or "").split(",")]
+    times = [value for name, _, value in pairs if name == "t"]
+    if len(times) != 1 or not re.fullmatch(r"[0-9]{1,12}", times[0]):
+        raise WebhookError(401, "Calendly-Webhook-Signature is missing or malformed: create the subscription with a signing key")
+    expected = hmac.new(key.encode(), f"{times[0]}.".encode() + body, hashlib.sha256).hexdigest().encode()
+    signatures = [value.encode(errors="replace") for name, _, value in pairs if name == "v1"]
+    if not any(hmac.compare_digest(expected, signature) for signature in signatures):
+        raise WebhookError(401, "the signature is wrong: CALENDLY_SIGNING_KEY must be the signing key of the subscription")
+    if abs(now_seconds - int(times[0])) > TOLERANCE_SECONDS:
+        raise WebhookError(401, "the signature is not of the last three minutes: if it has just been sent, set this machine's clock")
+
+
+def event(body: bytes) -> MeetingEvent | None:
+    """Read what Calendly says of a meeting. Required is only what the event needs; anything else that does not fit counts as not given.
+
+    A reschedule arrives as an `invitee.canceled` of the old invitee and an `invitee.created` whose `old_invitee` names it, in either order.
+
+    Args:
+        body: the raw body, already verified.
+
+    Returns:
+        The event, or None for whatever is of no concern. Its uid is the last part of the invitee's URI. Its key holds the envelope's
+        `created_at`, the moment of the event and not of the delivery; a mark as no-show has a URI of its own, which serves instead.
+
+    Raises:
+        WebhookError: 400 for what is no JSON object, 422 with the faulty fields for an event that lacks what it needs.
+    """
+    posted = _json_object(body)
+    name = _read(_Trigger, posted).event
+    what = _WHAT.get(name)
+    if what is None:
+        return None
+    post = _read(_Post[_NewInvitee], posted) if what == "booked" else _read(_Post[_Invitee], posted)
+    invitee, meeting, at = post.payload, post.payload.scheduled_event, _milliseconds(post.created_at)
+    mark = invitee.no_show if what == "no-show" else None
+    return MeetingEvent(
+        what=what,
+        key=f"calendly:{name}:{mark.uri}" if mark else f"calendly:{name}:{invitee.uri}:{at}",
+        uid=_last_part(invitee.uri),
+        at=at,
+        starts=_milliseconds(meeting.start_time) if meeting else None,
+        replaces=_last_part(invitee.old_invitee) if what == "booked" and invitee.old_invitee else None,
+        contact=_given(email=invitee.email, name=invitee.name, first_name=invitee.first_name, timezone=invitee.timezone),
+        values=_values(invitee),
+    )
+
+
+def _last_part(uri: str) -> str:
+    return uri.rsplit("/", 1)[1]
+
+
+def _values(invitee: _Invitee) -> dict[str, str]:
+    meeting = invitee.scheduled_event
+    return _given(
+        meeting_title=" ".join((meeting.name or "").split()) if meeting else None,
+        meeting_place=_place(meeting.location) if meeting and meeting.location else None,
+        reschedule_url=_https(invitee.reschedule_url),
+    )
+
+
+def _place(location: _Location) -> str | None:
+    """Where to meet: a video link, else the location as somebody wrote it; a link there only from the host, never from the invitee."""
+    hosts_link = _https(location.location) if location.type == "custom" else None
+    return _https(location.join_url) or hosts_link or location.plain_location
+
+
+def _https(url: str | None) -> str | None:
+    return url if url and _HTTPS.fullmatch(url) else None
+
+
+def _given(**fields: str | None) -> dict[str, str]:
+    return {name: value for name, value in fields.items() if value and not _UNFIT.search(value)}
+
+
+def _milliseconds(instant: datetime) -> int:
+    return (instant - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        posted = json.loads(body)
+    except (ValueError, RecursionError):
+        posted = None
+    if not isinstance(posted, dict):
+        raise WebhookError(400, "the body is not a JSON object")
+    return posted
+
+
+def _read(model: type[Post], posted: dict[str, Any]) -> Post:
+    try:
+        return model.model_validate(posted)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        details: list[dict[str, object]] = [{"loc": list(fault["loc"]), "msg": fault["msg"], "type": fault["type"]} for fault in faults]
+        raise WebhookError(422, "the event lacks what it needs", details=details) from None
