@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from flask import Request, Response
@@ -11,53 +10,39 @@ from shared import endpoint, enrolling, services
 from shared.enrolling import Answer, Intake
 from shared.models import NewClient, NoShow, PostCall, SignUp
 
-Handler = Callable[[Request], Response]
 
-
-def website(name: str) -> Handler:
-    """The handler of a website's form: verify, parse, enroll or remember, answer 202.
+def website(request: Request, *, trigger: str) -> Response:
+    """Take a website's form: verify, parse, enroll or remember, answer 202.
 
     Args:
-        name: the webhook's name, which is the trigger of its campaign.
+        request: what was posted.
+        trigger: the webhook's name, by which a campaign is found.
+
+    Raises:
+        WebhookError: for what is not proved, not readable, not valid or too often.
     """
-    services.current_settings().require("redis_url")
-    services.catalog()
-
-    @endpoint.function(name, cors=True)
-    def handle(request: Request) -> Response:
-        data = endpoint.body(request)
-        proved = endpoint.prove_or_limit(request, data)
-        form = endpoint.parse(request, data, SignUp)
-        if form.fax_number:  # only a robot fills the field that nobody sees
-            return endpoint.answer(202, Answer(form.email, None).body)
-        if not proved:
-            endpoint.limit_rate("address", form.email, services.current_settings().webhook_rate_per_address)
-        return endpoint.answer(202, enrolling.sign_up(form, trigger=name, intake=intake(request)).body)
-
-    return handle
+    data = endpoint.body(request)
+    proved = endpoint.prove_or_limit(request, data)
+    form = endpoint.parse(request, data, SignUp)
+    if form.fax_number:  # only a robot fills the field that nobody sees
+        return endpoint.answer(202, Answer(form.email, None).body)
+    if not proved:
+        endpoint.limit_rate("address", form.email, services.current_settings().webhook_rate_per_address)
+    return endpoint.answer(202, enrolling.sign_up(form, trigger=trigger, intake=intake(request)).body)
 
 
-def operator(name: str, model: type[NoShow | PostCall | NewClient]) -> Handler:
-    """The handler of what the operator reports, with their token or a server's signature: verify, parse, enroll, answer 202.
+def reported(request: Request, data: bytes, model: type[NoShow | PostCall | NewClient], *, trigger: str) -> Response:
+    """Take what the operator reports, once it is proved: parse, enroll, answer 202.
 
     Args:
-        name: the webhook's name, which is the trigger of its campaign.
+        request: what was posted.
+        data: its body.
         model: what is reported.
+        trigger: the webhook's name, by which a campaign is found.
+
+    Raises:
+        WebhookError: for what is not readable or not valid.
     """
-    services.current_settings().require("redis_url", "operator_token")
-    services.catalog()
-
-    @endpoint.function(name)
-    def handle(request: Request) -> Response:
-        data = endpoint.body(request)
-        endpoint.prove_operator(request, data)
-        return reported(request, data, name, model)
-
-    return handle
-
-
-def reported(request: Request, data: bytes, trigger: str, model: type[NoShow | PostCall | NewClient]) -> Response:
-    """Take what the operator has reported, once it is proved."""
     form = endpoint.parse(request, data, model)
     return endpoint.answer(202, enrolling.report(form, trigger=trigger, intake=intake(request)).body)
 

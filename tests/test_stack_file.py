@@ -89,6 +89,8 @@ def test_no_function_connects_when_it_is_loaded() -> None:
     environ = {
         **os.environ,
         "INTERNAL_TOKEN": "a",
+        "OPERATOR_TOKEN": "d",
+        "CALCOM_WEBHOOK_SECRET": "e",
         "UNSUBSCRIBE_KEY": "b",
         "RESEND_API_KEY": "re_c",
         "RESEND_FROM_EMAIL": "Evergreen <hello@evergreen.example.org>",

@@ -1,5 +1,14 @@
 """assessment: the website's assessment form enrolls in the campaign of that trigger, or only remembers who sent no scores."""
 
-from shared import forms
+from flask import Request, Response
 
-handle = forms.website("assessment")
+from shared import endpoint, forms, services
+
+services.current_settings().require("redis_url")
+services.catalog()
+
+
+@endpoint.function("assessment", cors=True)
+def handle(request: Request) -> Response:
+    """Verify, parse, enroll or remember, answer 202."""
+    return forms.website(request, trigger="assessment")

@@ -20,7 +20,7 @@ def handle(request: Request) -> Response:
     data = endpoint.body(request)
     if "Authorization" in request.headers:
         endpoint.require_bearer(request, SETTINGS.operator_token)
-        return forms.reported(request, data, meetings.NO_SHOW, NoShow)
+        return forms.reported(request, data, NoShow, trigger=meetings.NO_SHOW)
     calendly.verify(data, request.headers.get("Calendly-Webhook-Signature"), SETTINGS.calendly_signing_key, time.time())
     event = calendly.event(data)
     outcome = meetings.report(event, trigger="calendly-booking", intake=forms.intake(request)) if event else "ignored"

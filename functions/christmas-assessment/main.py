@@ -1,5 +1,14 @@
 """christmas-assessment: the website's Christmas assessment enrolls in the five-day campaign, whose first email the website sends itself."""
 
-from shared import forms
+from flask import Request, Response
 
-handle = forms.website("christmas-assessment")
+from shared import endpoint, forms, services
+
+services.current_settings().require("redis_url")
+services.catalog()
+
+
+@endpoint.function("christmas-assessment", cors=True)
+def handle(request: Request) -> Response:
+    """Verify, parse, enroll or remember, answer 202."""
+    return forms.website(request, trigger="christmas-assessment")

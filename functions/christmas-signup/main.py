@@ -1,5 +1,14 @@
 """christmas-signup: the website's Christmas form enrolls in the campaign of that trigger, or only remembers who signed up."""
 
-from shared import forms
+from flask import Request, Response
 
-handle = forms.website("christmas-signup")
+from shared import endpoint, forms, services
+
+services.current_settings().require("redis_url")
+services.catalog()
+
+
+@endpoint.function("christmas-signup", cors=True)
+def handle(request: Request) -> Response:
+    """Verify, parse, enroll or remember, answer 202."""
+    return forms.website(request, trigger="christmas-signup")

@@ -1,6 +1,17 @@
 """onboarding-start: the operator reports a new client, who gets the welcome and no more nurturing."""
 
-from shared import forms
+from flask import Request, Response
+
+from shared import endpoint, forms, services
 from shared.models import NewClient
 
-handle = forms.operator("onboarding-start", NewClient)
+services.current_settings().require("redis_url", "operator_token")
+services.catalog()
+
+
+@endpoint.function("onboarding-start")
+def handle(request: Request) -> Response:
+    """Verify, parse, enroll, answer 202."""
+    data = endpoint.body(request)
+    endpoint.prove_operator(request, data)
+    return forms.reported(request, data, NewClient, trigger="onboarding-start")

@@ -1,6 +1,17 @@
 """postcall-maybe: the operator reports a call that ended with a maybe; the person gets the follow-up."""
 
-from shared import forms
+from flask import Request, Response
+
+from shared import endpoint, forms, services
 from shared.models import PostCall
 
-handle = forms.operator("postcall-maybe", PostCall)
+services.current_settings().require("redis_url", "operator_token")
+services.catalog()
+
+
+@endpoint.function("postcall-maybe")
+def handle(request: Request) -> Response:
+    """Verify, parse, enroll, answer 202."""
+    data = endpoint.body(request)
+    endpoint.prove_operator(request, data)
+    return forms.reported(request, data, PostCall, trigger="postcall-maybe")

@@ -1,5 +1,14 @@
 """signup: the website's newsletter form. No campaign of this release begins here: it remembers who signed up, and to what they agreed."""
 
-from shared import forms
+from flask import Request, Response
 
-handle = forms.website("signup")
+from shared import endpoint, forms, services
+
+services.current_settings().require("redis_url")
+services.catalog()
+
+
+@endpoint.function("signup", cors=True)
+def handle(request: Request) -> Response:
+    """Verify, parse, enroll or remember, answer 202."""
+    return forms.website(request, trigger="signup")
