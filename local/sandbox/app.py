@@ -5,7 +5,8 @@ from __future__ import annotations
 from flask import Flask, Response, abort, request
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from local.sandbox import control, faults_page, outbox_pages
+from local.sandbox import control, discord_page, faults_page, outbox_pages
+from local.sandbox.discord import DiscordApp
 from local.sandbox.notion import api, export, person
 from local.sandbox.resend import ResendApp
 from local.sandbox.state import State
@@ -28,10 +29,12 @@ def create(state: State) -> DispatcherMiddleware:
     root.register_blueprint(faults_page.blueprint(state))
     root.register_blueprint(export.blueprint(state.notion))
     root.register_blueprint(person.blueprint(state.notion))
+    root.register_blueprint(discord_page.blueprint(state.discord))
     root.before_request(_refuse_other_sites)
     root.after_request(_protect)
     resend = ResendApp(state.store, state.resend_limiter, state.faults, state.events)
-    return DispatcherMiddleware(root, {"/resend": resend.app, "/notion/v1": api.create(state)})  # a sibling provider is mounted here
+    discord = DiscordApp(state.discord, state.faults)
+    return DispatcherMiddleware(root, {"/resend": resend.app, "/notion/v1": api.create(state), "/discord": discord.app})
 
 
 def _refuse_other_sites() -> None:

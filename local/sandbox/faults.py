@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from local.sandbox import connection
 
-PROVIDERS = ("resend", "notion")  # a sibling provider's name joins here
+PROVIDERS = ("resend", "notion", "discord")
 _DEFAULT_DELAY_MS = {"timeout-before": 30_000, "timeout-after": 30_000, "slow": 1_000}
 
 Kind = Literal["status", "timeout-before", "timeout-after", "slow", "disconnect", "quota", "commit-then-503"]

@@ -43,7 +43,7 @@ CARDS = (
     ),
     Card("commit-then-503", "Accept, then answer 503", "The email is sent, the row is saved, but the answer says that it was not."),
 )
-_TITLES = {"resend": "Resend", "notion": "Notion"}
+_TITLES = {"resend": "Resend", "notion": "Notion", "discord": "Discord"}
 _NUMBERS = ("status", "count", "delay_ms", "limit")
 
 

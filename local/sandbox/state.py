@@ -10,6 +10,7 @@ from pathlib import Path
 from local.sandbox.events import Events
 from local.sandbox.faults import Faults
 from local.sandbox.limits import DEFAULTS, Limiter
+from local.sandbox.messages import Messages
 from local.sandbox.notion.records import Records
 from local.sandbox.store import Store
 
@@ -24,6 +25,7 @@ class State:
     resend_limiter: Limiter
     notion_limiter: Limiter
     notion: Records
+    discord: Messages
 
     def limits(self) -> dict[str, int]:
         """The limits in force."""
@@ -42,11 +44,12 @@ class State:
         self.notion_limiter.window = now["notion_window_seconds"]
 
     def reset(self) -> None:
-        """Start afresh: no emails, no keys, nothing in Notion, no faults, the real limits."""
+        """Start afresh: no emails, no keys, nothing in Notion or Discord, no faults, the real limits."""
         self.faults.remove()
         self.events.forget()
         self.store.reset()
         self.notion.reset()
+        self.discord.reset()
         self.set_limits({})
         self.resend_limiter.forget()
         self.notion_limiter.forget()
@@ -69,6 +72,6 @@ def open_state(directory: Path | None, webhook_url: str = "", webhook_secret: st
     """
     store = Store(directory / "sandbox.db" if directory else None, clock)
     limiters = Limiter(DEFAULTS["resend_per_second"]), Limiter(DEFAULTS["notion_per_second"], DEFAULTS["notion_window_seconds"])
-    state = State(store, Faults(), Events(webhook_url, webhook_secret), *limiters, Records(store))
+    state = State(store, Faults(), Events(webhook_url, webhook_secret), *limiters, Records(store), Messages(store))
     state.set_limits({})
     return state
