@@ -103,3 +103,21 @@ class NotionError(EvergreenError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+@dataclass
+class NoticeError(EvergreenError):
+    """The owner could not be told of something.
+
+    Attributes:
+        kind: `gone` (the webhook was deleted: it must not be used again), `busy` (not now), `refused` (not this message).
+        reason: a short sentence without the webhook's address, which is a secret.
+        retry_after: seconds until another try makes sense, where the other side said so.
+    """
+
+    kind: str
+    reason: str
+    retry_after: float | None = None
+
+    def __str__(self) -> str:
+        return self.reason
