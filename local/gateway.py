@@ -1,4 +1,4 @@
-"""The local stack's gateway: every function of stack.yml, served by the very code that is deployed, and a welcome page at `/`."""
+"""The local stack's gateway: every function of stack.yml, served by the very code that is deployed, and the demo website beside them."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ import os
 from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from werkzeug import Response
-
-from local import stack, welcome
+from local import site, stack
 from local.processes import die_with_parent
 from shared import log, serve
 from shared.settings import load
 
+FUNCTIONS = ("function", "webhook", *serve.AT_THE_ROOT)
 
-def with_welcome(functions: WSGIApplication, page: str) -> WSGIApplication:
-    """The functions, and a page where they have nothing.
+
+def with_site(functions: WSGIApplication, website: WSGIApplication) -> WSGIApplication:
+    """The functions at their URLs, and the website everywhere else.
 
     Args:
-        functions: what answers everything but `/`.
-        page: HTML.
+        functions: what answers where the first word of the path is one of FUNCTIONS.
+        website: what answers the rest.
     """
 
     def gateway(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if environ["PATH_INFO"] == "/":
-            return Response(page, mimetype="text/html")(environ, start_response)
-        return functions(environ, start_response)
+        first = environ["PATH_INFO"].removeprefix("/").partition("/")[0]
+        return (functions if first in FUNCTIONS else website)(environ, start_response)
 
     return gateway
 
@@ -34,9 +33,8 @@ def main() -> None:
     """Serve until SIGTERM."""
     settings = load()
     log.configure(settings.log_level)
-    where = stack.place(os.environ)
-    sandbox_url = where.sandbox_url if settings.resend_api_url.startswith(where.sandbox_url) else None
-    app = with_welcome(serve.every_function(), welcome.page(where.url, sandbox_url))
+    functions = serve.every_function()
+    app = with_site(functions, site.create(settings, stack.place(os.environ), functions))
     # gunicorn's worker is a process of its own and would hold the port for a while after its parent was killed.
     serve.run(app, settings, post_fork=lambda arbiter, worker: die_with_parent(worker.ppid))
 

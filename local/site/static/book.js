@@ -1,0 +1,73 @@
+/* The booking page of the demo site: times to choose from, and the booking that this tab remembers. */
+(() => {
+  "use strict";
+
+  const KEPT = "northside:booking";
+  const DAYS = 3;
+  const HOURS = [10, 14];
+  const AS_TEXT = new Intl.DateTimeFormat("en", { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+  const [form, booked, posted] = ["#book", "#booked", "#posted"].map((id) => document.querySelector(id));
+  if (!form) return;
+
+  /** The next working days' times, in the visitor's zone. */
+  function nextTimes() {
+    const times = [];
+    for (let day = new Date(), days = 0; days < DAYS; ) {
+      day = new Date(day.getFullYear(), day.getMonth(), day.getDate() + 1);
+      if (day.getDay() % 6 === 0) continue;
+      days += 1;
+      for (const hour of HOURS) times.push(new Date(day.getFullYear(), day.getMonth(), day.getDate(), hour));
+    }
+    return times;
+  }
+
+  function choice(value, text) {
+    const label = Object.assign(document.createElement("label"), { className: "choice" });
+    const radio = Object.assign(document.createElement("input"), { type: "radio", name: "starts_at", value, required: true });
+    label.append(radio, " ", Object.assign(document.createElement("span"), { textContent: text }));
+    return label;
+  }
+
+  function offer(fieldset) {
+    fieldset.querySelector(".zone").textContent = `(${Intl.DateTimeFormat().resolvedOptions().timeZone})`;
+    fieldset.append(...nextTimes().map((time) => choice(time.toISOString(), AS_TEXT.format(time))));
+    const step = Number(fieldset.dataset.step);
+    if (!step) return;
+    const soon = choice("", `Demo: in ${3 * step} seconds, to see the reminders`);
+    soon.querySelector("input").dataset.soon = 3 * step;
+    fieldset.append(soon);
+  }
+
+  function show(booking) {
+    form.hidden = Boolean(booking);
+    booked.hidden = !booking;
+    if (!booking) return;
+    document.querySelector("#when").textContent = `${AS_TEXT.format(new Date(booking.starts_at))}, with Noor, for ${booking.name}`;
+    for (const field of document.querySelectorAll("[data-booking]")) field.value = booking[field.dataset.booking];
+  }
+
+  function remember(booking) {
+    if (booking) sessionStorage.setItem(KEPT, JSON.stringify(booking));
+    else sessionStorage.removeItem(KEPT);
+    show(booking);
+  }
+
+  const SAYS = { book: "Your call is booked.", reschedule: "Your call was moved.", "no-show": "Marked as no-show." };
+
+  document.querySelectorAll("[data-times]").forEach(offer);
+  document.querySelector("#another").addEventListener("click", () => remember(null));
+  // Before evergreen.js reads the form: a time that counts from the click.
+  document.addEventListener("submit", (event) => {
+    const soon = event.target.querySelector("[data-soon]:checked");
+    if (soon) soon.value = new Date(Date.now() + soon.dataset.soon * 1000).toISOString();
+  }, true);
+  document.addEventListener("evergreen:accepted", ({ detail: { sent, answer } }) => {
+    posted.hidden = false;
+    posted.querySelector("pre").textContent = JSON.stringify(answer.posted, null, 2);
+    remember(sent.action === "cancel" ? null : answer.booking);
+    const title = document.querySelector("#booked-title");
+    title.textContent = SAYS[sent.action] ?? "";
+    (booked.hidden ? form.querySelector("input:not([type=hidden])") : title).focus();
+  });
+  show(JSON.parse(sessionStorage.getItem(KEPT) || "null"));
+})();
