@@ -49,7 +49,7 @@ def report(event: MeetingEvent, *, trigger: str, intake: Intake) -> str:
     elif event.what == "no-show":
         order |= _recovery(event, intake)
     what, which = intake.ledger.enroll(order)
-    _logger.info("meeting", event=event.what, outcome=what, enrollment=which or None, request_id=intake.request_id)
+    _logger.info("meeting.reported", what=event.what, outcome=what, enrollment=which or None, request_id=intake.request_id)
     return what
 
 
