@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from shared.colors import ink, readable
-from shared.errors import CampaignError, RenderingError
+from shared.errors import CampaignError, RenderingError, SettingsError
 from shared.placeholders import HTML, LINKS, PLACEHOLDERS, TEXT, Fault, Placeholder, Slots, cleaned, one_line
 from shared.plaintext import plain_text
 
@@ -31,11 +31,26 @@ _BUTTON = ('<table role="presentation" class="button" cellpadding="0" cellspacin
 
 @dataclass(frozen=True)
 class Brand:
-    """Who sends: the name and postal address that every email shows, and the color (`#rrggbb`) of its button and links."""
+    """Who sends: what every email shows of the business.
+
+    Attributes:
+        name: at the head, where there is no logo, and in the footer.
+        postal_address: in the footer.
+        color: of the button and the links, as `#rrggbb`.
+        logo_url: a picture for the head, shown 40 pixels high; its whole address, which begins with https://, or "" for none.
+
+    Raises:
+        SettingsError: the logo's address is another one, which a mail program would not load.
+    """
 
     name: str
     postal_address: str
     color: str
+    logo_url: str = ""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"(https://[^\s/]\S*)?", self.logo_url):
+            raise SettingsError("the logo's address is no web address; begin it with https://, or leave BRAND_LOGO_URL empty")
 
 
 @dataclass(frozen=True)

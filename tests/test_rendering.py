@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import RenderingError
+from shared.errors import RenderingError, SettingsError
 from shared.rendering import Brand, Email, compile_template
 
 BRAND = Brand("Northside & Sons", "48 Mill Street, Guelph", "#1f6f54")
@@ -241,6 +241,31 @@ def test_the_frame_suits_mail_clients() -> None:
     assert all("role" in names for tag, names in page.tags if tag == "table")
     assert not {"script", "link", "img", "iframe", "form"} & {tag for tag, _ in page.tags}
     assert "#000000" not in html  # some clients turn pure black into pure white
+
+
+def test_a_logo_stands_in_the_place_of_the_name() -> None:
+    """The picture says the name where it is not loaded, and is not too high for the head; without one the name stands there."""
+    brand = Brand(BRAND.name, BRAND.postal_address, BRAND.color, "https://example.org/logo.png?a=1&b=2")
+    html = compile_template(HEAD + "x", name="sample", brand=brand).render({}, unsubscribe_url=None).html
+    page, plain = Structure(html), Structure(render("x").html)
+    assert 'src="https://example.org/logo.png?a=1&amp;b=2"' in html and 'alt="Northside &amp; Sons" height="40"' in html
+    assert (page.words.count(BRAND.name), plain.words.count(BRAND.name)) == (1, 2)
+    assert "max-height:40px" in html and "max-height:40px" not in render("x").html
+
+
+@pytest.mark.parametrize(
+    "address", ["http://example.org/a.png", "data:image/png;base64,x", "https://", "https:///a.png", "https://example.org/a b"]
+)
+def test_a_logo_that_a_mail_program_would_not_load_is_refused(address: str) -> None:
+    """Only a whole https address is a logo."""
+    with pytest.raises(SettingsError, match="begin it with https://"):
+        Brand("A", "", "#000000", address)
+
+
+def test_a_long_word_does_not_widen_the_page() -> None:
+    """The address of a meeting may be longer than a phone is wide, and is broken: a table cell grows with what can't be."""
+    card = render("x").html.split('class="card"')[1].split(">")[0]
+    assert "word-break:break-word" in card
 
 
 def test_the_same_input_gives_the_same_bytes() -> None:
