@@ -1,0 +1,256 @@
+"""What Cal.com posts: proved, read, and refused in words where it lacks what it needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import WebhookError
+from shared.integrations import calcom
+from shared.models import MeetingEvent
+from tests import calendar_samples as samples
+
+SECRET = "the secret of the tests"
+BODY = samples.body(samples.calcom_created())
+
+
+def read(posted: dict[str, Any]) -> MeetingEvent:
+    """The event of something that has one."""
+    event = calcom.event(samples.body(posted))
+    assert event is not None
+    return event
+
+
+def refused(act: Callable[[], object]) -> WebhookError:
+    """The error with which something is refused."""
+    with pytest.raises(WebhookError) as caught:
+        act()
+    return caught.value
+
+
+def milliseconds(text: str) -> int:
+    """An instant as MeetingEvent has it."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def test_a_body_that_calcom_signed_passes() -> None:
+    """The header that belongs to the very body is a proof."""
+    calcom.verify(BODY, samples.signed_calcom(BODY, SECRET)["X-Cal-Signature-256"], SECRET)
+
+
+@pytest.mark.parametrize("signature", [None, "", "no-secret-provided", "0" * 64, "é" * 64, "\ud800", "a"])
+def test_any_other_signature_is_refused(signature: str | None) -> None:
+    """A wrong header, of whatever characters, is a 401 that does not give the secret away."""
+    error = refused(lambda: calcom.verify(BODY, signature, SECRET))
+    assert error.status == 401
+    assert SECRET not in error.message and "CALCOM_WEBHOOK_SECRET" in error.message
+
+
+@pytest.mark.parametrize("signature", [samples.signed_calcom(BODY, "")["X-Cal-Signature-256"], "no-secret-provided", None])
+def test_without_a_secret_nothing_passes(signature: str | None) -> None:
+    """An empty secret is no secret, even for a body that is signed with it."""
+    assert refused(lambda: calcom.verify(BODY, signature, "")).status == 401
+
+
+def test_a_changed_body_is_refused() -> None:
+    """The proof holds for no other body."""
+    signature = samples.signed_calcom(BODY, SECRET)["X-Cal-Signature-256"]
+    assert refused(lambda: calcom.verify(BODY + b" ", signature, SECRET)).status == 401
+
+
+def test_a_booking() -> None:
+    """A new booking says who comes, when, where, and how to move it."""
+    assert read(samples.calcom_created()) == MeetingEvent(
+        what="booked",
+        key=f"calcom:BOOKING_CREATED:{samples.UID}:{milliseconds(samples.POSTED)}",
+        uid=samples.UID,
+        at=milliseconds(samples.POSTED),
+        starts=milliseconds(samples.START),
+        contact={"email": samples.EMAIL, "name": "Jane Doe", "first_name": "Jane", "timezone": "America/Toronto"},
+        values={
+            "meeting_title": "First call",
+            "meeting_place": "https://video.example.org/room",
+            "reschedule_url": f"https://cal.com/reschedule/{samples.UID}",
+        },
+    )
+
+
+@pytest.mark.parametrize("start", ["2026-12-03T18:00:00+00:00", "2026-12-03T18:00:00.000Z", "2026-12-03T13:00:00-05:00"])
+def test_an_instant_may_be_written_in_several_ways(start: str) -> None:
+    """Z, an offset and milliseconds mean the same start."""
+    assert read(samples.calcom_created(start=start)).starts == milliseconds(samples.START)
+
+
+def test_a_reschedule_names_what_it_replaces() -> None:
+    """A moved booking is a new one in place of the old."""
+    event = read(samples.calcom_rescheduled("old"))
+    assert (event.what, event.uid, event.replaces) == ("booked", samples.UID, "old")
+
+
+def test_a_booking_that_keeps_its_uid_replaces_nothing() -> None:
+    """Nobody would drop a booking in favor of itself."""
+    assert read(samples.calcom_rescheduled(samples.UID)).replaces is None
+
+
+@pytest.mark.parametrize("make", [samples.calcom_cancelled, samples.calcom_rejected])
+def test_a_booking_that_will_not_be(make: Callable[[], dict[str, Any]]) -> None:
+    """Cancelled by the booker and rejected by the host are the same to us."""
+    event = read(make())
+    assert (event.what, event.uid, event.starts) == ("cancelled", samples.UID, milliseconds(samples.START))
+
+
+def test_a_cancellation_needs_the_uid_only() -> None:
+    """Whatever else is missing or odd, the reminders of a cancelled meeting must stop."""
+    posted = samples.calcom_cancelled()
+    posted["payload"] = {"uid": samples.UID, "attendees": "nobody", "startTime": "soon"}
+    event = read(posted)
+    assert (event.what, event.uid, event.starts, event.contact) == ("cancelled", samples.UID, None, {})
+
+
+def test_a_request_is_no_booking_yet() -> None:
+    """What awaits confirmation comes again once it is confirmed."""
+    assert calcom.event(samples.body(samples.calcom_requested())) is None
+
+
+def test_a_request_to_move_a_booking_cancels_it() -> None:
+    """Cal.com drops the old booking at once, whether or not the new one is confirmed."""
+    event = read(samples.calcom_requested(old_uid="old"))
+    assert (event.what, event.uid, event.starts) == ("cancelled", "old", milliseconds("2026-12-02T15:00:00Z"))
+    assert ":old:" in event.key
+
+
+@pytest.mark.parametrize(("no_show", "what"), [(True, "no-show"), (False, "no-show-undone")])
+def test_a_no_show(no_show: bool, what: str) -> None:
+    """A mark and its undoing name the meeting and the attendee, and no start."""
+    event = read(samples.calcom_no_show(no_show=no_show))
+    assert (event.what, event.uid, event.starts, event.contact) == (what, samples.UID, None, {"email": samples.EMAIL})
+
+
+def test_a_second_mark_is_another_event() -> None:
+    """A redelivery has the same key, a later mark has not."""
+    first, again, later = (read(samples.calcom_no_show(posted=at)).key for at in (samples.POSTED, samples.POSTED, "2026-12-04T09:00:00Z"))
+    assert first == again != later
+
+
+@pytest.mark.parametrize(
+    "posted",
+    [
+        samples.calcom_ping(),
+        {"triggerEvent": "MEETING_STARTED", "uid": samples.UID, "startTime": samples.START},
+        {"triggerEvent": "FORM_SUBMITTED", "createdAt": samples.POSTED, "payload": {"formId": "f"}},
+        {"triggerEvent": "BOOKING_PAID"},
+        {"triggerEvent": "AFTER_GUESTS_CAL_VIDEO_NO_SHOW", "payload": {"bookingUid": samples.UID}},
+        {"triggerEvent": "INVENTED_TOMORROW", "payload": None},
+        samples.calcom_no_show() | {"payload": {"bookingUid": samples.UID, "attendees": []}},
+        samples.calcom_created(email="15550100@sms.cal.com"),
+    ],
+)
+def test_what_is_of_no_concern(posted: dict[str, Any]) -> None:
+    """Other events, a mark that changes nobody and a booker without an address are understood and left alone."""
+    assert calcom.event(samples.body(posted)) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"uid": None}, ["payload", "uid"]),
+        ({"uid": "a b"}, ["payload", "uid"]),
+        ({"startTime": "0000-01-01T00:00:00Z"}, ["payload", "startTime"]),
+        ({"startTime": "9999999-01-01T00:00:00Z"}, ["payload", "startTime"]),
+        ({"attendees": []}, ["payload", "attendees"]),
+        ({"attendees": [{"email": "somebody@nowhere"}]}, ["payload", "attendees", 0, "email"]),
+    ],
+)
+def test_a_booking_that_lacks_what_it_needs(change: dict[str, Any], field: list[str | int]) -> None:
+    """The answer names the faulty field and does not repeat what stood there."""
+    posted = samples.calcom_created()
+    posted["payload"] |= change
+    error = refused(lambda: calcom.event(samples.body(posted)))
+    assert error.status == 422
+    assert error.details is not None and [detail["loc"] for detail in error.details] == [field]
+    assert "nowhere" not in json.dumps(error.details)
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b"7", b"null", b'"text"', b"[" * 100_000, b"1" * 5000, b"{"])
+def test_what_is_no_json_object(body: bytes) -> None:
+    """Anything but a JSON object is a 400."""
+    assert refused(lambda: calcom.event(body)).status == 400
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"metadata": None}, "https://video.example.org/room"),
+        ({"metadata": {"videoCallUrl": "https://video.example.org/new"}}, "https://video.example.org/new"),
+        ({"metadata": {"videoCallUrl": "https://bad.example.org/"}}, "https://video.example.org/room"),
+        ({"videoCallData": None}, "https://video.example.org/room"),
+        ({"videoCallData": None, "metadata": {"videoCallUrl": "javascript:alert(1)"}}, None),
+        ({"videoCallData": None, "metadata": None}, None),
+        ({"videoCallData": None, "metadata": {}, "location": "https://meet.example.org/us"}, "https://meet.example.org/us"),
+        ({"videoCallData": None, "metadata": {}, "location": "1 King St. W.,  Toronto"}, "1 King St. W., Toronto"),
+        ({"videoCallData": 5, "metadata": [], "location": "+1 555 0100"}, "+1 555 0100"),
+        ({"videoCallData": None, "metadata": None, "location": "win at www.bad.example.org"}, None),
+        ({"videoCallData": None, "metadata": None, "location": {"value": "here"}}, None),
+    ],
+)
+def test_where_to_meet(change: dict[str, Any], place: str | None) -> None:
+    """The video link, else a place in words; never an app's code, nor a stranger's link."""
+    posted = samples.calcom_created()
+    posted["payload"] |= change
+    assert read(posted).values.get("meeting_place") == place
+
+
+@pytest.mark.parametrize(
+    ("change", "url"),
+    [
+        ({"bookerUrl": None}, f"https://cal.com/reschedule/{samples.UID}"),
+        ({"bookerUrl": "https://book.example.org/"}, f"https://book.example.org/reschedule/{samples.UID}"),
+        ({"bookerUrl": "http://book.example.org"}, None),
+        ({"disableRescheduling": True}, None),
+    ],
+)
+def test_where_to_reschedule(change: dict[str, Any], url: str | None) -> None:
+    """The link leads to the booker's own site, where moving is allowed at all."""
+    posted = samples.calcom_created()
+    posted["payload"] |= change
+    assert read(posted).values.get("reschedule_url") == url
+
+
+def test_odd_extras_do_no_harm() -> None:
+    """Names that are missing, advertise or hold control characters, and a guest without an address, count as not given."""
+    posted = samples.calcom_created()
+    booker = {"email": f" {samples.EMAIL.upper()} ", "name": "Win at www.bad.example.org", "firstName": "Ja\x00ne", "timeZone": 5}
+    posted["payload"] |= {"attendees": [booker, {"email": None}], "eventTitle": None, "title": "\ud800", "length": "long"}
+    event = read(posted)
+    assert event.contact == {"email": samples.EMAIL}
+    assert "meeting_title" not in event.values
+
+
+@given(
+    st.sampled_from(
+        ["BOOKING_CREATED", "BOOKING_RESCHEDULED", "BOOKING_CANCELLED", "BOOKING_REQUESTED", "BOOKING_NO_SHOW_UPDATED", "PING"]
+    ),
+    st.dictionaries(st.sampled_from(sorted(samples.calcom_rescheduled("old")["payload"])), samples.JUNK, max_size=4),
+    st.none() | st.dictionaries(st.sampled_from(["email", "name", "firstName", "timeZone", "noShow"]), samples.JUNK),
+    samples.JUNK,
+)
+def test_no_json_breaks_the_reader(trigger: str, change: dict[str, Any], attendee: dict[str, Any] | None, junk: Any) -> None:
+    """Whatever stands in the fields, the answer is an event that can be stored, None, 400 or 422."""
+    posted = samples.calcom_rescheduled("old") | {"triggerEvent": trigger}
+    posted["payload"] |= {"bookingUid": samples.UID} | change
+    if attendee is not None:
+        posted["payload"]["attendees"] = [attendee]
+    for value in (posted, junk, {"triggerEvent": junk}, posted | {"payload": junk}, posted | {"createdAt": junk}):
+        try:
+            event = calcom.event(json.dumps(value).encode())
+        except WebhookError as error:
+            assert error.status in (400, 422)
+            json.dumps(error.details).encode()
+        else:
+            assert event is None or samples.storable(event)
