@@ -25,6 +25,7 @@ JUNK: st.SearchStrategy[Any] = st.recursive(
     | st.integers()
     | st.floats()
     | st.text(st.characters())
+    | st.sampled_from(["https://[::1", "https://\u2100.com/"])
     | st.sampled_from(["\ud800", "\0", EMAIL, START, "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,

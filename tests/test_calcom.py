@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import WebhookError
@@ -189,6 +189,8 @@ def test_what_is_no_json_object(body: bytes) -> None:
         ({"metadata": None}, "https://video.example.org/room"),
         ({"metadata": {"videoCallUrl": "https://video.example.org/new"}}, "https://video.example.org/new"),
         ({"metadata": {"videoCallUrl": "https://bad.example.org/"}}, "https://video.example.org/room"),
+        ({"metadata": {"videoCallUrl": f"https://book.example.org/video/{samples.UID}"}}, f"https://book.example.org/video/{samples.UID}"),
+        ({"metadata": {"videoCallUrl": "https://[::1"}}, "https://video.example.org/room"),
         ({"videoCallData": None}, "https://video.example.org/room"),
         ({"videoCallData": None, "metadata": {"videoCallUrl": "javascript:alert(1)"}}, None),
         ({"videoCallData": None, "metadata": None}, None),
@@ -232,6 +234,7 @@ def test_odd_extras_do_no_harm() -> None:
     assert "meeting_title" not in event.values
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(
         ["BOOKING_CREATED", "BOOKING_RESCHEDULED", "BOOKING_CANCELLED", "BOOKING_REQUESTED", "BOOKING_NO_SHOW_UPDATED", "PING"]

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import WebhookError
@@ -223,6 +223,7 @@ def test_odd_extras_do_no_harm() -> None:
     assert "reschedule_url" not in event.values
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["invitee.created", "invitee.canceled", "invitee_no_show.created", "invitee_no_show.deleted", "other"]),
     st.dictionaries(st.sampled_from(sorted(samples.calendly_created()["payload"])), samples.JUNK, max_size=4),

@@ -12,7 +12,6 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Generic, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic.alias_generators import to_camel
@@ -23,7 +22,7 @@ from shared.models import Email, Instant, MeetingEvent, Name
 CLOUD = "https://cal.com"
 PHONE_ONLY = "@sms.cal.com"
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_HTTPS = re.compile(r"https://[^\s/?#@\"<>\\]+([/?#][^\s\"<>\\]*)?")
+_HTTPS = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]+)?([/?#][^\s\"<>\\]*)?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Anything = TypeVar("Anything")
@@ -228,12 +227,12 @@ def _values(booking: _Booking) -> dict[str, str]:
 def _place(booking: _Booking) -> str | None:
     """Where to meet: a video link, else the location as somebody wrote it, never an app's code.
 
-    `metadata` is the newer after a reschedule, but a booker can put anything there (Cal.com's page "Embed", on metadata in a link's query),
-    so the video app's own link must lie on the same host, if there is one.
+    The link in `metadata` is the newer one after a reschedule, but a booker can put any `metadata` into the booking page's address. So
+    beside a link of the video app itself it counts only on the same host, or as Cal.com's own page of this meeting.
     """
     newest = _https(booking.metadata.video_call_url if booking.metadata else None)
     own = _https(booking.video_call_data.url if booking.video_call_data else None)
-    if newest and own and urlsplit(newest).hostname != urlsplit(own).hostname:
+    if newest and own and newest.split("/")[2] != own.split("/")[2] and not newest.endswith(f"/video/{booking.uid}"):
         newest = None
     plain = booking.plain_location
     return newest or own or _https(booking.location) or (plain if plain and not plain.startswith("integrations:") else None)

@@ -27,7 +27,7 @@ _WHAT: dict[str, Literal["booked", "cancelled", "no-show", "no-show-undone"]] = 
     "invitee_no_show.deleted": "no-show-undone",
 }
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_HTTPS = re.compile(r"https://[^\s/?#@\"<>\\]+([/?#][^\s\"<>\\]*)?")
+_HTTPS = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]+)?([/?#][^\s\"<>\\]*)?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Anything = TypeVar("Anything")
