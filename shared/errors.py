@@ -40,6 +40,10 @@ class StepFailed(EvergreenError):
     """A step has ended `failed` or `in-doubt`, and a person should look at it."""
 
 
+class SteeringError(EvergreenError):
+    """A person's decision about a run or a step does not fit: there is none, or it is in another state."""
+
+
 class RenderingError(EvergreenError):
     """A template could not be turned into an email."""
 

@@ -15,6 +15,7 @@ from shared.catalog import Campaign, Catalog
 from shared.errors import NotionError
 from shared.integrations.notion import Notion, Value, plain
 from shared.ledger import Ledger, ids
+from shared.ledger.notices import Notices
 from shared.ledger.outbox import UNSURE, Entry, Outbox
 from shared.models import Contact, Enrollment
 from shared.pacing import Pacer
@@ -61,6 +62,7 @@ class Recorder:
         if error.kind in ("refused", "gone"):
             failures = outbox.failed(entry, REFUSED_AFTER)
             _logger.error("record.refused", thing=entry.member, why=error.reason, failures=failures)
+            Notices(self.ledger).alert("record", f"{entry.member}: {error.reason}")
             return False
         outbox.give_back(entry)
         wait = error.retry_after or min(SHORT * 2**self._faults, LONG)

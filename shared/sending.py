@@ -148,7 +148,7 @@ class Sender:
             return None, settled
         items = [item for item, _ in written]
         if len(items) == 1:
-            return _Post(items, items[0].id, json.dumps(written[0][1])), settled
+            return _Post(items, items[0].request, json.dumps(written[0][1])), settled
         return _Post(items, f"batch-{token}", json.dumps([email for _, email in written])), settled
 
     def _deliver(self, post: _Post, token: str, asked: str, wait: int) -> dict[str, Settled]:

@@ -158,8 +158,8 @@ class Ledger:
         if answer[0] != "claimed":
             return Refused(answer[0], _instant(answer[1]), answer[2])
         items = [
-            Item(e, int(n), slug, request_id, Contact(_flat(fields)), json.loads(values))
-            for e, n, slug, request_id, fields, values in answer[2]
+            Item(e, int(n), slug, request_id, Contact(_flat(fields)), json.loads(values), retries)
+            for e, n, slug, request_id, fields, values, retries in answer[2]
         ]
         return Claimed(int(answer[1]), items, answer[3], answer[4])
 

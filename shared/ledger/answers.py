@@ -36,11 +36,17 @@ class Item:
     request_id: str
     contact: Contact
     values: Mapping[str, str]
+    retries: int = 0
 
     @property
     def id(self) -> str:
         """The email's id."""
         return ids.email_id(self.enrollment, self.step)
+
+    @property
+    def request(self) -> str:
+        """The id of a request for it alone, also its idempotency key: another one after each retry by a person."""
+        return f"{self.id}-r{self.retries}" if self.retries else self.id
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 -- claimed early, out of order, twice, of an inactive run, for a suppressed address or behind the gate; a request that may have been accepted
 -- is only ever repeated as it was, with the very same members. The provider's turn is taken here, so that no claim waits for one.
 -- ARGV[2]: {enrollment, step, token, late: {slug: ms}, ignore_late, rate (0: as learned), longest_wait, batch, batch_above (0: by the rate)}
--- Returns {'claimed', wait, [item…], frozen request id or '', frozen body or ''} with item = [enrollment, step, slug, request_id, [contact…], values],
+-- Returns {'claimed', wait, [item…], frozen request id or '', frozen body or ''} with item = [enrollment, step, slug, request_id, [contact…], values, retries],
 -- or {what, until or '', why or ''} with what: gone · done (why is the step's state, and its reason) · not-yet · waits · closed · pace ·
 -- late (until is its due).
 local a = cjson.decode(ARGV[2])
@@ -25,15 +25,17 @@ local function barrier(enrollment)
 end
 
 local function late(enrollment, s)
-  local after = a.late[redis.call('HGET', enrollment_key(enrollment), 'slug')]
-  return after and not s.posted and s.attempts == 0 and now - s.due > after
+  local e = fields(enrollment_key(enrollment), 'slug', 'catch_up')
+  local after = a.late[e.slug]
+  return after and not e.catch_up and not s.forced and not s.posted and s.attempts == 0 and now - s.due > after
 end
 
 local function take(enrollment, step, unsure)
   set_step(enrollment, step, {state = 'sending', next = now + LEASE, lease = a.token, ambiguous = unsure and '1' or nil})
   redis.call('ZADD', OPEN, int(now + LEASE), email_id(enrollment, step))
-  local e = fields(enrollment_key(enrollment), 'slug', 'request_id', 'contact', 'values')
-  return {enrollment, tonumber(step), e.slug, e.request_id or '', redis.call('HGETALL', 'eg:contact:' .. e.contact), e.values or '{}'}
+  local e = fields(enrollment_key(enrollment), 'slug', 'request_id', 'contact', 'values', step .. '.retries')
+  return {enrollment, tonumber(step), e.slug, e.request_id or '', redis.call('HGETALL', 'eg:contact:' .. e.contact), e.values or '{}',
+    tonumber(e[step .. '.retries'] or '0')}
 end
 
 -- An earlier post of these steps may have been accepted, and they may not be sent now: only a person can tell.

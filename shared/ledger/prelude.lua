@@ -43,9 +43,9 @@ end
 local function step_of(enrollment, step)
   local s = tostring(step) .. '.'
   local v = redis.call('HMGET', enrollment_key(enrollment), s .. 'state', s .. 'due', s .. 'next', s .. 'look', s .. 'attempts',
-    s .. 'lease', s .. 'posted', s .. 'ambiguous', s .. 'frozen', s .. 'solo', s .. 'why')
+    s .. 'lease', s .. 'posted', s .. 'ambiguous', s .. 'frozen', s .. 'solo', s .. 'why', s .. 'forced')
   return {state = v[1] or nil, due = tonumber(v[2]), next = tonumber(v[3]), look = v[4] or '0', attempts = tonumber(v[5]) or 0,
-    lease = v[6] or nil, posted = tonumber(v[7]), ambiguous = v[8] == '1', frozen = v[9] or nil, solo = v[10] == '1', why = v[11] or nil}
+    lease = v[6] or nil, posted = tonumber(v[7]), ambiguous = v[8] == '1', frozen = v[9] or nil, solo = v[10] == '1', why = v[11] or nil, forced = v[12] == '1'}
 end
 
 -- Set fields of a step; false removes one.
@@ -183,13 +183,20 @@ local function steps_in_order(enrollment)
   return list
 end
 
--- Whether an earlier step of the run must go first. Its end wakes this one.
+-- Whether an earlier step of the run must go first. Its end wakes this one. What a person wants sent now waits for nothing.
 local function held_up(enrollment, step)
+  if redis.call('HEXISTS', enrollment_key(enrollment), step .. '.forced') == 1 then return false end
   for _, other in ipairs(steps_in_order(enrollment)) do
     if other == step then return false end
     local state = redis.call('HGET', enrollment_key(enrollment), other .. '.state')
     if state == 'scheduled' or state == 'sending' then return true end
   end
+end
+
+-- Count what happened to a campaign's emails, for the console's funnel.
+local function tally(enrollment, name)
+  local slug = redis.call('HGET', enrollment_key(enrollment), 'slug')
+  if slug then redis.call('HINCRBY', 'eg:tally:' .. slug, name, 1) end
 end
 
 -- The run is over: its group is free, and it is kept for a while.
@@ -223,7 +230,7 @@ end
 -- End a step as `state`. What was frozen is kept only where the outcome is unknown: a person may want it repeated as it was.
 -- A failure must end in RQ's failed list: where its own job is not the one at work (`at_work`), a new one is queued, which will raise.
 local function end_step(enrollment, step, state, changes, at_work)
-  changes.state, changes.lease, changes.solo = state, false, false
+  changes.state, changes.lease, changes.solo, changes.forced = state, false, false, false
   if state == 'in-doubt' then
     changes.ambiguous = '1'
   else
@@ -232,6 +239,7 @@ local function end_step(enrollment, step, state, changes, at_work)
     changes.posted, changes.frozen, changes.ambiguous = false, false, false
   end
   set_step(enrollment, step, changes)
+  tally(enrollment, step .. '.' .. state)
   close_step(enrollment, step)
   dirty('enrollment', enrollment)
   if state == 'sent' or state == 'failed' or state == 'in-doubt' then dirty('email', email_id(enrollment, step)) end
