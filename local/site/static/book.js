@@ -5,8 +5,9 @@
   const KEPT = "northside:booking";
   const DAYS = 3;
   const HOURS = [10, 14];
-  const AS_TEXT = new Intl.DateTimeFormat("en", { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-  const [form, booked, posted] = ["#book", "#booked", "#posted"].map((id) => document.querySelector(id));
+  const AS_TEXT = new Intl.DateTimeFormat("en", { weekday: "short", day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
+  const SAYS = { book: "Your call is booked.", reschedule: "Your call was moved.", cancel: "Your call was cancelled.", "no-show": "Marked as no-show." };
+  const [form, booked, posted, news] = ["#book", "#booked", "#posted", "#news"].map((id) => document.querySelector(id));
   if (!form) return;
 
   /** The next working days' times, in the visitor's zone. */
@@ -33,7 +34,8 @@
     fieldset.append(...nextTimes().map((time) => choice(time.toISOString(), AS_TEXT.format(time))));
     const step = Number(fieldset.dataset.step);
     if (!step) return;
-    const soon = choice("", `Demo: in ${3 * step} seconds, to see the reminders`);
+    const soon = choice("now", `Demo: in ${3 * step} seconds, to see the reminders`);
+    soon.classList.add("wide");
     soon.querySelector("input").dataset.soon = 3 * step;
     fieldset.append(soon);
   }
@@ -52,22 +54,25 @@
     show(booking);
   }
 
-  const SAYS = { book: "Your call is booked.", reschedule: "Your call was moved.", "no-show": "Marked as no-show." };
-
   document.querySelectorAll("[data-times]").forEach(offer);
-  document.querySelector("#another").addEventListener("click", () => remember(null));
+  document.querySelector("#another").addEventListener("click", () => {
+    remember(null);
+    news.textContent = "";
+    form.querySelector("[name=starts_at]").focus();
+  });
   // Before evergreen.js reads the form: a time that counts from the click.
   document.addEventListener("submit", (event) => {
     const soon = event.target.querySelector("[data-soon]:checked");
     if (soon) soon.value = new Date(Date.now() + soon.dataset.soon * 1000).toISOString();
   }, true);
-  document.addEventListener("evergreen:accepted", ({ detail: { sent, answer } }) => {
+  document.addEventListener("evergreen:accepted", (event) => {
+    const { sent, answer } = event.detail;
+    event.preventDefault();
     posted.hidden = false;
     posted.querySelector("pre").textContent = JSON.stringify(answer.posted, null, 2);
     remember(sent.action === "cancel" ? null : answer.booking);
-    const title = document.querySelector("#booked-title");
-    title.textContent = SAYS[sent.action] ?? "";
-    (booked.hidden ? form.querySelector("input:not([type=hidden])") : title).focus();
+    news.textContent = SAYS[sent.action];
+    news.focus();
   });
   show(JSON.parse(sessionStorage.getItem(KEPT) || "null"));
 })();

@@ -11,13 +11,13 @@
  *
  * The fields' names are the webhook's. `timezone` is added, and `consent_text`: the label of a ticked box named `consent`, word for word.
  * Buttons are `disabled` in the HTML and enabled here, so that nobody sends a form that nothing would carry.
- * The form tells the page what happened with the events `evergreen:accepted` (detail: sent, answer) and `evergreen:failed` (detail: status).
+ * The form tells the page what happened with the events `evergreen:accepted` (detail: sent, answer; after preventDefault() the page
+ * shows the rest itself) and `evergreen:failed` (detail: status).
  */
 (() => {
   "use strict";
 
-  const GIVE_UP_AFTER = 30_000; // ms, for all attempts together
-  const ATTEMPT_TIMEOUT = 10_000; // ms
+  const [GIVE_UP_AFTER, ATTEMPT_TIMEOUT] = [30_000, 10_000]; // ms; for all attempts together, and for one
   const [FIRST_PAUSE, LONGEST_PAUSE] = [500, 8_000]; // ms; a pause is twice the one before
   const TEXT = {
     sending: "Sending…",
@@ -148,13 +148,11 @@
 
   function finish(form) {
     const done = form.dataset.done;
-    if (done && !done.startsWith("#")) location.assign(done);
-    say(form, done ? "" : TEXT.done, "done");
     form.reset();
-    const place = done?.startsWith("#") && document.querySelector(done);
-    if (!place) return;
-    form.hidden = true;
-    Object.assign(place, { hidden: false, tabIndex: -1 }).focus();
+    if (!done) say(form, TEXT.done, "done");
+    else if (!done.startsWith("#")) location.assign(done);
+    else Object.assign(document.querySelector(done), { hidden: false, tabIndex: -1 }).focus();
+    form.hidden = Boolean(done);
   }
 
   async function explain(form, response) {
@@ -180,11 +178,12 @@
     say(form, TEXT.sending);
     const response = await post(url, text, keyFor(place, text), () => say(form, TEXT.again));
     setBusy(form, false);
-    if (!response?.ok) return explain(form, response);
+    if (!response?.ok) return void explain(form, response);
     delete storage[place];
+    say(form, "");
     const answer = await response.json().catch(() => ({}));
-    form.dispatchEvent(new CustomEvent("evergreen:accepted", { bubbles: true, detail: { sent: body, answer } }));
-    return finish(form);
+    const accepted = new CustomEvent("evergreen:accepted", { bubbles: true, cancelable: true, detail: { sent: body, answer } });
+    if (form.dispatchEvent(accepted)) finish(form);
   }
 
   document.addEventListener("submit", (event) => {
