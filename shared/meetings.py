@@ -58,7 +58,7 @@ def _reminders(event: MeetingEvent, trigger: str, intake: Intake) -> dict[str, A
     if campaign is None or event.starts is None:
         return {}
     day, hour = timing.spoken(event.starts, timing.zone(event.contact.get("timezone"), intake.settings.business_timezone))
-    values = {**event.values, "meeting_day": day, "meeting_time": hour}
+    values = {"reschedule_url": intake.settings.booking_url, **event.values, "meeting_day": day, "meeting_time": hour}
     anchor = event.starts if any(step.before is not None for step in campaign.steps) else event.at
     run = run_of(campaign, anchor, event.contact.get("timezone"), intake, values=values)
     return start_of(campaign, f"{event.uid}:{event.starts}", intake) | run
