@@ -8,6 +8,7 @@ import time
 
 from redis.exceptions import RedisError
 
+from scheduler import owner
 from shared import log, services
 from shared.ledger import Ledger
 from shared.schedule import Schedule
@@ -71,7 +72,9 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     loop = Loop(ledger, Schedule(ledger, services.connect(settings, decode=False)), stop)
     _logger.info("scheduler.started")
+    looking = owner.start(stop)
     loop.run()
+    looking.join(timeout=1)
     _logger.info("scheduler.stopped")
 
 

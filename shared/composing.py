@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from shared import unsubscribing
 from shared.catalog import Catalog
 from shared.errors import RenderingError
 from shared.ledger import Item, ids
-from shared.rendering import Brand, Template, compile_template
 from shared.settings import Settings
+from shared.templates import Templates, compile_templates
 
-Templates = Mapping[tuple[str, str], Template]
-
-
-def compile_templates(catalog: Catalog, settings: Settings) -> Templates:
-    """Compile every template of every campaign.
-
-    Raises:
-        CampaignError: for the first that is wrong, with file, line and reason.
-    """
-    brand = Brand(name=settings.business_name, postal_address=settings.postal_address, color=settings.brand_color)
-    return {
-        (slug, template): compile_template(source, name=f"{slug}/{template}.md", brand=brand, reason=catalog.campaigns[slug].reason)
-        for (slug, template), source in catalog.sources.items()
-    }
+__all__ = ["Templates", "compile_templates", "compose"]
 
 
 def compose(item: Item, *, catalog: Catalog, templates: Templates, settings: Settings) -> dict[str, Any] | None:

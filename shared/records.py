@@ -104,12 +104,13 @@ TEMPLATES = Source(
     "templates",
     "Templates",
     "notion_templates_db_id",
-    (),
+    (Property("Error", "rich_text"),),
     own=(
         Property("Template ID", "title", required=True),
         Property("Campaign", "select"),
         Property("Subject", "rich_text", required=True),
-        Property("Status", "select", options=("Live", "Draft", "Rejected")),
+        Property("Preview", "rich_text"),
+        Property("Status", "select", options=("Live", "Draft")),
     ),
 )
 SOURCES = (CONTACTS, TRACKER, EMAIL_LOG, TEMPLATES)

@@ -4,9 +4,9 @@ from flask import Request, Response
 from pydantic import BaseModel, Field
 
 from shared import endpoint, services
-from shared.composing import compile_templates
 from shared.integrations.resend import Resend
 from shared.sending import Sender
+from shared.templates import Store
 
 SETTINGS = services.current_settings().require(
     "resend_api_key", "resend_from_email", "internal_token", "unsubscribe_key", "postal_address", "business_name"
@@ -14,7 +14,7 @@ SETTINGS = services.current_settings().require(
 SENDER = Sender(
     ledger=services.ledger(),
     catalog=services.catalog(),
-    templates=compile_templates(services.catalog(), SETTINGS),
+    templates=Store(services.catalog(), SETTINGS, services.ledger().redis),
     provider=Resend(SETTINGS.resend_api_key, SETTINGS.resend_api_url, timeout=SETTINGS.provider_timeout, pool=SETTINGS.threads),
     settings=SETTINGS,
 )

@@ -124,13 +124,19 @@ class Notion:
         found = next(self.find_all(source, keys), None)
         return str(found["id"]) if found else None
 
-    def create(self, source: str, values: Mapping[str, Value]) -> str:
-        """Create a page; returns its id. Raises NotionError; after one that is `unsure` or `busy` it may exist all the same."""
+    def create(self, source: str, values: Mapping[str, Value], markdown: str | None = None) -> str:
+        """Create a page, with a body if given; returns its id.
+
+        Raises:
+            NotionError: after one that is `unsure` or `busy` the page may exist all the same.
+        """
+        body = {} if markdown is None else {"markdown": markdown}
         try:
             answer = self._call(
                 self._client.pages.create,
                 parent={"type": "data_source_id", "data_source_id": source},
                 properties=self._properties(source, values),
+                **body,
             )
         except NotionError as error:
             if error.committed:  # saved, says the answer, though it is a failure
@@ -141,6 +147,20 @@ class Notion:
     def update(self, page: str, source: str, values: Mapping[str, Value]) -> None:
         """Change some properties of a page; raises NotionError, `gone` where there is no such page any more."""
         self._call(self._client.pages.update, page, properties=self._properties(source, values))
+
+    def markdown(self, page: str) -> str:
+        """A page's body in Notion's Markdown; raises NotionError, `refused` for one that is too long to be read whole.
+
+        https://developers.notion.com/reference/retrieve-page-markdown
+        """
+        answer = self._call(self._client.pages.retrieve_markdown, page)
+        if answer.get("truncated"):
+            raise NotionError("refused", "the page is too long for Notion to hand it over whole; shorten it")
+        return str(answer["markdown"])
+
+    def rewrite(self, page: str, markdown: str) -> None:
+        """Replace a page's body; raises NotionError."""
+        self._call(self._client.pages.update_markdown, page, type="replace_content", replace_content={"new_str": markdown})
 
     def _properties(self, source: str, values: Mapping[str, Value]) -> dict[str, Any]:
         types = self.schema(source)

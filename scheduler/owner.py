@@ -1,0 +1,96 @@
+"""The owner's hand: fetches what the owner changed in Notion, in a thread beside the release loop, in one replica at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from redis.exceptions import LockError, RedisError
+from redis.lock import Lock
+
+from shared import log, services
+from shared.adopting import Adopter
+from shared.catalog import Catalog
+from shared.errors import NotionError
+from shared.integrations.notion import Notion
+from shared.ledger import Ledger
+from shared.pacing import Pacer
+from shared.settings import Settings
+
+EVERY = 20.0  # seconds between looks: an edit goes out within a minute
+LOCK = "eg:owner"
+LOCK_FOR = 90  # seconds after which another replica takes over from one that died
+_logger = log.logger("owner")
+
+
+@dataclass
+class Owner:
+    """Looks at Notion again and again.
+
+    Attributes:
+        ledger: holds the lock.
+        tasks: what to look at, in order.
+        every: seconds between looks.
+    """
+
+    ledger: Ledger
+    tasks: list[Callable[[], object]]
+    every: float = EVERY
+    _lock: Lock = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lock = self.ledger.redis.lock(LOCK, timeout=LOCK_FOR, thread_local=False)
+
+    def look(self) -> bool:
+        """Look at everything once, if no other replica does; returns whether it was ours to do.
+
+        Raises:
+            NotionError: when Notion does not answer.
+        """
+        if not self._holds():
+            return False
+        for task in self.tasks:
+            task()
+        return True
+
+    def _holds(self) -> bool:
+        try:
+            if self._lock.owned():
+                return bool(self._lock.reacquire())
+        except LockError:
+            pass  # it ran out between the two; try to get it like anybody else
+        return bool(self._lock.acquire(blocking=False))
+
+    def run(self, stop: threading.Event) -> None:
+        """Go on until `stop` is set, whatever happens."""
+        while not stop.is_set():
+            try:
+                self.look()
+            except (NotionError, RedisError) as error:
+                _logger.warning("owner.away", why=error.reason if isinstance(error, NotionError) else type(error).__name__)
+            except Exception:
+                _logger.exception("owner.failed")  # the thread must live on: the next look may find the page mended
+            stop.wait(self.every)
+        try:
+            self._lock.release()
+        except (LockError, RedisError):
+            _logger.info("owner.stopped_without_lock")
+
+
+def owner(settings: Settings, ledger: Ledger, catalog: Catalog) -> Owner:
+    """The owner's part for these settings; without Notion it has nothing to look at."""
+    tasks: list[Callable[[], object]] = []
+    if settings.notion_token and settings.notion_templates_db_id:
+        notion = Notion(settings.notion_token, settings.notion_api_url, turn=Pacer(ledger, "notion", settings.notion_rate).wait)
+        tasks.append(Adopter(ledger, catalog, settings, notion).look)
+    return Owner(ledger, tasks)
+
+
+def start(stop: threading.Event) -> threading.Thread:
+    """Run this process's owner part in a thread until `stop` is set."""
+    thread = threading.Thread(
+        target=owner(services.current_settings(), services.ledger(), services.catalog()).run, args=(stop,), daemon=True
+    )
+    thread.start()
+    return thread

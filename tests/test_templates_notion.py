@@ -1,0 +1,332 @@
+"""What an owner writes in Notion, what goes out of it, and the sentence for what does not; over HTTP against the sandbox."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import pytest
+
+from shared.catalog import load
+from shared.errors import CampaignError, NotionError
+from shared.ledger import Ledger
+from shared.ledger.notices import Notices
+from shared.mending import mended
+from shared.notion_markdown import from_notion, to_notion
+from shared.placeholders import PLACEHOLDERS
+from shared.templates import compile_source
+from tests.conftest import Clock
+from tests.owners_desk import NAME, TEMPLATE, OwnersDesk
+from tests.sandbox_server import Sandbox, sandbox
+from tests.world import SETTINGS, World
+
+GOOD = 'Hi \\{\\{ first_name \\| default("there") \\}\\},\nAll is well.'
+
+
+@pytest.fixture
+def box(clock: Clock) -> Iterator[Sandbox]:
+    with sandbox(clock=lambda: clock.now / 1000) as running:
+        yield running
+
+
+@pytest.fixture
+def desk(ledger: Ledger, clock: Clock, box: Sandbox) -> OwnersDesk:
+    return OwnersDesk(World(ledger, clock), box)
+
+
+def test_an_edit_shows_in_the_next_email(desk: OwnersDesk) -> None:
+    """The owner's words, subject and preview are what the provider gets."""
+    page = desk.writes(GOOD, "The {{ first_name }} letter", Preview="In short")
+    assert desk.verdict().what == "adopted"
+    world = desk.world
+    world.sender = dataclasses.replace(world.sender, templates=desk.store())
+    world.sign_up()
+    world.work()
+    (email,) = world.provider.accepted
+    assert email["subject"] == "The Ada letter"
+    assert email["text"].startswith("Hi Ada,\n\nAll is well.") and "In short" in email["html"]
+    desk.rewrites(page, "Shorter.")
+    assert desk.verdict().changed
+    assert desk.store()["christmas", TEMPLATE].render({}, unsubscribe_url=None).text.startswith("Shorter.")
+
+
+def test_two_edits_within_a_minute_are_both_seen(desk: OwnersDesk) -> None:
+    """Notion tells the time of an edit to the minute only."""
+    page = desk.writes("One.")
+    desk.verdict()
+    desk.rewrites(page, "Two.")
+    assert desk.verdict().changed
+    desk.world.clock.advance(seconds=120)
+    desk.look()
+    desk.fails_at(2, "status")
+    assert desk.verdict().what == "adopted", "a page that rests is not read again"
+
+
+@pytest.mark.parametrize(
+    ("subject", "body", "sentence"),
+    [
+        ("Hi", r"Hi \{\{ frist_name \}\},", "no placeholder is called 'frist_name'; use one of first_name"),
+        ("Hi", r"Hi \{\{ first_name \| default(there) \}\},", "only a name, with or without a constant default"),
+        ("Hi", r"Hi \{\{ first_name.upper() \}\},", "only a name, with or without a constant default"),
+        ("Hi", r"\{% if red_systems %\}Red\{% endif %\}", "{% is not understood here"),
+        ("", "Hi", 'there is no subject; fill in the column "Subject"'),
+        ("Hi", r"\[Book a call\]()", "a link leads nowhere safe"),
+        ("Hi", "[Book](javascript:alert(1))", "a link leads nowhere safe"),
+        ("Hi", "Many words. " * 26_000, "characters, and Gmail would cut the email; keep it below 100,000"),
+        ("Hi", r"Hi \<script\>alert(1)\</script\>", "<script> is an HTML tag, which an email would show as it stands"),
+        ("Hi", "", "the page is empty; write the email on it"),
+        ("Hi", "![Chart](https://prod-files-secure.s3.us-west-2.amazonaws.com/a.png?X-Amz-Expires=3600)", "expires within the hour"),
+    ],
+)
+def test_a_bad_edit_is_refused_in_a_sentence_and_the_last_good_text_goes_on(
+    desk: OwnersDesk, subject: str, body: str, sentence: str
+) -> None:
+    """The row, Redis and one alert say the same; mending it clears them."""
+    page = desk.writes(GOOD, "Good")
+    desk.look()
+    desk.changes(page, Subject={"rich_text": [{"text": {"content": subject}}] if subject else []})
+    desk.rewrites(page, body)
+    found = desk.verdict()
+    assert found.what == "rejected" and sentence in found.sentence
+    assert desk.error(page) == found.sentence == desk.last_good.rejected()[NAME]
+    assert desk.subject() == "Good"
+    alert = Notices(desk.world.ledger).take()
+    assert alert and (alert.subject, alert.count) == ("template", 1) and sentence[:40] in alert.detail
+    assert not desk.verdict().changed
+    desk.changes(page, Subject={"rich_text": [{"text": {"content": "Better"}}]})
+    desk.rewrites(page, GOOD)
+    assert desk.verdict().what == "adopted" and desk.error(page) == "" and desk.last_good.rejected() == {}
+    assert desk.subject() == "Better"
+
+
+def test_the_sentence_quotes_the_line(desk: OwnersDesk) -> None:
+    """An owner has no line numbers."""
+    desk.writes("First.\nHi \\{\\{ frist_name \\}\\}, hello")
+    assert desk.verdict().sentence.endswith("(in “Hi {{ frist_name }}, hello”)")
+
+
+def test_without_a_good_one_the_file_goes_out(desk: OwnersDesk) -> None:
+    """A first edit that is bad changes nothing."""
+    before = desk.subject()
+    desk.writes("", "Bad")
+    assert desk.verdict().what == "rejected" and desk.subject() == before
+
+
+def test_a_deleted_row_is_told_and_its_last_good_text_goes_on(desk: OwnersDesk) -> None:
+    """Deleting may have been a slip; Draft is the way back to the file."""
+    page = desk.writes(GOOD, "Good")
+    desk.look()
+    desk.box.notion("PATCH", f"/pages/{page}", json={"in_trash": True}).raise_for_status()
+    assert desk.look() == [] and "no longer in Notion" in desk.last_good.rejected()[NAME] and desk.subject() == "Good"
+    desk.box.notion("PATCH", f"/pages/{page}", json={"in_trash": False}).raise_for_status()
+    assert desk.verdict().what == "adopted" and desk.last_good.rejected() == {}
+    desk.sets_status(page, "Draft")
+    assert desk.verdict().what == "not live" and desk.subject() != "Good"
+
+
+def test_a_row_that_is_nobodys_email_says_which_it_could_be(desk: OwnersDesk) -> None:
+    """A slip in Template ID, none at all, and the same one twice."""
+    slip = desk.writes(GOOD, template="christmas_email_11")
+    draft = desk.writes(GOOD, template="My notes", Status="Draft")
+    desk.writes(GOOD, "First")
+    desk.world.clock.advance(seconds=120)
+    second = desk.writes(GOOD, "Second")
+    desk.look()
+    assert "no campaign has an email 'christmas_email_11'; did you mean 'christmas_email_1'" in desk.error(slip)
+    assert "another row has this Template ID" in desk.error(second)
+    assert desk.error(draft) == "" and desk.subject() == "First"
+
+
+@pytest.mark.parametrize("kind", ["status", "timeout-before", "disconnect"])
+@pytest.mark.parametrize("request_number", [1, 2])
+def test_an_absent_notion_changes_nothing(desk: OwnersDesk, kind: str, request_number: int) -> None:
+    """Whether the rows or a page cannot be read: the texts stay, and the next look goes on."""
+    page = desk.writes(GOOD, "Good")
+    desk.look()
+    desk.rewrites(page, "")
+    desk.fails_at(request_number, kind)
+    if request_number == 1:
+        with pytest.raises(NotionError):
+            desk.look()
+    else:
+        assert desk.verdict().what == "unread"
+    assert desk.subject() == "Good" and desk.last_good.rejected() == {}
+    assert desk.verdict().what == "rejected"
+
+
+def test_a_page_that_cannot_be_read_holds_up_no_other(desk: OwnersDesk) -> None:
+    """It is read last the next time."""
+    desk.writes(GOOD, "First")
+    desk.writes(GOOD, "Third", template="christmas_email_3")
+    desk.fails_at(3, "status")  # the first request finds the data source, the second the rows
+    desk.look()
+    assert {desk.subject(), desk.subject("christmas_email_3")} & {"First", "Third"} != {"First", "Third"}
+    desk.look()
+    assert (desk.subject(), desk.subject("christmas_email_3")) == ("First", "Third")
+
+
+NOTION_PAGE = r"""# Your result {color="blue"}
+Hi \{\{ **firstName** \}\}, costs \$5 (*really*) <span color="red">today</span>
+<callout icon="💡" color="gray_bg">
+	Remember:
+	- one
+		- inner
+	- two
+</callout>
+<columns>
+	<column>
+		Left of <mention-user url="user://1">Ann</mention-user>
+	</column>
+	<column>
+		Right on <mention-date start="2025-12-03"/>
+	</column>
+</columns>
+<details>
+<summary>More</summary>
+	Hidden
+</details>
+- [x] done
+- [ ] open
+1. first
+1. second
+<synced_block url="https://notion.so/x">
+	Synced
+</synced_block>
+<table header-row="true">
+	<tr>
+		<td>A</td>
+		<td>**B**</td>
+	</tr>
+</table>
+$$
+x^2
+$$
+one<br>two, $y$, ~~old~~new
+<empty-block/>
+<table_of_contents/>
+---
+> said<br>again
+```python
+if a_b < c:
+```
+<file src="https://example.org/list.pdf">The list</file>
+<page url="https://notion.so/y">Notes</page>
+\[Book a call\](\{\{ calendlyLink \}\})"""
+OURS = """# Your result
+
+Hi {{ first_name | default("there") }}, costs \\$5 (*really*) today
+
+> 💡 Remember:
+>
+> - one
+>     - inner
+> - two
+
+Left of Ann
+
+Right on December 3, 2025
+
+**More**
+
+Hidden
+
+- ☑ done
+- ☐ open
+
+1. first
+1. second
+
+Synced
+
+- A · **B**
+
+```
+x^2
+```
+
+one\\
+two, `y`, new
+
+---
+
+> said\\
+> again
+
+```python
+if a_b < c:
+```
+
+[The list](https://example.org/list.pdf)
+
+[Book a call]({{ booking_url }})"""
+
+
+def test_notions_own_blocks_become_plain_markdown() -> None:
+    """Each degrades to something an email can show, and no tag is left."""
+    assert mended(from_notion(NOTION_PAGE)) == OURS
+
+
+def test_no_tag_of_any_kind_reaches_the_email() -> None:
+    """Also tags that came after this was written."""
+    body = from_notion('<new_block a="1">\n\tword <new-mention x="y"/> and <u>this</u>\n</new_block>\n2 \\< 3')
+    page = compile_source(f"Subject: Hi\n\n{body}", ("christmas", TEMPLATE), load(), SETTINGS).render({}, unsubscribe_url=None)
+    assert page.text.startswith("word  and this\n\n2 < 3")
+
+
+def test_a_block_without_words_is_refused() -> None:
+    """Dropping a bookmark without a word would spoil the email."""
+    with pytest.raises(CampaignError, match="put a link in its place"):
+        from_notion('<unknown url="https://notion.so/x" alt="bookmark"/>')
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("{{firstName}}", '{{ first_name | default("there") }}'),
+        ("{{ customer_name }}", '{{ name | default("there") }}'),
+        ("{{businessName}}", '{{ business_name | default("your business") }}'),
+        ("{{score}}/{{ Assessment_Score }}", "{{ assessment_score }}/{{ assessment_score }}"),
+        ("{{calendlyLink}} {{booking_link}} {{ calcom_link }}", "{{ booking_url }} {{ booking_url }} {{ booking_url }}"),
+        ("{{ $json.first_name }}", '{{ first_name | default("there") }}'),
+        ("{{ first_name | default(“friend”) }}", '{{ first_name | default("friend") }}'),
+        ("{{\u00a0first_name | default(\u2018friend\u2019)\u00a0}}", "{{ first_name | default('friend') }}"),
+        ("“{{ nobody }}”", "“{{ nobody }}”"),
+        ("{{ 7*7 }}", "{{ 7*7 }}"),
+    ],
+)
+def test_placeholders_are_mended(written: str, meant: str) -> None:
+    """Curly quotes in braces, names of the earlier builds; what is unknown stays for the check to name."""
+    assert mended(written) == meant
+
+
+def test_every_placeholder_is_known_to_mending() -> None:
+    """A plain one stays what it is."""
+    for name in PLACEHOLDERS:
+        assert mended(f"{{{{ {name} }}}}").startswith(f"{{{{ {name} ")
+
+
+@pytest.mark.parametrize("key", load().sources)
+def test_every_file_survives_the_way_through_notion(key: tuple[str, str], shared_page: tuple[Sandbox, str]) -> None:
+    """Pushed, written back by Notion and read, it makes the same email."""
+    box, page = shared_page
+    catalog = load()
+    headers, _, body = catalog.sources[key].partition("\n\n")
+    asked = {"type": "replace_content", "replace_content": {"new_str": to_notion(body)}}
+    box.notion("PATCH", f"/pages/{page}/markdown", json=asked).raise_for_status()
+    back = mended(from_notion(box.notion("GET", f"/pages/{page}/markdown").json()["markdown"]))
+    values = dict.fromkeys(PLACEHOLDERS, "https://example.org/value")
+    emails = [
+        compile_source(f"{headers}\n\n{text}", key, catalog, SETTINGS).render(values, unsubscribe_url="https://example.org/u")
+        for text in (body, back)
+    ]
+    assert emails[0].text == emails[1].text
+    assert emails[0].html == emails[1].html
+
+
+@pytest.fixture(scope="module")
+def shared_page() -> Iterator[tuple[Sandbox, str]]:
+    """A sandbox, and a page in it."""
+    with sandbox() as box:
+        parent = {"page_id": box.seed("page")["page_id"]}
+        made = box.notion("POST", "/pages", json={"parent": parent, "properties": {"title": [{"text": {"content": "x"}}]}})
+        yield box, made.json()["id"]
