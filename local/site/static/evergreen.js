@@ -152,7 +152,7 @@
     if (!done) say(form, TEXT.done, "done");
     else if (!done.startsWith("#")) location.assign(done);
     else Object.assign(document.querySelector(done), { hidden: false, tabIndex: -1 }).focus();
-    form.hidden = Boolean(done);
+    form.hidden = Boolean(done?.startsWith("#"));
   }
 
   async function explain(form, response) {
