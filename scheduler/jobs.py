@@ -1,4 +1,4 @@
-"""What RQ calls. A job is only a wake-up: it has one step looked at, or the outbox carried to Notion, and the ledger decides."""
+"""What RQ calls. A job is only a wake-up: to look at one step, to carry the outbox to Notion, or to tell the owner. The ledger decides."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from urllib3.exceptions import HTTPError
 
 from shared import log, services
 from shared.errors import StepFailed
+from shared.integrations.discord import Discord
 from shared.integrations.notion import Notion
+from shared.integrations.resend import Resend
+from shared.notifying import Notifier
 from shared.pacing import Pacer
 from shared.recording import Recorder
 
 UNANSWERED_AFTER = 5  # seconds until a step is looked at again whose send function did not answer
 RECORD_FOR = 15  # seconds of one record job; what is left then has a job of its own
+NOTIFY_FOR = 15  # seconds of one notify job; what is left then waits for the worker's next look
 _ENDED_BADLY = ("failed", "in-doubt")
 _logger = log.logger("worker")
 
@@ -77,3 +81,25 @@ def _recorder() -> Recorder:
 def record() -> None:
     """Carry what changed to Notion, at its pace."""
     _recorder().drain(RECORD_FOR)
+
+
+@cache
+def _notifier() -> Notifier:
+    settings = services.current_settings()
+    discord = resend = None
+    if settings.discord_webhook_url:
+        discord = Discord(settings.discord_webhook_url, timeout=settings.provider_timeout)
+    if settings.resend_api_key and settings.resend_from_email:
+        resend = Resend(settings.resend_api_key, settings.resend_api_url, timeout=settings.provider_timeout, pool=1)
+    return Notifier(services.ledger(), settings, discord, resend)
+
+
+def notify() -> None:
+    """Tell the owner what lies there to be told."""
+    _notifier().drain(NOTIFY_FOR)
+
+
+def look_around() -> None:
+    """What nobody pushes a job for: whether the scheduler lives, and notices whose time has come."""
+    _notifier().watch()
+    _notifier().drain(NOTIFY_FOR)

@@ -1,9 +1,8 @@
-"""The RQ worker: `python -m scheduler.worker send|record`. One queue per process; SIGTERM finishes the running job."""
+"""The RQ worker: `python -m scheduler.worker send|record|notify`. One queue per process; SIGTERM finishes the running job."""
 
 from __future__ import annotations
 
 import sys
-from datetime import timedelta
 from time import time
 from typing import cast
 
@@ -12,10 +11,14 @@ from rq.exceptions import NoSuchJobError
 from rq.utils import as_text, now
 from rq.worker_registration import clean_worker_registry
 
+from scheduler import jobs
 from shared import services
 from shared.schedule import QUEUE, Job
 
-ABANDONED_AFTER = timedelta(minutes=1)
+NOTIFY = "notify"
+MAINTENANCE = 30  # seconds
+WORKER_TTL = 45  # seconds; a worker without a job looks up from its queue 15 seconds sooner
+WATCHFUL_TTL = 20
 
 
 class Worker(SimpleWorker):
@@ -29,6 +32,18 @@ class Worker(SimpleWorker):
             _forget_abandoned(queue)
             clean_worker_registry(queue)
         self.last_cleaned_at = now()  # type: ignore[assignment]  # RQ infers None from its first value
+
+
+class WatchfulWorker(Worker):
+    """The worker of `notify`: each time that it keeps its house, half a minute after the last, it also looks at what no job tells it of.
+
+    RQ keeps house before it waits for a job, and an idle worker waits 15 seconds less than its TTL: hence the shorter one.
+    """
+
+    def run_maintenance_tasks(self) -> None:
+        """Keep house, and look around."""
+        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
+        jobs.look_around()
 
 
 def _forget_abandoned(queue: Queue) -> None:
@@ -59,10 +74,14 @@ def main(name: str = QUEUE) -> None:
         name: the queue.
     """
     settings = services.current_settings()
-    settings.require("internal_token")
+    if name == QUEUE:
+        settings.require("internal_token")
     connection = services.connect(settings, decode=False)
+    kind, ttl = (WatchfulWorker, WATCHFUL_TTL) if name == NOTIFY else (Worker, WORKER_TTL)
     queue = Queue(name, connection=connection, job_class=Job)
-    worker = Worker([queue], connection=connection, job_class=Job, maintenance_interval=30, worker_ttl=45, log_job_description=False)
+    worker = kind(
+        [queue], connection=connection, job_class=Job, maintenance_interval=MAINTENANCE, worker_ttl=ttl, log_job_description=False
+    )
     worker.work(logging_level="WARNING")
 
 

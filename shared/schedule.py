@@ -22,7 +22,7 @@ from shared.errors import ScheduleError
 from shared.ledger import Ledger, ids
 
 QUEUE = "send"
-ALLOWED = frozenset({"scheduler.jobs.send_step", "scheduler.jobs.record"})
+ALLOWED = frozenset({"scheduler.jobs.send_step", "scheduler.jobs.record", "scheduler.jobs.notify"})
 
 
 class Job(RQJob):

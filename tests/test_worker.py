@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -16,10 +17,11 @@ from werkzeug.serving import make_server
 
 from local.valkey import Valkey
 from scheduler import jobs
-from scheduler.worker import Worker
+from scheduler.worker import MAINTENANCE, NOTIFY, WATCHFUL_TTL, WatchfulWorker, Worker
 from shared import services
 from shared.errors import StepFailed
 from shared.ledger import ids
+from shared.ledger.notices import Notices
 from shared.schedule import QUEUE, Job
 from tests.conftest import Clock
 from tests.world import World
@@ -59,7 +61,8 @@ def world(valkey_server: Valkey, redis: Redis, send_function: SendFunction, monk
     monkeypatch.setenv("REDIS_PASSWORD", valkey_server.password)
     monkeypatch.setenv("INTERNAL_TOKEN", "internal")
     monkeypatch.setenv("SEND_FUNCTION_URL", send_function.url)
-    caches = (services.current_settings, services.ledger, jobs._pool)
+    monkeypatch.delenv("DISCORD_WEBHOOK_URL", raising=False)
+    caches = (services.current_settings, services.ledger, jobs._pool, jobs._notifier)
     for cached in caches:
         cached.cache_clear()
     yield World(services.ledger(), Clock(services.ledger().now()))
@@ -162,3 +165,35 @@ def test_the_jobs_of_a_dead_worker_are_forgotten(world: World, raw: Redis) -> No
     assert raw.zcard(started.key) == 0
     assert raw.llen(queue.intermediate_queue_key) == 0
     assert raw.exists(f"rq:job:{run}-1-1") == 0
+
+
+def watch(raw: Redis, **options: Any) -> Queue:
+    """Let a real worker tell the owner, without a way to do so but the log."""
+    queue = Queue(NOTIFY, connection=raw, job_class=Job)
+    WatchfulWorker([queue], connection=raw, job_class=Job, **options).work(burst=not options, logging_level="CRITICAL", max_idle_time=3)
+    return queue
+
+
+def test_a_notify_job_tells_the_owner(world: World, raw: Redis) -> None:
+    """What lay there to be told is told, and nothing of the job stays."""
+    Notices(world.ledger).alert("failed", "x")
+    world.redis.set(ids.TICK, world.ledger.now())
+    queue = watch(raw)
+    assert Notices(world.ledger).take() is None
+    assert (queue.count, FailedJobRegistry(queue=queue).count, raw.keys("rq:job:notify-*")) == (0, 0, [])
+
+
+def test_an_idle_worker_tells_what_has_become_due(world: World, raw: Redis) -> None:
+    """Nobody pushes a job when a notice's time has come: here, a second after a teller died with it."""
+    Notices(world.ledger).alert("failed", "x")
+    raw.delete("rq:queue:notify")
+    assert Notices(world.ledger, lease=1).take() is not None
+    world.redis.set(ids.TICK, world.ledger.now())
+    watch(raw, worker_ttl=16, maintenance_interval=0)
+    assert world.redis.zcard("eg:notices") == 0
+
+
+def test_an_idle_worker_looks_around_often_enough(raw: Redis) -> None:
+    """It waits for a job no longer than a third of the time between two looks."""
+    worker = WatchfulWorker([Queue(NOTIFY, connection=raw)], connection=raw, worker_ttl=WATCHFUL_TTL)
+    assert worker.dequeue_timeout <= MAINTENANCE / 3
