@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import re
 
 from flask import Request, Response
 
@@ -50,7 +50,8 @@ def reported(request: Request, data: bytes, model: type[NoShow | PostCall | NewC
 def intake(request: Request) -> Intake:
     """Where and when a request comes in."""
     ledger = services.ledger()
-    page = urlsplit(request.headers.get("Referer") or request.headers.get("Origin") or "")
+    # Not urlsplit, which raises for some of what strangers send. Without the query, which may name people.
+    page = re.match(r"https?://[^\s?#]{1,290}", request.headers.get("Referer") or request.headers.get("Origin") or "")
     return Intake(
         ledger,
         services.catalog(),
@@ -58,5 +59,5 @@ def intake(request: Request) -> Intake:
         ledger.now(),
         endpoint.request_id(request),
         key=endpoint.idempotency_key(request),
-        page=f"{page.scheme}://{page.netloc}{page.path}"[:300] if page.scheme in ("http", "https") else None,
+        page=page[0] if page else None,
     )
