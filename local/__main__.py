@@ -47,7 +47,8 @@ def _say_ready(where: stack.Place, environ: Mapping[str, str]) -> None:
     chosen = settings.load(environ)
     sandboxed = chosen.resend_api_url.startswith(where.sandbox_url)
     say(f"\nEvergreen is ready at {where.url}\n")
-    for name, link in welcome.places(where.url, where.sandbox_url if sandboxed else None).items():
+    notices_url = f"{where.sandbox_url}/discord-page" if chosen.discord_webhook_url.startswith(where.sandbox_url) else None
+    for name, link in welcome.places(where.url, where.sandbox_url if sandboxed else None, notices_url).items():
         say(f"  {name:<27}{link}")
     say(f"  {'Logs and state':<27}{where.directory}\n")
     if chosen.testing_mode and chosen.testing_step:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import secrets
 from pathlib import Path
+
+STANDARD_WEBHOOKS = ("RESEND_WEBHOOK_SECRET",)  # https://www.standardwebhooks.com: whsec_ and the key in base64
+
+
+def _new(name: str) -> str:
+    return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}" if name in STANDARD_WEBHOOKS else secrets.token_hex(32)
 
 
 def kept(directory: Path, name: str) -> str:
@@ -20,6 +27,6 @@ def kept(directory: Path, name: str) -> str:
         unfinished = path.with_suffix(".new")
         unfinished.unlink(missing_ok=True)
         with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
+            file.write(_new(name))
         unfinished.rename(path)
     return path.read_text(encoding="utf-8").strip()

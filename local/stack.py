@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import redis
+
 from local import ports, secrets, valkey
 from local.ports import HOST
 from local.supervisor import Part
@@ -17,7 +19,15 @@ from shared import settings
 from shared.errors import SettingsError
 from shared.functions import ROOT
 
-GENERATED = ("REDIS_PASSWORD", "INTERNAL_TOKEN", "UNSUBSCRIBE_KEY")
+GENERATED = (
+    "REDIS_PASSWORD",
+    "INTERNAL_TOKEN",
+    "UNSUBSCRIBE_KEY",
+    "OPERATOR_TOKEN",
+    "CALCOM_WEBHOOK_SECRET",
+    "CALENDLY_SIGNING_KEY",
+    "RESEND_WEBHOOK_SECRET",
+)
 LEFTOVERS_END_WITHIN = 5  # seconds
 NOTION_DATABASES = {  # setting → what the sandbox calls it
     "NOTION_BUSINESSX_DB_ID": "contacts",
@@ -91,8 +101,8 @@ def refuse_ports_in_use(where: Place) -> None:
 def environment(where: Place, environ: Mapping[str, str]) -> dict[str, str]:
     """What the parts get: the owner's settings, with the wiring of this stack over them and its defaults under them.
 
-    Without a key for Resend the sandbox takes its place. With one, TESTING_MODE is off unless it is set on purpose: nobody gets seven
-    real emails in half a minute by accident.
+    Without a key for Resend the sandbox takes its place, and Discord's where alerts have no other way to the owner. With a key for Resend,
+    TESTING_MODE is off unless it is set on purpose: nobody gets seven real emails in half a minute by accident.
 
     Args:
         where: the stack's place.
@@ -110,6 +120,7 @@ def environment(where: Place, environ: Mapping[str, str]) -> dict[str, str]:
         "RESEND_API_KEY": "re_sandbox",
         "RESEND_FROM_EMAIL": "Evergreen <hello@evergreen.example.org>",
         "POSTAL_ADDRESS": "1 Sample Street, Toronto ON, Canada",
+        "SANDBOX_RESEND_WEBHOOK_URL": f"{where.url}/webhook/resend-events",
     }
     real = given("RESEND_API_KEY")
     notion = {
@@ -127,6 +138,7 @@ def environment(where: Place, environ: Mapping[str, str]) -> dict[str, str]:
         "DRAIN": "0s",
         "THREADS": "32",
         **({} if real else sandbox),
+        **({} if given("ALERT_EMAIL") else {"DISCORD_WEBHOOK_URL": f"{where.sandbox_url}/discord/webhooks/1/sandbox"}),
         **({} if given("NOTION_TOKEN") else notion),
         **{name: secrets.kept(where.directory / "secrets", name) for name in GENERATED if not given(name)},
     }
@@ -166,6 +178,10 @@ def stages(where: Place, environ: Mapping[str, str]) -> list[list[Part]]:
     def works(name: str) -> bool:
         return bool(json.loads(_get(where.port, "/health") or "{}").get(name))
 
+    def waits_on(queue: str) -> bool:
+        with redis.Redis(HOST, where.valkey_port, password=password) as client:
+            return bool(client.scard(f"rq:workers:{queue}"))
+
     def python(name: str, answers: Callable[[], bool], *module: str, port: int | None = None) -> Part:
         return Part(name, [sys.executable, "-m", *module], answers, port, ROOT)
 
@@ -178,6 +194,7 @@ def stages(where: Place, environ: Mapping[str, str]) -> list[list[Part]]:
             python("scheduler", ticks, "scheduler.release"),
             python("worker", lambda: works("workers"), "scheduler.worker", "send"),
             python("recorder", lambda: works("recorders"), "scheduler.worker", "record"),
+            python("notifier", lambda: waits_on("notify"), "scheduler.worker", "notify"),
         ],
     ]
 

@@ -46,15 +46,17 @@ def curl(url: str) -> str:
     return f"curl -X POST {url}/webhook/christmas-signup -H 'Content-Type: application/json' \\\n  -d '{body}'"
 
 
-def places(url: str, sandbox_url: str | None) -> dict[str, str]:
+def places(url: str, sandbox_url: str | None, notices_url: str | None = None) -> dict[str, str]:
     """What is where.
 
     Args:
         url: of the gateway.
         sandbox_url: of the sandbox, where it stands in for Resend.
+        notices_url: of what the owner is told, where the sandbox stands in for Discord.
     """
     return {
         **({"Every email that was sent": sandbox_url} if sandbox_url else {}),
+        **({"What you would be told": notices_url} if notices_url else {}),
         "Whether all is well": f"{url}/health",
     }
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import redis
 import requests
+from standardwebhooks.webhooks import Webhook
 
 from local import stack, valkey, welcome
 from local.trial import Trial, environ_for, running, start
@@ -24,7 +25,7 @@ from shared.errors import SettingsError
 from shared.functions import ROOT
 from tests.waiting import WITHIN, gone, until
 
-PARTS = ("valkey", "sandbox", "gateway", "scheduler", "worker")
+PARTS = ("valkey", "sandbox", "gateway", "scheduler", "worker", "recorder", "notifier")
 SIGN_UP = {"email": "sarah@example.org", "first_name": "Sarah", "red_systems": 2}
 
 
@@ -132,7 +133,23 @@ class TestEnvironment:
         assert chosen.resend_api_url == "http://127.0.0.1:18090/resend"
         assert chosen.send_function_url == "http://127.0.0.1:18080/function/send-email"
         assert (chosen.testing_mode, chosen.testing_step) == (True, 5)
-        chosen.require("resend_api_key", "resend_from_email", "postal_address", "redis_password", "internal_token", "unsubscribe_key")
+        chosen.require("resend_api_key", "resend_from_email", "postal_address", *(name.lower() for name in stack.GENERATED))
+
+    def test_the_owner_is_told_in_the_sandbox_unless_there_is_a_way(self, where: stack.Place) -> None:
+        """Without a channel and an address, alerts are posted to the sandbox's Discord; an address of the owner's is used."""
+
+        def webhook(**owner: str) -> str:
+            return settings.load(stack.environment(where, owner)).discord_webhook_url
+
+        assert webhook() == "http://127.0.0.1:18090/discord/webhooks/1/sandbox"
+        assert webhook(DISCORD_WEBHOOK_URL="https://discord.example.org/1") == "https://discord.example.org/1"
+        assert webhook(ALERT_EMAIL="owner@example.org") == ""
+
+    def test_the_sandbox_reports_what_became_of_an_email(self, where: stack.Place) -> None:
+        """It posts Resend's events to the stack, signed with a secret of the form that the function wants."""
+        chosen = stack.environment(where, {})
+        assert chosen["SANDBOX_RESEND_WEBHOOK_URL"] == "http://127.0.0.1:18080/webhook/resend-events"
+        Webhook(chosen["RESEND_WEBHOOK_SECRET"])
 
     def test_with_a_real_key_testing_mode_is_off(self, where: stack.Place) -> None:
         """Real people get real intervals unless the owner says otherwise."""
