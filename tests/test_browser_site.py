@@ -11,6 +11,7 @@ import pytest
 
 from local import site
 from local.trial import running
+from shared.functions import ROOT
 from tests import browser, site_server
 from tests.site_server import Webhooks
 from tests.waiting import until
@@ -380,3 +381,31 @@ def test_a_real_stack_sends_the_first_email(chromium: Browser, tmp_path: Path) -
         until(lambda: run.outbox_count() >= 1)
         assert run.outbox()[0]["to"] == ["ada@example.org"]
         page.close()
+
+
+def test_the_html_of_the_documents_works_as_it_stands(page: Page, served: tuple[str, Webhooks]) -> None:
+    """What an owner copies from docs/website.md, with nothing changed but where the script lies, sends both forms to another origin."""
+    blocks = re.findall(r"```html\n(.+?)```", (ROOT / "docs" / "website.md").read_text(encoding="utf-8"), re.DOTALL)
+    signup, assessment = (re.sub(r'src="/(\w+\.js)"', r'src="/static/\1"', block) for block in blocks)
+    answering = Answering(page, {**ACCEPTED, "headers": {"Access-Control-Allow-Origin": "*"}})
+    page.route("**/signup.html", lambda route: route.fulfill(body=signup, content_type="text/html"))
+    page.route("**/assessment.html", lambda route: route.fulfill(body=assessment, content_type="text/html"))
+
+    def send(button: str) -> None:
+        page.get_by_label("Email").fill("ada@example.org")
+        page.get_by_label("Yes, send me").check()
+        page.click(f"text={button}")
+
+    page.goto(f"{served[0]}/signup.html")
+    send("Sign up")
+    page.get_by_text("Watch your inbox").wait_for()
+    page.goto(f"{served[0]}/assessment.html")
+    page.get_by_label("One or two channels").check()
+    page.click("text=See where I stand")
+    send("Show my result")
+    page.wait_for_url("**/your-result")
+    assert [request.url for request in answering.requests] == [
+        f"https://hooks.example.org/webhook/{name}" for name in ("signup", "assessment")
+    ]
+    assert answering.bodies[0]["consent_text"] == "Yes, send me the newsletter. I can unsubscribe at any time."
+    assert (answering.bodies[1]["assessment_score"], answering.bodies[1]["yellow_systems"]) == (67, 1)
