@@ -17,6 +17,8 @@ from shared.integrations.notion import Notion
 from shared.ledger import Ledger
 from shared.pacing import Pacer
 from shared.settings import Settings
+from shared.steering import Steering
+from shared.ticks import Ticks
 
 EVERY = 20.0  # seconds between looks: an edit goes out within a minute
 LOCK = "eg:owner"
@@ -81,8 +83,12 @@ class Owner:
 def owner(settings: Settings, ledger: Ledger, catalog: Catalog) -> Owner:
     """The owner's part for these settings; without Notion it has nothing to look at."""
     tasks: list[Callable[[], object]] = []
-    if settings.notion_token and settings.notion_templates_db_id:
-        notion = Notion(settings.notion_token, settings.notion_api_url, turn=Pacer(ledger, "notion", settings.notion_rate).wait)
+    if not settings.notion_token:
+        return Owner(ledger, tasks)
+    notion = Notion(settings.notion_token, settings.notion_api_url, turn=Pacer(ledger, "notion", settings.notion_rate).wait)
+    if settings.notion_email_sequence_db_id:
+        tasks.append(Ticks(ledger, Steering(ledger, catalog, settings), settings, notion).look)
+    if settings.notion_templates_db_id:
         tasks.append(Adopter(ledger, catalog, settings, notion).look)
     return Owner(ledger, tasks)
 

@@ -148,6 +148,10 @@ class Notion:
         """Change some properties of a page; raises NotionError, `gone` where there is no such page any more."""
         self._call(self._client.pages.update, page, properties=self._properties(source, values))
 
+    def page(self, page: str) -> dict[str, Any]:
+        """A page with its properties; raises NotionError."""
+        return dict(self._call(self._client.pages.retrieve, page))
+
     def markdown(self, page: str) -> str:
         """A page's body in Notion's Markdown; raises NotionError, `refused` for one that is too long to be read whole.
 
