@@ -157,6 +157,10 @@ class Store(Mapping[Key, Template]):
                     self._refresh()
         return self._edited.get(key) or self._files[key]
 
+    def edited(self, key: Key) -> bool:
+        """Whether what goes out is the owner's text from Notion, not the file's."""
+        return isinstance(self[key], _Edited)
+
     def __iter__(self) -> Iterator[Key]:
         return iter(self._files)
 

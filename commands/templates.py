@@ -1,0 +1,237 @@
+"""`evergreen templates`: put the emails into Notion, take them from there, check them, look at them."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import click
+from redis.exceptions import RedisError
+from rich.progress import Progress
+from rich.table import Table
+
+from commands.printing import Command, as_json, console, print_json, speaks_plainly
+from shared import catalog, log, samples, services, settings
+from shared.adopting import Adopter
+from shared.catalog import CAMPAIGNS, Catalog
+from shared.errors import CampaignError, NotionError
+from shared.integrations.notion import Notion
+from shared.integrations.resend import Resend
+from shared.ledger import Ledger
+from shared.pacing import Pacer
+from shared.pushing import Pusher
+from shared.rendering import Email
+from shared.segments import SEGMENTS, Segment
+from shared.settings import Settings
+from shared.template_rows import Row, fault_of, key_of, rows, source_of
+from shared.templates import Key, LastGood, Store, compile_source, name_of
+
+COLORS = {"created": "green", "updated": "green", "adopted": "green", "rejected": "bold red", "kept": "yellow", "unread": "yellow"}
+Entry = TypeVar("Entry")
+
+
+def _needs_redis(command: Command) -> Command:
+    """Turn an absent Redis into one sentence and exit status 1."""
+
+    @functools.wraps(command)
+    def tried(*positional: object, **options: object) -> object:
+        try:
+            return command(*positional, **options)
+        except RedisError as error:
+            raise click.ClickException(f"Redis does not answer ({type(error).__name__}); start it, or correct REDIS_URL") from None
+
+    return tried  # type: ignore[return-value]  # wraps keeps the signature, which its type cannot say
+
+
+def _settings(*needed: str) -> Settings:
+    log.configure("ERROR")
+    return settings.load().require(*needed)
+
+
+def _catalog(found: Settings) -> Catalog:
+    return catalog.load(Path(found.campaigns_dir) if found.campaigns_dir else CAMPAIGNS)
+
+
+def _ledger(found: Settings) -> Ledger:
+    return Ledger(services.connect(found))
+
+
+def _notion(found: Settings, ledger: Ledger | None = None) -> Notion:
+    turn = Pacer(ledger, "notion", found.notion_rate).wait if ledger else lambda: None
+    return Notion(found.notion_token, found.notion_api_url, turn=turn)
+
+
+def _followed(entries: Iterator[Entry], total: int, label: str) -> list[Entry]:
+    """All entries, with a progress bar on a terminal while they come."""
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        return list(progress.track(entries, total=total, description=label))
+
+
+def _print_rows(entries: list[tuple[str, str, str]]) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, what, why in entries:
+        table.add_row(name, f"[{COLORS.get(what, 'dim')}]{what}[/]", why)
+    console.print(table)
+
+
+@click.group()
+def templates() -> None:
+    """The emails: their files, and what you write in Notion."""
+
+
+@templates.command()
+@click.option("--force", is_flag=True, help="Write the files over your edits in Notion too.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@as_json
+@speaks_plainly
+@_needs_redis
+def push(force: bool, dry_run: bool, as_json: bool) -> None:
+    """Make a row and a page in Notion for each email; what you edited there stays."""
+    found = _settings("notion_token", "notion_templates_db_id")
+    campaigns, ledger = _catalog(found), _ledger(found)
+    pusher = Pusher(_notion(found, ledger), campaigns, found, LastGood(ledger.redis), force, dry_run)
+    done = _followed(pusher.push(), len(campaigns.sources), "Pushing")
+    if as_json:
+        print_json([pushed.as_dict for pushed in done])
+        return
+    _print_rows([(pushed.name, pushed.what, pushed.why) for pushed in done])
+    if dry_run:
+        console.print("Nothing was written: this was a dry run.")
+
+
+@templates.command()
+@as_json
+@speaks_plainly
+@_needs_redis
+def pull(as_json: bool) -> None:
+    """Take every Live email from Notion now, and say what is wrong with the others.
+
+    The scheduler does so by itself every 20 seconds. Exit status 1 when one was rejected."""
+    found = _settings("notion_token", "notion_templates_db_id")
+    ledger = _ledger(found)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("Pulling")
+        adopter = Adopter(ledger, _catalog(found), found, _notion(found, ledger))
+        verdicts = adopter.look(lambda done, of: progress.update(task, completed=done, total=of))
+    if as_json:
+        print_json([verdict.as_dict for verdict in verdicts])
+    else:
+        _print_rows([(verdict.name, verdict.what, verdict.sentence) for verdict in verdicts])
+        if not verdicts:
+            console.print("There is no row yet; `evergreen templates push` makes them.")
+    sys.exit(any(verdict.what == "rejected" for verdict in verdicts))
+
+
+@templates.command()
+@click.option("--notion", "in_notion", is_flag=True, help="Check the pages in Notion too, drafts included.")
+@as_json
+@speaks_plainly
+def lint(in_notion: bool, as_json: bool) -> None:
+    """Check every email and change nothing. Exit status 1 when one is wrong."""
+    found = _settings(*(("notion_token", "notion_templates_db_id") if in_notion else ()))
+    campaigns = _catalog(found)
+    faults = [fault for key in campaigns.sources if (fault := _file_fault(key, campaigns, found))]
+    count = len(campaigns.sources)
+    if in_notion:
+        notion = _notion(found)
+        there = rows(notion, notion.data_source(found.notion_templates_db_id), found)
+        looked = _followed((_row_fault(row, notion, campaigns, found) for row in there), len(there), "Reading Notion")
+        faults += [fault for fault in looked if fault]
+        count += len(there)
+    if as_json:
+        print_json(faults)
+    else:
+        for fault in faults:
+            console.print(fault, markup=False, soft_wrap=True)
+        if not faults:
+            console.print(f"[green]{count} emails are well.[/]")
+    sys.exit(bool(faults))
+
+
+def _file_fault(key: Key, campaigns: Catalog, found: Settings) -> str:
+    try:
+        compile_source(campaigns.sources[key], key, campaigns, found)
+    except CampaignError as error:
+        return str(error)
+    return ""
+
+
+def _row_fault(row: Row, notion: Notion, campaigns: Catalog, found: Settings) -> str:
+    where = f"Notion, {row.template_id or '(no Template ID)'}"
+    try:
+        key = key_of(row, campaigns)
+        sentence = fault_of(source_of(row, notion.markdown(row.page)), key, campaigns, found)
+    except CampaignError as error:
+        sentence = str(error)
+    except NotionError as error:
+        if error.kind != "refused":
+            raise
+        sentence = error.reason
+    return sentence and f"{where}: {sentence}"
+
+
+@templates.command()
+@click.argument("template")
+@click.option("--segment", type=click.Choice(SEGMENTS, case_sensitive=False), default="CRITICAL", show_default=True)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the HTML there.")
+@click.option("--send-to", metavar="ADDRESS", help="Send it there through Resend, marked [Test].")
+@as_json
+@speaks_plainly
+def preview(template: str, segment: Segment, out: Path | None, send_to: str | None, as_json: bool) -> None:
+    """Show an email as it goes out now, filled for a made-up person.
+
+    TEMPLATE is its id, such as christmas_email_1, or with its campaign christmas/christmas_email_1."""
+    found = _settings(*(("resend_api_key", "resend_from_email") if send_to else ()))
+    campaigns = _catalog(found)
+    key = _key(template, campaigns)
+    store = Store(campaigns, found, services.connect(found))
+    link = f"{found.public_url}/unsubscribe" if campaigns.campaigns[key[0]].kind == "marketing" else None
+    values = samples.values(segment, booking_url=found.booking_url, sender_name=found.business_name)
+    email = store[key].render(values, unsubscribe_url=link)
+    if out:
+        try:
+            out.write_text(email.html, encoding="utf-8")
+        except OSError as error:
+            raise click.ClickException(f"{out} cannot be written: {error.strerror}") from None
+    sent = _send(email, send_to, found) if send_to else None
+    origin = "notion" if store.edited(key) else "file"
+    if as_json:
+        shown = {"subject": email.subject, "preview": email.preview, "text": email.text, "html": email.html}
+        print_json({"template": name_of(key), "segment": segment, "from": origin, "sent": sent} | shown)
+        return
+    console.print(f"[dim]{name_of(key)}, for {segment}, from {'Notion' if origin == 'notion' else 'the file'}[/]")
+    console.print(f"Subject: {email.subject}\nPreview: {email.preview}\n\n{email.text}", markup=False)
+    if out:
+        console.print(f"[green]The HTML is in {out}.[/]")
+    if sent:
+        console.print(f"[green]Sent; Resend calls it {sent}.[/]")
+
+
+def _key(template: str, campaigns: Catalog) -> Key:
+    """The template that is meant, by its id or its name."""
+    wanted = template.removesuffix(".md")
+    found = [key for key in campaigns.sources if wanted in (key[1], name_of(key))]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise click.ClickException(f"several campaigns have it; say {' or '.join(map(name_of, found))}")
+    close = difflib.get_close_matches(wanted, [template for _, template in campaigns.sources], n=3)
+    raise click.ClickException(f"no campaign has an email {template!r}" + (f"; did you mean {' or '.join(close)}?" if close else ""))
+
+
+def _send(email: Email, address: str, found: Settings) -> str:
+    """Send a test; returns the provider's id. Raises SendError."""
+    request = {
+        "from": found.resend_from_email,
+        "to": [address],
+        "subject": f"[Test] {email.subject}",
+        "html": email.html,
+        "text": email.text,
+    }
+    provider = Resend(found.resend_api_key, found.resend_api_url, timeout=found.provider_timeout)
+    return provider.send(request, key=f"test-{uuid.uuid4().hex}").ids[0]
