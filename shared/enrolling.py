@@ -198,7 +198,7 @@ def _subject(form: NoShow | PostCall | NewClient, campaign: Campaign) -> str:
     """What the run's id is made from: the person, or the meeting that was missed."""
     if campaign.reentry != "per-event" or not isinstance(form, NoShow):
         return form.email
-    occasion = form.event_id or (form.starts_at.isoformat() if form.starts_at else "")
+    occasion = form.event_id or (round(form.starts_at.timestamp()) if form.starts_at else "")
     return f"{form.email}:{occasion}"
 
 
