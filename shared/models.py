@@ -31,6 +31,9 @@ def _no_link(value: str) -> str | None:
 
 
 def _aware(value: datetime) -> datetime:
+    """An instant without a zone is in UTC; one at the calendar's end has no local time everywhere."""
+    if not 1970 < value.year < 9999:
+        raise ValueError("the year must be between 1971 and 9998")
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
