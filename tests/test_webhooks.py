@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,7 @@ from redis import Redis
 from local import valkey
 from shared.errors import SettingsError
 from shared.ledger import ids
-from shared.ledger.notices import Notices
 from shared.models import Enrollment
-from shared.timing import DAY, HOUR
 from tests import calendar_samples
 from tests.functions_client import ADDRESS, SECRET, Functions, signed
 from tests.webhook_calls import CALENDARS, FORMS, OPERATOR, PROOFS, TOKEN, WEBHOOKS, good, kept, post, proof, webhooks
