@@ -43,8 +43,9 @@ class Steering:
             raise SteeringError(f"{enrollment} is {run.state}, not paused")
         now = self.ledger.now()
         anchor = run.anchor if catch_up else run.anchor + now - run.paused_at
-        waiting = [step for step in run.steps if step.state == "scheduled"]
-        moving = {} if catch_up else {str(step.number): self._due(run)(anchor, step.offset) for step in waiting if step.offset >= 0}
+        within = self._window(run)
+        waiting = [step for step in run.steps if step.state == "scheduled" and step.offset >= 0]
+        moving = {} if catch_up else {str(step.number): within(anchor + step.offset) for step in waiting}
         asked = {
             "enrollment": enrollment,
             "paused_at": run.paused_at,
@@ -103,24 +104,27 @@ class Steering:
         if step not in [known.number for known in self._run(enrollment).steps]:
             raise SteeringError(f"{enrollment} has no step {step}")
 
-    def _due(self, run: Enrollment) -> Callable[[int, int], int]:
-        """When a step is due, from the anchor and its offset, within the campaign's window."""
+    def _window(self, run: Enrollment) -> Callable[[int], int]:
+        """The first instant from a given one on in which the campaign may send."""
         campaign = self.catalog.campaigns.get(run.slug)
         window = campaign.window.window if campaign and campaign.window else None
         contact = self.ledger.contact(run.contact)
         zone = timing.zone(contact.fields.get("timezone") if contact else None, self.settings.business_timezone)
-        return lambda anchor, offset: timing.due(anchor, timing.Delay(0, offset), window, zone)
+        return lambda instant: window.next_open(instant, zone) if window else instant
 
     def _one_a_day(self, run: Enrollment, now: int) -> dict[str, int]:
         """When each waiting step may go at the earliest, so that what was missed comes one a day."""
         campaign = self.catalog.campaigns.get(run.slug)
         testing = self.settings.testing_step or (campaign.testing_step if campaign else 60)
         day = round(testing * 1000) if self.settings.testing_mode else timing.DAY
+        contact = self.ledger.contact(run.contact)
+        last = int(contact.fields.get("last_sent", 0)) if contact else 0
+        within = self._window(run)
         nexts: dict[str, int] = {}
-        earliest = now
+        earliest = max(now, last + day)
         for step in run.steps:
             if step.state == "scheduled" and step.offset >= 0:
-                earliest = max(step.due, earliest)
+                earliest = within(max(step.due, earliest))
                 nexts[str(step.number)] = earliest
                 earliest += day
         return nexts

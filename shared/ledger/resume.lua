@@ -1,12 +1,12 @@
 -- Let a paused run go on. Keeps true: every step that was not sent is open again, at the time it is given; a step before a meeting never
--- moves, and is skipped where its time is past; what was worked out for another pause does nothing.
+-- moves, and is skipped where its time is past; what a person wanted now goes now; what was worked out for another pause does nothing.
 -- ARGV[2]: {enrollment, paused_at, anchor, dues: {number: due}, nexts: {number: next}, catch_up}. Returns the run's state, or '' where there is none.
 local a = cjson.decode(ARGV[2])
 local key = enrollment_key(a.enrollment)
 local e = fields(key, 'state', 'paused_at')
 if e.state ~= 'paused' or tonumber(e.paused_at) ~= a.paused_at then return e.state or '' end
 redis.call('HSET', key, 'state', 'active', 'anchor', int(a.anchor))
-redis.call('HDEL', key, 'paused_at')
+redis.call('HDEL', key, 'paused_at', 'catch_up')
 if a.catch_up then redis.call('HSET', key, 'catch_up', '1') end
 for _, step in ipairs(steps_in_order(a.enrollment)) do
   local s = step_of(a.enrollment, step)
@@ -15,7 +15,7 @@ for _, step in ipairs(steps_in_order(a.enrollment)) do
     if tonumber(redis.call('HGET', key, step .. '.offset')) < 0 and due <= now then
       end_step(a.enrollment, step, 'skipped', {why = 'its time passed while the run was paused'})
     else
-      local next = math.max(a.nexts[step] or due, now)
+      local next = s.forced and now or math.max(a.nexts[step] or due, now)
       set_step(a.enrollment, step, {due = due, next = next})
       wake(a.enrollment, step, next)
     end

@@ -24,9 +24,9 @@ local function reopen(enrollment)
   dirty('enrollment', enrollment)
 end
 
--- Off RQ's failed list: a person has looked at it.
-local function unlist(id, look)
-  for number = look, math.max(look - 1, 0), -1 do
+-- Off RQ's failed list, whichever look is on it: a person has seen it.
+local function unlist(id, looks)
+  for number = 1, looks do
     redis.call('ZREM', 'rq:failed:send', id .. '-' .. int(number))
     redis.call('DEL', 'rq:job:' .. id .. '-' .. int(number))
   end
