@@ -64,7 +64,7 @@ def test_text_is_no_markup(box: Sandbox, discord: Discord) -> None:
     discord.post(Embed(evil, evil, 0, ((evil, evil),)))
     (embed,) = posted(box)[0]["embeds"]
     for text in (embed["title"], embed["description"], embed["fields"][0]["name"], embed["fields"][0]["value"]):
-        assert r"\[click\]\(https\://evil.example.org\) \<\@1\> \@everyone \`x\` \*\*b\*\*" in text
+        assert r"\[click\](https\://evil.example.org) \<\@1\> \@everyone \`x\` \*\*b\*\*" in text
         assert text.endswith(r"\_u\_ \\")
 
 

@@ -99,7 +99,7 @@ def test_a_lead_is_told_with_all_that_is_known(desk: Desk) -> None:
     notifier = desk.notifier()
     assert (desk.tell(notifier), desk.tell(notifier)) == (1, 0)
     (embed,) = desk.told()
-    assert (embed["title"], embed["color"]) == ("CRITICAL lead\\: Ada", 0xB3261E)
+    assert (embed["title"], embed["color"]) == ("CRITICAL lead: Ada", 0xB3261E)
     assert {field["name"]: field["value"].replace("\\", "") for field in embed["fields"]} == {
         "Email": "ada@example.org",
         "Name": "Ada",
@@ -126,7 +126,7 @@ def test_an_alert_says_what_happened_and_what_to_do(desk: Desk, cause: str) -> N
     desk.notices.alert(cause, "christmas-1-2: it broke")
     desk.tell(desk.notifier())
     (embed,) = desk.told()
-    assert "christmas-1-2\\: it broke" in embed["description"]
+    assert "christmas-1-2: it broke" in embed["description"]
     assert CAUSES[cause].help.split()[0] in embed["description"] if cause in CAUSES else "unheard-of" in embed["title"]
     assert embed["fields"][0]["value"] == "once"
 
@@ -145,7 +145,7 @@ def test_an_alert_is_told_once_an_hour_with_the_count(desk: Desk) -> None:
     desk.clock.advance(hours=2)
     desk.tell(notifier)
     assert len(desk.told()) == 2
-    assert desk.told()[1]["description"].startswith("Latest\\: later 2")
+    assert desk.told()[1]["description"].startswith("Latest: later 2")
     assert desk.told()[1]["fields"][0]["value"] == "3 times"
 
 

@@ -19,7 +19,7 @@ import requests
 from shared.errors import NoticeError, masked
 
 TITLE, DESCRIPTION, FIELDS, NAME, VALUE, FOOTER, SUM = 256, 4096, 25, 256, 1024, 2048, 6000
-_MARKUP = re.compile(r"([\\`*_~|<>\[\]()#@:])")
+_MARKUP = re.compile(r"([\\`*_~|<>\[\]#@]|:(?=//))")
 CONNECT_SHARE = 0.3
 
 # At DEBUG urllib3 logs the path of each request, and here the path is the secret.
