@@ -172,8 +172,10 @@ def stages(where: Place, environ: Mapping[str, str]) -> list[list[Part]]:
         return _get(port, "/_/health") is not None
 
     def ticks() -> bool:
-        age = json.loads(_get(where.port, "/health") or "{}").get("scheduler_age_ms")
-        return age is not None and age / 1000 < time.monotonic() - began  # an older tick is of the run before
+        health = json.loads(_get(where.port, "/health") or "{}")
+        age = health.get("scheduler_age_ms")
+        ticked = age is not None and age / 1000 < time.monotonic() - began  # an older tick is of the run before
+        return ticked and not health.get("fenced")
 
     def works(name: str) -> bool:
         return bool(json.loads(_get(where.port, "/health") or "{}").get(name))

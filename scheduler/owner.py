@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from redis.exceptions import LockError, RedisError
@@ -13,8 +13,9 @@ from shared import log, services
 from shared.adopting import Adopter
 from shared.catalog import Catalog
 from shared.errors import NotionError
+from shared.fencing import Fence
 from shared.integrations.notion import Notion
-from shared.ledger import Ledger
+from shared.ledger import Ledger, ids
 from shared.pacing import Pacer
 from shared.settings import Settings
 from shared.steering import Steering
@@ -23,6 +24,8 @@ from shared.ticks import Ticks
 EVERY = 20.0  # seconds between looks: an edit goes out within a minute
 LOCK = "eg:owner"
 LOCK_FOR = 90  # seconds after which another replica takes over from one that died
+FENCE_LOCK, FENCE_LOCK_FOR = "eg:fence:holder", 10
+FENCE_EVERY = 1.0  # seconds: nothing is sent until a new start of Redis is confirmed
 _logger = log.logger("owner")
 
 
@@ -34,15 +37,19 @@ class Owner:
         ledger: holds the lock.
         tasks: what to look at, in order.
         every: seconds between looks.
+        lock: its name.
+        lock_for: seconds that it lasts without a look.
     """
 
     ledger: Ledger
-    tasks: list[Callable[[], object]]
+    tasks: Sequence[Callable[[], object]]
     every: float = EVERY
+    lock: str = LOCK
+    lock_for: float = LOCK_FOR
     _lock: Lock = field(init=False)
 
     def __post_init__(self) -> None:
-        self._lock = self.ledger.redis.lock(LOCK, timeout=LOCK_FOR, thread_local=False)
+        self._lock = self.ledger.redis.lock(self.lock, timeout=self.lock_for, thread_local=False)
 
     def look(self) -> bool:
         """Look at everything once, if no other replica does; returns whether it was ours to do.
@@ -83,20 +90,30 @@ class Owner:
 def owner(settings: Settings, ledger: Ledger, catalog: Catalog) -> Owner:
     """The owner's part for these settings; without Notion it has nothing to look at."""
     tasks: list[Callable[[], object]] = []
-    if not settings.notion_token:
-        return Owner(ledger, tasks)
-    notion = Notion(settings.notion_token, settings.notion_api_url, turn=Pacer(ledger, "notion", settings.notion_rate).wait)
-    if settings.notion_email_sequence_db_id:
-        tasks.append(Ticks(ledger, Steering(ledger, catalog, settings), settings, notion).look)
-    if settings.notion_templates_db_id:
-        tasks.append(Adopter(ledger, catalog, settings, notion).look)
+    if settings.notion_token and settings.notion_email_sequence_db_id:
+        tasks.append(Ticks(ledger, Steering(ledger, catalog, settings), settings, _notion(settings, ledger)).look)
+    if settings.notion_token and settings.notion_templates_db_id:
+        tasks.append(Adopter(ledger, catalog, settings, _notion(settings, ledger)).look)
     return Owner(ledger, tasks)
 
 
-def start(stop: threading.Event) -> threading.Thread:
-    """Run this process's owner part in a thread until `stop` is set."""
-    thread = threading.Thread(
-        target=owner(services.current_settings(), services.ledger(), services.catalog()).run, args=(stop,), daemon=True
-    )
-    thread.start()
-    return thread
+def fence(settings: Settings, ledger: Ledger) -> Owner:
+    """The fence's part: a loop of its own, because sending waits for it."""
+    if not settings.fenced:
+        return Owner(ledger, [lambda: ledger.redis.hdel(ids.FENCE, "on")], lock=FENCE_LOCK, lock_for=FENCE_LOCK_FOR)
+    tasks = [Fence(ledger, settings, _notion(settings, ledger)).look]
+    return Owner(ledger, tasks, FENCE_EVERY, FENCE_LOCK, FENCE_LOCK_FOR)
+
+
+def _notion(settings: Settings, ledger: Ledger) -> Notion:
+    return Notion(settings.notion_token, settings.notion_api_url, turn=Pacer(ledger, "notion", settings.notion_rate).wait)
+
+
+def start(stop: threading.Event) -> list[threading.Thread]:
+    """Run this process's owner part and fence, each in a thread, until `stop` is set."""
+    settings, ledger = services.current_settings(), services.ledger()
+    parts = fence(settings, ledger), owner(settings, ledger, services.catalog())
+    threads = [threading.Thread(target=part.run, args=(stop,), daemon=True) for part in parts]
+    for thread in threads:
+        thread.start()
+    return threads

@@ -74,7 +74,8 @@ def main() -> None:
     _logger.info("scheduler.started")
     looking = owner.start(stop)
     loop.run()
-    looking.join(timeout=1)
+    for thread in looking:
+        thread.join(timeout=1)
     _logger.info("scheduler.stopped")
 
 

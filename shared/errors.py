@@ -44,6 +44,10 @@ class SteeringError(EvergreenError):
     """A person's decision about a run or a step does not fit: there is none, or it is in another state."""
 
 
+class FenceError(EvergreenError):
+    """Another copy of this ledger sends, or may."""
+
+
 class RenderingError(EvergreenError):
     """A template could not be turned into an email."""
 

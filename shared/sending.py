@@ -107,6 +107,7 @@ class Sender:
             rate=self.settings.resend_rate,
             batch_above=self.settings.resend_batch_above,
             ignore_late=ignore_late,
+            fenced=self.settings.fenced,
         )
 
     def _be_late(self, enrollment: str, step: int, token: str) -> Claimed | Refused:

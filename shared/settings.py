@@ -151,6 +151,11 @@ class Settings(BaseModel):
         return [ip_network(text, strict=False) for text in self.trusted_proxies]
 
     @property
+    def fenced(self) -> bool:
+        """Whether a copy of this ledger could be at work elsewhere, which only Notion can tell."""
+        return bool(self.notion_token and self.notion_email_sequence_db_id)
+
+    @property
     def backoff_divisor(self) -> int:
         """By how much TESTING_MODE shortens backoff and `late.after`; timeouts and leases never shrink."""
         return 60 if self.testing_mode else 1

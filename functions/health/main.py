@@ -29,9 +29,12 @@ def handle(_request: Request) -> Response:
             reasons.append("the scheduler is silent")
         if vitals["overdue"] > OVERDUE_AFTER:
             reasons.append("an email is overdue")
+        if vitals["fence"]:
+            reasons.append("fenced: another copy of this ledger may be sending")
         if vitals["gate"]:
             reasons.append("sending is stopped")
         facts |= {
+            "fenced": bool(vitals["fence"]),
             "scheduler_age_ms": vitals["tick_age"],
             "oldest_overdue_ms": vitals["overdue"],
             "scheduled": vitals["scheduled"],

@@ -76,6 +76,21 @@ class Notion:
                 raise
         return str(self._call(self._client.data_sources.retrieve, id)["id"])
 
+    def database(self, id: str) -> dict[str, Any]:
+        """The database of an id or link from the owner's settings, which may be a data source's; raises NotionError."""
+        id = page_id(id)
+        try:
+            return dict(self._call(self._client.databases.retrieve, id))
+        except NotionError as error:
+            if error.kind != "gone":
+                raise
+        parent = self._call(self._client.data_sources.retrieve, id)["parent"]
+        return dict(self._call(self._client.databases.retrieve, parent["database_id"]))
+
+    def describe(self, database: str, description: str) -> None:
+        """Write the line below a database's title; raises NotionError."""
+        self._call(self._client.databases.update, database, description=[{"type": "text", "text": {"content": description}}])
+
     def schema(self, source: str, *, fresh: bool = False) -> Mapping[str, str]:
         """The properties of a data source, name → type; remembered until asked for a fresh one; raises NotionError."""
         if fresh or source not in self._schemas:

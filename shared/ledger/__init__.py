@@ -128,6 +128,7 @@ class Ledger:
         longest_wait: float = 1,
         batch_above: int = 0,
         ignore_late: bool = False,
+        fenced: bool = False,
     ) -> Claimed | Refused:
         """Claim a step, and others with it where more are ready than can go singly.
 
@@ -140,6 +141,7 @@ class Ledger:
             longest_wait: seconds to wait for a turn at the most.
             batch_above: how many more must be ready for a batch; 0: by the rate.
             ignore_late: claim it even when it is late.
+            fenced: whether the fence must be on: where there is a Notion, another copy of this ledger may be at work.
         """
         answer = self.decide(
             "claim",
@@ -149,6 +151,7 @@ class Ledger:
                 "token": token,
                 "late": dict(late) or None,
                 "ignore_late": ignore_late,
+                "fenced": fenced or None,
                 "rate": rate,
                 "longest_wait": round(longest_wait * 1000),
                 "batch": BATCH - 1,
@@ -251,7 +254,9 @@ class Ledger:
         pipe.scard(ids.RECORDERS)
         pipe.zcard(ids.OUTBOX)
         pipe.hget(ids.GATE, "reason")
-        tick, first, scheduled, queued, workers, recorders, outbox, gate = pipe.execute()
+        pipe.hmget(ids.FENCE, "on", "server", "why")
+        pipe.info("server")
+        tick, first, scheduled, queued, workers, recorders, outbox, gate, fence, server = pipe.execute()
         now = self.now()
         return {
             "tick_age": now - int(tick) if tick else None,
@@ -262,6 +267,7 @@ class Ledger:
             "recorders": recorders,
             "outbox": outbox,
             "gate": gate,
+            "fence": (fence[2] or "waiting for a first answer from Notion") if fence[0] and fence[1] != server["run_id"] else None,
         }
 
 

@@ -1,7 +1,7 @@
 -- Claim a step for sending, and up to `batch` others where more are ready than can go singly. Keeps true: one holder per step; nothing is
 -- claimed early, out of order, twice, of an inactive run, for a suppressed address or behind the gate; a request that may have been accepted
 -- is only ever repeated as it was, with the very same members. The provider's turn is taken here, so that no claim waits for one.
--- ARGV[2]: {enrollment, step, token, late: {slug: ms}, ignore_late, rate (0: as learned), longest_wait, batch, batch_above (0: by the rate)}
+-- ARGV[2]: {enrollment, step, token, late: {slug: ms}, ignore_late, fenced (the fence must be on), rate (0: as learned), longest_wait, batch, batch_above (0: by the rate)}
 -- Returns {'claimed', wait, [item…], frozen request id or '', frozen body or ''} with item = [enrollment, step, slug, request_id, [contact…], values, retries],
 -- or {what, until or '', why or ''} with what: gone · done (why is the step's state, and its reason) · not-yet · waits · closed · pace ·
 -- late (until is its due).
@@ -117,6 +117,10 @@ local function claim()
       end_step(enrollment, step, 'skipped', {why = why})
       return done()
     end
+  end
+  if a.fenced and redis.call('HEXISTS', FENCE, 'on') == 0 then  -- a new Redis: first it must be known that it is the only one
+    wake(enrollment, step, now + 2000)
+    return stop('closed', now + 2000, 'waiting for the fence')
   end
   local held = gate()
   if held and held.probe ~= id then

@@ -7,6 +7,7 @@ import re
 
 OPEN = "eg:open"
 GATE = "eg:gate"
+FENCE = "eg:fence"
 OUTBOX = "eg:outbox"
 TICK = "eg:tick"
 TICKED = "eg:ticked"

@@ -9,7 +9,7 @@ local KEEP_ALERT = 7 * 86400000
 local LEASE, WINDOW, KEEP_FINISHED, JOB_TIMEOUT = $LEASE, $WINDOW, $KEEP_FINISHED, $JOB_TIMEOUT
 
 local OUTBOX, NOTICES = 'eg:outbox', 'eg:notices'
-local OPEN, SCHEDULED, QUEUE, GATE, TICK = 'eg:open', 'rq:scheduler:scheduled_jobs', 'rq:queue:send', 'eg:gate', 'eg:tick'
+local OPEN, SCHEDULED, QUEUE, GATE, TICK, FENCE = 'eg:open', 'rq:scheduler:scheduled_jobs', 'rq:queue:send', 'eg:gate', 'eg:tick', 'eg:fence'
 
 local function clock()
   if ARGV[1] ~= '' then return tonumber(ARGV[1]) end
@@ -150,10 +150,19 @@ local function unschedule(job)
   if redis.call('ZREM', SCHEDULED, job) == 1 then redis.call('DEL', 'rq:job:' .. job) end
 end
 
+-- Why this copy of the ledger may not send, or nil: where the fence is on, this very start of Redis must have been confirmed in Notion.
+local function fenced()
+  local v = redis.call('HMGET', FENCE, 'on', 'server', 'why')
+  if not v[1] or v[2] and string.find(redis.call('INFO', 'server'), 'run_id:' .. v[2], 1, true) then return nil end
+  return 'fenced: ' .. (v[3] or 'waiting for a first answer from Notion')
+end
+
 -- The gate that holds all sending back, or nil. Past its time, release lets a single step through as a probe; an accepted email opens it.
 local function gate()
   local v = redis.call('HMGET', GATE, 'reason', 'until', 'probe')
-  return v[1] and {reason = v[1], till = tonumber(v[2]), probe = v[3]} or nil
+  if v[1] then return {reason = v[1], till = tonumber(v[2]), probe = v[3]} end
+  local why = fenced()
+  return why and {reason = why} or nil
 end
 local function shut(held) return held and (not held.till or held.till > now) end
 
