@@ -172,7 +172,13 @@ class TestCalcom:
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
 
     @pytest.mark.parametrize(
-        ("changes", "field"), [({"email": "nobody"}, "email"), ({"starts_at": "soon"}, "starts_at"), ({"action": "cancel"}, "uid")]
+        ("changes", "field"),
+        [
+            ({"email": "nobody"}, "email"),
+            ({"starts_at": "soon"}, "starts_at"),
+            ({"action": "cancel"}, "uid"),
+            ({"action": "reschedule"}, "uid"),
+        ],
     )
     def test_a_fault_names_its_field(self, client: FlaskClient, webhooks: Webhooks, changes: dict[str, str], field: str) -> None:
         """The page can mark it; nothing is posted."""

@@ -52,7 +52,7 @@ def blueprint(settings: Settings, where: stack.Place, webhooks: WSGIApplication)
     """
     demo = Blueprint("demo", __name__, url_prefix="/demo")
     demo.before_request(_refuse_others)
-    client = Client(webhooks)
+    client = Client(webhooks, use_cookies=False)
 
     @endpoint.function("demo-calcom")
     def book(request: Request) -> Response:
@@ -88,10 +88,10 @@ def _refuse_others() -> None:
 
 def _uid(wish: calcom.Request, request: Request) -> str:
     """The booking that an event is about; booking and moving make a new one, as in Cal.com."""
-    if wish.action in ("book", "reschedule"):
-        return calcom.new_uid(endpoint.idempotency_key(request) or datetime.now(UTC).isoformat())
-    if wish.uid is None:
+    if wish.uid is None and wish.action != "book":
         raise WebhookError(422, "say which booking", details=[{"loc": ["uid"], "msg": "Field required", "type": "missing"}])
+    if wish.uid is None or wish.action == "reschedule":
+        return calcom.new_uid(endpoint.idempotency_key(request) or datetime.now(UTC).isoformat())
     return wish.uid
 
 
@@ -103,4 +103,4 @@ def _relay(client: Client, name: str, data: bytes, headers: dict[str, str], more
     except ValueError:
         body = {"status": "error", "message": "the webhook did not answer in JSON"}
     retry_after = answer.headers.get("Retry-After", type=int)
-    return endpoint.answer(answer.status_code, {**body, **more}, retry_after=retry_after)
+    return endpoint.answer(answer.status_code, {**body, **(more if answer.status_code < 300 else {})}, retry_after=retry_after)
