@@ -9,6 +9,7 @@ import click
 from dotenv import load_dotenv
 
 from commands.notion import notion
+from commands.openapi import write_openapi
 from commands.templates import templates
 
 ROOT = Path(__file__).parents[1]
@@ -21,4 +22,5 @@ def main() -> None:
 
 
 main.add_command(notion)
+main.add_command(write_openapi)
 main.add_command(templates)

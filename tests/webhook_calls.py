@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from local import valkey
 from tests import calendar_samples
-from tests.functions_client import ADDRESS, Functions, deployed
+from tests.functions_client import ADDRESS, SECRET, Functions, deployed, signed
 from tests.world import ADA
 
 FORMS = ("signup", "assessment", "christmas-signup", "christmas-assessment")
@@ -21,6 +21,7 @@ OPERATOR = ("postcall-maybe", "onboarding-start")
 CALENDARS = ("calcom-booking", "calendly-noshow")
 WEBHOOKS = (*FORMS, *OPERATOR, *CALENDARS)
 PROOFS = {"OPERATOR_TOKEN": "operator-token", "CALCOM_WEBHOOK_SECRET": "calcom-secret", "CALENDLY_SIGNING_KEY": "calendly-key"}
+PROOFS |= {"RESEND_WEBHOOK_SECRET": SECRET}
 TOKEN = {"Authorization": f"Bearer {PROOFS['OPERATOR_TOKEN']}"}
 _BODIES: dict[str, dict[str, Any]] = dict.fromkeys(FORMS, ADA) | {
     "postcall-maybe": {"email": ADDRESS},
@@ -41,6 +42,8 @@ def proof(name: str, body: bytes) -> dict[str, str]:
         return calendar_samples.signed_calcom(body, PROOFS["CALCOM_WEBHOOK_SECRET"])
     if name == "calendly-noshow":
         return calendar_samples.signed_calendly(body, PROOFS["CALENDLY_SIGNING_KEY"], int(time.time()))
+    if name == "resend-events":
+        return {header.replace("webhook-", "svix-"): value for header, value in signed(body).items()}
     return TOKEN if name in OPERATOR else {}
 
 
