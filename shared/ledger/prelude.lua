@@ -247,8 +247,9 @@ local function end_step(enrollment, step, state, changes, at_work)
     if request then redis.call('DEL', frozen_key(request)) end
     changes.posted, changes.frozen, changes.ambiguous = false, false, false
   end
+  local news = redis.call('HGET', enrollment_key(enrollment), step .. '.state') ~= state  -- `accepted` may be said twice
   set_step(enrollment, step, changes)
-  tally(enrollment, step .. '.' .. state)
+  if news then tally(enrollment, step .. '.' .. state) end
   close_step(enrollment, step)
   dirty('enrollment', enrollment)
   if state == 'sent' or state == 'failed' or state == 'in-doubt' then dirty('email', email_id(enrollment, step)) end
