@@ -16,6 +16,7 @@ local function remember()
   redis.call('HSETNX', contact, 'source', a.source)
   if a.consent then
     redis.call('HDEL', contact, 'unsubscribed')
+    if not suppressed(a.contact, 'marketing') then redis.call('ZREM', 'eg:suppressed', a.contact) end
     redis.call('HSET', contact, 'consent_at', int(now))
   end
   if a.lead and redis.call('HGET', contact, 'lead') ~= a.lead then
