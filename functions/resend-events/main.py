@@ -1,0 +1,22 @@
+"""resend-events: Resend reports what became of an email: delivered, opened, bounced, ... All that is understood is answered 200."""
+
+from flask import Request, Response
+
+from shared import endpoint, services, suppressing
+from shared.errors import WebhookError
+from shared.integrations import resend_events
+
+SETTINGS = services.current_settings().require("redis_url", "resend_webhook_secret")
+SOON = 5  # seconds, in which the sender of that email will have reported
+
+
+@endpoint.function("resend-events")
+def handle(request: Request) -> Response:
+    """Verify, parse, record or suppress, answer 200."""
+    data = endpoint.body(request)
+    key = resend_events.verify(data, dict(request.headers), SETTINGS.resend_webhook_secret)
+    event = resend_events.event(data, key)
+    outcome = suppressing.receive(event, services.ledger()) if event else "ignored"
+    if outcome == "busy":
+        raise WebhookError(503, "this email is being sent right now; tell it again in a moment", retry_after=SOON)
+    return endpoint.answer(200, {"status": "accepted", "outcome": outcome})

@@ -1,0 +1,119 @@
+"""What the ledger holds of one person, and of all whom it must not write to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from shared.ledger import Ledger, ids
+from shared.ledger.outbox import UNSURE
+
+REASONS = ("complained", "bounced", "manual", "unsubscribed")
+_SUPPRESSED = "eg:suppressed"
+
+
+@dataclass(frozen=True)
+class Held:
+    """All of a person's record, as it is kept. Instants are milliseconds since 1970 UTC, in text.
+
+    Attributes:
+        contact: the fields of the contact.
+        enrollments: the fields of each enrollment, by its id; those of a step are `<number>.<field>`.
+        meetings: the fields of each meeting, by its key.
+    """
+
+    contact: Mapping[str, str]
+    enrollments: Mapping[str, Mapping[str, str]]
+    meetings: Mapping[str, Mapping[str, str]]
+
+    def __bool__(self) -> bool:
+        return bool(self.contact or self.enrollments or self.meetings)
+
+    @property
+    def pages(self) -> set[str]:
+        """The pages in Notion that are about the person."""
+        records = (self.contact, *self.enrollments.values())
+        found = {value for fields in records for name, value in fields.items() if name.split(".")[-1] == "page"}
+        return found - {UNSURE, ""}
+
+
+@dataclass(frozen=True)
+class Suppression:
+    """Somebody who gets no email.
+
+    Attributes:
+        contact: the digest of the address.
+        email: the address, where it is known.
+        reasons: each of complained, bounced, manual, unsubscribed that holds, with its instant in milliseconds since 1970 UTC.
+    """
+
+    contact: str
+    email: str | None
+    reasons: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Erased:
+    """How much was erased: enrollments, requests to the provider, things that Notion or the owner were to be told of, meetings."""
+
+    enrollments: int
+    requests: int
+    notes: int
+    meetings: int
+
+
+class People:
+    """Look up, forget, suppress and lift.
+
+    Args:
+        ledger: holds them.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+
+    def held(self, contact: str) -> Held:
+        """All that is held of a contact (its digest); empty where that is nothing. Looks through all tracked runs and meetings."""
+        redis = self.ledger.redis
+        listed = cast(set[str], redis.smembers(f"eg:enrollments:{contact}")) | self._tracked(contact)
+        enrollments = {run: cast(dict[str, str], redis.hgetall(ids.enrollment_key(run))) for run in sorted(listed)}
+        meetings = {key: cast(dict[str, str], redis.hgetall(key)) for key in self._of(contact, "eg:meeting:*")}
+        fields = cast(dict[str, str], redis.hgetall(ids.contact_key(contact)))
+        return Held(fields, {run: kept for run, kept in enrollments.items() if kept}, meetings)
+
+    def forget(self, contact: str) -> Erased:
+        """Erase a contact but for its suppression, and for the marks that prevent a second run."""
+        asked = {"contact": contact, "enrollments": sorted(self._tracked(contact)), "meetings": self._of(contact, "eg:meeting:*")}
+        return Erased(*(int(count) for count in self.ledger.decide("forget", asked)))
+
+    def lift(self, contact: str, reasons: Iterable[str], *, consent: str) -> list[str]:
+        """Let a contact get email again.
+
+        Args:
+            contact: its digest.
+            reasons: of REASONS; `unsubscribed` is lifted together with a new consent.
+            consent: the words of that consent.
+
+        Returns:
+            The reasons that were there and are lifted.
+        """
+        return list(self.ledger.decide("lift", {"contact": contact, "reasons": list(reasons), "consent": consent}))
+
+    def suppression(self, contact: str) -> Suppression:
+        """Why a contact gets no email; without reasons where it may."""
+        email, *instants = cast(list[str | None], self.ledger.redis.hmget(ids.contact_key(contact), ["email", *REASONS]))
+        return Suppression(contact, email, {reason: int(at) for reason, at in zip(REASONS, instants, strict=True) if at})
+
+    def suppressions(self, limit: int = 1000) -> list[Suppression]:
+        """Who gets no email, the latest first."""
+        return [self.suppression(contact) for contact in cast(list[str], self.ledger.redis.zrevrange(_SUPPRESSED, 0, limit - 1))]
+
+    def _tracked(self, contact: str) -> set[str]:
+        prefix = ids.enrollment_key("")
+        return {key.removeprefix(prefix) for key in self._of(contact, f"{prefix}*-0")}
+
+    def _of(self, contact: str, pattern: str) -> list[str]:
+        """The hashes of a pattern that name the contact; the keys are walked through, so that nobody waits for it."""
+        redis = self.ledger.redis
+        return [key for key in redis.scan_iter(pattern, count=1000) if redis.hget(key, "contact") == contact]
