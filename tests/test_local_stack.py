@@ -86,7 +86,7 @@ class TestWholeStack:
             killed.process.kill()
             killed.process.wait()
             with start(environ) as run:
-                assert run.healthy()
+                until(run.healthy)
             assert all(gone(pid) for pid in pids.values())
 
     def test_the_internal_function_has_no_public_url(self, tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ class TestWholeStack:
         """A second stack in the same directory says what to do and leaves the first alone."""
         with running(tmp_path) as run:
             assert "LOCAL_DIR=" in refused(environ_for(tmp_path))
-            assert run.healthy()
+            until(run.healthy)
 
 
 def test_a_port_in_use_is_one_clear_sentence(tmp_path: Path) -> None:
