@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -21,7 +22,7 @@ from shared.settings import Settings
 from shared.steering import Steering
 from shared.ticks import Ticks
 
-EVERY = 20.0  # seconds between looks: an edit goes out within a minute
+EVERY = 20.0  # seconds from look to look: an edit goes out within a minute
 LOCK = "eg:owner"
 LOCK_FOR = 90  # seconds after which another replica takes over from one that died
 FENCE_LOCK, FENCE_LOCK_FOR = "eg:fence:holder", 10
@@ -36,7 +37,7 @@ class Owner:
     Attributes:
         ledger: holds the lock.
         tasks: what to look at, in order.
-        every: seconds between looks.
+        every: seconds from look to look.
         lock: its name.
         lock_for: seconds that it lasts without a look.
     """
@@ -74,13 +75,14 @@ class Owner:
     def run(self, stop: threading.Event) -> None:
         """Go on until `stop` is set, whatever happens."""
         while not stop.is_set():
+            started = time.monotonic()
             try:
                 self.look()
             except (NotionError, RedisError) as error:
                 _logger.warning("owner.away", why=error.reason if isinstance(error, NotionError) else type(error).__name__)
             except Exception:
                 _logger.exception("owner.failed")  # the thread must live on: the next look may find the page mended
-            stop.wait(self.every)
+            stop.wait(started + self.every - time.monotonic())
         try:
             self._lock.release()
         except (LockError, RedisError):

@@ -17,7 +17,8 @@ from shared.settings import Settings
 from shared.template_rows import Row, fault_of, key_of, rows, source_of
 from shared.templates import Key, LastGood, name_of
 
-SETTLED_AFTER = 90_000  # milliseconds: `last_edited_time` is to the minute, so within it a page may change unseen
+SETTLED_AFTER = 65_000  # milliseconds: `last_edited_time` is to the minute, so within it a page may change unseen
+READ_AGAIN = 9  # pages that are read again in one look for that reason, so that it takes seconds also after many changed
 GONE = "its row is no longer in Notion; the last good text goes on. Restore the row, or `evergreen templates push` makes a new one"
 _logger = log.logger("templates")
 
@@ -52,12 +53,14 @@ class _Page:
     Attributes:
         edited: when it was last edited, as Notion says.
         since: when that was first seen, in milliseconds since 1970 UTC.
+        read: when it was read.
         body: in Notion's Markdown.
         checked: the subject, preview and body that were checked, and the source and the sentence that came of it.
     """
 
     edited: str
     since: int
+    read: int
     body: str
     checked: tuple[tuple[str, str, str], str, str] = (("", "", ""), "", "")
 
@@ -80,6 +83,7 @@ class Adopter:
     _source: str = ""
     _pages: dict[str, _Page] = field(default_factory=dict)
     _failed: set[str] = field(default_factory=set)
+    _again: int = 0
 
     def look(self, progress: Callable[[int, int], None] = lambda done, of: None) -> list[Verdict]:
         """Look at every row once, read the pages that changed, and take what is good.
@@ -96,8 +100,8 @@ class Adopter:
         last_good = LastGood(self.ledger.redis)
         known = last_good.sources()
         keys, verdicts = self._assign(found)
-        # A page that could not be read waits until the others were: it must not hold them up for ever.
-        for row in sorted((row for row in found if row.page not in verdicts), key=lambda row: row.page in self._failed):
+        self._again = READ_AGAIN
+        for row in self._in_turn([row for row in found if row.page not in verdicts]):
             progress(len(verdicts), len(found))
             verdicts[row.page] = self._judge(row, keys[row.page], known, last_good)
         progress(len(found), len(found))
@@ -146,15 +150,24 @@ class Adopter:
             _logger.info("template.adopted", template=name)
         return Verdict(name, "adopted", changed=changed)
 
+    def _known(self, row: Row) -> _Page | None:
+        page = self._pages.get(row.page)
+        return page if page and page.edited == row.edited else None
+
+    def _in_turn(self, ready: list[Row]) -> list[Row]:
+        """What was edited comes first, the latest before the others; a page that could not be read must not hold them up."""
+        ready = sorted(ready, key=lambda row: known.read if (known := self._known(row)) else 0)
+        ready.sort(key=lambda row: row.edited, reverse=True)
+        return sorted(ready, key=lambda row: (row.page in self._failed, self._known(row) is not None))
+
     def _read(self, row: Row) -> _Page:
         """The page of a row, read again while it may have changed."""
-        page, now = self._pages.get(row.page), self.ledger.now()
-        if page and page.edited == row.edited and now - page.since >= SETTLED_AFTER:
-            return page
-        body = self.notion.markdown(row.page)
-        if page is None or page.edited != row.edited:
-            page = self._pages[row.page] = _Page(row.edited, now, body)
-        page.body = body
+        page, now = self._known(row), self.ledger.now()
+        if page is None:
+            page = self._pages[row.page] = _Page(row.edited, now, now, self.notion.markdown(row.page))
+        elif page.read < page.since + SETTLED_AFTER and self._again:
+            self._again -= 1
+            page.body, page.read = self.notion.markdown(row.page), now
         return page
 
     def _check(self, row: Row, key: Key, page: _Page) -> tuple[str, str]:

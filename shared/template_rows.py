@@ -26,7 +26,7 @@ class Row:
 
     Attributes:
         page: its id.
-        edited: when it was last edited, to the minute.
+        edited: when it was last edited, to the minute, and by whom.
         error: what its column Error says; None where there is no such column.
         live: whether its Status says Live, or there is no column Status.
     """
@@ -61,7 +61,7 @@ def _row(page: Mapping[str, Any], names: Mapping[str, str]) -> Row:
     texts = {name: " ".join((plain(column) or "").split()) for name, column in columns.items()}
     return Row(
         page=str(page["id"]),
-        edited=str(page["last_edited_time"]),
+        edited=f"{page['last_edited_time']} {page['last_edited_by']['id']}",
         template_id=texts["Template ID"].removesuffix(".md"),
         campaign=texts["Campaign"],
         subject=texts["Subject"],

@@ -19,7 +19,7 @@ class OwnersDesk:
 
     def __init__(self, world: World, box: Sandbox) -> None:
         self.world, self.box = world, box
-        self._requests, self._fault_at = 0, (0, "")
+        self.requests, self._fault_at = 0, (0, "")
         self.made = box.seed()
         self.source = self.made["templates"]["data_source_id"]
         database = {"notion_templates_db_id": self.made["templates"]["database_id"], "notion_token": "ntn_sandbox"}
@@ -29,13 +29,13 @@ class OwnersDesk:
         self.last_good = LastGood(world.redis)
 
     def _turn(self) -> None:
-        self._requests += 1
-        if self._requests == self._fault_at[0]:
+        self.requests += 1
+        if self.requests == self._fault_at[0]:
             self.box.fault(self._fault_at[1], provider="notion", status=500)
 
     def fails_at(self, request: int, kind: str) -> None:
         """Have Evergreen's next but so many requests to Notion fail once; 1 is the next."""
-        self._fault_at = (self._requests + request, kind)
+        self._fault_at = (self.requests + request, kind)
 
     def writes(self, body: str, subject: str = "Hello", template: str = TEMPLATE, **columns: str) -> str:
         """Write a Live row with its page, as Notion itself would keep it; returns its id."""

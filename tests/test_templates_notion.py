@@ -7,11 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from shared.adopting import READ_AGAIN
 from shared.catalog import load
 from shared.errors import CampaignError, NotionError
+from shared.functions import ROOT
 from shared.ledger import Ledger
 from shared.ledger.notices import Notices
-from shared.mending import mended
+from shared.mending import ALIASES, mended
 from shared.notion_markdown import from_notion, to_notion
 from shared.placeholders import PLACEHOLDERS
 from shared.templates import compile_source
@@ -60,6 +62,24 @@ def test_two_edits_within_a_minute_are_both_seen(desk: OwnersDesk) -> None:
     desk.look()
     desk.fails_at(2, "status")
     assert desk.verdict().what == "adopted", "a page that rests is not read again"
+
+
+def test_many_new_pages_hold_up_no_edit(desk: OwnersDesk) -> None:
+    """Just after a push every page may change unseen; the one that the owner edits comes first, and a look stays short."""
+    pages = [desk.writes("One.", template=template) for _, template in list(desk.world.sender.catalog.sources)[:20]]
+    desk.look()
+    desk.world.clock.advance(seconds=90)
+    desk.rewrites(pages[-1], "Two.")
+    before = desk.requests
+    changed = [verdict for verdict in desk.look() if verdict.changed]
+    assert len(changed) == 1 and desk.requests - before == 1 + 1 + READ_AGAIN, "the rows, the edited page, and some of the others"
+    desk.rewrites(pages[-1], "Three.")
+    assert len([verdict for verdict in desk.look() if verdict.changed]) == 1, "the latest edit is first also among those read again"
+    for _ in range(10):
+        desk.look()
+    before = desk.requests
+    desk.look()
+    assert desk.requests - before == 1, "all rest now"
 
 
 @pytest.mark.parametrize(
@@ -330,3 +350,10 @@ def shared_page() -> Iterator[tuple[Sandbox, str]]:
         parent = {"page_id": box.seed("page")["page_id"]}
         made = box.notion("POST", "/pages", json={"parent": parent, "properties": {"title": [{"text": {"content": "x"}}]}})
         yield box, made.json()["id"]
+
+
+def test_the_documentation_names_every_alias() -> None:
+    """The table of names in docs/notion.md is the one that is used."""
+    text = (ROOT / "docs" / "notion.md").read_text().lower().replace("_", "")
+    missing = [alias for aliases in ALIASES.values() for alias in aliases if f"`{alias.lower().replace('_', '')}`" not in text]
+    assert [alias for alias in missing if alias.partition("_")[0] not in ("orange", "yellow", "green")] == []
