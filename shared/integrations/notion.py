@@ -181,6 +181,10 @@ class Notion:
         """Replace a page's body; raises NotionError."""
         self._call(self._client.pages.update_markdown, page, type="replace_content", replace_content={"new_str": markdown})
 
+    def trash(self, page: str) -> None:
+        """Move a page to the trash; raises NotionError, `gone` where it is there already or nowhere."""
+        self._call(self._client.pages.update, page, in_trash=True)
+
     def _properties(self, source: str, values: Mapping[str, Value]) -> dict[str, Any]:
         types = self.schema(source)
         return {name: written for name, value in values.items() if (written := write(types[name], value)) is not None}
