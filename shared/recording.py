@@ -64,6 +64,8 @@ class Recorder:
             _logger.error("record.refused", thing=entry.member, why=error.reason, failures=failures)
             Notices(self.ledger).alert("record", f"{entry.member}: {error.reason}")
             return False
+        if error.kind == "denied":
+            Notices(self.ledger).alert("record", error.reason)
         outbox.give_back(entry)
         wait = error.retry_after or min(SHORT * 2**self._faults, LONG)
         self._faults += 1
