@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from html import escape
 
 SAMPLE = {
     "email": "ada@example.org",
@@ -13,27 +12,6 @@ SAMPLE = {
     "red_systems": 2,
     "orange_systems": 1,
 }
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Evergreen</title>
-<style>
-  :root {{ color-scheme: light dark; font: 16px/1.6 system-ui, sans-serif }}
-  body {{ max-width: 44rem; margin: 3rem auto; padding: 0 1rem }}
-  h1 {{ color: light-dark(#1f6f54, #6fcfa9) }}
-  a {{ color: inherit }}
-  dt {{ font-weight: 600; margin-top: .6rem }}
-  dd {{ margin: 0 }}
-  pre {{ padding: 1rem; white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid; border-radius: .5rem }}
-</style>
-<h1>Evergreen runs</h1>
-<p>Sign somebody up, and the first of seven emails is on its way:</p>
-<pre><code>{curl}</code></pre>
-<dl>{places}</dl>
-</html>
-"""
 
 
 def curl(url: str) -> str:
@@ -55,15 +33,8 @@ def places(url: str, sandbox_url: str | None, notices_url: str | None = None) ->
         notices_url: of what the owner is told, where the sandbox stands in for Discord.
     """
     return {
+        "The website": f"{url}/",
         **({"Every email that was sent": sandbox_url} if sandbox_url else {}),
         **({"What you would be told": notices_url} if notices_url else {}),
         "Whether all is well": f"{url}/health",
     }
-
-
-def page(url: str, sandbox_url: str | None) -> str:
-    """The page at `/` of the gateway; the arguments are those of `places`."""
-    items = "".join(
-        f'<dt>{name}</dt><dd><a href="{escape(link)}">{escape(link)}</a></dd>' for name, link in places(url, sandbox_url).items()
-    )
-    return _PAGE.format(curl=escape(curl(url)), places=items)

@@ -22,7 +22,6 @@ STAY_FOR = 2.5  # seconds that a teller sits out; Discord's window is two. After
 BUSY_AFTER = 30  # seconds, where the other side does not say
 REFUSALS = 5
 SLOWEST_RATE = 2  # requests a second that any account at Resend has
-GONE = "eg:notices:gone"  # digest of the webhook that was deleted; it stays so until the address changes
 _logger = log.logger("notifying")
 
 
@@ -91,7 +90,7 @@ class Notifier:
         embed = self._worded(notice)
         if embed is None:
             return
-        if self.discord and self.ledger.redis.get(GONE) != self._webhook():
+        if self.discord and self.ledger.redis.get(ids.WEBHOOK_GONE) != self._webhook():
             self.discord.post(embed)
         elif self.provider and self.settings.alert_email:
             self._email(notice, embed, self.provider)
@@ -140,4 +139,4 @@ class Notifier:
         """Say once that the webhook was deleted, and use it no more. The alert comes first, so that no crash can swallow it."""
         _logger.error("discord.gone", why=error.reason)
         notices.alert("discord", error.reason)
-        self.ledger.redis.set(GONE, self._webhook())
+        self.ledger.redis.set(ids.WEBHOOK_GONE, self._webhook())

@@ -11,6 +11,7 @@ FENCE = "eg:fence"
 OUTBOX = "eg:outbox"
 TICK = "eg:tick"
 TICKED = "eg:ticked"
+WEBHOOK_GONE = "eg:notices:gone"  # a digest of the Discord webhook that was deleted
 SCHEDULED = "rq:scheduler:scheduled_jobs"
 QUEUE = "rq:queue:send"
 RECORD_QUEUE = "rq:queue:record"
