@@ -42,7 +42,7 @@ class Steering:
         if run.state != "paused" or run.paused_at is None:
             raise SteeringError(f"{enrollment} is {run.state}, not paused")
         now = self.ledger.now()
-        anchor = run.anchor if catch_up else run.anchor + now - run.paused_at
+        anchor = run.anchor if catch_up else run.anchor + max(0, now - run.paused_at)  # Redis's clock may have been set back
         within = self._window(run)
         waiting = [step for step in run.steps if step.state == "scheduled" and step.offset >= 0]
         moving = {} if catch_up else {str(step.number): within(anchor + step.offset) for step in waiting}

@@ -195,3 +195,11 @@ def test_only_a_paused_run_is_resumed(world: World, steering: Steering, run: str
     """An active one is left alone, with a sentence."""
     with pytest.raises(SteeringError, match=f"{run} is active, not paused"):
         steering.resume(run)
+
+
+def test_a_clock_that_was_set_back_during_a_pause_moves_nothing_forward(world: World, steering: Steering, run: str) -> None:
+    """A pause is never shorter than nothing: no step comes before its first date."""
+    steering.pause(run)
+    world.clock.advance(hours=-0.5)
+    steering.resume(run)
+    assert dues(world, run) == [0, *GAPS]

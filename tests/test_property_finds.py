@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from shared.errors import SendError
-from shared.ledger import Ledger
+from shared.ledger import Ledger, ids
+from shared.steering import Steering
 from tests.conftest import Clock
 from tests.world import SETTINGS, World
 
@@ -22,3 +23,12 @@ def test_filling_a_batch_takes_no_failure_off_the_queue(ledger: Ledger, clock: C
     assert world.sender.send(*elsewhere).result == "sent"
     waiting = world.next_job()
     assert waiting and ledger.peek(*waiting).state == "in-doubt"
+
+
+def test_a_look_that_is_put_off_does_not_bring_back_what_a_pause_took_off(ledger: Ledger, clock: Clock) -> None:
+    """A worker whose send function does not answer, for a step that was paused meanwhile, leaves it off the schedule."""
+    world = World(ledger, clock)
+    run = world.sign_up()
+    Steering(ledger, world.sender.catalog, world.settings).pause(run)
+    assert ledger.postpone(run, 1, 5) is None
+    assert not ledger.redis.exists(ids.OPEN, ids.SCHEDULED)
