@@ -79,6 +79,7 @@ local function create(enrollment)
     redis.call('HSET', contact, 'group.' .. a.group, enrollment)
   end
   redis.call('SADD', 'eg:enrollments:' .. a.contact, enrollment)
+  redis.call('ZADD', 'eg:recent', int(now), enrollment)
   tally(enrollment, 'enrolled')
   local open = false
   for _, s in ipairs(a.steps) do
