@@ -9,12 +9,14 @@ from typing import Any, cast
 
 from redis import Redis
 
+from shared import meetings
 from shared.catalog import Campaign, Catalog
 from shared.composing import compile_templates
 from shared.errors import SendError
 from shared.integrations.resend import Accepted
 from shared.ledger import Ledger, ids
 from shared.sending import Sender
+from shared.steering import Steering
 from tests import property_watch as seen
 from tests.conftest import Clock
 from tests.property_watch import BAD_ENDS, OPEN_STATES, Watch
@@ -28,20 +30,29 @@ SLACK = HOUR
 GRACE = 5_000  # the sweeper's
 ENOUGH = 100  # releases at one instant, far more than there are jobs
 
+BOOKING = "calcom-booking"
 _TEXT = "Subject: Letter {}\n\nDear {{{{ first_name | default('friend') }}}}, all the best."
 _NAMED = "Subject: Letter {}\n\nTo {{{{ business_name }}}}, all the best."  # cannot be written to somebody who gave no business name
 
 
 def _campaign(slug: str, hours: tuple[int, ...], **settings: Any) -> Campaign:
-    steps: list[dict[str, Any]] = [{"number": n, "after": f"{h}h", "template": f"letter-{n}"} for n, h in enumerate(hours, 1)]
-    steps[0]["sent_by"] = "website-if-reported"
+    """A campaign whose letters go out so many hours after the anchor; negative: before it."""
+    steps: list[dict[str, Any]] = [
+        {"number": n, "after" if h >= 0 else "before": f"{abs(h)}h", "template": f"letter-{n}"} for n, h in enumerate(hours, 1)
+    ]
+    if hours[0] >= 0:
+        steps[0]["sent_by"] = "website-if-reported"
     return Campaign.model_validate({"slug": slug, "name": slug, "trigger": slug, "steps": steps} | settings)
 
 
 CAMPAIGNS = (
-    _campaign("letters", (0, 1, 24), group="nurture", late={"after": "12h", "policy": "shift"}, requires=["assessment"]),
+    _campaign(
+        "letters", (0, 1, 24), group="nurture", late={"after": "12h", "policy": "shift"}, requires=["assessment"], exit_on=["booked"]
+    ),
     _campaign("course", (0, 2), group="nurture", late={"after": "2h", "policy": "send"}, reentry="when-finished"),
     _campaign("notices", (0, 24), kind="transactional", late={"after": "1h", "policy": "skip"}, reentry="when-finished"),
+    _campaign(BOOKING, (-24, -1), kind="transactional", late={"after": "30m", "policy": "skip"}, reentry="per-event"),
+    _campaign(meetings.NO_SHOW, (1, 24), late={"after": "12h", "policy": "shift"}, reentry="per-event", exit_on=["booked"]),
 )
 NAMED = 2  # the number of the letter that needs a business name
 CATALOG = Catalog(
@@ -154,6 +165,11 @@ class Rig:
             if self.redis.delete(f"rq:job:{job}"):
                 return ids.parse_job_id(job)
         return None
+
+    @property
+    def steering(self) -> Steering:
+        """The operator's hand."""
+        return Steering(self.ledger, self.sender.catalog, self.settings)
 
     def look(self, enrollment: str, step: int) -> None:
         """What a job does: `scheduler.jobs.send_step`, without HTTP."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -14,6 +14,7 @@ from shared.models import Enrollment
 
 LEASE = 45_000
 OPEN_STATES = ("scheduled", "sending")
+HOLDING = ("active", "paused")
 BAD_ENDS = ("failed", "in-doubt")
 _SURELY_NOT = ("refused", "waiting", "dissolved")
 
@@ -54,7 +55,10 @@ class Watch:
         unlearned: requests (key and body) that were let go and whose outcome the ledger was not told, by email id and token.
         doubted: steps that were in doubt at some time; these hold no other back.
         suppressed: the reasons that were acknowledged and not lifted, by contact.
-        ended: the runs that an acknowledged suppression ended.
+        ended: the runs that an acknowledged suppression, exit or cancellation ended.
+        held: the runs whose pause was acknowledged.
+        forced: steps that a person has wanted now, or again; these wait for nothing.
+        anew: how often a person let a step be sent anew that may have been accepted.
         by_hand: whether all sending is stopped by hand.
         lost: steps a look at which was lost: the sweeper must find them, and RQ's failed list need not show them.
         pushed: jobs that the test itself put back; only these may be void, or on the queue too early.
@@ -67,6 +71,9 @@ class Watch:
     doubted: set[str] = field(default_factory=set)
     suppressed: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     ended: set[str] = field(default_factory=set)
+    held: set[str] = field(default_factory=set)
+    forced: set[str] = field(default_factory=set)
+    anew: Counter[str] = field(default_factory=Counter)
     by_hand: bool = False
     lost: set[str] = field(default_factory=set)
     pushed: set[str] = field(default_factory=set)
@@ -86,13 +93,26 @@ class Watch:
     def _claimed(self, run: Enrollment, number: int, token: str, now: int) -> None:
         step, id = run.step(number), ids.email_id(run.id, number)
         assert run.state == "active" and run.id not in self.ended, f"{id} is claimed, and its run has ended"
+        assert run.id not in self.held, f"{id} is claimed, and its run is paused"
         assert not self.blocked(run.contact, run.kind), f"{id} is claimed for a suppressed address"
-        assert now >= max(step.due, self.first_due[id]) or id in self.begun, f"{id} is claimed before it is due"
-        assert not [s for s in run.steps if s.number < number and s.state in OPEN_STATES], f"{id} is claimed before an earlier step"
+        if id not in self.forced:
+            assert now >= max(step.due, self.first_due[id]) or id in self.begun, f"{id} is claimed before it is due"
+            earlier = [s for s in run.steps if s.number < number and s.state in OPEN_STATES]
+            assert not earlier or self.unlearned.get(id), f"{id} is claimed before an earlier step"
         holder, until = self.leases.get(id, ("", 0))
         assert until <= now, f"{id} is claimed while {holder} holds it"
         self.leases[id] = token, now + LEASE
         self.begun.add(id)
+
+    def again(self, id: str) -> None:
+        """A person has let a step be tried again that had ended."""
+        self.forced.add(id)
+        self.leases.pop(id, None)
+
+    def sent_anew(self, id: str) -> None:
+        """A person has let a step be sent again although it may have been accepted: what was posted before counts no more."""
+        self.anew[id] += 1
+        self.unlearned.pop(id, None)
 
     def let_go(self, members: Sequence[str], token: str, request: str, body: str, until: int) -> None:
         """A request may be posted, if its answer comes before `until`."""
@@ -103,7 +123,9 @@ class Watch:
     def arrived(self, key: str, body: str, emails: Sequence[Mapping[str, Any]]) -> None:
         """A request is at the provider. While an earlier one may have been accepted, it must be the very same."""
         for id in map(email_id, emails):
-            assert set(self.unlearned[id].values()) <= {(key, body)}, f"{id} was perhaps accepted, and is posted as another request"
+            assert id in self.anew or set(self.unlearned[id].values()) <= {(key, body)}, (
+                f"{id} was perhaps accepted, and is posted as another request"
+            )
 
     def settled(self, outcome: str, token: str, now: int, answer: Sequence[Sequence[str]]) -> None:
         """The ledger was told an outcome, and answered with id, state and next look of each member."""
@@ -136,13 +158,15 @@ class Watch:
             for number, step in steps(run).items():
                 id = ids.email_id(name, number)
                 self._check_end(id, step, id in accepted)
+                if step["state"] == "scheduled" and run["state"] == "paused":
+                    continue
                 if step["state"] in OPEN_STATES:
                     assert step["state"] == "sending" or run["state"] == "active", f"{id} is scheduled, and its run is {run['state']}"
                     looks[id] = f"{id}-{step['look']}"
                     if "lease" not in step and int(step["next"]) > latest:
                         assert looks[id] in scheduled, f"{id} waits for a look that is not on the schedule"
                         assert looks[id] not in queued - self.pushed, f"{id} is on the queue too early"
-                    elif "lease" not in step and first and prompt and id not in self.lost:
+                    elif "lease" not in step and (first or "forced" in step) and prompt and id not in self.lost:
                         assert looks[id] in scheduled | queued, f"{id} is due, and its look is nowhere"
                     first = False
         assert set(cast(list[str], redis.zrange(ids.OPEN, 0, -1))) == set(looks), "the open steps are not those that are looked at"
@@ -160,14 +184,15 @@ class Watch:
         if state == "in-doubt":
             self.doubted.add(id)
             assert self.unlearned.get(id), f"{id} is in doubt, and its outcome is known"
-        if taken or self.unlearned.get(id):
+        if (taken or self.unlearned.get(id)) and id not in self.anew:
             assert state in ("sending", "sent", "in-doubt"), f"{id} was perhaps accepted, and is {state}"
 
     def _check_runs(self, found: Mapping[str, Mapping[str, str]], accepted: Sequence[str]) -> None:
-        assert len(set(accepted)) == len(accepted), f"accepted twice: {accepted}"
+        twice = {id for id, count in Counter(accepted).items() if count > 1 + self.anew[id]}
+        assert not twice, f"accepted twice: {twice}"
         for name in found:
             order = [step for enrollment, step in map(ids.parse_email_id, accepted) if enrollment == name]
-            certain = [step for step in order if ids.email_id(name, step) not in self.doubted]
+            certain = [step for step in order if ids.email_id(name, step) not in self.doubted | self.forced]
             assert certain == sorted(certain), f"{name} went out in the order {order}"
-        groups = [(run["contact"], run["group"]) for run in found.values() if run["state"] == "active" and "group" in run]
-        assert len(set(groups)) == len(groups), "a contact has two active runs in one group"
+        groups = [(run["contact"], run["group"]) for run in found.values() if run["state"] in HOLDING and "group" in run]
+        assert len(set(groups)) == len(groups), "a contact has two open runs in one group"

@@ -2,7 +2,7 @@
 jobs lost and repeated, a clock that jumps, people who come and leave. On a real Valkey; hypothesis looks for a sequence that breaks it.
 
 `make test` tries the same few examples each time. A long search with new ones:
-`EVERGREEN_PROPERTY_EXAMPLES=5000 .venv/bin/pytest tests/test_property.py`. A sequence that breaks the promise is made as short as it gets,
+`make property`. A sequence that breaks the promise is made as short as it gets,
 printed as a program, and kept in `.hypothesis/` to be tried first the next time.
 """
 
@@ -11,21 +11,22 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TypeVar, cast
+from typing import cast
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 from redis import Redis
 
 from shared import enrolling
 from shared.ledger import ids
 from shared.models import SignUp
 from tests import property_watch as seen
+from tests.property_decisions import PEOPLE, WHICH, PersonsDecide, pick
 from tests.property_machine import CATALOG, GRACE, HOUR, SLACK, Rig
 from tests.property_watch import BAD_ENDS, LEASE, OPEN_STATES
 from tests.property_worker import Worker
@@ -34,25 +35,16 @@ from tests.provider_double import DAY
 EXAMPLES = int(os.environ.get("EVERGREEN_PROPERTY_EXAMPLES", "0"))
 REST_WITHIN = 300  # passes after which nothing may be open any more
 
-PEOPLE = ("ada@example.org", "bo@example.org", "cy@example.org", "di@example.org")
 LIKELY = ["lost", "lost", "ambiguous", "ambiguous", "accepted", "accepted"]
 OUTCOMES = st.sampled_from([*LIKELY, "misanswered", "busy", "conflict", "refused", "refused", "rate", "wait", "wait", "quota", "closed"])
 WAITS = st.sampled_from([0, 0, 0, 5, 90, 7200])  # the provider's Retry-After, in seconds
 SPANS = st.integers(1, 2000) | st.sampled_from([5_000, 40_000, 46_000, 46_000, 61_000, HOUR, 3 * HOUR, 13 * HOUR, DAY - 40_000, 3 * DAY])
 REASONS = st.sampled_from(["unsubscribed", "unsubscribed", "unsubscribed", "bounced", "complained", "manual"])
-WHICH = st.integers(0, 99)
-Some = TypeVar("Some")
+FORMS = list(CATALOG.campaigns)[:3]
 
 
-def pick(some: Sequence[Some], which: int) -> Some:
-    """One of several, by any number."""
-    return some[which % len(some)]
-
-
-class Promise(RuleBasedStateMachine):
+class Promise(PersonsDecide):
     """Everything that can happen to a small Evergreen, in any order."""
-
-    rig: Rig
 
     def __init__(self, redis: Redis) -> None:
         super().__init__()
@@ -72,12 +64,9 @@ class Promise(RuleBasedStateMachine):
         for email in PEOPLE[:crowd]:
             self._sign_up({"email": email, "business_name": "Engines", "assessment_score": 40}, "letters")
 
-    def emails(self) -> list[str]:
-        return list(self.rig.watch.first_due) if hasattr(self, "rig") else []
-
     @rule(
         email=st.sampled_from(PEOPLE),
-        trigger=st.sampled_from(list(CATALOG.campaigns)),
+        trigger=st.sampled_from(FORMS),
         first_name=st.sampled_from(["Ada", "Countess"]),
         business_name=st.sampled_from(["Engines", "Engines", None]),
         assessment_score=st.sampled_from([40, 40, None]),
@@ -210,6 +199,7 @@ class Promise(RuleBasedStateMachine):
     def _come_to_rest(self) -> None:
         if self.rig.watch.by_hand:
             self._stop_or_start()
+        self.resume_all()
         ends = self.rig.ends()
         for _ in range(REST_WITHIN):
             if not self.redis.exists(ids.OPEN, ids.QUEUE, ids.SCHEDULED):
@@ -229,22 +219,21 @@ class Promise(RuleBasedStateMachine):
             self.rig.watch.suppressed[ids.digest(str(form["email"]))].discard("unsubscribed")
         intake = enrolling.Intake(self.rig.ledger, self.rig.sender.catalog, self.rig.settings, self.rig.clock.now, "request-1")
         enrolling.sign_up(SignUp.model_validate(form), trigger=trigger, intake=intake)
-        for name, run in seen.runs(self.redis).items():
-            for number, step in seen.steps(run).items():
-                self.rig.watch.first_due.setdefault(ids.email_id(name, number), int(step["due"]))
+        self.note_dues()
 
     def _leave(self, contact: str, reason: str) -> None:
         self.rig.ledger.suppress(contact, reason)
         self.rig.watch.suppressed[contact].add(reason)
         for name, run in seen.runs(self.redis).items():
-            if run["contact"] == contact and self.rig.watch.blocked(contact, run["kind"]):
+            if run["contact"] == contact and self.rig.watch.blocked(contact, run["kind"]) and run["state"] != "completed":
                 self.rig.watch.ended.add(name)
 
     def _stop_or_start(self) -> None:
-        self.redis.delete(ids.GATE)
         self.rig.watch.by_hand = not self.rig.watch.by_hand
         if self.rig.watch.by_hand:
-            self.redis.hset(ids.GATE, "reason", "stopped by hand")
+            self.rig.steering.stop_sending()
+        else:
+            self.rig.steering.start_sending()
 
     def _lose(self, job: str) -> None:
         self.rig.watch.lost.add(ids.email_id(*ids.parse_job_id(job)))
@@ -274,6 +263,8 @@ def test_the_promise_holds_whatever_happens(redis: Redis, monkeypatch: pytest.Mo
     silent = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     monkeypatch.setattr("shared.enrolling._logger", silent)
     monkeypatch.setattr("shared.sending._logger", silent)
+    monkeypatch.setattr("shared.steering._logger", silent)
+    monkeypatch.setattr("shared.meetings._logger", silent)
     run_state_machine_as_test(
         lambda: Promise(redis),  # type: ignore[arg-type]  # hypothesis only calls it
         settings=settings(
