@@ -12,9 +12,11 @@ import click
 import yaml
 
 from commands.printing import console, speaks_plainly
+from shared import catalog
 from shared.functions import PUBLIC, ROOT, STACK_FILE
 
 HEAD = "# Generated from stack.yml by `./evergreen manifests`; change that file, not this one.\n"
+HEAD_OF_CAMPAIGNS = "# Generated from these folders by `./evergreen manifests --campaigns`; run again when a file comes or goes.\n"
 HOST = "Host(`evergreen.example.org`)"  # kustomize puts the host of PUBLIC_URL here: deploy/components/settings
 PAGES = ("unsubscribe", "console", "health")  # public at the root too
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
@@ -57,7 +59,7 @@ def openfaas(name: str, function: Manifest) -> Manifest:
     """
     kept = {key: function[key] for key in ("annotations", "labels", "requests", "limits", "secrets") if key in function}
     environment = {variable: substituted(value, {}) for variable, value in function["environment"].items()}
-    spec = {
+    spec: Manifest = {
         "name": name,
         "image": substituted(function["image"], {}),
         "readOnlyRootFilesystem": True,
@@ -171,7 +173,9 @@ def knative_routes(listed: dict[str, Manifest]) -> list[Manifest]:
     """
     public = [name for name, function in listed.items() if is_public(function)]
     strip = _middleware("from-root", replacePathRegex={"regex": "^/(?:webhook/)?[^/]+/?(.*)$", "replacement": "/$1"})
-    hosts = [_middleware(f"to-{name}", headers={"customRequestHeaders": {"Host": f"{name}.evergreen.svc.cluster.local"}}) for name in public]
+    hosts = [
+        _middleware(f"to-{name}", headers={"customRequestHeaders": {"Host": f"{name}.evergreen.svc.cluster.local"}}) for name in public
+    ]
     return [strip, *hosts, _ingress([(_paths(name), ["from-root", f"to-{name}"]) for name in public])]
 
 
@@ -181,6 +185,36 @@ GENERATED: dict[str, Callable[[dict[str, Manifest]], list[Manifest]]] = {
     "components/ingress/routes.yaml": routes,
     "components/ingress-knative/routes.yaml": knative_routes,
 }
+
+
+def own_campaigns(folder: Path) -> Manifest:
+    """A kustomize component that mounts campaigns of the owner's own, in place of those in the image.
+
+    Args:
+        folder: one folder a campaign, each with its campaign.yaml; they are named relative to it.
+    """
+    files = {place.parent.name: sorted(file.name for file in place.parent.iterdir()) for place in sorted(folder.glob("*/campaign.yaml"))}
+    sources = [
+        {"configMap": {"name": f"campaign-{slug}", "items": [{"key": name, "path": f"{slug}/{name}"} for name in names]}}
+        for slug, names in files.items()
+    ]
+    mount = {"name": "campaigns", "mountPath": "/campaigns", "readOnly": True}
+    patch = [
+        {"op": "add", "path": "/spec/template/spec/volumes/-", "value": {"name": "campaigns", "projected": {"sources": sources}}},
+        {"op": "add", "path": "/spec/template/spec/containers/0/volumeMounts/-", "value": mount},
+    ]
+    targets = [{"kind": "Deployment"}, {"group": "serving.knative.dev", "kind": "Service"}]
+    settings = {"name": "evergreen-settings", "namespace": "evergreen", "behavior": "merge", "literals": ["CAMPAIGNS_DIR=/campaigns"]}
+    maps = [
+        {"name": f"campaign-{slug}", "namespace": "evergreen", "files": [f"{slug}/{name}" for name in names]}
+        for slug, names in files.items()
+    ]
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1alpha1",
+        "kind": "Component",
+        "configMapGenerator": [settings, *maps],
+        "patches": [{"target": target, "patch": yaml.dump(patch, Dumper=_WholeTexts)} for target in targets],
+    }
 
 
 class _WholeTexts(yaml.SafeDumper):
@@ -202,9 +236,20 @@ def texts(stack_file: Path = STACK_FILE) -> dict[str, str]:
 
 @click.command()
 @click.option("--check", is_flag=True, help="Write nothing; exit status 1 when a file is not what stack.yml says.")
+@click.option(
+    "--campaigns",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Instead, write into this folder of your own campaigns the component that mounts them.",
+)
 @speaks_plainly
-def manifests(check: bool) -> None:
+def manifests(check: bool, campaigns: Path | None) -> None:
     """Write the files in deploy/ that follow from stack.yml: functions and public routes."""
+    if campaigns:
+        found = catalog.load(campaigns).campaigns
+        file = campaigns / "kustomization.yaml"
+        file.write_text(HEAD_OF_CAMPAIGNS + yaml.dump(own_campaigns(campaigns), Dumper=_WholeTexts, sort_keys=False), encoding="utf-8")
+        console.print(f"written: {file}, with {', '.join(found)}", soft_wrap=True)
+        return
     stale = False
     for path, text in texts().items():
         file = ROOT / "deploy" / path

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Create or renew every secret in the cluster from a local file, one Kubernetes Secret each, named as Evergreen reads them.
+#   deploy/secrets.sh [--dry-run] [FILE]     FILE: deploy/mine/secrets.env
+# No value is printed, nor given as an argument, where `ps` would show it. What is Evergreen's own and empty is made up.
+set -euo pipefail
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+# shellcheck source=deploy/lib.sh
+source "$here/lib.sh"
+
+DRY_RUN=
+if [[ ${1:-} == --dry-run ]]; then DRY_RUN=yes; shift; fi
+file="${1:-$here/mine/secrets.env}"
+own=(REDIS_PASSWORD INTERNAL_TOKEN UNSUBSCRIBE_KEY OPERATOR_TOKEN CONSOLE_PASSWORD CALCOM_WEBHOOK_SECRET CALENDLY_SIGNING_KEY)
+
+[[ -f $file ]] || stop "there is no $file." "cp deploy/secrets.example.env $file, and fill it in."
+need kubectl "https://kubernetes.io/docs/tasks/tools/ (k3s has it: k3s kubectl)"
+chmod 600 "$file"
+
+made_up() { head -c 32 /dev/urandom | base64 | tr -d '=\n' | tr '+/' '-_'; }
+
+# put NAME VALUE: writes the value into the file, in place of the empty one.
+put() {
+  local line written="$file.new"
+  (
+    umask 077
+    while IFS= read -r line || [[ -n $line ]]; do
+      if [[ $line == "$1=" ]]; then printf '%s=%s\n' "$1" "$2"; else printf '%s\n' "$line"; fi
+    done < "$file" > "$written"
+  )
+  grep -q "^$1=" "$written" || printf '%s=%s\n' "$1" "$2" >> "$written"
+  mv "$written" "$file"
+}
+
+for name in "${own[@]}"; do
+  [[ -z $(value "$file" "$name") ]] || continue
+  say "Making up $name."
+  [[ -n $DRY_RUN ]] || put "$name" "$(made_up)"
+done
+[[ -n $(value "$file" RESEND_API_KEY) ]] || stop "RESEND_API_KEY is empty in $file." "Create one at https://resend.com/api-keys with permission to send."
+case "$(value "$file" RESEND_API_KEY)" in re_*) ;; *) stop "RESEND_API_KEY does not look like a key of Resend." "It begins with re_; copy it again, without quotes." ;; esac
+
+# Until Resend has given its secret, a made-up one refuses every event; it is not written down.
+secret() {
+  local found
+  found="$(value "$file" "$1")"
+  if [[ $1 == RESEND_WEBHOOK_SECRET && -z $found ]]; then found="whsec_$(head -c 24 /dev/urandom | base64)"; fi
+  printf '%s' "$found"
+}
+
+namespaces=(evergreen)
+if kubectl get namespace openfaas-fn > /dev/null 2>&1; then namespaces+=(openfaas-fn); fi
+for namespace in "${namespaces[@]}"; do
+  while IFS= read -r name; do
+    key="$(tr 'A-Z_' 'a-z-' <<< "$name")"
+    say "Secret $namespace/$key$([[ -n $(value "$file" "$name") ]] || echo ' (empty)')"
+    [[ -z $DRY_RUN ]] || continue
+    secret "$name" | kubectl --namespace "$namespace" create secret generic "$key" --from-file="$key=/dev/stdin" --dry-run=client -o yaml |
+      kubectl apply --server-side --force-conflicts --field-manager=evergreen -f - > /dev/null ||
+      stop "the secret $key could not be created in $namespace." "See the message above; the namespace must exist and you must be allowed to write secrets there."
+  done < <(names "$here/secrets.example.env")
+done
+say "After a change of a secret, start what reads it again: kubectl -n evergreen rollout restart deployment,statefulset"
