@@ -80,7 +80,8 @@ local function fill(items)
   local back = {}
   for _, job in ipairs(redis.call('LPOP', QUEUE, a.batch) or {}) do
     local enrollment, step = parse_job_id(job)
-    local s = enrollment and step_of(enrollment, step)
+    local known, s = pcall(step_of, enrollment, step)  -- what is no enrollment of ours must not stop the others
+    if not known then s = nil end
     local ready = s and s.state == 'scheduled' and s.next <= now
     if ready and not s.solo and s.attempts == 0 and not held_up(enrollment, step) and not barrier(enrollment) and not late(enrollment, s) then
       items[#items + 1] = take(enrollment, step)
