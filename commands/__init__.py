@@ -11,6 +11,7 @@ from dotenv import load_dotenv
 from commands.manifests import manifests
 from commands.notion import notion
 from commands.openapi import write_openapi
+from commands.steering import COMMANDS as STEERING
 from commands.templates import templates
 
 ROOT = Path(__file__).parents[1]
@@ -26,3 +27,5 @@ main.add_command(manifests)
 main.add_command(notion)
 main.add_command(write_openapi)
 main.add_command(templates)
+for steering in STEERING:
+    main.add_command(steering)

@@ -11,7 +11,7 @@ from shared.catalog import Catalog
 from shared.errors import SteeringError
 from shared.ledger import Ledger, ids
 from shared.ledger.listing import Listing
-from shared.models import Contact, Enrollment, Step
+from shared.models import Contact, Enrollment, Step, normalized
 from shared.settings import Settings
 
 STATES = ("active", "paused", "completed", "exited", "cancelled")
@@ -51,7 +51,7 @@ class Desk:
 
     def runs_of(self, address: str) -> list[Enrollment]:
         """A person's runs, the latest first."""
-        return self._existing(self._listing.of_contact(ids.digest(address.strip().lower())))
+        return self._existing(self._listing.of_contact(ids.digest(normalized(address))))
 
     def detail(self, enrollment: str) -> dict[str, Any] | None:
         """One run with its timeline, or None where there is none."""

@@ -1,0 +1,209 @@
+"""`evergreen pause|resume|cancel|skip|send-now|retry|show|list|stop-sending|start-sending`: look at runs, and decide about them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+from redis.exceptions import RedisError
+from rich.table import Table
+
+from commands.printing import Command, as_json, console, print_json, speaks_plainly
+from shared import log, services
+from shared.desk import STATES, Desk
+from shared.errors import SteeringError
+from shared.steering import STOPPED, Steering
+
+COLORS = {"active": "green", "sent": "green", "paused": "yellow", "sending": "yellow", "failed": "bold red", "in-doubt": "bold red"}
+who = click.argument("who", metavar="ID|ADDRESS")
+step_number = click.argument("step", type=click.IntRange(min=1))
+yes = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def _command(command: Command) -> Command:
+    """Faults as one sentence and exit status 1; an absent Redis is one too."""
+
+    @functools.wraps(command)
+    def tried(*positional: object, **options: object) -> object:
+        try:
+            return command(*positional, **options)
+        except RedisError as error:
+            raise click.ClickException(f"Redis does not answer ({type(error).__name__}); start it, or correct REDIS_URL") from None
+
+    return speaks_plainly(tried)  # type: ignore[return-value]  # wraps keeps the signature, which its type cannot say
+
+
+def _desk() -> Desk:
+    found = services.current_settings()
+    log.configure("ERROR")
+    ledger = services.ledger()
+    ledger.check_version()
+    return Desk(ledger, services.catalog(), found)
+
+
+def _decide(who: str, as_json: bool, decision: Callable[[Steering, str], object], question: str = "") -> None:
+    """Find the run, ask where there is something to ask, decide, and show what became of it."""
+    desk = _desk()
+    enrollment = desk.find(who)
+    if question:
+        click.confirm(f"{question} ({enrollment})", abort=True, err=True)
+    decision(Steering(desk.ledger, desk.catalog, desk.settings), enrollment)
+    _show([desk.detail(enrollment) or {}], as_json)
+
+
+@click.command()
+@who
+@as_json
+@_command
+def pause(who: str, as_json: bool) -> None:
+    """Hold a run until it is resumed."""
+    _decide(who, as_json, lambda steering, run: steering.pause(run))
+
+
+@click.command()
+@who
+@click.option("--catch-up", is_flag=True, help="Keep the original dates, and send what was missed, one email a day.")
+@as_json
+@_command
+def resume(who: str, catch_up: bool, as_json: bool) -> None:
+    """Let a paused run go on; the rest moves by the length of the pause."""
+    _decide(who, as_json, lambda steering, run: steering.resume(run, catch_up=catch_up))
+
+
+@click.command()
+@who
+@yes
+@as_json
+@_command
+def cancel(who: str, yes: bool, as_json: bool) -> None:
+    """End a run for good."""
+    _decide(who, as_json, lambda steering, run: steering.cancel(run), "" if yes else "End it for good?")
+
+
+@click.command()
+@who
+@step_number
+@as_json
+@_command
+def skip(who: str, step: int, as_json: bool) -> None:
+    """Leave one email out."""
+    _decide(who, as_json, lambda steering, run: steering.skip(run, step))
+
+
+@click.command("send-now")
+@who
+@step_number
+@as_json
+@_command
+def send_now(who: str, step: int, as_json: bool) -> None:
+    """Send one email now, before its time and ahead of its turn."""
+    _decide(who, as_json, lambda steering, run: steering.send_now(run, step))
+
+
+@click.command()
+@who
+@step_number
+@click.option("--anew", is_flag=True, help="Send it as a new email, even though the first may have arrived.")
+@yes
+@as_json
+@_command
+def retry(who: str, step: int, anew: bool, yes: bool, as_json: bool) -> None:
+    """Try an email again that ended failed or in doubt."""
+    question = "It may arrive twice. Send it anew?" if anew and not yes else ""
+    _decide(who, as_json, lambda steering, run: steering.retry(run, step, anew=anew), question)
+
+
+@click.command()
+@who
+@as_json
+@_command
+def show(who: str, as_json: bool) -> None:
+    """One run, or all runs of an address, with every email, in the person's local time."""
+    desk = _desk()
+    runs = [run.id for run in desk.runs_of(who)] if "@" in who else [who]
+    found = [detail for run in runs if (detail := desk.detail(run))]
+    if not found:
+        raise SteeringError("there is no such enrollment; `evergreen list` shows those there are")
+    _show(found, as_json)
+
+
+@click.command("list")
+@click.option("--campaign", metavar="SLUG", help="Only runs of this campaign.")
+@click.option("--state", type=click.Choice(STATES), help="Only runs in this state.")
+@click.option("--page", type=click.IntRange(min=0), default=0, help="Where to go on, as the page before says.")
+@as_json
+@_command
+def list_runs(campaign: str | None, state: str | None, page: int, as_json: bool) -> None:
+    """The latest runs."""
+    desk = _desk()
+    found = desk.page(page, slug=campaign, state=state)
+    if as_json:
+        print_json(found)
+        return
+    zone = desk.settings.business_timezone
+    table = Table("Enrollment", "Email", "Campaign", "State", "Sent", f"Next email ({zone})", box=None, pad_edge=False)
+    for run in found["enrollments"]:
+        sent = f"{run['sent']} of {run['of']}"
+        table.add_row(run["id"], run["email"], run["campaign"], _colored(run["state"]), sent, _local(run["next_email_at"], zone))
+    console.print(table if found["enrollments"] else "There is none.")
+    if found["next"]:
+        console.print(f"It goes on with --page {found['next']}")
+
+
+@click.command("stop-sending")
+@click.argument("reason", default=STOPPED)
+@as_json
+@_command
+def stop_sending(reason: str, as_json: bool) -> None:
+    """Hold all email back until `start-sending`; REASON is what health and console show meanwhile."""
+    _set_gate(reason, as_json)
+
+
+@click.command("start-sending")
+@as_json
+@_command
+def start_sending(as_json: bool) -> None:
+    """Send again what is due, whatever stopped it."""
+    _set_gate(None, as_json)
+
+
+def _set_gate(reason: str | None, as_json: bool) -> None:
+    desk = _desk()
+    steering = Steering(desk.ledger, desk.catalog, desk.settings)
+    if reason:
+        steering.stop_sending(reason)
+    else:
+        steering.start_sending()
+    if as_json:
+        print_json({"sending_stopped": reason})
+    else:
+        console.print("Nothing is sent until `evergreen start-sending`." if reason else "What is due is sent again.")
+
+
+def _show(runs: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print_json(runs)
+        return
+    for run in runs:
+        why = f" ({run['why']})" if run["why"] else ""
+        console.print(f"[bold]{run['campaign_name']}[/], {run['email']}: {_colored(run['state'])}{why}\n{run['id']}", soft_wrap=True)
+        table = Table("", "State", f"When ({run['timezone']})", "", box=None, pad_edge=False)
+        for step in run["steps"]:
+            when = step["sent_at"] or (step["next"] if run["state"] == "active" else None) or step["due"]
+            table.add_row(str(step["step"]), _colored(step["state"]), _local(when, run["timezone"]), step["why"] or "")
+        console.print(table)
+
+
+def _colored(state: str) -> str:
+    return f"[{COLORS[state]}]{state}[/]" if state in COLORS else state
+
+
+def _local(instant: str | None, zone: str) -> str:
+    return f"{datetime.fromisoformat(instant).astimezone(ZoneInfo(zone)):%a %Y-%m-%d %H:%M:%S}" if instant else ""
+
+
+COMMANDS = (pause, resume, cancel, skip, send_now, retry, show, list_runs, stop_sending, start_sending)
