@@ -1,0 +1,191 @@
+"""`evergreen forget|export|import|suppress|unsuppress`: people, their data, and who gets no email."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from redis.exceptions import RedisError
+from rich.progress import track
+from rich.table import Table
+
+from commands.printing import Command, as_json, console, print_json, speaks_plainly
+from shared import catalog, forgetting, importing, log, services, settings, suppressing
+from shared.catalog import CAMPAIGNS
+from shared.enrolling import Intake
+from shared.integrations.notion import Notion, iso
+from shared.ledger import Ledger
+from shared.ledger.people import People
+from shared.models import normalized
+from shared.pacing import Pacer
+from shared.settings import Settings
+
+TRIGGERS = ("signup", "assessment", "christmas-signup", "christmas-assessment")
+
+
+def _address(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    address = normalized(value) if value else None
+    if address and "@" not in address:
+        raise click.BadParameter("write an email address")
+    return address
+
+
+address = click.argument("address", callback=_address)
+
+
+def _command(command: Command) -> Command:
+    """Faults as one sentence and exit status 1; an absent Redis is one too."""
+
+    @functools.wraps(command)
+    def tried(*positional: object, **options: object) -> object:
+        try:
+            return command(*positional, **options)
+        except RedisError as error:
+            raise click.ClickException(f"Redis does not answer ({type(error).__name__}); start it, or correct REDIS_URL") from None
+
+    return speaks_plainly(tried)  # type: ignore[return-value]  # wraps keeps the signature, which its type cannot say
+
+
+def _settings() -> Settings:
+    log.configure("ERROR")
+    return settings.load()
+
+
+def _ledger(found: Settings) -> Ledger:
+    ledger = Ledger(services.connect(found), lease=found.lease, job_timeout=found.job_timeout)
+    ledger.check_version()
+    return ledger
+
+
+def _notion(found: Settings, ledger: Ledger) -> Notion | None:
+    pacer = Pacer(ledger, "notion", found.notion_rate)
+    return Notion(found.notion_token, found.notion_api_url, turn=pacer.wait) if found.notion_token else None
+
+
+@click.command()
+@address
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json
+@_command
+def forget(address: str, yes: bool, as_json: bool) -> None:
+    """Erase a person, here and in Notion.
+
+    What stays, under a hash of the address: that no campaign begins again for them, and that they want no email."""
+    found = _settings()
+    ledger = _ledger(found)
+    if not yes:
+        click.confirm(f"Erase {address} for good, with every email that is still to come and the rows in Notion?", abort=True, err=True)
+    done = forgetting.forget(address, ledger, found, _notion(found, ledger))
+    if as_json:
+        return print_json({"erased": asdict(done.erased), "notion_pages": done.pages, "by_hand": done.left})
+    erased = done.erased
+    console.print(f"Erased: {erased.enrollments} enrollments, {erased.meetings} meetings, {erased.requests} requests to Resend,")
+    console.print(f"{erased.notes} things still to be told; {done.pages} pages are in Notion's trash.")
+    console.print("\nLeft for you:")
+    for sentence in done.left:
+        console.print(f"- {sentence}", soft_wrap=True)
+
+
+@click.command()
+@address
+@as_json
+@_command
+def export(address: str, as_json: bool) -> None:
+    """Print all that is held of a person, as JSON (with or without --json). Exit status 1 where nothing is."""
+    held = forgetting.export(address, _ledger(_settings()))
+    if held is None and not as_json:
+        raise click.ClickException("nothing is held of this address")
+    print_json(held)
+    sys.exit(held is None)
+
+
+@click.command()
+@click.argument("address", required=False, callback=_address)
+@click.option("--list", "listing", is_flag=True, help="Show who gets no email, the latest first.")
+@as_json
+@_command
+def suppress(address: str | None, listing: bool, as_json: bool) -> None:
+    """Send an address no email of any kind from now on; its runs end."""
+    if bool(address) == listing:
+        raise click.UsageError("name an address, or --list")
+    ledger = _ledger(_settings())
+    if address:
+        ended = suppressing.suppress(address, ledger)
+        if as_json:
+            return print_json({"email": address, "ended": ended})
+        return console.print(f"{address} gets no more email; runs that ended: {ended}.")
+    found = People(ledger).suppressions()
+    if as_json:
+        return print_json([asdict(each) | {"reasons": {reason: iso(at) for reason, at in each.reasons.items()}} for each in found])
+    table = Table("Who", "Why", "Since", box=None, pad_edge=False)
+    for each in found:
+        table.add_row(
+            each.email or f"(unknown, {each.contact})", ", ".join(each.reasons), iso(min(each.reasons.values(), default=None)) or ""
+        )
+    console.print(table if found else "Nobody.")
+
+
+@click.command()
+@address
+@click.option("--i-have-their-consent", "has_consent", is_flag=True, help="The person has asked for email again; lifts an unsubscribe.")
+@as_json
+@_command
+def unsuppress(address: str, has_consent: bool, as_json: bool) -> None:
+    """Let an address get email again that bounced, complained or was suppressed by hand. Runs that ended stay ended."""
+    lifted = suppressing.unsuppress(address, _ledger(_settings()), has_consent=has_consent)
+    if as_json:
+        return print_json({"email": address, "lifted": lifted})
+    console.print(f"Lifted: {', '.join(lifted)}." if lifted else "This address was not suppressed.")
+    if "bounced" in lifted or "complained" in lifted:
+        console.print("Resend has a suppression list of its own: take the address off it there, too.")
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--apply", "applying", is_flag=True, help="Do it; without this, the file is only checked.")
+@click.option(
+    "--trigger", type=click.Choice(TRIGGERS), help="Enroll in the campaign of this webhook; without it, people are only remembered."
+)
+@click.option("--consent-on-file", is_flag=True, help="Everybody in the file has agreed, and you can show it.")
+@as_json
+@_command
+def import_people(file: Path, applying: bool, trigger: str | None, consent_on_file: bool, as_json: bool) -> None:
+    """Take people from a CSV file: email, name, first_name, business_name, timezone, scores, consent, consent_text, campaign, start.
+
+    Faulty lines are named and left out. Exit status 1 where there are any."""
+    found = _settings()
+    ledger, mails = _ledger(found), catalog.load(Path(found.campaigns_dir) if found.campaigns_dir else CAMPAIGNS)
+    campaign = mails.triggered_by(trigger) if trigger else None
+    if trigger and not campaign:
+        raise click.UsageError(f"no campaign begins with {trigger}")
+    now = ledger.now()
+    sheet = importing.read(file, campaign=campaign.slug if campaign else None, now=now)
+    if trigger and "consent" not in sheet.columns and not consent_on_file:
+        raise click.UsageError("the file has no column `consent`; add one (yes or no), or --consent-on-file if you can show their consent")
+    notes: list[importing.Fault] = []
+    if applying:
+        intake = Intake(ledger, mails, found, now, log.request_id(), page=f"import of {file.name}")
+        done = importing.apply(sheet.rows, intake, trigger=trigger, consent_on_file=consent_on_file)
+        notes = [note for note in track(done, "Importing", len(sheet.rows), console=console, disable=as_json) if note]
+    _report(sheet, notes, applying, as_json)
+    sys.exit(bool(sheet.faults))
+
+
+def _report(sheet: importing.Sheet, notes: list[importing.Fault], applied: bool, as_json: bool) -> None:
+    if as_json:
+        shown = {"faults": [asdict(fault) for fault in sheet.faults], "notes": [asdict(note) for note in notes]}
+        return print_json(
+            {"applied": applied, "people": len(sheet.rows), "merged": sheet.doubles, "ignored_columns": sheet.unknown} | shown
+        )
+    if sheet.unknown:
+        console.print(f"Columns that are ignored: {', '.join(sheet.unknown)}", markup=False)
+    table = Table("Line", "Column", "What is the matter", box=None, pad_edge=False)
+    for each in [*sheet.faults, *notes]:
+        table.add_row(str(each.line), each.field, each.message)
+    if table.rows:
+        console.print(table)
+    console.print(f"{len(sheet.rows)} people, {sheet.doubles} lines merged, {len(sheet.faults)} faults.")
+    console.print("They are in." if applied else "Nothing was changed: add --apply to do it.")
