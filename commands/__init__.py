@@ -11,6 +11,7 @@ from dotenv import load_dotenv
 from commands.manifests import manifests
 from commands.notion import notion
 from commands.openapi import write_openapi
+from commands.people import export, forget, import_people, suppress, unsuppress
 from commands.steering import COMMANDS as STEERING
 from commands.templates import templates
 
@@ -27,5 +28,7 @@ main.add_command(manifests)
 main.add_command(notion)
 main.add_command(write_openapi)
 main.add_command(templates)
+for command in (forget, export, import_people, suppress, unsuppress):
+    main.add_command(command)
 for steering in STEERING:
     main.add_command(steering)
