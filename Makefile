@@ -6,10 +6,10 @@ ENTRIES = $(wildcard functions/*/main.py)
 export COVERAGE_FILE := $(CURDIR)/$(VENV)/coverage
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench lock clean
+.PHONY: help setup run test property check bench lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 setup: ## the virtual environment and what the project needs in it
 	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -29,6 +29,9 @@ test: setup ## every test, with the coverage of all processes
 	@COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/coverage run -m pytest $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
+
+property: setup ## a long search for a sequence of events that breaks the promise (about 8 minutes)
+	@EVERGREEN_PROPERTY_EXAMPLES=5000 $(BIN)/pytest tests/test_property.py $(ARGS)
 
 check: setup ## style, types and who may import whom
 	@$(BIN)/ruff check --quiet

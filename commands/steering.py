@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import click
 from redis.exceptions import RedisError
+from rich.markup import escape
 from rich.table import Table
 
 from commands.printing import Command, as_json, console, print_json, speaks_plainly
@@ -148,7 +149,9 @@ def list_runs(campaign: str | None, state: str | None, page: int, as_json: bool)
     table = Table("Enrollment", "Email", "Campaign", "State", "Sent", f"Next email ({zone})", box=None, pad_edge=False)
     for run in found["enrollments"]:
         sent = f"{run['sent']} of {run['of']}"
-        table.add_row(run["id"], run["email"], run["campaign"], _colored(run["state"]), sent, _local(run["next_email_at"], zone))
+        table.add_row(
+            run["id"], escape(run["email"] or ""), run["campaign"], _colored(run["state"]), sent, _local(run["next_email_at"], zone)
+        )
     console.print(table if found["enrollments"] else "There is none.")
     if found["next"]:
         console.print(f"It goes on with --page {found['next']}")
@@ -189,12 +192,14 @@ def _show(runs: list[dict[str, Any]], as_json: bool) -> None:
         print_json(runs)
         return
     for run in runs:
-        why = f" ({run['why']})" if run["why"] else ""
-        console.print(f"[bold]{run['campaign_name']}[/], {run['email']}: {_colored(run['state'])}{why}\n{run['id']}", soft_wrap=True)
+        why = f" ({escape(run['why'])})" if run["why"] else ""
+        console.print(
+            f"[bold]{run['campaign_name']}[/], {escape(run['email'] or '')}: {_colored(run['state'])}{why}\n{run['id']}", soft_wrap=True
+        )
         table = Table("", "State", f"When ({run['timezone']})", "", box=None, pad_edge=False)
         for step in run["steps"]:
             when = step["sent_at"] or (step["next"] if run["state"] == "active" else None) or step["due"]
-            table.add_row(str(step["step"]), _colored(step["state"]), _local(when, run["timezone"]), step["why"] or "")
+            table.add_row(str(step["step"]), _colored(step["state"]), _local(when, run["timezone"]), escape(step["why"] or ""))
         console.print(table)
 
 

@@ -115,11 +115,13 @@ def test_an_address_with_two_open_runs_names_nobody(functions: Functions) -> Non
 
 def test_show_speaks_the_persons_time(functions: Functions) -> None:
     """Every email with its state, and when, where the person lives."""
-    functions.ledger.redis.hset(ids.enrollment_key(RUN), mapping={"2.due": 1_800_000_000_000, "2.next": 1_800_000_000_000})
+    functions.ledger.redis.hset(
+        ids.enrollment_key(RUN), mapping={"2.due": 1_800_000_000_000, "2.next": 1_800_000_000_000, "2.why": "[red]"}
+    )
     shown = evergreen("show", ADDRESS).stdout
     assert "Christmas 2025" in shown and "When (America/Vancouver)" in shown
     assert "Fri 2027-01-15 00:00:00" in shown
-    assert shown.count("scheduled") == 7
+    assert shown.count("scheduled") == 7 and "[red]" in shown
 
 
 def test_list_filters_and_goes_on(functions: Functions) -> None:
