@@ -29,9 +29,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; fra
 def _page(status: int, title: str, text: str, *, ask: bool = False) -> Response:
     html = render_template_string(PAGE, title=title, text=text, ask=ask, business=SETTINGS.business_name)
     response = Response(html, status, mimetype="text/html")
-    response.headers["Content-Security-Policy"] = (
-        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
-    )
+    response.headers["Content-Security-Policy"] = POLICY
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["Cache-Control"] = "no-store"
     return response
@@ -51,4 +49,6 @@ def handle(request: Request) -> Response:
         response = _page(503, "That did not work just now", "Please press the button again in a minute.", ask=True)
         response.headers["Retry-After"] = "60"
         return response
-    return _page(200, "You are unsubscribed", "No more of these emails will be sent to you.")
+    return _page(
+        200, "You are unsubscribed", "No more of these emails will be sent to you. Only reminders of a meeting that you book still come."
+    )
