@@ -62,7 +62,7 @@ class _Page:
     since: int
     read: int
     body: str
-    checked: tuple[tuple[str, str, str], str, str] = (("", "", ""), "", "")
+    checked: tuple[tuple[str, str, str], str, str] | None = None
 
 
 @dataclass
@@ -173,7 +173,7 @@ class Adopter:
     def _check(self, row: Row, key: Key, page: _Page) -> tuple[str, str]:
         """The row's source, or a sentence about what is wrong with it; worked out once per text."""
         given = (row.subject, row.preview, page.body)
-        if page.checked[0] != given or not page.checked[1] + page.checked[2]:
+        if page.checked is None or page.checked[0] != given:
             try:
                 source = source_of(row, page.body)
                 page.checked = (given, source, fault_of(source, key, self.catalog, self.settings))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from urllib.parse import unquote
@@ -23,20 +24,23 @@ _CELL = re.compile(r"<td\b[^>]*>(.*?)</td>", re.DOTALL)
 _LIST = re.compile(r"(?P<marker>[-*+]|\d+[.)])\s+(?:\[(?P<tick>[ xX])\]\s+)?(?P<words>.*)")
 _NOTHING = re.compile(r"(?:<empty-block\s*/>|<table_of_contents\b[^>]*>|<(page|database)\b[^>]*>.*?</\1>)?")
 _HELD_BY_NOTION = re.compile(
-    r"attachment:|file:|https?://[^/)]*(?:notion-static|prod-files-secure|file\.notion)|\S*[?&]X-Amz-", re.IGNORECASE
+    r"attachment:|file:|https?://[^/)]{0,200}(?:notion-static|prod-files-secure|file\.notion)|[^\s()]{0,1000}[?&]X-Amz-", re.IGNORECASE
 )
-_CODE = re.compile(r"(`+[^`]+`+)")
-_PLACEHOLDER = re.compile(r"(?:\\?\{){2}((?:(?!\}).)*?)(?:\\?\}){2}")
+# Every repetition has an end: whatever somebody pastes must not occupy the scheduler.
+_CODE = re.compile(r"(`{1,3}[^`]{1,1000}`{1,3})")
+_PLACEHOLDER = re.compile(r"(?:\\?\{){2}([^{}\n]{0,200}?)(?:\\?\}){2}")
 _STASHED = re.compile("\ue000(\\d+)\ue001")
-_TYPED_LINK = re.compile(r"\\\[((?:[^\[\]\\]|\\[^\[\]])*)\\\]\((?:\[[^\]]*\]\(([^()\s]*)\)|((?:[^()\n]|\([^()\n]*\))*))\)")
-_TYPED_TAG = re.compile(r"\\<\s*/?\s*([A-Za-z][\w-]*)(?=[\s/\\>])(?:(?!\\<).)*?\\?>")
-_FILE = re.compile(r'<(file|audio|video|pdf)\b[^>]*?src="([^"]*)"[^>]*>(.*?)</\1>')
-_DATE = re.compile(r'<mention-date\b[^>]*?start="(\d{4}-\d\d-\d\d)[^"]*"[^>]*>')
-_LOST = re.compile(r"<unknown\b[^>]*>")
-_STRUCK = re.compile(r"(?<!\\)~~(?=\S).+?(?<!\\)~~")
-_EQUATION = re.compile(r"(?<!\\)\$`?([^$`\n]+?)`?(?<!\\)\$")
-_CITATION = re.compile(r"(?<!\\)\[\^[^\]]*\](?!\()")
-_TAG = re.compile(r"(?<!\\)</?[A-Za-z][\w-]*(?:\s[^<>]*)?/?>")
+_TYPED_LINK = re.compile(
+    r"\\\[((?:[^\[\]\\]|\\[^\[\]]){0,300})\\\]\((?:\[[^\[\]]{0,500}\]\(([^()\s]{0,500})\)|((?:[^()\n]|\([^()\n]{0,99}\)){0,500}))\)"
+)
+_TYPED_TAG = re.compile(r"\\<\s*/?\s*([A-Za-z][\w-]*)(?=[\s/\\>])(?:(?!\\<).){0,300}?\\?>")
+_FILE = re.compile(r'<(file|audio|video|pdf)\b[^<>]{0,99}?src="([^"<]{0,2000})"[^<>]{0,500}>([^<]{0,500})</\1>')
+_DATE = re.compile(r'<mention-date\b[^<>]{0,99}?start="(\d{4}-\d\d-\d\d)[^"<>]{0,99}"[^<>]{0,300}>')
+_LOST = re.compile(r"<unknown\b")
+_STRUCK = re.compile(r"(?<!\\)~~(?=\S).{1,2000}?(?<!\\)~~")
+_EQUATION = re.compile(r"(?<!\\)\$`?([^$`\n]{1,500}?)`?(?<!\\)\$")
+_CITATION = re.compile(r"(?<!\\)\[\^[^\[\]]{0,500}\](?!\()")
+_TAG = re.compile(r"(?<!\\)</?[A-Za-z][\w-]*(?:\s[^<>]{0,2000})?/?>")
 
 
 @dataclass(eq=False)
@@ -101,7 +105,7 @@ def from_notion(text: str) -> str:
     Raises:
         CampaignError: a sentence about what an email cannot show.
     """
-    text = re.sub(r"%7B%7B(.*?)%7D%7D", lambda found: unquote(found[0]), text)
+    text = re.sub(r"%7B%7B(.{0,200}?)%7D%7D", lambda found: unquote(found[0]), re.sub("[\ue000\ue001]", "", text))
     text = re.sub(rf"(?<!\\)(<(?:{_BOXES})\b[^>\n]*>)(?=[^\n])", r"\1\n", text)
     text = re.sub(rf"(?<=[^\n\t])(?<!\\)(</(?:{_BOXES})>)", r"\n\1", text)
     page, lines = _Page(), iter(text.split("\n"))
@@ -179,10 +183,17 @@ def _words(text: str) -> str:
             "a picture or file lies in Notion, whose address expires within the hour; put it on your website and link it there"
         )
     text = re.sub(r"\((?:https?://)?(?:www\.notion\.(?:so|com)/)?(\ue000\d+\ue001)/?\)", r"(\1)", text)
-    text = _DATE.sub(lambda found: f"{(day := date.fromisoformat(found[1])):%B} {day.day}, {day.year}", text)
+    text = _DATE.sub(_day, text)
     text = re.sub(r"(?<!\\)<br\s*/?>", "\\\\\n", text)
     text = _CITATION.sub("", _TAG.sub("", _STRUCK.sub("", text)))
     return _EQUATION.sub(r"`\1`", re.sub(r"(?<!\\)_", r"\\_", text))
+
+
+def _day(mention: re.Match[str]) -> str:
+    with suppress(ValueError):
+        day = date.fromisoformat(mention[1])
+        return f"{day:%B} {day.day}, {day.year}"
+    return mention[1]
 
 
 def _link(typed: re.Match[str]) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shared.adopting import READ_AGAIN
 from shared.catalog import load
@@ -16,12 +20,14 @@ from shared.ledger.notices import Notices
 from shared.mending import ALIASES, mended
 from shared.notion_markdown import from_notion, to_notion
 from shared.placeholders import PLACEHOLDERS
+from shared.template_rows import Row, fault_of, source_of
 from shared.templates import compile_source
 from tests.conftest import Clock
 from tests.owners_desk import NAME, TEMPLATE, OwnersDesk
 from tests.sandbox_server import Sandbox, sandbox
 from tests.world import SETTINGS, World
 
+CATALOG = load()
 GOOD = 'Hi \\{\\{ first_name \\| default("there") \\}\\},\nAll is well.'
 
 
@@ -357,3 +363,30 @@ def test_the_documentation_names_every_alias() -> None:
     text = (ROOT / "docs" / "notion.md").read_text().lower().replace("_", "")
     missing = [alias for aliases in ALIASES.values() for alias in aliases if f"`{alias.lower().replace('_', '')}`" not in text]
     assert [alias for alias in missing if alias.partition("_")[0] not in ("orange", "yellow", "green")] == []
+
+
+WORDS = r"""\{\{ \}\} {{ }} first_name \| default " “ ( ) \[ \] [ ] ]( $ $$ ~~ ** ` ``` <br> \<b\> <span> </span> {% \ x ---
+</callout> <columns> </columns> <details> <summary> </summary> <table> <tr> <td> </td> </tr> </table> <unknown/>"""
+LINES = ["\n", "\n\t", "\n- ", "\n1. ", "\n> ", '<callout icon="💡">\n', '<mention-date start="2025-13-99"/>', "\ue0000\ue001"]
+FRAGMENTS = st.sampled_from([*WORDS.split(), *LINES])
+
+
+@settings(max_examples=200, deadline=None)
+@given(parts=st.lists(FRAGMENTS, max_size=25))
+def test_whatever_stands_on_a_page_is_an_email_or_a_sentence(parts: list[str]) -> None:
+    """No page makes reading it fail."""
+    try:
+        source = source_of(Row("page", subject="Hi"), "".join(parts))
+    except CampaignError as error:
+        assert str(error)
+        return
+    fault_of(source, ("christmas", TEMPLATE), CATALOG, SETTINGS)
+
+
+@pytest.mark.parametrize("piece", [r"\{\{", r"\[a\](", "`", "%7B%7B", "$a", '<file src="', r"\<a ", "<callout>\n"])
+def test_no_page_occupies_the_scheduler(piece: str) -> None:
+    """The longest page that is read at all, of what is costly to read, takes no time that grows with its square."""
+    began = time.process_time()
+    with suppress(CampaignError):
+        source_of(Row("page", subject="Hi"), piece * (99_000 // len(piece)))
+    assert time.process_time() - began < 5
