@@ -93,8 +93,8 @@ _CALCOM_EVENTS = (
     "recovery, or ends it; PING and every other event are answered 200 and ignored."
 )
 _RESEND_EVENTS = (
-    "What Resend posts. email.delivered, email.opened and email.clicked are kept with the email; a permanent email.bounced, "
-    "email.complained and email.suppressed stop all email to the address; every other event is answered 200."
+    "What Resend posts. A permanent email.bounced, email.complained, email.suppressed and a contact.updated that unsubscribes stop email "
+    "to the address; what else is said of an email is kept with it; every other event is answered 200 and ignored."
 )
 _CALENDLY_EVENTS = (
     "What Calendly posts. invitee_no_show.created begins the recovery, invitee_no_show.deleted ends it; invitee.created ends nurture; "
