@@ -42,15 +42,14 @@ class Steering:
         if run.state != "paused" or run.paused_at is None:
             raise SteeringError(f"{enrollment} is {run.state}, not paused")
         now = self.ledger.now()
-        anchor = run.anchor if catch_up else run.anchor + max(0, now - run.paused_at)  # Redis's clock may have been set back
+        moving = [] if catch_up else [step for step in run.steps if step.state == "scheduled" and step.offset >= 0]
+        anchor = run.anchor + (max(0, now - run.paused_at) if moving else 0)  # Redis's clock may have been set back
         within = self._window(run)
-        waiting = [step for step in run.steps if step.state == "scheduled" and step.offset >= 0]
-        moving = {} if catch_up else {str(step.number): within(anchor + step.offset) for step in waiting}
         asked = {
             "enrollment": enrollment,
             "paused_at": run.paused_at,
             "anchor": anchor,
-            "dues": moving,
+            "dues": {str(step.number): within(anchor + step.offset) for step in moving},
             "nexts": self._one_a_day(run, now) if catch_up else {},
             "catch_up": catch_up,
         }

@@ -163,6 +163,7 @@ def test_a_reminder_never_moves_and_is_skipped_when_its_time_has_passed(world: W
     steering.resume(run)
     assert world.states(run) == ["skipped", "scheduled"]
     assert world.run(run).step(1).why == "its time passed while the run was paused"
+    assert world.run(run).anchor == starts
     world.live(24)
     assert world.run(run).step(2).sent_at == starts - HOUR
     assert world.run(run).state == "completed"
