@@ -39,6 +39,9 @@ check: setup ## style, types and who may import whom
 	@$(BIN)/mypy --no-error-summary shared scheduler commands local tests benchmarks
 	@for entry in $(ENTRIES); do $(BIN)/mypy --no-error-summary $$entry || exit 1; done
 	@$(BIN)/pytest --quiet --no-header tests/test_import_rule.py
+	@$(BIN)/shellcheck --external-sources deploy/*.sh .ci/run
+	@$(BIN)/python evergreen manifests --check
+	@$(BIN)/pytest --quiet --no-header tests/test_deploy_manifests.py
 
 bench: setup ## how fast the main job is
 	@$(BIN)/python -m benchmarks.main_job

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from dotenv import load_dotenv
 
-from commands.manifests import manifests
+from commands.manifests import write_manifests
 from commands.notion import notion
 from commands.openapi import write_openapi
 from commands.people import export, forget, import_people, suppress, unsuppress
@@ -24,7 +24,7 @@ def main() -> None:
     load_dotenv(os.environ.get("ENV_FILE", ROOT / ".env"))
 
 
-main.add_command(manifests)
+main.add_command(write_manifests)
 main.add_command(notion)
 main.add_command(write_openapi)
 main.add_command(templates)

@@ -57,7 +57,7 @@ def openfaas(name: str, function: Manifest) -> Manifest:
         name: its name.
         function: its part of stack.yml.
     """
-    kept = {key: function[key] for key in ("annotations", "labels", "requests", "limits", "secrets") if key in function}
+    kept: Manifest = {key: function[key] for key in ("annotations", "labels", "requests", "limits", "secrets") if key in function}
     environment = {variable: substituted(value, {}) for variable, value in function["environment"].items()}
     spec: Manifest = {
         "name": name,
@@ -234,7 +234,7 @@ def texts(stack_file: Path = STACK_FILE) -> dict[str, str]:
     return {path: HEAD + yaml.dump_all(make(listed), Dumper=_WholeTexts, sort_keys=False, width=140) for path, make in GENERATED.items()}
 
 
-@click.command()
+@click.command("manifests")
 @click.option("--check", is_flag=True, help="Write nothing; exit status 1 when a file is not what stack.yml says.")
 @click.option(
     "--campaigns",
@@ -242,7 +242,7 @@ def texts(stack_file: Path = STACK_FILE) -> dict[str, str]:
     help="Instead, write into this folder of your own campaigns the component that mounts them.",
 )
 @speaks_plainly
-def manifests(check: bool, campaigns: Path | None) -> None:
+def write_manifests(check: bool, campaigns: Path | None) -> None:
     """Write the files in deploy/ that follow from stack.yml: functions and public routes."""
     if campaigns:
         found = catalog.load(campaigns).campaigns
