@@ -118,7 +118,7 @@ class Adopter:
                 key = keys[row.page] = key_of(row, self.catalog)
             except CampaignError as error:
                 what: Literal["rejected", "not live"] = "rejected" if row.live else "not live"
-                verdicts[row.page] = Verdict(row.template_id or "(no Template ID)", what, str(error))
+                verdicts[row.page] = Verdict(masked(row.template_id) or "(no Template ID)", what, masked(str(error)))
                 continue
             if not row.live:
                 verdicts[row.page] = Verdict(name_of(key), "not live", "set its Status to Live to have it sent")
