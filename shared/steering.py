@@ -45,13 +45,14 @@ class Steering:
         moving = [] if catch_up else [step for step in run.steps if step.state == "scheduled" and step.offset >= 0]
         anchor = run.anchor + (max(0, now - run.paused_at) if moving else 0)  # Redis's clock may have been set back
         within = self._window(run)
+        nexts = self._one_a_day(run, now) if catch_up else {}
         asked = {
             "enrollment": enrollment,
             "paused_at": run.paused_at,
             "anchor": anchor,
             "dues": {str(step.number): within(anchor + step.offset) for step in moving},
-            "nexts": self._one_a_day(run, now) if catch_up else {},
-            "catch_up": catch_up,
+            "nexts": nexts,
+            "catch_up": bool(nexts),  # reminders have nothing to catch up: one that is late is still skipped
         }
         return self._decided("resume", enrollment, str(self.ledger.decide("resume", asked)), fits=("active", "completed"))
 

@@ -169,6 +169,20 @@ def test_a_reminder_never_moves_and_is_skipped_when_its_time_has_passed(world: W
     assert world.run(run).state == "completed"
 
 
+def test_catching_up_sends_no_reminder_late(world: World, steering: Steering, clock: Clock) -> None:
+    """One that comes to its turn only after its hour is skipped, as it would have been without a pause."""
+    event = MeetingEvent("booked", "k", "one", clock.now, clock.now + 5 * DAY, contact={"email": "ada@example.org"})
+    meetings.report(event, trigger="calcom-booking", intake=world.intake)
+    run = f"{ids.run_key('booking-reminder', f'one:{event.starts}')}-1"
+    steering.pause(run)
+    steering.resume(run, catch_up=True)
+    steering.stop_sending()
+    clock.advance(hours=5 * 24)
+    steering.start_sending()
+    world.work()
+    assert world.states(run) == ["skipped", "skipped"]
+
+
 def test_reminders_that_are_all_past_complete_the_run(world: World, steering: Steering, clock: Clock) -> None:
     """A resumption after the meeting leaves nothing to send."""
     event = MeetingEvent("booked", "k", "one", clock.now, clock.now + 2 * DAY, contact={"email": "ada@example.org"})
