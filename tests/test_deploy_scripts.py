@@ -1,0 +1,316 @@
+"""The scripts that deploy: they stop early with the mend, never show a secret, and the smoke test tries a real Evergreen."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from local import ports, valkey
+from shared.functions import ROOT
+from shared.ledger import Ledger, ids
+from tests.deploy_files import DEPLOY, fill_in, own_folder
+from tests.functions_client import SECRET, environment
+from tests.waiting import WITHIN, until
+
+# Notes what it was asked, in JSON; answers as a cluster would in which everything is installed. `kustomize` is not asked for here.
+CLUSTER = """#!{python}
+import json, os, sys
+stdin = "" if sys.stdin.isatty() or not any(word in sys.argv for word in ("create", "apply")) else sys.stdin.read()
+with open(os.environ["CALLS"], "a") as calls:
+    calls.write(json.dumps([os.path.basename(sys.argv[0]), *sys.argv[1:]]) + "\\n")
+with open(os.environ["CALLS"] + ".stdin", "a") as inputs:
+    inputs.write(stdin)
+if "crd" in sys.argv and sys.argv[-1] in os.environ.get("MISSING", "").split():
+    sys.exit(1)
+if "-o" in sys.argv and "name" in sys.argv:
+    print("deployment.apps/scheduler")
+"""
+
+
+class Desk:
+    """An owner's machine: a filled in folder, and programs that stand for the cluster.
+
+    Args:
+        place: an empty folder.
+        platform: which platform the owner has chosen.
+    """
+
+    def __init__(self, place: Path, platform: str = "plain") -> None:
+        self.deploy = own_folder(place, platform)
+        self.mine = self.deploy / "mine"
+        self.calls_file = place / "calls"
+        self.calls_file.touch()
+        programs = place / "programs"
+        programs.mkdir()
+        for program in ("kubectl", "faas-cli"):
+            (programs / program).write_text(CLUSTER.format(python=sys.executable))
+            (programs / program).chmod(0o755)
+        self.environ = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "CALLS": str(self.calls_file)}
+
+    def run(self, script: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Run a script of deploy/."""
+        return subprocess.run(
+            [str(self.deploy / script), *arguments], env={**self.environ, **environ}, capture_output=True, text=True, timeout=60
+        )
+
+    def calls(self) -> list[list[str]]:
+        """What the programs were asked, in order."""
+        return [json.loads(line) for line in self.calls_file.read_text().splitlines()]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """The owner of a plain deployment."""
+    return Desk(tmp_path)
+
+
+@pytest.fixture
+def registry() -> Iterator[str]:
+    """A registry that gives strangers a token, and `ada/public:1` to those who have one; everything else is refused."""
+
+    class Registry(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            own = f"http://{self.headers['Host']}"
+            body = b""
+            if self.path.startswith("/token"):
+                status, body = 200, b'{"token":"anonymous"}'
+            elif self.headers.get("Authorization") != "Bearer anonymous":
+                status = 401
+            else:
+                status = 200 if self.path == "/v2/ada/public/manifests/1" else 404
+            self.send_response(status)
+            if status == 401:
+                self.send_header("WWW-Authenticate", f'Bearer realm="{own}/token",service="registry"')
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Registry) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_the_shell_scripts_are_clean() -> None:
+    """shellcheck finds nothing."""
+    found = subprocess.run(
+        [str(Path(sys.executable).with_name("shellcheck")), "--external-sources", *map(str, sorted(DEPLOY.glob("*.sh")))],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    """Each unit is one that systemd understands, with the interpreter where it looks for it."""
+    for unit in (DEPLOY / "systemd").glob("evergreen*"):
+        (tmp_path / unit.name).write_text(unit.read_text().replace("/opt/evergreen/.venv/bin/python", sys.executable))
+    found = subprocess.run(["systemd-analyze", "verify", *map(str, tmp_path.iterdir())], capture_output=True, text=True)
+    assert not [line for line in found.stderr.splitlines() if "evergreen" in line], found.stderr
+
+
+def test_init_keeps_what_is_there(desk: Desk) -> None:
+    """A second `init` overwrites nothing that the owner has filled in."""
+    before = (desk.mine / "settings.env").read_text()
+    again = desk.run("deploy.sh", "init", "plain")
+    assert again.returncode == 0
+    assert "Kept:" in again.stdout
+    assert (desk.mine / "settings.env").read_text() == before
+    assert (desk.mine / "secrets.env").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "mend"),
+    [
+        ("POSTAL_ADDRESS", "", "Fill it in"),
+        ("EVERGREEN_IMAGE", "", "Fill it in"),
+        ("PUBLIC_URL", "http://mail.example.org", "Write https://"),
+        ("PUBLIC_URL", "https://mail.example.org/", "Take the slash off"),
+        ("EVERGREEN_IMAGE", "ghcr.io/example/evergreen:0.1.0", "docker build"),
+    ],
+)
+def test_a_wrong_setting_stops_before_anything_happens(desk: Desk, name: str, value: str, mend: str) -> None:
+    """A forgotten or wrong setting is named with its mend, and the cluster was not touched."""
+    fill_in(desk.mine / "settings.env", **{name: value})
+    ended = desk.run("deploy.sh")
+    assert ended.returncode == 1
+    assert name in ended.stderr
+    assert mend in ended.stderr
+    assert not [call for call in desk.calls() if "apply" in call or "create" in call]
+
+
+def test_a_missing_secret_stops_with_its_mend(desk: Desk) -> None:
+    """Without Resend's key nothing is created, and the message says where to get one."""
+    fill_in(desk.mine / "secrets.env", RESEND_API_KEY="")
+    ended = desk.run("secrets.sh")
+    assert ended.returncode == 1
+    assert "https://resend.com/api-keys" in ended.stderr
+    assert not [call for call in desk.calls() if "create" in call]
+
+
+def test_what_the_cluster_lacks_is_named(desk: Desk, registry: str) -> None:
+    """A cluster without cert-manager is told so before anything is applied."""
+    ended = desk.run("deploy.sh", MISSING="certificates.cert-manager.io", **_on(desk, registry, "public:1"))
+    assert ended.returncode == 1
+    assert "https://cert-manager.io" in ended.stderr
+    assert not [call for call in desk.calls() if "apply" in call]
+
+
+def _on(desk: Desk, registry: str, image: str) -> dict[str, str]:
+    fill_in(desk.mine / "settings.env", EVERGREEN_IMAGE=f"{registry}/ada/{image}")
+    return {"EVERGREEN_REGISTRY_SCHEME": "http"}
+
+
+@pytest.mark.parametrize(("platform", "status"), [("openfaas", 1), ("plain", 0)])
+def test_an_image_that_strangers_cannot_pull(tmp_path: Path, registry: str, platform: str, status: int) -> None:
+    """OpenFaaS Community Edition could never start it, so that ends the deployment; elsewhere it is said."""
+    desk = Desk(tmp_path, platform)
+    ended = desk.run("deploy.sh", "--dry-run", **_on(desk, registry, "private:1"))
+    assert ended.returncode == status, ended.stderr
+    assert "missing or private" in ended.stdout + ended.stderr
+
+
+def test_a_dry_run_changes_nothing(desk: Desk, registry: str) -> None:
+    """It shows each command, and neither the cluster nor the owner's files change."""
+    on = _on(desk, registry, "public:1")
+    before = {file: file.read_bytes() for file in desk.mine.iterdir()}
+    ended = desk.run("deploy.sh", "--dry-run", **on)
+    assert ended.returncode == 0, ended.stderr
+    assert "there, and public" in ended.stdout
+    assert "$ kubectl apply -k" in ended.stdout
+    assert not [call for call in desk.calls() if "apply" in call]
+    assert {file: file.read_bytes() for file in desk.mine.iterdir()} == before
+
+
+@pytest.mark.parametrize("platform", ["plain", "openfaas"])
+def test_a_second_deployment_does_the_same(tmp_path: Path, registry: str, platform: str) -> None:
+    """Deploying again asks for the very same things, with the same secrets; on OpenFaaS the functions go through faas-cli."""
+    desk = Desk(tmp_path, platform)
+    on = _on(desk, registry, "public:1")
+    first = desk.run("deploy.sh", **on)
+    assert first.returncode == 0, first.stderr
+    calls, secrets = desk.calls(), (desk.mine / "secrets.env").read_text()
+    desk.calls_file.write_text("")
+    assert desk.run("deploy.sh", **on).returncode == 0
+    assert desk.calls() == calls
+    assert (desk.mine / "secrets.env").read_text() == secrets
+    assert any(call[0] == "faas-cli" for call in calls) == (platform == "openfaas")
+
+
+def test_no_secret_is_shown(desk: Desk) -> None:
+    """Every secret reaches the cluster through stdin; neither the output nor any argument holds a value."""
+    ended = desk.run("secrets.sh")
+    assert ended.returncode == 0, ended.stderr
+    lines = (desk.mine / "secrets.env").read_text().splitlines()
+    given = {name: value for name, _, value in (line.partition("=") for line in lines) if value and not name.startswith("#")}
+    assert set(given) >= {"REDIS_PASSWORD", "INTERNAL_TOKEN", "UNSUBSCRIBE_KEY", "OPERATOR_TOKEN", "CALCOM_WEBHOOK_SECRET"}
+    assert len(set(given.values())) == len(given)
+    shown = ended.stdout + ended.stderr + desk.calls_file.read_text()
+    sent = Path(f"{desk.calls_file}.stdin").read_text()
+    for name, value in given.items():
+        assert value not in shown, name
+        assert value in sent, name
+    created = {call[call.index("generic") + 1] for call in desk.calls() if "generic" in call}
+    assert created >= {"redis-password", "resend-api-key", "website-webhook-secret"}
+
+
+def test_rollback_takes_the_image_before(desk: Desk, registry: str) -> None:
+    """The image that ran before is put into the settings and deployed."""
+    (desk.mine / "images.log").write_text(f"2026-01-01T00:00:00Z {registry}/ada/public:1\n2026-01-02T00:00:00Z {registry}/ada/public:2\n")
+    on = _on(desk, registry, "public:2")
+    ended = desk.run("rollback.sh", **on)
+    assert ended.returncode == 0, ended.stderr
+    assert f"EVERGREEN_IMAGE={registry}/ada/public:1\n" in (desk.mine / "settings.env").read_text()
+
+
+@pytest.fixture
+def evergreen(valkey_server: valkey.Valkey, redis: Redis) -> Iterator[str]:
+    """All functions in their container's server, and a scheduler; its URL."""
+    (port,) = ports.free(1)
+    environ = {
+        **os.environ,
+        **environment(valkey_server, HOST="127.0.0.1", PORT=str(port), OPERATOR_TOKEN="operator-token", DRAIN="0s"),
+        "WEBSITE_WEBHOOK_SECRET": SECRET,
+        "CALCOM_WEBHOOK_SECRET": "made-up",
+        "CALENDLY_SIGNING_KEY": "made-up",
+        "RESEND_WEBHOOK_SECRET": SECRET,
+        "CONSOLE_PASSWORD": "made-up password",
+    }
+    processes = [
+        subprocess.Popen([sys.executable, "-m", module], cwd=ROOT, env=environ) for module in ("shared.serve", "scheduler.release")
+    ]
+    try:
+        url = f"http://127.0.0.1:{port}"
+        until(lambda: subprocess.run(["curl", "-fsS", f"{url}/health"], capture_output=True).returncode == 0)
+        yield url
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(WITHIN)
+
+
+@pytest.mark.parametrize("secret", [SECRET, ""])
+def test_the_smoke_test_tries_all_and_leaves_a_cancelled_run(evergreen: str, ledger: Ledger, desk: Desk, secret: str) -> None:
+    """Against real functions: health, a signed (or operator's) enrollment, pause, cancel; nothing is left to send."""
+    ended = desk.run("smoke.sh", evergreen, OPERATOR_TOKEN="operator-token", WEBSITE_WEBHOOK_SECRET=secret)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "All is well" in ended.stdout
+    address = re.findall(r"forget (\S+)", ended.stdout)[0]
+    run = ledger.enrollment(f"{ids.run_key('postcall-maybe', address)}-1")
+    assert run is not None
+    assert run.state == "cancelled"
+
+
+def test_the_smoke_test_fails_where_a_token_is_wrong(evergreen: str, desk: Desk) -> None:
+    """A wrong token is named with its mend, and never shown."""
+    ended = desk.run("smoke.sh", evergreen, OPERATOR_TOKEN="another-token", WEBSITE_WEBHOOK_SECRET=SECRET)
+    assert ended.returncode == 1
+    assert "run deploy/secrets.sh" in ended.stderr
+    assert "another-token" not in ended.stdout + ended.stderr
+
+
+def test_a_nightly_copy_becomes_the_ledger_again(tmp_path: Path) -> None:
+    """What an RDB file holds is there after it was put back, with the AOF going on from it; the former data is kept aside."""
+    with valkey.serve(tmp_path / "old", password="p") as old, Redis.from_url(old.url, password="p") as client:
+        client.set("kept", "in the copy")
+        client.save()
+    copy = next((tmp_path / "old").glob("*.rdb"))
+    with valkey.serve(tmp_path / "new", password="p") as new, Redis.from_url(new.url, password="p") as client:
+        client.set("lost", "since the copy")
+    for _ in range(2):
+        subprocess.run(["sh", str(DEPLOY / "put-back.sh"), str(copy), str(tmp_path / "new")], check=True)
+        with valkey.serve(tmp_path / "new", password="p") as new, Redis.from_url(new.url, password="p", decode_responses=True) as client:
+            assert (client.get("kept"), client.get("lost"), client.get("after")) == ("in the copy", None, None)
+            client.set("after", "in the AOF")
+        with valkey.serve(tmp_path / "new", password="p") as new, Redis.from_url(new.url, password="p", decode_responses=True) as client:
+            assert client.get("after") == "in the AOF"
+    assert list((tmp_path / "new").glob("before-*"))
+
+
+def test_what_is_no_copy_is_not_put_back(tmp_path: Path) -> None:
+    """A wrong file changes nothing."""
+    (tmp_path / "wrong.rdb").write_text("something else")
+    (tmp_path / "data" / "appendonlydir").mkdir(parents=True)
+    ended = subprocess.run(
+        ["sh", str(DEPLOY / "put-back.sh"), str(tmp_path / "wrong.rdb"), str(tmp_path / "data")], capture_output=True, text=True
+    )
+    assert ended.returncode == 1
+    assert "no copy" in ended.stderr
+    assert [entry.name for entry in (tmp_path / "data").iterdir()] == ["appendonlydir"]
