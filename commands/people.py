@@ -82,8 +82,9 @@ def forget(address: str, yes: bool, as_json: bool) -> None:
     if as_json:
         return print_json({"erased": asdict(done.erased), "notion_pages": done.pages, "by_hand": done.left})
     erased = done.erased
-    console.print(f"Erased: {erased.enrollments} enrollments, {erased.meetings} meetings, {erased.requests} requests to Resend,")
-    console.print(f"{erased.notes} things still to be told; {done.pages} pages are in Notion's trash.")
+    counts = {"enrollments": erased.enrollments, "meetings": erased.meetings, "kept requests": erased.requests, "notes": erased.notes}
+    counts["pages moved to Notion's trash"] = done.pages
+    console.print("Erased:", ", ".join(f"{name} {count}" for name, count in counts.items()), soft_wrap=True)
     console.print("\nLeft for you:")
     for sentence in done.left:
         console.print(f"- {sentence}", soft_wrap=True)
@@ -187,5 +188,6 @@ def _report(sheet: importing.Sheet, notes: list[importing.Fault], applied: bool,
         table.add_row(str(each.line), each.field, each.message)
     if table.rows:
         console.print(table)
-    console.print(f"{len(sheet.rows)} people, {sheet.doubles} lines merged, {len(sheet.faults)} faults.")
+    agreed = sum(row.form.consent is True for row in sheet.rows)
+    console.print(f"People: {len(sheet.rows)}, with consent: {agreed}. Lines merged: {sheet.doubles}. Faults: {len(sheet.faults)}.")
     console.print("They are in." if applied else "Nothing was changed: add --apply to do it.")

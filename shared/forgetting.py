@@ -21,6 +21,7 @@ BY_HAND = (
     "Notion keeps trashed pages for 30 days: empty its trash for an earlier end.",
     "Your calendar (Cal.com, Calendly), your inbox and the Discord channel of alerts may name the person.",
 )
+NO_NOTION = "NOTION_TOKEN is not set, so nothing was looked for in Notion: if you use it, set the token and do this again."
 _CONSENT = {"consent_at": "at", "consent_text": "text", "consent_page": "page"}
 _INSTANTS = {
     *("at", "judged", "starts", "anchor", "created", "ended", "paused_at", "last_sent", "due", "next", "posted", "sent"),
@@ -84,7 +85,7 @@ def forget(email: str, ledger: Ledger, settings: Settings, notion: Notion | None
     contact = ids.digest(address)
     known = people.held(contact).pages
     erased = people.forget(contact)
-    trashed, left = _trash(notion, settings, address, known) if notion else (0, [])
+    trashed, left = _trash(notion, settings, address, known) if notion else (0, [NO_NOTION])
     _logger.info("forgotten", contact=contact, enrollments=erased.enrollments, pages=trashed)
     return Forgotten(erased, trashed, (*left, *BY_HAND))
 

@@ -28,7 +28,8 @@ PERSONAL = ("email", "name", "first_name", "business_name", "timezone", *SCORES,
 COLUMNS = (*PERSONAL, "campaign", "start")
 DELIMITERS = ",;\t"
 AHEAD_AT_MOST = timedelta(days=366)
-ON_FILE = "on file, as the operator said at the import"
+YES_OR_NO = "write yes or no"
+ON_FILE = "given before the import; its words are not in the file"
 NO_SCORES = "no scores, which the campaign requires: remembered, not enrolled"
 NO_CONSENT = "no consent: remembered, not enrolled"
 _OTHER_NAMES = {"e_mail": "email", "email_address": "email", "full_name": "name", "company": "business_name", "time_zone": "timezone"}
@@ -160,7 +161,8 @@ def _row(line: int, given: dict[str, str], campaign: str | None, now: int) -> tu
         form = SignUp.model_validate({"email": ""} | {name: given[name] for name in PERSONAL if name in given})
     except ValidationError as error:
         for fault in error.errors(include_url=False, include_context=False, include_input=False):
-            faults.append(Fault(line, str(fault["loc"][0]) if fault["loc"] else "", fault["msg"].removeprefix("Value error, ")))
+            name = str(fault["loc"][0]) if fault["loc"] else ""
+            faults.append(Fault(line, name, YES_OR_NO if name == "consent" else fault["msg"].removeprefix("Value error, ")))
     return (Row(line, form, start) if form and not faults else None), faults
 
 

@@ -81,6 +81,7 @@ def test_faulty_lines_are_named(tmp_path: Path) -> None:
         (5, "email"),
         (6, ""),
     ]
+    assert found.faults[2].message == "write yes or no"
     assert not [fault for fault in found.faults if "nobody" in fault.message]
 
 
