@@ -65,7 +65,7 @@ class Loop:
 
 def main() -> None:
     """Run the scheduler until SIGTERM or SIGINT."""
-    settings = services.current_settings()
+    settings = services.current_settings().require("redis_url")
     ledger = services.ledger()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

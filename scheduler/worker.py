@@ -73,9 +73,7 @@ def main(name: str = QUEUE) -> None:
     Args:
         name: the queue.
     """
-    settings = services.current_settings()
-    if name == QUEUE:
-        settings.require("internal_token")
+    settings = services.current_settings().require("redis_url", *(["internal_token"] if name == QUEUE else []))
     connection = services.connect(settings, decode=False)
     kind, ttl = (WatchfulWorker, WATCHFUL_TTL) if name == NOTIFY else (Worker, WORKER_TTL)
     queue = Queue(name, connection=connection, job_class=Job)

@@ -10,6 +10,7 @@ from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
@@ -180,20 +181,29 @@ class Settings(BaseModel):
         """Seconds a claim holds."""
         return self.provider_timeout * 4.5
 
+    @property
+    def redis_is_open(self) -> bool:
+        """Whether Redis is on another machine and no password is given for it."""
+        url = urlsplit(self.redis_url)
+        near = url.scheme == "unix" or re.fullmatch(r"localhost|::1|127(\.\d+){3}", url.hostname or "localhost")
+        return not (near or self.redis_password or url.password or "password=" in url.query)
+
     def require(self, *names: str) -> Settings:
         """Refuse to go on unless each named setting has a value.
 
         Args:
-            names: fields of this class.
+            names: fields of this class; `a|b` where one of two is enough. `redis_url` also asks for Redis's password, unless Redis is on
+                this machine.
 
         Raises:
             SettingsError: naming every missing one and where to put it.
         """
-        missing = [name.upper() for name in names if not getattr(self, name)]
+        missing = [name.upper().replace("|", " or ") for name in names if not any(getattr(self, one) for one in name.split("|"))]
+        if "redis_url" in names and self.redis_is_open:
+            missing.append("REDIS_PASSWORD")
         if missing:
-            where = (
-                f"in the environment, as NAME_FILE=<path>, or as a secret file such as {SECRETS_DIR}/{missing[0].lower().replace('_', '-')}"
-            )
+            file = missing[0].split()[0].lower().replace("_", "-")
+            where = f"in the environment, as NAME_FILE=<path>, or as a secret file such as {SECRETS_DIR}/{file}"
             raise SettingsError(f"missing: {', '.join(missing)}. Set {'it' if len(missing) == 1 else 'each'} {where}. See .env.example.")
         return self
 

@@ -8,9 +8,7 @@ from shared import endpoint, forms, meetings, services
 from shared.integrations import calendly
 from shared.models import NoShow
 
-SETTINGS = services.current_settings().require("redis_url")
-if not SETTINGS.calendly_signing_key:  # one of the two proofs is enough
-    SETTINGS.require("operator_token")
+SETTINGS = services.current_settings().require("redis_url", "calendly_signing_key|operator_token")
 services.catalog()
 
 
@@ -21,7 +19,8 @@ def handle(request: Request) -> Response:
     if "Authorization" in request.headers:
         endpoint.require_bearer(request, SETTINGS.operator_token)
         return forms.reported(request, data, NoShow, trigger=meetings.NO_SHOW)
-    calendly.verify(data, request.headers.get("Calendly-Webhook-Signature"), SETTINGS.calendly_signing_key, time.time())
+    with endpoint.proving("signature"):
+        calendly.verify(data, request.headers.get("Calendly-Webhook-Signature"), SETTINGS.calendly_signing_key, time.time())
     event = calendly.event(data)
     outcome = meetings.report(event, trigger="calendly-booking", intake=forms.intake(request)) if event else "ignored"
     return endpoint.answer(200, {"status": "accepted", "outcome": outcome})

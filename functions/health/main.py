@@ -5,6 +5,7 @@ from redis.exceptions import RedisError
 
 from shared import endpoint, services
 
+services.current_settings().require("redis_url")
 SILENT_AFTER = 15_000  # milliseconds without a tick of the scheduler
 OVERDUE_AFTER = 60_000
 

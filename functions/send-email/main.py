@@ -9,7 +9,7 @@ from shared.sending import Sender
 from shared.templates import Store
 
 SETTINGS = services.current_settings().require(
-    "resend_api_key", "resend_from_email", "internal_token", "unsubscribe_key", "postal_address", "business_name"
+    "redis_url", "resend_api_key", "resend_from_email", "internal_token", "unsubscribe_key", "postal_address", "business_name"
 )
 SENDER = Sender(
     ledger=services.ledger(),
