@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import hmac
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from typing import TypeVar
 
@@ -25,6 +26,7 @@ from shared.ledger import ids
 Model = TypeVar("Model", bound=BaseModel)
 Handler = Callable[[Request], Response]
 REDIS_RETRY_AFTER = 5
+REFUSED = "eg:limit:refused"  # how many proofs have failed, by function
 _logger = log.logger("endpoint")
 
 
@@ -141,11 +143,37 @@ def parse(request: Request, data: bytes, model: type[Model]) -> Model:
         raise WebhookError(422, "the request is not valid", details=details) from None
 
 
+@contextmanager
+def proving(proof: str) -> Iterator[None]:
+    """Log and count a proof that fails in this block.
+
+    Args:
+        proof: its kind, such as `signature`.
+    """
+    try:
+        yield
+    except WebhookError as error:
+        if error.status == 401:
+            refused(proof)
+        raise
+
+
+def refused(proof: str) -> None:
+    """Log and count a proof that failed, without anything of what was shown.
+
+    Args:
+        proof: its kind, such as `signature`.
+    """
+    _logger.warning("proof.failed", proof=proof)
+    with suppress(RedisError):  # it is refused also while Redis is away
+        services.ledger().redis.hincrby(REFUSED, structlog.contextvars.get_contextvars()["function"], 1)
+
+
 def require_bearer(request: Request, token: str) -> None:
     """Let only the holder of a token pass; raises WebhookError 401."""
     given = request.headers.get("Authorization", "")
     if not token or not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
-        _logger.warning("proof.failed", proof="bearer token")
+        refused("bearer token")
         raise WebhookError(401, "the bearer token is missing or wrong")
 
 
@@ -183,7 +211,7 @@ def _verify_signature(request: Request, data: bytes, secret: str) -> None:
     try:
         Webhook(secret).verify(data, {name.lower(): value for name, value in request.headers.items()}, json_parse=False)
     except (WebhookVerificationError, ValueError):  # malformed headers raise ValueError (binascii's and unicode's too)
-        _logger.warning("proof.failed", proof="signature")
+        refused("signature")
         raise WebhookError(401, "the signature is missing, wrong or too old") from None
 
 

@@ -13,7 +13,8 @@ services.catalog()
 def handle(request: Request) -> Response:
     """Verify, parse, remind, end or recover, answer 200."""
     data = endpoint.body(request)
-    calcom.verify(data, request.headers.get("X-Cal-Signature-256"), SETTINGS.calcom_webhook_secret)
+    with endpoint.proving("signature"):
+        calcom.verify(data, request.headers.get("X-Cal-Signature-256"), SETTINGS.calcom_webhook_secret)
     event = calcom.event(data)
     outcome = meetings.report(event, trigger="calcom-booking", intake=forms.intake(request)) if event else "ignored"
     return endpoint.answer(200, {"status": "accepted", "outcome": outcome})

@@ -14,7 +14,8 @@ SOON = 5  # seconds, in which the sender of that email will have reported
 def handle(request: Request) -> Response:
     """Verify, parse, record or suppress, answer 200."""
     data = endpoint.body(request)
-    key = resend_events.verify(data, dict(request.headers), SETTINGS.resend_webhook_secret)
+    with endpoint.proving("signature"):
+        key = resend_events.verify(data, dict(request.headers), SETTINGS.resend_webhook_secret)
     event = resend_events.event(data, key)
     outcome = suppressing.receive(event, services.ledger()) if event else "ignored"
     if outcome == "busy":
