@@ -1,7 +1,8 @@
 """Every webhook against thousands of generated requests, good and bad, each with a valid proof: no crash, and nothing kept by a refusal.
 
-schemathesis makes the requests from the OpenAPI document and holds the answers against it. A calendar's event is described only loosely
-there, so events in their real shape with junk somewhere inside are posted too. EVERGREEN_FUZZ_REQUESTS sets how many in all.
+schemathesis makes the requests from the OpenAPI document and holds the answers against it. The calendars' and Resend's events are
+described only loosely there, so events in their real shape with junk somewhere inside are posted too. EVERGREEN_FUZZ_REQUESTS sets how
+many in all.
 """
 
 from __future__ import annotations
@@ -26,10 +27,9 @@ from structlog.testing import CapturingLogger
 from commands.openapi import document
 from local import valkey
 from shared import endpoint
-from shared.functions import ROOT
 from tests import calendar_samples
 from tests.functions_client import SECRET, Functions, signed
-from tests.webhook_calls import TOKEN, WEBHOOKS, kept, proof, webhooks
+from tests.webhook_calls import TOKEN, WEBHOOKS, good, kept, proof, webhooks
 
 REQUESTS = int(os.environ.get("EVERGREEN_FUZZ_REQUESTS", "440"))
 Prove = Callable[[bytes], dict[str, str]]
@@ -37,8 +37,6 @@ VARIANTS: dict[str, tuple[str, Prove]] = {name: (name, lambda body, name=name: p
 VARIANTS["calendly-noshow by token"] = ("calendly-noshow", lambda body: TOKEN)
 VARIANTS["christmas-signup, signed"] = ("christmas-signup", signed)
 VARIANTS["onboarding-start, signed"] = ("onboarding-start", signed)
-if (ROOT / "functions" / "resend-events" / "main.py").exists():
-    VARIANTS["resend-events"] = ("resend-events", lambda body: proof("resend-events", body))
 EVENTS: dict[str, list[dict[str, Any]]] = {
     "calcom-booking": [
         calendar_samples.calcom_created(),
@@ -52,6 +50,10 @@ EVENTS: dict[str, list[dict[str, Any]]] = {
         calendar_samples.calendly_canceled(),
         calendar_samples.calendly_no_show(),
         calendar_samples.calendly_no_show_undone(),
+    ],
+    "resend-events": [
+        json.loads(good("resend-events")) | {"type": f"email.{what}"}
+        for what in ("sent", "delivered", "bounced", "complained", "suppressed", "failed")
     ],
 }
 SHARE = REQUESTS // (2 * len(VARIANTS) + len(EVENTS))
@@ -107,7 +109,7 @@ def test_generated_requests(functions: Functions, variant: str, mode: Generation
 
 
 @pytest.mark.parametrize("name", EVENTS)
-def test_calendars_events_with_junk(functions: Functions, name: str) -> None:
+def test_events_with_junk(functions: Functions, name: str) -> None:
     """An event of which any part is something else is taken, ignored or refused, never a crash."""
 
     @many

@@ -19,7 +19,7 @@ from tests.world import ADA
 FORMS = ("signup", "assessment", "christmas-signup", "christmas-assessment")
 OPERATOR = ("postcall-maybe", "onboarding-start")
 CALENDARS = ("calcom-booking", "calendly-noshow")
-WEBHOOKS = (*FORMS, *OPERATOR, *CALENDARS)
+WEBHOOKS = (*FORMS, *OPERATOR, *CALENDARS, "resend-events")
 PROOFS = {"OPERATOR_TOKEN": "operator-token", "CALCOM_WEBHOOK_SECRET": "calcom-secret", "CALENDLY_SIGNING_KEY": "calendly-key"}
 PROOFS |= {"RESEND_WEBHOOK_SECRET": SECRET}
 TOKEN = {"Authorization": f"Bearer {PROOFS['OPERATOR_TOKEN']}"}
@@ -28,6 +28,7 @@ _BODIES: dict[str, dict[str, Any]] = dict.fromkeys(FORMS, ADA) | {
     "onboarding-start": {"email": ADDRESS, "package": "Quick start"},
     "calcom-booking": calendar_samples.calcom_created(email=ADDRESS),
     "calendly-noshow": calendar_samples.calendly_no_show(email=ADDRESS),
+    "resend-events": {"type": "email.complained", "created_at": calendar_samples.POSTED, "data": {"to": [ADDRESS], "email_id": "id-1"}},
 }
 
 
@@ -37,7 +38,7 @@ def good(name: str) -> bytes:
 
 
 def proof(name: str, body: bytes) -> dict[str, str]:
-    """The headers that prove a body to a webhook: a calendar's signature, the operator's token, or none for a form."""
+    """The headers that prove a body to a webhook: its sender's signature, the operator's token, or none for a form."""
     if name == "calcom-booking":
         return calendar_samples.signed_calcom(body, PROOFS["CALCOM_WEBHOOK_SECRET"])
     if name == "calendly-noshow":
