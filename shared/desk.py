@@ -91,16 +91,17 @@ class Desk:
     def overview(self) -> dict[str, Any]:
         """How things stand: what is due, late and failed, what stops sending, and what waits to be recorded."""
         vitals = self.ledger.vitals()
-        failures = [(run, number) for name, number in self._listing.failures() if (run := self.ledger.enrollment(name))]
+        failures = [(run.id, run.step(number)) for name, number in self._listing.failures() if (run := self.ledger.enrollment(name))]
         return {
             "sending_stopped": vitals["gate"],
+            "fenced": vitals["fence"],
             "scheduler_age_ms": vitals["tick_age"],
             "workers": vitals["workers"],
             "scheduled": vitals["scheduled"],
             "queued": vitals["queued"],
             "outbox": vitals["outbox"],
             **self._listing.counts(),
-            "failures": [{"enrollment": run.id, **_step(run.step(number))} for run, number in failures],
+            "failures": [{"enrollment": run, **_step(step)} for run, step in failures if step.state in ("failed", "in-doubt")],
         }
 
     def _existing(self, names: list[str]) -> list[Enrollment]:

@@ -207,7 +207,8 @@ def test_the_overview_counts_and_names_what_a_person_must_look_at(functions: Fun
     """What is due, what is late, and each step that ended badly with its reason."""
     redis = functions.ledger.redis
     redis.hset(ids.enrollment_key(RUN), mapping={"3.state": "failed", "3.why": "no such mailbox"})
-    redis.zadd("rq:failed:send", {f"{RUN}-3-1": 1, f"{RUN}-3-2": 2})
+    redis.zadd("rq:failed:send", {f"{RUN}-3-1": 1, f"{RUN}-3-2": 2, f"{RUN}-1-1": 3})  # the last was delivered after all
     found = get(functions, "/api/overview")
-    assert (found["enrollments"], found["due_within_a_day"], found["late"], found["to_look_at"]) == (1, 2, 0, 2)
+    assert (found["enrollments"], found["due_within_a_day"], found["late"], found["to_look_at"]) == (1, 2, 0, 3)
+    assert found["fenced"] is None
     assert [(step["enrollment"], step["step"], step["why"]) for step in found["failures"]] == [(RUN, 3, "no such mailbox")]
