@@ -27,8 +27,8 @@ end
 -- Off RQ's failed list, whichever look is on it: a person has seen it.
 local function unlist(id, looks)
   for number = 1, looks do
-    redis.call('ZREM', 'rq:failed:send', id .. '-' .. int(number))
-    redis.call('DEL', 'rq:job:' .. id .. '-' .. int(number))
+    local job = id .. '-' .. int(number)
+    if redis.call('ZREM', 'rq:failed:send', job) == 1 then redis.call('DEL', 'rq:job:' .. job) end
   end
 end
 
