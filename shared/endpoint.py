@@ -63,6 +63,8 @@ def function(name: str, *, methods: tuple[str, ...] = ("POST",), cors: bool = Fa
             request.environ["evergreen.request_id"] = request_id
             response = _respond(handler, request, methods, cors)
             response.headers["X-Request-Id"] = request_id
+            response.headers["X-Content-Type-Options"] = "nosniff"
+            response.headers["Cache-Control"] = "no-store"
             if cors:
                 _allow_origin(request, response)
             (_logger.debug if response.status_code < 400 else _logger.warning)("answered", status=response.status_code)

@@ -23,7 +23,7 @@ button:focus-visible { outline: 3px solid #7bc4a6; outline-offset: 2px }
 {% if ask %}<form method="post"><button>Unsubscribe</button></form>{% endif %}
 </main></body></html>"""
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 
 def _page(status: int, title: str, text: str, *, ask: bool = False) -> Response:
@@ -31,7 +31,6 @@ def _page(status: int, title: str, text: str, *, ask: bool = False) -> Response:
     response = Response(html, status, mimetype="text/html")
     response.headers["Content-Security-Policy"] = POLICY
     response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers["Cache-Control"] = "no-store"
     return response
 
 
