@@ -10,6 +10,7 @@ import math
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NoReturn
 
 import requests
@@ -35,6 +36,23 @@ class Accepted:
 
     ids: list[str]
     rate: float | None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An email as Resend lists it, which is without its tags.
+
+    Attributes:
+        id: Resend's own.
+        to: the addresses, in lower case.
+        subject: as it arrived.
+        at: when it was accepted, in milliseconds since 1970 UTC.
+    """
+
+    id: str
+    to: tuple[str, ...]
+    subject: str
+    at: int
 
 
 class _Connection(HTTPClient):
@@ -103,6 +121,33 @@ class Resend:
         if len(accepted.ids) != len(emails):
             raise SendError("conflict", f"Resend answered for {len(accepted.ids)} of {len(emails)} emails")
         return accepted
+
+    def listed(self, after: str | None = None) -> tuple[list[Listed], bool]:
+        """A page of what was sent, the newest first (https://resend.com/docs/api-reference/emails/list-emails).
+
+        Args:
+            after: the id after which to go on; None for the first page.
+
+        Returns:
+            Up to 100 emails, and whether there are older ones.
+
+        Raises:
+            SendError: when Resend does not say.
+        """
+        try:
+            answer: Any = resend.Emails.list({"limit": 100, "after": after} if after else {"limit": 100})
+        except (ResendError, NoContentError) as error:
+            _refuse(error)
+        try:
+            return [_listed(entry) for entry in answer["data"]], bool(answer["has_more"])
+        except (KeyError, TypeError, ValueError):
+            raise SendError("ambiguous", "Resend's list cannot be read") from None
+
+
+def _listed(entry: Mapping[str, Any]) -> Listed:
+    to = tuple(address.rpartition("<")[2].rstrip("> ").strip().lower() for address in entry["to"])
+    at = round(datetime.fromisoformat(entry["created_at"]).timestamp() * 1000)
+    return Listed(str(entry["id"]), to, str(entry["subject"]), at)
 
 
 def _accepted(answer: Any, entries: Any) -> Accepted:
