@@ -123,6 +123,19 @@ class Promise(PersonsDecide):
         for sleeper in sleepers:
             self._proceed(sleeper, 99 if wakes else 0, outcome, 0)
 
+    @rule(
+        outcome=st.sampled_from(["conflict", "misanswered", "refused"]),
+        looks=st.integers(0, 3),
+        hours=st.sampled_from([0, 0, 1, 22, 24]),
+        which=WHICH,
+        anew=st.booleans(),
+    )
+    def an_email_ends_badly_and_is_tried_again(self, outcome: str, looks: int, hours: int, which: int, anew: bool) -> None:
+        self.a_job_is_done(outcome=outcome, retry_after=0, looks=looks)
+        self.rig.forward(hours * HOUR)
+        if set(BAD_ENDS) & set(self.rig.states().values()):
+            self.the_operator_retries(which=which, anew=anew)
+
     @precondition(lambda self: self.workers)
     @rule(which=WHICH)
     def a_worker_dies(self, which: int) -> None:
