@@ -282,7 +282,7 @@ def test_the_promise_holds_whatever_happens(redis: Redis, monkeypatch: pytest.Mo
         lambda: Promise(redis),  # type: ignore[arg-type]  # hypothesis only calls it
         settings=settings(
             max_examples=EXAMPLES or 100,
-            stateful_step_count=50,
+            stateful_step_count=40,
             deadline=None,
             derandomize=not EXAMPLES,
             phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
