@@ -37,7 +37,7 @@ from tests.sandbox_server import sandbox
 from tests.waiting import until
 from tests.world import SETTINGS, World
 
-IMPATIENT = SETTINGS.model_copy(update={"provider_timeout": 0.5})  # a lease of 2.25 s
+IMPATIENT = SETTINGS.model_copy(update={"provider_timeout": 0.6})  # a lease of 2.7 s
 FIRST = ("christmas", "christmas_email_1")
 
 
@@ -132,28 +132,45 @@ class TestClock:
         assert world.ledger.vitals()["tick_age"] == 70_000
 
 
-@pytest.mark.parametrize(("where", "posts", "result"), [("claimed", 0, "parked"), ("allowed", 1, "sent")])
+@contextmanager
+def suspended_sender(*words: str) -> Iterator[subprocess.Popen[str]]:
+    """This file as a program, suspended where it rests; see `_main` for the words."""
+    argv = [sys.executable, "-m", "tests.test_failures_machine", *words]
+    with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout and process.stdout.readline() == "resting\n"
+            process.send_signal(signal.SIGSTOP)
+            until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED)
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [("claimed", {"result": "parked", "posts": 0}), ("allowed", {"result": "sent", "posts": 1})],
+    ids=["claimed", "allowed"],
+)
 def test_a_suspended_sender_wakes_after_its_lease(
-    redis: Redis, valkey_server: valkey.Valkey, monkeypatch: pytest.MonkeyPatch, where: str, posts: int, result: str
+    redis: Redis, valkey_server: valkey.Valkey, monkeypatch: pytest.MonkeyPatch, where: str, says: dict[str, Any]
 ) -> None:
-    """Another has sent the email meanwhile. Before its last look it posts nothing; after it, the provider recognizes the request."""
+    """Another is about to send the email. Before its last look it posts nothing; after it, the provider takes one of the two requests."""
     for name in ("api_key", "api_url", "default_http_client"):
         monkeypatch.setattr(resend, name, getattr(resend, name))
     ledger = Ledger(redis, lease=IMPATIENT.lease)
     world = World(ledger, Clock(ledger.now()), IMPATIENT)
     run = world.sign_up()
-    with sandbox() as box:
-        other = dataclasses.replace(world.sender, provider=Resend("re_sandbox", f"{box.url}/resend"))
-        words = [sys.executable, "-m", "tests.test_failures_machine", valkey_server.url, valkey_server.password, box.url, run, where]
-        with subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as sleeper:
-            assert sleeper.stdout and sleeper.stdout.readline() == "resting\n"
-            sleeper.send_signal(signal.SIGSTOP)
-            until(lambda: psutil.Process(sleeper.pid).status() == psutil.STATUS_STOPPED)
-            assert other.send(run, 1).result == "parked"
-            until(lambda: other.send(run, 1).result == "sent")
+    said = []
+    with sandbox() as box, suspended_sender(valkey_server.url, valkey_server.password, box.url, run, where) as sleeper:
+
+        def wake(_seconds: float) -> None:
             sleeper.send_signal(signal.SIGCONT)
-            said, _ = sleeper.communicate("go on\n", timeout=20)
-        assert json.loads(said) == {"result": result, "posts": posts}
+            said.append(json.loads(sleeper.communicate("go on\n", timeout=20)[0]))
+
+        other = dataclasses.replace(world.sender, provider=Resend("re_sandbox", f"{box.url}/resend"), sleep=wake)
+        assert other.send(run, 1).result == "parked" and said == []
+        until(lambda: other.send(run, 1).result in ("sent", "already-sent"))
+        assert said == [says]
         assert len(box.outbox()) == 1
     assert world.run(run).step(1).state == "sent"
 

@@ -30,7 +30,7 @@ from tests.waiting import until
 from tests.world import SETTINGS, World
 
 BATCHES = SETTINGS.model_copy(update={"resend_batch_above": 1})
-QUICK = SETTINGS.model_copy(update={"testing_mode": True, "testing_step": 0.3})
+QUICK = SETTINGS.model_copy(update={"testing_mode": True, "testing_step": 0.5})
 
 
 class Doomed(Ledger):

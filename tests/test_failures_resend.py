@@ -21,7 +21,7 @@ from tests.raw_server import answer, raw
 from tests.sandbox_server import Sandbox, sandbox
 from tests.world import SETTINGS, World
 
-TIMEOUT = 0.6  # seconds; the part of it that waits for an answer is what each silent fault costs this test
+TIMEOUT = 1.0  # seconds; the part of it that waits for an answer is what each silent fault costs this test
 HOUR = 3_600_000
 
 

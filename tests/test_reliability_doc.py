@@ -8,7 +8,6 @@ import pytest
 
 from shared.functions import ROOT
 from shared.notice_texts import CAUSES
-from tests import test_docs
 
 PAGE = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
 ROWS = [line for line in PAGE.splitlines() if line.startswith("| ") and not line.startswith("| what happens |")]
@@ -41,8 +40,3 @@ def test_no_failure_is_left_out(file: str) -> None:
 def test_the_messages_are_called_by_their_titles() -> None:
     """What stands in bold in a row is the title of a message, and none is missing."""
     assert set(re.findall(r"\*\*(.+?)\*\*", "\n".join(ROWS))) == {cause.title for cause in CAUSES.values()}
-
-
-def test_it_is_among_the_documents_that_are_checked() -> None:
-    """Its links are followed with those of all others."""
-    assert ROOT / "docs" / "reliability.md" in test_docs.DOCUMENTS
