@@ -34,6 +34,8 @@ def compose(item: Item, *, catalog: Catalog, templates: Templates, settings: Set
     if campaign.kind == "marketing":
         link = unsubscribing.link(ids.digest(contact.email), key=settings.unsubscribe_key, public_url=settings.public_url)
     known = {"booking_url": settings.booking_url, **contact.fields, **item.values}
+    if "first_name" not in known and (called := known.get("name", "").split()[:1]) and not called[0].endswith("."):
+        known["first_name"] = called[0]
     values = known | {"segment": contact.segment, "sender_name": settings.business_name}
     email = templates[campaign.slug, step.template_for(contact.segment)].render(values, unsubscribe_url=link)
     request: dict[str, Any] = {

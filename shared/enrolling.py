@@ -44,6 +44,7 @@ class Intake:
         request_id: follows the emails from here to the provider.
         key: the caller's `Idempotency-Key`: the same within 24 hours gets the first answer and has no further effect.
         page: the page of the website that it came from, kept with a consent.
+        leads: whether the owner is told at once of an urgent assessment.
     """
 
     ledger: Ledger
@@ -53,6 +54,7 @@ class Intake:
     request_id: str
     key: str | None = None
     page: str | None = None
+    leads: bool = True
 
 
 def sign_up(form: SignUp, *, trigger: str, intake: Intake) -> Answer:
@@ -77,7 +79,7 @@ def sign_up(form: SignUp, *, trigger: str, intake: Intake) -> Answer:
         if by_website and form.email_1_sent_at is None:
             warning = "the first email was sent by the website, but email_1_sent_at is missing; the time of the request was used instead"
         run |= run_of(campaign, anchor, _zone(form, campaign, intake), intake, warning=warning, by_website=by_website)
-    said = {"consent": form.consent or None, "lead": _lead(form)}
+    said = {"consent": form.consent or None, "lead": _lead(form) if intake.leads else None}
     return _enroll(form, _fields(form, intake) | _consent(form, intake), run | said, trigger, campaign if enrolls else None, intake)
 
 
@@ -148,10 +150,10 @@ def run_of(
         if campaign.steps[0].before is not None and anchor > intake.now:  # the meeting, too, is a few steps away
             anchor = intake.now + round((len(delays) + 1) * width * 1000)
     window = campaign.window.window if campaign.window else None
-    zone = timing.zone(zone_name, settings.business_timezone)
+    dues = timing.dues(anchor, delays, window, timing.zone(zone_name, settings.business_timezone))
 
     def step(delay: timing.Delay) -> dict[str, Any]:
-        due = timing.due(anchor, delay, window, zone)
+        due = dues[delay.number]
         fate: dict[str, Any] = {}
         if delay.number in by_website:
             fate["sent"] = anchor

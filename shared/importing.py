@@ -232,4 +232,4 @@ def _starting(form: SignUp, start: int | None, now: int) -> SignUp:
 
 def _at(start: int | None, intake: Intake) -> Intake:
     """A campaign that begins later is one whose form comes in then."""
-    return replace(intake, now=start) if start is not None and start > intake.now else intake
+    return replace(intake, leads=False, now=max(start or 0, intake.now))

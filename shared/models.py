@@ -173,6 +173,13 @@ class Step:
     sent_by: str | None = None
     provider_id: str | None = None
     why: str | None = None
+    delivered: int | None = None
+    opened: int | None = None
+    clicked: int | None = None
+    bounced: int | None = None
+    complained: int | None = None
+    note: str | None = None
+    anew: bool = False
 
 
 @dataclass(frozen=True)
@@ -222,4 +229,5 @@ class Contact:
     @property
     def subscription(self) -> str:
         """Whether the person may get email: `subscribed`, or the strongest reason why not."""
-        return next((reason for reason in ("complained", "bounced", "unsubscribed") if reason in self.fields), "subscribed")
+        reason = next((reason for reason in ("complained", "bounced", "unsubscribed", "manual") if reason in self.fields), "subscribed")
+        return "unsubscribed" if reason == "manual" else reason

@@ -94,7 +94,10 @@ EMAIL_LOG = Source(
         Property("Email Number", "number"),
         Property("Template", "rich_text"),
         Property("Sent At", "date"),
-        Property("Status", "select", options=("Sent", "Retrying", "Failed", "In Doubt")),
+        Property("Status", "select", options=("Sent", "Retrying", "Failed", "In Doubt", "Bounced", "Complained")),
+        Property("Delivered At", "date"),
+        Property("Opened At", "date"),
+        Property("Clicked At", "date"),
         Property("Resend ID", "rich_text"),
         Property("Sent By", "select", options=("website", "evergreen")),
         Property("Error", "rich_text"),
@@ -114,6 +117,7 @@ TEMPLATES = Source(
     ),
 )
 SOURCES = (CONTACTS, TRACKER, EMAIL_LOG, TEMPLATES)
+SENT_ANEW = "sent anew by hand: an earlier one may have arrived too"
 _STATES = {"sent": "Sent", "failed": "Failed", "in-doubt": "In Doubt"}
 
 
@@ -178,11 +182,20 @@ def email_values(run: Enrollment, step: Step, contact: Contact, campaign: Campai
         "Email Number": step.number,
         "Template": planned.template_for(contact.segment) if planned else None,
         "Sent At": iso(step.sent_at),
-        "Status": _STATES.get(step.state, "Retrying"),
+        "Status": _email_status(step),
+        "Delivered At": iso(step.delivered),
+        "Opened At": iso(step.opened),
+        "Clicked At": iso(step.clicked),
         "Resend ID": step.provider_id,
         "Sent By": step.sent_by,
-        "Error": None if step.state == "sent" else step.why,
+        "Error": (step.note or (SENT_ANEW if step.anew else None)) if step.state == "sent" else step.why,
     }
+
+
+def _email_status(step: Step) -> str:
+    if step.state == "sent" and (step.complained or step.bounced):
+        return "Complained" if step.complained else "Bounced"
+    return _STATES.get(step.state, "Retrying")
 
 
 def _when(milliseconds: str | None) -> str | None:

@@ -127,7 +127,7 @@ class Sender:
         window = campaign.window.window if campaign.window else None
         to_anchor = timing.shifted(timing.Delay(step, run.step(step).offset), self.ledger.now())
         waiting = [timing.Delay(s.number, s.offset) for s in run.steps if s.state == "scheduled"]
-        dues = {delay.number: timing.due(to_anchor, delay, window, zone) for delay in waiting}
+        dues = timing.dues(to_anchor, waiting, window, zone)
         self.ledger.move(run.id, from_anchor=run.anchor, to_anchor=to_anchor, dues=dues)
         _logger.info("run.shifted", enrollment=run.id, step=step, by_ms=to_anchor - run.anchor, request_id=run.request_id)
 

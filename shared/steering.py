@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from shared import log, timing
 from shared.catalog import Catalog
@@ -44,13 +44,13 @@ class Steering:
         now = self.ledger.now()
         moving = [] if catch_up else [step for step in run.steps if step.state == "scheduled" and step.offset >= 0]
         anchor = run.anchor + (max(0, now - run.paused_at) if moving else 0)  # Redis's clock may have been set back
-        within = self._window(run)
+        dues = timing.dues(anchor, [timing.Delay(step.number, step.offset) for step in moving], *self._window(run))
         nexts = self._one_a_day(run, now) if catch_up else {}
         asked = {
             "enrollment": enrollment,
             "paused_at": run.paused_at,
             "anchor": anchor,
-            "dues": {str(step.number): within(anchor + step.offset) for step in moving},
+            "dues": {str(number): due for number, due in dues.items()},
             "nexts": nexts,
             "catch_up": bool(nexts),  # reminders have nothing to catch up: one that is late is still skipped
         }
@@ -104,13 +104,13 @@ class Steering:
         if step not in [known.number for known in self._run(enrollment).steps]:
             raise SteeringError(f"{enrollment} has no step {step}")
 
-    def _window(self, run: Enrollment) -> Callable[[int], int]:
-        """The first instant from a given one on in which the campaign may send."""
+    def _window(self, run: Enrollment) -> tuple[timing.Window | None, ZoneInfo]:
+        """When the campaign may send, and by which clock."""
         campaign = self.catalog.campaigns.get(run.slug)
         window = campaign.window.window if campaign and campaign.window else None
         contact = self.ledger.contact(run.contact)
         zone = timing.zone(contact.fields.get("timezone") if contact else None, self.settings.business_timezone)
-        return lambda instant: window.next_open(instant, zone) if window else instant
+        return window, zone
 
     def _one_a_day(self, run: Enrollment, now: int) -> dict[str, int]:
         """When each waiting step may go at the earliest, so that what was missed comes one a day."""
@@ -119,12 +119,12 @@ class Steering:
         day = round(testing * 1000) if self.settings.testing_mode else timing.DAY
         contact = self.ledger.contact(run.contact)
         last = int(contact.fields.get("last_sent", 0)) if contact else 0
-        within = self._window(run)
+        window, zone = self._window(run)
         nexts: dict[str, int] = {}
         earliest = max(now, last + day)
         for step in run.steps:
             if step.state == "scheduled" and step.offset >= 0:
-                earliest = within(max(step.due, earliest))
+                earliest = window.next_open(max(step.due, earliest), zone) if window else max(step.due, earliest)
                 nexts[str(step.number)] = earliest
                 earliest += day
         return nexts

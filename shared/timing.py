@@ -105,17 +105,25 @@ def testing(delays: Sequence[Delay], step: float) -> list[Delay]:
     ]
 
 
-def due(anchor_at: int, delay: Delay, window: Window | None, zone: ZoneInfo) -> int:
-    """When a step is due.
+def dues(anchor_at: int, delays: Sequence[Delay], window: Window | None, zone: ZoneInfo) -> dict[int, int]:
+    """When each step is due. A window never lets two of them out at once: a day lies between, or their own gap where that is less.
 
     Args:
         anchor_at: the enrollment's anchor.
-        delay: the step's delay.
+        delays: the steps' delays, in the order in which they go out.
         window: the campaign's send window, if it has one.
         zone: the time zone in which the window is meant.
     """
-    instant = anchor_at + delay.milliseconds
-    return instant if window is None else window.next_open(instant, zone)
+    found: dict[int, int] = {}
+    before: Delay | None = None
+    for delay in delays:
+        instant = anchor_at + delay.milliseconds
+        if window:
+            if before:
+                instant = max(instant, found[before.number] + min(delay.milliseconds - before.milliseconds, DAY))
+            instant = window.next_open(instant, zone)
+        found[delay.number], before = instant, delay
+    return found
 
 
 def shifted(late: Delay, now: int) -> int:

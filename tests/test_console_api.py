@@ -10,8 +10,10 @@ from redis import Redis
 from werkzeug.test import TestResponse
 
 from local import valkey
+from shared import services
 from shared.ledger import ids
-from shared.ledger.listing import LOOK_AT, Listing
+from shared.ledger.listing import Listing
+from shared.steering import Steering
 from tests.functions_client import ADDRESS, Functions, deployed
 
 TOKEN = "operator-token"
@@ -194,13 +196,18 @@ def test_a_list_goes_on_where_the_page_before_ended(functions: Functions) -> Non
     assert (len(first["enrollments"]), len(names), len(set(names)), second["next"]) == (50, 61, 61, None)
 
 
-def test_a_filtered_list_reads_little_of_much(functions: Functions) -> None:
-    """One page looks at so many runs at the most, and says where to go on."""
-    redis = functions.ledger.redis
-    redis.zadd("eg:recent", {f"christmas-{number:020}-1": number for number in range(LOOK_AT + 1000)})
-    found = Listing(functions.ledger).page(1, slug="christmas", state="paused")
-    assert (found.enrollments, found.next) == ([], LOOK_AT + 1)
-    assert Listing(functions.ledger).page(LOOK_AT + 1, state="paused").next is None
+def test_a_filtered_list_reads_what_it_shows(functions: Functions) -> None:
+    """Every state and campaign has a list of its own, which a run enters and leaves with its state."""
+    listing, steering = Listing(functions.ledger), Steering(functions.ledger, services.catalog(), services.current_settings())
+    assert listing.page(slug="christmas", state="active").enrollments == [RUN]
+    steering.pause(RUN)
+    assert (listing.page(state="active").enrollments, listing.page(state="paused").enrollments) == ([], [RUN])
+    steering.resume(RUN)
+    steering.cancel(RUN)
+    assert listing.page(slug="christmas", state="cancelled").enrollments == listing.page(slug="christmas").enrollments == [RUN]
+    functions.ledger.redis.delete(ids.enrollment_key(RUN))
+    functions.ledger.sweep(())
+    assert [listing.page(slug=slug, state=state).enrollments for slug in (None, "christmas") for state in (None, "cancelled")] == [[]] * 4
 
 
 def test_the_overview_counts_and_names_what_a_person_must_look_at(functions: Functions) -> None:

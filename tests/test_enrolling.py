@@ -280,7 +280,7 @@ class TestDue:
             desk.sign_up("signup", timezone=zone)
         run = desk.sign_up("office", timezone=None if earlier else zone)
         midnight = START - 8 * HOUR
-        assert run and [step.due for step in run.steps] == [midnight + hour * HOUR, *[midnight + 3 * DAY + hour * HOUR] * 2]
+        assert run and [step.due for step in run.steps] == [midnight + days * DAY + hour * HOUR for days in (0, 3, 4)]
 
 
 class TestAChangedCampaign:

@@ -285,3 +285,11 @@ def test_the_contact_of_a_booking_is_merged(world: World) -> None:
     contact = world.ledger.contact(ids.digest(str(ADA["email"])))
     assert contact is not None
     assert (contact.fields["name"], contact.fields["timezone"], contact.fields["red_systems"]) == ("Ada Lovelace", "America/Vancouver", "2")
+
+
+@pytest.mark.parametrize(("name", "greeting"), [("Grace Hopper", "Hi Grace,"), ("Dr. Hopper", "Hi there,"), ("", "Hi there,")])
+def test_a_full_name_alone_greets_by_its_first_word(world: World, name: str, greeting: str) -> None:
+    """Who gave one name field is greeted as people greet; a title is no name."""
+    world.sign_up(first_name="", name=name)
+    world.work()
+    assert world.provider.accepted[0]["text"].startswith(greeting)

@@ -165,32 +165,51 @@ class TestWindow:
         assert not [moment for moment in missed if wall(moment - DAY).utcoffset() == wall(moment + DAY).utcoffset()]
 
 
+def due(anchor: int, delay: Delay, window: Window | None, zone: ZoneInfo) -> int:
+    """When a single step is due."""
+    return timing.dues(anchor, [delay], window, zone)[delay.number]
+
+
 class TestDue:
     """Delay, window and zone together."""
 
+    def test_a_window_lets_no_two_out_at_once(self) -> None:
+        """What a weekend held back goes on Monday, Tuesday and so on; where the steps' own gap is shorter, that is kept."""
+        friday = at("2026-11-06 12:00")
+        days = [Delay(number, number * DAY) for number in range(4)]
+        assert [local(instant)[:16] for instant in timing.dues(friday, days, OFFICE, TORONTO).values()] == [
+            "2026-11-06 12:00",
+            "2026-11-09 09:00",
+            "2026-11-10 09:00",
+            "2026-11-11 09:00",
+        ]
+        close = [Delay(1, DAY), Delay(2, DAY + HOUR)]
+        monday, later = timing.dues(friday, close, OFFICE, TORONTO).values()
+        assert later - monday == HOUR
+
     def test_without_a_window(self) -> None:
         """A step is due its delay after the anchor, or before it."""
-        assert timing.due(START, Delay(1, DAY), None, TORONTO) == START + DAY
-        assert timing.due(START, Delay(1, -HOUR), None, TORONTO) == START - HOUR
+        assert due(START, Delay(1, DAY), None, TORONTO) == START + DAY
+        assert due(START, Delay(1, -HOUR), None, TORONTO) == START - HOUR
 
     def test_days_are_24_hours_and_windows_are_the_walls(self) -> None:
         """A day after the last summer noon is 11:00 on the wall; a window from noon on makes it 12:00."""
         anchor = at("2026-10-31 12:00")
-        assert local(timing.due(anchor, Delay(2, DAY), None, TORONTO)) == "2026-11-01 11:00-05:00"
-        assert local(timing.due(anchor, Delay(2, DAY), Window(EVERY_DAY, time(12), None), TORONTO)) == "2026-11-01 12:00-05:00"
+        assert local(due(anchor, Delay(2, DAY), None, TORONTO)) == "2026-11-01 11:00-05:00"
+        assert local(due(anchor, Delay(2, DAY), Window(EVERY_DAY, time(12), None), TORONTO)) == "2026-11-01 12:00-05:00"
 
     def test_a_window_is_in_its_own_zone(self) -> None:
         """The same window opens hours apart in two zones."""
         instant = at("2026-11-02 00:00", ZoneInfo("UTC"))
-        berlin = timing.due(instant, Delay(1, 0), OFFICE, ZoneInfo("Europe/Berlin"))
-        assert (timing.due(instant, Delay(1, 0), OFFICE, TORONTO) - berlin) == 6 * HOUR
+        berlin = due(instant, Delay(1, 0), OFFICE, ZoneInfo("Europe/Berlin"))
+        assert (due(instant, Delay(1, 0), OFFICE, TORONTO) - berlin) == 6 * HOUR
 
     @given(st.integers(0, 10**13), st.integers(0, 10**10), st.integers(0, 10**10))
     def test_a_shift_makes_a_step_due_now_and_keeps_the_gaps(self, now: int, offset: int, gap: int) -> None:
         """From the shifted anchor the late step is due now, and the next one its gap later."""
         anchor = timing.shifted(Delay(2, offset), now)
-        assert timing.due(anchor, Delay(2, offset), None, TORONTO) == now
-        assert timing.due(anchor, Delay(3, offset + gap), None, TORONTO) == now + gap
+        assert due(anchor, Delay(2, offset), None, TORONTO) == now
+        assert due(anchor, Delay(3, offset + gap), None, TORONTO) == now + gap
 
 
 class TestZone:

@@ -289,4 +289,11 @@ def _step(number: int, fields: Mapping[str, str]) -> Step:
         sent_by=value("by"),
         provider_id=value("id"),
         why=value("why"),
+        delivered=_instant(value("delivered")),
+        opened=_instant(value("opened")),
+        clicked=_instant(value("clicked")),
+        bounced=_instant(value("bounced")),
+        complained=_instant(value("complained")),
+        note=value("note"),
+        anew=value("anew") == "1",
     )

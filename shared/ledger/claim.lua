@@ -19,7 +19,7 @@ end
 -- What forbids the step to be sent at all, whenever: the run's state or a suppression.
 local function barrier(enrollment)
   local e = fields(enrollment_key(enrollment), 'state', 'why', 'kind', 'contact')
-  if e.state ~= 'active' then return e.state .. (e.why and ': ' .. e.why or '') end
+  if e.state ~= 'active' then return (e.state or 'forgotten') .. (e.why and ': ' .. e.why or '') end
   local why = suppressed(e.contact, e.kind)
   return why and 'suppressed: ' .. why or nil
 end

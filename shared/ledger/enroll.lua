@@ -67,7 +67,7 @@ local function create(enrollment)
   local order = {}
   for i, s in ipairs(a.steps) do order[i] = int(s.number) end
   redis.call('HSET', 'eg:runs', a.key, string.match(enrollment, '%d+$'))
-  redis.call('HSET', enrollment_key(enrollment), 'slug', a.slug, 'kind', a.kind, 'contact', a.contact, 'state', 'active',
+  redis.call('HSET', enrollment_key(enrollment), 'slug', a.slug, 'kind', a.kind, 'contact', a.contact,
     'anchor', int(a.anchor), 'created', int(now), 'request_id', a.request_id, 'steps', table.concat(order, ','))
   local tracked = redis.call('HGET', enrollment_key(a.key .. '-0'), 'page')
   if tracked then redis.call('HSET', enrollment_key(enrollment), 'page', tracked) end
@@ -79,7 +79,7 @@ local function create(enrollment)
     redis.call('HSET', contact, 'group.' .. a.group, enrollment)
   end
   redis.call('SADD', 'eg:enrollments:' .. a.contact, enrollment)
-  redis.call('ZADD', 'eg:recent', int(now), enrollment)
+  enter(enrollment, 'active')
   tally(enrollment, 'enrolled')
   local open = false
   for _, s in ipairs(a.steps) do

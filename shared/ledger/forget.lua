@@ -31,7 +31,7 @@ local function erase_run(enrollment)
   if redis.call('HGET', enrollment_key(enrollment), 'contact') ~= a.contact then return end
   for _, step in ipairs(steps_in_order(enrollment)) do erase_step(enrollment, step) end
   untell(OUTBOX, 'enrollment:' .. enrollment)
-  redis.call('ZREM', 'eg:recent', enrollment)
+  unlist_run(enrollment)
   runs = runs + redis.call('DEL', enrollment_key(enrollment))
 end
 

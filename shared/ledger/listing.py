@@ -1,8 +1,7 @@
-"""Listing: which runs there are, for people to look at. Reads no more than it shows, or than it must look at to find that much."""
+"""Listing: which runs there are, for people to look at. Reads no more than it shows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -10,8 +9,6 @@ from shared.ledger import Ledger, ids
 
 RECENT = "eg:recent"
 FAILED = "rq:failed:send"
-CHUNK = 500
-LOOK_AT = 5_000  # runs at most, for one page of a filtered list
 LATE = 60_000  # milliseconds past its look from which a step is shown as late
 SHOWN = 20
 DAY = 24 * 3_600_000
@@ -23,7 +20,7 @@ class Page:
 
     Attributes:
         enrollments: their ids, the latest first.
-        next: where the list goes on, if it does; a filtered page may be short all the same.
+        next: where the list goes on, if it does.
     """
 
     enrollments: list[str]
@@ -59,21 +56,8 @@ class Listing:
             slug: only those of this campaign.
             state: only those in this state.
         """
-        wanted = (slug, state)
-        chunk = CHUNK if slug or state else size
-        found: list[str] = []
-        at = start
-        while len(found) < size and at < start + LOOK_AT:
-            names = cast(list[str], self._redis.zrevrange(RECENT, at, at + chunk - 1))
-            for name, facts in zip(names, self._facts(names), strict=True):
-                at += 1
-                if all(want is None or want == fact for want, fact in zip(wanted, facts, strict=True)) and facts[0]:
-                    found.append(name)
-                if len(found) == size:
-                    break
-            if len(names) < chunk and len(found) < size:
-                return Page(found, None)
-        return Page(found, at)
+        names = cast(list[str], self._redis.zrevrange(_list(slug, state), start, start + size))
+        return Page(names[:size], start + size if len(names) > size else None)
 
     def counts(self) -> dict[str, int]:
         """How many: enrollments, due within a day, late, and ended badly and not looked at yet."""
@@ -90,9 +74,9 @@ class Listing:
         jobs = cast(list[str], self._redis.zrevrange(FAILED, 0, SHOWN - 1))
         return list(dict.fromkeys(ids.parse_job_id(job) for job in jobs))
 
-    def _facts(self, names: Sequence[str]) -> list[list[str | None]]:
-        """Campaign and state of each; nothing of one that is kept no longer."""
-        pipe = self._redis.pipeline(transaction=False)
-        for name in names:
-            pipe.hmget(ids.enrollment_key(name), ["slug", "state"])
-        return pipe.execute()
+
+def _list(slug: str | None, state: str | None) -> str:
+    """The list that holds these runs, and no others."""
+    if state:
+        return f"eg:in:{state}:{slug}" if slug else f"eg:in:{state}"
+    return f"eg:of:{slug}" if slug else RECENT

@@ -4,7 +4,8 @@ local a = cjson.decode(ARGV[2])
 local key = enrollment_key(a.enrollment)
 local state = redis.call('HGET', key, 'state')
 if state ~= 'active' then return state or '' end
-redis.call('HSET', key, 'state', 'paused', 'paused_at', int(now))
+enter(a.enrollment, 'paused')
+redis.call('HSET', key, 'paused_at', int(now))
 for _, step in ipairs(steps_in_order(a.enrollment)) do
   if redis.call('HGET', key, step .. '.state') == 'scheduled' then close_step(a.enrollment, step) end
 end

@@ -208,11 +208,42 @@ local function tally(enrollment, name)
   if slug then redis.call('HINCRBY', 'eg:tally:' .. slug, name, 1) end
 end
 
+-- Where lists find a run: all, a campaign's, those in a state, and a campaign's in a state; the latest first.
+local STATES = {'active', 'paused', 'completed', 'exited', 'cancelled'}
+local function slug_of(enrollment) return string.match(enrollment, '^(.+)%-%x+%-%d+$') or '' end
+local function list_names(enrollment, state)
+  return 'eg:in:' .. state, 'eg:in:' .. state .. ':' .. slug_of(enrollment)
+end
+
+-- The run is in another state now.
+local function enter(enrollment, state)
+  local key = enrollment_key(enrollment)
+  local before = redis.call('HGET', key, 'state')
+  if before then
+    for _, list in ipairs({list_names(enrollment, before)}) do redis.call('ZREM', list, enrollment) end
+  end
+  redis.call('HSET', key, 'state', state)
+  local created = redis.call('HGET', key, 'created') or int(now)
+  redis.call('ZADD', 'eg:recent', created, enrollment)
+  redis.call('ZADD', 'eg:of:' .. slug_of(enrollment), created, enrollment)
+  for _, list in ipairs({list_names(enrollment, state)}) do redis.call('ZADD', list, created, enrollment) end
+end
+
+-- No list holds the run any more.
+local function unlist_run(enrollment)
+  redis.call('ZREM', 'eg:recent', enrollment)
+  redis.call('ZREM', 'eg:of:' .. slug_of(enrollment), enrollment)
+  for _, state in ipairs(STATES) do
+    for _, list in ipairs({list_names(enrollment, state)}) do redis.call('ZREM', list, enrollment) end
+  end
+end
+
 -- The run is over: its group is free, and it is kept for a while.
 local function end_run(enrollment, state, why)
   local key = enrollment_key(enrollment)
   local e = fields(key, 'contact', 'group')
-  redis.call('HSET', key, 'state', state, 'ended', int(now))
+  enter(enrollment, state)
+  redis.call('HSET', key, 'ended', int(now))
   if why then redis.call('HSET', key, 'why', why) end
   local contact = 'eg:contact:' .. e.contact
   if e.group and redis.call('HGET', contact, 'group.' .. e.group) == enrollment then redis.call('HDEL', contact, 'group.' .. e.group) end

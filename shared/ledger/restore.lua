@@ -3,7 +3,7 @@
 -- somebody began anew while the fence kept this ledger from sending takes over what was sent before.
 -- ARGV[2]: {contact, fields, page, reason, dry (only say what would become of it)} and, where there is a run: {run, key, number, slug, kind,
 -- what}, what: finished · tracking · active · paused; for the latter two also {group, anchor, paused_at, ticked, page_of_run, steps: [{number,
--- offset, due, state, sent, by, id, why, page}]}.
+-- offset, due, state, sent, by, id, why, note, reports: {delivered: ms, …}, page}]}.
 -- Returns what became of the run: restored · marked · tracked · exists · united · blocked · suppressed, or contact where there is none.
 local a = cjson.decode(ARGV[2])
 local contact = 'eg:contact:' .. a.contact
@@ -76,6 +76,7 @@ local function create()
   redis.call('HSET', key, 'slug', a.slug, 'kind', a.kind, 'contact', a.contact, 'anchor', int(a.anchor),
     'created', int(math.min(a.anchor, now)), 'request_id', 'restored', 'steps', table.concat(order, ','), 'page', a.page_of_run)
   enter(a.run, a.what)
+  enter(a.run, a.what)
   if a.what == 'paused' then redis.call('HSET', key, 'paused_at', int(a.paused_at)) end
   if a.group then redis.call('HSET', key, 'group', a.group); redis.call('HSET', contact, 'group.' .. a.group, a.run) end
   redis.call('SADD', 'eg:enrollments:' .. a.contact, a.run)
@@ -85,7 +86,8 @@ local function create()
   for _, s in ipairs(a.steps) do
     local step, decided = int(s.number), s.state == 'sent' or s.state == 'skipped'
     set_step(a.run, step, {state = decided and s.state or 'scheduled', due = s.due, offset = s.offset, next = not decided and s.due or nil,
-      sent = s.sent, by = s.by, id = s.id, why = s.why, page = s.state ~= 'scheduled' and (s.page or UNSURE) or s.page})
+      sent = s.sent, by = s.by, id = s.id, why = s.why, note = s.note, page = s.state ~= 'scheduled' and (s.page or UNSURE) or s.page})
+    set_step(a.run, step, s.reports or {})
     if s.state == 'sent' then tally(a.run, step .. '.sent') end
     if s.state == 'sent' and not s.page then dirty('email', email_id(a.run, step)) end
     if s.state == 'failed' or s.state == 'in-doubt' then ended[#ended + 1] = s end

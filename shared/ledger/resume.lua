@@ -5,7 +5,8 @@ local a = cjson.decode(ARGV[2])
 local key = enrollment_key(a.enrollment)
 local e = fields(key, 'state', 'paused_at')
 if e.state ~= 'paused' or tonumber(e.paused_at) ~= a.paused_at then return e.state or '' end
-redis.call('HSET', key, 'state', 'active', 'anchor', int(a.anchor))
+enter(a.enrollment, 'active')
+redis.call('HSET', key, 'anchor', int(a.anchor))
 redis.call('HDEL', key, 'paused_at', 'catch_up')
 if a.catch_up then redis.call('HSET', key, 'catch_up', '1') end
 for _, step in ipairs(steps_in_order(a.enrollment)) do

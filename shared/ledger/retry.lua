@@ -17,7 +17,7 @@ local function reopen(enrollment)
   local key = enrollment_key(enrollment)
   local e = fields(key, 'state', 'contact', 'group')
   if e.state ~= 'completed' then return end
-  redis.call('HSET', key, 'state', 'active')
+  enter(enrollment, 'active')
   redis.call('HDEL', key, 'ended')
   redis.call('PERSIST', key)
   if e.group then redis.call('HSET', 'eg:contact:' .. e.contact, 'group.' .. e.group, enrollment) end
