@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import functools
 import sys
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -16,16 +15,14 @@ from rich.progress import Progress
 from rich.table import Table
 
 from commands.printing import Command, as_json, console, print_json, speaks_plainly
-from shared import catalog, log, samples, services, settings
+from shared import catalog, log, services, settings, trying
 from shared.adopting import Adopter
 from shared.catalog import CAMPAIGNS, Catalog
 from shared.errors import CampaignError, NotionError
 from shared.integrations.notion import Notion
-from shared.integrations.resend import Resend
 from shared.ledger import Ledger
 from shared.pacing import Pacer
 from shared.pushing import Pusher
-from shared.rendering import Email
 from shared.segments import SEGMENTS, Segment
 from shared.settings import Settings
 from shared.template_rows import Row, fault_of, key_of, rows, source_of
@@ -190,15 +187,13 @@ def preview(template: str, segment: Segment, out: Path | None, send_to: str | No
     campaigns = _catalog(found)
     key = _key(template, campaigns)
     store = Store(campaigns, found, services.connect(found))
-    link = f"{found.public_url}/unsubscribe" if campaigns.campaigns[key[0]].kind == "marketing" else None
-    values = samples.values(segment, booking_url=found.booking_url, sender_name=found.business_name)
-    email = store[key].render(values, unsubscribe_url=link)
+    email = trying.sample(key, segment, templates=store, catalog=campaigns, settings=found)
     if out:
         try:
             out.write_text(email.html, encoding="utf-8")
         except OSError as error:
             raise click.ClickException(f"{out} cannot be written: {error.strerror}") from None
-    sent = _send(email, send_to, found) if send_to else None
+    sent = trying.send_test(email, send_to, found) if send_to else None
     origin = "notion" if store.edited(key) else "file"
     if as_json:
         shown = {"subject": email.subject, "preview": email.preview, "text": email.text, "html": email.html}
@@ -222,16 +217,3 @@ def _key(template: str, campaigns: Catalog) -> Key:
         raise click.ClickException(f"several campaigns have it; say {' or '.join(map(name_of, found))}")
     close = difflib.get_close_matches(wanted, [template for _, template in campaigns.sources], n=3)
     raise click.ClickException(f"no campaign has an email {template!r}" + (f"; did you mean {' or '.join(close)}?" if close else ""))
-
-
-def _send(email: Email, address: str, found: Settings) -> str:
-    """Send a test; returns the provider's id. Raises SendError."""
-    request = {
-        "from": found.resend_from_email,
-        "to": [address],
-        "subject": f"[Test] {email.subject}",
-        "html": email.html,
-        "text": email.text,
-    }
-    provider = Resend(found.resend_api_key, found.resend_api_url, timeout=found.provider_timeout)
-    return provider.send(request, key=f"test-{uuid.uuid4().hex}").ids[0]

@@ -50,6 +50,7 @@ def _say_ready(where: stack.Place, environ: Mapping[str, str]) -> None:
     notices_url = f"{where.sandbox_url}/discord-page" if chosen.discord_webhook_url.startswith(where.sandbox_url) else None
     for name, link in welcome.places(where.url, where.sandbox_url if sandboxed else None, notices_url).items():
         say(f"  {name:<27}{link}")
+    say(f"  {'Its password':<27}{welcome.password_place(where.directory, chosen.console_password)}")
     say(f"  {'Logs and state':<27}{where.directory}\n")
     if chosen.testing_mode and chosen.testing_step:
         say(f"TESTING_MODE is on: emails follow each other after {chosen.testing_step:g} s instead of days.")

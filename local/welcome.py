@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 SAMPLE = {
     "email": "ada@example.org",
@@ -24,6 +25,17 @@ def curl(url: str) -> str:
     return f"curl -X POST {url}/webhook/christmas-signup -H 'Content-Type: application/json' \\\n  -d '{body}'"
 
 
+def password_place(directory: Path, password: str) -> str:
+    """Where the console's password can be read.
+
+    Args:
+        directory: the stack's.
+        password: as the parts have it.
+    """
+    file = directory / "secrets" / "console-password"
+    return f"in {file}" if file.is_file() and file.read_text(encoding="utf-8").strip() == password else "the one you have set"
+
+
 def places(url: str, sandbox_url: str | None, notices_url: str | None = None) -> dict[str, str]:
     """What is where.
 
@@ -36,5 +48,6 @@ def places(url: str, sandbox_url: str | None, notices_url: str | None = None) ->
         "The website": f"{url}/",
         **({"Every email that was sent": sandbox_url} if sandbox_url else {}),
         **({"What you would be told": notices_url} if notices_url else {}),
+        "The console": f"{url}/console",
         "Whether all is well": f"{url}/health",
     }

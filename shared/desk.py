@@ -11,10 +11,12 @@ from shared.catalog import Catalog
 from shared.errors import SteeringError
 from shared.ledger import Ledger, ids
 from shared.ledger.listing import Listing
-from shared.models import Contact, Enrollment, Step, normalized
+from shared.models import SCORES, Contact, Enrollment, Step, normalized
 from shared.settings import Settings
 
 STATES = ("active", "paused", "completed", "exited", "cancelled")
+FACTS = ("business_name", *SCORES, "timezone", "source")  # what is shown of a contact beside address, name and segment
+REPORTED = ("delivered", "opened", "clicked", "bounced", "complained")
 _OPEN = ("active", "paused")
 
 
@@ -66,7 +68,9 @@ class Desk:
             "why": run.why,
             "timezone": str(zone),
             "subscription": contact.subscription,
-            "steps": [_step(step) for step in run.steps],
+            "consented_at": _instant(int(contact.fields["consent_at"])) if "consent_at" in contact.fields else None,
+            "facts": {name: contact.fields[name] for name in FACTS if name in contact.fields},
+            "steps": [_step(step) | {"template": self._template(run, step.number, contact)} for step in run.steps],
         }
         return self._summary(run, contact) | more
 
@@ -104,6 +108,12 @@ class Desk:
             "failures": [{"enrollment": run, **_step(step)} for run, step in failures if step.state in ("failed", "in-doubt")],
         }
 
+    def _template(self, run: Enrollment, number: int, contact: Contact) -> str | None:
+        """The text that a step would get now; None where the campaign no longer has the step."""
+        campaign = self.catalog.campaigns.get(run.slug)
+        step = campaign.step(number) if campaign else None
+        return step.template_for(contact.segment) if step else None
+
     def _existing(self, names: list[str]) -> list[Enrollment]:
         return [run for name in names if (run := self.ledger.enrollment(name))]
 
@@ -116,6 +126,7 @@ class Desk:
             "name": contact.fields.get("name") or contact.fields.get("first_name"),
             "campaign": run.slug,
             "campaign_name": campaign.name if campaign else run.slug,
+            "segment": contact.segment if contact.assessed else None,
             "state": run.state,
             "sent": sum(step.state == "sent" for step in run.steps),
             "of": len(run.steps),
@@ -136,5 +147,8 @@ def _step(step: Step) -> dict[str, Any]:
         "sent_at": _instant(step.sent_at),
         "sent_by": step.sent_by,
         "attempts": step.attempts,
+        "resend_id": step.provider_id,
+        **{what: _instant(getattr(step, what)) for what in REPORTED},
+        "note": step.note,
         "why": step.why,
     }

@@ -99,6 +99,7 @@ class Settings(BaseModel):
     calcom_webhook_secret: str = ""
     calendly_signing_key: str = ""
     operator_token: str = ""
+    console_password: str = ""
 
     discord_webhook_url: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
     alert_email: str = ""

@@ -1,0 +1,111 @@
+"""The console's door: one password, sessions in a signed cookie, and a throttle for who guesses."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from flask import Request
+from itsdangerous import BadData, URLSafeTimedSerializer
+from redis import Redis
+
+from shared import endpoint
+from shared.errors import WebhookError
+from shared.settings import Settings
+
+LASTS = 12 * 3600  # seconds
+PER_ADDRESS = "5/5 minutes"
+OVERALL = "20/hour"
+_ENDED = "eg:console:ended:"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class Session:
+    """Somebody's browser.
+
+    Attributes:
+        signed_in: whether it has shown the password.
+        name: random; forms are bound to it.
+    """
+
+    signed_in: bool = False
+    name: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+
+
+class Door:
+    """Who may see the console.
+
+    Args:
+        settings: console_password, and operator_token, which keeps a cookie from telling anything about the password.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._key = hmac.digest(settings.operator_token.encode(), b"console:" + settings.console_password.encode(), "sha256")
+        self._cookies = URLSafeTimedSerializer(self._key, salt="session", signer_kwargs={"digest_method": hashlib.sha256})
+
+    def read(self, cookie: str) -> Session | None:
+        """The session that a cookie holds, or None where it is not ours or too old."""
+        try:
+            signed_in, name = self._cookies.loads(cookie, max_age=LASTS)
+        except (BadData, ValueError, TypeError):
+            return None
+        return Session(signed_in, name)
+
+    def written(self, session: Session) -> str:
+        """A session as a cookie's value."""
+        return str(self._cookies.dumps([session.signed_in, session.name]))
+
+    def form_token(self, session: Session) -> str:
+        """What each form of a session carries."""
+        return hmac.new(self._key, b"form:" + session.name.encode(), "sha256").hexdigest()
+
+    def check_form(self, request: Request, session: Session, token: str) -> None:
+        """Let only forms of our own pages pass, sent from them; raises WebhookError 403."""
+        if not self._from_here(request) or not hmac.compare_digest(token.encode(), self.form_token(session).encode()):
+            endpoint.refused("form")
+            raise WebhookError(403, "This form is out of date, or it was not sent from the console. Open the page again; nothing was done.")
+
+    def _from_here(self, request: Request) -> bool:
+        site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+        if site:
+            return site == "same-origin"
+        ours = {request.host, urlsplit(self._settings.public_url).netloc}
+        return origin is None or urlsplit(origin).netloc in ours
+
+    def open(self, request: Request, password: str) -> Session:
+        """Sign in.
+
+        Args:
+            request: from where.
+            password: what was typed.
+
+        Raises:
+            WebhookError: 429 after too many attempts, 401 for a wrong password.
+        """
+        endpoint.limit_rate("console login", endpoint.client_ip(request), PER_ADDRESS)
+        endpoint.limit_rate("console logins", "all", OVERALL)
+        given, known = (hashlib.sha256(text.encode()).digest() for text in (password, self._settings.console_password))
+        if not hmac.compare_digest(given, known):
+            endpoint.refused("password")
+            raise WebhookError(401, "That is not the password.")
+        return Session(signed_in=True)
+
+
+def end(session: Session, redis: Redis) -> None:
+    """Sign out: a copy of the cookie opens nothing any more."""
+    redis.set(_ENDED + session.name, "", ex=LASTS)
+
+
+def has_ended(session: Session, redis: Redis) -> bool:
+    """Whether somebody has signed out of it."""
+    return bool(redis.exists(_ENDED + session.name))
+
+
+def is_near(request: Request) -> bool:
+    """Whether the browser runs on this machine, so that a cookie may go without TLS."""
+    return request.host.rsplit(":", 1)[0].strip("[]") in _LOOPBACK

@@ -1,0 +1,45 @@
+"""Figures: what the console shows of the whole, each read at a cost that does not grow with the number of enrollments."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from shared.ledger import Ledger, ids
+
+STATES = ("active", "paused", "completed", "exited", "cancelled")
+
+
+class Figures:
+    """How much there is of what.
+
+    Args:
+        ledger: holds it.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._redis = ledger.redis
+
+    def backlog(self) -> dict[str, Any]:
+        """Messages that the owner has not been told yet, and the requests a second that Resend says it takes (None until it has)."""
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.zcard("eg:notices")
+        pipe.get("eg:rate:resend")
+        notices, rate = pipe.execute()
+        return {"notices": notices, "resend_rate": float(rate) if rate else None}
+
+    def next_steps(self, count: int) -> list[tuple[str, int]]:
+        """The steps that must be looked at next, as enrollment and number."""
+        names = cast(list[str], self._redis.zrange(ids.OPEN, 0, count - 1))
+        return [ids.parse_email_id(name) for name in names]
+
+    def funnel(self, slug: str) -> dict[str, int]:
+        """What happened in a campaign so far: `enrolled`, and `<step>.sent`, `<step>.delivered`, `<step>.opened`, `<step>.clicked`, ..."""
+        counted = cast(dict[str, str], self._redis.hgetall(f"eg:tally:{slug}"))
+        return {name: int(number) for name, number in counted.items()}
+
+    def states(self, slug: str) -> dict[str, int]:
+        """How many of a campaign's enrollments are in each state, of those that are still kept."""
+        pipe = self._redis.pipeline(transaction=False)
+        for state in STATES:
+            pipe.zcard(f"eg:in:{state}:{slug}")
+        return dict(zip(STATES, pipe.execute(), strict=True))
