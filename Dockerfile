@@ -5,9 +5,11 @@ ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS packages
 COPY requirements.txt .
-# Without pip inside: nothing is installed into a container that runs.
+# Every package by its hash; wheels, but for crontab, which has none and is built by the base's own setuptools: nothing unpinned is fetched.
+# The environment has no pip: nothing is installed into a container that runs.
 RUN python -m venv --without-pip /opt/venv && \
-    pip --python /opt/venv/bin/python install --no-cache-dir --no-compile --only-binary :all: --require-hashes -r requirements.txt && \
+    pip install --prefix /opt/venv --ignore-installed --no-cache-dir --no-compile --no-build-isolation \
+      --only-binary :all: --no-binary crontab --require-hashes -r requirements.txt && \
     /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib
 
 FROM ${BASE}
