@@ -22,6 +22,9 @@ import psutil
 import pytest
 import resend
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from local import valkey
 from local.ports import HOST, free
@@ -206,7 +209,8 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert server.process.wait(10) != 0
         with valkey_on_a_disk(tmp_path, port, full) as again:
             assert functions.run() and functions.run("bob@example.org") is None
-            assert functions.sign_up({"email": "bob@example.org"}).status_code == 503
+            with Redis.from_url(again.url, password=again.password, retry=Retry(NoBackoff(), 0)) as client, pytest.raises(RedisError):
+                client.set("more", "x" * 1000)
             assert again.process.wait(10) != 0
         with valkey_on_a_disk(tmp_path, port):
             assert functions.run() and functions.run("bob@example.org") is None
