@@ -5,64 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
 
-from shared import records, timing
 from shared.catalog import Campaign, Catalog
-from shared.integrations.notion import Notion, plain
+from shared.integrations.notion import Notion
 from shared.ledger import ids
 from shared.models import normalized
+from shared.notion_cells import Cells
 from shared.records import CONTACTS, EMAIL_LOG, NUMBERED, TRACKER, Source
 from shared.sent_list import Follow, unseen
 from shared.settings import Settings
 
-MINUTE = 60_000
 FINISHED = ("completed", "exited", "cancelled")
 _TEXTS = {"Name": "name", "First Name": "first_name", "Business Name": "business_name", "Source": "source"}
 _NUMBERS = {"Assessment Score": "assessment_score"} | {
     f"{color} Systems": f"{color.lower()}_systems" for color in ("Red", "Orange", "Yellow", "Green")
 }
 _REASONS = ("complained", "bounced", "unsubscribed")
-_LOGGED = ("sent", "in doubt", "failed", "retrying")  # of two rows of one email, the one that comes first here counts
-
-
-@dataclass(frozen=True)
-class Cells:
-    """A row, by our names of its columns."""
-
-    page: Mapping[str, Any]
-    source: Source
-    settings: Settings
-
-    @property
-    def id(self) -> str:
-        """The page's id."""
-        return str(self.page["id"])
-
-    def text(self, name: str) -> str | None:
-        """What a column says; None where it is empty or not there."""
-        return plain(self.page["properties"].get(records.own_name(name, self.source, self.settings.notion_property_names)))
-
-    def instant(self, name: str, *, up: bool = False) -> int | None:
-        """A date in milliseconds since 1970 UTC.
-
-        Args:
-            name: the column.
-            up: round up what Notion has lost: the seconds, or the time of day.
-        """
-        return _instant(self.text(name), self.settings.business_timezone, up=up)
-
-
-def _instant(text: str | None, zone: str, *, up: bool = False) -> int | None:
-    try:
-        moment = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timing.zone(None, zone))
-    lost = timing.DAY if len(text or "") == 10 else 0 if moment.second or moment.microsecond else MINUTE
-    return round(moment.timestamp() * 1000) + (lost if up else 0)
+_LOGGED = ("bounced", "complained", "sent", "in doubt", "failed", "retrying")  # of two rows of one email, the first of these counts
+_REPORTS = {"Delivered At": "delivered", "Opened At": "opened", "Clicked At": "clicked"}
 
 
 @dataclass
@@ -82,7 +42,12 @@ class Person:
 
 @dataclass(frozen=True)
 class Logged:
-    """An email of the log. `state` is sent, in doubt, failed or retrying; `sent_at` in milliseconds since 1970 UTC."""
+    """An email of the log. Instants are milliseconds since 1970 UTC.
+
+    Attributes:
+        state: sent, in doubt, failed or retrying.
+        reports: when it was delivered, opened, clicked, bounced, complained about.
+    """
 
     state: str
     page: str
@@ -90,6 +55,7 @@ class Logged:
     provider_id: str | None
     by: str | None
     why: str | None
+    reports: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -220,7 +186,7 @@ class Reader:
         if (last := cells.instant("Last Email Sent")) is not None:
             found["last_sent"] = str(last)
         if cells.text("Consent") not in (None, "False"):
-            found["consent_at"] = str(_instant(cells.page["created_time"], "UTC"))
+            found["consent_at"] = str(cells.created)
         subscription = (cells.text("Subscription") or "").lower()
         person = rows.people.setdefault(ids.digest(email), Person({"email": email}, page=cells.id))
         person.fields = found | person.fields  # of duplicates, the oldest row speaks first
@@ -232,11 +198,14 @@ class Reader:
         if not re.fullmatch(r".+-\d+-\d+", id) or state not in _LOGGED:
             rows.left.append(Left(cells.id, "the row of the email log has no Email ID or Status of ours"))
             return
-        by = cells.text("Sent By")
-        sent_at = cells.instant("Sent At") if state == "sent" else None
         known = rows.logged.get(id)
-        if known is None or _LOGGED.index(state) < _LOGGED.index(known.state):
-            rows.logged[id] = Logged(state, cells.id, sent_at, cells.text("Resend ID"), by, cells.text("Error"))
+        if known and _LOGGED.index(known.state) <= _LOGGED.index(state):
+            return
+        reports = {name: at for column, name in _REPORTS.items() if (at := cells.instant(column)) is not None}
+        sent_at = cells.instant("Sent At")
+        if state in ("bounced", "complained"):
+            reports, state = reports | ({} if sent_at is None else {state: sent_at}), "sent"
+        rows.logged[id] = Logged(state, cells.id, sent_at, cells.text("Resend ID"), cells.text("Sent By"), cells.text("Error"), reports)
 
     def _run(self, cells: Cells, rows: Rows) -> Run | None:
         """The run of a row, without an id where the row has none that fits."""

@@ -10,7 +10,8 @@ from shared.enrolling import Intake, run_of
 from shared.integrations.resend import Listed
 from shared.ledger import ids
 from shared.models import Contact
-from shared.restored_rows import MINUTE, Logged, Rows, Run
+from shared.notion_cells import MINUTE
+from shared.restored_rows import Logged, Rows, Run
 from shared.sent_list import SentList
 from shared.subjects import Subjects
 
@@ -61,7 +62,7 @@ def draft(run: Run, rows: Rows, intake: Intake) -> Draft:
     contact = Contact(rows.people[ids.digest(run.email)].fields)
     numbers = [step.number for step in run.campaign.steps]
     logged = {number: rows.logged[id] for number in numbers if (id := ids.email_id(run.id, number)) in rows.logged}
-    marks = {number: log.sent_at for number, log in logged.items() if log.sent_at is not None} | run.marks
+    marks = {number: log.sent_at for number, log in logged.items() if log.state == "sent" and log.sent_at is not None} | run.marks
     anchor = run.anchor
     if anchor is None and (marked := [number for number in numbers if number in marks]):
         offsets = {step["number"]: step["offset"] for step in run_of(run.campaign, 0, None, intake)["steps"]}
@@ -123,7 +124,8 @@ def _known(run: Run, step: dict[str, Any], sent_at: int | None, log: Logged | No
     if sent_at is not None or (log and log.state == "sent"):
         by = (log.by if log else None) or ("website" if by_website else "evergreen")
         id = {"id": log.provider_id} if log and log.provider_id else {}
-        return {"state": "sent", "sent": step["due"] if sent_at is None else sent_at, "by": by} | id | page
+        said = {"reports": dict(log.reports)} | ({"note": log.why} if log.why else {}) if log else {}
+        return {"state": "sent", "sent": step["due"] if sent_at is None else sent_at, "by": by} | id | page | said
     if by_website and anchor is not None:
         return {"state": "sent", "sent": anchor, "by": "website"} | page
     if log and log.state == "failed":

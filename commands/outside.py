@@ -1,0 +1,88 @@
+"""What commands need that look at the ledger, Notion and Resend together: the clients, and a progress bar."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from redis.exceptions import RedisError
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import track as tracked
+
+from commands.printing import Command, console, speaks_plainly
+from shared import log, services
+from shared.catalog import Catalog
+from shared.integrations.notion import Notion
+from shared.integrations.resend import Resend
+from shared.ledger import Ledger
+from shared.pacing import Pacer
+from shared.settings import Settings
+from shared.subjects import Subjects
+from shared.templates import Store
+
+yes = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def command(called: Command) -> Command:
+    """Faults as one sentence and exit status 1; an absent Redis is one too."""
+
+    @functools.wraps(called)
+    def tried(*positional: object, **options: object) -> object:
+        try:
+            return called(*positional, **options)
+        except RedisError as error:
+            raise click.ClickException(f"Redis does not answer ({type(error).__name__}); start it, or correct REDIS_URL") from None
+
+    return speaks_plainly(tried)  # type: ignore[return-value]  # wraps keeps the signature, which its type cannot say
+
+
+def follow(items: Iterable[Any], label: str) -> Iterable[Any]:
+    """All items, with a progress bar on a terminal while they come; of what nobody can count yet, the number so far."""
+    if not console.is_terminal:
+        yield from items
+        return
+    if isinstance(items, list):
+        yield from tracked(items, description=label, console=console, transient=True)
+        return
+    with Progress(SpinnerColumn(), TextColumn(label), BarColumn(), MofNCompleteColumn(), console=console, transient=True) as progress:
+        task = progress.add_task(label, total=None)
+        for item in items:
+            progress.advance(task)
+            yield item
+
+
+@dataclass(frozen=True)
+class Outside:
+    """The clients.
+
+    Attributes:
+        resend: None where there is no key.
+    """
+
+    settings: Settings
+    ledger: Ledger
+    catalog: Catalog
+    notion: Notion
+    resend: Resend | None
+
+    @property
+    def subjects(self) -> Subjects:
+        """How subjects read now."""
+        return Subjects(self.catalog, Store(self.catalog, self.settings, self.ledger.redis), self.settings)
+
+    def resend_turn(self) -> None:
+        """Wait for a turn at Resend."""
+        Pacer(self.ledger, "resend", self.settings.resend_rate).wait()
+
+
+def connect() -> Outside:
+    """The clients by this process's settings; raises SettingsError where Notion is not set."""
+    found = services.current_settings().require("notion_token", "notion_email_sequence_db_id")
+    log.configure("ERROR")
+    ledger = services.ledger()
+    turn = Pacer(ledger, "notion", found.notion_rate).wait
+    resend = Resend(found.resend_api_key, found.resend_api_url) if found.resend_api_key else None
+    return Outside(found, ledger, services.catalog(), Notion(found.notion_token, found.notion_api_url, turn=turn), resend)

@@ -1,0 +1,115 @@
+"""`evergreen restore`: rebuild a lost ledger from Notion, or take over the running sequences of an earlier build."""
+
+from __future__ import annotations
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from commands.outside import Outside, command, connect, follow, yes
+from commands.printing import as_json, console, print_json
+from shared.adopting import Adopter
+from shared.errors import NotionError
+from shared.fencing import Fence
+from shared.integrations.notion import iso
+from shared.restored_rows import Left
+from shared.restoring import Report, Restorer
+
+RUNS = {
+    "restored": "runs go on",
+    "united": "runs had begun anew meanwhile, and go on where they were",
+    "exists": "runs were there already, and stay as they are",
+    "marked": "runs are over, and never begin again",
+    "tracked": "people are tracked only",
+}
+STEPS = {
+    "sent": "emails were sent",
+    "scheduled": "emails are scheduled",
+    "skipped": "emails are left out: a later one was sent",
+    "failed": "emails had failed",
+    "in-doubt": "emails are in doubt",
+}
+UNKNOWABLE = (
+    "details for which Notion has no column: time zone, booking link, a consent's words and time, what a webhook said of an occasion",
+    "who was suppressed by hand comes back as unsubscribed, and who was forgotten may sign up again",
+    "meetings and their reminders: book them again, or remind by hand",
+    "that a person unsubscribed or an email bounced, where Notion was not told before the loss",
+)
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@yes
+@as_json
+@command
+def restore(dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Rebuild the ledger from Notion and from Resend's list of sent emails; nothing is sent twice.
+
+    What the ledger holds already stays as it is. Afterwards this copy takes the fence, and sending begins."""
+    outside = connect()
+    if not dry_run and not yes:
+        console.print("This builds runs from Notion's rows, and then sends what is due.")
+        click.confirm("Is every other copy of Evergreen stopped, and the earlier build too?", abort=True, err=True)
+    if not dry_run:
+        _take_texts(outside)
+    restorer = Restorer(
+        outside.ledger,
+        outside.catalog,
+        outside.settings,
+        outside.notion,
+        outside.subjects,
+        outside.resend,
+        turn=outside.resend_turn,
+        follow=follow,
+    )
+    report = restorer.restore(dry=dry_run)
+    if not dry_run:
+        Fence(outside.ledger, outside.settings, outside.notion).claim()
+    if as_json:
+        print_json(report.as_dict)
+        return
+    _print(report)
+
+
+def _take_texts(outside: Outside) -> None:
+    """The owner's own texts first: by their subjects emails are found in Resend's list."""
+    if outside.settings.notion_templates_db_id:
+        try:
+            Adopter(outside.ledger, outside.catalog, outside.settings, outside.notion).look()
+        except NotionError as error:
+            raise click.ClickException(
+                f"the texts could not be read: {error.reason}. Nothing was restored; try again in a minute"
+            ) from None
+
+
+def _print(report: Report) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(justify="right")
+    table.add_row(str(report.contacts), "people")
+    for counts, names in ((report.runs, RUNS), (report.steps, STEPS)):
+        for name, text in names.items():
+            if counts[name]:
+                table.add_row(str(counts[name]), f"[bold red]{text}[/]" if name == "in-doubt" else text)
+    if report.duplicates:
+        table.add_row(str(report.duplicates), "duplicate rows were united; `evergreen verify` names them")
+    console.print(table)
+    if report.list_from is None:
+        console.print("[bold yellow]Resend's list could not be read:[/] what was due and has no mark is in doubt.")
+    else:
+        console.print(f"Resend's list was read back to {iso(report.list_from)}.")
+    _print_list("In doubt: look, then `evergreen retry` or `evergreen skip`", report.in_doubt)
+    _print_list("Paused: `evergreen resume` lets them go on", report.paused)
+    _print_list("Not restored", report.left)
+    _print_list("Look at these", report.notes)
+    console.print("\n[bold]What nobody can know any more[/]")
+    for text in UNKNOWABLE:
+        console.print(f"  {text}")
+    last = "Nothing was written: this was a dry run." if report.dry else "[green]This copy has taken the fence; sending goes on.[/]"
+    console.print(f"\n{last}")
+
+
+def _print_list(title: str, entries: list[Left]) -> None:
+    if entries:
+        console.print(f"\n[bold]{title}[/]")
+        for entry in entries:
+            console.print(f"  {entry.row}  [dim]{escape(entry.why)}[/]", soft_wrap=True)

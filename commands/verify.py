@@ -1,0 +1,57 @@
+"""`evergreen verify`: whether the ledger, Resend and Notion agree."""
+
+from __future__ import annotations
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from commands.outside import command, connect, follow
+from commands.printing import as_json, console, print_json
+from shared import timing
+from shared.integrations.notion import iso
+from shared.verified_rows import NotionWitness
+from shared.verifying import Finding, ResendWitness, held, mend
+
+COLORS = {"duplicate": "bold red", "gap": "yellow", "disagreement": "yellow"}
+
+
+@click.command()
+@click.option("--mend", "mends", is_flag=True, help="Mend what is safe: never sends, never deletes.")
+@click.option("--days", type=click.IntRange(min=1), default=30, show_default=True, help="How far back to look into Resend's list.")
+@as_json
+@command
+def verify(mends: bool, days: int, as_json: bool) -> None:
+    """Compare the ledger with Resend's list and with Notion: duplicates, gaps, disagreements.
+
+    --mend has what Notion lacks written again, and marks as sent what was in doubt and Resend knows. Exit status 1 when something
+    remains."""
+    outside = connect()
+    ledger = outside.ledger
+    everything = held(ledger, follow)
+    findings = [] if outside.resend else [Finding("gap", "resend", "Resend was not asked", "set RESEND_API_KEY")]
+    list_from = None
+    if outside.resend:
+        witness = ResendWitness(ledger, outside.subjects, outside.resend, turn=outside.resend_turn, follow=follow)
+        findings += witness.compare(everything, ledger.now() - days * timing.DAY)
+        list_from = witness.list_from
+    findings += NotionWitness(ledger, outside.catalog, outside.settings, outside.notion, follow).compare(everything)
+    if mends:
+        findings = mend(findings, ledger)
+    if as_json:
+        print_json({"runs": len(everything), "list_from": iso(list_from), "findings": [finding.as_dict for finding in findings]})
+    else:
+        _print(findings, len(everything), iso(list_from))
+    raise SystemExit(any(not finding.mended for finding in findings))
+
+
+def _print(findings: list[Finding], runs: int, list_from: str | None) -> None:
+    console.print(f"{runs} runs were compared" + (f", with Resend's list back to {list_from}." if list_from else "."))
+    if not findings:
+        console.print("[green]All agree.[/]")
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for finding in findings:
+        what_to_do = "[green]mended[/]" if finding.mended else "--mend mends it" if finding.mendable else finding.advice
+        table.add_row(f"[{COLORS[finding.kind]}]{finding.kind}[/]", finding.what, escape(finding.message), what_to_do)
+    console.print(table)
