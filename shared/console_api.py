@@ -13,6 +13,7 @@ from werkzeug.routing import Map, Rule
 from shared import endpoint, services
 from shared.desk import STATES, Desk
 from shared.errors import SteeringError, WebhookError
+from shared.segments import SEGMENTS
 from shared.steering import STOPPED, Steering
 
 ROUTES = Map(
@@ -96,7 +97,11 @@ def _list(request: Request) -> dict[str, Any]:
         raise _faulty("page", "must be 0 or the `next` of the page before")
     if state and state not in STATES:
         raise _faulty("state", f"must be one of {', '.join(STATES)}")
-    return _desk().page(int(page), address=asked.get("address") or None, slug=asked.get("campaign") or None, state=state)
+    segment = asked.get("segment") or None
+    if segment and segment not in SEGMENTS:
+        raise _faulty("segment", f"must be one of {', '.join(SEGMENTS)}")
+    slug = asked.get("campaign") or None
+    return _desk().page(int(page), address=asked.get("address") or None, slug=slug, state=state, segment=segment)
 
 
 def _show(_request: Request, enrollment: str) -> dict[str, Any]:

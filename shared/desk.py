@@ -10,6 +10,7 @@ from shared import timing
 from shared.catalog import Catalog
 from shared.errors import SteeringError
 from shared.ledger import Ledger, ids
+from shared.ledger.figures import Figures
 from shared.ledger.listing import Listing
 from shared.models import SCORES, Contact, Enrollment, Step, normalized
 from shared.settings import Settings
@@ -17,6 +18,8 @@ from shared.settings import Settings
 STATES = ("active", "paused", "completed", "exited", "cancelled")
 FACTS = ("business_name", *SCORES, "timezone", "source")  # what is shown of a contact beside address, name and segment
 REPORTED = ("delivered", "opened", "clicked", "bounced", "complained")
+PAGE = 50
+LOOK_AT = 1000  # runs at most, for one page of a segment
 _OPEN = ("active", "paused")
 
 
@@ -74,7 +77,9 @@ class Desk:
         }
         return self._summary(run, contact) | more
 
-    def page(self, start: int = 0, *, address: str | None = None, slug: str | None = None, state: str | None = None) -> dict[str, Any]:
+    def page(
+        self, start: int = 0, *, address: str | None = None, slug: str | None = None, state: str | None = None, segment: str | None = None
+    ) -> dict[str, Any]:
         """Some runs, the latest first, and where the list goes on.
 
         Args:
@@ -82,15 +87,34 @@ class Desk:
             address: only those of this person.
             slug: only those of this campaign.
             state: only those in this state.
+            segment: only those whose contact is in this segment now; a page may be short then.
         """
-        following = None
         if address:
-            runs = [run for run in self.runs_of(address) if slug in (None, run.slug) and state in (None, run.state)]
+            found = [run for run in self.runs_of(address) if slug in (None, run.slug) and state in (None, run.state)]
+            names, following = self._within(segment, [run.id for run in found]), None
         else:
-            found = self._listing.page(start, slug=slug, state=state)
-            runs, following = self._existing(found.enrollments), found.next
+            names, following = self._names(start, slug, state, segment)
+        runs = self._existing(names)
         rows = [self._summary(run, self.ledger.contact(run.contact) or Contact()) for run in runs]
         return {"enrollments": rows, "next": following}
+
+    def _names(self, start: int, slug: str | None, state: str | None, segment: str | None) -> tuple[list[str], int | None]:
+        """A page of ids; of those that no list is kept for, as many as LOOK_AT holds."""
+        following: int | None = start
+        found: list[str] = []
+        while following is not None and following < start + (LOOK_AT if segment else 1) and len(found) < PAGE:
+            page = self._listing.page(following, PAGE, slug=slug, state=state)
+            fit = self._within(segment, page.enrollments)
+            if len(found) + len(fit) > PAGE:
+                last = fit[PAGE - len(found) - 1]
+                return [*found, *fit[: PAGE - len(found)]], following + page.enrollments.index(last) + 1
+            found, following = found + fit, page.next
+        return found, following
+
+    def _within(self, segment: str | None, names: list[str]) -> list[str]:
+        if not segment:
+            return names
+        return [name for name, own in zip(names, Figures(self.ledger).segments(names), strict=True) if own == segment]
 
     def overview(self) -> dict[str, Any]:
         """How things stand: what is due, late and failed, what stops sending, and what waits to be recorded."""

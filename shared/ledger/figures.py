@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from shared.ledger import Ledger, ids
+from shared.models import SCORES, Contact
 
 STATES = ("active", "paused", "completed", "exited", "cancelled")
 
@@ -43,3 +45,13 @@ class Figures:
         for state in STATES:
             pipe.zcard(f"eg:in:{state}:{slug}")
         return dict(zip(STATES, pipe.execute(), strict=True))
+
+    def segments(self, enrollments: Sequence[str]) -> list[str | None]:
+        """The segment of each enrollment's contact; None where no score is known. Two round trips."""
+        pipe = self._redis.pipeline(transaction=False)
+        for enrollment in enrollments:
+            pipe.hget(ids.enrollment_key(enrollment), "contact")
+        for contact in pipe.execute():
+            pipe.hmget(ids.contact_key(contact or ""), SCORES)
+        known = ({name: text for name, text in zip(SCORES, texts, strict=True) if text is not None} for texts in pipe.execute())
+        return [Contact(fields).segment if fields else None for fields in known]
