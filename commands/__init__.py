@@ -8,12 +8,15 @@ from pathlib import Path
 import click
 from dotenv import load_dotenv
 
+from commands.fence import fence
 from commands.manifests import write_manifests
 from commands.notion import notion
 from commands.openapi import write_openapi
 from commands.people import export, forget, import_people, suppress, unsuppress
+from commands.restore import restore
 from commands.steering import COMMANDS as STEERING
 from commands.templates import templates
+from commands.verify import verify
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,3 +35,5 @@ for command in (forget, export, import_people, suppress, unsuppress):
     main.add_command(command)
 for steering in STEERING:
     main.add_command(steering)
+for recovery in (restore, fence, verify):
+    main.add_command(recovery)

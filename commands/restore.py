@@ -9,25 +9,24 @@ from rich.table import Table
 from commands.outside import Outside, command, connect, follow, yes
 from commands.printing import as_json, console, print_json
 from shared.adopting import Adopter
-from shared.errors import NotionError
 from shared.fencing import Fence
 from shared.integrations.notion import iso
 from shared.restored_rows import Left
 from shared.restoring import Report, Restorer
 
 RUNS = {
-    "restored": "runs go on",
-    "united": "runs had begun anew meanwhile, and go on where they were",
-    "exists": "runs were there already, and stay as they are",
-    "marked": "runs are over, and never begin again",
-    "tracked": "people are tracked only",
+    "restored": "runs that go on",
+    "united": "runs that began anew meanwhile, and go on where they were",
+    "exists": "runs that were there already, and stay as they are",
+    "marked": "runs that are over, and never begin again",
+    "tracked": "people tracked only",
 }
 STEPS = {
-    "sent": "emails were sent",
-    "scheduled": "emails are scheduled",
-    "skipped": "emails are left out: a later one was sent",
-    "failed": "emails had failed",
-    "in-doubt": "emails are in doubt",
+    "sent": "emails sent before",
+    "scheduled": "emails scheduled",
+    "skipped": "emails left out, for a later one was sent",
+    "failed": "emails failed before",
+    "in-doubt": "emails in doubt",
 }
 UNKNOWABLE = (
     "details for which Notion has no column: time zone, booking link, a consent's words and time, what a webhook said of an occasion",
@@ -74,12 +73,7 @@ def restore(dry_run: bool, yes: bool, as_json: bool) -> None:
 def _take_texts(outside: Outside) -> None:
     """The owner's own texts first: by their subjects emails are found in Resend's list."""
     if outside.settings.notion_templates_db_id:
-        try:
-            Adopter(outside.ledger, outside.catalog, outside.settings, outside.notion).look()
-        except NotionError as error:
-            raise click.ClickException(
-                f"the texts could not be read: {error.reason}. Nothing was restored; try again in a minute"
-            ) from None
+        Adopter(outside.ledger, outside.catalog, outside.settings, outside.notion).look()
 
 
 def _print(report: Report) -> None:
@@ -91,7 +85,7 @@ def _print(report: Report) -> None:
             if counts[name]:
                 table.add_row(str(counts[name]), f"[bold red]{text}[/]" if name == "in-doubt" else text)
     if report.duplicates:
-        table.add_row(str(report.duplicates), "duplicate rows were united; `evergreen verify` names them")
+        table.add_row(str(report.duplicates), "duplicate rows, united (`evergreen verify` names them)")
     console.print(table)
     if report.list_from is None:
         console.print("[bold yellow]Resend's list could not be read:[/] what was due and has no mark is in doubt.")

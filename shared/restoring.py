@@ -62,7 +62,8 @@ class Report:
     @property
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return asdict(self)
+        lists = {name: [asdict(one) for one in getattr(self, name)] for name in ("in_doubt", "paused", "left", "notes")}
+        return vars(self) | lists
 
 
 @dataclass
