@@ -31,6 +31,7 @@ class Worker(SimpleWorker):
         for queue in self.queues:
             _forget_abandoned(queue)
             clean_worker_registry(queue)
+            queue.failed_job_registry.cleanup()
         self.last_cleaned_at = now()  # type: ignore[assignment]  # RQ infers None from its first value
 
 

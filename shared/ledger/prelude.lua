@@ -84,7 +84,7 @@ local function write_rq_job(job, queue, status, timeout, call, description)
   local date = rq_date(now)
   redis.call('DEL', 'rq:job:' .. job)  -- a key of a wrong type must not stop the others
   redis.call('HSET', 'rq:job:' .. job, 'data', call, 'origin', queue, 'status', status, 'timeout', timeout, 'result_ttl', 0,
-    'created_at', date, 'description', description)
+    'failure_ttl', int(KEEP_FINISHED / 1000), 'created_at', date, 'description', description)
   if status == 'queued' then redis.call('HSET', 'rq:job:' .. job, 'enqueued_at', date) end
 end
 
@@ -215,6 +215,17 @@ local function list_names(enrollment, state)
   return 'eg:in:' .. state, 'eg:in:' .. state .. ':' .. slug_of(enrollment)
 end
 
+-- The list of a contact's runs lasts as long as the last of them.
+local function keep_runs(contact)
+  local list = 'eg:enrollments:' .. contact
+  for _, enrollment in ipairs(redis.call('SMEMBERS', list)) do
+    local state = redis.call('HGET', enrollment_key(enrollment), 'state')
+    if state == 'active' or state == 'paused' then return redis.call('PERSIST', list) end
+    if not state then redis.call('SREM', list, enrollment) end
+  end
+  redis.call('PEXPIRE', list, KEEP_FINISHED)
+end
+
 -- The run is in another state now.
 local function enter(enrollment, state)
   local key = enrollment_key(enrollment)
@@ -227,6 +238,8 @@ local function enter(enrollment, state)
   redis.call('ZADD', 'eg:recent', created, enrollment)
   redis.call('ZADD', 'eg:of:' .. slug_of(enrollment), created, enrollment)
   for _, list in ipairs({list_names(enrollment, state)}) do redis.call('ZADD', list, created, enrollment) end
+  local contact = redis.call('HGET', key, 'contact')
+  if state == 'active' or state == 'paused' then redis.call('PERSIST', 'eg:enrollments:' .. contact) else keep_runs(contact) end
 end
 
 -- No list holds the run any more.

@@ -21,5 +21,6 @@ end
 local enrollment = string.match(a.member, '^enrollment:(.+)$')
 if enrollment and redis.call('HEXISTS', enrollment_key(enrollment), 'ended') == 1 then
   redis.call('PEXPIRE', enrollment_key(enrollment), KEEP_FINISHED)
+  keep_runs(redis.call('HGET', enrollment_key(enrollment), 'contact'))
 end
 return 0
