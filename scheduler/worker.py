@@ -7,7 +7,6 @@ from time import time
 from typing import cast
 
 from rq import Queue, SimpleWorker
-from rq.exceptions import NoSuchJobError
 from rq.utils import as_text, now
 from rq.worker_registration import clean_worker_registry
 
@@ -51,21 +50,14 @@ def _forget_abandoned(queue: Queue) -> None:
     started, waiting = queue.started_job_registry, queue.intermediate_queue
     expired = [str(as_text(entry)) for entry in cast(list[bytes], queue.connection.zrangebyscore(started.key, 0, time()))]
     for job_id in {entry.split(":")[0] for entry in expired}:
-        _delete(queue, job_id)
+        queue.connection.delete(f"rq:job:{job_id}")
     if expired:
         queue.connection.zrem(started.key, *expired)
     running = set(started.get_job_ids(cleanup=False))
     for job_id in waiting.get_job_ids():
         if job_id not in running and not waiting.set_first_seen(job_id) and waiting.should_be_cleaned_up(job_id):
-            _delete(queue, job_id)
+            queue.connection.delete(f"rq:job:{job_id}")  # whatever it holds
             waiting.remove(job_id)
-
-
-def _delete(queue: Queue, job_id: str) -> None:
-    try:
-        Job.fetch(job_id, connection=queue.connection).delete()
-    except NoSuchJobError:
-        return
 
 
 def main(name: str = QUEUE) -> None:

@@ -52,7 +52,7 @@ class Steering:
             "anchor": anchor,
             "dues": {str(number): due for number, due in dues.items()},
             "nexts": nexts,
-            "catch_up": bool(nexts),  # reminders have nothing to catch up: one that is late is still skipped
+            "catch_up": self._day(run) if nexts else None,  # reminders have nothing to catch up: one that is late is still skipped
         }
         return self._decided("resume", enrollment, str(self.ledger.decide("resume", asked)), fits=("active", "completed"))
 
@@ -112,11 +112,15 @@ class Steering:
         zone = timing.zone(contact.fields.get("timezone") if contact else None, self.settings.business_timezone)
         return window, zone
 
-    def _one_a_day(self, run: Enrollment, now: int) -> dict[str, int]:
-        """When each waiting step may go at the earliest, so that what was missed comes one a day."""
+    def _day(self, run: Enrollment) -> int:
+        """What counts as a day, in milliseconds: TESTING_MODE shortens it to the step between two emails."""
         campaign = self.catalog.campaigns.get(run.slug)
         testing = self.settings.testing_step or (campaign.testing_step if campaign else 60)
-        day = round(testing * 1000) if self.settings.testing_mode else timing.DAY
+        return round(testing * 1000) if self.settings.testing_mode else timing.DAY
+
+    def _one_a_day(self, run: Enrollment, now: int) -> dict[str, int]:
+        """When each waiting step may go at the earliest, so that what was missed comes one a day."""
+        day = self._day(run)
         contact = self.ledger.contact(run.contact)
         last = int(contact.fields.get("last_sent", 0)) if contact else 0
         window, zone = self._window(run)

@@ -218,3 +218,17 @@ def test_a_clock_that_was_set_back_during_a_pause_moves_nothing_forward(world: W
     world.clock.advance(hours=-0.5)
     steering.resume(run)
     assert dues(world, run) == [0, *GAPS]
+
+
+def test_catching_up_is_one_email_a_day_whatever_held_it_back(world: World, steering: Steering, run: str) -> None:
+    """All sending was stopped while two days' emails came due: still only one goes out today."""
+    steering.pause(run)
+    world.clock.advance(hours=130)
+    steering.resume(run, catch_up=True)
+    steering.stop_sending()
+    world.clock.advance(hours=60)
+    steering.start_sending()
+    world.work()
+    assert world.states(run).count("sent") == 2
+    world.live(24)
+    assert world.states(run).count("sent") == 3

@@ -145,3 +145,21 @@ def test_only_what_ended_badly_is_retried(world: World, steering: Steering, run:
     for step, state in ((1, "sent"), (2, "scheduled")):
         with pytest.raises(SteeringError, match=f"the step is {state}"):
             steering.retry(run, step)
+
+
+def test_after_a_conflict_a_person_may_send_it_anew_at_once(world: World, steering: Steering, run: str) -> None:
+    """The provider would answer the old request with the same conflict, so `anew` does not wait until it forgets."""
+    in_doubt(world, run)
+    steering.retry(run, 2, anew=True)
+    world.work()
+    assert world.states(run)[1] == "sent"
+    assert world.run(run).step(2).anew
+    assert keys(world)[-1] == f"{run}-2-r1"
+
+
+def test_a_late_answer_takes_a_step_off_the_failed_list(world: World, run: str) -> None:
+    """What turned out to be sent is nothing that a person must look at."""
+    in_doubt(world, run)
+    world.redis.zadd("rq:failed:send", {f"{run}-2-1": 1, f"{run}-2-2": 2})
+    world.ledger.settle([f"{run}-2"], "accepted", token="late", ids=["id-9"])
+    assert world.redis.zcard("rq:failed:send") == 0

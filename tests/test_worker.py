@@ -159,6 +159,7 @@ def test_the_jobs_of_a_dead_worker_are_forgotten(world: World, raw: Redis) -> No
     started = StartedJobRegistry(queue=queue)
     raw.zadd(started.key, {Execution(id="x", job_id=job.id, connection=raw).composite_key: time.time() - 1})
     raw.rpush(queue.intermediate_queue_key, "stuck-1-1-1")
+    raw.set("rq:job:stuck-1-1-1", "a hash of a wrong type ends no worker")
     raw.set(queue.intermediate_queue.get_first_seen_key("stuck-1-1-1"), time.time() - 61)
     Worker([queue], connection=raw, job_class=Job).clean_registries()
     assert FailedJobRegistry(queue=queue).count == 0

@@ -149,7 +149,7 @@ class Ledger:
                 "enrollment": enrollment,
                 "step": step,
                 "token": token,
-                "late": dict(late) or None,
+                "late": dict(late),
                 "ignore_late": ignore_late,
                 "fenced": fenced or None,
                 "rate": rate,

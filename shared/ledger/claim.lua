@@ -30,6 +30,13 @@ local function late(enrollment, s)
   return after and not e.catch_up and not s.forced and not s.posted and s.attempts == 0 and now - s.due > after
 end
 
+-- When the next email of a run that catches up may go: at most one a day to a person, whatever has held it back.
+local function too_soon(enrollment, s)
+  local e = fields(enrollment_key(enrollment), 'catch_up', 'contact')
+  local last = e.catch_up and not s.forced and redis.call('HGET', 'eg:contact:' .. e.contact, 'last_sent')
+  return last and last + e.catch_up > now and last + e.catch_up or nil
+end
+
 local function take(enrollment, step, unsure)
   set_step(enrollment, step, {state = 'sending', next = now + LEASE, lease = a.token, ambiguous = unsure and '1' or nil})
   redis.call('ZADD', OPEN, int(now + LEASE), email_id(enrollment, step))
@@ -83,7 +90,7 @@ local function fill(items)
     local known, s = pcall(step_of, enrollment, step)  -- what is no enrollment of ours must not stop the others
     if not known then s = nil end
     local ready = s and s.state == 'scheduled' and s.next <= now
-    if ready and not s.solo and s.attempts == 0 and not held_up(enrollment, step) and not barrier(enrollment) and not late(enrollment, s) then
+    if ready and not s.solo and s.attempts == 0 and not held_up(enrollment, step) and not barrier(enrollment) and not late(enrollment, s) and not too_soon(enrollment, s) then
       items[#items + 1] = take(enrollment, step)
       redis.call('DEL', 'rq:job:' .. job)
     elseif s and (ready and held_up(enrollment, step) or (s.state == 'scheduled' or s.state == 'sending') and s.next > now) then
@@ -132,6 +139,12 @@ local function claim()
   if held_up(enrollment, step) then
     redis.call('ZADD', OPEN, int(now + LEASE), id)
     return stop('waits')
+  end
+  local at = too_soon(enrollment, s)
+  if at then
+    set_step(enrollment, step, {next = at})
+    wake(enrollment, step, at)
+    return stop('not-yet', at)
   end
   if not a.ignore_late and late(enrollment, s) then return stop('late', s.due) end
   local wait, longer = turn('resend', rate, a.longest_wait)

@@ -280,6 +280,14 @@ local function advance(enrollment)
   if not open then end_run(enrollment, 'completed') end
 end
 
+-- Off RQ's failed list, whichever look is on it: nobody needs to look at the step any more.
+local function unlist(enrollment, step)
+  for look = 1, tonumber(step_of(enrollment, step).look) do
+    local job = email_id(enrollment, step) .. '-' .. int(look)
+    if redis.call('ZREM', 'rq:failed:send', job) == 1 then redis.call('DEL', 'rq:job:' .. job) end
+  end
+end
+
 -- End a step as `state`. What was frozen is kept only where the outcome is unknown: a person may want it repeated as it was.
 -- A failure must end in RQ's failed list: where its own job is not the one at work (`at_work`), a new one is queued, which will raise.
 local function end_step(enrollment, step, state, changes, at_work)
@@ -291,9 +299,10 @@ local function end_step(enrollment, step, state, changes, at_work)
     if request then redis.call('DEL', frozen_key(request)) end
     changes.posted, changes.frozen, changes.ambiguous = false, false, false
   end
-  local news = redis.call('HGET', enrollment_key(enrollment), step .. '.state') ~= state  -- `accepted` may be said twice
-  set_step(enrollment, step, changes)
-  if news then tally(enrollment, step .. '.' .. state) end
+  local before = redis.call('HGET', enrollment_key(enrollment), step .. '.state')
+  if state == 'sent' and (before == 'failed' or before == 'in-doubt') then unlist(enrollment, step) end
+  set_step(enrollment, step, changes)  -- `accepted` may be said twice
+  if before ~= state then tally(enrollment, step .. '.' .. state) end
   close_step(enrollment, step)
   dirty('enrollment', enrollment)
   if state == 'sent' or state == 'failed' or state == 'in-doubt' then dirty('email', email_id(enrollment, step)) end

@@ -27,18 +27,8 @@ local function settles(s)
   return s.state == 'in-doubt' or s.state == 'sending' and (s.posted or s.anew) or s.state == 'scheduled' and s.anew
 end
 
--- Off RQ's failed list: nobody needs to look at it any more.
-local function unlist(id, look)
-  for number = look, math.max(look - 1, 0), -1 do
-    local job = id .. '-' .. int(number)
-    if redis.call('ZREM', 'rq:failed:send', job) == 1 then redis.call('DEL', 'rq:job:' .. job) end
-  end
-end
-
 local function accept(id)
   local enrollment, number = parse_email_id(id)
-  local s = step_of(enrollment, number)
-  unlist(id, tonumber(s.look))
   local contact = redis.call('HGET', enrollment_key(enrollment), 'contact')
   if tonumber(redis.call('HGET', 'eg:contact:' .. contact, 'last_sent') or '0') < a.sent then
     redis.call('HSET', 'eg:contact:' .. contact, 'last_sent', int(a.sent))

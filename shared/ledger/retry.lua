@@ -24,14 +24,6 @@ local function reopen(enrollment)
   dirty('enrollment', enrollment)
 end
 
--- Off RQ's failed list, whichever look is on it: a person has seen it.
-local function unlist(id, looks)
-  for number = 1, looks do
-    local job = id .. '-' .. int(number)
-    if redis.call('ZREM', 'rq:failed:send', job) == 1 then redis.call('DEL', 'rq:job:' .. job) end
-  end
-end
-
 -- All emails of the request, where all are in doubt, may go, and the provider still knows it.
 local function repeatable(s)
   if s.state ~= 'in-doubt' or not s.frozen or not s.posted or now >= s.posted + WINDOW then return nil end
@@ -47,9 +39,8 @@ local function repeatable(s)
 end
 
 local function open_again(enrollment, step, changes)
-  local s = step_of(enrollment, step)
   reopen(enrollment)
-  unlist(email_id(enrollment, step), tonumber(s.look))
+  unlist(enrollment, step)
   set_step(enrollment, step, changes)
   dirty('email', email_id(enrollment, step))
   dirty('enrollment', enrollment)
@@ -62,13 +53,14 @@ if not s.state then return {'there is no such step'} end
 if s.state ~= 'failed' and s.state ~= 'in-doubt' then return {'the step is ' .. s.state} end
 local why = obstacle(a.enrollment)
 if why then return {why} end
-local members = repeatable(s)
+local at_odds = redis.call('HEXISTS', enrollment_key(a.enrollment), step .. '.conflict') == 1
+local members = not (a.anew and at_odds) and repeatable(s) or nil
 if members then
   for _, m in ipairs(members) do open_again(m[1], m[2], {state = 'sending', next = now, lease = false, forced = '1'}) end
 elseif s.state == 'failed' or a.anew then
   redis.call('HINCRBY', enrollment_key(a.enrollment), step .. '.retries', 1)
   open_again(a.enrollment, step, {state = 'scheduled', next = now, attempts = 0, posted = false, frozen = false, ambiguous = false,
-    lease = false, alerted = false, forced = '1', solo = '1', anew = s.state == 'in-doubt' and '1' or nil})
+    lease = false, alerted = false, conflict = false, forced = '1', solo = '1', anew = s.state == 'in-doubt' and '1' or nil})
 else
   return {'it may have been sent already and can no longer be repeated safely; say so if it shall be sent anew'}
 end

@@ -48,7 +48,10 @@ function decide.ambiguous(enrollment, step, s)
   try_again(enrollment, step, s, math.max(at, now + a.retry_after), attempts)
 end
 function decide.skipped(enrollment, step, s) finish(enrollment, step, s.ambiguous and 'in-doubt' or 'skipped') end
-function decide.conflict(enrollment, step) finish(enrollment, step, 'in-doubt') end
+function decide.conflict(enrollment, step)  -- its repetition may meet the same answer: then a person may send it anew at once
+  set_step(enrollment, step, {conflict = '1'})
+  finish(enrollment, step, 'in-doubt')
+end
 
 -- A gate without an end was closed by a person, and only a person opens it.
 local held = gate()
