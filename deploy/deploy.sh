@@ -118,15 +118,23 @@ deploy_functions() {
 }
 
 wait_until_ready() {
-  local what namespace=evergreen
+  local what name
   say "Waiting until everything is ready"
   for what in $(kubectl -n evergreen get statefulset,deployment -l app.kubernetes.io/part-of=evergreen -o name); do
-    kubectl -n "$namespace" rollout status "$what" --timeout=180s && continue
-    kubectl -n "$namespace" logs "$what" --tail=5 2> /dev/null || kubectl -n "$namespace" get events --sort-by=.lastTimestamp | tail -5
-    stop "$what does not become ready." "The lines above say why: a setting or secret that is wrong is named there. Back to what ran: deploy/rollback.sh"
+    ready evergreen "$what"
   done
+  if [[ $platform == openfaas ]]; then
+    while IFS= read -r name; do ready openfaas-fn "deployment/$name" < /dev/null; done < <(sed -n '/^functions:/,$s/^  \([a-z-]*\):$/\1/p' "$here/../stack.yml")
+  fi
   [[ $platform != knative ]] || kubectl -n evergreen wait --for=condition=Ready --timeout=180s ksvc --all ||
     stop "a function does not become ready." "kubectl -n evergreen get ksvc, then: kubectl -n evergreen logs -l serving.knative.dev/service=NAME -c evergreen"
+}
+
+# ready NAMESPACE WHAT: waits for it; where it does not come, shows its last words.
+ready() {
+  kubectl -n "$1" rollout status "$2" --timeout=180s && return
+  kubectl -n "$1" logs "$2" --tail=5 2> /dev/null || kubectl -n "$1" get events --sort-by=.lastTimestamp | tail -5
+  stop "$2 does not become ready." "The lines above say why: a setting or secret that is wrong is named there. Back to what ran: deploy/rollback.sh"
 }
 
 DRY_RUN=
