@@ -6,7 +6,7 @@ ENTRIES = $(wildcard functions/*/main.py)
 export COVERAGE_FILE := $(CURDIR)/$(VENV)/coverage
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test property check bench lock clean
+.PHONY: help setup run test property check bench audit lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -45,6 +45,14 @@ check: setup ## style, types and who may import whom
 
 bench: setup ## how fast the main job is
 	@$(BIN)/python -m benchmarks.main_job
+
+audit: setup ## known vulnerabilities of what the image installs, as pypi.org knows them
+	@test -x $(BIN)/pip-audit || { echo "pip-audit is not installed yet: make lock, then make audit"; exit 1; }
+	@said=$$($(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off --timeout 15 -r requirements.txt 2>&1); \
+		code=$$?; echo "$$said"; case "$$code $$said" in \
+		0*) ;; \
+		*"could not be audited"*|*onnect*|*imeout*) echo "NOT AUDITED: that needs the network, and pypi.org itself rather than a mirror."; exit 2;; \
+		*) exit 1;; esac
 
 lock: setup ## requirements*.txt anew from requirements*.in
 	@$(BIN)/pip install --quiet --disable-pip-version-check uv
