@@ -1,5 +1,5 @@
 # One image for every function, the scheduler and the workers; the environment or the command says which one a container is.
-# Reproducible: exact packages by hash, no package built here, no time in what is compiled. Pin the base by digest too with
+# Reproducible: exact packages by hash, no time in what is compiled. Pin the base by digest too with
 # --build-arg BASE=python:3.11-slim-bookworm@sha256:... (`docker buildx imagetools inspect python:3.11-slim-bookworm` shows it).
 ARG BASE=python:3.11-slim-bookworm
 

@@ -1,19 +1,22 @@
 #!/usr/bin/env bash
 # Create or renew every secret in the cluster from a local file, one Kubernetes Secret each, named as Evergreen reads them.
-#   deploy/secrets.sh [--dry-run] [FILE]     FILE: deploy/mine/secrets.env
+#   deploy/secrets.sh [--dry-run|--local] [FILE]     FILE: deploy/mine/secrets.env; --local only fills in the file, for a box without a cluster
 # No value is printed, nor given as an argument, where `ps` would show it. What is Evergreen's own and empty is made up.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 # shellcheck source=deploy/lib.sh
 source "$here/lib.sh"
 
-DRY_RUN=
-if [[ ${1:-} == --dry-run ]]; then DRY_RUN=yes; shift; fi
+DRY_RUN='' LOCAL=''
+case "${1:-}" in
+  --dry-run) DRY_RUN=yes; shift ;;
+  --local) LOCAL=yes; shift ;;
+esac
 file="${1:-$here/mine/secrets.env}"
 own=(REDIS_PASSWORD INTERNAL_TOKEN UNSUBSCRIBE_KEY OPERATOR_TOKEN CONSOLE_PASSWORD CALCOM_WEBHOOK_SECRET CALENDLY_SIGNING_KEY)
 
 [[ -f $file ]] || stop "there is no $file." "cp deploy/secrets.example.env $file, and fill it in."
-need kubectl "https://kubernetes.io/docs/tasks/tools/ (k3s has it: k3s kubectl)"
+[[ -n $LOCAL ]] || need kubectl "https://kubernetes.io/docs/tasks/tools/ (k3s has it: k3s kubectl)"
 chmod 600 "$file"
 
 made_up() { head -c 32 /dev/urandom | base64 | tr -d '=\n' | tr '+/' '-_'; }
@@ -38,6 +41,8 @@ for name in "${own[@]}"; do
 done
 [[ -n $(value "$file" RESEND_API_KEY) ]] || stop "RESEND_API_KEY is empty in $file." "Create one at https://resend.com/api-keys with permission to send."
 case "$(value "$file" RESEND_API_KEY)" in re_*) ;; *) stop "RESEND_API_KEY does not look like a key of Resend." "It begins with re_; copy it again, without quotes." ;; esac
+
+[[ -z $LOCAL ]] || exit 0
 
 # Until Resend has given its secret, a made-up one refuses every event; it is not written down.
 secret() {

@@ -19,7 +19,7 @@ from redis import Redis
 from local import ports, valkey
 from shared.functions import ROOT
 from shared.ledger import Ledger, ids
-from tests.deploy_files import DEPLOY, fill_in, own_folder
+from tests.deploy_files import DEPLOY, fill_in, own_folder, validate
 from tests.functions_client import SECRET, environment
 from tests.waiting import WITHIN, until
 
@@ -228,6 +228,35 @@ def test_no_secret_is_shown(desk: Desk) -> None:
         assert value in sent, name
     created = {call[call.index("generic") + 1] for call in desk.calls() if "generic" in call}
     assert created >= {"redis-password", "resend-api-key", "website-webhook-secret"}
+
+
+def test_a_box_without_a_cluster_gets_its_secrets(desk: Desk) -> None:
+    """`--local` fills in the file, asks no cluster, and changes nothing the second time."""
+    assert desk.run("secrets.sh", "--local").returncode == 0
+    filled = (desk.mine / "secrets.env").read_text()
+    assert re.search(r"^REDIS_PASSWORD=\S{40,}$", filled, re.MULTILINE)
+    assert desk.run("secrets.sh", "--local").returncode == 0
+    assert (desk.mine / "secrets.env").read_text() == filled
+    assert desk.calls() == []
+
+
+def test_restore_stops_everything_first(desk: Desk) -> None:
+    """Nothing runs while a copy is put back, the pod that does it is one that Kubernetes takes, and only Valkey is started again."""
+    ended = desk.run("restore.sh", "evergreen-20270115T031700Z.rdb")
+    assert ended.returncode == 0, ended.stderr
+    steps = [" ".join(call[1:]) for call in desk.calls()]
+    scaled = [step.removeprefix("-n evergreen ") for step in steps if " scale " in step]
+    assert scaled == [
+        "scale deployment --all --replicas=0",
+        "scale statefulset valkey --replicas=0",
+        "scale statefulset valkey --replicas=1",
+    ]
+    (pod,) = [call for call in desk.calls() if "run" in call]
+    (given,) = [json.loads(word.removeprefix("--overrides=")) for word in pod if word.startswith("--overrides=")]
+    validate({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "valkey-restore"}, **given})
+    copied = given["spec"]["containers"][0]["command"]
+    assert copied == ["sh", "/tool/put-back.sh", "/backup/evergreen-20270115T031700Z.rdb", "/data"]
+    assert desk.run("restore.sh", "../../etc/passwd").returncode == 1
 
 
 def test_rollback_takes_the_image_before(desk: Desk, registry: str) -> None:
