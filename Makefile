@@ -6,10 +6,10 @@ ENTRIES = $(wildcard functions/*/main.py)
 export COVERAGE_FILE := $(CURDIR)/$(VENV)/coverage
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test property check bench audit lock clean
+.PHONY: help setup run test test-live property check bench screenshots audit lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 setup: ## the virtual environment and what the project needs in it
 	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -30,6 +30,9 @@ test: setup ## every test, with the coverage of all processes
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
+test-live: setup ## against your real Resend and Notion accounts: docs/live.md says what it does there
+	@$(BIN)/pytest -o python_files='live_*.py' tests/live $(ARGS)
+
 property: setup ## a long search for a sequence of events that breaks the promise (about 8 minutes)
 	@EVERGREEN_PROPERTY_EXAMPLES=5000 $(BIN)/pytest tests/test_property.py $(ARGS)
 
@@ -45,6 +48,9 @@ check: setup ## style, types and who may import whom
 
 bench: setup ## how fast the main job is
 	@$(BIN)/python -m benchmarks.main_job
+
+screenshots: setup ## the pictures in docs/img anew; needs a Chromium
+	@$(BIN)/python -m local.screenshots
 
 audit: setup ## known vulnerabilities of what the image installs, as pypi.org knows them
 	@test -x $(BIN)/pip-audit || { echo "pip-audit is not installed yet: make lock, then make audit"; exit 1; }

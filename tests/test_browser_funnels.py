@@ -152,7 +152,7 @@ class TestToTheEnd:
         log.sort(key=lambda row: row["Email Number"])
         assert [row["Template"] for row in log if row["Sent By"] == "evergreen"] == funnel.templates
         assert [row["Email Number"] for row in log if row["Sent By"] == "website"] == ([1] if name == "Sven" else [])
-        assert all(row["Status"] == "Sent" and tracker[f"Email {row['Email Number']:.0f} Sent"] for row in log)
+        assert all(row["Status"] == "Sent" and tracker[f"Email {row['Email Number']} Sent"] for row in log)
 
     def _completed(self, testing: Visited, name: str) -> Enrollment:
         def run() -> Enrollment:

@@ -58,7 +58,7 @@ def written(prop: Property, given: Any, path: str) -> Any:
         case "number":
             if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value)):
                 raise should_be(where, "a number or `null`", value)
-            return value
+            return int(value) if isinstance(value, float) and value.is_integer() else value  # JSON knows one kind of number: 3.0 is 3
         case "checkbox":
             return expect(value, where, bool, "a boolean")
         case "select":
