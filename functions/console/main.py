@@ -1,15 +1,19 @@
-"""console: the operator's JSON API, with the operator's bearer token."""
+"""console: the operator's pages, behind a password, and the JSON API under them, with the operator's bearer token."""
 
 from flask import Request, Response
 
 from shared import console_api, endpoint, services
+from shared.console.web import Console
 
 SETTINGS = services.current_settings().require("redis_url", "operator_token")
 services.catalog()
+CONSOLE = Console(SETTINGS)
 
 
-@endpoint.function("console", methods=("GET", "POST"))
+@endpoint.function("console", methods=("GET", "HEAD", "POST"))
 def handle(request: Request) -> Response:
-    """Prove, and do what the path says."""
-    endpoint.require_bearer(request, SETTINGS.operator_token)
-    return console_api.answer(request)
+    """Programs show the token and get JSON; people have a session and get pages. Neither proof opens the other's door."""
+    if "Authorization" in request.headers or request.path.startswith("/api/"):
+        endpoint.require_bearer(request, SETTINGS.operator_token)
+        return console_api.answer(request)
+    return CONSOLE.answer(request)

@@ -46,7 +46,9 @@ class Door:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._key = hmac.digest(settings.operator_token.encode(), b"console:" + settings.console_password.encode(), "sha256")
-        self._cookies = URLSafeTimedSerializer(self._key, salt="session", signer_kwargs={"digest_method": hashlib.sha256})
+        self._cookies, self._notes = (
+            URLSafeTimedSerializer(self._key, salt=salt, signer_kwargs={"digest_method": hashlib.sha256}) for salt in ("session", "note")
+        )
 
     def read(self, cookie: str) -> Session | None:
         """The session that a cookie holds, or None where it is not ours or too old."""
@@ -59,6 +61,17 @@ class Door:
     def written(self, session: Session) -> str:
         """A session as a cookie's value."""
         return str(self._cookies.dumps([session.signed_in, session.name]))
+
+    def note(self, text: str) -> str:
+        """A sentence for the next page, as a cookie's value."""
+        return str(self._notes.dumps(text))
+
+    def read_note(self, cookie: str) -> str:
+        """The sentence that a cookie holds; nothing where it is not ours or old."""
+        try:
+            return str(self._notes.loads(cookie, max_age=60))
+        except (BadData, ValueError):
+            return ""
 
     def form_token(self, session: Session) -> str:
         """What each form of a session carries."""

@@ -1,0 +1,95 @@
+"""What a person can decide in the console: each decision is one method of Steering, one route of the API and one command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.steering import Steering
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A decision about a run or about one of its steps.
+
+    Attributes:
+        name: in the console's address; of the API's route and of the command.
+        label: on the button.
+        done: what is said afterwards.
+        question: what is asked before, where it cannot be undone; "" where nothing is.
+        options: what Steering's method is given beside the run and the step.
+        route: the API's last word and the command's name, where they differ from `name`.
+    """
+
+    name: str
+    label: str
+    done: str
+    question: str = ""
+    options: Mapping[str, bool] | None = None
+    route: str = ""
+
+    @property
+    def command(self) -> str:
+        """The command, with its option."""
+        option = "".join(f" --{name.replace('_', '-')}" for name in self.options or ())
+        return (self.route or self.name) + option
+
+    def take(self, steering: Steering, enrollment: str, step: int | None) -> None:
+        """Do it; raises SteeringError where it does not fit.
+
+        Args:
+            steering: the use case.
+            enrollment: the run.
+            step: the step's number, for a decision about a step.
+        """
+        method: Callable[..., str] = getattr(steering, (self.route or self.name).replace("-", "_"))
+        method(enrollment, *([] if step is None else [step]), **(self.options or {}))
+
+
+PAUSE = Decision("pause", "Pause", "Paused: nothing of it is sent until you resume it.")
+RESUME = Decision("resume", "Resume, dates move", "Resumed: what is left has moved by the length of the pause.")
+CATCH_UP = Decision(
+    "catch-up",
+    "Resume, catch up",
+    "Resumed with the original dates: what was missed comes one email a day.",
+    options={"catch_up": True},
+    route="resume",
+)
+CANCEL = Decision("cancel", "Cancel…", "Cancelled: no more of these emails.", "None of the emails that are left is ever sent.")
+SKIP = Decision("skip", "Skip…", "That email is left out.", "This email is left out for good. The others keep their dates.")
+SEND_NOW = Decision("send-now", "Send now…", "On its way.", "It goes out within seconds, before its time and ahead of its turn.")
+RETRY = Decision("retry", "Retry", "It is tried again.")
+ANEW = Decision(
+    "retry-anew",
+    "Send anew…",
+    "It is sent as a new email.",
+    "The first one may have arrived: look for it in Resend's list of emails before. If it did, this person gets it twice.",
+    options={"anew": True},
+    route="retry",
+)
+OF_RUN = {decision.name: decision for decision in (PAUSE, RESUME, CATCH_UP, CANCEL)}
+OF_STEP = {decision.name: decision for decision in (SEND_NOW, SKIP, RETRY, ANEW)}
+
+
+def for_run(run: Mapping[str, Any]) -> list[Decision]:
+    """What may be decided about a run as it is.
+
+    Args:
+        run: from Desk.detail.
+    """
+    return {"active": [PAUSE, CANCEL], "paused": [RESUME, CATCH_UP, CANCEL]}.get(run["state"], [])
+
+
+def for_step(run: Mapping[str, Any], step: Mapping[str, Any]) -> list[Decision]:
+    """What may be decided about a step as it is.
+
+    Args:
+        run: from Desk.detail.
+        step: one of its steps.
+    """
+    if step["state"] == "scheduled":
+        return {"active": [SEND_NOW, SKIP], "paused": [SKIP]}.get(run["state"], [])
+    if run["state"] in ("active", "completed"):
+        return {"failed": [RETRY], "in-doubt": [RETRY, ANEW]}.get(step["state"], [])
+    return []

@@ -1,0 +1,111 @@
+"""How the console says things: instants in somebody's local time, states in words, pages from templates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+import jinja2
+from markupsafe import Markup
+
+FOLDER = Path(__file__).parent
+BASE = "/console"
+STATIC = {"console.css": "text/css", "console.js": "text/javascript", "leaf.svg": "image/svg+xml"}
+_UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A page to be filled in.
+
+    Attributes:
+        template: its file.
+        title: of the page.
+        values: what the template says.
+        status: the HTTP status.
+    """
+
+    template: str
+    title: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    status: int = 200
+
+
+def when(instant: str | int | None, zone: str) -> Markup:
+    """An instant in local time, with UTC at hand.
+
+    Args:
+        instant: RFC 3339, or milliseconds since 1970 UTC; None is shown as a dash.
+        zone: whose time.
+    """
+    if not instant:
+        return Markup('<span class="quiet">&ndash;</span>')
+    at = datetime.fromtimestamp(instant / 1000, UTC) if isinstance(instant, int) else datetime.fromisoformat(instant)
+    local = at.astimezone(ZoneInfo(zone))
+    utc = f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        at.isoformat(timespec="seconds"), utc, f"{local:%a} {local.day} {local:%b %Y, %H:%M}"
+    )
+
+
+def span(seconds: float) -> str:
+    """A length of time in its two largest units: `3 days`, `1 hour 30 minutes`."""
+    rest, parts = round(abs(seconds)), []
+    for size, name in _UNITS:
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count} {name}{'' if count == 1 else 's'}")
+    return " ".join(parts[:2]) or "0 seconds"
+
+
+def away(instant: str | None, now: int) -> str:
+    """How far off an instant is: `in 2 hours`, `3 days ago`.
+
+    Args:
+        instant: RFC 3339.
+        now: milliseconds since 1970 UTC.
+    """
+    if not instant:
+        return ""
+    seconds = datetime.fromisoformat(instant).timestamp() - now / 1000
+    if abs(seconds) < 1:
+        return "now"
+    largest = " ".join(span(seconds).split()[:2])
+    return f"in {largest}" if seconds > 0 else f"{largest} ago"
+
+
+def address(*parts: str, **query: object) -> str:
+    """The address of a page of the console; what is empty in the query is left out."""
+    known = {name: value for name, value in query.items() if value not in (None, "", 0)}
+    return "/".join((BASE, *parts)) + (f"?{urlencode(known)}" if known else "")
+
+
+def share(part: int, whole: int) -> str:
+    """A part in per cent; nothing where there is no whole."""
+    return f"{min(100, round(100 * part / whole))} %" if whole else ""
+
+
+_PAGES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(FOLDER / "templates"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_PAGES.globals.update(address=address, share=share, base=BASE)
+_PAGES.filters.update(when=when, away=away, span=span)
+
+
+def page(shown: Shown, **common: Any) -> str:
+    """The page as HTML.
+
+    Args:
+        shown: which page.
+        common: what every page says.
+    """
+    return _PAGES.get_template(shown.template).render(title=shown.title, **common, **shown.values)
