@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,26 @@ DEPLOY = ROOT / "deploy"
 PLATFORMS = ("plain", "knative", "openfaas")
 OWN = {
     "EVERGREEN_IMAGE": "ghcr.io/ada/evergreen:7",
-    "PUBLIC_URL": "https://mail.ada.example.net",
-    "ACME_EMAIL": "ada@example.net",
+    "PUBLIC_URL": "https://mail.ada.example.org",
+    "ACME_EMAIL": "ada@example.org",
     "BUSINESS_NAME": "Ada & Co",
     "POSTAL_ADDRESS": "1 Main Street, Springfield",
-    "RESEND_FROM_EMAIL": "Ada <hello@mail.ada.example.net>",
+    "RESEND_FROM_EMAIL": "Ada <hello@mail.ada.example.org>",
     "BOOKING_URL": "https://cal.com/ada",
 }
+# Notes what it was asked, in JSON; answers as a cluster would in which everything is installed. `kustomize` is not asked for here.
+CLUSTER = """#!{python}
+import json, os, sys
+stdin = "" if sys.stdin.isatty() or not any(word in sys.argv for word in ("create", "apply")) else sys.stdin.read()
+with open(os.environ["CALLS"], "a") as calls:
+    calls.write(json.dumps([os.path.basename(sys.argv[0]), *sys.argv[1:]]) + "\\n")
+with open(os.environ["CALLS"] + ".stdin", "a") as inputs:
+    inputs.write(stdin)
+if "crd" in sys.argv and sys.argv[-1] in os.environ.get("MISSING", "").split():
+    sys.exit(1)
+if "-o" in sys.argv and "name" in sys.argv:
+    print("deployment.apps/scheduler")
+"""
 Document = dict[str, Any]
 REFUSED = (jsonschema.ValidationError, kubernetes_validate.ValidationError)
 
@@ -101,3 +116,34 @@ def validate(document: Document) -> None:
             spec = {**spec, "containers": [container]}
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod", **template["metadata"]}, "spec": spec}
         kubernetes_validate.validate(pod, kubernetes_validate.latest_version(), strict=True)
+
+
+class Desk:
+    """An owner's machine: a filled in folder, and programs that stand for the cluster.
+
+    Args:
+        place: an empty folder.
+        platform: which platform the owner has chosen.
+    """
+
+    def __init__(self, place: Path, platform: str = "plain") -> None:
+        self.deploy = own_folder(place, platform)
+        self.mine = self.deploy / "mine"
+        self.calls_file = place / "calls"
+        self.calls_file.touch()
+        programs = place / "programs"
+        programs.mkdir()
+        for program in ("kubectl", "faas-cli"):
+            (programs / program).write_text(CLUSTER.format(python=sys.executable))
+            (programs / program).chmod(0o755)
+        self.environ = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "CALLS": str(self.calls_file)}
+
+    def run(self, script: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Run a script of deploy/."""
+        return subprocess.run(
+            [str(self.deploy / script), *arguments], env={**self.environ, **environ}, capture_output=True, text=True, timeout=60
+        )
+
+    def calls(self) -> list[list[str]]:
+        """What the programs were asked, in order."""
+        return [json.loads(line) for line in self.calls_file.read_text().splitlines()]

@@ -77,12 +77,13 @@ def test_the_owners_settings_are_everywhere(built: Built) -> None:
     """The image, the host and the address for certificates are written once; no example is left over."""
     _, documents = built
     text = str([document for document in documents if document["kind"] != "ConfigMap"])
-    assert "example.org" not in text
+    assert "evergreen.example.org" not in text
+    assert "owner@example.org" not in text
     assert "ghcr.io/example" not in text
     images = {image for image in values(documents, "image") if "valkey" not in image}
     assert images == {OWN["EVERGREEN_IMAGE"]}
     hosts = set(re.findall(r"Host\(`([^`]+)`\)", text))
-    assert hosts == {"mail.ada.example.net"} == set(of_kind(documents, "Certificate")[0]["spec"]["dnsNames"])
+    assert hosts == {"mail.ada.example.org"} == set(of_kind(documents, "Certificate")[0]["spec"]["dnsNames"])
 
 
 def test_every_pod_is_bounded_and_without_rights(built: Built) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -14,59 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from redis import Redis
 
-from local import ports, valkey
 from shared.functions import ROOT
-from shared.ledger import Ledger, ids
-from tests.deploy_files import DEPLOY, fill_in, own_folder, validate
-from tests.functions_client import SECRET, environment
-from tests.waiting import WITHIN, until
-
-# Notes what it was asked, in JSON; answers as a cluster would in which everything is installed. `kustomize` is not asked for here.
-CLUSTER = """#!{python}
-import json, os, sys
-stdin = "" if sys.stdin.isatty() or not any(word in sys.argv for word in ("create", "apply")) else sys.stdin.read()
-with open(os.environ["CALLS"], "a") as calls:
-    calls.write(json.dumps([os.path.basename(sys.argv[0]), *sys.argv[1:]]) + "\\n")
-with open(os.environ["CALLS"] + ".stdin", "a") as inputs:
-    inputs.write(stdin)
-if "crd" in sys.argv and sys.argv[-1] in os.environ.get("MISSING", "").split():
-    sys.exit(1)
-if "-o" in sys.argv and "name" in sys.argv:
-    print("deployment.apps/scheduler")
-"""
-
-
-class Desk:
-    """An owner's machine: a filled in folder, and programs that stand for the cluster.
-
-    Args:
-        place: an empty folder.
-        platform: which platform the owner has chosen.
-    """
-
-    def __init__(self, place: Path, platform: str = "plain") -> None:
-        self.deploy = own_folder(place, platform)
-        self.mine = self.deploy / "mine"
-        self.calls_file = place / "calls"
-        self.calls_file.touch()
-        programs = place / "programs"
-        programs.mkdir()
-        for program in ("kubectl", "faas-cli"):
-            (programs / program).write_text(CLUSTER.format(python=sys.executable))
-            (programs / program).chmod(0o755)
-        self.environ = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "CALLS": str(self.calls_file)}
-
-    def run(self, script: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        """Run a script of deploy/."""
-        return subprocess.run(
-            [str(self.deploy / script), *arguments], env={**self.environ, **environ}, capture_output=True, text=True, timeout=60
-        )
-
-    def calls(self) -> list[list[str]]:
-        """What the programs were asked, in order."""
-        return [json.loads(line) for line in self.calls_file.read_text().splitlines()]
+from tests.deploy_files import DEPLOY, Desk, fill_in, validate
 
 
 @pytest.fixture
@@ -266,80 +215,3 @@ def test_rollback_takes_the_image_before(desk: Desk, registry: str) -> None:
     ended = desk.run("rollback.sh", **on)
     assert ended.returncode == 0, ended.stderr
     assert f"EVERGREEN_IMAGE={registry}/ada/public:1\n" in (desk.mine / "settings.env").read_text()
-
-
-@pytest.fixture
-def evergreen(valkey_server: valkey.Valkey, redis: Redis) -> Iterator[str]:
-    """All functions in their container's server, and a scheduler; its URL."""
-    (port,) = ports.free(1)
-    environ = {
-        **os.environ,
-        **environment(valkey_server, HOST="127.0.0.1", PORT=str(port), OPERATOR_TOKEN="operator-token", DRAIN="0s"),
-        "WEBSITE_WEBHOOK_SECRET": SECRET,
-        "CALCOM_WEBHOOK_SECRET": "made-up",
-        "CALENDLY_SIGNING_KEY": "made-up",
-        "RESEND_WEBHOOK_SECRET": SECRET,
-        "CONSOLE_PASSWORD": "made-up password",
-    }
-    processes = [
-        subprocess.Popen([sys.executable, "-m", module], cwd=ROOT, env=environ) for module in ("shared.serve", "scheduler.release")
-    ]
-    try:
-        url = f"http://127.0.0.1:{port}"
-        until(lambda: subprocess.run(["curl", "-fsS", f"{url}/health"], capture_output=True).returncode == 0)
-        yield url
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait(WITHIN)
-
-
-@pytest.mark.parametrize("secret", [SECRET, ""])
-def test_the_smoke_test_tries_all_and_leaves_a_cancelled_run(evergreen: str, ledger: Ledger, desk: Desk, secret: str) -> None:
-    """Against real functions: health, a signed (or operator's) enrollment, pause, cancel; nothing is left to send."""
-    ended = desk.run("smoke.sh", evergreen, OPERATOR_TOKEN="operator-token", WEBSITE_WEBHOOK_SECRET=secret)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "All is well" in ended.stdout
-    address = re.findall(r"forget (\S+)", ended.stdout)[0]
-    run = ledger.enrollment(f"{ids.run_key('postcall-maybe', address)}-1")
-    assert run is not None
-    assert run.state == "cancelled"
-
-
-def test_the_smoke_test_fails_where_a_token_is_wrong(evergreen: str, desk: Desk) -> None:
-    """A wrong token is named with its mend, and never shown."""
-    ended = desk.run("smoke.sh", evergreen, OPERATOR_TOKEN="another-token", WEBSITE_WEBHOOK_SECRET=SECRET)
-    assert ended.returncode == 1
-    assert "run deploy/secrets.sh" in ended.stderr
-    assert "another-token" not in ended.stdout + ended.stderr
-
-
-def test_a_nightly_copy_becomes_the_ledger_again(tmp_path: Path) -> None:
-    """What an RDB file holds is there after it was put back, with the AOF going on from it; the former data is kept aside."""
-    with valkey.serve(tmp_path / "old", password="p") as old, Redis.from_url(old.url, password="p") as client:
-        client.set("kept", "in the copy")
-        client.save()
-    copy = next((tmp_path / "old").glob("*.rdb"))
-    with valkey.serve(tmp_path / "new", password="p") as new, Redis.from_url(new.url, password="p") as client:
-        client.set("lost", "since the copy")
-    for _ in range(2):
-        subprocess.run(["sh", str(DEPLOY / "put-back.sh"), str(copy), str(tmp_path / "new")], check=True)
-        with valkey.serve(tmp_path / "new", password="p") as new, Redis.from_url(new.url, password="p", decode_responses=True) as client:
-            assert (client.get("kept"), client.get("lost"), client.get("after")) == ("in the copy", None, None)
-            client.set("after", "in the AOF")
-        with valkey.serve(tmp_path / "new", password="p") as new, Redis.from_url(new.url, password="p", decode_responses=True) as client:
-            assert client.get("after") == "in the AOF"
-    assert list((tmp_path / "new").glob("before-*"))
-
-
-def test_what_is_no_copy_is_not_put_back(tmp_path: Path) -> None:
-    """A wrong file changes nothing."""
-    (tmp_path / "wrong.rdb").write_text("something else")
-    (tmp_path / "data" / "appendonlydir").mkdir(parents=True)
-    ended = subprocess.run(
-        ["sh", str(DEPLOY / "put-back.sh"), str(tmp_path / "wrong.rdb"), str(tmp_path / "data")], capture_output=True, text=True
-    )
-    assert ended.returncode == 1
-    assert "no copy" in ended.stderr
-    assert [entry.name for entry in (tmp_path / "data").iterdir()] == ["appendonlydir"]
