@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import click
-from redis.exceptions import RedisError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.progress import track as tracked
 
-from commands.printing import Command, console, speaks_plainly
+from commands.printing import console, speaks_plainly
 from shared import log, services
 from shared.catalog import Catalog
 from shared.integrations.notion import Notion
@@ -24,19 +22,7 @@ from shared.subjects import Subjects
 from shared.templates import Store
 
 yes = click.option("--yes", is_flag=True, help="Do not ask.")
-
-
-def command(called: Command) -> Command:
-    """Faults as one sentence and exit status 1; an absent Redis is one too."""
-
-    @functools.wraps(called)
-    def tried(*positional: object, **options: object) -> object:
-        try:
-            return called(*positional, **options)
-        except RedisError as error:
-            raise click.ClickException(f"Redis does not answer ({type(error).__name__}); start it, or correct REDIS_URL") from None
-
-    return speaks_plainly(tried)  # type: ignore[return-value]  # wraps keeps the signature, which its type cannot say
+command = speaks_plainly
 
 
 def follow(items: Iterable[Any], label: str) -> Iterable[Any]:

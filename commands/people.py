@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import click
-from redis.exceptions import RedisError
 from rich.progress import track
 from rich.table import Table
 
-from commands.printing import Command, as_json, console, print_json, speaks_plainly
+from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import catalog, forgetting, importing, log, services, settings, suppressing
 from shared.catalog import CAMPAIGNS
 from shared.enrolling import Intake
@@ -36,19 +34,6 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str | 
 address = click.argument("address", callback=_address)
 
 
-def _command(command: Command) -> Command:
-    """Faults as one sentence and exit status 1; an absent Redis is one too."""
-
-    @functools.wraps(command)
-    def tried(*positional: object, **options: object) -> object:
-        try:
-            return command(*positional, **options)
-        except RedisError as error:
-            raise click.ClickException(f"Redis does not answer ({type(error).__name__}); start it, or correct REDIS_URL") from None
-
-    return speaks_plainly(tried)  # type: ignore[return-value]  # wraps keeps the signature, which its type cannot say
-
-
 def _settings() -> Settings:
     log.configure("ERROR")
     return settings.load()
@@ -69,7 +54,7 @@ def _notion(found: Settings, ledger: Ledger) -> Notion | None:
 @address
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json
-@_command
+@speaks_plainly
 def forget(address: str, yes: bool, as_json: bool) -> None:
     """Erase a person, here and in Notion.
 
@@ -93,7 +78,7 @@ def forget(address: str, yes: bool, as_json: bool) -> None:
 @click.command()
 @address
 @as_json
-@_command
+@speaks_plainly
 def export(address: str, as_json: bool) -> None:
     """Print all that is held of a person, as JSON (with or without --json). Exit status 1 where nothing is."""
     held = forgetting.export(address, _ledger(_settings()))
@@ -107,7 +92,7 @@ def export(address: str, as_json: bool) -> None:
 @click.argument("address", required=False, callback=_address)
 @click.option("--list", "listing", is_flag=True, help="Show who gets no email, the latest first.")
 @as_json
-@_command
+@speaks_plainly
 def suppress(address: str | None, listing: bool, as_json: bool) -> None:
     """Send an address no email of any kind from now on; its runs end."""
     if bool(address) == listing:
@@ -133,7 +118,7 @@ def suppress(address: str | None, listing: bool, as_json: bool) -> None:
 @address
 @click.option("--i-have-their-consent", "has_consent", is_flag=True, help="The person has asked for email again; lifts an unsubscribe.")
 @as_json
-@_command
+@speaks_plainly
 def unsuppress(address: str, has_consent: bool, as_json: bool) -> None:
     """Let an address get email again that bounced, complained or was suppressed by hand. Runs that ended stay ended."""
     lifted = suppressing.unsuppress(address, _ledger(_settings()), has_consent=has_consent)
@@ -152,7 +137,7 @@ def unsuppress(address: str, has_consent: bool, as_json: bool) -> None:
 )
 @click.option("--consent-on-file", is_flag=True, help="Everybody in the file has agreed, and you can show it.")
 @as_json
-@_command
+@speaks_plainly
 def import_people(file: Path, applying: bool, trigger: str | None, consent_on_file: bool, as_json: bool) -> None:
     """Take people from a CSV file: email, name, first_name, business_name, timezone, scores, consent, consent_text, campaign, start.
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from redis.exceptions import RedisError
 from rich.console import Console
 
 from shared.errors import EvergreenError
@@ -18,7 +19,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def speaks_plainly(command: Command) -> Command:
-    """Turn Evergreen's errors into one sentence and exit status 1."""
+    """Turn Evergreen's errors, and an absent Redis, into one sentence and exit status 1."""
 
     @functools.wraps(command)
     def spoken(*positional: Any, **options: Any) -> Any:
@@ -26,6 +27,8 @@ def speaks_plainly(command: Command) -> Command:
             return command(*positional, **options)
         except EvergreenError as error:
             raise click.ClickException(str(error)) from None
+        except RedisError as error:
+            raise click.ClickException(f"Redis does not answer ({type(error).__name__}); start it, or correct REDIS_URL") from None
 
     return spoken  # type: ignore[return-value]  # wraps keeps the signature, which its type cannot say
 

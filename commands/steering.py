@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
-from redis.exceptions import RedisError
 from rich.markup import escape
 from rich.table import Table
 
-from commands.printing import Command, as_json, console, print_json, speaks_plainly
+from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import log, services
 from shared.desk import STATES, Desk
 from shared.errors import SteeringError
@@ -23,19 +21,6 @@ COLORS = {"active": "green", "sent": "green", "paused": "yellow", "sending": "ye
 who = click.argument("who", metavar="ID|ADDRESS")
 step_number = click.argument("step", type=click.IntRange(min=1))
 yes = click.option("--yes", is_flag=True, help="Do not ask.")
-
-
-def _command(command: Command) -> Command:
-    """Faults as one sentence and exit status 1; an absent Redis is one too."""
-
-    @functools.wraps(command)
-    def tried(*positional: object, **options: object) -> object:
-        try:
-            return command(*positional, **options)
-        except RedisError as error:
-            raise click.ClickException(f"Redis does not answer ({type(error).__name__}); start it, or correct REDIS_URL") from None
-
-    return speaks_plainly(tried)  # type: ignore[return-value]  # wraps keeps the signature, which its type cannot say
 
 
 def _desk() -> Desk:
@@ -59,7 +44,7 @@ def _decide(who: str, as_json: bool, decision: Callable[[Steering, str], object]
 @click.command()
 @who
 @as_json
-@_command
+@speaks_plainly
 def pause(who: str, as_json: bool) -> None:
     """Hold a run until it is resumed."""
     _decide(who, as_json, lambda steering, run: steering.pause(run))
@@ -69,7 +54,7 @@ def pause(who: str, as_json: bool) -> None:
 @who
 @click.option("--catch-up", is_flag=True, help="Keep the original dates, and send what was missed, one email a day.")
 @as_json
-@_command
+@speaks_plainly
 def resume(who: str, catch_up: bool, as_json: bool) -> None:
     """Let a paused run go on; the rest moves by the length of the pause."""
     _decide(who, as_json, lambda steering, run: steering.resume(run, catch_up=catch_up))
@@ -79,7 +64,7 @@ def resume(who: str, catch_up: bool, as_json: bool) -> None:
 @who
 @yes
 @as_json
-@_command
+@speaks_plainly
 def cancel(who: str, yes: bool, as_json: bool) -> None:
     """End a run for good."""
     _decide(who, as_json, lambda steering, run: steering.cancel(run), "" if yes else "End it for good?")
@@ -89,7 +74,7 @@ def cancel(who: str, yes: bool, as_json: bool) -> None:
 @who
 @step_number
 @as_json
-@_command
+@speaks_plainly
 def skip(who: str, step: int, as_json: bool) -> None:
     """Leave one email out."""
     _decide(who, as_json, lambda steering, run: steering.skip(run, step))
@@ -99,7 +84,7 @@ def skip(who: str, step: int, as_json: bool) -> None:
 @who
 @step_number
 @as_json
-@_command
+@speaks_plainly
 def send_now(who: str, step: int, as_json: bool) -> None:
     """Send one email now, before its time and ahead of its turn."""
     _decide(who, as_json, lambda steering, run: steering.send_now(run, step))
@@ -111,7 +96,7 @@ def send_now(who: str, step: int, as_json: bool) -> None:
 @click.option("--anew", is_flag=True, help="Send it as a new email, even though the first may have arrived.")
 @yes
 @as_json
-@_command
+@speaks_plainly
 def retry(who: str, step: int, anew: bool, yes: bool, as_json: bool) -> None:
     """Try an email again that ended failed or in doubt."""
     question = "It may arrive twice. Send it anew?" if anew and not yes else ""
@@ -121,7 +106,7 @@ def retry(who: str, step: int, anew: bool, yes: bool, as_json: bool) -> None:
 @click.command()
 @who
 @as_json
-@_command
+@speaks_plainly
 def show(who: str, as_json: bool) -> None:
     """One run, or all runs of an address, with every email, in the person's local time."""
     desk = _desk()
@@ -137,7 +122,7 @@ def show(who: str, as_json: bool) -> None:
 @click.option("--state", type=click.Choice(STATES), help="Only runs in this state.")
 @click.option("--page", type=click.IntRange(min=0), default=0, help="Where to go on, as the page before says.")
 @as_json
-@_command
+@speaks_plainly
 def list_runs(campaign: str | None, state: str | None, page: int, as_json: bool) -> None:
     """The latest runs."""
     desk = _desk()
@@ -160,7 +145,7 @@ def list_runs(campaign: str | None, state: str | None, page: int, as_json: bool)
 @click.command("stop-sending")
 @click.argument("reason", default=STOPPED)
 @as_json
-@_command
+@speaks_plainly
 def stop_sending(reason: str, as_json: bool) -> None:
     """Hold all email back until `start-sending`; REASON is what health and console show meanwhile."""
     _set_gate(reason, as_json)
@@ -168,7 +153,7 @@ def stop_sending(reason: str, as_json: bool) -> None:
 
 @click.command("start-sending")
 @as_json
-@_command
+@speaks_plainly
 def start_sending(as_json: bool) -> None:
     """Send again what is due, whatever stopped it."""
     _set_gate(None, as_json)

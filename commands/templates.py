@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import click
-from redis.exceptions import RedisError
 from rich.progress import Progress
 from rich.table import Table
 
-from commands.printing import Command, as_json, console, print_json, speaks_plainly
+from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import catalog, log, services, settings, trying
 from shared.adopting import Adopter
 from shared.catalog import CAMPAIGNS, Catalog
@@ -30,19 +28,6 @@ from shared.templates import Key, LastGood, Store, compile_source, name_of
 
 COLORS = {"created": "green", "updated": "green", "adopted": "green", "rejected": "bold red", "kept": "yellow", "unread": "yellow"}
 Entry = TypeVar("Entry")
-
-
-def _needs_redis(command: Command) -> Command:
-    """Turn an absent Redis into one sentence and exit status 1."""
-
-    @functools.wraps(command)
-    def tried(*positional: object, **options: object) -> object:
-        try:
-            return command(*positional, **options)
-        except RedisError as error:
-            raise click.ClickException(f"Redis does not answer ({type(error).__name__}); start it, or correct REDIS_URL") from None
-
-    return tried  # type: ignore[return-value]  # wraps keeps the signature, which its type cannot say
 
 
 def _settings(*needed: str) -> Settings:
@@ -86,7 +71,6 @@ def templates() -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @as_json
 @speaks_plainly
-@_needs_redis
 def push(force: bool, dry_run: bool, as_json: bool) -> None:
     """Make a row and a page in Notion for each email; what you edited there stays."""
     found = _settings("notion_token", "notion_templates_db_id")
@@ -104,7 +88,6 @@ def push(force: bool, dry_run: bool, as_json: bool) -> None:
 @templates.command()
 @as_json
 @speaks_plainly
-@_needs_redis
 def pull(as_json: bool) -> None:
     """Take every Live email from Notion now, and say what is wrong with the others.
 
