@@ -39,6 +39,8 @@ def fence(take_over: bool, fresh: bool, yes: bool, as_json: bool) -> None:
         console.print(f"[green]This copy may send.[/] Notion confirmed it last at {since}.")
     else:
         console.print(f"[bold red]This copy may not send:[/] {why}.", soft_wrap=True)
+        if next(outside.ledger.redis.scan_iter(ids.enrollment_key("*"), count=1000), None) is None:
+            console.print("This Redis holds no run. If it was lost, `evergreen restore` rebuilds it.")
     raise SystemExit(0 if holds else 1)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import click
 from rich.markup import escape
 from rich.table import Table
@@ -28,6 +30,7 @@ STEPS = {
     "failed": "emails failed before",
     "in-doubt": "emails in doubt",
 }
+SHOWN = 20  # of a list, on a terminal
 UNKNOWABLE = (
     "details for which Notion has no column: time zone, booking link, a consent's words and time, what a webhook said of an occasion",
     "who was suppressed by hand comes back as unsubscribed, and who was forgotten may sign up again",
@@ -105,5 +108,9 @@ def _print(report: Report) -> None:
 def _print_list(title: str, entries: list[Left]) -> None:
     if entries:
         console.print(f"\n[bold]{title}[/]")
-        for entry in entries:
-            console.print(f"  {entry.row}  [dim]{escape(entry.why)}[/]", soft_wrap=True)
+        for why, same in groupby(sorted(entries, key=lambda entry: entry.why), key=lambda entry: entry.why):
+            rows = [entry.row for entry in same]
+            console.print(f"  [dim]{escape(why)}[/]", soft_wrap=True)
+            console.print("\n".join(f"    {row}" for row in rows[:SHOWN]))
+            if len(rows) > SHOWN:
+                console.print(f"    and {len(rows) - SHOWN} more; --json lists them all")

@@ -94,8 +94,10 @@ def settle(drafts: Iterable[Draft], rows: Rows, listed: SentList, subjects: Subj
 
 
 def _explain(rows: Rows, listed: SentList, subjects: Subjects) -> None:
-    """Take off the list what is logged, and what was sent at the minute of a mark."""
-    known = {log.provider_id for log in rows.logged.values()}
+    """Take off the list what is logged, and what was sent at the minute of a mark. A list that has none of it is another account's."""
+    known = {log.provider_id for log in rows.logged.values() if log.provider_id}
+    if known and known.isdisjoint(one.id for emails in listed.emails.values() for one in emails):
+        listed.reach = None
     for email, emails in listed.emails.items():
         listed.emails[email] = [one for one in emails if one.id not in known]
     for run in rows.runs.values():
@@ -139,7 +141,7 @@ def _decided(draft: Draft, step: dict[str, Any], listed: SentList) -> dict[str, 
     later = max((other["sent"] for other in draft.steps if other["number"] > step["number"] and "sent" in other), default=None)
     if log and log.state == "in doubt":
         return {"state": "in-doubt", "why": log.why or DOUBT}
-    if log is None and later is not None and step["due"] <= later + MINUTE:
+    if log is None and later is not None and step["due"] <= later + 2 * MINUTE:
         return {"state": "skipped", "why": "it was not sent, and a later email was, before the ledger was restored"}
     if not draft.may_be_sent(step):
         return {"state": "scheduled"}

@@ -139,9 +139,9 @@ class Restorer:
         runs = _latest(rows, report)
         drafts = [draft(run, rows, intake) for run in runs if run.status not in FINISHED and run.number]
         drafts = sorted((one for one in drafts if any(one.open)), key=lambda one: now if one.anchor is None else one.anchor)
-        listed = self._listed(drafts, now)
-        report.list_from = listed.reach
+        listed = self._listed(drafts, rows, now)
         settle(drafts, rows, listed, self.subjects)
+        report.list_from = listed.reach
         over = [run for run in runs if run.id not in {one.run.id for one in drafts}]
         orders = [_person(run, rows) | _bare(run, now) for run in over]
         held: set[tuple[str, str | None]] = set()
@@ -156,11 +156,12 @@ class Restorer:
         orders += [_contact(contact, rows) for contact in rows.people if contact not in with_run]
         return orders + _rowless(rows, runs)
 
-    def _listed(self, drafts: list[Draft], now: int) -> SentList:
+    def _listed(self, drafts: list[Draft], rows: Rows, now: int) -> SentList:
         if self.lister is None:
             return SentList()
+        last_logged = max((log.sent_at for log in rows.logged.values() if log.sent_at and log.provider_id), default=now)
         dues = [step["due"] - EARLY for one in drafts for step in one.open if one.may_be_sent(step)]
-        return sent_list.read(self.lister, min([*dues, now - LOOK_BACK]), turn=self.turn, follow=self.follow)
+        return sent_list.read(self.lister, min([*dues, now - LOOK_BACK, last_logged - EARLY]), now=now, turn=self.turn, follow=self.follow)
 
 
 def _latest(rows: Rows, report: Report) -> list[Run]:

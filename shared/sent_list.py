@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from shared import log
+from shared import log, timing
 from shared.errors import SendError
 from shared.integrations.resend import Listed
 
 TRIES = 5
+KEPT = timing.DAY  # for which Resend keeps what it lists on every plan: so far back a list that has ended is complete
 Follow = Callable[[Iterable[Any], str], Iterable[Any]]  # shows how far something has come, under a label
 _logger = log.logger("sent-list")
 
@@ -58,6 +59,7 @@ def read(
     lister: Lister,
     since: int,
     *,
+    now: int,
     turn: Callable[[], None],
     follow: Follow = unseen,
     sleep: Callable[[float], None] = time.sleep,
@@ -67,6 +69,7 @@ def read(
     Args:
         lister: who knows.
         since: milliseconds since 1970 UTC.
+        now: the same.
         turn: called before each request; returns when it may go.
         follow: shows the progress.
         sleep: takes seconds; a test may not want to wait.
@@ -82,8 +85,8 @@ def read(
     except SendError as error:
         _logger.warning("sent-list.unread", why=str(error))
         return found
-    # Nobody says for how long Resend keeps its list: where it ends, no more is known than that it reaches back to its oldest email.
-    found.reach = oldest and max(oldest, since)
+    if oldest is not None:  # a list without any email may be another account's
+        found.reach = max(min(oldest, now - KEPT), since)
     return found
 
 

@@ -104,7 +104,7 @@ class ResendWitness:
             everything: the runs in the ledger, read before.
             since: how far back to look, in milliseconds since 1970 UTC.
         """
-        listed = sent_list.read(self.lister, since, turn=self.turn, follow=self.follow)
+        listed = sent_list.read(self.lister, since, now=self.ledger.now(), turn=self.turn, follow=self.follow)
         self.list_from = listed.reach
         if listed.reach is None:
             return [

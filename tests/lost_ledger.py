@@ -9,7 +9,7 @@ from typing import Any
 from shared.errors import SendError
 from shared.fencing import Fence
 from shared.integrations.notion import Notion, iso
-from shared.integrations.resend import Resend
+from shared.integrations.resend import Listed, Resend
 from shared.ledger import Ledger
 from shared.ledger.outbox import Outbox
 from shared.pacing import Pacer
@@ -30,6 +30,17 @@ class Unlisted:
     def listed(self, after: str | None = None) -> Any:
         """Refused, as by a key that may only send."""
         raise SendError("closed", "Resend answered 401 restricted_api_key")
+
+
+class Foreign:
+    """Another account at the provider."""
+
+    def __init__(self, at: int) -> None:
+        self._at = at
+
+    def listed(self, after: str | None = None) -> tuple[list[Listed], bool]:
+        """Somebody else's only email."""
+        return [Listed("elsewhere", ("who@example.org",), "Hello", self._at)], False
 
 
 class LostLedger:

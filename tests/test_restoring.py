@@ -11,7 +11,7 @@ from shared.ledger import Ledger, ids
 from shared.steering import Steering
 from shared.ticks import Ticks
 from tests.conftest import START, Clock
-from tests.lost_ledger import LostLedger, Unlisted, at
+from tests.lost_ledger import LostLedger, at
 from tests.sandbox_server import Sandbox, sandbox, text
 
 HOUR = 3_600_000
@@ -57,21 +57,6 @@ def test_thirty_sequences_go_on_and_nothing_is_sent_twice_or_lost(lost: LostLedg
     assert in_ledger == set(accepted)
     lost.world.live(260)
     assert lost.sent() == {ids.email_id(run, number): 1 for run in runs for number in range(1, 8)}
-
-
-def test_what_was_due_while_the_ledger_was_away_goes_out_late(lost: LostLedger) -> None:
-    """Resend knows of no email since, so it was not sent; the run moves, and the gaps stay."""
-    run = lost.world.sign_up()
-    lost.world.live(1)
-    lost.record()
-    lost.lose()
-    lost.clock.advance(hours=48)
-    lost.restore()
-    assert lost.world.states(run) == ["sent"] + ["scheduled"] * 6
-    lost.world.live(0.25)
-    assert lost.world.states(run)[:2] == ["sent", "sent"]
-    third = lost.world.run(run).step(3).due
-    assert third - lost.clock.now > 47 * HOUR
 
 
 def test_the_run_is_as_it_was(lost: LostLedger) -> None:
@@ -138,23 +123,6 @@ def test_a_dry_run_writes_nothing(lost: LostLedger) -> None:
     assert dump(lost) == {}
     assert (report.runs, report.steps) == ({"restored": 1}, {"sent": 2, "scheduled": 5})
     assert lost.restore().steps == report.steps
-
-
-@pytest.mark.parametrize("silent", [True, False], ids=["no list", "another email since"])
-def test_what_cannot_be_told_is_in_doubt(lost: LostLedger, silent: bool) -> None:
-    """Without Resend's list, or with an email to the same person that is no other step's, a person decides."""
-    run = lost.world.sign_up()
-    lost.world.live(1)
-    lost.record()
-    lost.lose()
-    lost.clock.advance(hours=24)
-    lost.provider.send({"from": "me@example.org", "to": [ADAS], "subject": "By hand", "text": "Hello"}, key="by hand")
-    report = lost.restore(Unlisted() if silent else None)
-    assert [left.row for left in report.in_doubt] == [f"{run}-2"]
-    assert lost.world.states(run)[:3] == ["sent", "in-doubt", "scheduled"]
-    lost.world.live(1)
-    lost.record()
-    assert {row["Email ID"]: row["Status"] for row in lost.rows("email_log")} == {f"{run}-1": "Sent", f"{run}-2": "In Doubt"}
 
 
 def test_duplicate_rows_are_one_run(lost: LostLedger) -> None:
@@ -258,21 +226,6 @@ def test_a_tracking_row_stays_the_row_of_the_later_run(lost: LostLedger) -> None
     run = lost.world.sign_up()
     lost.record()
     assert [(row["Enrollment ID"], row["Status"]) for row in lost.rows("tracker")] == [(run, "Active")]
-
-
-def test_an_email_that_was_sent_ahead_of_its_time_is_found(lost: LostLedger) -> None:
-    """A person sent it just before the loss."""
-    run = lost.world.sign_up()
-    lost.world.live(1)
-    lost.record()
-    Steering(lost.ledger, lost.world.sender.catalog, lost.settings).send_now(run, 5)
-    lost.world.work()
-    assert lost.sent()[f"{run}-5"] == 1
-    lost.lose()
-    lost.restore()
-    assert lost.world.run(run).step(5).state == "sent"
-    lost.world.live(300)
-    assert set(lost.sent().values()) == {1}
 
 
 def test_rows_that_cannot_come_back_are_named(lost: LostLedger) -> None:
