@@ -125,6 +125,8 @@ class Settings(BaseModel):
 
     host: str = "0.0.0.0"  # noqa: S104 - a container is reached from outside; the local stack sets 127.0.0.1
     port: int = 8080
+    dashboard_port: int = 9181
+    metrics_port: int = 9100
     threads: int = Field(default=16, gt=0)
     drain: Duration = Field(default=3, ge=0)
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = "INFO"
