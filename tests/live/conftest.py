@@ -113,6 +113,7 @@ def marked() -> str:
 def evergreen(*words: str, **changes: str) -> Any:
     """What a command of `evergreen` prints as JSON, with the owner's settings and these changes."""
     command = [sys.executable, "evergreen", *words, "--json"]
-    ended = subprocess.run(command, cwd=ROOT, env={**os.environ, **changes}, capture_output=True, text=True, timeout=120)
+    files = {f"{name}_FILE": "" for name in changes}  # which would win over what is set here
+    ended = subprocess.run(command, cwd=ROOT, env={**os.environ, **files, **changes}, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return json.loads(ended.stdout)
