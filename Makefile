@@ -6,7 +6,7 @@ ENTRIES = $(wildcard functions/*/main.py)
 export COVERAGE_FILE := $(CURDIR)/$(VENV)/coverage
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-live property check bench screenshots audit lock clean
+.PHONY: help setup run test test-live property check bench chaos backup screenshots audit lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,12 @@ check: setup ## style, types and who may import whom
 
 bench: setup ## how fast the main job is
 	@$(BIN)/python -m benchmarks.main_job
+
+chaos: setup ## kills and failures for eight minutes, and what became of each email (ARGS="--customers 30 --seconds 60")
+	@$(BIN)/python -m benchmarks.chaos $(ARGS)
+
+backup: setup ## a copy of the ledger of the stack that runs, in .local/backups
+	@$(BIN)/python -m local.backup $(ARGS)
 
 screenshots: setup ## the pictures in docs/img anew; needs a Chromium
 	@$(BIN)/python -m local.screenshots

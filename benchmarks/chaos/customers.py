@@ -1,0 +1,179 @@
+"""What customers, the owner and a calendar can do; each acknowledged request goes into the diary."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import requests
+
+from benchmarks.chaos.diary import Diary, Entry, Inbox, now
+from local.site import calcom
+from shared.ledger import ids
+
+FIRST_PAUSE, LONGEST_PAUSE, ATTEMPT = 0.5, 8.0, 10.0  # seconds, as in the website's evergreen.js
+PATIENCE = 120.0  # seconds for which somebody keeps trying
+STEPS = {"christmas": 7, "five-day": 5, "busos": 5, "noshow-recovery": 3, "postcall-maybe": 3, "onboarding": 3, "booking-reminder": 2}
+FORMS = {"christmas-signup": "christmas", "christmas-assessment": "five-day", "assessment": "busos"}
+SCORES: tuple[dict[str, int], ...] = ({"red_systems": 2, "assessment_score": 31}, {"red_systems": 1}, {"green_systems": 6})
+
+
+class RefusedError(Exception):
+    """A request was answered with a status that trying again does not change."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Where the stories take place.
+
+    Attributes:
+        url: of the gateway.
+        secrets: `OPERATOR_TOKEN` and `CALCOM_WEBHOOK_SECRET`.
+        width: seconds between two emails of a campaign.
+    """
+
+    url: str
+    secrets: Mapping[str, str]
+    diary: Diary
+    inbox: Inbox
+    width: float
+
+    @property
+    def operator(self) -> dict[str, str]:
+        """The owner's proof."""
+        return {"Authorization": f"Bearer {self.secrets['OPERATOR_TOKEN']}"}
+
+
+@dataclass
+class Customer:
+    """One person, and what is done to that person's runs."""
+
+    world: World
+    number: int
+    address: str
+    chance: random.Random
+    _session: requests.Session = field(default_factory=requests.Session)
+
+    @classmethod
+    def operator_of(cls, world: World) -> Customer:
+        """The owner, as one who posts like everybody else."""
+        return cls(world, -1, "", random.Random())
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, int]:
+        """Post until it is acknowledged, as evergreen.js does, only longer; returns when it was first posted and when acknowledged.
+
+        Raises:
+            RefusedError: for an answer that will stay the same.
+            TimeoutError: when nobody acknowledged it in time.
+        """
+        asked, deadline, pause = now(), time.monotonic() + PATIENCE, FIRST_PAUSE
+        while time.monotonic() < deadline:
+            asked_to_wait = 0.0
+            try:
+                answer = self._session.post(url, body, headers={"Content-Type": "application/json", **headers}, timeout=ATTEMPT)
+                if answer.ok:
+                    return asked, now()
+                if answer.status_code < 500 and answer.status_code != 429:
+                    raise RefusedError(f"{url.rpartition('/')[2]} answered {answer.status_code}: {answer.text[:200]}")
+                asked_to_wait = float(answer.headers.get("Retry-After", 0))
+            except (requests.ConnectionError, requests.Timeout):
+                self._session = requests.Session()
+            time.sleep(max(asked_to_wait, pause / 2) + self.chance.random() * pause / 2)
+            pause = min(pause * 2, LONGEST_PAUSE)
+        raise TimeoutError(f"nobody acknowledged a request to {url.rpartition('/')[2]}")
+
+    def enrolled(self, enrollment: str, steps: tuple[int, ...], times: tuple[int, int]) -> str:
+        """Write down that a run has begun; returns it."""
+        self.world.diary.write(Entry("enrolled", enrollment, *times, steps))
+        return enrollment
+
+    def ended(self, enrollment: str, why: str, times: tuple[int, int]) -> None:
+        """Write down that a run is over."""
+        self.world.diary.write(Entry("ended", enrollment, *times, why=why))
+
+    def sign_up(self, form: str, *, first: int = 1, blocked: bool = False, times: int = 1, **said: Any) -> str:
+        """Post a form of the website; returns the run.
+
+        Args:
+            form: the webhook.
+            first: the first step that is ours to send.
+            blocked: whether another run keeps this one from beginning.
+            times: how often the person posts it, each time under a new key.
+            said: further fields.
+        """
+        slug = FORMS[form]
+        body = {"email": self.address, "first_name": "Ada", **SCORES[self.number % len(SCORES)], **said}
+        for again in range(times):
+            done = self.post(f"{self.world.url}/webhook/{form}", json.dumps(body).encode(), {"Idempotency-Key": str(uuid.uuid4())})
+            if not again and not blocked:
+                self.enrolled(f"{ids.run_key(slug, self.address)}-1", tuple(range(first, STEPS[slug] + 1)), done)
+        return f"{ids.run_key(slug, self.address)}-1"
+
+    def reported(self, webhook: str, slug: str, ends: str = "") -> str:
+        """The owner reports something of this person; returns the run."""
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        done = self.post(f"{self.world.url}/webhook/{webhook}", json.dumps({"email": self.address}).encode(), self.world.operator | key)
+        if ends:
+            self.ended(ends, "client", done)
+        return self.enrolled(f"{ids.run_key(slug, self.address)}-1", tuple(range(1, STEPS[slug] + 1)), done)
+
+    def calendar(self, action: str, uid: str, starts: datetime, old: str | None = None) -> tuple[int, int]:
+        """Cal.com reports what became of a booking."""
+        asked = {"action": action, "email": self.address, "name": "Ada Lovelace", "starts_at": starts, "uid": old, "previous_start": starts}
+        event = calcom.event(calcom.Request.model_validate(asked), uid, datetime.now(UTC))
+        body, headers = calcom.signed(event, self.world.secrets["CALCOM_WEBHOOK_SECRET"])
+        return self.post(f"{self.world.url}/webhook/calcom-booking", body, headers)
+
+    def book(self, *, ends: str = "", old: str | None = None, old_run: str = "") -> tuple[str, datetime, str]:
+        """Book a call, or move one; returns its uid, its start and the run of its reminders."""
+        uid = uuid.uuid4().hex[:22]
+        starts = (datetime.now(UTC) + timedelta(days=3, seconds=self.number)).replace(microsecond=0)
+        done = self.calendar("reschedule" if old else "book", uid, starts, old)
+        for run, why in ((ends, "booked"), (old_run, "moved")):
+            if run:
+                self.ended(run, why, done)
+        return uid, starts, self.enrolled(reminders(uid, starts), (1, 2), done)
+
+    def steer(self, decision: str, enrollment: str) -> None:
+        """The owner pauses, resumes or cancels a run."""
+        asked = now()
+        try:
+            done = self.post(f"{self.world.url}/console/api/enrollments/{enrollment}/{decision}", b"", self.world.operator)
+        except RefusedError:
+            if decision == "cancel":
+                raise
+            done = asked, now()  # an attempt whose answer was lost did it: it is so already
+        self.world.diary.write(
+            Entry({"pause": "paused", "resume": "resumed", "cancel": "ended"}[decision], enrollment, *done, why="cancelled")  # type: ignore[arg-type]  # three of What
+        )
+
+    def await_emails(self, count: int) -> None:
+        """Wait until so many have come."""
+        if not self.world.inbox.until(lambda _: len(self.world.inbox.to(self.address)) >= count, PATIENCE):
+            raise TimeoutError("an email did not come")
+
+    def await_exit(self, enrollment: str, why: str) -> None:
+        """Wait until the owner sees that a run has ended, as nobody tells us."""
+        asked, deadline = now(), time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            try:
+                shown = self._session.get(
+                    f"{self.world.url}/console/api/enrollments/{enrollment}", headers=self.world.operator, timeout=ATTEMPT
+                )
+                if shown.ok and shown.json()["state"] == "exited":
+                    return self.ended(enrollment, why, (asked, now()))
+            except (requests.ConnectionError, requests.Timeout):
+                self._session = requests.Session()
+            time.sleep(1)
+        raise TimeoutError(f"a run did not end although its address {why}")
+
+
+def reminders(uid: str, starts: datetime) -> str:
+    """The run of a booking's reminders."""
+    return f"{ids.run_key('booking-reminder', f'{uid}:{round(starts.timestamp() * 1000)}')}-1"

@@ -1,0 +1,130 @@
+"""`python -m local.backup [--to DIR] [--keep N]`: a copy of the local stack's ledger, made while it runs.
+
+The copy is Valkey's own log, `appendonlydir`, taken as https://valkey.io/topics/persistence/ ("Backing up AOF persistence") says: no
+rewrite may begin meanwhile. What is written during the copy is in it or not; a torn end is dropped when Valkey starts from it.
+docs/backup.md says how to put one back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+from dotenv import dotenv_values
+from redis import Redis
+from redis.exceptions import RedisError
+
+from local import stack
+from local.ports import HOST
+from shared import settings
+from shared.errors import EvergreenError, SettingsError
+
+LOG = "appendonlydir"
+REWRITES = "auto-aof-rewrite-percentage"
+USUAL = "100"  # Valkey's default; the stack's configuration does not change it
+REWRITTEN_WITHIN = 300.0  # seconds
+KEEP = 14
+
+
+class BackupError(EvergreenError):
+    """No copy was made."""
+
+
+def make(redis: Redis, data: Path, to: Path, *, keep: int = KEEP) -> Path:
+    """Copy the log of a Valkey that runs.
+
+    Args:
+        redis: a client of it that decodes answers.
+        data: its directory.
+        to: where copies lie; each gets a folder named after its time (UTC).
+        keep: how many of them stay, the newest.
+
+    Returns:
+        The new folder; `appendonlydir` in it is what Valkey starts from.
+
+    Raises:
+        BackupError: when Valkey rewrites its log all the time, or was started again meanwhile.
+        RedisError: when Valkey does not answer.
+    """
+    made = to / f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+    unfinished = made.with_suffix(".unfinished")
+    to.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        with _no_rewrite(redis):
+            shutil.copytree(data / LOG, unfinished / LOG)
+            if (data / LOG / "appendonly.aof.manifest").read_bytes() != (unfinished / LOG / "appendonly.aof.manifest").read_bytes():
+                raise BackupError("Valkey has begun a new log during the copy. Try again.")
+        _to_disk(unfinished)
+        unfinished.rename(made)
+    except OSError as error:
+        raise BackupError(f"the copy could not be made: {error.strerror}: {error.filename}. Correct that and try again.") from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    for old in sorted(path for path in to.iterdir() if path.is_dir() and path.name.endswith("Z"))[:-keep]:
+        shutil.rmtree(old)
+    return made
+
+
+@contextmanager
+def _no_rewrite(redis: Redis) -> Iterator[None]:
+    """Keep Valkey from rewriting its log; should this process die, that lasts until the next backup or start of Valkey."""
+    before = cast(dict[str, str], redis.config_get(REWRITES))[REWRITES]
+    redis.config_set(REWRITES, "0")
+    try:
+        deadline = time.monotonic() + REWRITTEN_WITHIN
+        while cast(dict[str, int], redis.info("persistence"))["aof_rewrite_in_progress"]:
+            if time.monotonic() > deadline:
+                raise BackupError("Valkey is busy rewriting its log. Try again later.")
+            time.sleep(0.05)
+        yield
+    finally:
+        with suppress(RedisError):  # a Valkey that ends has forgotten it by its next start
+            redis.config_set(REWRITES, before if before != "0" else USUAL)
+
+
+def _to_disk(folder: Path) -> None:
+    """Make sure that a power cut takes nothing of it."""
+    for path in [*folder.rglob("*"), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def main() -> int:
+    """Make a copy and say where it is; returns the status to exit with."""
+    given = {name: value for name, value in dotenv_values(os.environ.get("ENV_FILE", ".env")).items() if value is not None}
+    owner = {**given, **os.environ}
+    try:
+        where = stack.place(owner)
+        parser = argparse.ArgumentParser(prog="python -m local.backup", description=__doc__.splitlines()[2] if __doc__ else None)
+        parser.add_argument("--to", type=Path, default=where.directory / "backups", help="where the copies lie (default: %(default)s)")
+        parser.add_argument("--keep", type=int, default=KEEP, help="how many stay (default: %(default)s)")
+        asked = parser.parse_args()
+        if asked.keep < 1:
+            parser.error("--keep must be at least 1")
+        password = settings.load(stack.environment(where, owner)).redis_password
+        with Redis(HOST, where.valkey_port, password=password, decode_responses=True) as redis:
+            made = make(redis, where.directory / "valkey", asked.to, keep=asked.keep)
+    except RedisError as error:
+        print(f"No backup: Valkey does not answer ({type(error).__name__}). Start the stack with `make run`.", file=sys.stderr)
+        return 1
+    except (BackupError, SettingsError) as error:
+        print(f"No backup: {error}", file=sys.stderr)
+        return 1
+    size = sum(path.stat().st_size for path in made.rglob("*") if path.is_file())
+    print(f"{made} ({size / 1e6:.1f} MB). docs/backup.md says how to put it back.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
