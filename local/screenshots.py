@@ -136,7 +136,10 @@ def owner(camera: Camera) -> None:
 
 
 def main(folder: Path = IMAGES) -> int:
-    """Take every picture; returns 1 when they are too large for a repository."""
+    """Take every picture; returns 1 when there is no browser, or when they are too large for a repository."""
+    if browser.executable() is None:
+        print(f"There is no Chromium: install one, or let CHROMIUM name it. Looked for: {', '.join(browser.NAMES)}.")
+        return 1
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as state, running(Path(state), TESTING_STEP="3s", RESEND_RATE="1000", NOTION_RATE="1000") as trial:
         trial.limit(resend=1000, notion=1000)
