@@ -24,7 +24,13 @@ from tests.functions_client import ROOT, deployed
 
 PASSWORD = "correct horse battery staple"
 TOKEN = "operator-token"
-ADA = {"email": "ada@example.org", "name": "Ada Lovelace", "timezone": "America/Vancouver", "assessment_score": 45, "red_systems": 2}
+ADA: dict[str, Any] = {
+    "email": "ada@example.org",
+    "name": "Ada Lovelace",
+    "timezone": "America/Vancouver",
+    "assessment_score": 45,
+    "red_systems": 2,
+}
 RUN = f"{ids.run_key('christmas', 'ada@example.org')}-1"
 
 
@@ -82,6 +88,11 @@ class Desk:
         """Send a form of a page, with its token unless there is another one."""
         proof = self.token("") if token is None else token
         return self.client.post(f"/console{path}", data={"token": proof} | (form or {}), **{"base_url": f"http://{self.host}"} | options)
+
+    def cookie(self) -> str | None:
+        """The session's, as the browser keeps it."""
+        found = self.client.get_cookie("evergreen_console", self.host.partition(":")[0], "/console")
+        return found.value if found else None
 
     def sign_in(self, password: str = PASSWORD) -> TestResponse:
         """Show the password."""

@@ -17,6 +17,7 @@ class Decision:
         name: in the console's address; of the API's route and of the command.
         label: on the button.
         done: what is said afterwards.
+        title: of the page that asks.
         question: what is asked before, where it cannot be undone; "" where nothing is.
         options: what Steering's method is given beside the run and the step.
         route: the API's last word and the command's name, where they differ from `name`.
@@ -25,6 +26,7 @@ class Decision:
     name: str
     label: str
     done: str
+    title: str = ""
     question: str = ""
     options: Mapping[str, bool] | None = None
     route: str = ""
@@ -56,14 +58,21 @@ CATCH_UP = Decision(
     options={"catch_up": True},
     route="resume",
 )
-CANCEL = Decision("cancel", "Cancel…", "Cancelled: no more of these emails.", "None of the emails that are left is ever sent.")
-SKIP = Decision("skip", "Skip…", "That email is left out.", "This email is left out for good. The others keep their dates.")
-SEND_NOW = Decision("send-now", "Send now…", "On its way.", "It goes out within seconds, before its time and ahead of its turn.")
+CANCEL = Decision(
+    "cancel", "Cancel…", "Cancelled: no more of these emails.", "Cancel the enrollment", "None of the emails that are left is ever sent."
+)
+SKIP = Decision(
+    "skip", "Skip…", "That email is left out.", "Skip the email", "This email is left out for good. The others keep their dates."
+)
+SEND_NOW = Decision(
+    "send-now", "Send now…", "On its way.", "Send the email now", "It goes out within seconds, before its time and ahead of its turn."
+)
 RETRY = Decision("retry", "Retry", "It is tried again.")
 ANEW = Decision(
     "retry-anew",
     "Send anew…",
     "It is sent as a new email.",
+    "Send the email anew",
     "The first one may have arrived: look for it in Resend's list of emails before. If it did, this person gets it twice.",
     options={"anew": True},
     route="retry",

@@ -60,7 +60,7 @@ class Decisions:
         if step is not None and email is None:
             raise WebhookError(404, f"This enrollment has no email {step}.")
         back = "/failures" if request.args.get("from") == "failures" else ""
-        return Shown("ask.html", asked.label.rstrip("…"), {"run": run, "email": email, "asked": asked, "back": back})
+        return Shown("ask.html", asked.title or asked.label, {"run": run, "email": email, "asked": asked, "back": back})
 
     def ask_stop(self, _request: Request) -> Shown:
         """The question before all sending stops."""

@@ -75,7 +75,9 @@ def away(instant: str | None, now: int) -> str:
     seconds = datetime.fromisoformat(instant).timestamp() - now / 1000
     if abs(seconds) < 1:
         return "now"
-    largest = " ".join(span(seconds).split()[:2])
+    size, name = next((size, name) for size, name in _UNITS if abs(seconds) >= 0.99 * size)
+    count = round(abs(seconds) / size)
+    largest = f"{count} {name}{'' if count == 1 else 's'}"
     return f"in {largest}" if seconds > 0 else f"{largest} ago"
 
 

@@ -55,9 +55,11 @@ def troubles(vitals: Mapping[str, Any], overview: Mapping[str, Any]) -> list[Tro
         late = f"The oldest is {span(vitals['overdue'] / 1000)} late; {overview['late']} are late in all."
         found.append(Trouble("An email is overdue", late, "See whether sending is stopped, and whether a worker runs."))
     if not vitals["workers"]:
-        found.append(Trouble("No worker sends", "No process takes from the queue.", "Start a worker for `send` and read its log."))
+        found.append(
+            Trouble("No worker sends", "No process takes from the queue.", "Start the worker of the queue “send” and read its log.")
+        )
     if not vitals["recorders"]:
-        mend = "Start a worker for `record`. Emails go out all the same."
+        mend = "Start the worker of the queue “record”. Emails go out all the same."
         found.append(Trouble("Nothing is recorded in Notion", "No process takes from the outbox.", mend, grave=False))
     elif vitals["outbox"] > BEHIND:
         why = f"{vitals['outbox']} things wait to be written there."

@@ -55,7 +55,13 @@ class Views:
         for enrollment, number in figures.next_steps(UPCOMING):
             if run := desk.detail(enrollment):
                 upcoming += [(run, step) for step in run["steps"] if step["step"] == number]
-        values = {"found": found, "backlog": figures.backlog(), "troubles": trouble, "upcoming": upcoming}
+        values = {
+            "found": found,
+            "backlog": figures.backlog(),
+            "troubles": trouble,
+            "upcoming": upcoming,
+            "failed": self._failed(found)[:5],
+        }
         return Shown("overview.html", "Overview", values)
 
     def health(self, _request: Request) -> Shown:
@@ -163,10 +169,14 @@ class Views:
     def failures(self, _request: Request) -> Shown:
         """What a person must look at."""
         found = self.desk.overview()
-        runs = {failure["enrollment"]: self.desk.detail(failure["enrollment"]) for failure in found["failures"]}
-        rows = [(run, failure) for failure in found["failures"] if (run := runs[failure["enrollment"]])]
+        rows = self._failed(found)
         offers = [actions.for_step(run, failure) for run, failure in rows]
         return Shown("failures.html", "Failures", {"rows": list(zip(rows, offers, strict=True)), "total": found["to_look_at"]})
+
+    def _failed(self, found: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """Each run of the overview's failures, with the step."""
+        runs = {failure["enrollment"]: self.desk.detail(failure["enrollment"]) for failure in found["failures"]}
+        return [(run, failure) for failure in found["failures"] if (run := runs[failure["enrollment"]])]
 
     def suppressions(self, _request: Request) -> Shown:
         """Who gets no email."""

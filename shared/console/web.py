@@ -146,10 +146,12 @@ class Console:
         response.headers["Content-Security-Policy"] = MAIL_POLICY
         return response
 
-    def _login_page(self, request: Request, session: Session | None, *, over: bool, problem: str = "", status: int = 401) -> Response:
+    def _login_page(
+        self, request: Request, session: Session | None, *, over: bool = False, problem: str = "", status: int = 401, back: str = "/"
+    ) -> Response:
         """The door itself, at whatever address was asked for; signing in leads on to it."""
         visitor = session if session and not session.signed_in else Session()
-        back = request.full_path.rstrip("?") if request.method != "POST" else "/"
+        back = request.full_path.rstrip("?") if request.method != "POST" else back
         lapsed = over and not problem and not (session and not session.signed_in)
         values = {"back": back, "over": lapsed, "problem": problem}
         html = looks.page(Shown("login.html", "Sign in", values), **_bare(self._settings) | {"token": self._door.form_token(visitor)})
@@ -160,16 +162,14 @@ class Console:
     def _sign_in(self, request: Request, session: Session | None, form: Form) -> Response:
         if SESSION not in request.cookies:
             hint = "Open the console over https (or on this machine at 127.0.0.1), and allow its cookie."
-            return self._login_page(
-                request, None, over=False, problem=f"Your browser did not send the console's cookie. {hint}", status=400
-            )
+            return self._login_page(request, None, problem=f"Your browser did not send the console's cookie. {hint}", status=400)
         try:
             visitor = session or Session()
             self._door.check_form(request, visitor, form.get("token", ""))
             opened = self._door.open(request, form.get("password", ""))
         except WebhookError as error:
-            text = f"{error.message} Try again in {looks.span(error.retry_after)}." if error.retry_after else error.message
-            response = self._login_page(request, session, over=False, problem=text[0].upper() + text[1:], status=error.status)
+            text = f"Too many attempts. Try again in {looks.span(error.retry_after)}." if error.retry_after else error.message
+            response = self._login_page(request, session, problem=text, status=error.status, back=form.get("back", "/"))
             if error.retry_after:
                 response.headers["Retry-After"] = str(error.retry_after)
             return response
@@ -180,7 +180,8 @@ class Console:
 
     def _sign_out(self, request: Request, session: Session) -> Response:
         login.end(session, services.ledger().redis)
-        response = self._login_page(request, None, over=False, status=200)
+        response = _to(BASE)
+        self._keep(request, response, Session())
         return response
 
     def _keep(self, request: Request, response: Response, session: Session) -> None:
