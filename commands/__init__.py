@@ -13,7 +13,9 @@ from commands.manifests import write_manifests
 from commands.notion import notion
 from commands.openapi import write_openapi
 from commands.people import export, forget, import_people, suppress, unsuppress
+from commands.planning import plan
 from commands.restore import restore
+from commands.simulating import simulate
 from commands.steering import COMMANDS as STEERING
 from commands.templates import templates
 from commands.verify import verify
@@ -37,3 +39,5 @@ for steering in STEERING:
     main.add_command(steering)
 for recovery in (restore, fence, verify):
     main.add_command(recovery)
+for looking_ahead in (plan, simulate):
+    main.add_command(looking_ahead)

@@ -1,0 +1,43 @@
+"""A bar chart in the terminal: how much happened in each hour of a long time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from rich.text import Text
+
+BLOCKS = " ▁▂▃▄▅▆▇█"
+HEIGHT = 8
+_WIDTHS = (1, 2, 3, 6, 12, 24)
+
+
+def by_hour(hours: Mapping[int, int], full_days: set[int], width: int) -> Text:
+    """Draw the busiest hour of each stretch of time.
+
+    Args:
+        hours: how many in each hour, counted since 1970 UTC; not empty.
+        full_days: days, counted likewise, that are drawn in red.
+        width: columns that the terminal has.
+    """
+    first, last = min(hours), max(hours)
+    margin = len(f"{max(hours.values()):,}") + 1
+    least = math.ceil((last - first + 1) / max(1, width - margin - 1))
+    per = next((hours for hours in _WIDTHS if hours >= least), -(-least // 24) * 24)
+    columns = range(first, last + 1, per)
+    values = [max(hours.get(hour, 0) for hour in range(begin, begin + per)) for begin in columns]
+    colors = ["red" if any(hour // 24 in full_days for hour in range(begin, begin + per)) else "green" for begin in columns]
+    top = max(values)
+    chart = Text(f"emails an hour{f', the busiest of each {per} hours' if per > 1 else ''}\n", style="dim")
+    for row in reversed(range(HEIGHT)):
+        label = f"{top:,}" if row == HEIGHT - 1 else "0" if row == 0 else ""
+        chart.append(f"{label:>{margin - 1}}┤", style="dim")
+        for value, color in zip(values, colors, strict=True):
+            eighths = math.ceil(value / top * HEIGHT * 8) - row * 8
+            chart.append(BLOCKS[min(8, max(0, eighths))], style=color)
+        chart.append("\n")
+    dates = [f"{datetime.fromtimestamp(hour * 3600, UTC):%Y-%m-%d}" for hour in (first, last)]
+    between = max(2, len(values) - sum(map(len, dates)))
+    chart.append(" " * margin + dates[0] + " " * between + dates[1], style="dim")
+    return chart

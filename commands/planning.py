@@ -1,0 +1,108 @@
+"""`evergreen plan`: every email of a run that does not exist, and what other commands need to read a campaign and a time."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from commands.printing import as_json, console, print_json, speaks_plainly
+from shared import log, planning, services, timing
+from shared.catalog import Campaign, Catalog
+from shared.composing import compile_templates
+from shared.enrolling import Intake
+from shared.integrations.notion import iso
+from shared.ledger import Ledger
+from shared.planning import Planned
+from shared.segments import SEGMENTS, Segment
+
+MEETING_AHEAD = 3 * timing.DAY
+
+
+def campaign_of(catalog: Catalog, slug: str) -> Campaign:
+    """The campaign that is meant; raises click.BadParameter with the names of those there are."""
+    if slug not in catalog.campaigns:
+        raise click.BadParameter(f"no campaign is called {slug!r}; there are {', '.join(catalog.campaigns)}")
+    return catalog.campaigns[slug]
+
+
+def instant(text: str, zone: ZoneInfo) -> int:
+    """A time as people write it, such as 2026-12-01 or 2026-12-01T09:30, in milliseconds since 1970 UTC.
+
+    Args:
+        text: in ISO 8601.
+        zone: where it is that time, unless the text says so itself.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no time; write it such as 2026-12-01T09:30") from None
+    return round((found if found.tzinfo else found.replace(tzinfo=zone)).timestamp() * 1000)
+
+
+def local(at: int, zone: ZoneInfo) -> str:
+    """An instant by the clock of a place."""
+    return f"{datetime.fromtimestamp(at / 1000, zone):%Y-%m-%d %H:%M}"
+
+
+def now() -> int:
+    """This machine's time, in milliseconds since 1970 UTC: for what is not, and so has no Redis whose clock counts."""
+    return round(datetime.now().timestamp() * 1000)
+
+
+@click.command()
+@click.argument("slug", metavar="CAMPAIGN")
+@click.option("--email", default="maria@example.org", show_default=True, help="Whose run it would be.")
+@click.option("--at", "begins", metavar="TIME", help="The sign-up or, for reminders, the meeting; by the contact's clock. Default: now.")
+@click.option("--timezone", metavar="ZONE", help="The contact's, such as Europe/Rome. Default: the business's.")
+@click.option("--segment", type=click.Choice(SEGMENTS, case_sensitive=False), default="CRITICAL", show_default=True)
+@click.option("--score", type=click.IntRange(0, 100), help="The assessment's score.")
+@click.option("--text", is_flag=True, help="Print each email too.")
+@as_json
+@speaks_plainly
+def plan(
+    slug: str, email: str, begins: str | None, timezone: str | None, segment: Segment, score: int | None, text: bool, as_json: bool
+) -> None:
+    """Show every email that somebody would get, when, and which text.
+
+    The texts are those of the campaign's files; no Redis is asked."""
+    found, catalog = services.current_settings(), services.catalog()
+    log.configure("ERROR")
+    campaign, zone = campaign_of(catalog, slug), timing.zone(timezone, found.business_timezone)
+    if timezone and str(zone) != timezone:
+        raise click.BadParameter(f"{timezone!r} is no time zone; write one of the IANA names, such as Europe/Rome")
+    meets, today = planning.meets(campaign), now()
+    anchor = instant(begins, zone) if begins else today + (MEETING_AHEAD if meets else 0)
+    intake = Intake(Ledger(services.connect(found)), catalog, found, today if meets else anchor, "plan")
+    contact = planning.person(segment, found, email=email, timezone=timezone, assessment_score=None if score is None else str(score))
+    emails = planning.plan(campaign, contact, anchor, intake, compile_templates(catalog, found))
+    own = ZoneInfo(found.business_timezone)
+    if as_json:
+        rows = [_row(each, zone, own) | ({"text": each.text} if text else {}) for each in emails]
+        return print_json({"campaign": slug, "segment": segment, "anchor": iso(anchor), "timezone": str(zone), "emails": rows})
+    console.print(f"[bold]{campaign.name}[/] for {escape(email)}, {segment}, {'meeting' if meets else 'sign-up'} {local(anchor, zone)}")
+    _print_plan(emails, zone, own, intake.now)
+    for each in emails if text else ():
+        console.rule(f"{each.number}. {escape(each.subject)}", align="left")
+        console.print(each.text, markup=False)
+
+
+def _row(each: Planned, zone: ZoneInfo, own: ZoneInfo) -> dict[str, Any]:
+    times = {"due": iso(each.due), "local": local(each.due, zone), "business": local(each.due, own), "testing_due": iso(each.testing_due)}
+    return {"step": each.number, **times} | {name: asdict(each)[name] for name in ("template", "subject", "note")}
+
+
+def _print_plan(emails: list[Planned], zone: ZoneInfo, own: ZoneInfo, begins: int) -> None:
+    zones = [zone] if zone.key == own.key else [zone, own]
+    table = Table("", *(f"{each.key}" for each in zones), "Testing", "Subject and template", box=None, pad_edge=False)
+    for each in emails:
+        times = (f"{datetime.fromtimestamp(each.due / 1000, there):%a %b %d %H:%M}" for there in zones)
+        note = f" [yellow]({each.note})[/]" if each.note else ""
+        after = f"+{(each.testing_due - begins) / 1000:g}s"
+        table.add_row(str(each.number), *times, after, f"{escape(each.subject)}\n[dim]{each.template}[/]{note}")
+    console.print(table)
