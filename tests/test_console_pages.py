@@ -157,7 +157,7 @@ class TestPages:
         """503 with Retry-After, and that nothing is lost."""
         with console(valkey_server, tmp_path, REDIS_URL="redis://127.0.0.1:9/0") as app:
             cookie = Door(services.current_settings()).written(Session(signed_in=True))
-            answer = Desk(app).get("/enrollments", headers={"Cookie": f"evergreen_console={cookie}"})
+            answer = Desk(app).get_with(cookie, "/enrollments")
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
         assert "Redis is away" in answer.text and "none is lost" in answer.text
 
