@@ -21,6 +21,7 @@ from shared.settings import Settings
 from shared.subjects import Subjects
 from shared.templates import Store
 
+LEAST_RATE = 2.0  # requests a second that Resend has always allowed
 yes = click.option("--yes", is_flag=True, help="Do not ask.")
 command = speaks_plainly
 
@@ -61,7 +62,7 @@ class Outside:
 
     def resend_turn(self) -> None:
         """Wait for a turn at Resend."""
-        Pacer(self.ledger, "resend", self.settings.resend_rate).wait()
+        Pacer(self.ledger, "resend", self.settings.resend_rate or LEAST_RATE).wait()
 
 
 def connect() -> Outside:

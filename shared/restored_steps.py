@@ -106,16 +106,16 @@ def _explain(rows: Rows, listed: SentList, subjects: Subjects) -> None:
             log = rows.logged.get(ids.email_id(run.id, number))
             near = [one for one in listed.to(run.email) if at - MINUTE <= one.at <= at + 2 * MINUTE]
             if near and not (log and log.provider_id):
-                subject = subjects.of(run.campaign.slug, number, contact)
-                listed.explain(run.email, next((one for one in near if one.subject == subject), near[0]))
+                own = subjects.of(run.campaign.slug, number, contact)
+                listed.explain(run.email, next((one for one in near if one.subject in own), near[0]))
 
 
 def _found(draft: Draft, number: int, listed: SentList, subjects: Subjects) -> Listed | None:
     """The listed email that is this step's: of its subject, since the run began."""
     since = 0 if draft.anchor is None else draft.anchor - EARLY
     candidates = [one for one in listed.to(draft.run.email) if one.at >= since]
-    subject = subjects.of(draft.run.campaign.slug, number, draft.contact) if candidates else None
-    return next((one for one in candidates if one.subject == subject), None)
+    own = subjects.of(draft.run.campaign.slug, number, draft.contact) if candidates else set()
+    return next((one for one in candidates if one.subject in own), None)
 
 
 def _known(run: Run, step: dict[str, Any], sent_at: int | None, log: Logged | None, anchor: int | None) -> dict[str, Any]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.catalog import Catalog
-from shared.composing import Templates, compose
+from shared.composing import Templates
 from shared.errors import RenderingError
-from shared.ledger import Item
 from shared.models import Contact
 from shared.settings import Settings
 
@@ -26,11 +25,16 @@ class Subjects:
     templates: Templates
     settings: Settings
 
-    def of(self, slug: str, step: int, contact: Contact) -> str | None:
-        """The subject of a step for a contact; None where it cannot be written any more."""
-        item = Item("restored", step, slug, "", contact, {})
-        try:
-            email = compose(item, catalog=self.catalog, templates=self.templates, settings=self.settings)
-        except RenderingError:
-            return None
-        return str(email["subject"]) if email else None
+    def of(self, slug: str, step: int, contact: Contact) -> set[str]:
+        """How the subject of a step may read for a contact, whose segment may have been another one by then."""
+        campaign = self.catalog.campaigns.get(slug)
+        planned = campaign.step(step) if campaign else None
+        known = {"booking_url": self.settings.booking_url, "sender_name": self.settings.business_name, "segment": contact.segment}
+        found = set()
+        for template in planned.templates if planned else []:
+            try:
+                email = self.templates[slug, template].render({**known, **contact.fields}, unsubscribe_url=self.settings.public_url)
+            except RenderingError:
+                continue  # it cannot be written for this contact, so it was not
+            found.add(email.subject)
+        return found

@@ -128,8 +128,8 @@ class ResendWitness:
         of_subject: dict[str, list[tuple[Enrollment, Step]]] = {}
         for one in runs:
             for step in one.run.steps:
-                if (subject := self.subjects.of(one.run.slug, step.number, one.contact)) in often:
-                    of_subject.setdefault(str(subject), []).append((one.run, step))
+                for subject in often & self.subjects.of(one.run.slug, step.number, one.contact):
+                    of_subject.setdefault(subject, []).append((one.run, step))
         for subject, steps in of_subject.items():
             if counts[subject] > len(steps) and not any(step.anew for _, step in steps):
                 run, step = steps[0]
@@ -157,8 +157,8 @@ class ResendWitness:
             for step in one.run.steps:
                 if step.state not in ("scheduled", "in-doubt"):
                     continue
-                subject = self.subjects.of(one.run.slug, step.number, one.contact)
-                found = next((other for other in free if other.subject == subject and other.at >= one.run.anchor - EARLY), None)
+                own = self.subjects.of(one.run.slug, step.number, one.contact)
+                found = next((other for other in free if other.subject in own and other.at >= one.run.anchor - EARLY), None)
                 if found is None:
                     continue
                 free.remove(found)

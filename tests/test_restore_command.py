@@ -42,7 +42,6 @@ class Terminal:
             "NOTION_EMAIL_LOG_DB_ID": settings.notion_email_log_db_id,
             "RESEND_API_KEY": "re_sandbox",
             "RESEND_API_URL": f"{lost.box.url}/resend",
-            "RESEND_RATE": "1000",
             "RESEND_FROM_EMAIL": "Evergreen <hello@example.org>",
             "REDIS_URL": server.url,
             "REDIS_PASSWORD": server.password,
@@ -107,6 +106,9 @@ def test_a_restore_asks_and_then_sends_again(terminal: Terminal, lost: LostLedge
     assert terminal.says("fence")["holds"] is True
     assert terminal.says("verify")["findings"] == []
     assert terminal.says("restore", "--yes")["runs"] == {"exists": 1}
+    lost.clock.advance(hours=24.1)
+    lost.world.work()
+    assert lost.sent() == {f"{run}-1": 1, f"{run}-2": 1}
 
 
 def test_the_fence_says_why_not_and_lets_a_person_decide(terminal: Terminal, lost: LostLedger) -> None:

@@ -101,7 +101,9 @@ def test_what_is_in_doubt_and_known_to_resend_is_mended(desk: Verified, run: str
 
 def test_a_scheduled_email_that_resend_has_is_named_and_left(desk: Verified, run: str) -> None:
     """A person skips it; nothing here decides that."""
-    subject = desk.subjects.of("christmas", 3, desk.world.ledger.contact(ids.digest("ada@example.org")))  # type: ignore[arg-type]  # it is there
+    contact = desk.ledger.contact(ids.digest("ada@example.org"))
+    assert contact is not None
+    (subject,) = desk.subjects.of("christmas", 3, contact)
     desk.provider.send({"from": "me@example.org", "to": ["ada@example.org"], "subject": subject, "text": "Hi"}, key="by a copy")
     (finding,) = desk.mends()
     assert (finding.kind, finding.what, finding.advice) == ("disagreement", f"{run}-3", f"evergreen skip {run} 3")
