@@ -1,0 +1,187 @@
+"""rq-dashboard for Evergreen: `python -m scheduler.dashboard`. Shows queues, jobs, both schedules and workers, and changes nothing.
+
+rq-dashboard 0.9.0 as shipped unpickles what it finds, knows nothing of rq-scheduler's schedule, reads far more than the page it shows,
+opens a connection per request, lets everybody in, and can requeue and delete, which only the ledger may. Its pages and its JSON stay as
+they are; what reads and writes Redis under them is replaced here. This is the only module that imports rq_dashboard.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import rq_dashboard.web as web  # type: ignore[import-untyped]  # shipped without types
+from flask import Flask, Response, request
+from flask.json.provider import DefaultJSONProvider
+from limits import parse
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+from markupsafe import escape
+from redis import Redis
+from redis.exceptions import RedisError
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.serializers import JSONSerializer
+
+from scheduler import dashboard_jobs
+from shared import endpoint, log, serve, services
+from shared.settings import Settings
+
+USER = "evergreen"
+WRONG_PASSWORDS = parse("5/5 minutes")  # of one IP
+LONGEST_PAGE = 200
+PAGES = {"queues_overview", "jobs_overview", "job_view", "workers_overview"}
+DATA = {"list_queues", "list_jobs", "job_info", "list_workers"}
+SHOWN = {"static", "favicon"} | PAGES | DATA
+# Its templates are compiled in the browser ('unsafe-eval') and carry style attributes.
+POLICY = (
+    "default-src 'none'; script-src 'nonce-{nonce}' 'unsafe-eval'; style-src 'self' 'nonce-{nonce}'; style-src-attr 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+NOT_OFFERED = "#compact-btn, #requeue-all-btn, #requeue-job-btn, [data-role=requeue-job-btn], #rq-instances-row"
+_ADDRESS = re.compile(r"[^\s'\"<>()]+@[^\s'\"<>()]+")
+_logger = log.logger("dashboard")
+
+web.Job = dashboard_jobs.ShownJob
+web.Queue = dashboard_jobs.ShownQueue
+web.Worker = dashboard_jobs.ShownWorker
+web.ScheduledJobRegistry = dashboard_jobs.Schedules
+web.config.serializer = JSONSerializer
+
+
+def _page(*asked: Any) -> tuple[int, list[dict[str, Any]]]:
+    total, jobs = dashboard_jobs.page(*asked)
+    return total, [web.serialize_job(job) for job in jobs]
+
+
+web.get_queue_registry_jobs_count = _page
+
+
+class _WithoutAddresses(DefaultJSONProvider):
+    """What a job raised may quote a person's address."""
+
+    def dumps(self, obj: Any, **options: Any) -> str:
+        return super().dumps(_masked(obj), **options)
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return _ADDRESS.sub("(address)", value)
+    if isinstance(value, dict):
+        return {key: _masked(entry) for key, entry in value.items()}
+    return [_masked(entry) for entry in value] if isinstance(value, list) else value
+
+
+def create_app(settings: Settings, connection: Redis) -> Flask:
+    """The dashboard.
+
+    Args:
+        settings: console_password lets in; public_url leads to the console.
+        connection: a Redis client that does not decode.
+    """
+    app = Flask("evergreen-dashboard", static_folder=str(Path(web.__file__).parent / "static"))
+    app.json = _WithoutAddresses(app)
+    app.config.update(RQ_DASHBOARD_REDIS_URL=("redis",), RQ_DASHBOARD_DISABLE_DELETE=True)
+    app.redis_conn = connection  # type: ignore[attr-defined]  # where rq-dashboard looks for it
+    app.before_request(_door(settings))
+    app.before_request(_only_look)
+    app.register_blueprint(web.blueprint)
+    app.before_request_funcs["rq_dashboard"] = []  # in place of one that opens a connection per request
+    app.after_request(_dressed(settings))
+    app.register_error_handler(RedisError, lambda _: _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Redis does not answer. Try again soon."))
+    for cannot_be_read in (NoSuchJobError, InvalidJobOperation):
+        app.register_error_handler(cannot_be_read, lambda _: _refusal(HTTPStatus.NOT_FOUND, "There is no such job, or it cannot be read."))
+    return app
+
+
+def _refusal(status: HTTPStatus, sentence: str) -> Response:
+    return Response(sentence + "\n", status, mimetype="text/plain")
+
+
+def _digest(text: str | None) -> bytes:
+    return hashlib.sha256((text or "").encode()).digest()
+
+
+def _door(settings: Settings) -> Callable[[], Response | None]:
+    """Ask for user and password; who has guessed too often must wait, even with the right one."""
+    limiter = FixedWindowRateLimiter(MemoryStorage())
+
+    def check() -> Response | None:
+        who = endpoint.client_ip(request)
+        if not limiter.test(WRONG_PASSWORDS, who):
+            refusal = _refusal(HTTPStatus.TOO_MANY_REQUESTS, "Too many wrong passwords. Wait five minutes.")
+            refusal.headers["Retry-After"] = str(WRONG_PASSWORDS.get_expiry())
+            return refusal
+        given = request.authorization
+        user, password = (given.username, given.password) if given and given.type == "basic" else (None, None)
+        right_user = hmac.compare_digest(_digest(user), _digest(USER))
+        if hmac.compare_digest(_digest(password), _digest(settings.console_password)) and right_user:
+            return None
+        if given:
+            limiter.hit(WRONG_PASSWORDS, who)
+            _logger.warning("proof.failed", proof="password")
+        refusal = _refusal(HTTPStatus.UNAUTHORIZED, f"The user is {USER}, the password is CONSOLE_PASSWORD.")
+        refusal.headers["WWW-Authenticate"] = 'Basic realm="Evergreen", charset="UTF-8"'
+        return refusal
+
+    return check
+
+
+def _only_look() -> Response | None:
+    """Refuse whatever changes something, and whatever rq-dashboard would stumble over."""
+    if request.endpoint is None:
+        return None
+    if request.method not in ("GET", "HEAD") or request.endpoint.removeprefix("rq_dashboard.") not in SHOWN:
+        return _refusal(HTTPStatus.FORBIDDEN, "This dashboard only shows. Steer emails in the console.")
+    asked = request.view_args or {}
+    names = [asked[name] for name in ("queue_name", "job_id") if asked.get(name)]
+    listing, order = asked.get("registry_name"), asked.get("order")
+    numbers = [str(asked[number]) for number in ("per_page", "page") if number in asked]
+    fine = (
+        asked.get("instance_number") in (None, 0)
+        and all(re.fullmatch(r"[A-Za-z0-9_-]{1,200}", name) for name in names)
+        and listing in (None, "queued", *dashboard_jobs.REGISTRIES)
+        and order in (None, "asc", "dsc")
+        and all(re.fullmatch(r"[1-9]\d{0,8}", number) for number in numbers)
+        and int(asked.get("per_page", 1)) <= LONGEST_PAGE
+    )
+    return None if fine else _refusal(HTTPStatus.NOT_FOUND, f"There is no such page; one holds {LONGEST_PAGE} jobs at the most.")
+
+
+def _dressed(settings: Settings) -> Callable[[Response], Response]:
+    """Give each page a policy that lets only its own scripts run, escape what it shows, and hide what it must not do."""
+    note = (
+        '<div class="container"><p class="alert alert-secondary mt-3">This page only shows. '
+        f'To retry, skip or stop emails, use <a href="{escape(settings.public_url)}/console">the console</a>.</p>'
+    )
+
+    def dress(response: Response) -> Response:
+        nonce = secrets.token_urlsafe(16)
+        if response.mimetype == "text/html" and not response.direct_passthrough:
+            page = response.get_data(as_text=True)
+            page = page.replace("<script", f'<script nonce="{nonce}"').replace("<%= d.", "<%- d.").replace("<%= JSON", "<%- JSON")
+            page = page.replace("</head>", f'<style nonce="{nonce}">{NOT_OFFERED} {{ display: none !important }}</style></head>', 1)
+            response.set_data(page.replace('<div class="container">', note, 1))
+        response.headers["Content-Security-Policy"] = POLICY.format(nonce=nonce)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    return dress
+
+
+def main() -> None:
+    """Serve the dashboard until SIGTERM."""
+    settings = services.current_settings().require("redis_url", "console_password")
+    app = create_app(settings, services.connect(settings, decode=False))
+    serve.run(app, settings.model_copy(update={"port": settings.dashboard_port}), threads=8)
+
+
+if __name__ == "__main__":
+    main()
