@@ -52,6 +52,8 @@ def _say_ready(where: stack.Place, environ: Mapping[str, str]) -> None:
         say(f"  {name:<27}{link}")
     say(f"  {'Its password':<27}{welcome.password_place(where.directory, chosen.console_password)}")
     say(f"  {'Logs and state':<27}{where.directory}\n")
+    for trouble in stack.troubles(where):
+        say(f"NOT WELL: {trouble}. `./evergreen fence` and the notices say what to do.")
     if chosen.testing_mode and chosen.testing_step:
         say(f"TESTING_MODE is on: emails follow each other after {chosen.testing_step:g} s instead of days.")
     if not sandboxed:

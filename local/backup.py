@@ -20,7 +20,9 @@ from typing import cast
 
 from dotenv import dotenv_values
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from local import stack
 from local.ports import HOST
@@ -113,7 +115,7 @@ def main() -> int:
         if asked.keep < 1:
             parser.error("--keep must be at least 1")
         password = settings.load(stack.environment(where, owner)).redis_password
-        with Redis(HOST, where.valkey_port, password=password, decode_responses=True) as redis:
+        with Redis(HOST, where.valkey_port, password=password, decode_responses=True, retry=Retry(NoBackoff(), 0)) as redis:
             made = make(redis, where.directory / "valkey", asked.to, keep=asked.keep)
     except RedisError as error:
         print(f"No backup: Valkey does not answer ({type(error).__name__}). Start the stack with `make run`.", file=sys.stderr)

@@ -18,6 +18,7 @@ from local.supervisor import Part
 from shared import settings
 from shared.errors import SettingsError
 from shared.functions import ROOT
+from shared.ledger import ids
 
 GENERATED = (
     "REDIS_PASSWORD",
@@ -176,7 +177,11 @@ def stages(where: Place, environ: Mapping[str, str]) -> list[list[Part]]:
         health = json.loads(_get(where.port, "/health") or "{}")
         age = health.get("scheduler_age_ms")
         ticked = age is not None and age / 1000 < time.monotonic() - began  # an older tick is of the run before
-        return ticked and not health.get("fenced")
+        return ticked and (not health.get("fenced") or waits_for_a_person())
+
+    def waits_for_a_person() -> bool:
+        with redis.Redis(HOST, where.valkey_port, password=password) as client:
+            return bool(client.hexists(ids.FENCE, "why"))  # whoever is to mend it needs a stack that runs
 
     def works(name: str) -> bool:
         return bool(json.loads(_get(where.port, "/health") or "{}").get(name))
@@ -200,6 +205,15 @@ def stages(where: Place, environ: Mapping[str, str]) -> list[list[Part]]:
             python("notifier", lambda: waits_on("notify"), "scheduler.worker", "notify"),
         ],
     ]
+
+
+def troubles(where: Place) -> list[str]:
+    """What is not well with a stack that runs, in the words of its health.
+
+    Args:
+        where: the stack's place.
+    """
+    return list(json.loads(_get(where.port, "/health") or "{}").get("reasons", []))
 
 
 def _notion_file(where: Place, setting: str) -> Path:

@@ -45,6 +45,7 @@ class Plan:
         seconds: how long it takes; a short one takes longer where the trouble has left emails to be tried again.
         seed: of all that happens by chance here; what the machine adds cannot be repeated.
         kill_every: seconds from kill to kill, at least and at the most.
+        fault_every: the same from one fault's end to the next, at each provider.
         fault_meets: requests that a fault meets at the most.
         provider_timeout: seconds; the whole ladder of timeouts and leases derives from it.
     """
@@ -53,6 +54,7 @@ class Plan:
     seconds: float
     seed: int
     kill_every: tuple[float, float] = (2.5, 7)
+    fault_every: tuple[float, float] = (0.3, 1.5)
     fault_meets: int = 4
     provider_timeout: float = 2
 
@@ -107,7 +109,16 @@ def _suffer(plan: Plan, trial: Trial, environ: dict[str, str], pids: Callable[[]
     trial.limit(resend=RESEND_RATE, notion=10_000)
     world = World(trial.url, environ, Diary(keep / "acknowledged.jsonl"), Inbox(trial.sandbox_url), plan.width)
     world.inbox.start()
-    trouble = Trouble(trial.sandbox_url, pids, VICTIMS, lambda: _start_sending(world), plan.kill_every, plan.fault_meets, plan.seed)
+    trouble = Trouble(
+        trial.sandbox_url,
+        pids,
+        VICTIMS,
+        start_sending=lambda: _start_sending(world),
+        pause=plan.kill_every,
+        between_faults=plan.fault_every,
+        meets=plan.fault_meets,
+        seed=plan.seed,
+    )
     crowd = Crowd(world, plan.customers, plan.seconds * COMING, plan.seed)
     trouble.start()
     crowd.come()

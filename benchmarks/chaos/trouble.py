@@ -54,6 +54,7 @@ class Trouble:
         victims: the parts that are killed.
         start_sending: what the owner does when the quota is raised.
         pause: seconds from kill to kill, at least and at the most.
+        between_faults: the same from one fault's end to the next.
         meets: requests that a fault meets at the most.
         seed: of all that happens by chance.
     """
@@ -63,6 +64,7 @@ class Trouble:
     victims: tuple[str, ...]
     start_sending: Callable[[], None]
     pause: tuple[float, float]
+    between_faults: tuple[float, float]
     meets: int
     seed: int
     kills: Counter[str] = field(default_factory=Counter)
@@ -119,7 +121,7 @@ class Trouble:
     def _fail(self, provider: str, kinds: Mapping[str, Fault]) -> None:
         """Set fault after fault, each of every kind in turn, for some requests or some seconds."""
         chance, bag = random.Random(f"{self.seed} {provider}"), list[str]()
-        while not self._stop.wait(chance.uniform(0.3, 1.5)):
+        while not self._stop.wait(chance.uniform(*self.between_faults)):
             bag = bag or chance.sample(list(kinds), len(kinds))
             name = bag.pop()
             fault = {"provider": provider, "count": chance.randint(1, self.meets), **kinds[name]}
