@@ -214,7 +214,7 @@ def test_an_address_is_suppressed_and_lifted(page: Page) -> None:
     """An unsubscribe only with the person's consent."""
     page.get_by_role("link", name="Suppressions").click()
     page.get_by_role("textbox", name="Address").fill("person0@example.org")
-    page.get_by_role("button", name="Suppress").click()
+    page.get_by_role("button", name="Suppress", exact=True).click()
     page.get_by_role("status").filter(has_text="enrollments that ended: 1").wait_for()
     page.get_by_role("button", name="Lift the suppression of person0@example.org").click()
     page.get_by_role("status").filter(has_text="Lifted: manual.").wait_for()

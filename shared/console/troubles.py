@@ -10,6 +10,7 @@ from shared.console.looks import span
 
 SILENT_AFTER = 15_000  # milliseconds without a tick of the scheduler, as for /health
 OVERDUE_AFTER = 60_000
+GATE = "What is due waits. Where Resend gave the reason, sending goes on by itself once it is mended; else start it on the overview."
 BEHIND = 100  # things that Notion was not told yet, from which on it is worth a word
 
 
@@ -39,7 +40,7 @@ def troubles(vitals: Mapping[str, Any], overview: Mapping[str, Any]) -> list[Tro
     """
     tick, found = vitals["tick_age"], []
     if vitals["gate"]:
-        found.append(Trouble("Sending is stopped", f"{vitals['gate']}.", "What is due waits. Start sending again when the reason is gone."))
+        found.append(Trouble("Sending is stopped", f"{vitals['gate']}.", GATE))
     if vitals["fence"]:
         found.append(
             Trouble(

@@ -116,7 +116,7 @@ class Console:
         try:
             done: Done = getattr(self._decisions, name)(form, **values)
         except (SteeringError, SendError, RenderingError) as error:
-            done = Done(_back(request, form), str(error), failed=True)
+            done = Done(_back(request, form), error.reason if isinstance(error, SendError) else str(error), failed=True)
         return self._said(request, _to(done.where), ("!" if done.failed else "") + done.said)
 
     def _page(self, request: Request, session: Session, shown: Shown) -> Response:
