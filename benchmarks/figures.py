@@ -1,0 +1,145 @@
+"""Figures, and how they compare with the last recorded ones.
+
+Speeds depend on the machine and on who else uses it, so what is compared is the ratio to a yardstick that the same run measures: HTTP
+requests to the stub and Redis round trips, one after the other. Bytes, megabytes and counts are compared as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from redis import Redis
+
+from benchmarks import load
+from benchmarks.provider import Provider
+
+RESULTS = Path(__file__).parent / "results"
+LAST = RESULTS / "last.json"
+TRIPS = 300
+_PER_SECOND, _TIMES = ("/s",), ("ms", "µs", "s")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured value.
+
+    Attributes:
+        name: what it is of.
+        unit: such as `/s`, `ms`, `MB`; decides how it is compared.
+        better: whether less of it is better, or more.
+        tolerance: the share by which it may differ from the last one and still counts as the same.
+        slack: the difference, in its unit, that never counts: a millisecond more of almost nothing is no news.
+        fixed: whether the machine's speed does not matter to it.
+    """
+
+    name: str
+    value: float
+    unit: str
+    better: Literal["less", "more"] = "less"
+    tolerance: float = 0.3
+    slack: float = 0.0
+    fixed: bool = False
+
+    def ratio(self, yardstick: float) -> float:
+        """Its value as it is compared.
+
+        Args:
+            yardstick: trips a second.
+        """
+        if self.fixed or not math.isfinite(self.value):
+            return self.value
+        if self.unit in _PER_SECOND:
+            return self.value / yardstick
+        return self.value * yardstick / 1000 if self.unit in _TIMES else self.value
+
+    def verdict(self, last: dict[str, float] | None, yardstick: float) -> str:
+        """`same`, `better` or `WORSE`, and by how much; `new` where nothing was recorded."""
+        if last is None:
+            return "new"
+        before, now = last["ratio"], self.ratio(yardstick)
+        if abs(self.value - last["value"]) <= self.slack:
+            return "same"
+        if not before:
+            return "same" if not now else ("better" if self.better == "more" else "WORSE")
+        change = now / before - 1
+        if abs(change) <= self.tolerance:
+            return f"same ({change:+.0%})"
+        return f"{'better' if (change > 0) == (self.better == 'more') else 'WORSE'} ({change:+.0%})"
+
+
+@dataclass
+class Report:
+    """The figures of one run, shown as they come.
+
+    Attributes:
+        yardstick: trips a second, see `measure_yardstick`.
+    """
+
+    yardstick: float = 1.0
+    figures: list[Figure] = field(default_factory=list)
+
+    def add(self, *figures: Figure) -> None:
+        """Take figures, and show them."""
+        self.figures += figures
+        for figure in figures:
+            print(f"  {figure.name}: {shown(figure.value)} {figure.unit}", flush=True)
+
+    def table(self) -> str:
+        """All of them as a Markdown table, with what became of each since the last recorded run."""
+        last = read_last()
+        rows = [
+            f"| {figure.name} | {shown(figure.value)} {figure.unit} | {figure.verdict(last.get(figure.name), self.yardstick)} |"
+            for figure in self.figures
+        ]
+        return "\n".join(["| | measured | beside the last recorded run |", "|---|---|---|", *rows])
+
+    def keep(self, path: Path, **about: object) -> None:
+        """Write everything as JSON.
+
+        Args:
+            path: the file.
+            about: what else is to be known of this run.
+        """
+        figures = {
+            figure.name: {"value": round(figure.value, 4), "unit": figure.unit, "ratio": round(figure.ratio(self.yardstick), 6)}
+            for figure in self.figures
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({**about, "yardstick": round(self.yardstick, 1), "figures": figures}, indent=1) + "\n", encoding="utf-8")
+
+
+def read_last() -> dict[str, dict[str, float]]:
+    """The recorded figures by name; empty where none were recorded."""
+    figures: dict[str, dict[str, float]] = json.loads(LAST.read_text(encoding="utf-8"))["figures"] if LAST.exists() else {}
+    return figures
+
+
+def shown(value: float) -> str:
+    """A number as people read it."""
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
+
+
+def measure_yardstick(provider: Provider, redis: Redis) -> float:
+    """Trips a second: a request to the stub and a Redis command, one after the other; the best of three.
+
+    Args:
+        provider: the stub; forgets what it has.
+        redis: any client.
+    """
+    provider.set()
+    best = 0.0
+    for _ in range(3):
+        answers = load.post_all(provider.port, "/emails", [{"tags": [{"name": "email_id", "value": "yardstick"}]}] * TRIPS, connections=1)
+        began = time.perf_counter()
+        for _ in range(TRIPS):
+            redis.ping()
+        best = max(best, TRIPS / (answers.seconds + time.perf_counter() - began))
+    provider.set()
+    return best
