@@ -37,7 +37,7 @@ NOTION_DATABASES = {  # setting → what the sandbox calls it
     "NOTION_EMAIL_LOG_DB_ID": "email_log",
     "NOTION_TEMPLATES_DB_ID": "templates",
 }
-PORTS = {"PORT": 8080, "SANDBOX_PORT": 8090, "VALKEY_PORT": 6390}
+PORTS = {"PORT": 8080, "SANDBOX_PORT": 8090, "VALKEY_PORT": 6390, "DASHBOARD_PORT": 9181, "METRICS_PORT": 9100}
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,13 @@ class Place:
     port: int
     sandbox_port: int
     valkey_port: int
+    dashboard_port: int = PORTS["DASHBOARD_PORT"]
+    metrics_port: int = PORTS["METRICS_PORT"]
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """In the order of PORTS."""
+        return (self.port, self.sandbox_port, self.valkey_port, self.dashboard_port, self.metrics_port)
 
     @property
     def url(self) -> str:
@@ -61,7 +68,7 @@ class Place:
 
 
 def place(environ: Mapping[str, str]) -> Place:
-    """Where the environment wants the stack: PORT, SANDBOX_PORT, VALKEY_PORT and LOCAL_DIR, each with a default.
+    """Where the environment wants the stack: those of PORTS and LOCAL_DIR, each with a default.
 
     Args:
         environ: the environment.
@@ -90,7 +97,7 @@ def refuse_ports_in_use(where: Place) -> None:
         SettingsError: naming the first port in use, its variable and what to do.
     """
     patience = time.monotonic() + (LEFTOVERS_END_WITHIN if (where.directory / "pids.json").exists() else 0)
-    for variable, port in zip(PORTS, (where.port, where.sandbox_port, where.valkey_port), strict=True):
+    for variable, port in zip(PORTS, where.ports, strict=True):
         while ports.in_use(port) and time.monotonic() < patience:
             time.sleep(0.05)
         if ports.in_use(port):
@@ -146,9 +153,7 @@ def environment(where: Place, environ: Mapping[str, str]) -> dict[str, str]:
     }
     wiring = {
         "HOST": HOST,
-        "PORT": str(where.port),
-        "SANDBOX_PORT": str(where.sandbox_port),
-        "VALKEY_PORT": str(where.valkey_port),
+        **dict(zip(PORTS, map(str, where.ports), strict=True)),
         "LOCAL_DIR": str(where.directory.resolve()),
         "REDIS_URL": f"redis://{HOST}:{where.valkey_port}/0",
         "SEND_FUNCTION_URL": f"{where.url}/function/send-email",
@@ -203,6 +208,7 @@ def stages(where: Place, environ: Mapping[str, str]) -> list[list[Part]]:
             python("worker", lambda: works("workers"), "scheduler.worker", "send"),
             python("recorder", lambda: works("recorders"), "scheduler.worker", "record"),
             python("notifier", lambda: waits_on("notify"), "scheduler.worker", "notify"),
+            python("dashboard", lambda: listens(where.dashboard_port), "scheduler.dashboard", port=where.dashboard_port),
         ],
     ]
 

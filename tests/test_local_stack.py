@@ -25,7 +25,7 @@ from shared.errors import SettingsError
 from shared.functions import ROOT
 from tests.waiting import WITHIN, gone, until
 
-PARTS = ("valkey", "sandbox", "gateway", "scheduler", "worker", "recorder", "notifier")
+PARTS = ("valkey", "sandbox", "gateway", "scheduler", "worker", "recorder", "notifier", "dashboard")
 SIGN_UP = {"email": "sarah@example.org", "first_name": "Sarah", "red_systems": 2}
 
 
