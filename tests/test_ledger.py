@@ -234,6 +234,8 @@ def test_an_ambiguous_batch_with_a_member_that_left_is_in_doubt_whole(world: Wor
     many.clock.advance(seconds=60)
     many.work()
     assert {many.run(run).step(1).state for run in runs} == {"in-doubt"}
+    other = "its batch cannot be repeated, as another email of it may not go (exited: unsubscribed)"
+    assert [many.run(run).step(1).why for run in runs] == [other, "exited: unsubscribed", other]
 
 
 def test_the_failure_of_a_batch_member_gets_a_job_that_will_raise(world: World) -> None:

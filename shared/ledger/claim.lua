@@ -45,12 +45,14 @@ local function take(enrollment, step, unsure)
     tonumber(e[step .. '.retries'] or '0')}
 end
 
--- An earlier post of these steps may have been accepted, and they may not be sent now: only a person can tell.
-local function doubt(members, why)
+-- An earlier post of these steps may have been accepted, and they may not be sent now: only a person can tell. `stopped` is the one of
+-- them that may not go any more; the others only went along with it.
+local function doubt(members, why, stopped)
   for _, id in ipairs(members) do
     local enrollment, step = parse_email_id(id)
     if step_of(enrollment, step).state == 'sending' then
-      end_step(enrollment, step, 'in-doubt', {why = why}, email_id(a.enrollment, a.step))
+      local own = (not stopped or id == stopped) and why or 'its batch cannot be repeated, as another email of it may not go (' .. why .. ')'
+      end_step(enrollment, step, 'in-doubt', {why = own}, email_id(a.enrollment, a.step))
     end
   end
   return done()
@@ -65,7 +67,7 @@ local function repeat_frozen(s, id)
   for member in string.gmatch(frozen.members, '[^,]+') do members[#members + 1] = member end
   for _, member in ipairs(members) do
     local why = barrier(parse_email_id(member))
-    if why then return doubt(members, why) end
+    if why then return doubt(members, why, member) end
     local enrollment, step = parse_email_id(member)
     if step_of(enrollment, step).state ~= 'sending' then return doubt(members, 'another email of its batch was decided without it') end
   end
