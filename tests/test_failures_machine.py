@@ -167,6 +167,8 @@ def test_a_suspended_sender_wakes_after_its_lease(
     with sandbox() as box, suspended_sender(valkey_server.url, valkey_server.password, box.url, run, where) as sleeper:
 
         def wake(_seconds: float) -> None:
+            if said:  # a busy machine may need a second try
+                return
             sleeper.send_signal(signal.SIGCONT)
             said.append(json.loads(sleeper.communicate("go on\n", timeout=20)[0]))
 

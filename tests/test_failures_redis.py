@@ -31,6 +31,7 @@ from tests.world import SETTINGS, World
 
 BATCHES = SETTINGS.model_copy(update={"resend_batch_above": 1})
 QUICK = SETTINGS.model_copy(update={"testing_mode": True, "testing_step": 0.5})
+from tests.webhook_calls import kept
 
 
 class Doomed(Ledger):
@@ -170,10 +171,10 @@ def everything(functions: Functions) -> dict[str, Any]:
 def test_functions_answer_503_to_a_redis_that_refuses(functions: Functions, redis: Redis, refuse: Callable[[bool], object]) -> None:
     """Nothing is half-done; what comes again afterwards is taken."""
     assert functions.sign_up().status_code == 202
-    before = sorted(redis.keys())
+    before = kept(functions)
     refuse(True)
     assert all(status == 503 and int(retry_after) > 0 for status, retry_after in everything(functions).values())
-    assert sorted(redis.keys()) == before
+    assert kept(functions) == before
     assert functions.contact("bob@example.org") is None
     refuse(False)
     assert {name: status for name, (status, _) in everything(functions).items()} == {

@@ -33,6 +33,7 @@ from tests.property_worker import Worker
 from tests.provider_double import DAY
 
 EXAMPLES = int(os.environ.get("EVERGREEN_PROPERTY_EXAMPLES", "0"))
+SEARCHES = 2 if EXAMPLES else 1  # a long search goes in two processes
 REST_WITHIN = 300  # passes after which nothing may be open any more
 
 LIKELY = ["lost", "lost", "ambiguous", "ambiguous", "accepted", "accepted"]
@@ -271,7 +272,8 @@ class Promise(PersonsDecide):
         self.workers = [worker for worker in self.workers if not worker.done]
 
 
-def test_the_promise_holds_whatever_happens(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("search", range(SEARCHES))
+def test_the_promise_holds_whatever_happens(redis: Redis, monkeypatch: pytest.MonkeyPatch, search: int) -> None:
     """No sequence of events makes an email go out twice, too early, out of order or to somebody who left, or lets one be forgotten."""
     silent = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     monkeypatch.setattr("shared.enrolling._logger", silent)
@@ -281,7 +283,7 @@ def test_the_promise_holds_whatever_happens(redis: Redis, monkeypatch: pytest.Mo
     run_state_machine_as_test(
         lambda: Promise(redis),  # type: ignore[arg-type]  # hypothesis only calls it
         settings=settings(
-            max_examples=EXAMPLES or 100,
+            max_examples=EXAMPLES // SEARCHES or 100,
             stateful_step_count=40,
             deadline=None,
             derandomize=not EXAMPLES,
