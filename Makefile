@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ENTRIES = $(wildcard functions/*/main.py)
-SEARCHES ?= 2
+WORKERS ?= 2
 export COVERAGE_FILE := $(CURDIR)/$(VENV)/coverage
 
 .DEFAULT_GOAL := help
@@ -27,7 +27,7 @@ run: setup ## the whole stack on this machine, until Ctrl-C
 
 test: setup ## every test, with the coverage of all processes
 	@rm -f $(COVERAGE_FILE)*
-	@COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/coverage run -m pytest $(ARGS)
+	@COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
@@ -35,7 +35,7 @@ test-live: setup ## against your real Resend and Notion accounts: docs/live.md s
 	@$(BIN)/pytest -o python_files='live_*.py' tests/live $(ARGS)
 
 property: setup ## a long search for a sequence of events that breaks the promise (5,000 examples)
-	@EVERGREEN_PROPERTY_EXAMPLES=5000 $(BIN)/pytest -n $(SEARCHES) tests/test_property.py $(ARGS)
+	@EVERGREEN_PROPERTY_EXAMPLES=5000 $(BIN)/pytest -n $(WORKERS) tests/test_property.py $(ARGS)
 
 check: setup ## style, types and who may import whom
 	@$(BIN)/ruff check --quiet

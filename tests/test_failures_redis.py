@@ -27,11 +27,11 @@ from tests.conftest import Clock
 from tests.functions_client import LINK, Functions, deployed, load
 from tests.sandbox_server import sandbox, serving
 from tests.waiting import until
+from tests.webhook_calls import kept
 from tests.world import SETTINGS, World
 
 BATCHES = SETTINGS.model_copy(update={"resend_batch_above": 1})
 QUICK = SETTINGS.model_copy(update={"testing_mode": True, "testing_step": 0.5})
-from tests.webhook_calls import kept
 
 
 class Doomed(Ledger):
