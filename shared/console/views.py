@@ -15,8 +15,10 @@ from shared.console.looks import Shown
 from shared.console.troubles import troubles
 from shared.desk import STATES, Desk
 from shared.errors import RenderingError, WebhookError
+from shared.ledger import ids
 from shared.ledger.figures import Figures
 from shared.ledger.people import People, Suppression
+from shared.models import normalized
 from shared.rendering import Email
 from shared.segments import SEGMENTS, Segment
 from shared.settings import Settings
@@ -87,8 +89,9 @@ class Views:
         """One run's timeline."""
         run = self.run(enrollment)
         others = [other for other in self.desk.runs_of(run["email"]) if other.id != enrollment] if run["email"] else []
+        reasons = list(People(services.ledger()).suppression(ids.digest(normalized(run["email"]))).reasons) if run["email"] else []
         offers = {step["step"]: actions.for_step(run, step) for step in run["steps"]}
-        values = {"run": run, "others": others, "offers": offers, "run_offers": actions.for_run(run)}
+        values = {"run": run, "others": others, "offers": offers, "run_offers": actions.for_run(run), "reasons": reasons}
         return Shown("enrollment.html", run["email"] or "Enrollment", values)
 
     def run(self, enrollment: str) -> dict[str, Any]:
