@@ -43,7 +43,7 @@ STAYING = {  # what stays, because it must
     r"eg:runs": "which campaigns somebody had, by digest: so that nobody gets them twice",
     r"eg:contact:[0-9a-f]{20}": "the person, until forgotten",
     r"eg:suppressed": "who wants no email, by digest",
-    r"eg:tally:.+": "counters of a campaign",
+    r"eg:tally:.+|eg:lateness|eg:counts": "counters",
     r"eg:recent|eg:of:.+|eg:in:.+": "lists, which the sweeper takes runs off that are gone",
     r"eg:open|eg:outbox.*|eg:notices.*|eg:jobs|eg:tick|eg:version|eg:rate:.+|eg:gate|eg:fence": "the work at hand; empty when it is done",
     r"rq:.+": "RQ's own",

@@ -53,6 +53,17 @@ function decide.conflict(enrollment, step)  -- its repetition may meet the same 
   finish(enrollment, step, 'in-doubt')
 end
 
+-- How late an email was accepted after its due, for the histogram: counted under the upper end of its bucket, in seconds.
+local LATENESS = {1, 5, 15, 60, 300, 900, 3600, 21600, 86400}
+local function count_lateness(due)
+  local late, bucket = math.max(now - due, 0), '+Inf'
+  for i = #LATENESS, 1, -1 do
+    if late <= LATENESS[i] * 1000 then bucket = int(LATENESS[i]) end
+  end
+  redis.call('HINCRBY', 'eg:lateness', bucket, 1)
+  redis.call('HINCRBY', 'eg:lateness', 'sum', int(late))
+end
+
 -- A gate without an end was closed by a person, and only a person opens it.
 local held = gate()
 if a.gate and not held then alert('closed', a.gate) end
@@ -60,6 +71,8 @@ if a.gate and (not held or held.till) then redis.call('HSET', GATE, 'reason', a.
 if a.outcome == 'accepted' and held and held.till then redis.call('DEL', GATE) end
 if a.rate_seen and redis.call('GET', 'eg:rate:resend') ~= a.rate_seen then redis.call('SET', 'eg:rate:resend', a.rate_seen) end
 if a.hold then redis.call('SET', 'eg:pace:resend', int(now + a.hold), 'PX', 60000 + int(a.hold)) end
+if a.hold then redis.call('HINCRBY', 'eg:counts', 'held', 1) end
+redis.call('HINCRBY', 'eg:counts', a.outcome, #a.members)
 
 local settled = {}
 for i, id in ipairs(a.members) do
@@ -67,6 +80,7 @@ for i, id in ipairs(a.members) do
   local s = step_of(enrollment, step)
   if a.outcome == 'accepted' then
     if s.state then
+      if s.state ~= 'sent' then count_lateness(s.due) end
       local contact = redis.call('HGET', enrollment_key(enrollment), 'contact')
       redis.call('HSET', 'eg:contact:' .. contact, 'last_sent', int(now))
       dirty('contact', contact)
