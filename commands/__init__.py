@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 from dotenv import load_dotenv
 
+from commands.diff import diff
+from commands.doctor import doctor
 from commands.fence import fence
 from commands.manifests import write_manifests
 from commands.notion import notion
@@ -39,5 +41,5 @@ for steering in STEERING:
     main.add_command(steering)
 for recovery in (restore, fence, verify):
     main.add_command(recovery)
-for looking_ahead in (plan, simulate):
+for looking_ahead in (plan, simulate, diff, doctor):
     main.add_command(looking_ahead)

@@ -1,0 +1,107 @@
+"""`evergreen diff`: what a changed campaign folder does to those who are on their way."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.markup import escape
+from rich.syntax import Syntax
+from rich.table import Table
+
+from commands.outside import follow
+from commands.printing import as_json, console, print_json, speaks_plainly
+from shared import catalog, diffing, log, services
+from shared.catalog import CAMPAIGNS
+from shared.diffing import Change, Way
+from shared.ledger import Ledger
+from shared.ledger.listing import Listing
+from shared.models import Contact
+from shared.templates import LastGood
+
+COLORS = {"step-gone": "bold red", "campaign-gone": "bold red", "step-new": "yellow", "time": "yellow"}
+
+
+@click.command()
+@click.argument("old", metavar="[OLD_FOLDER_OR_GIT_REV]", default="HEAD")
+@click.option("--offline", is_flag=True, help="Ask no Redis: only what differs, with the changed lines of each text.")
+@as_json
+@speaks_plainly
+def diff(old: str, offline: bool, as_json: bool) -> None:
+    """Show what the campaigns as they are now change, for how many people who are on their way.
+
+    They are compared with another folder, or with a revision of git (HEAD unless you name one). Nothing is changed."""
+    found = services.current_settings()
+    log.configure("ERROR")
+    folder = Path(found.campaigns_dir) if found.campaigns_dir else CAMPAIGNS
+    with _folder_of(old, folder) as before:
+        was = catalog.load(before)
+    if offline:
+        changes = diffing.diff(was, services.catalog(), None)
+    else:
+        ledger = services.ledger()
+        ledger.check_version()
+        changes = diffing.diff(was, services.catalog(), _ways(ledger), LastGood(ledger.redis).sources())
+    if as_json:
+        return print_json([change.as_dict for change in changes])
+    _print(changes, offline)
+
+
+@contextmanager
+def _folder_of(old: str, folder: Path) -> Iterator[Path]:
+    """The folder that is named, or the campaigns' folder as it was in a revision."""
+    if Path(old).is_dir():
+        yield Path(old)
+        return
+    command = ["git", "-C", str(folder), "archive", "--format=tar", old, "."]
+    try:
+        archive = subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603 - git, without a shell
+    except FileNotFoundError:
+        raise click.ClickException(f"git is not installed; name a folder instead of {old!r}") from None
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode(errors="replace").strip().splitlines()[:1]
+        raise click.ClickException(f"{old!r} is neither a folder nor a revision that has {folder} ({' '.join(said)})") from None
+    with tempfile.TemporaryDirectory() as kept:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            tar.extractall(kept, filter="data")
+        yield Path(kept)
+
+
+def _ways(ledger: Ledger) -> list[Way]:
+    """Every run that is on its way."""
+    found = []
+    for name in follow(_names(ledger), "Reading the ledger"):
+        run = ledger.enrollment(name)
+        if run:
+            found.append(Way(run, ledger.contact(run.contact) or Contact()))
+    return found
+
+
+def _names(ledger: Ledger) -> Iterator[str]:
+    for state in ("active", "paused"):
+        start: int | None = 0
+        while start is not None:
+            page = Listing(ledger).page(start, 500, state=state)
+            yield from page.enrollments
+            start = page.next
+
+
+def _print(changes: list[Change], offline: bool) -> None:
+    if not changes:
+        console.print("[green]The campaigns are the same.[/]")
+        return
+    table = Table("Campaign", "Step", "What", *([] if offline else ["People"]), "What it means", box=None, pad_edge=False)
+    for change in changes:
+        what = f"[{COLORS[change.what]}]{change.what}[/]" if change.what in COLORS else change.what
+        people = [] if offline else ["" if change.people is None else f"{change.people:,}"]
+        table.add_row(change.campaign, str(change.step or ""), what, *people, escape(change.meaning))
+    console.print(table)
+    for change in changes if offline else ():
+        if change.diff:
+            console.print(Syntax(change.diff, "diff", background_color="default", word_wrap=True))

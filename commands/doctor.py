@@ -1,0 +1,110 @@
+"""`evergreen doctor`: looks at every setting and every outside system, and says how to mend what is wrong."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import click
+import requests
+from rich.markup import escape
+from rich.table import Table
+
+from commands.printing import as_json, console, print_json, speaks_plainly
+from shared import catalog, doctored_redis, doctored_services, doctoring, log, services
+from shared import settings as reading
+from shared.catalog import CAMPAIGNS
+from shared.composing import compile_templates
+from shared.doctored_services import Heard
+from shared.doctoring import Finding, Findings
+from shared.errors import CampaignError, SettingsError
+from shared.integrations.notion import Notion
+from shared.ledger import Ledger
+from shared.settings import Settings
+
+MARKS = {"fault": "[bold red]fault[/]", "note": "[yellow]note[/]", "ok": "[green]ok[/]"}
+TIMEOUT = 5  # seconds for one answer
+
+
+@click.command()
+@as_json
+@speaks_plainly
+def doctor(as_json: bool) -> None:
+    """Check every setting and every outside system, and say how to mend what is wrong.
+
+    It only asks, and sends nothing. Exit status 1 when there is a fault."""
+    log.configure("CRITICAL")
+    findings: list[Finding] = []
+    with console.status("Looking at the settings ...") as status:
+        for name, check in _checks().items():
+            status.update(f"Looking at {name} ...")
+            findings += check()
+    if as_json:
+        print_json([finding.as_dict for finding in findings])
+    else:
+        _print(findings)
+    raise SystemExit(any(finding.level == "fault" for finding in findings))
+
+
+def _checks() -> dict[str, Callable[[], Findings]]:
+    """What is looked at, in this order; without settings that can be read, nothing else can be."""
+    try:
+        found = reading.load()
+    except SettingsError as error:
+        wrong = Finding("fault", "settings", str(error), "correct each; .env.example says what it is for")
+        return {"the settings": lambda: iter([wrong])}
+    ledger = Ledger(services.connect(found))
+    checks: dict[str, Callable[[], Findings]] = {
+        "the settings": lambda: doctoring.settings(found),
+        "the campaigns": lambda: _campaigns(found),
+        "Redis": lambda: doctored_redis.redis(ledger, found, lambda: time.time_ns() // 1_000_000),
+        "Resend": lambda: doctored_services.resend(found, _ask),
+        "Discord": lambda: doctored_services.discord(found, _ask),
+        "the public address": lambda: doctored_services.public(found, _ask),
+    }
+    if found.notion_token:
+        client = Notion(found.notion_token, found.notion_api_url, turn=lambda: None, timeout=TIMEOUT)
+        checks["Notion"] = lambda: doctored_services.notion(found, client)
+    return checks
+
+
+def _campaigns(found: Settings) -> Findings:
+    try:
+        campaigns = catalog.load(Path(found.campaigns_dir) if found.campaigns_dir else CAMPAIGNS)
+        compile_templates(campaigns, found)
+    except (CampaignError, SettingsError) as error:
+        yield Finding("fault", "campaigns", str(error), "correct the file; until then no process starts")
+    else:
+        yield Finding("ok", "campaigns", f"{len(campaigns.campaigns)} with {len(campaigns.sources)} emails")
+
+
+def _ask(url: str, headers: Mapping[str, str]) -> Heard:
+    """A GET request that follows no redirect; without an answer its status is 0."""
+    try:
+        answer = requests.get(url, headers=dict(headers), timeout=TIMEOUT, allow_redirects=False)
+    except requests.RequestException:
+        return Heard(0)
+    try:
+        said = answer.json()
+    except ValueError:
+        said = None
+    lower = {name.lower(): value for name, value in answer.headers.items()}
+    return Heard(answer.status_code, said if isinstance(said, dict) else {}, lower)
+
+
+def _print(findings: list[Finding]) -> None:
+    for level, same in itertools.groupby(
+        sorted(findings, key=lambda finding: tuple(MARKS).index(finding.level)), key=lambda one: one.level
+    ):
+        table = Table(box=None, pad_edge=False, show_header=False)
+        table.add_column(min_width=5)
+        table.add_column(no_wrap=True, overflow="fold")
+        table.add_column()
+        for finding in same:
+            mend = f"\n[dim]→ {escape(finding.mend)}[/]" if finding.mend else ""
+            table.add_row(MARKS[level], escape(finding.about), escape(finding.message) + mend)
+        console.print(table)
+    faults = sum(finding.level == "fault" for finding in findings)
+    console.print(f"\n[bold red]To be mended: {faults}.[/]" if faults else "\n[green]Nothing has to be mended.[/]")

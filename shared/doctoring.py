@@ -1,0 +1,173 @@
+"""Doctoring: whether the settings make sense together. Each check is a small function that gives findings, and each finding its mend.
+
+What lies outside this process is looked at in doctored_redis.py and doctored_services.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from email.utils import parseaddr
+from typing import Literal
+from urllib.parse import urlsplit
+
+from shared.settings import SECRETS_DIR, Settings
+
+Level = Literal["fault", "note", "ok"]
+SHORT = 16  # characters below which a secret can be guessed
+SHORT_KEY = 32  # the same for a key whose signatures everybody has in their mailbox
+_REQUIRED = {
+    "resend_api_key": "nothing can be sent",
+    "resend_from_email": "nothing can be sent",
+    "internal_token": "workers cannot call the send function",
+    "unsubscribe_key": "no marketing email can be sent",
+    "postal_address": "nothing can be sent: the law wants it in every marketing email",
+    "operator_token": "console, postcall-maybe and onboarding-start do not start",
+    "resend_webhook_secret": "resend-events does not start: bounces and complaints are not noticed",
+}
+_USEFUL = {
+    "notion_token": "nothing is recorded in Notion, and a lost Redis cannot be rebuilt",
+    "calcom_webhook_secret": "calcom-booking does not start: no reminders for Cal.com",
+    "console_password": "the console has no pages",
+    "cors_origins": "no page of a website may post the forms from a browser",
+}
+_OWN = ("redis_password", "internal_token", "operator_token", "console_password", "unsubscribe_key")
+_SECRETS = (*_OWN, "calcom_webhook_secret", "calendly_signing_key", "website_webhook_secret", "resend_webhook_secret")
+_GIVEN = ("resend_api_key", "notion_token")
+NEW_SECRET = "make one with `openssl rand -hex 32`"  # noqa: S105 - how to make one, not one
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that was looked at.
+
+    Attributes:
+        level: `fault` (must be mended), `note` (Evergreen does without, or it could not be seen), `ok`.
+        about: a setting, or an outside system.
+        message: what is the matter.
+        mend: what to do about it.
+    """
+
+    level: Level
+    about: str
+    message: str
+    mend: str = ""
+
+    @property
+    def as_dict(self) -> dict[str, str]:
+        """For JSON."""
+        return asdict(self)
+
+
+Findings = Iterator[Finding]
+
+
+def on_this_machine(url: str) -> bool:
+    """Whether an address leads to the machine that asks."""
+    return bool(re.fullmatch(r"localhost|::1|127(\.\d+){3}", urlsplit(url).hostname or ""))
+
+
+def is_live(found: Settings) -> bool:
+    """Whether real people get what is sent."""
+    return not on_this_machine(found.resend_api_url)
+
+
+def required(found: Settings) -> Findings:
+    """Settings without a value."""
+    levels: tuple[tuple[Level, dict[str, str]], ...] = (("fault", _REQUIRED), ("note", _USEFUL))
+    for level, names in levels:
+        for name, loss in names.items():
+            if not getattr(found, name):
+                file = f", or the secret file {SECRETS_DIR}/{name.replace('_', '-')}" if name in (*_SECRETS, *_GIVEN) else ""
+                yield Finding(level, name.upper(), f"is missing; {loss}", f"set {name.upper()}{file}")
+    if not (found.calendly_signing_key or found.operator_token):
+        yield Finding("note", "CALENDLY_SIGNING_KEY", "is missing; calendly-noshow does not start", "set it, or OPERATOR_TOKEN")
+    if not (found.discord_webhook_url or found.alert_email):
+        yield Finding("note", "DISCORD_WEBHOOK_URL", "is missing; nobody is told when an email fails", "set it, or ALERT_EMAIL")
+    if found.redis_is_open:
+        yield Finding("fault", "REDIS_PASSWORD", "is missing, and Redis is on another machine", f"{NEW_SECRET}; Redis needs it, too")
+
+
+def secrets(found: Settings) -> Findings:
+    """Secrets that can be guessed, and those that are one and the same."""
+    for name in _SECRETS:
+        least = SHORT_KEY if name == "unsubscribe_key" else SHORT
+        if 0 < len(getattr(found, name)) < least:
+            yield Finding("fault", name.upper(), f"is shorter than {least} characters", f"{NEW_SECRET}, and change it everywhere")
+    named: defaultdict[str, list[str]] = defaultdict(list)
+    for name in _SECRETS:
+        named[getattr(found, name)].append(name.upper())
+    for value, names in named.items():
+        if value and len(names) > 1:
+            yield Finding("fault", " and ".join(names), "are the same: who learns one has the other", f"{NEW_SECRET} for each")
+
+
+def sender(found: Settings) -> Findings:
+    """The address from which emails come."""
+    address = parseaddr(found.resend_from_email)[1]
+    if found.resend_from_email and "@" not in address:
+        yield Finding("fault", "RESEND_FROM_EMAIL", "holds no address", "write it as Name <name@your-domain>")
+
+
+def testing(found: Settings) -> Findings:
+    """Minutes instead of days are for trying out."""
+    if found.testing_mode and is_live(found):
+        yield Finding(
+            "fault", "TESTING_MODE", "is on, and Resend is the real one: people get every email within minutes", "set TESTING_MODE=false"
+        )
+
+
+def addresses(found: Settings) -> Findings:
+    """Where links lead, and which pages may post."""
+    for origin in found.cors_origins:
+        yield from _origin(origin)
+    if is_live(found):
+        yield from _public_url(found)
+        booking = urlsplit(found.booking_url)
+        if booking.scheme != "https":
+            yield Finding("fault", "BOOKING_URL", "does not begin with https://", "write the whole address of your booking page")
+        elif found.booking_url.rstrip("/") == "https://cal.com":
+            mend = "set BOOKING_URL to your booking page, such as https://cal.com/you/call"
+            yield Finding("fault", "BOOKING_URL", "is not set: the buttons lead to Cal.com's own front page", mend)
+
+
+def _origin(origin: str) -> Findings:
+    parts = urlsplit(origin)
+    mend = "write scheme and host only, such as https://www.example.org"
+    if parts.scheme != "https" and not on_this_machine(origin):
+        yield Finding("fault", "CORS_ORIGINS", f"{origin} does not begin with https://", mend)
+    elif parts.path or parts.query or not parts.netloc:
+        yield Finding("fault", "CORS_ORIGINS", f"{origin} has a path: browsers name no path, and so it never fits", mend)
+
+
+def _public_url(found: Settings) -> Findings:
+    if on_this_machine(found.public_url):
+        mend = "set PUBLIC_URL to where the functions are reached from outside"
+        yield Finding("fault", "PUBLIC_URL", "leads to this machine: nobody else can unsubscribe", mend)
+    elif not found.public_url.startswith("https://"):
+        yield Finding("fault", "PUBLIC_URL", "does not begin with https://: mail programs refuse one-click unsubscribing", "write https://")
+
+
+def business(found: Settings) -> Findings:
+    """What every email shows of the business."""
+    if found.business_timezone == "UTC":
+        mend = "set BUSINESS_TIMEZONE, such as America/Toronto"
+        yield Finding("note", "BUSINESS_TIMEZONE", "is UTC: so are the hours of send windows and reminders", mend)
+    if found.business_name == "Evergreen":
+        yield Finding("note", "BUSINESS_NAME", "is not set: emails come from Evergreen", "set it to your business's name")
+
+
+CHECKS = (required, secrets, sender, testing, addresses, business)
+
+
+def settings(found: Settings) -> Findings:
+    """Every check of the settings alone."""
+    faults = 0
+    for check in CHECKS:
+        for finding in check(found):
+            faults += finding.level == "fault"
+            yield finding
+    if not faults:
+        yield Finding("ok", "settings", "are complete, and fit together")
