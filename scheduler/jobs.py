@@ -6,6 +6,7 @@ import json
 from functools import cache
 
 import urllib3
+from rq.timeouts import JobTimeoutException
 from urllib3.exceptions import HTTPError
 
 from shared import log, services
@@ -64,7 +65,7 @@ def _ask(enrollment: str, step: int, request_id: str) -> dict[str, str] | None:
         problem = f"answered {answer.status}"
         if answer.status == 429:
             return {}
-    except (HTTPError, ValueError) as error:
+    except (HTTPError, ValueError, JobTimeoutException) as error:  # the last where this machine slept: the alarm rings as it wakes
         problem = type(error).__name__
     _logger.warning("send_function.unavailable", enrollment=enrollment, step=step, problem=problem, request_id=request_id)
     return None

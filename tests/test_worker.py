@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -34,12 +36,14 @@ class SendFunction:
         self.asked: list[tuple[dict[str, object], str | None, str | None]] = []
         self.status = 200
         self.result = "sent"
+        self.meanwhile: Callable[[], object] = lambda: None
         self.server = make_server("127.0.0.1", 0, self)
         self.url = f"http://127.0.0.1:{self.server.server_port}/"
 
     def __call__(self, environ, start_response):  # type: ignore[no-untyped-def]  # WSGI
         request = Request(environ)
         self.asked.append((request.get_json(), request.headers.get("Authorization"), request.headers.get("X-Request-Id")))
+        self.meanwhile()
         body = f'{{"result": "{self.result}", "until": null, "why": "so it is"}}'
         return Response(body, self.status, mimetype="application/json")(environ, start_response)
 
@@ -98,6 +102,15 @@ def test_a_job_with_nothing_to_do_asks_nobody(world: World, raw: Redis, send_fun
     for step in (1, 2, 9):
         jobs.send_step(run, step)
     assert send_function.asked == []
+
+
+def test_a_worker_that_slept_is_no_failure_of_the_step(world: World, raw: Redis, send_function: SendFunction) -> None:
+    """RQ's alarm rings as the machine wakes, before the answer is read: the step is looked at again, and the failed list stays empty."""
+    send_function.meanwhile = lambda: os.kill(os.getpid(), signal.SIGALRM)
+    run = world.sign_up()
+    queue = work(raw)
+    assert FailedJobRegistry(queue=queue).get_job_ids() == []
+    assert world.redis.zscore(ids.SCHEDULED, f"{run}-1-2") is not None
 
 
 @pytest.mark.parametrize("result", ["failed", "in-doubt"])
