@@ -15,8 +15,6 @@ from local import valkey
 from shared.console.login import LASTS
 from tests.console_desk import PASSWORD, TOKEN, Desk, console
 
-SESSION = "evergreen_console"
-
 
 @pytest.fixture(scope="module")
 def app(valkey_server: valkey.Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WSGIApplication]:
@@ -100,7 +98,7 @@ def test_the_cookie_is_kept_from_scripts_other_sites_and_the_open_net(app: WSGIA
 def test_a_browser_without_the_cookie_is_told_why(desk: Desk) -> None:
     """Over plain http elsewhere the cookie is not kept; the page says what to do."""
     token = desk.token()
-    desk.client.delete_cookie(SESSION, domain="127.0.0.1", path="/console")
+    desk.client.delete_cookie("evergreen_visitor", domain="127.0.0.1", path="/console")
     answer = desk.post("/login", {"password": PASSWORD}, token=token)
     assert answer.status_code == 400 and "Open the console over https" in answer.text
 
@@ -186,6 +184,13 @@ def test_the_two_doors_are_apart(desk: Desk) -> None:
     bearer = {"Authorization": f"Bearer {TOKEN}"}
     assert desk.get("/api/overview", headers=bearer).status_code == 200
     assert desk.get("", headers=bearer).json == {"status": "error", "message": "there is nothing here"}
+
+
+def test_the_door_shown_elsewhere_leaves_the_session(desk: Desk) -> None:
+    """At the console's other address the cookie is not sent; seeing the door there logs nobody out."""
+    desk.sign_in()
+    assert desk.client.get("/webhook/console", base_url="http://127.0.0.1:8080").status_code == 401
+    assert is_in(desk)
 
 
 def test_every_page_has_strict_headers(desk: Desk) -> None:

@@ -53,15 +53,13 @@ class Views:
         desk, figures = self.desk, Figures(services.ledger())
         found = desk.overview()
         trouble = troubles(services.ledger().vitals(), found)
-        upcoming = []
-        for enrollment, number in figures.next_steps(UPCOMING):
-            if run := desk.detail(enrollment):
-                upcoming += [(run, step) for step in run["steps"] if step["step"] == number]
+        looked_at = [(desk.detail(enrollment), number) for enrollment, number in figures.next_steps(UPCOMING)]
+        upcoming = [(run, step) for run, number in looked_at if run for step in run["steps"] if step["step"] == number and step["next"]]
         values = {
             "found": found,
             "backlog": figures.backlog(),
             "troubles": trouble,
-            "upcoming": upcoming,
+            "upcoming": sorted(upcoming, key=lambda pair: str(pair[1]["next"])),
             "failed": self._failed(found)[:5],
         }
         return Shown("overview.html", "Overview", values)

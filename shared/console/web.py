@@ -21,6 +21,7 @@ from shared.errors import RenderingError, SendError, SteeringError, WebhookError
 from shared.settings import Settings
 
 SESSION = "evergreen_console"
+VISITOR = "evergreen_visitor"  # before the password is shown; of its own, so that it never takes a session's place
 SAID = "evergreen_said"
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -95,9 +96,9 @@ class Console:
             return self._problem(None, 503, "The console has no password yet", text)
         form = _form(request) if request.method == "POST" else {}
         if request.path == "/login" and request.method == "POST":
-            return self._sign_in(request, session, form)
+            return self._sign_in(request, form)
         if session is None or not session.signed_in or login.has_ended(session, services.ledger().redis):
-            return self._login_page(request, session, over=request.method == "POST" or SESSION in request.cookies)
+            return self._login_page(request, over=request.method == "POST" or SESSION in request.cookies)
         if request.path == "/login":
             return _to(BASE)
         if request.method == "POST":
@@ -107,7 +108,7 @@ class Console:
 
     def _routed(self, request: Request, session: Session, name: str, values: dict[str, Any], form: Form) -> Response:
         if name == "logout":
-            return self._sign_out(request, session)
+            return self._sign_out(session)
         if name == "mail":
             return self._mail(request, **values)
         if request.method != "POST":
@@ -146,46 +147,41 @@ class Console:
         response.headers["Content-Security-Policy"] = MAIL_POLICY
         return response
 
-    def _login_page(
-        self, request: Request, session: Session | None, *, over: bool = False, problem: str = "", status: int = 401, back: str = "/"
-    ) -> Response:
+    def _login_page(self, request: Request, *, over: bool = False, problem: str = "", status: int = 401, back: str = "/") -> Response:
         """The door itself, at whatever address was asked for; signing in leads on to it."""
-        visitor = session if session and not session.signed_in else Session()
+        visitor = self._door.read(request.cookies.get(VISITOR, "")) or Session()
         back = request.full_path.rstrip("?") if request.method != "POST" else back
-        lapsed = over and not problem and not (session and not session.signed_in)
-        values = {"back": back, "over": lapsed, "problem": problem}
+        values = {"back": back, "over": over, "problem": problem}
         html = looks.page(Shown("login.html", "Sign in", values), **_bare(self._settings) | {"token": self._door.form_token(visitor)})
         response = Response(html, status, mimetype="text/html")
-        self._keep(request, response, visitor)
+        self._cookie(request, response, VISITOR, self._door.written(visitor), login.LASTS)
         return response
 
-    def _sign_in(self, request: Request, session: Session | None, form: Form) -> Response:
-        if SESSION not in request.cookies:
+    def _sign_in(self, request: Request, form: Form) -> Response:
+        if VISITOR not in request.cookies:
             hint = "Open the console over https (or on this machine at 127.0.0.1), and allow its cookie."
-            return self._login_page(request, None, problem=f"Your browser did not send the console's cookie. {hint}", status=400)
+            return self._login_page(request, problem=f"Your browser did not send the console's cookie. {hint}", status=400)
         try:
-            visitor = session or Session()
+            visitor = self._door.read(request.cookies[VISITOR]) or Session()
             self._door.check_form(request, visitor, form.get("token", ""))
             opened = self._door.open(request, form.get("password", ""))
         except WebhookError as error:
             text = f"Too many attempts. Try again in {looks.span(error.retry_after)}." if error.retry_after else error.message
-            response = self._login_page(request, session, problem=text, status=error.status, back=form.get("back", "/"))
+            response = self._login_page(request, problem=text, status=error.status, back=form.get("back", "/"))
             if error.retry_after:
                 response.headers["Retry-After"] = str(error.retry_after)
             return response
         _logger.info("console.signed_in")
         response = _to(_within(form.get("back", "/")))
-        self._keep(request, response, opened)
+        self._cookie(request, response, SESSION, self._door.written(opened), login.LASTS)
         return response
 
-    def _sign_out(self, request: Request, session: Session) -> Response:
+    @staticmethod
+    def _sign_out(session: Session) -> Response:
         login.end(session, services.ledger().redis)
         response = _to(BASE)
-        self._keep(request, response, Session())
+        response.delete_cookie(SESSION, path=BASE)
         return response
-
-    def _keep(self, request: Request, response: Response, session: Session) -> None:
-        self._cookie(request, response, SESSION, self._door.written(session), login.LASTS)
 
     def _said(self, request: Request, response: Response, text: str) -> Response:
         if text:
