@@ -77,9 +77,10 @@ class Fence:
 
     def _renew(self, state: dict[str, str], server: str, now: int, *, starts: bool) -> None:
         word = self._read()
-        if word is None and "confirmed" not in state:
+        ours = (state.get("confirmed"), state.get("pending"))
+        if "confirmed" not in state and (word is None or word not in ours):
             self._refuse_a_stranger()
-        elif word is not None and word not in (state.get("confirmed"), state.get("pending")):
+        if word is not None and word not in ours:
             raise FenceError(OTHER)
         self._write(server, settles_in=SETTLES_IN if starts else 0)
 

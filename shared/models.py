@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, EmailStr, Field, model_validator
 
-from shared.segments import Segment, segment
+from shared.segments import SEGMENTS, Segment, segment
 
 SCORES = ("assessment_score", "red_systems", "orange_systems", "yellow_systems", "green_systems")
 _LINK = re.compile(r"https?:|//|www\.|[<>@{}]|\w\.[^\W\d_]{2,}", re.IGNORECASE)
@@ -218,7 +218,9 @@ class Contact:
 
     @property
     def segment(self) -> Segment:
-        """How urgent the person's situation is, from the latest scores."""
+        """How urgent the person's situation is, from the latest scores; without any, as an earlier build had it."""
+        if not self.assessed and (known := self.fields.get("segment")) in SEGMENTS:
+            return known
         return segment(int(self.fields.get("red_systems", 0)), int(self.fields.get("orange_systems", 0)))
 
     @property

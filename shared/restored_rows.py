@@ -12,6 +12,7 @@ from shared.ledger import ids
 from shared.models import normalized
 from shared.notion_cells import Cells
 from shared.records import CONTACTS, EMAIL_LOG, NUMBERED, TRACKER, Source
+from shared.segments import SEGMENTS
 from shared.sent_list import Follow, unseen
 from shared.settings import Settings
 
@@ -230,6 +231,8 @@ class Reader:
         contact = rows.people.setdefault(ids.digest(email), Person({"email": email}))
         if (own := cells.text("Name")) and normalized(own) != email:
             contact.fields.setdefault("name", own)
+        if (segment := cells.text("Segment")) in SEGMENTS:
+            contact.fields.setdefault("segment", segment)  # counts only where no scores are known: earlier builds kept none
         marks = {n: at for n in range(1, NUMBERED + 1) if (at := cells.instant(f"Email {n} Sent")) is not None}
         status = (cells.text("Status") or "active").lower()
         ticked = cells.text("Pause") == "True"

@@ -211,3 +211,14 @@ def test_the_owners_own_description_stays(one: Copy, made: dict[str, Any]) -> No
         one.clock.advance(seconds=61)
     text = "".join(part["plain_text"] for part in one.box.notion("GET", database).json()["description"])
     assert text.startswith("Our sequences (fence: ") and text.count("fence") == 1
+
+
+def test_a_lost_redis_is_told_to_restore(one: Copy, two: Copy) -> None:
+    """Beside a tracker with rows, and a word that nobody holds any more, the mend is to restore, not to take over."""
+    one.fence.look()
+    run = one.world.sign_up()
+    parent = {"data_source_id": one.fence.notion.data_source(one.world.settings.notion_email_sequence_db_id)}
+    properties = {"Name": {"title": [{"text": {"content": "Ada"}}]}, "Enrollment ID": {"rich_text": [{"text": {"content": run}}]}}
+    one.box.notion("POST", "/pages", json={"parent": parent, "properties": properties}).raise_for_status()
+    two.fence.look()
+    assert (two.sends(), two.why()) == (False, UNKNOWN)

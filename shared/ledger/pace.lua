@@ -6,5 +6,5 @@ if a.hold then
   redis.call('SET', 'eg:pace:' .. a.provider, int(now + a.hold), 'PX', int(a.hold + 60000))
   return 0
 end
-local wait, longer = turn(a.provider, a.rate, a.longest)
+local wait, longer = turn(a.provider, rate_of(a.provider, a.rate), a.longest)
 return wait and math.ceil(wait) or -math.ceil(longer)
