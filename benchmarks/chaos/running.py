@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from redis.exceptions import RedisError
 
@@ -26,6 +27,7 @@ from local.trial import Trial, environ_for, start
 from shared import settings
 from shared.functions import ROOT
 from shared.ledger import ids
+from shared.schedule import QUEUE
 
 REPLICAS = {"scheduler-2": ["scheduler.release"], "worker-2": ["scheduler.worker", "send"], "worker-3": ["scheduler.worker", "send"]}
 VICTIMS = ("gateway", "valkey", "scheduler", "scheduler-2", "worker", "worker-2", "worker-3", "recorder", "notifier")
@@ -105,7 +107,7 @@ def chaos(plan: Plan, directory: Path, keep: Path) -> Report:
 
 
 def _suffer(plan: Plan, trial: Trial, environ: dict[str, str], pids: Callable[[], dict[str, int]], keep: Path) -> Report:
-    began = time.monotonic()
+    began, lease = time.monotonic(), settings.load(environ).lease
     trial.limit(resend=RESEND_RATE, notion=10_000)
     world = World(trial.url, environ, Diary(keep / "acknowledged.jsonl"), Inbox(trial.sandbox_url), plan.width)
     world.inbox.start()
@@ -117,6 +119,7 @@ def _suffer(plan: Plan, trial: Trial, environ: dict[str, str], pids: Callable[[]
         pause=plan.kill_every,
         between_faults=plan.fault_every,
         meets=plan.fault_meets,
+        lease=lease,
         seed=plan.seed,
     )
     crowd = Crowd(world, plan.customers, plan.seconds * COMING, plan.seed)
@@ -125,7 +128,6 @@ def _suffer(plan: Plan, trial: Trial, environ: dict[str, str], pids: Callable[[]
     time.sleep(max(0.0, began + plan.seconds * TROUBLED - time.monotonic()))
     trouble.stop()
     _start_sending(world)
-    lease = settings.load(environ).lease
     verdict = _until_done(trial, world, crowd, lease, max(began + plan.seconds, time.monotonic() + PATIENCE))
     took = time.monotonic() - began
     time.sleep(lease)  # for what might still come twice
@@ -137,6 +139,7 @@ def _suffer(plan: Plan, trial: Trial, environ: dict[str, str], pids: Callable[[]
     troubles = crowd.troubles + [f"{name} did not come back" for name in trouble.not_back]
     troubles += [f"{crowd.busy} customers are not done"] if crowd.busy else []
     troubles += [] if recorded else ["Notion was not told everything"]
+    troubles += _failed_without_cause(trial)
     return Report(
         facts={
             "customers, runs": f"{plan.customers}, {len(runs)}",
@@ -151,6 +154,13 @@ def _suffer(plan: Plan, trial: Trial, environ: dict[str, str], pids: Callable[[]
         faults=trouble.faults,
         troubles=troubles,
     )
+
+
+def _failed_without_cause(trial: Trial) -> list[str]:
+    """What stands in RQ's failed list although no person has to look at it."""
+    jobs = (ids.parse_job_id(job) for job in cast(list[str], trial.redis().zrange(f"rq:failed:{QUEUE}", 0, -1)))
+    states = {ids.email_id(*step): trial.ledger().peek(*step).state for step in jobs}
+    return [f"RQ's failed list holds {name}, which is {state}" for name, state in states.items() if state not in ("failed", "in-doubt")]
 
 
 def _start_sending(world: World) -> None:

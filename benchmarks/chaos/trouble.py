@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +57,7 @@ class Trouble:
         pause: seconds from kill to kill, at least and at the most.
         between_faults: the same from one fault's end to the next.
         meets: requests that a fault meets at the most.
+        lease: seconds; who is suspended sleeps for longer.
         seed: of all that happens by chance.
     """
 
@@ -66,6 +68,7 @@ class Trouble:
     pause: tuple[float, float]
     between_faults: tuple[float, float]
     meets: int
+    lease: float
     seed: int
     kills: Counter[str] = field(default_factory=Counter)
     suspended: Counter[str] = field(default_factory=Counter)
@@ -76,9 +79,9 @@ class Trouble:
 
     def start(self) -> None:
         """Begin."""
-        for target, args in ((self._kill, ()), (self._fail, ("resend", RESEND)), (self._fail, ("notion", NOTION))):
-            self._threads.append(threading.Thread(target=target, args=args, daemon=True))
-            self._threads[-1].start()
+        self._thread(self._kill)
+        self._thread(self._fail, "resend", RESEND)
+        self._thread(self._fail, "notion", NOTION)
 
     def stop(self) -> None:
         """Let everything work again, and wait until it is so."""
@@ -86,6 +89,10 @@ class Trouble:
         for thread in self._threads:
             thread.join(60)
         requests.delete(f"{self.sandbox_url}/faults", timeout=30).raise_for_status()
+
+    def _thread(self, target: Callable[..., None], *args: object) -> None:
+        self._threads.append(threading.Thread(target=target, args=args, daemon=True))
+        self._threads[-1].start()
 
     def _kill(self) -> None:
         """Kill part after part, each as often as the others; now and then one is suspended for longer than a lease instead."""
@@ -95,7 +102,7 @@ class Trouble:
             victim = bag.pop()
             pid = self.pids()[victim]
             if victim != "valkey" and chance.random() < 0.15:
-                self._suspend(victim, pid, chance.uniform(10, 14))
+                self._thread(self._suspend, victim, pid, chance.uniform(1.1, 1.6) * self.lease)
                 continue
             os.kill(pid, signal.SIGKILL)
             self.kills[victim] += 1
@@ -103,12 +110,11 @@ class Trouble:
                 self.not_back.append(victim)
 
     def _suspend(self, victim: str, pid: int, seconds: float) -> None:
-        os.killpg(pid, signal.SIGSTOP)
-        try:
-            self._stop.wait(seconds)
-        finally:
-            os.killpg(pid, signal.SIGCONT)
         self.suspended[victim] += 1
+        with suppress(ProcessLookupError):  # it may be killed meanwhile
+            os.killpg(pid, signal.SIGSTOP)
+            self._stop.wait(seconds)
+            os.killpg(pid, signal.SIGCONT)
 
     def _is_back(self, victim: str, before: int) -> bool:
         deadline = time.monotonic() + BACK_WITHIN
