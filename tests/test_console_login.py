@@ -210,6 +210,6 @@ def test_without_a_password_in_the_settings_there_are_no_pages(valkey_server: va
     with console(valkey_server, tmp_path, CONSOLE_PASSWORD="") as app:
         desk = Desk(app)
         answer = desk.get()
-        assert (answer.status_code, "Set CONSOLE_PASSWORD" in answer.text) == (503, True)
-        assert desk.client.post("/console/login", data={"password": ""}).status_code == 503
+        assert (answer.status_code, "Set CONSOLE_PASSWORD" in answer.text) == (401, True)
+        assert desk.client.post("/console/login", data={"password": ""}).status_code == 401
         assert desk.get("/api/overview", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200

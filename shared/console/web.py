@@ -93,7 +93,7 @@ class Console:
             return Response((looks.FOLDER / "static" / file).read_bytes(), mimetype=STATIC[file])
         if not self._settings.console_password:
             text = "Set CONSOLE_PASSWORD for the console function and start it again. The JSON API and the command line work without it."
-            return self._problem(None, 503, "The console has no password yet", text)
+            return self._problem(None, 401, "The console has no password yet", text)
         form = _form(request) if request.method == "POST" else {}
         if request.path == "/login" and request.method == "POST":
             return self._sign_in(request, form)
