@@ -10,6 +10,7 @@ from dotenv import load_dotenv
 
 from commands.diff import diff
 from commands.doctor import doctor
+from commands.enroll import completion, enroll, up
 from commands.fence import fence
 from commands.manifests import write_manifests
 from commands.notion import notion
@@ -41,5 +42,5 @@ for steering in STEERING:
     main.add_command(steering)
 for recovery in (restore, fence, verify):
     main.add_command(recovery)
-for looking_ahead in (plan, simulate, diff, doctor):
-    main.add_command(looking_ahead)
+for daily in (plan, simulate, diff, doctor, enroll, up, completion):
+    main.add_command(daily)

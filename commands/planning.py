@@ -20,6 +20,7 @@ from shared.integrations.notion import iso
 from shared.ledger import Ledger
 from shared.planning import Planned
 from shared.segments import SEGMENTS, Segment
+from shared.settings import Settings
 
 MEETING_AHEAD = 3 * timing.DAY
 
@@ -43,6 +44,14 @@ def instant(text: str, zone: ZoneInfo) -> int:
     except ValueError:
         raise click.BadParameter(f"{text!r} is no time; write it such as 2026-12-01T09:30") from None
     return round((found if found.tzinfo else found.replace(tzinfo=zone)).timestamp() * 1000)
+
+
+def zone_of(name: str | None, found: Settings) -> ZoneInfo:
+    """A contact's time zone, or the business's; raises click.BadParameter for a name that is none."""
+    zone = timing.zone(name, found.business_timezone)
+    if name and zone.key != name:
+        raise click.BadParameter(f"{name!r} is no time zone; write one of the IANA names, such as Europe/Rome")
+    return zone
 
 
 def local(at: int, zone: ZoneInfo) -> str:
@@ -73,9 +82,7 @@ def plan(
     The texts are those of the campaign's files; no Redis is asked."""
     found, catalog = services.current_settings(), services.catalog()
     log.configure("ERROR")
-    campaign, zone = campaign_of(catalog, slug), timing.zone(timezone, found.business_timezone)
-    if timezone and str(zone) != timezone:
-        raise click.BadParameter(f"{timezone!r} is no time zone; write one of the IANA names, such as Europe/Rome")
+    campaign, zone = campaign_of(catalog, slug), zone_of(timezone, found)
     meets, today = planning.meets(campaign), now()
     anchor = instant(begins, zone) if begins else today + (MEETING_AHEAD if meets else 0)
     intake = Intake(Ledger(services.connect(found)), catalog, found, today if meets else anchor, "plan")

@@ -1,0 +1,123 @@
+"""`evergreen enroll|up|completion`: put somebody into a campaign by hand, start the stack, and complete commands in your shell."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import get_completion_class
+from pydantic import ValidationError
+
+from commands.planning import campaign_of, instant, zone_of
+from commands.printing import as_json, console, print_json, speaks_plainly
+from shared import enrolling, log, meetings, planning, services
+from shared.catalog import Campaign
+from shared.enrolling import Intake
+from shared.integrations.notion import iso
+from shared.ledger import Ledger, ids
+from shared.models import MeetingEvent, NewClient, NoShow, PostCall, SignUp
+
+ROOT = Path(__file__).parents[1]
+REPORTS: dict[str, type[NoShow | PostCall | NewClient]] = {
+    "calendly-noshow": NoShow,
+    "postcall-maybe": PostCall,
+    "onboarding-start": NewClient,
+}
+SENTENCES = {
+    "enrolled": "[green]Enrolled.[/]",
+    "exists": "[yellow]Nothing changed:[/] there is a run of this campaign already.",
+    "blocked": "[yellow]Not enrolled:[/] another run of the same group is on its way.",
+    "tracked": "[yellow]Only tracked:[/] the campaign wants an assessment (--score, --red, --orange), or the address gets no email.",
+    "ignored": "[yellow]Nothing changed:[/] the meeting is known to have been cancelled.",
+}
+
+
+class _Listening(Ledger):
+    """A ledger that remembers what came of the last enrollment: the webhooks' answer does not say it, for strangers read that."""
+
+    told: tuple[str, str] = ("", "")
+
+    def enroll(self, order: Mapping[str, Any]) -> tuple[str, str]:
+        """As Ledger.enroll."""
+        self.told = super().enroll(order)
+        return self.told
+
+
+@click.command()
+@click.argument("slug", metavar="CAMPAIGN")
+@click.argument("address")
+@click.option("--name", help="The person's.")
+@click.option("--first-name", help="Where the name does not begin with it.")
+@click.option("--business-name", help="The person's business.")
+@click.option("--timezone", metavar="ZONE", help="The person's, such as Europe/Rome.")
+@click.option("--score", "assessment_score", type=int, help="The assessment's score.")
+@click.option("--red", "red_systems", type=int, help="How many systems are red.")
+@click.option("--orange", "orange_systems", type=int, help="How many are orange.")
+@click.option("--meeting", metavar="TIME", help="For reminders: when the meeting begins, by the person's clock.")
+@as_json
+@speaks_plainly
+def enroll(slug: str, address: str, meeting: str | None, as_json: bool, **known: Any) -> None:
+    """Put somebody into a campaign, as its webhook would, and say what came of it.
+
+    Exit status 1 when no run began."""
+    found, catalog = services.current_settings(), services.catalog()
+    log.configure("CRITICAL")
+    campaign = campaign_of(catalog, slug)
+    if planning.meets(campaign) is not (meeting is not None):
+        raise click.UsageError("--meeting says when the meeting begins; " + ("name it" if not meeting else "this campaign has none"))
+    ledger = _Listening(services.connect(found), lease=found.lease, job_timeout=found.job_timeout)
+    ledger.check_version()
+    intake = Intake(ledger, catalog, found, ledger.now(), log.request_id(), page="evergreen enroll")
+    zone = zone_of(known["timezone"], found)
+    _enroll({"email": address} | known, campaign, intake, instant(meeting, zone) if meeting else None)
+    what, run = ledger.told
+    if as_json:
+        begun = ledger.enrollment(run) if what == "enrolled" else None
+        first = min((step.next for step in begun.steps if step.next), default=None) if begun else None
+        print_json({"result": what, "enrollment": run or None, "next_email_at": iso(first)})
+    else:
+        console.print(SENTENCES[what] + (f" `evergreen show {run}`" if run else ""), soft_wrap=True)
+    raise SystemExit(what != "enrolled")
+
+
+def _enroll(body: dict[str, Any], campaign: Campaign, intake: Intake, starts: int | None) -> None:
+    """Hand it to the use case that the campaign's webhook calls."""
+    try:
+        if starts is not None:
+            contact = SignUp.model_validate(body).contact_fields()
+            uid = f"by-hand-{ids.digest(contact['email'])}-{starts}"
+            event = MeetingEvent("booked", f"{uid}-{intake.now}", uid, intake.now, starts=starts, contact=contact)
+            meetings.report(event, trigger=campaign.trigger, intake=intake)
+        elif model := REPORTS.get(campaign.trigger):
+            enrolling.report(model.model_validate(body), trigger=campaign.trigger, intake=intake)
+        else:
+            enrolling.sign_up(SignUp.model_validate(body), trigger=campaign.trigger, intake=intake)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'it'}: {fault['msg']}" for fault in error.errors())
+        raise click.BadParameter(faults) from None
+
+
+@click.command()
+def up() -> None:
+    """Start the whole stack on this machine, until Ctrl-C (as `make run`)."""
+    if not (ROOT / "Makefile").is_file():
+        raise click.ClickException("this is not a checkout of Evergreen; deploy/ says how a deployed one is started")
+    try:
+        os.execvp("make", ["make", "--no-print-directory", "-C", str(ROOT), "run"])  # noqa: S606, S607 - make, from wherever it is
+    except FileNotFoundError:
+        raise click.ClickException("make is not installed. On Debian and Ubuntu: sudo apt-get install make") from None
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print what makes your shell complete commands and options.
+
+    For bash: evergreen completion bash > ~/.local/share/bash-completion/completions/evergreen"""
+    script = get_completion_class(shell)
+    if script:
+        click.echo(script(context.find_root().command, {}, "evergreen", "_EVERGREEN_COMPLETE").source())
