@@ -8,7 +8,7 @@ import time
 
 from redis.exceptions import RedisError
 
-from scheduler import owner
+from scheduler import metrics, owner
 from shared import log, services
 from shared.ledger import Ledger
 from shared.schedule import Schedule
@@ -72,6 +72,7 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     loop = Loop(ledger, Schedule(ledger, services.connect(settings, decode=False)), stop)
     _logger.info("scheduler.started")
+    metrics.start(settings.host, settings.metrics_port, metrics.Figures(ledger, services.catalog().campaigns))
     looking = owner.start(stop)
     loop.run()
     for thread in looking:

@@ -1,0 +1,143 @@
+"""The figures for Prometheus, at the scheduler's /metrics. All of them live in Redis and are read when Prometheus asks, so that a restart
+loses none and two schedulers show the same. No label holds an address or an enrollment; docs/metrics.md says what each is for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from prometheus_client import CollectorRegistry, Metric, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+from redis.exceptions import RedisError
+
+from shared import log
+from shared.ledger import Ledger
+from shared.ledger.readings import Readings, read
+
+RESULTS = ("sent", "skipped", "failed", "in-doubt", "cancelled")
+EVENTS = ("delivered", "opened", "clicked", "bounced", "complained")
+OUTCOMES = ("accepted", "refused", "skipped", "dissolved", "waiting", "failing", "ambiguous", "conflict")
+LATENESS = ("1", "5", "15", "60", "300", "900", "3600", "21600", "86400", "+Inf")  # seconds; settle.lua counts in the same buckets
+Numbers = dict[tuple[str, ...], int]  # by labels
+_logger = log.logger("metrics")
+
+
+class Figures(Collector):
+    """All figures of one ledger.
+
+    Args:
+        ledger: is asked at each scrape, a few round trips in all.
+        slugs: the campaigns to show.
+    """
+
+    def __init__(self, ledger: Ledger, slugs: Iterable[str]) -> None:
+        self.ledger = ledger
+        self.slugs = list(slugs)
+
+    def collect(self) -> Iterator[Metric]:
+        """The figures now; while Redis does not answer, only that."""
+        try:
+            readings = read(self.ledger, self.slugs)
+        except RedisError:
+            yield _gauge("redis_up", "Whether Redis answers.", 0)
+            return
+        yield _gauge("redis_up", "Whether Redis answers.", 1)
+        yield from _campaigns(readings)
+        yield from _sending(readings)
+        yield from _backlog(readings)
+        yield from _health(readings)
+
+
+def _campaigns(now: Readings) -> Iterator[Metric]:
+    enrolled: Numbers = {(slug,): tally.get("enrolled", 0) for slug, tally in now.tallies.items()}
+    yield _counters("enrollments", "Enrollments by campaign.", ["campaign"], enrolled)
+    runs: Numbers = {(slug, state): number for slug, states in now.states.items() for state, number in states.items()}
+    yield _gauges("runs", "Runs that are kept, by campaign and state.", ["campaign", "state"], runs)
+    yield _counters("emails", "Emails by campaign and how they ended.", ["campaign", "result"], _over_steps(now, RESULTS))
+    yield _counters("email_events", "What Resend reported of emails.", ["campaign", "event"], _over_steps(now, EVENTS))
+
+
+def _over_steps(now: Readings, names: Sequence[str]) -> Numbers:
+    """By campaign and name, what the tallies keep by step: `3.sent`."""
+    found: Counter[tuple[str, ...]] = Counter({(slug, name): 0 for slug in now.tallies for name in names})
+    for slug, tally in now.tallies.items():
+        for field, number in tally.items():
+            name = field.partition(".")[2]
+            if name in names:
+                found[slug, name] += number
+    return found
+
+
+def _sending(now: Readings) -> Iterator[Metric]:
+    lateness = HistogramMetricFamily("evergreen_lateness_seconds", "From an email's due until Resend accepted it.")
+    buckets, total = [], 0
+    for end in LATENESS:
+        total += now.lateness.get(end, 0)
+        buckets.append((end, float(total)))
+    lateness.add_metric([], buckets, now.lateness.get("sum", 0) / 1000)
+    yield lateness
+    outcomes: Numbers = {(outcome,): now.counts.get(outcome, 0) for outcome in OUTCOMES}
+    yield _counters("attempts", "Attempts at an email by outcome.", ["outcome"], outcomes)
+    yield _counters("rate_limited", "Requests that Resend answered with 429 for its rate limit.", [], {(): now.counts.get("held", 0)})
+
+
+def _backlog(now: Readings) -> Iterator[Metric]:
+    for name, help_text, numbers in (
+        ("queue_jobs", "Jobs that wait for a worker.", now.queued),
+        ("workers", "Workers at work.", now.workers),
+        ("failed_jobs", "Jobs on RQ's failed list.", now.failed),
+    ):
+        yield _gauges(name, help_text, ["queue"], {(queue,): number for queue, number in numbers.items()})
+    yield _gauge("scheduled", "Looks on the schedule.", now.vitals["scheduled"])
+    yield _gauge("open_steps", "Emails that are still to be sent.", now.gauges["open"])
+    yield _gauge("late_steps", "Emails whose next look is overdue by more than a minute.", now.gauges["late"])
+    yield _gauge("overdue_seconds", "How long the oldest look is overdue.", now.vitals["overdue"] / 1000)
+    yield _gauge("outbox", "Changes that Notion has not been told yet.", now.vitals["outbox"])
+    yield _gauge("notices", "Messages that the owner has not been told yet.", now.gauges["notices"])
+
+
+def _health(now: Readings) -> Iterator[Metric]:
+    if now.vitals["tick_age"] is not None:
+        yield _gauge("scheduler_tick_age_seconds", "Since the scheduler's last sign of life.", now.vitals["tick_age"] / 1000)
+    yield _gauge("sending_stopped", "Whether the gate holds all sending back.", now.vitals["gate"] is not None)
+    yield _gauge("fenced", "Whether the fence holds all sending back.", now.vitals["fence"] is not None)
+    yield _gauge("suppressed_contacts", "Contacts who get no more email.", now.gauges["suppressed"])
+    yield _gauge("templates_rejected", "Edits of templates in Notion that were not taken.", now.gauges["rejected"])
+
+
+def _gauge(name: str, help_text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"evergreen_{name}", help_text, value=value)
+
+
+def _gauges(name: str, help_text: str, labels: Sequence[str], values: Numbers) -> Metric:
+    return _filled(GaugeMetricFamily(f"evergreen_{name}", help_text, labels=labels), values)
+
+
+def _counters(name: str, help_text: str, labels: Sequence[str], values: Numbers) -> Metric:
+    return _filled(CounterMetricFamily(f"evergreen_{name}", help_text, labels=labels), values)
+
+
+def _filled(family: GaugeMetricFamily | CounterMetricFamily, values: Numbers) -> Metric:
+    for labels, value in values.items():
+        family.add_metric(labels, value)
+    return family
+
+
+def start(host: str, port: int, figures: Figures) -> None:
+    """Answer Prometheus from a thread of its own. A port that is taken is logged: figures must not stop emails.
+
+    Args:
+        host: where to listen.
+        port: 0: nowhere.
+        figures: what to show.
+    """
+    if not port:
+        return
+    registry = CollectorRegistry()
+    registry.register(figures)
+    try:
+        start_http_server(port, host, registry)
+    except OSError as error:
+        _logger.error("metrics.not_shown", port=port, why=error.strerror, mend="set METRICS_PORT to a free port")

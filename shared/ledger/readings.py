@@ -1,0 +1,85 @@
+"""Readings: all that Prometheus is told, at a cost that does not grow with the number of enrollments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.ledger import Ledger, ids
+from shared.ledger.figures import STATES
+
+QUEUES = ("send", "record", "notify")
+LATE_AFTER = 60_000  # milliseconds
+
+
+@dataclass(frozen=True)
+class Readings:
+    """The numbers at one instant.
+
+    Attributes:
+        vitals: see Ledger.vitals.
+        tallies: by campaign, what happened so far: `enrolled`, `<step>.sent`, `<step>.delivered`, ...
+        states: by campaign, how many runs are in each state, of those that are still kept.
+        queued, workers, failed: by queue, the jobs that wait, who works, and the jobs on RQ's failed list.
+        lateness: emails by the upper end of their bucket in seconds, and the `sum` in milliseconds.
+        counts: emails by the outcome of each request, and `held`, requests that met the provider's rate limit.
+        gauges: `open` and `late` steps, `notices` that wait, `suppressed` contacts, `rejected` templates.
+    """
+
+    vitals: dict[str, Any]
+    tallies: Mapping[str, dict[str, int]]
+    states: Mapping[str, dict[str, int]]
+    queued: dict[str, int]
+    workers: dict[str, int]
+    failed: dict[str, int]
+    lateness: dict[str, int]
+    counts: dict[str, int]
+    gauges: dict[str, int]
+
+
+def read(ledger: Ledger, slugs: Sequence[str]) -> Readings:
+    """Read them all.
+
+    Args:
+        ledger: holds them.
+        slugs: the campaigns.
+
+    Raises:
+        RedisError: when Redis does not answer.
+    """
+    now = ledger.now()
+    pipe = ledger.redis.pipeline(transaction=False)
+    for slug in slugs:
+        pipe.hgetall(f"eg:tally:{slug}")
+        for state in STATES:
+            pipe.zcard(f"eg:in:{state}:{slug}")
+    for queue in QUEUES:
+        pipe.llen(f"rq:queue:{queue}")
+        pipe.scard(f"rq:workers:{queue}")
+        pipe.zcard(f"rq:failed:{queue}")
+    pipe.hgetall("eg:lateness")
+    pipe.hgetall("eg:counts")
+    pipe.zcard(ids.OPEN)
+    pipe.zcount(ids.OPEN, "-inf", now - LATE_AFTER)
+    pipe.zcard("eg:notices")
+    pipe.zcard("eg:suppressed")
+    pipe.hlen("eg:templates:rejected")
+    answers = iter(pipe.execute())
+    campaigns = {slug: (_numbers(next(answers)), {state: next(answers) for state in STATES}) for slug in slugs}
+    queues = {queue: (next(answers), next(answers), next(answers)) for queue in QUEUES}
+    return Readings(
+        vitals=ledger.vitals(),
+        tallies={slug: tally for slug, (tally, _) in campaigns.items()},
+        states={slug: states for slug, (_, states) in campaigns.items()},
+        queued={queue: numbers[0] for queue, numbers in queues.items()},
+        workers={queue: numbers[1] for queue, numbers in queues.items()},
+        failed={queue: numbers[2] for queue, numbers in queues.items()},
+        lateness=_numbers(next(answers)),
+        counts=_numbers(next(answers)),
+        gauges=dict(zip(("open", "late", "notices", "suppressed", "rejected"), answers, strict=True)),
+    )
+
+
+def _numbers(counted: Mapping[str, str]) -> dict[str, int]:
+    return {name: int(number) for name, number in counted.items()}
