@@ -53,10 +53,12 @@ function decide.conflict(enrollment, step)  -- its repetition may meet the same 
   finish(enrollment, step, 'in-doubt')
 end
 
--- How late an email was accepted after its due, for the histogram: counted under the upper end of its bucket, in seconds.
+-- How late an email was accepted after its due, for the histogram: counted under the upper end of its bucket, in seconds. The provider's
+-- report may have come before its answer, and told when that was.
 local LATENESS = {1, 5, 15, 60, 300, 900, 3600, 21600, 86400}
-local function count_lateness(due)
-  local late, bucket = math.max(now - due, 0), '+Inf'
+local function count_lateness(enrollment, step, due)
+  local accepted = tonumber(redis.call('HGET', enrollment_key(enrollment), step .. '.sent') or now)
+  local late, bucket = math.max(accepted - due, 0), '+Inf'
   for i = #LATENESS, 1, -1 do
     if late <= LATENESS[i] * 1000 then bucket = int(LATENESS[i]) end
   end
@@ -80,7 +82,7 @@ for i, id in ipairs(a.members) do
   local s = step_of(enrollment, step)
   if a.outcome == 'accepted' then
     if s.state then
-      if s.state ~= 'sent' then count_lateness(s.due) end
+      count_lateness(enrollment, step, s.due)
       local contact = redis.call('HGET', enrollment_key(enrollment), 'contact')
       redis.call('HSET', 'eg:contact:' .. contact, 'last_sent', int(now))
       dirty('contact', contact)
