@@ -185,8 +185,25 @@ class TestForms:
     def test_a_decision_that_does_not_fit_says_why(self, ada: Desk) -> None:
         """On the page of the run, as an alert; nothing is done."""
         assert ada.said(f"{HERE}/resume") == f"{RUN} is active, not paused"
-        assert ada.post(f"{HERE}/steps/99/skip").status_code == 303
+        assert ada.post(f"{HERE}/steps/99/skip").status_code == 404
         assert ada.get(f"{HERE}/steps/99/skip").status_code == 404
+
+    @pytest.mark.parametrize(
+        ("path", "form"),
+        [
+            ("/enrollments/%00%ff/pause", {}),
+            (f"{HERE}/steps/99999999999999999999999/send-now", {}),
+            ("/campaigns/christmas/..%2f..%2fsettings/test", {"email": "me@example.org"}),
+            ("/suppressions/add", {"email": "x" * 5000 + "@example.org"}),
+            ("/suppressions/lift", {"email": "\x00"}),
+            ("/sending/stop", {"reason": "\u202e" * 1000}),
+            ("/sending/explode", {}),
+            ("/pause", {str(number): "" for number in range(60)}),
+        ],
+    )
+    def test_junk_is_no_fault_of_ours(self, ada: Desk, path: str, form: dict[str, str]) -> None:
+        """It is refused, or does what it says; never a crash."""
+        assert ada.post(path, form).status_code in (303, 400, 404)
 
     def test_a_failure_is_retried_from_the_list(self, ada: Desk, redis: Redis) -> None:
         """And the list is shown again, without it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from flask import Request
 from pydantic import TypeAdapter, ValidationError
@@ -55,10 +56,7 @@ class Decisions:
 
     def ask(self, request: Request, enrollment: str, decision: str, step: int | None = None) -> Shown:
         """The question before a decision about a run or a step."""
-        run, asked = self.views.run(enrollment), (OF_RUN if step is None else OF_STEP)[decision]
-        email = next((known for known in run["steps"] if known["step"] == step), None)
-        if step is not None and email is None:
-            raise WebhookError(404, f"This enrollment has no email {step}.")
+        run, email, asked = *self._meant(enrollment, step), (OF_RUN if step is None else OF_STEP)[decision]
         back = "/failures" if request.args.get("from") == "failures" else ""
         return Shown("ask.html", asked.title or asked.label, {"run": run, "email": email, "asked": asked, "back": back})
 
@@ -68,9 +66,18 @@ class Decisions:
 
     def decide(self, form: dict[str, str], enrollment: str, decision: str, step: int | None = None) -> Done:
         """Steer a run or a step."""
+        self._meant(enrollment, step)
         asked = (OF_RUN if step is None else OF_STEP)[decision]
         asked.take(self._steering, enrollment, step)
         return Done(address("failures") if form.get("back") == "/failures" else address("enrollments", enrollment), asked.done)
+
+    def _meant(self, enrollment: str, step: int | None) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """The run and the step that an address names; raises WebhookError 404."""
+        run = self.views.run(enrollment)
+        email = next((known for known in run["steps"] if known["step"] == step), None)
+        if step is not None and email is None:
+            raise WebhookError(404, f"This enrollment has no email {step}.")
+        return run, email
 
     def gate(self, form: dict[str, str], decision: str) -> Done:
         """Stop all sending, or start it again."""

@@ -142,8 +142,11 @@ class Console:
         return response
 
     def _mail(self, request: Request, slug: str, template: str) -> Response:
-        html = self._views.sample(self._views.key(slug, template), self._views.segment(request)).html
-        response = Response(html, mimetype="text/html")
+        try:
+            email = self._views.sample(self._views.key(slug, template), self._views.segment(request))
+        except RenderingError as error:
+            raise WebhookError(422, str(error)) from None
+        response = Response(email.html, mimetype="text/html")
         response.headers["Content-Security-Policy"] = MAIL_POLICY
         return response
 
@@ -208,7 +211,10 @@ def _bare(settings: Settings) -> dict[str, Any]:
 
 def _form(request: Request) -> Form:
     """The fields of a posted form; of one that comes twice the last."""
-    fields = parse_qs(endpoint.body(request).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=50)
+    try:
+        fields = parse_qs(endpoint.body(request).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=50)
+    except ValueError:
+        raise WebhookError(400, "That is no form of the console.") from None
     return {name: values[-1] for name, values in fields.items()}
 
 
