@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -57,7 +58,7 @@ def _checks() -> dict[str, Callable[[], Findings]]:
         return {"the settings": lambda: iter([wrong])}
     ledger = Ledger(services.connect(found))
     checks: dict[str, Callable[[], Findings]] = {
-        "the settings": lambda: doctoring.settings(found),
+        "the settings": lambda: doctoring.settings(found, in_pod="KUBERNETES_SERVICE_HOST" in os.environ),
         "the campaigns": lambda: _campaigns(found),
         "Redis": lambda: doctored_redis.redis(ledger, found, lambda: time.time_ns() // 1_000_000),
         "Resend": lambda: doctored_services.resend(found, _ask),

@@ -74,14 +74,23 @@ def is_live(found: Settings) -> bool:
     return not on_this_machine(found.resend_api_url)
 
 
-def required(found: Settings) -> Findings:
-    """Settings without a value."""
+def required(found: Settings, in_pod: bool = False) -> Findings:
+    """Settings without a value.
+
+    Args:
+        found: the settings.
+        in_pod: whether this is one pod of several, each of which is given only the secrets that it needs.
+    """
     levels: tuple[tuple[Level, dict[str, str]], ...] = (("fault", _REQUIRED), ("note", _USEFUL))
     for level, names in levels:
         for name, loss in names.items():
             if not getattr(found, name):
-                file = f", or the secret file {SECRETS_DIR}/{name.replace('_', '-')}" if name in (*_SECRETS, *_GIVEN) else ""
-                yield Finding(level, name.upper(), f"is missing; {loss}", f"set {name.upper()}{file}")
+                secret = name in (*_SECRETS, *_GIVEN)
+                file = f", or the secret file {SECRETS_DIR}/{name.replace('_', '-')}" if secret else ""
+                if secret and in_pod:
+                    yield Finding("note", name.upper(), f"this pod is not given it; where it is needed and missing, {loss}")
+                else:
+                    yield Finding(level, name.upper(), f"is missing; {loss}", f"set {name.upper()}{file}")
     if not (found.calendly_signing_key or found.operator_token):
         yield Finding("note", "CALENDLY_SIGNING_KEY", "is missing; calendly-noshow does not start", "set it, or OPERATOR_TOKEN")
     if not (found.discord_webhook_url or found.alert_email):
@@ -159,15 +168,12 @@ def business(found: Settings) -> Findings:
         yield Finding("note", "BUSINESS_NAME", "is not set: emails come from Evergreen", "set it to your business's name")
 
 
-CHECKS = (required, secrets, sender, testing, addresses, business)
+CHECKS = (secrets, sender, testing, addresses, business)
 
 
-def settings(found: Settings) -> Findings:
-    """Every check of the settings alone."""
-    faults = 0
-    for check in CHECKS:
-        for finding in check(found):
-            faults += finding.level == "fault"
-            yield finding
-    if not faults:
+def settings(found: Settings, in_pod: bool = False) -> Findings:
+    """Every check of the settings alone; the arguments as for `required`."""
+    findings = [*required(found, in_pod), *(finding for check in CHECKS for finding in check(found))]
+    yield from findings
+    if not any(finding.level == "fault" for finding in findings):
         yield Finding("ok", "settings", "are complete, and fit together")

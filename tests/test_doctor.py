@@ -199,6 +199,13 @@ def test_one_thing_is_wrong(name: str, world: World, redis: Redis, monkeypatch: 
     assert result.exit_code == 1
 
 
+def test_a_pod_is_not_given_every_secret(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scheduler's has no operator's token, and shall have none: no fault there; what is no secret must be there all the same."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    world.environ |= {"OPERATOR_TOKEN": "", "POSTAL_ADDRESS": ""}
+    assert [finding["about"] for finding in faults(doctor(world, monkeypatch, "--json"))] == ["POSTAL_ADDRESS"]
+
+
 def test_no_secret_is_printed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even of those that are wrong."""
     world.environ |= {"OPERATOR_TOKEN": "shorty-of-mine", "CONSOLE_PASSWORD": "shorty-of-mine"}
