@@ -43,7 +43,7 @@ POLICY = (
     "default-src 'none'; script-src 'nonce-{nonce}' 'unsafe-eval'; style-src 'self' 'nonce-{nonce}'; style-src-attr 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-NOT_OFFERED = "#compact-btn, #requeue-all-btn, #requeue-job-btn, [data-role=requeue-job-btn], #rq-instances-row"
+NOT_OFFERED = "#compact-btn, #requeue-all-btn, #requeue-job-btn, #jobs th:last-child, #jobs td.actions, #rq-instances-row"
 _ADDRESS = re.compile(r"[^\s'\"<>()]+@[^\s'\"<>()]+")
 _logger = log.logger("dashboard")
 
@@ -83,7 +83,11 @@ def create_app(settings: Settings, connection: Redis) -> Flask:
     Args:
         settings: console_password lets in; public_url leads to the console.
         connection: a Redis client that does not decode.
+
+    Raises:
+        SettingsError: without a password.
     """
+    settings.require("console_password")
     app = Flask("evergreen-dashboard", static_folder=str(Path(web.__file__).parent / "static"))
     app.json = _WithoutAddresses(app)
     app.config.update(RQ_DASHBOARD_REDIS_URL=("redis",), RQ_DASHBOARD_DISABLE_DELETE=True)
@@ -156,7 +160,7 @@ def _only_look() -> Response | None:
 def _dressed(settings: Settings) -> Callable[[Response], Response]:
     """Give each page a policy that lets only its own scripts run, escape what it shows, and hide what it must not do."""
     note = (
-        '<div class="container"><p class="alert alert-secondary mt-3">This page only shows. '
+        '<div class="container"><p class="alert alert-secondary">This page only shows. '
         f'To retry, skip or stop emails, use <a href="{escape(settings.public_url)}/console">the console</a>.</p>'
     )
 
@@ -166,6 +170,7 @@ def _dressed(settings: Settings) -> Callable[[Response], Response]:
             page = response.get_data(as_text=True)
             page = page.replace("<script", f'<script nonce="{nonce}"').replace("<%= d.", "<%- d.").replace("<%= JSON", "<%- JSON")
             page = page.replace("</head>", f'<style nonce="{nonce}">{NOT_OFFERED} {{ display: none !important }}</style></head>', 1)
+            page = page.replace("all the queued jobs", f"the {(request.view_args or {}).get('registry_name')} jobs", 1)
             response.set_data(page.replace('<div class="container">', note, 1))
         response.headers["Content-Security-Policy"] = POLICY.format(nonce=nonce)
         response.headers["X-Content-Type-Options"] = "nosniff"

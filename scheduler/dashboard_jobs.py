@@ -112,7 +112,7 @@ def page(queue: str, listing: str, offset: int, count: int, order: str, connecti
         How many jobs there are in all, and those of the page; one that expired is left out, one that cannot be read says so.
     """
     if listing == "queued":
-        total, names = _queued(Queue(queue, connection=connection).key, offset, count, order, connection)
+        total, names = _queued(Queue(queue, connection=connection, job_class=Job).key, offset, count, order, connection)
         return total, _jobs([(name, None) for name in names], connection)
     found = REGISTRIES[listing](queue, connection=connection)
     keys = found.keys if isinstance(found, Schedules) else [found.key]

@@ -318,6 +318,8 @@ class TestDoor:
         monkeypatch.delenv("CONSOLE_PASSWORD", raising=False)
         with pytest.raises(SettingsError, match="CONSOLE_PASSWORD"):
             dashboard.main()
+        with Redis() as anybody, pytest.raises(SettingsError, match="CONSOLE_PASSWORD"):
+            dashboard.create_app(Settings(), anybody)
 
 
 def test_a_page_runs_its_own_scripts_only(visitor: FlaskClient) -> None:
@@ -383,6 +385,7 @@ def test_in_a_browser(world: World, raw: Redis) -> None:
             ):
                 page.goto(path)
                 page.locator(row, has_text=text).first.wait_for(timeout=20_000)
+                assert "all the queued jobs" not in page.content()
                 assert page.locator("text=the console").first.get_attribute("href") == "https://evergreen.example.org/console"
                 seen = page.locator("text=/^(Delete|Requeue|Requeue All|Compact|Empty queue)$/")
                 assert not any(button.is_visible() for button in seen.all())
