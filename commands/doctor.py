@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import requests
+from redis.exceptions import RedisError
 from rich.markup import escape
 from rich.table import Table
 
@@ -41,12 +42,21 @@ def doctor(as_json: bool) -> None:
     with console.status("Looking at the settings ...") as status:
         for name, check in _checks().items():
             status.update(f"Looking at {name} ...")
-            findings += check()
+            findings += _seen(check)
     if as_json:
         print_json([finding.as_dict for finding in findings])
     else:
         _print(findings)
     raise SystemExit(any(finding.level == "fault" for finding in findings))
+
+
+def _seen(check: Callable[[], Findings]) -> Findings:
+    """What a check finds, also where Redis stops answering in the middle of it, or does not let us look."""
+    try:
+        yield from check()
+    except RedisError as error:
+        mend = "look at its log, and at what its user may do (ACL)"
+        yield Finding("fault", "Redis", f"refused to be looked at ({type(error).__name__})", mend)
 
 
 def _checks() -> dict[str, Callable[[], Findings]]:
@@ -56,11 +66,10 @@ def _checks() -> dict[str, Callable[[], Findings]]:
     except SettingsError as error:
         wrong = Finding("fault", "settings", str(error), "correct each; .env.example says what it is for")
         return {"the settings": lambda: iter([wrong])}
-    ledger = Ledger(services.connect(found))
     checks: dict[str, Callable[[], Findings]] = {
         "the settings": lambda: doctoring.settings(found, in_pod="KUBERNETES_SERVICE_HOST" in os.environ),
         "the campaigns": lambda: _campaigns(found),
-        "Redis": lambda: doctored_redis.redis(ledger, found, lambda: time.time_ns() // 1_000_000),
+        "Redis": lambda: _redis(found),
         "Resend": lambda: doctored_services.resend(found, _ask),
         "Discord": lambda: doctored_services.discord(found, _ask),
         "the public address": lambda: doctored_services.public(found, _ask),
@@ -69,6 +78,15 @@ def _checks() -> dict[str, Callable[[], Findings]]:
         client = Notion(found.notion_token, found.notion_api_url, turn=lambda: None, timeout=TIMEOUT)
         checks["Notion"] = lambda: doctored_services.notion(found, client)
     return checks
+
+
+def _redis(found: Settings) -> Findings:
+    try:
+        ledger = Ledger(services.connect(found))
+    except ValueError:  # redis-py's word for an address that it cannot read
+        yield Finding("fault", "REDIS_URL", "is no address of a Redis", "write it such as redis://redis:6379/0")
+    else:
+        yield from doctored_redis.redis(ledger, found, lambda: time.time_ns() // 1_000_000)
 
 
 def _campaigns(found: Settings) -> Findings:
@@ -85,7 +103,7 @@ def _ask(url: str, headers: Mapping[str, str]) -> Heard:
     """A GET request that follows no redirect; without an answer its status is 0."""
     try:
         answer = requests.get(url, headers=dict(headers), timeout=TIMEOUT, allow_redirects=False)
-    except requests.RequestException:
+    except (requests.RequestException, ValueError):  # ValueError: a key with letters that no header can hold
         return Heard(0)
     try:
         said = answer.json()

@@ -37,7 +37,7 @@ def resend(found: Settings, ask: Ask) -> Findings:
     if not found.resend_api_key:
         return
     url, key = found.resend_api_url.rstrip("/"), {"Authorization": f"Bearer {found.resend_api_key}"}
-    domains = ask(f"{url}/domains", key)
+    domains = ask(f"{url}/domains?limit=100", key)
     heard = domains if domains.status not in (404, 405) else ask(f"{url}/emails?limit=1", key)  # a stand-in may have no domains
     if heard.said.get("name") == "restricted_api_key":
         message = "the key may only send, which is fine; whether the domain is verified, only resend.com/domains shows"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from email.utils import parseaddr
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from shared.settings import SECRETS_DIR, Settings
 
@@ -64,9 +64,17 @@ class Finding:
 Findings = Iterator[Finding]
 
 
+def _parts(url: str) -> SplitResult:
+    """An address in its parts; of what is none, all are empty."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
+
+
 def on_this_machine(url: str) -> bool:
     """Whether an address leads to the machine that asks."""
-    return bool(re.fullmatch(r"localhost|::1|127(\.\d+){3}", urlsplit(url).hostname or ""))
+    return bool(re.fullmatch(r"localhost|::1|127(\.\d+){3}", _parts(url).hostname or ""))
 
 
 def is_live(found: Settings) -> bool:
@@ -134,7 +142,7 @@ def addresses(found: Settings) -> Findings:
         yield from _origin(origin)
     if is_live(found):
         yield from _public_url(found)
-        booking = urlsplit(found.booking_url)
+        booking = _parts(found.booking_url)
         if booking.scheme != "https":
             yield Finding("fault", "BOOKING_URL", "does not begin with https://", "write the whole address of your booking page")
         elif found.booking_url.rstrip("/") == "https://cal.com":
@@ -143,7 +151,7 @@ def addresses(found: Settings) -> Findings:
 
 
 def _origin(origin: str) -> Findings:
-    parts = urlsplit(origin)
+    parts = _parts(origin)
     mend = "write scheme and host only, such as https://www.example.org"
     if parts.scheme != "https" and not on_this_machine(origin):
         yield Finding("fault", "CORS_ORIGINS", f"{origin} does not begin with https://", mend)

@@ -151,6 +151,8 @@ BROKEN: dict[str, tuple[Callable[[World, Redis], object], str, str]] = {
     "a setting is missing": (env(POSTAL_ADDRESS=""), "POSTAL_ADDRESS", "set POSTAL_ADDRESS"),
     "a setting is wrong": (env(TESTING_STEP="soon"), "settings", ".env.example"),
     "Redis is away": (env(REDIS_URL="redis://127.0.0.1:1/0"), "REDIS_URL", "correct REDIS_URL"),
+    "no address of a Redis": (env(REDIS_URL="redis://redis:port/0"), "REDIS_URL", "redis://redis:6379/0"),
+    "a Redis that forbids to look": (in_redis("ACL", "SETUSER", "default", "-info"), "Redis", "ACL"),
     "Redis's password": (env(REDIS_PASSWORD="another password"), "REDIS_PASSWORD", "requirepass"),
     "Redis keeps nothing": (in_redis("CONFIG", "SET", "appendonly", "no"), "Redis appendonly", "appendonly yes"),
     "Redis forgets": (in_redis("CONFIG", "SET", "maxmemory-policy", "allkeys-lru"), "Redis maxmemory-policy", "noeviction"),
@@ -171,6 +173,7 @@ BROKEN: dict[str, tuple[Callable[[World, Redis], object], str, str]] = {
     "Notion's token": (env(NOTION_EMAIL_LOG_DB_ID="0" * 32), "Notion", "share the database"),
     "Discord's webhook": (stand_in(webhook=404), "DISCORD_WEBHOOK_URL", "make a webhook"),
     "CORS without TLS": (env(CORS_ORIGINS="http://www.example.org"), "CORS_ORIGINS", "https://www.example.org"),
+    "CORS that is no address": (env(CORS_ORIGINS="https://[www"), "CORS_ORIGINS", "https://www.example.org"),
     "CORS with a path": (env(CORS_ORIGINS="https://www.example.org/form"), "CORS_ORIGINS", "scheme and host only"),
     "nobody at the public address": (stand_in(health=(404, {})), "PUBLIC_URL", "ingress"),
     "a short key": (env(UNSUBSCRIBE_KEY="thirty-one characters, not more"), "UNSUBSCRIBE_KEY", "openssl rand"),
@@ -191,6 +194,7 @@ def test_one_thing_is_wrong(name: str, world: World, redis: Redis, monkeypatch: 
     try:
         result = doctor(world, monkeypatch, "--json")
     finally:
+        redis.execute_command("ACL", "SETUSER", "default", "+@all")  # type: ignore[no-untyped-call]  # shipped without types
         for option, value in before.items():
             redis.config_set(option, value)
     found = faults(result)

@@ -9,14 +9,23 @@ from typing import Any
 import pytest
 
 from shared import catalog, timing
+from shared.ledger import Ledger
 from shared.segments import SEGMENTS
 from shared.settings import Settings
 from shared.simulating import Conditions, Outcome, simulate
 from tests.commanding import Commands
+from tests.conftest import Clock
+from tests.world import World
 
 MIDNIGHT = 1_800_057_600_000  # 2027-01-16 00:00 UTC
 ONE = Conditions(["christmas"], contacts=1, begins=MIDNIGHT, over=1)
 CATALOG = catalog.load()
+
+
+@pytest.fixture
+def world(ledger: Ledger, clock: Clock) -> World:
+    """The real thing."""
+    return World(ledger, clock)
 
 
 def run(base: Conditions = ONE, **changes: Any) -> Outcome:
@@ -64,6 +73,19 @@ def test_a_long_outage_moves_the_run() -> None:
     outcome = run(outages=[(MIDNIGHT, MIDNIGHT + 13 * timing.HOUR)])
     assert (outcome.shifted, outcome.late, outcome.furthest) == (1, 1, 13 * timing.HOUR)
     assert max(outcome.hours) * timing.HOUR == MIDNIGHT + (13 + 264) * timing.HOUR
+
+
+@pytest.mark.parametrize("away", [0, 6, 13, 30])
+def test_the_ledger_does_the_same(world: World, away: int) -> None:
+    """The real ledger, worked by hand beside an outage of so many hours, sends each email in the hour in which the simulation does."""
+    began = world.clock.now
+    enrollment = world.sign_up()
+    world.clock.advance(hours=away)
+    world.work()
+    world.live(300)
+    sent = [(step.sent_at or 0) - began for step in world.run(enrollment).steps]
+    outcome = run(begins=began, outages=[(began, began + away * timing.HOUR)] if away else [])
+    assert [at // timing.HOUR for at in sent] == [hour - began // timing.HOUR for hour in sorted(outcome.hours)]
 
 
 def test_a_late_reminder_is_left_out() -> None:
