@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import subprocess
-import tarfile
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,7 +59,7 @@ def _folder_of(old: str, folder: Path) -> Iterator[Path]:
     if Path(old).is_dir():
         yield Path(old)
         return
-    command = ["git", "-C", str(folder), "archive", "--format=tar", old, "."]
+    command = ["git", "-C", str(folder), "archive", "--format=zip", old, "."]
     try:
         archive = subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603 - git, without a shell
     except FileNotFoundError:
@@ -68,8 +68,8 @@ def _folder_of(old: str, folder: Path) -> Iterator[Path]:
         said = error.stderr.decode(errors="replace").strip().splitlines()[:1]
         raise click.ClickException(f"{old!r} is neither a folder nor a revision that has {folder} ({' '.join(said)})") from None
     with tempfile.TemporaryDirectory() as kept:
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            tar.extractall(kept, filter="data")
+        with zipfile.ZipFile(io.BytesIO(archive)) as packed:
+            packed.extractall(kept)
         yield Path(kept)
 
 

@@ -34,7 +34,7 @@ _USEFUL = {
     "cors_origins": "no page of a website may post the forms from a browser",
 }
 _OWN = ("redis_password", "internal_token", "operator_token", "console_password", "unsubscribe_key")
-_SECRETS = (*_OWN, "calcom_webhook_secret", "calendly_signing_key", "website_webhook_secret", "resend_webhook_secret")
+_HIDDEN = (*_OWN, "calcom_webhook_secret", "calendly_signing_key", "website_webhook_secret", "resend_webhook_secret")
 _GIVEN = ("resend_api_key", "notion_token")
 NEW_SECRET = "make one with `openssl rand -hex 32`"  # noqa: S105 - how to make one, not one
 
@@ -93,9 +93,9 @@ def required(found: Settings, in_pod: bool = False) -> Findings:
     for level, names in levels:
         for name, loss in names.items():
             if not getattr(found, name):
-                secret = name in (*_SECRETS, *_GIVEN)
-                file = f", or the secret file {SECRETS_DIR}/{name.replace('_', '-')}" if secret else ""
-                if secret and in_pod:
+                hidden = name in (*_HIDDEN, *_GIVEN)
+                file = f", or the secret file {SECRETS_DIR}/{name.replace('_', '-')}" if hidden else ""
+                if hidden and in_pod:
                     yield Finding("note", name.upper(), f"this pod is not given it; where it is needed and missing, {loss}")
                 else:
                     yield Finding(level, name.upper(), f"is missing; {loss}", f"set {name.upper()}{file}")
@@ -109,12 +109,12 @@ def required(found: Settings, in_pod: bool = False) -> Findings:
 
 def secrets(found: Settings) -> Findings:
     """Secrets that can be guessed, and those that are one and the same."""
-    for name in _SECRETS:
+    for name in _HIDDEN:
         least = SHORT_KEY if name == "unsubscribe_key" else SHORT
         if 0 < len(getattr(found, name)) < least:
             yield Finding("fault", name.upper(), f"is shorter than {least} characters", f"{NEW_SECRET}, and change it everywhere")
     named: defaultdict[str, list[str]] = defaultdict(list)
-    for name in _SECRETS:
+    for name in _HIDDEN:
         named[getattr(found, name)].append(name.upper())
     for value, names in named.items():
         if value and len(names) > 1:
