@@ -7,7 +7,7 @@ WORKERS ?= 2
 export COVERAGE_FILE := $(CURDIR)/$(VENV)/coverage
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-live property check bench chaos backup screenshots audit lock clean
+.PHONY: help setup run test test-live property check bench bench-peers soak chaos backup screenshots audit lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -47,8 +47,14 @@ check: setup ## style, types and who may import whom
 	@$(BIN)/python evergreen manifests --check
 	@$(BIN)/pytest --quiet --no-header tests/test_deploy_manifests.py
 
-bench: setup ## how fast the main job is
-	@$(BIN)/python -m benchmarks.main_job
+bench: setup ## how fast, how late and how large Evergreen is, beside the last recorded run (a few minutes)
+	@$(BIN)/python -m benchmarks.quick $(ARGS)
+
+bench-peers: setup ## the same work for Celery, Dramatiq, Huey, arq, rq-scheduler and Prefect (an hour; ARGS="--rounds 1": 12 minutes)
+	@$(BIN)/python -m benchmarks.peers $(ARGS)
+
+soak: setup ## a week's work compressed into 20 minutes, and whether anything grows (ARGS="--minutes 5")
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 chaos: setup ## kills and failures for eight minutes, and what became of each email (ARGS="--customers 30 --seconds 60")
 	@$(BIN)/python -m benchmarks.chaos $(ARGS)
