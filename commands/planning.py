@@ -96,7 +96,7 @@ def plan(
     _print_plan(emails, zone, own, intake.now)
     for each in emails if text else ():
         console.rule(f"{each.number}. {escape(each.subject)}", align="left")
-        console.print(each.text, markup=False)
+        console.print(each.text, markup=False, soft_wrap=True)
 
 
 def _row(each: Planned, zone: ZoneInfo, own: ZoneInfo) -> dict[str, Any]:

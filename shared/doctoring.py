@@ -37,6 +37,7 @@ _OWN = ("redis_password", "internal_token", "operator_token", "console_password"
 _HIDDEN = (*_OWN, "calcom_webhook_secret", "calendly_signing_key", "website_webhook_secret", "resend_webhook_secret")
 _GIVEN = ("resend_api_key", "notion_token")
 NEW_SECRET = "make one with `openssl rand -hex 32`"  # noqa: S105 - how to make one, not one
+_KEPT = "links in emails that were sent with the old UNSUBSCRIBE_KEY end with it"
 
 
 @dataclass(frozen=True)
@@ -112,13 +113,15 @@ def secrets(found: Settings) -> Findings:
     for name in _HIDDEN:
         least = SHORT_KEY if name == "unsubscribe_key" else SHORT
         if 0 < len(getattr(found, name)) < least:
-            yield Finding("fault", name.upper(), f"is shorter than {least} characters", f"{NEW_SECRET}, and change it everywhere")
+            mend = f"{NEW_SECRET}, and change it everywhere" + (f"; {_KEPT}" if name == "unsubscribe_key" else "")
+            yield Finding("fault", name.upper(), f"is shorter than {least} characters", mend)
     named: defaultdict[str, list[str]] = defaultdict(list)
     for name in _HIDDEN:
         named[getattr(found, name)].append(name.upper())
     for value, names in named.items():
         if value and len(names) > 1:
-            yield Finding("fault", " and ".join(names), "are the same: who learns one has the other", f"{NEW_SECRET} for each")
+            mend = f"{NEW_SECRET}, another for each" + (f"; {_KEPT}" if "UNSUBSCRIBE_KEY" in names else "")
+            yield Finding("fault", " and ".join(names), "are the same: who learns one has the other", mend)
 
 
 def sender(found: Settings) -> Findings:

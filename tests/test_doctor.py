@@ -176,7 +176,7 @@ BROKEN: dict[str, tuple[Callable[[World, Redis], object], str, str]] = {
     "CORS that is no address": (env(CORS_ORIGINS="https://[www"), "CORS_ORIGINS", "https://www.example.org"),
     "CORS with a path": (env(CORS_ORIGINS="https://www.example.org/form"), "CORS_ORIGINS", "scheme and host only"),
     "nobody at the public address": (stand_in(health=(404, {})), "PUBLIC_URL", "ingress"),
-    "a short key": (env(UNSUBSCRIBE_KEY="thirty-one characters, not more"), "UNSUBSCRIBE_KEY", "openssl rand"),
+    "a short key": (env(UNSUBSCRIBE_KEY="thirty-one characters, not more"), "UNSUBSCRIBE_KEY", "links in emails that were sent"),
     "two equal secrets": (
         env(OPERATOR_TOKEN="INTERNAL_TOKEN that is long enough, and its own"),
         "INTERNAL_TOKEN and OPERATOR_TOKEN",
