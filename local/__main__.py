@@ -46,13 +46,14 @@ def _alone_in(directory: Path) -> Iterator[None]:
 def _say_ready(where: stack.Place, environ: Mapping[str, str]) -> None:
     chosen = settings.load(environ)
     sandboxed = chosen.resend_api_url.startswith(where.sandbox_url)
+    troubles = stack.troubles(where)
     say(f"\nEvergreen is ready at {where.url}\n")
     notices_url = f"{where.sandbox_url}/discord-page" if chosen.discord_webhook_url.startswith(where.sandbox_url) else None
-    for name, link in welcome.places(where.url, where.sandbox_url if sandboxed else None, notices_url).items():
+    for name, link in welcome.places(where, sandboxed, notices_url).items():
         say(f"  {name:<27}{link}")
-    say(f"  {'Password of the console':<27}{welcome.password_place(where.directory, chosen.console_password)}")
+    say(f"  {'Password of both':<27}{welcome.password_place(where.directory, chosen.console_password)}")
     say(f"  {'Logs and state':<27}{where.directory}\n")
-    for trouble in stack.troubles(where):
+    for trouble in troubles:
         say(f"NOT WELL: {trouble}. `./evergreen fence` and the notices say what to do.")
     if chosen.testing_mode and chosen.testing_step:
         say(f"TESTING_MODE is on: emails follow each other after {chosen.testing_step:g} s instead of days.")

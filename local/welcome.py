@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from local.ports import HOST
+from local.stack import Place
+
 SAMPLE = {
     "email": "ada@example.org",
     "first_name": "Ada",
@@ -36,18 +39,20 @@ def password_place(directory: Path, password: str) -> str:
     return f"in {file}" if file.is_file() and file.read_text(encoding="utf-8").strip() == password else "the one you have set"
 
 
-def places(url: str, sandbox_url: str | None, notices_url: str | None = None) -> dict[str, str]:
+def places(where: Place, sandboxed: bool, notices_url: str | None = None) -> dict[str, str]:
     """What is where.
 
     Args:
-        url: of the gateway.
-        sandbox_url: of the sandbox, where it stands in for Resend.
+        where: the stack's place.
+        sandboxed: whether the sandbox stands in for Resend.
         notices_url: of what the owner is told, where the sandbox stands in for Discord.
     """
     return {
-        "The website": f"{url}/",
-        **({"Every email that was sent": sandbox_url} if sandbox_url else {}),
+        "The website": f"{where.url}/",
+        **({"Every email that was sent": where.sandbox_url} if sandboxed else {}),
         **({"What you would be told": notices_url} if notices_url else {}),
-        "The console": f"{url}/console",
-        "Whether all is well": f"{url}/health",
+        "The console": f"{where.url}/console",
+        "Queues and schedule": f"http://{HOST}:{where.dashboard_port} (user evergreen)",
+        "Figures": f"http://{HOST}:{where.metrics_port}/metrics",
+        "Whether all is well": f"{where.url}/health",
     }

@@ -236,4 +236,4 @@ def _refusal(refused: Refused) -> Result:
 def _result(settled: Settled | None) -> Result:
     if settled is None:
         return Result("parked", why="the lease was lost")
-    return Result(_RESULTS.get(settled.state, "parked"), settled.next)
+    return Result(_RESULTS.get(settled.state, "parked"), settled.next, settled.why)

@@ -191,7 +191,7 @@ class Ledger:
         """Write down how a request ended; the outcomes and details stand in settle.lua."""
         given = {"retry_after": 0, "delays": [0], "patience": 0} | details
         answer = self.decide("settle", {"members": list(members), "outcome": outcome, "token": token} | given)
-        return [Settled(id, state, _instant(following), int(attempts)) for id, state, following, attempts in answer]
+        return [Settled(id, state, _instant(following), int(attempts), why) for id, state, following, attempts, why in answer]
 
     def move(self, enrollment: str, *, from_anchor: int, to_anchor: int, dues: Mapping[int, int]) -> bool:
         """Move an enrollment's anchor and its untried steps; does nothing when the anchor is no longer `from_anchor`."""

@@ -60,12 +60,13 @@ class Refused:
 
 @dataclass(frozen=True)
 class Settled:
-    """What became of a step: its state, its next look if it has one, and the attempts made."""
+    """What became of a step: its state, its next look if it has one, the attempts made, and why it is not sent."""
 
     id: str
     state: str
     next: int | None
     attempts: int
+    why: str = ""
 
 
 @dataclass(frozen=True)

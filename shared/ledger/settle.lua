@@ -2,7 +2,7 @@
 -- only as `sent` or `in-doubt`; a sure refusal leaves no trace of a post; the next due step of the run goes at once.
 -- ARGV[2]: {token, at_work, outcome, members, ids, why, retry_after, hold, delays, patience, gate, gate_until, rate_seen}
 -- outcome: accepted · refused · skipped · dissolved · waiting · failing · ambiguous · conflict. `delays` are the waits before attempts 2, 3 and all later
--- ones; `hold` keeps every request back that long; `patience` is how long after its due a step that fails surely is tried. Returns [[id, state, next or '', attempts]…].
+-- ones; `hold` keeps every request back that long; `patience` is how long after its due a step that fails surely is tried. Returns [[id, state, next or '', attempts, why or '']…].
 local a = cjson.decode(ARGV[2])
 
 local function delay(attempts) return a.delays[math.min(math.max(attempts, 1), #a.delays)] end
@@ -98,7 +98,7 @@ for i, id in ipairs(a.members) do
     dirty('email', id)
     dirty('enrollment', enrollment)
   end
-  local after = redis.call('HMGET', enrollment_key(enrollment), step .. '.state', step .. '.next', step .. '.attempts')
-  settled[i] = {id, after[1] or '', after[2] or '', after[3] or '0'}
+  local after = redis.call('HMGET', enrollment_key(enrollment), step .. '.state', step .. '.next', step .. '.attempts', step .. '.why')
+  settled[i] = {id, after[1] or '', after[2] or '', after[3] or '0', after[4] or ''}
 end
 return settled
