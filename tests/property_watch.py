@@ -129,7 +129,7 @@ class Watch:
 
     def settled(self, outcome: str, token: str, now: int, answer: Sequence[Sequence[str]]) -> None:
         """The ledger was told an outcome, and answered with id, state and next look of each member."""
-        for id, state, following, _ in answer:
+        for id, state, following, *_ in answer:
             holder, until = self.leases.get(id, ("", 0))
             held = holder == token
             if outcome != "accepted" and not held and until > now:
