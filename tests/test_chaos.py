@@ -80,7 +80,7 @@ class TestJudge:
         """Within a lease of the acknowledgement; later is a breach, and what did not come is no loss."""
         ended = Entry("ended", RUN, asked=1900, at=2000, why="cancelled")
         verdict = judge([BEGAN, ended], ALL[:2], knows("cancelled", s3="cancelled"), LEASE)
-        assert (problems(verdict), verdict.within_lease, verdict.expected) == ({}, 1, 0)
+        assert (problems(verdict), verdict.within_lease, verdict.expected) == ({}, [100], 0)
         late = took((1, 1000), (2, 2000 + 9001))
         assert problems(judge([BEGAN, ended], late, knows("cancelled", s3="cancelled"), LEASE)) == {"after an end or in a pause": 1}
 

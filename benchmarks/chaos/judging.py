@@ -39,7 +39,7 @@ class Verdict:
         expected: emails due in runs that nothing ended.
         accepted: emails that the provider took, all of them.
         before_an_end: of these, those of runs that ended later.
-        within_lease: claimed before an end or a pause, and accepted after its acknowledgement, within a lease.
+        within_lease: milliseconds from the acknowledgement of an end or a pause to emails that were claimed before it, so within a lease.
         in_doubt: what nobody can know, with its reason.
         too_late: reminders that were left out, as their campaign wants it.
         pending: emails that are still to come.
@@ -50,7 +50,7 @@ class Verdict:
     expected: int = 0
     accepted: int = 0
     before_an_end: int = 0
-    within_lease: int = 0
+    within_lease: list[int] = field(default_factory=list)
     batched: int = 0
     in_doubt: list[str] = field(default_factory=list)
     too_late: list[str] = field(default_factory=list)
@@ -117,7 +117,7 @@ def _after(verdict: Verdict, run: Run, emails: list[Accepted], lease: float) -> 
     for email in emails:
         for begin, end in spans:
             if begin < email.at < end and email.at - begin <= lease:
-                verdict.within_lease += 1
+                verdict.within_lease.append(email.at - begin)
             elif begin < email.at < end:
                 verdict.problems["after an end or in a pause"].append(f"{email.id}: {(email.at - begin) / 1000:.1f} s after it")
 

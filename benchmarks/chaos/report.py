@@ -61,7 +61,7 @@ class Report:
             ("emails due in runs that nothing ended", str(verdict.expected)),
             ("emails accepted, those before an end included", f"{verdict.accepted} ({verdict.batched} of them in batches)"),
             *counts,
-            ("claimed before an end or a pause, accepted within a lease after it", str(verdict.within_lease)),
+            ("claimed before an end or a pause, accepted after it", _grace(verdict.within_lease)),
             ("in doubt", str(len(verdict.in_doubt))),
             ("reminders left out, more than their half hour (here: half a minute) late", str(len(verdict.too_late))),
             ("lateness p50 / p99 / latest", " / ".join(f"{_at(late, share) / 1000:.2f} s" for share in (0.5, 0.99, 1))),
@@ -100,6 +100,10 @@ class Report:
 
 def _at(values: list[int], share: float) -> float:
     return values[min(len(values) - 1, int(share * len(values)))] if values else float("nan")
+
+
+def _grace(late: list[int]) -> str:
+    return f"{len(late)}" + (f", the latest {max(late) / 1000:.1f} s after it" if late else "")
 
 
 def _counted(counts: Counter[str]) -> str:

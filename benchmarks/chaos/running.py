@@ -136,7 +136,7 @@ def _suffer(plan: Plan, trial: Trial, environ: dict[str, str], pids: Callable[[]
     verdict = judge(world.diary.entries(), world.inbox.emails, trial.ledger().enrollment, lease)
     runs = runs_of(world.diary.entries())
     rows = trial.notion()
-    troubles = crowd.troubles + [f"{name} did not come back" for name in trouble.not_back]
+    troubles = crowd.troubles + trouble.broken
     troubles += [f"{crowd.busy} customers are not done"] if crowd.busy else []
     troubles += [] if recorded else ["Notion was not told everything"]
     troubles += _failed_without_cause(trial)

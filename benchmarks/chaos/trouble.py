@@ -47,7 +47,7 @@ BACK_WITHIN = 30.0  # seconds
 
 @dataclass
 class Trouble:
-    """Runs in threads until `stop`.
+    """Runs in threads until `stop`; what went wrong with it is in `broken` then.
 
     Attributes:
         sandbox_url: where faults are set.
@@ -73,25 +73,26 @@ class Trouble:
     kills: Counter[str] = field(default_factory=Counter)
     suspended: Counter[str] = field(default_factory=Counter)
     faults: dict[str, Counter[str]] = field(default_factory=lambda: {"resend": Counter(), "notion": Counter()})
-    not_back: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def start(self) -> None:
         """Begin."""
-        self._thread(self._kill)
-        self._thread(self._fail, "resend", RESEND)
-        self._thread(self._fail, "notion", NOTION)
+        self._thread("killing", self._kill)
+        self._thread("failing at Resend", self._fail, "resend", RESEND)
+        self._thread("failing at Notion", self._fail, "notion", NOTION)
 
     def stop(self) -> None:
         """Let everything work again, and wait until it is so."""
+        self.broken += [f"{thread.name} ended early" for thread in self._threads if not thread.is_alive() and thread.name != "suspending"]
         self._stop.set()
         for thread in self._threads:
             thread.join(60)
         requests.delete(f"{self.sandbox_url}/faults", timeout=30).raise_for_status()
 
-    def _thread(self, target: Callable[..., None], *args: object) -> None:
-        self._threads.append(threading.Thread(target=target, args=args, daemon=True))
+    def _thread(self, name: str, target: Callable[..., None], *args: object) -> None:
+        self._threads.append(threading.Thread(target=target, args=args, name=name, daemon=True))
         self._threads[-1].start()
 
     def _kill(self) -> None:
@@ -102,12 +103,12 @@ class Trouble:
             victim = bag.pop()
             pid = self.pids()[victim]
             if victim != "valkey" and chance.random() < 0.15:
-                self._thread(self._suspend, victim, pid, chance.uniform(1.1, 1.6) * self.lease)
+                self._thread("suspending", self._suspend, victim, pid, chance.uniform(1.1, 1.6) * self.lease)
                 continue
             os.kill(pid, signal.SIGKILL)
             self.kills[victim] += 1
             if not self._is_back(victim, pid):
-                self.not_back.append(victim)
+                self.broken.append(f"{victim} did not come back")
 
     def _suspend(self, victim: str, pid: int, seconds: float) -> None:
         self.suspended[victim] += 1
