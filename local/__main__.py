@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from local import stack, welcome
+from local import secrets, stack, welcome
 from local.supervisor import StartError, Supervisor
 from shared import settings
 from shared.errors import SettingsError
@@ -76,6 +76,7 @@ def main() -> int:
         with _alone_in(where.directory):
             stack.refuse_ports_in_use(where)
             environ = stack.environment(where, owner)
+            secrets.write_settings(where.directory, environ)
             supervisor = Supervisor(stack.stages(where, environ), where.directory, environ, say)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, lambda *_: supervisor.ask_to_stop())

@@ -89,11 +89,20 @@ class TestWholeStack:
                 until(run.healthy)
             assert all(gone(pid) for pid in pids.values())
 
-    def test_the_internal_function_has_no_public_url(self, tmp_path: Path) -> None:
-        """Only a worker reaches send-email: there is no webhook of that name, and the function wants the token."""
+    def test_the_internal_function_is_hidden_and_the_command_line_finds_the_stack(self, tmp_path: Path) -> None:
+        """Only a worker reaches send-email; `evergreen` needs no settings to reach this stack."""
         with running(tmp_path) as run:
             assert requests.post(f"{run.url}/webhook/send-email", json={}, timeout=WITHIN).status_code == 404
             assert requests.post(f"{run.url}/function/send-email", json={}, timeout=WITHIN).status_code == 401
+            environ = {
+                name: value
+                for name, value in os.environ.items()
+                if name.lower() not in settings.Settings.model_fields and name != "ENV_FILE"
+            }
+            command = [sys.executable, "evergreen", "fence", "--json"]
+            said = subprocess.run(command, cwd=ROOT, env=environ | {"LOCAL_DIR": str(tmp_path)}, capture_output=True, text=True, timeout=60)
+            assert said.returncode == 0, f"the command line finds the stack by itself: {said.stderr}"
+            assert (tmp_path / "settings.env").stat().st_mode & 0o077 == 0
 
     def test_two_stacks_do_not_share_a_directory(self, tmp_path: Path) -> None:
         """A second stack in the same directory says what to do and leaves the first alone."""
