@@ -19,7 +19,7 @@ from benchmarks import chart, provider
 from benchmarks.figures import RESULTS, shown
 from benchmarks.peers import environments
 from benchmarks.peers.contenders import CONTENDERS, Contender
-from benchmarks.peers.measuring import PHASES, Measured
+from benchmarks.peers.measuring import PHASES, Measured, lead_for, pending
 from benchmarks.peers.stage import on_stage
 from benchmarks.provider import Provider
 from benchmarks.quick import machine, yardstick
@@ -55,18 +55,23 @@ Rounds = dict[str, list[Measured]]
 def measure(contender: Contender | str, stub: Provider, customers: int, fsync: str) -> Measured:
     """One round of one contender; what fails is left out, and said."""
     found: Measured = {}
-    share = contender.share if isinstance(contender, Contender) else 1
+    customers = max(1, round(customers * (contender.share if isinstance(contender, Contender) else 1)))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         try:
             with on_stage(contender, stub, Path(directory), fsync) as stage:
+                found |= _said("pending", pending(stage, stub, customers))
+                lead = lead_for(customers, found["enroll /s"])
                 for phase in PHASES:
-                    began = time.monotonic()
-                    found |= (figures := phase(stage, stub, max(1, round(customers * share))))
-                    line = ", ".join(f"{name} {shown(value)}" for name, value in figures.items())
-                    print(f"    {phase.__name__} ({time.monotonic() - began:.0f} s): {line}", flush=True)
+                    found |= _said(phase.__name__, phase(stage, stub, customers, lead))
         except (RuntimeError, TimeoutError, OSError) as error:
             print(f"    left out from here: {error}", flush=True)
     return found
+
+
+def _said(phase: str, figures: Measured) -> Measured:
+    """Show what a phase found; returns it."""
+    print(f"    {time.strftime('%H:%M:%S')} {phase}: {', '.join(f'{name} {shown(value)}' for name, value in figures.items())}", flush=True)
+    return figures
 
 
 def medians(rounds: list[Measured]) -> Measured:

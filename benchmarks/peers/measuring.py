@@ -1,4 +1,4 @@
-"""What is measured of a contender, the same for each."""
+"""What is measured of a contender, the same for each: first `pending`, then each of PHASES with the lead that its speed asks for."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def pending(stage: Stage, provider: Provider, customers: int) -> Measured:
     """Enroll for other days: how fast, how much memory it takes, and what it costs to wait."""
     provider.set()
     dues = [time.time() + DAY * number for number in range(1, STEPS + 1)]
-    stage.enroll([dues] * load.CONNECTIONS)  # the first requests open connections and load what is loaded late
+    stage.enroll([dues] * min(customers, load.CONNECTIONS))  # the first requests open connections and load what is loaded late
     answers = stage.enroll([dues] * customers)
     time.sleep(2)
     before, began = cpu(stage), time.monotonic()
@@ -42,10 +42,10 @@ def pending(stage: Stage, provider: Provider, customers: int) -> Measured:
     return {"enroll /s": answers.per_second, "sign-up p99 ms": at(answers.times, 0.99), "memory MB": memory(stage), "idle CPU %": idle}
 
 
-def spread(stage: Stage, provider: Provider, customers: int) -> Measured:
+def spread(stage: Stage, provider: Provider, customers: int, lead: float) -> Measured:
     """Seven emails to each over half a minute."""
     provider.set()
-    first = time.time() + _lead(customers)
+    first = time.time() + lead
     anchors = [first + number / customers * (campaigns.GAP + 2) for number in range(customers)]
     stage.enroll([[anchor + campaigns.GAP * number for number in range(STEPS)] for anchor in anchors])
     came = provider.wait_for(customers * STEPS, quiet=QUIET, within=LONGEST, not_before=first + campaigns.GAP * STEPS)
@@ -55,21 +55,28 @@ def spread(stage: Stage, provider: Provider, customers: int) -> Measured:
 
 
 def _burst(
-    stage: Stage, provider: Provider, customers: int, delay_ms: float, meanwhile: Callable[[int], None] | None, quiet: float
+    stage: Stage,
+    provider: Provider,
+    customers: int,
+    lead: float,
+    *,
+    quiet: float,
+    delay_ms: float = 0,
+    meanwhile: Callable[[int], None] | None = None,
 ) -> float:
-    """Have all become due at once, wait, and return when that was; raises RuntimeError where enrolling took longer than that."""
+    """Have all become due at once, wait for them, and return when that was."""
     provider.set(delay_ms=delay_ms)
-    due = float(int(time.time() + _lead(customers)))
+    due = float(int(time.time() + lead + 1))
     stage.enroll([[due] * STEPS] * customers)
     time.sleep(max(0.0, due - time.time()))
     provider.wait_for(customers * STEPS, quiet=quiet, within=LONGEST, not_before=due, meanwhile=meanwhile)
     return due
 
 
-def burst(stage: Stage, provider: Provider, customers: int) -> Measured:
+def burst(stage: Stage, provider: Provider, customers: int, lead: float) -> Measured:
     """All at once; the provider answers at once."""
     before = cpu(stage)
-    due = _burst(stage, provider, customers, 0, None, QUIET)
+    due = _burst(stage, provider, customers, lead, quiet=QUIET)
     arrivals, copies = provider.first_arrivals()
     return {
         "burst /s": _rate(arrivals, due),
@@ -79,13 +86,13 @@ def burst(stage: Stage, provider: Provider, customers: int) -> Measured:
     }
 
 
-def slow(stage: Stage, provider: Provider, customers: int) -> Measured:
+def slow(stage: Stage, provider: Provider, customers: int, lead: float) -> Measured:
     """All at once; the provider takes 100 ms. A tenth of the customers, for most take long."""
-    due = _burst(stage, provider, max(1, customers // 10), SLOW_MS, None, QUIET)
+    due = _burst(stage, provider, max(1, customers // 10), lead, delay_ms=SLOW_MS, quiet=QUIET)
     return {"slow /s": _rate(provider.first_arrivals()[0], due)}
 
 
-def killed(stage: Stage, provider: Provider, customers: int) -> Measured:
+def killed(stage: Stage, provider: Provider, customers: int, lead: float) -> Measured:
     """All at once; when half are out, everything that sends or schedules is killed and started again."""
     wanted, done = customers * STEPS, list[float]()
 
@@ -94,7 +101,7 @@ def killed(stage: Stage, provider: Provider, customers: int) -> Measured:
             done.append(count)
             stage.kill()
 
-    _burst(stage, provider, customers, 0, at_half, QUIET_AFTER_KILL)
+    _burst(stage, provider, customers, lead, meanwhile=at_half, quiet=QUIET_AFTER_KILL)
     arrivals, copies = provider.first_arrivals()
     return {
         "kill: lost": wanted - len(arrivals),
@@ -107,9 +114,14 @@ def _rate(arrivals: dict[str, float], due: float) -> float:
     return len(arrivals) / max(0.001, max(arrivals.values(), default=due) - due)
 
 
-def _lead(customers: int) -> float:
-    """Seconds that enrolling may take."""
-    return 4 + customers / 100
+def lead_for(customers: int, per_second: float) -> float:
+    """Seconds that enrolling may take, with some to spare.
+
+    Args:
+        customers: how many.
+        per_second: as they were enrolled before.
+    """
+    return 3 + 2 * customers / max(per_second, 0.1)
 
 
-PHASES = (pending, spread, burst, slow, killed)
+PHASES = (spread, burst, slow, killed)

@@ -2,6 +2,7 @@
 # Runs in a virtual environment of its own, whose packages the project's lacks.
 """Prefect 3: a scheduled flow run for each email, run by a process worker. `python app.py` registers the deployment."""
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from prefect.client.orchestration import get_client
 from prefect.states import Scheduled
 
 _client = _deployment = None
+_opening = asyncio.Lock()
 
 
 @flow(name="send-email", retries=2, retry_delay_seconds=5)
@@ -22,9 +24,10 @@ def send_email(customer: int, step: int, due: float):
 async def enroll(customer, dues):
     """Schedule a customer's emails."""
     global _client, _deployment
-    if _client is None:
-        _client = await get_client().__aenter__()
-        _deployment = (await _client.read_deployment_by_name("send-email/peer")).id
+    async with _opening:
+        if _client is None:
+            _client = await get_client().__aenter__()
+            _deployment = (await _client.read_deployment_by_name("send-email/peer")).id
     for step, due in enumerate(dues, 1):
         at = Scheduled(scheduled_time=datetime.fromtimestamp(due, UTC))
         await _client.create_flow_run_from_deployment(_deployment, parameters={"customer": customer, "step": step, "due": due}, state=at)
