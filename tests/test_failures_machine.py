@@ -163,7 +163,7 @@ def test_a_suspended_sender_wakes_after_its_lease(
     ledger = Ledger(redis, lease=IMPATIENT.lease)
     world = World(ledger, Clock(ledger.now()), IMPATIENT)
     run = world.sign_up()
-    said: list[str] = []
+    said: list[object] = []
     with sandbox() as box, suspended_sender(valkey_server.url, valkey_server.password, box.url, run, where) as sleeper:
 
         def wake(_seconds: float) -> None:
