@@ -37,6 +37,11 @@ READ_ON = 1 << 20  # bytes
 KEEP_ALIVE = 120  # seconds; longer than the worker and the usual proxies keep an idle connection, so that none sends into a closing one
 # What functions_framework writes into the environment for the next call of create_app to find.
 _LEFT_BEHIND = ("FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE")
+_logger = log.logger("serve")
+
+
+class _NoFunctionError(SettingsError):
+    """The code that stack.yml or FUNCTION_SOURCE names is not there."""
 
 
 def function_app(source: Path, target: str) -> WSGIApplication:
@@ -47,15 +52,17 @@ def function_app(source: Path, target: str) -> WSGIApplication:
         target: the name of the function in it, which takes a flask.Request.
 
     Raises:
-        SettingsError: when there is no such file or no such function in it.
+        SettingsError: when there is no such file, no such function in it, or it lacks a setting.
     """
     if not source.is_file():
-        raise SettingsError(f"there is no function at {source}. Correct FUNCTION_SOURCE: it names a file such as functions/health/main.py.")
+        raise _NoFunctionError(
+            f"there is no function at {source}. Correct FUNCTION_SOURCE: it names a file such as functions/health/main.py."
+        )
     before = {name: os.environ.get(name) for name in _LEFT_BEHIND}
     try:
         app = functions_framework.create_app(target, str(source), "http")  # type: ignore[no-untyped-call]  # shipped without types
     except (MissingTargetException, InvalidTargetTypeException) as error:
-        raise SettingsError(f"{error}. Correct FUNCTION_TARGET.") from None
+        raise _NoFunctionError(f"{error}. Correct FUNCTION_TARGET.") from None
     finally:
         for name, value in before.items():
             os.environ.pop(name, None)
@@ -90,11 +97,13 @@ def every_function(stack_file: Path = functions.STACK_FILE) -> WSGIApplication:
         stack_file: see `shared.functions.listed`.
 
     Raises:
-        SettingsError: when stack.yml or a function that it lists is missing.
+        SettingsError: when stack.yml or a function that it lists is missing, or when every function lacks a setting.
     """
+    listed = functions.listed(stack_file)
+    apps = _apps(listed)
     routes: dict[str, WSGIApplication] = {}
-    for function in functions.listed(stack_file):
-        app = routes[f"function/{function.name}"] = function_app(function.source, function.target)
+    for function in listed:
+        app = routes[f"function/{function.name}"] = apps[function.name]
         if function.public:
             routes[f"webhook/{function.name}"] = app
         if function.public and function.name in AT_THE_ROOT:
@@ -111,6 +120,31 @@ def every_function(stack_file: Path = functions.STACK_FILE) -> WSGIApplication:
         return _answer(HTTPStatus.NOT_FOUND, {"status": "error", "message": "There is nothing here."})(environ, start_response)
 
     return dispatch
+
+
+def _apps(listed: list[functions.Function]) -> dict[str, WSGIApplication]:
+    """The functions by name. One that lacks a setting answers 503, and the log says why, so that the others run; not when all lack one."""
+    apps: dict[str, WSGIApplication] = {}
+    lacking: dict[str, SettingsError] = {}
+    for function in listed:
+        try:
+            apps[function.name] = function_app(function.source, function.target)
+        except _NoFunctionError:
+            raise
+        except SettingsError as error:
+            lacking[function.name] = error
+            apps[function.name] = _not_set_up
+    if lacking and len(lacking) == len(listed):
+        raise next(iter(lacking.values()))
+    for name, reason in lacking.items():
+        _logger.warning(f"{name} answers 503 until it is set up and this process is started again. {reason}")
+    return apps
+
+
+def _not_set_up(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    response = _answer(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "error", "message": "This is not set up yet; the server's log says why."})
+    response.headers["Retry-After"] = "60"
+    return response(environ, start_response)
 
 
 def with_probes(app: WSGIApplication, draining: Callable[[], bool]) -> WSGIApplication:
@@ -213,7 +247,7 @@ def main() -> None:
         app = function_app(functions.ROOT / source, os.environ.get("FUNCTION_TARGET", "handle")) if source else every_function()
     except SettingsError as error:
         log.configure()
-        log.logger("serve").error(str(error))
+        _logger.error(str(error))
         sys.exit(1)
     run(app, settings)
 

@@ -53,6 +53,19 @@ def handle(request):
     return "too long", 413 if len(request.stream.read(11)) > 10 else 200
 """
 
+# Mounts what a stack.yml lists, asks each path and prints the answers.
+ASK_EACH = """
+import json, pathlib, sys
+from werkzeug.test import Client
+from shared import log, serve
+log.configure()
+client = Client(serve.every_function(pathlib.Path(sys.argv[1])))
+paths = ("/function/echo", "/webhook/echo", "/function/inner", "/health")
+answers = {path: client.post(path, data=b"12345") for path in paths}
+assert not any("RESEND" in answer.text for answer in answers.values())
+print(json.dumps({path: [answer.status_code, answer.headers.get("Retry-After")] for path, answer in answers.items()}))
+"""
+
 
 @pytest.fixture
 def all_functions(tmp_path: Path) -> Client:
@@ -104,6 +117,23 @@ def announces_the_end(connection: http.client.HTTPConnection) -> bool:
     return answer.getheader("Connection") == "close"
 
 
+def _started_with(directory: Path, missing: str, by: set[str]) -> subprocess.CompletedProcess[str]:
+    """A process that mounts three functions, of which some require a setting that is not given, and asks each of them."""
+    for name in ("echo", "health", "inner"):
+        (directory / "functions" / name).mkdir(parents=True)
+        requires = f"from shared import settings\nsettings.load().require({missing.lower()!r})\n" if name in by else ""
+        (directory / "functions" / name / "main.py").write_text(f"{requires}NAME = {name!r}\n{ECHO}")
+    (directory / "stack.yml").write_text(STACK)
+    return subprocess.run(
+        [sys.executable, "-c", ASK_EACH, str(directory / "stack.yml")],
+        cwd=functions.ROOT,
+        env={name: value for name, value in os.environ.items() if name != missing},
+        capture_output=True,
+        text=True,
+        timeout=WITHIN,
+    )
+
+
 class TestEveryFunction:
     """The app that serves all functions of stack.yml."""
 
@@ -137,6 +167,27 @@ class TestEveryFunction:
         (tmp_path / "stack.yml").write_text(STACK)
         with pytest.raises(SettingsError, match=r"no function at .*functions/echo/main\.py"):
             serve.every_function(tmp_path / "stack.yml")
+
+    def test_a_function_that_lacks_a_setting_is_503_beside_the_others(self, tmp_path: Path) -> None:
+        """The log says once which setting is missing, the caller does not; the other functions answer."""
+        ended = _started_with(tmp_path, "RESEND_WEBHOOK_SECRET", {"echo"})
+        (warning,) = [json.loads(line) for line in ended.stderr.splitlines()]
+        assert (warning["level"], warning["part"]) == ("warning", "serve")
+        assert warning["event"].startswith("echo answers 503")
+        assert "missing: RESEND_WEBHOOK_SECRET. Set it in the environment" in warning["event"]
+        answers = json.loads(ended.stdout)
+        assert answers == {
+            "/function/echo": [503, "60"],
+            "/webhook/echo": [503, "60"],
+            "/function/inner": [200, None],
+            "/health": [200, None],
+        }
+
+    def test_what_all_functions_lack_stops_the_start(self, tmp_path: Path) -> None:
+        """A process in which nothing could answer ends, and says why."""
+        ended = _started_with(tmp_path, "INTERNAL_TOKEN", {"echo", "health", "inner"})
+        assert ended.returncode == 1
+        assert "SettingsError: missing: INTERNAL_TOKEN." in ended.stderr
 
     @pytest.mark.parametrize(
         ("text", "says"), [(None, "there is no"), ("a: [", "is no YAML"), ("functions: {a: {image: b}}", "FUNCTION_SOURCE")]
