@@ -8,19 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from redis import Redis
-
-from benchmarks import load
-from benchmarks.provider import Provider
-
 RESULTS = Path(__file__).parent / "results"
 LAST = RESULTS / "last.json"
-TRIPS = 300
+DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
 _PER_SECOND, _TIMES = ("/s",), ("ms", "µs", "s")
 
 
@@ -62,7 +56,7 @@ class Figure:
         if last is None:
             return "new"
         before, now = last["ratio"], self.ratio(yardstick)
-        if abs(self.value - last["value"]) <= self.slack:
+        if self.slack and abs(self.value - last["value"]) <= self.slack:
             return "same"
         if not before:
             return "same" if not now else ("better" if self.better == "more" else "WORSE")
@@ -77,7 +71,7 @@ class Report:
     """The figures of one run, shown as they come.
 
     Attributes:
-        yardstick: trips a second, see `measure_yardstick`.
+        yardstick: trips a second, see `machine.measure_yardstick`.
     """
 
     yardstick: float = 1.0
@@ -97,6 +91,10 @@ class Report:
             for figure in self.figures
         ]
         return "\n".join(["| | measured | beside the last recorded run |", "|---|---|---|", *rows])
+
+    def plain_table(self) -> str:
+        """All of them as a Markdown table, for the documentation."""
+        return "\n".join(["| | |", "|---|---|", *(f"| {figure.name} | {shown(figure.value)} {figure.unit} |" for figure in self.figures)])
 
     def keep(self, path: Path, **about: object) -> None:
         """Write everything as JSON.
@@ -119,27 +117,26 @@ def read_last() -> dict[str, dict[str, float]]:
     return figures
 
 
+def write_section(name: str, text: str) -> None:
+    """Put a text into docs/performance.md, between the marks of its name.
+
+    Args:
+        name: as in `<!-- name -->` and `<!-- /name -->`.
+        text: Markdown.
+
+    Raises:
+        ValueError: where the page has no such marks.
+    """
+    page = DOCUMENT.read_text(encoding="utf-8")
+    before, _, rest = page.partition(f"<!-- {name} -->\n")
+    _, mark, after = rest.partition(f"<!-- /{name} -->")
+    if not mark:
+        raise ValueError(f"{DOCUMENT.name} has no <!-- {name} --> and <!-- /{name} -->; put both where the table should stand")
+    DOCUMENT.write_text(f"{before}<!-- {name} -->\n{text}\n<!-- /{name} -->{after}", encoding="utf-8")
+
+
 def shown(value: float) -> str:
     """A number as people read it."""
     if not math.isfinite(value):
         return "-"
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
-
-
-def measure_yardstick(provider: Provider, redis: Redis) -> float:
-    """Trips a second: a request to the stub and a Redis command, one after the other; the best of three.
-
-    Args:
-        provider: the stub; forgets what it has.
-        redis: any client.
-    """
-    provider.set()
-    best = 0.0
-    for _ in range(3):
-        answers = load.post_all(provider.port, "/emails", [{"tags": [{"name": "email_id", "value": "yardstick"}]}] * TRIPS, connections=1)
-        began = time.perf_counter()
-        for _ in range(TRIPS):
-            redis.ping()
-        best = max(best, TRIPS / (answers.seconds + time.perf_counter() - began))
-    provider.set()
-    return best

@@ -1,15 +1,13 @@
 """`python -m benchmarks.quick [WHAT ...] [--customers 300] [--most 1000000] [--due 2000] [--record]`: Evergreen's figures.
 
 WHAT is any of webhook, spread, burst, limit, singly, kill, ledger; without it all of them. `--record` makes this run the one that later
-ones are compared with.
+ones are compared with, and puts its figures into docs/performance.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import os
-import platform
 import sys
 import tempfile
 import time
@@ -20,10 +18,10 @@ from functools import partial
 from pathlib import Path
 
 import psutil
-from redis import Redis
 
 from benchmarks import campaigns, provider, size
-from benchmarks.figures import LAST, RESULTS, Figure, Report, measure_yardstick
+from benchmarks.figures import LAST, RESULTS, Figure, Report, write_section
+from benchmarks.machine import client, described, machine, yardstick
 from benchmarks.provider import Provider
 from benchmarks.subject import SINGLY, Subject, at, evergreen, learn_rate
 from local import valkey
@@ -179,7 +177,7 @@ def limit(plan: Plan, subject: Subject, report: Report) -> None:
 def ledger(plan: Plan, directory: Path, report: Report) -> None:
     """Release among ever more scheduled steps, memory for one, and the console's pages on a full ledger."""
     with valkey.serve(directory / "large", password="made-up") as server:  # noqa: S106 - for this run
-        redis = server_client(server)
+        redis = client(server)
         filler = size.Filler(redis, directory / "campaigns")
         scheduled, looked = 0, False
         for wanted in [number for number in SIZES if number <= plan.most]:
@@ -201,11 +199,6 @@ def ledger(plan: Plan, directory: Path, report: Report) -> None:
                 slowest = max(pages, key=lambda page: pages[page])
                 print("    " + ", ".join(f"{page} {took:.0f} ms" for page, took in pages.items()), flush=True)
                 report.add(Figure(f"console's slowest page at {scheduled // STEPS:,} enrollments", pages[slowest], "ms", slack=20))
-
-
-def server_client(server: valkey.Valkey) -> Redis:
-    """A client of a Valkey that decodes answers."""
-    return Redis(port=server.port, password=server.password, decode_responses=True)
 
 
 def _show(what: str, of: int, count: int) -> None:
@@ -259,24 +252,6 @@ def _with_stack(
             part(plan, subject, report)
 
 
-def yardstick(stub: Provider, directory: Path) -> float:
-    """How fast this machine is at the moment, see `figures.measure_yardstick`."""
-    with valkey.serve(directory / "yardstick") as server:
-        found = measure_yardstick(stub, server_client(server))
-    print(f"yardstick: {found:,.0f} trips/s (one request to the stub and one to Redis, one after the other)", flush=True)
-    return found
-
-
-def machine() -> dict[str, object]:
-    """What is measured on."""
-    return {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB",
-        "python": platform.python_version(),
-        "load": round(os.getloadavg()[0], 2),
-        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
-
-
 def main() -> None:
     """Measure, show, keep and compare."""
     names = [part.__name__ for parts, _ in PARTS.values() for part in parts] + ["ledger"]
@@ -296,6 +271,7 @@ def main() -> None:
     report.keep(RESULTS / "quick.json", **about)
     if asked.record:
         report.keep(LAST, **about)
+        write_section("bench", f"{described(about)}\n\n{report.plain_table()}")
 
 
 if __name__ == "__main__":

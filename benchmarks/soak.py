@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks import provider
 from benchmarks.campaigns import STEPS
 from benchmarks.figures import RESULTS
-from benchmarks.quick import machine
+from benchmarks.machine import machine
 from benchmarks.subject import Subject, at, evergreen
 
 COMING, GAPS = 2 / 3, 24  # the share of the time in which contacts come; their emails follow after this part of it

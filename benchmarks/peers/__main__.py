@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import chart, provider
-from benchmarks.figures import RESULTS, shown
+from benchmarks.figures import RESULTS, shown, write_section
+from benchmarks.machine import described, machine, yardstick
 from benchmarks.peers import environments
 from benchmarks.peers.contenders import CONTENDERS, Contender
 from benchmarks.peers.measuring import PHASES, Measured, lead_for, pending
 from benchmarks.peers.stage import on_stage
 from benchmarks.provider import Provider
-from benchmarks.quick import machine, yardstick
 from shared.functions import ROOT
 
 OURS = {"Evergreen": "batches", "Evergreen, no batches": "singly"}
@@ -131,7 +131,10 @@ def main() -> None:
         "--fsync", choices=["always", "everysec"], default="always", help="the others' Valkey; Evergreen's is always 'always'"
     )
     parser.add_argument(
-        "--to", type=Path, default=RESULTS / "peers.json", help="where the rounds are kept; charts are drawn for the default only"
+        "--to",
+        type=Path,
+        default=RESULTS / "peers.json",
+        help="where the rounds are kept; charts and docs/performance.md change with the default only",
     )
     asked = parser.parse_args()
     about = machine() | {"customers": asked.customers, "fsync": asked.fsync}
@@ -155,6 +158,9 @@ def main() -> None:
             print(f"\n{tables(rounds)}\n", flush=True)
     if asked.to == RESULTS / "peers.json":
         draw(rounds)
+        settings = "\n".join(f"- {contender.name}: {contender.settings}" for contender in CONTENDERS)
+        head = f"{described(about)} {asked.customers} customers, medians of {asked.rounds} rounds, `appendfsync {asked.fsync}`."
+        write_section("bench-peers", f"{head}\n\n{tables(rounds)}\n\n- Evergreen: {SETTINGS_OF_OURS}\n{settings}")
 
 
 if __name__ == "__main__":
