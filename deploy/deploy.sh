@@ -96,6 +96,7 @@ ingressroutes.traefik.io|k3s brings Traefik; it must not have been installed wit
 certificates.cert-manager.io|Install cert-manager: https://cert-manager.io/docs/installation/kubectl/
 $([[ $platform != knative ]] || echo "services.serving.knative.dev|Install Knative Serving and Kourier: docs/deploy.md.")
 $(! grep -q '^ *- \.\./components/keda' "$mine/kustomization.yaml" || echo "scaledobjects.keda.sh|Install KEDA: https://keda.sh/docs/latest/deploy/")
+$(! grep -q '^ *- \.\./components/monitoring' "$mine/kustomization.yaml" || echo "servicemonitors.monitoring.coreos.com|Install kube-prometheus-stack, or take ../components/monitoring out: docs/metrics.md.")
 EOF
   [[ $platform != openfaas ]] || kubectl get namespace openfaas-fn > /dev/null 2>&1 || stop "there is no namespace openfaas-fn." "Install OpenFaaS: docs/deploy.md."
 }

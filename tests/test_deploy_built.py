@@ -23,10 +23,10 @@ PROBES = {"/_/health", "/_/ready"}
 
 @pytest.fixture(scope="module", params=PLATFORMS)
 def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[Document]]:
-    """A platform and all its documents, with KEDA."""
+    """A platform and all its documents, with every component that an owner can add."""
     mine = own_folder(tmp_path_factory.mktemp("owner"), request.param) / "mine"
     file = mine / "kustomization.yaml"
-    file.write_text(file.read_text().replace("# - ../components/keda", "- ../components/keda"))
+    file.write_text(file.read_text().replace("# - ../components/", "- ../components/"))
     return request.param, build(mine)
 
 
@@ -165,9 +165,61 @@ def test_the_network_is_closed_but_for_what_is_needed(built: Built) -> None:
                 assert all("podSelector" in peer or "keda" in str(peer) for peer in rule["from"])
     internet = {pod for pod, labels, _ in pods(documents) if labels.get("evergreen/internet") == "allowed"}
     assert internet == {"scheduler", "worker-record", "worker-notify"} | (
-        {"gateway"} if platform == "plain" else {"send-email"} if platform == "knative" else set()
+        {"gateway"} if platform == "plain" else {"send-email", "console"} if platform == "knative" else set()
     )
     assert [pod for pod, labels, _ in pods(documents) if "evergreen/sends" in labels] == ["worker-send"]
+
+
+def test_nobody_reaches_the_dashboard_over_the_network(built: Built) -> None:
+    """No policy lets anybody in and no route leads there, so that kubectl port-forward is the only way; it reaches nothing but Valkey."""
+    _, documents = built
+    (labels,) = [labels for pod, labels, _ in pods(documents) if pod == "dashboard"]
+    assert labels == {"app": "dashboard", "evergreen/redis": "allowed"}
+    assert let_in(documents, labels) == []
+    (service,) = [document["spec"] for document in of_kind(documents, "Service") if name(document) == "dashboard"]
+    assert service["type"] == "ClusterIP"
+    routed = {
+        service["name"]
+        for ingress in of_kind(documents, "IngressRoute")
+        for route in ingress["spec"]["routes"]
+        for service in route["services"]
+    }
+    assert routed == {"gateway"}
+
+
+def let_in(documents: list[Document], labels: Document) -> list[Document]:
+    """Whom the policies let in to pods of Evergreen's namespace that have these labels."""
+    found = []
+    for policy in of_kind(documents, "NetworkPolicy"):
+        selector = policy["spec"]["podSelector"]
+        keys = {rule["key"] for rule in selector.get("matchExpressions", [])}
+        here = policy["metadata"]["namespace"] == "evergreen"
+        if here and keys <= set(labels) and selector.get("matchLabels", {}).items() <= labels.items():
+            found += policy["spec"].get("ingress", [])
+    return found
+
+
+def test_prometheus_finds_the_figures(built: Built) -> None:
+    """The Service says where, both ways of finding it lead to the scheduler's port, and only a labelled namespace gets there."""
+    _, documents = built
+    (service,) = [document for document in of_kind(documents, "Service") if name(document) == "scheduler"]
+    (port,) = service["spec"]["ports"]
+    (spec,) = [spec for pod, _, spec in pods(documents) if pod == "scheduler"]
+    assert spec["containers"][0]["ports"] == [{"name": port["targetPort"], "containerPort": port["port"]}]
+    assert service["metadata"]["annotations"] == {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(port["port"]),
+        "prometheus.io/path": "/metrics",
+    }
+    (monitor,) = [document["spec"] for document in of_kind(documents, "ServiceMonitor")]
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert monitor["endpoints"][0]["port"] == port["name"]
+    assert let_in(documents, {"app": "scheduler"}) == [
+        {
+            "from": [{"namespaceSelector": {"matchLabels": {"evergreen/monitoring": "allowed"}}}],
+            "ports": [{"protocol": "TCP", "port": port["targetPort"]}],
+        }
+    ]
 
 
 def test_probes_ask_what_the_server_answers(built: Built) -> None:

@@ -22,7 +22,7 @@ NO_MANIFEST = ("kustomization.yaml", "names.yaml", "compose.yaml")
 FILES = sorted(
     file
     for file in DEPLOY.glob("**/*.yaml")
-    if file.name not in NO_MANIFEST and not {"examples", "mine"} & set(file.relative_to(DEPLOY).parts)
+    if file.name not in NO_MANIFEST and not {"examples", "grafana", "mine"} & set(file.relative_to(DEPLOY).parts)
 )
 LISTED = manifests.functions()
 PUBLIC = {function.name for function in functions.listed() if function.public}
@@ -71,6 +71,21 @@ def test_the_stack_file_fits_its_schema() -> None:
 def test_the_compose_file_fits_its_schema() -> None:
     """Every container of the one-box way is bounded, read-only and without rights, and only this machine reaches it."""
     jsonschema.validate(yaml.safe_load((DEPLOY / "compose.yaml").read_text()), schema("compose"))
+
+
+def test_without_a_cluster_the_dashboard_and_the_figures_are_this_machines() -> None:
+    """Compose and systemd start both, and bind them to 127.0.0.1 at the ports that the documents name."""
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    defaults = Settings()
+    for part, variable, port in (
+        ("dashboard", "DASHBOARD_PORT", defaults.dashboard_port),
+        ("scheduler", "METRICS_PORT", defaults.metrics_port),
+    ):
+        assert services[part]["ports"] == [f"127.0.0.1:{port}:{port}"]
+        assert services[part]["environment"][variable] == str(port)
+        unit = (DEPLOY / "systemd" / f"evergreen-{part}.service").read_text()
+        assert {"HOST=127.0.0.1", f"{variable}={port}"} <= set(unit.split())
+        assert f"evergreen-{part}.service" in (DEPLOY / "systemd" / "evergreen.target").read_text().split()
 
 
 @pytest.mark.parametrize("platform", ["knative", "openfaas"])

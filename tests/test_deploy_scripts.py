@@ -121,6 +121,17 @@ def test_what_the_cluster_lacks_is_named(desk: Desk, registry: str) -> None:
     assert not [call for call in desk.calls() if "apply" in call]
 
 
+@pytest.mark.parametrize("kind", ["scaledobjects.keda.sh", "servicemonitors.monitoring.coreos.com"])
+def test_what_a_component_needs_is_asked_for_with_it_only(desk: Desk, registry: str, kind: str) -> None:
+    """A cluster without KEDA or Prometheus' operator is fine, until the owner takes the `#` off the component that wants it."""
+    on = {"MISSING": kind, **_on(desk, registry, "public:1")}
+    assert desk.run("deploy.sh", "--dry-run", **on).returncode == 0
+    file = desk.mine / "kustomization.yaml"
+    file.write_text(file.read_text().replace("# - ../components/", "- ../components/"))
+    ended = desk.run("deploy.sh", "--dry-run", **on)
+    assert (ended.returncode, f"does not know {kind}" in ended.stderr) == (1, True)
+
+
 def _on(desk: Desk, registry: str, image: str) -> dict[str, str]:
     fill_in(desk.mine / "settings.env", EVERGREEN_IMAGE=f"{registry}/ada/{image}")
     return {"EVERGREEN_REGISTRY_SCHEME": "http"}
