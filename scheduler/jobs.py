@@ -6,6 +6,7 @@ import json
 from functools import cache
 
 import urllib3
+from redis import exceptions as redis_errors
 from rq.timeouts import JobTimeoutException
 from urllib3.exceptions import HTTPError
 
@@ -38,8 +39,16 @@ def send_step(enrollment: str, step: int) -> None:
         step: the step's number.
 
     Raises:
-        StepFailed: when the step has ended `failed` or `in-doubt`: RQ's failed list is what a person must look at.
+        StepFailed: when the step has ended `failed` or `in-doubt`: RQ's failed list is what a person must look at. So it raises nothing
+            where Redis is away, or the time is up, as after this machine slept: the sweeper looks at the step again.
     """
+    try:
+        _send_step(enrollment, step)
+    except (redis_errors.ConnectionError, redis_errors.TimeoutError, JobTimeoutException) as error:
+        _logger.warning("step.left", enrollment=enrollment, step=step, problem=type(error).__name__)
+
+
+def _send_step(enrollment: str, step: int) -> None:
     ledger = services.ledger()
     found = ledger.peek(enrollment, step)
     if found.state in _ENDED_BADLY:
@@ -65,7 +74,7 @@ def _ask(enrollment: str, step: int, request_id: str) -> dict[str, str] | None:
         problem = f"answered {answer.status}"
         if answer.status == 429:
             return {}
-    except (HTTPError, ValueError, JobTimeoutException) as error:  # the last where this machine slept: the alarm rings as it wakes
+    except (HTTPError, ValueError) as error:
         problem = type(error).__name__
     _logger.warning("send_function.unavailable", enrollment=enrollment, step=step, problem=problem, request_id=request_id)
     return None

@@ -110,7 +110,7 @@ def test_a_worker_that_slept_is_no_failure_of_the_step(world: World, raw: Redis,
     run = world.sign_up()
     queue = work(raw)
     assert FailedJobRegistry(queue=queue).get_job_ids() == []
-    assert world.redis.zscore(ids.SCHEDULED, f"{run}-1-2") is not None
+    assert world.redis.zscore(ids.OPEN, f"{run}-1") is not None
 
 
 @pytest.mark.parametrize("result", ["failed", "in-doubt"])
