@@ -262,6 +262,8 @@ def main() -> None:
     parser.add_argument("--due", type=int, default=2000, help="emails due at once under a limit")
     parser.add_argument("--record", action="store_true", help="later runs are compared with this one")
     asked = parser.parse_args()
+    if asked.record and asked.what:
+        parser.error("--record needs a whole run: name no WHAT")
     if unknown := set(asked.what) - set(names):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     about, began, report = machine(), time.monotonic(), Report()

@@ -117,8 +117,12 @@ def draw(rounds: Rounds) -> None:
     found = {name: medians(measured) for name, measured in rounds.items() if measured}
     for figure, (title, unit) in CHARTS.items():
         values = [(name, values.get(figure, math.nan)) for name, values in found.items()]
-        slug = figure.split()[0]
-        chart.write(ROOT / "docs" / "img" / f"bench-{slug}.svg", title, unit, values)
+        chart.write(ROOT / "docs" / "img" / picture(figure), title, unit, values)
+
+
+def picture(figure: str) -> str:
+    """The file of a figure's chart."""
+    return f"bench-{figure.split()[0]}.svg"
 
 
 def main() -> None:
@@ -160,7 +164,8 @@ def main() -> None:
         draw(rounds)
         settings = "\n".join(f"- {contender.name}: {contender.settings}" for contender in CONTENDERS)
         head = f"{described(about)} {asked.customers} customers, medians of {asked.rounds} rounds, `appendfsync {asked.fsync}`."
-        write_section("bench-peers", f"{head}\n\n{tables(rounds)}\n\n- Evergreen: {SETTINGS_OF_OURS}\n{settings}")
+        charts = "\n".join(f"![{title}](img/{picture(figure)})" for figure, (title, _) in CHARTS.items())
+        write_section("bench-peers", f"{head}\n\n{charts}\n\n{tables(rounds)}\n\n- Evergreen: {SETTINGS_OF_OURS}\n{settings}")
 
 
 if __name__ == "__main__":
