@@ -71,9 +71,10 @@ class Fence:
             raise
 
     def claim(self) -> None:
-        """Take the lease, whoever holds it; raises NotionError."""
+        """Take the lease, whoever holds it; what is overdue then goes singly, for another copy may have sent it. Raises NotionError."""
         self._read()
         self._write(self._server())
+        self._keep(on="1", taken_over=str(self.ledger.now()))
 
     def _renew(self, state: dict[str, str], server: str, now: int, *, starts: bool) -> None:
         word = self._read()

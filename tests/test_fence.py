@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -222,3 +223,17 @@ def test_a_lost_redis_is_told_to_restore(one: Copy, two: Copy) -> None:
     one.box.notion("POST", "/pages", json={"parent": parent, "properties": properties}).raise_for_status()
     two.fence.look()
     assert (two.sends(), two.why()) == (False, UNKNOWN)
+
+
+def test_what_is_overdue_at_a_take_over_goes_singly(one: Copy) -> None:
+    """Another copy may have sent it: under its own key the provider knows it again, in a batch it would not."""
+    one.world.sender = dataclasses.replace(one.world.sender, settings=one.world.settings.model_copy(update={"resend_batch_above": 1}))
+    for number in range(4):
+        one.world.sign_up(email=f"before{number}@example.org")
+    one.clock.advance(seconds=5)
+    one.fence.claim()
+    for number in range(4):
+        one.world.sign_up(email=f"after{number}@example.org")
+    one.clock.advance(seconds=5)
+    one.world.work()
+    assert sorted(one.world.provider.requests) == [1, 1, 1, 1, 4]

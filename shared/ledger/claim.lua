@@ -9,6 +9,10 @@ local a = cjson.decode(ARGV[2])
 local rate = rate_of('resend', a.rate)
 local batch_above = a.batch_above > 0 and a.batch_above or math.min(rate, 20)
 
+-- What was due before this ledger took over from another copy may have gone out already: it goes singly, under the key by which the
+-- provider would know it again.
+local taken_over = tonumber(redis.call('HGET', FENCE, 'taken_over') or '0')
+
 local function stop(what, till, why) return {what, till and int(till) or '', why or ''} end
 
 local function done()
@@ -92,7 +96,7 @@ local function fill(items)
     local known, s = pcall(step_of, enrollment, step)  -- what is no enrollment of ours must not stop the others
     if not known then s = nil end
     local ready = s and s.state == 'scheduled' and s.next <= now
-    if ready and not s.solo and s.attempts == 0 and not held_up(enrollment, step) and not barrier(enrollment) and not late(enrollment, s) and not too_soon(enrollment, s) then
+    if ready and not s.solo and s.due >= taken_over and s.attempts == 0 and not held_up(enrollment, step) and not barrier(enrollment) and not late(enrollment, s) and not too_soon(enrollment, s) then
       items[#items + 1] = take(enrollment, step)
       redis.call('DEL', 'rq:job:' .. job)
     elseif s and (ready and held_up(enrollment, step) or (s.state == 'scheduled' or s.state == 'sending') and s.next > now) then
@@ -155,7 +159,7 @@ local function claim()
     return stop('pace', now + longer)
   end
   local items = {take(enrollment, step)}
-  if s.attempts == 0 and not s.solo and not held and redis.call('LLEN', QUEUE) >= batch_above then fill(items) end
+  if s.attempts == 0 and not s.solo and s.due >= taken_over and not held and redis.call('LLEN', QUEUE) >= batch_above then fill(items) end
   return {'claimed', math.ceil(wait), items, '', ''}
 end
 
