@@ -130,9 +130,10 @@ class TestPages:
 
     def test_the_funnel_counts(self, desk: Desk, redis: Redis) -> None:
         """What was delivered and opened, of what was sent."""
-        redis.hset("eg:tally:christmas", mapping={"enrolled": 9, "1.sent": 8, "1.delivered": 6, "1.opened": 2})
+        redis.hset("eg:tally:christmas", mapping={"enrolled": 9, "1.sent": 8, "1.delivered": 6, "1.opened": 2, "1.booked": 4})
         text = desk.get("/campaigns/christmas").text
         assert "9 enrolled" in text and '6 <span class="quiet">75 %</span>' in text and '2 <span class="quiet">25 %</span>' in text
+        assert '4 <span class="quiet">50 %</span>' in text
 
     def test_health_says_what_to_do(self, desk: Desk, redis: Redis) -> None:
         """Each trouble with its reason and its mend; none when all is at work."""

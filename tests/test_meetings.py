@@ -185,6 +185,7 @@ def test_a_booking_ends_the_nurture_that_lists_it(world: World) -> None:
     report(world, booked(world))
     assert (world.run(run).state, world.run(run).why) == ("exited", "booked")
     assert set(world.states(run)[1:]) == {"cancelled"}
+    assert world.redis.hget("eg:tally:christmas", "1.booked") == "1", "it was the first email that led to the booking"
     world.live(12 * 24)
     assert len([subject for subject in subjects(world) if "assessment" in subject]) == 1
 

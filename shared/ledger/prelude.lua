@@ -316,9 +316,15 @@ local function end_step(enrollment, step, state, changes, at_work)
   advance(enrollment)
 end
 
--- End a run before its time. What is being sent right now ends as it ends.
+-- End a run before its time. What is being sent right now ends as it ends. Why people leave is counted under the last email they got.
+local LEAVING = {booked = true, client = true, unsubscribed = true}
 local function stop_run(enrollment, state, why)
   end_run(enrollment, state, why)
+  local last = '0'
+  for _, step in ipairs(steps_in_order(enrollment)) do
+    if redis.call('HGET', enrollment_key(enrollment), step .. '.state') == 'sent' then last = step end
+  end
+  if state == 'exited' and LEAVING[why] then tally(enrollment, last .. '.' .. why) end
   for _, step in ipairs(steps_in_order(enrollment)) do
     if redis.call('HGET', enrollment_key(enrollment), step .. '.state') == 'scheduled' then
       end_step(enrollment, step, 'cancelled', {why = why})
