@@ -101,10 +101,14 @@ def _drain(
     if time.time() > due:
         print("    this machine is too busy: some were due before all had signed up", flush=True)
     time.sleep(max(0.0, due - time.time()))
-    before = subject.spent().total
+    before = subject.spent().by_part
     came = subject.provider.wait_for(customers * STEPS, not_before=due, meanwhile=meanwhile)
+    cpu = {name: seconds - before.get(name, 0) for name, seconds in subject.spent().by_part.items()}
+    if came:
+        parts = sorted(cpu.items(), key=lambda part: -part[1])
+        print("    CPU ms an email: " + ", ".join(f"{name} {seconds / came * 1000:.1f}" for name, seconds in parts), flush=True)
     arrivals, _ = subject.provider.first_arrivals()
-    return came / max(max(arrivals.values(), default=due) - due, 0.001), subject.spent().total - before, customers * STEPS - came
+    return came / max(max(arrivals.values(), default=due) - due, 0.001), sum(cpu.values()), customers * STEPS - came
 
 
 def burst(plan: Plan, subject: Subject, report: Report) -> None:
