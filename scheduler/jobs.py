@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from functools import cache
 
 import urllib3
@@ -20,6 +21,7 @@ from shared.pacing import Pacer
 from shared.recording import Recorder
 
 UNANSWERED_AFTER = 5  # seconds until a step is looked at again whose send function did not answer
+LINGER = 0.25  # seconds
 RECORD_FOR = 15  # seconds of one record job; what is left then has a job of its own
 NOTIFY_FOR = 15  # seconds of one notify job; what is left then waits for the worker's next look
 _ENDED_BADLY = ("failed", "in-doubt")
@@ -53,7 +55,7 @@ def _send_step(enrollment: str, step: int) -> None:
     found = ledger.peek(enrollment, step)
     if found.state in _ENDED_BADLY:
         raise StepFailed(f"{enrollment} step {step} is {found.state}: {found.why}")
-    if found.state not in ("scheduled", "sending") or (found.next or 0) > ledger.now():
+    if found.state not in ("scheduled", "sending") or (found.next or 0) > found.now:
         return
     result = _ask(enrollment, step, found.request_id or "")
     if result is None:
@@ -89,8 +91,10 @@ def _recorder() -> Recorder:
 
 
 def record() -> None:
-    """Carry what changed to Notion, at its pace."""
-    _recorder().drain(RECORD_FOR)
+    """Carry what changed to Notion, at its pace; what changes a moment later needs no job of its own."""
+    ends = time.monotonic() + RECORD_FOR
+    while _recorder().drain(RECORD_FOR) and time.monotonic() < ends:
+        time.sleep(LINGER)
 
 
 @cache

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import sys
-from time import time
+import traceback
+from time import monotonic, time
 from typing import cast
 
+from redis.client import Pipeline
 from rq import Queue, SimpleWorker
+from rq.executions import Execution
+from rq.job import Job as RQJob
+from rq.timeouts import JobTimeoutException
 from rq.utils import as_text, now
+from rq.worker import WorkerStatus
 from rq.worker_registration import clean_worker_registry
 
 from scheduler import jobs
@@ -18,12 +24,56 @@ NOTIFY = "notify"
 MAINTENANCE = 30  # seconds
 WORKER_TTL = 45  # seconds; a worker without a job looks up from its queue 15 seconds sooner
 WATCHFUL_TTL = 20
+HEARTBEAT = 3.0  # seconds
 
 
 class Worker(SimpleWorker):
-    """RQ's worker, back soon after Redis was away, and without a verdict on jobs whose worker died: the ledger looks again by itself."""
+    """RQ's worker, back soon after Redis was away, and without a verdict on jobs whose worker died: the ledger looks again by itself.
+
+    RQ writes some twenty times about each job, and each write is a trip to the disk. Nothing here rests on that, so only what its tools
+    show is written: who is at work on what, and what has failed.
+    """
 
     max_connection_wait_time = 1.0
+    _beat = _asked = float("-inf")
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Show that the worker lives; not before, during and after each job."""
+        if monotonic() - self._beat >= HEARTBEAT:
+            self._beat = monotonic()
+            super().heartbeat(timeout, pipeline)
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """Heed `rq suspend`, now and then."""
+        if monotonic() - self._asked >= HEARTBEAT:
+            self._asked = monotonic()
+            super().check_for_suspension(burst)
+
+    def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
+        """Show what the worker does, where that is news."""
+        if state != self._state:
+            super().set_state(state, pipeline)
+
+    def execute_job(self, job: RQJob, queue: Queue) -> None:
+        """Run one job here and now. One that raises ends in RQ's failed list; any other leaves nothing behind."""
+        execution: Execution | None = self.prepare_execution(job)
+        job.started_at = now()
+        try:
+            with self.death_penalty_class(job.timeout, JobTimeoutException, job_id=job.id):
+                job.func(*job.args, **job.kwargs)
+        except Exception:  # whatever it is, it must be on the failed list
+            job.ended_at = now()
+            self.handle_exception(job, *sys.exc_info())
+            self.handle_job_failure(job, queue, queue.started_job_registry, traceback.format_exc(), execution)
+            execution = None
+        with self.connection.pipeline(transaction=False) as pipe:
+            if execution is not None:
+                self.cleanup_execution(job, pipe, execution)
+                pipe.delete(job.key)
+                self.increment_successful_job_count(pipe)
+            pipe.lrem(queue.intermediate_queue_key, 1, job.id)
+            self.set_state(WorkerStatus.IDLE, pipe)
+            pipe.execute()
 
     def clean_registries(self) -> None:
         """Forget the jobs of dead workers. RQ would put them into the failed list, which is for what a person must look at."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
+from urllib.request import getproxies
 
 import requests
 import resend
@@ -61,6 +62,7 @@ class _Connection(HTTPClient):
     def __init__(self, timeout: float, pool: int) -> None:
         self._timeout = (timeout * CONNECT_SHARE, timeout * (1 - CONNECT_SHARE))
         self._session = requests.Session()
+        self._session.trust_env = bool(getproxies())  # looked up once: else it is for every request
         self._session.mount("https://", HTTPAdapter(pool_maxsize=pool))
         self._session.mount("http://", HTTPAdapter(pool_maxsize=pool))
 

@@ -213,8 +213,12 @@ class Ledger:
     def peek(self, enrollment: str, step: int) -> Peek:
         """The little that a worker must know of a step."""
         names = [f"{step}.state", f"{step}.next", f"{step}.why", "request_id"]
-        state, following, why, request_id = cast(list[str | None], self.redis.hmget(ids.enrollment_key(enrollment), names))
-        return Peek(state, _instant(following), why, request_id)
+        pipe = self.redis.pipeline(transaction=False)
+        pipe.hmget(ids.enrollment_key(enrollment), names)
+        pipe.time()
+        (state, following, why, request_id), (seconds, microseconds) = pipe.execute()
+        now = self._clock() if self._clock else int(seconds) * 1000 + int(microseconds) // 1000
+        return Peek(state, _instant(following), why, request_id, now)
 
     def _hash(self, key: str) -> dict[str, str]:
         return cast(dict[str, str], self.redis.hgetall(key))  # the client decodes, which its types cannot say

@@ -71,9 +71,10 @@ class Settled:
 
 @dataclass(frozen=True)
 class Peek:
-    """A step's state, the instant before which it must not be looked at, why it ended as it did, and the request that began it all."""
+    """A step's state, the instant before which it must not be looked at, why it ended so, the request that began it all, and the time."""
 
     state: str | None
     next: int | None
     why: str | None
     request_id: str | None
+    now: int
