@@ -86,6 +86,8 @@ class WatchedLedger(Ledger):
     def _tell(self, script: str, asked: Mapping[str, Any], answer: Any) -> None:
         if script == "claim" and answer[0] == "claimed":
             self.watch.claimed(self, answer[2], asked["token"])
+        elif script == "claim" and answer[0] == "done":
+            self.watch.ended_at_the_claim(ids.email_id(asked["enrollment"], asked["step"]))
         elif script == "post" and answer:
             self.watch.let_go(asked["members"], asked["token"], asked["request"], asked["body"], self.now() + asked["spare"])
         elif script == "settle":

@@ -104,6 +104,10 @@ class Watch:
         self.leases[id] = token, now + LEASE
         self.begun.add(id)
 
+    def ended_at_the_claim(self, id: str) -> None:
+        """A claim found the step ended, or ended it because its lease was over: nobody holds it, also when the clock is set back then."""
+        self.leases.pop(id, None)
+
     def again(self, id: str) -> None:
         """A person has let a step be tried again that had ended."""
         self.forced.add(id)
