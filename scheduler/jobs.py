@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from functools import cache
+from typing import TYPE_CHECKING
 
 import urllib3
 from redis import exceptions as redis_errors
@@ -13,12 +14,11 @@ from urllib3.exceptions import HTTPError
 
 from shared import log, services
 from shared.errors import StepFailed
-from shared.integrations.discord import Discord
-from shared.integrations.notion import Notion
-from shared.integrations.resend import Resend
-from shared.notifying import Notifier
 from shared.pacing import Pacer
-from shared.recording import Recorder
+
+if TYPE_CHECKING:  # each worker has one queue, and loads only what that needs: some 10 MB less
+    from shared.notifying import Notifier
+    from shared.recording import Recorder
 
 UNANSWERED_AFTER = 5  # seconds until a step is looked at again whose send function did not answer
 LINGER = 0.25  # seconds
@@ -84,6 +84,9 @@ def _ask(enrollment: str, step: int, request_id: str) -> dict[str, str] | None:
 
 @cache
 def _recorder() -> Recorder:
+    from shared.integrations.notion import Notion
+    from shared.recording import Recorder
+
     settings, ledger = services.current_settings(), services.ledger()
     pacer = Pacer(ledger, "notion", settings.notion_rate)
     notion = Notion(settings.notion_token, settings.notion_api_url, turn=pacer.wait) if settings.notion_token else None
@@ -99,6 +102,10 @@ def record() -> None:
 
 @cache
 def _notifier() -> Notifier:
+    from shared.integrations.discord import Discord
+    from shared.integrations.resend import Resend
+    from shared.notifying import Notifier
+
     settings = services.current_settings()
     discord = resend = None
     if settings.discord_webhook_url:

@@ -8,14 +8,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from shared import log, notice_texts
 from shared.errors import NoticeError, SendError
 from shared.integrations.discord import Discord, Embed
 from shared.ledger import Ledger, ids
 from shared.ledger.notices import HOUR, Notice, Notices
-from shared.sending import Provider
 from shared.settings import Settings
+
+if TYPE_CHECKING:  # it would bring all that sending needs
+    from shared.sending import Provider
 
 SILENT_AFTER = 60_000  # milliseconds without a tick of the scheduler
 STAY_FOR = 2.5  # seconds that a teller sits out; Discord's window is two. After a longer time it is called again
