@@ -135,6 +135,22 @@ def owner(camera: Camera) -> None:
         camera.shoot(page, "discord")
 
 
+def console(camera: Camera) -> None:
+    """What the operator sees."""
+    password = (camera.trial.directory / "secrets" / "console-password").read_text(encoding="utf-8").strip()
+    for size, suffix, dark in ((DESKTOP, "", False), (PHONE, "-phone-dark", True)):
+        with camera.looking(size, dark=dark) as page:
+            page.goto(f"{camera.trial.url}/console")
+            page.locator("input[type=password]").fill(password)
+            page.locator("main form button").click()
+            camera.shoot(page, f"console-overview{suffix}")
+            page.goto(f"{camera.trial.url}/console/enrollments")
+            page.locator("main table a", has_text="ada@").first.click()
+            camera.shoot(page, f"console-timeline{suffix}")
+            page.goto(f"{camera.trial.url}/console/campaigns/christmas")
+            camera.shoot(page, f"console-campaign{suffix}")
+
+
 def main(folder: Path = IMAGES) -> int:
     """Take every picture; returns 1 when there is no browser, or when they are too large for a repository."""
     if browser.executable() is None:
@@ -148,6 +164,7 @@ def main(folder: Path = IMAGES) -> int:
             site(camera)
             until(lambda: trial.outbox_count() >= ENOUGH and all(camera.email(who, subject) for who, subject in LETTERS))
             emails(camera)
+            console(camera)
             until(lambda: trial.redis().zcard(ids.OUTBOX) == 0, within=60)
             owner(camera)
     sizes = {picture.name: picture.stat().st_size for picture in sorted(folder.glob("*.png"))}
