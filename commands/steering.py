@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import click
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import log, services
@@ -131,7 +131,9 @@ def list_runs(campaign: str | None, state: str | None, page: int, as_json: bool)
         print_json(found)
         return
     zone = desk.settings.business_timezone
-    table = Table("Enrollment", "Email", "Campaign", "State", "Sent", f"Next email ({zone})", box=None, pad_edge=False)
+    table = Table(
+        Column("Enrollment", overflow="fold"), "Email", "Campaign", "State", "Sent", f"Next email ({zone})", box=None, pad_edge=False
+    )
     for run in found["enrollments"]:
         sent = f"{run['sent']} of {run['of']}"
         table.add_row(

@@ -51,7 +51,7 @@ def _say_ready(where: stack.Place, environ: Mapping[str, str]) -> None:
     notices_url = f"{where.sandbox_url}/discord-page" if chosen.discord_webhook_url.startswith(where.sandbox_url) else None
     for name, link in welcome.places(where, sandboxed, notices_url).items():
         say(f"  {name:<27}{link}")
-    say(f"  {'Password of both':<27}{welcome.password_place(where.directory, chosen.console_password)}")
+    say(f"  {'Password of both pages':<27}{welcome.password_place(where.directory, chosen.console_password)}")
     say(f"  {'Logs and state':<27}{where.directory}\n")
     for trouble in troubles:
         say(f"NOT WELL: {trouble}. `./evergreen fence` and the notices say what to do.")

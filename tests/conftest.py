@@ -6,12 +6,17 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from redis import Redis
 
 from local import valkey
 from shared.ledger import Ledger
+
+if TYPE_CHECKING:  # the world has this module's clock
+    from shared.steering import Steering
+    from tests.world import World
 
 START = 1_800_000_000_000  # an arbitrary instant in milliseconds: 2027-01-15 08:00 UTC
 
@@ -56,3 +61,27 @@ def clock() -> Clock:
 def ledger(redis: Redis, clock: Clock) -> Ledger:
     """A ledger in an empty database, by the test's clock."""
     return Ledger(redis, clock=clock)
+
+
+@pytest.fixture
+def world(ledger: Ledger, clock: Clock) -> World:
+    """An Evergreen in which nobody has signed up."""
+    from tests.world import World
+
+    return World(ledger, clock)
+
+
+@pytest.fixture
+def steering(world: World) -> Steering:
+    """The operator's hand on it."""
+    from shared.steering import Steering
+
+    return Steering(world.ledger, world.sender.catalog, world.settings)
+
+
+@pytest.fixture
+def run(world: World) -> str:
+    """Ada's run, whose first email is out."""
+    run = world.sign_up()
+    world.work()
+    return run

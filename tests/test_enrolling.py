@@ -70,11 +70,6 @@ def desk(ledger: Ledger, clock: Clock) -> Desk:
     return Desk(ledger, clock)
 
 
-@pytest.fixture
-def world(ledger: Ledger, clock: Clock) -> World:
-    return World(ledger, clock)
-
-
 def iso(instant: int) -> str:
     """An instant as a website reports it."""
     return datetime.fromtimestamp(instant / 1000, UTC).isoformat()

@@ -8,19 +8,13 @@ from pathlib import Path
 import pytest
 
 from shared.importing import NO_CONSENT, Fault, FileError, Sheet, apply, read
-from shared.ledger import Ledger, ids
-from tests.conftest import START, Clock
+from shared.ledger import ids
+from tests.conftest import START
 from tests.world import World
 
 TRIGGER, CAMPAIGN = "christmas-assessment", "five-day"
 HEAD = "email,first_name,red_systems,consent\n"
 DAY = 86_400_000
-
-
-@pytest.fixture
-def world(ledger: Ledger, clock: Clock) -> World:
-    """An Evergreen with nobody in it."""
-    return World(ledger, clock)
 
 
 def sheet(tmp_path: Path, content: str | bytes, campaign: str | None = CAMPAIGN) -> Sheet:

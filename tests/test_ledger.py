@@ -21,11 +21,6 @@ SURELY_NOT = SendError("wait", "Resend could not be reached")
 BROKEN = SendError("ambiguous", "Resend answered 500")
 
 
-@pytest.fixture
-def world(ledger: Ledger, clock: Clock) -> World:
-    return World(ledger, clock)
-
-
 def batches(world: World) -> World:
     """The same world, with a provider for whom everything goes in batches."""
     return World(world.ledger, world.clock, SETTINGS.model_copy(update={"resend_batch_above": 1}))

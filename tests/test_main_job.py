@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
-from shared.ledger import Ledger, ids
-from tests.conftest import Clock
+from shared.ledger import ids
 from tests.world import World
 
 DELAYS = [0, 24, 72, 120, 168, 216, 264]
-
-
-@pytest.fixture
-def world(ledger: Ledger, clock: Clock) -> World:
-    return World(ledger, clock)
 
 
 def test_seven_emails_at_their_due_instants(world: World) -> None:

@@ -21,15 +21,9 @@ from shared.functions import ROOT
 from shared.integrations.resend_events import DeliveryEvent, What
 from shared.ledger import Ledger, ids
 from shared.suppressing import receive
-from tests.conftest import Clock
 from tests.world import World
 
 GRAFANA = ROOT / "deploy" / "grafana"
-
-
-@pytest.fixture
-def world(ledger: Ledger, clock: Clock) -> World:
-    return World(ledger, clock)
 
 
 class TestCounting:

@@ -18,26 +18,6 @@ from tests.steered import GAPS, dues, live_at, sent_at, waiting
 from tests.world import World
 
 
-@pytest.fixture
-def world(ledger: Ledger, clock: Clock) -> World:
-    """An Evergreen in which nobody has signed up."""
-    return World(ledger, clock)
-
-
-@pytest.fixture
-def steering(world: World) -> Steering:
-    """The operator's hand on it."""
-    return Steering(world.ledger, world.sender.catalog, world.settings)
-
-
-@pytest.fixture
-def run(world: World) -> str:
-    """Ada's run, whose first email is out."""
-    run = world.sign_up()
-    world.work()
-    return run
-
-
 def test_a_paused_run_is_off_the_schedule_and_sends_nothing(world: World, steering: Steering, run: str) -> None:
     """Its steps are neither on the schedule nor looked at, and nothing goes out however long it lasts."""
     assert waiting(world) == (6, 6)

@@ -39,12 +39,6 @@ def box() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def world(ledger: Ledger, clock: Clock) -> World:
-    """An Evergreen with nobody in it."""
-    return World(ledger, clock)
-
-
-@pytest.fixture
 def evergreen(valkey_server: valkey.Valkey, redis: Redis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """The command line, on the test's Valkey and without Notion."""
     for name in Settings.model_fields:

@@ -28,12 +28,6 @@ SECRET = "whsec_" + base64.b64encode(b"made-up secret of a webhook at Resend").d
 _keys = itertools.count()
 
 
-@pytest.fixture
-def world(ledger: Ledger, clock: Clock) -> World:
-    """An Evergreen with nobody in it."""
-    return World(ledger, clock)
-
-
 def tell(world: World, what: Any, run: str | None = None, step: int = 1, **changes: Any) -> str:
     """Have Resend report something of a step of Ada's run."""
     fields: dict[str, Any] = {"key": f"msg_{next(_keys)}", "address": ADDRESS, "provider_id": "id-0", "at": world.clock.now}

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from typing import Any, cast
 
-import pytest
 from redis import Redis
 from rq import Queue
 
@@ -17,13 +16,12 @@ from scheduler.worker import Worker
 from shared import meetings
 from shared.errors import SendError
 from shared.integrations.resend_events import DeliveryEvent
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
 from shared.ledger.outbox import Outbox
 from shared.meetings import KEEP
 from shared.models import MeetingEvent
 from shared.schedule import Job
 from shared.suppressing import receive
-from tests.conftest import Clock
 from tests.steered import complete_without
 from tests.world import ADA, World
 
@@ -48,11 +46,6 @@ STAYING = {  # what stays, because it must
     r"eg:open|eg:outbox.*|eg:notices.*|eg:jobs|eg:tick|eg:version|eg:rate:.+|eg:gate|eg:fence": "the work at hand; empty when it is done",
     r"rq:.+": "RQ's own",
 }
-
-
-@pytest.fixture
-def world(ledger: Ledger, clock: Clock) -> World:
-    return World(ledger, clock)
 
 
 def record_everything(world: World) -> None:

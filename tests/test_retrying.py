@@ -12,26 +12,6 @@ from tests.steered import complete_without, dues, failed, in_doubt, keys, live_a
 from tests.world import SETTINGS, World
 
 
-@pytest.fixture
-def world(ledger: Ledger, clock: Clock) -> World:
-    """An Evergreen in which nobody has signed up."""
-    return World(ledger, clock)
-
-
-@pytest.fixture
-def steering(world: World) -> Steering:
-    """The operator's hand on it."""
-    return Steering(world.ledger, world.sender.catalog, world.settings)
-
-
-@pytest.fixture
-def run(world: World) -> str:
-    """Ada's run, whose first email is out."""
-    run = world.sign_up()
-    world.work()
-    return run
-
-
 def test_a_failed_step_is_sent_again_under_another_key(world: World, steering: Steering, run: str) -> None:
     """The provider's memory of the first request must not answer for the second."""
     failed(world, run)

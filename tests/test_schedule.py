@@ -17,7 +17,6 @@ from scheduler import jobs
 from shared.errors import ScheduleError
 from shared.ledger import Ledger, ids
 from shared.schedule import ALLOWED, QUEUE, Job, Schedule
-from tests.conftest import Clock
 from tests.world import World
 
 
@@ -26,11 +25,6 @@ def raw(valkey_server: Valkey, redis: Redis) -> Iterator[Redis]:
     """A client as RQ wants it: answers stay bytes."""
     with Redis.from_url(valkey_server.url, password=valkey_server.password) as client:
         yield client
-
-
-@pytest.fixture
-def world(ledger: Ledger, clock: Clock) -> World:
-    return World(ledger, clock)
 
 
 @pytest.fixture

@@ -9,23 +9,15 @@ from typing import Any
 import pytest
 
 from shared import catalog, timing
-from shared.ledger import Ledger
 from shared.segments import SEGMENTS
 from shared.settings import Settings
 from shared.simulating import Conditions, Outcome, simulate
 from tests.commanding import Commands
-from tests.conftest import Clock
 from tests.world import World
 
 MIDNIGHT = 1_800_057_600_000  # 2027-01-16 00:00 UTC
 ONE = Conditions(["christmas"], contacts=1, begins=MIDNIGHT, over=1)
 CATALOG = catalog.load()
-
-
-@pytest.fixture
-def world(ledger: Ledger, clock: Clock) -> World:
-    """The real thing."""
-    return World(ledger, clock)
 
 
 def run(base: Conditions = ONE, **changes: Any) -> Outcome:

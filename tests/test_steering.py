@@ -7,32 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from shared.errors import SendError, SteeringError
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
 from shared.steering import Steering
 from shared.timing import HOUR
-from tests.conftest import START, Clock
+from tests.conftest import START
 from tests.steered import GAPS, complete_without, dues, failed, live_at, sent_at, waiting
 from tests.world import World
-
-
-@pytest.fixture
-def world(ledger: Ledger, clock: Clock) -> World:
-    """An Evergreen in which nobody has signed up."""
-    return World(ledger, clock)
-
-
-@pytest.fixture
-def steering(world: World) -> Steering:
-    """The operator's hand on it."""
-    return Steering(world.ledger, world.sender.catalog, world.settings)
-
-
-@pytest.fixture
-def run(world: World) -> str:
-    """Ada's run, whose first email is out."""
-    run = world.sign_up()
-    world.work()
-    return run
 
 
 def test_a_cancelled_run_sends_nothing_any_more(world: World, steering: Steering, run: str) -> None:

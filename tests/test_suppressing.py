@@ -6,19 +6,13 @@ import pytest
 
 from shared import suppressing
 from shared.errors import SteeringError
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
 from shared.ledger.people import People
 from tests.conftest import Clock
 from tests.world import ADA, World
 
 ADDRESS = str(ADA["email"])
 CONTACT = ids.digest(ADDRESS)
-
-
-@pytest.fixture
-def world(ledger: Ledger, clock: Clock) -> World:
-    """An Evergreen with nobody in it."""
-    return World(ledger, clock)
 
 
 def listed(world: World) -> list[tuple[str | None, list[str]]]:
