@@ -126,6 +126,7 @@ def evergreen(directory: Path, provider: Provider, **settings: str) -> Iterator[
     }
     with running(directory / "stack", **chosen) as trial:
         subject = Subject(trial, provider)
+        provider.set()  # it must not know this stack's first email from a stack before
         learn_rate(subject)
         yield subject
 

@@ -89,7 +89,7 @@ def _recorder() -> Recorder:
 
     settings, ledger = services.current_settings(), services.ledger()
     pacer = Pacer(ledger, "notion", settings.notion_rate)
-    notion = Notion(settings.notion_token, settings.notion_api_url, turn=pacer.wait) if settings.notion_token else None
+    notion = Notion(settings.notion_token, settings.notion_api_url, turn=pacer.wait) if settings.recorded else None
     return Recorder(ledger, services.catalog(), settings, notion, pacer)
 
 
@@ -102,15 +102,17 @@ def record() -> None:
 
 @cache
 def _notifier() -> Notifier:
-    from shared.integrations.discord import Discord
-    from shared.integrations.resend import Resend
     from shared.notifying import Notifier
 
     settings = services.current_settings()
     discord = resend = None
     if settings.discord_webhook_url:
+        from shared.integrations.discord import Discord
+
         discord = Discord(settings.discord_webhook_url, timeout=settings.provider_timeout)
-    if settings.resend_api_key and settings.resend_from_email:
+    if settings.alert_email and settings.resend_api_key and settings.resend_from_email:
+        from shared.integrations.resend import Resend
+
         resend = Resend(settings.resend_api_key, settings.resend_api_url, timeout=settings.provider_timeout, pool=1)
     return Notifier(services.ledger(), settings, discord, resend)
 

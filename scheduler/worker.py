@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import traceback
 from time import monotonic, time
@@ -123,6 +124,7 @@ def main(name: str = QUEUE) -> None:
     worker = kind(
         [queue], connection=connection, job_class=Job, maintenance_interval=MAINTENANCE, worker_ttl=ttl, log_job_description=False
     )
+    gc.freeze()  # see shared/serve.py
     worker.work(logging_level="WARNING")
 
 

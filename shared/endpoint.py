@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from typing import TypeVar
 
-import structlog
 from flask import Request, Response, jsonify
 from limits import parse as parse_limit
 from limits.storage import RedisStorage
@@ -58,8 +57,7 @@ def function(name: str, *, methods: tuple[str, ...] = ("POST",), cors: bool = Fa
         @functools.wraps(handler)
         def handle(request: Request) -> Response:
             request_id = log.request_id(request.headers.get("X-Request-Id"))
-            structlog.contextvars.clear_contextvars()
-            structlog.contextvars.bind_contextvars(request_id=request_id, function=name)
+            log.begin(request_id=request_id, function=name)
             request.environ["evergreen.request_id"] = request_id
             response = _respond(handler, request, methods, cors)
             response.headers["X-Request-Id"] = request_id
@@ -168,7 +166,7 @@ def refused(proof: str) -> None:
     """
     _logger.warning("proof.failed", proof=proof)
     with suppress(RedisError):  # it is refused also while Redis is away
-        services.ledger().redis.hincrby(REFUSED, structlog.contextvars.get_contextvars()["function"], 1)
+        services.ledger().redis.hincrby(REFUSED, log.known("function"), 1)
 
 
 def require_bearer(request: Request, token: str) -> None:

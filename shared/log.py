@@ -8,7 +8,10 @@ import sys
 import uuid
 from typing import Any
 
-import structlog
+from shared.lean import without
+
+with without("rich"):
+    import structlog
 
 _ADDRESS = re.compile(r"[^\s'\"<>()]+@[^\s'\"<>()]+")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -55,6 +58,21 @@ def request_id(offered: str | None = None) -> str:
         offered: the `X-Request-Id` header, if any.
     """
     return offered if offered and _REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex
+
+
+def begin(**known: str) -> None:
+    """Say this in each line until the next request begins here.
+
+    Args:
+        known: the request's id and the function's name.
+    """
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(**known)
+
+
+def known(name: str) -> str:
+    """What `begin` was told."""
+    return str(structlog.contextvars.get_contextvars()[name])
 
 
 def logger(name: str) -> Any:

@@ -43,11 +43,12 @@ class Recorder:
     def drain(self, seconds: float) -> int:
         """Record what is ready, for so many seconds at the most; returns how many things that were."""
         outbox = Outbox(self.ledger)
+        if not self.notion:
+            return outbox.empty()
         deadline, done = time.monotonic() + seconds, 0
         while time.monotonic() < deadline and (entry := outbox.take()):
             try:
-                if self.notion:
-                    self._record(entry, outbox, self.notion)
+                self._record(entry, outbox, self.notion)
             except NotionError as error:
                 if self._put_back(entry, outbox, error):
                     return done

@@ -6,6 +6,7 @@ without FUNCTION_SOURCE it serves every function. OpenFaaS probes `/_/health`; K
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import mmap
@@ -235,6 +236,7 @@ def run(app: WSGIApplication, settings: Settings, **options: Any) -> None:
         settings: host, port, threads, drain and provider_timeout are read.
         options: gunicorn's settings, in place of those above.
     """
+    gc.freeze()  # what was loaded stays: looking it all through again would hold up requests for 80 ms, and unshare memory after the fork
     _Server(app, settings, options).run()
 
 

@@ -160,6 +160,11 @@ class Settings(BaseModel):
         return bool(self.notion_token and self.notion_email_sequence_db_id)
 
     @property
+    def recorded(self) -> bool:
+        """Whether there is a Notion, and in it a database for what happens here."""
+        return bool(self.notion_token and (self.notion_businessx_db_id or self.notion_email_sequence_db_id or self.notion_email_log_db_id))
+
+    @property
     def backoff_divisor(self) -> int:
         """By how much TESTING_MODE shortens backoff and `late.after`; timeouts and leases never shrink."""
         return 60 if self.testing_mode else 1

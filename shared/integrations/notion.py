@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
-from notion_client import Client
-from notion_client.errors import HTTPResponseError, RequestTimeoutError
-
 from shared.errors import NotionError, masked
+from shared.lean import without
+
+with without("rich"):  # httpx has a command line of its own
+    import httpx
+    from notion_client import Client
+    from notion_client.errors import HTTPResponseError, RequestTimeoutError
 
 VERSION = "2025-09-03"
 TEXT_LIMIT = 2000

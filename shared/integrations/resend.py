@@ -15,14 +15,17 @@ from typing import Any, NoReturn
 from urllib.request import getproxies
 
 import requests
-import resend
 import urllib3
 from requests.adapters import HTTPAdapter
-from resend.exceptions import NoContentError, ResendError
-from resend.http_client import HTTPClient
 from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnectionError
 
 from shared.errors import SendError, masked
+from shared.lean import without
+
+with without("httpx"):  # it would be for the SDK's other client
+    import resend
+    from resend.exceptions import NoContentError, ResendError
+    from resend.http_client import HTTPClient
 
 # Codes after which nothing can be sent until a person mends the set-up; 404 and 405 say that the address is not Resend's.
 _CLOSED_STATUS = {401, 403, 404, 405}

@@ -48,6 +48,10 @@ class Outbox:
         """Notion knows it, as it was when it was taken."""
         self.ledger.decide("recorded", {"member": entry.member, "version": entry.version})
 
+    def empty(self, limit: int = 500) -> int:
+        """Forget what is ready, where there is no Notion; returns how many things that were."""
+        return int(self.ledger.decide("empty", limit))
+
     def give_back(self, entry: Entry) -> None:
         """Nobody could be told; it is as ready as before."""
         self.ledger.decide("recorded", {"member": entry.member, "version": entry.version, "back": True})

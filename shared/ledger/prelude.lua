@@ -79,9 +79,10 @@ local function rq_date(ms)
     math.floor(rest / 60000) % 60, math.floor(rest / 1000) % 60, rest % 1000)
 end
 
+local date = rq_date(now)
+
 -- A job in RQ's form (rq.job.Job.restore, JSON serializer); `call` is the function and its arguments.
 local function write_rq_job(job, queue, status, timeout, call, description)
-  local date = rq_date(now)
   redis.call('DEL', 'rq:job:' .. job)  -- a key of a wrong type must not stop the others
   redis.call('HSET', 'rq:job:' .. job, 'data', call, 'origin', queue, 'status', status, 'timeout', timeout, 'result_ttl', 0,
     'failure_ttl', int(KEEP_FINISHED / 1000), 'created_at', date, 'description', description)
@@ -194,12 +195,17 @@ end
 
 -- Whether an earlier step of the run must go first. Its end wakes this one. What a person wants sent now waits for nothing.
 local function held_up(enrollment, step)
-  if redis.call('HEXISTS', enrollment_key(enrollment), step .. '.forced') == 1 then return false end
-  for _, other in ipairs(steps_in_order(enrollment)) do
-    if other == step then return false end
-    local state = redis.call('HGET', enrollment_key(enrollment), other .. '.state')
+  local key, earlier = enrollment_key(enrollment), {}
+  local v = redis.call('HMGET', key, 'steps', step .. '.forced')
+  if v[2] then return false end
+  for other in string.gmatch(v[1] or '', '%d+') do
+    if other == step then break end
+    earlier[#earlier + 1] = other .. '.state'
+  end
+  for _, state in ipairs(#earlier > 0 and redis.call('HMGET', key, unpack(earlier)) or {}) do
     if state == 'scheduled' or state == 'sending' then return true end
   end
+  return false
 end
 
 -- Count what happened to a campaign's emails, for the console's funnel.
@@ -224,6 +230,16 @@ local function keep_runs(contact)
     if not state then redis.call('SREM', list, enrollment) end
   end
   redis.call('PEXPIRE', list, KEEP_FINISHED)
+end
+
+-- What the outbox named has been told; the time for which a finished run is kept begins then.
+local function told(member)
+  redis.call('HDEL', 'eg:outbox:failures', member)
+  local enrollment = string.match(member, '^enrollment:(.+)$')
+  if enrollment and redis.call('HEXISTS', enrollment_key(enrollment), 'ended') == 1 then
+    redis.call('PEXPIRE', enrollment_key(enrollment), KEEP_FINISHED)
+    keep_runs(redis.call('HGET', enrollment_key(enrollment), 'contact'))
+  end
 end
 
 -- The run is in another state now.

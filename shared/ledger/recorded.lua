@@ -11,16 +11,11 @@ if a.wait then
   redis.call('ZADD', OUTBOX, 'XX', int(now + math.min(a.wait * 2 ^ math.min(failures - 1, 10), 3600000)), a.member)
   return failures
 end
-redis.call('HDEL', 'eg:outbox:failures', a.member)
 if redis.call('HGET', 'eg:outbox:versions', a.member) == a.version then
   redis.call('HDEL', 'eg:outbox:versions', a.member)
   redis.call('ZREM', OUTBOX, a.member)
 else
   redis.call('ZADD', OUTBOX, 'XX', int(now), a.member)
 end
-local enrollment = string.match(a.member, '^enrollment:(.+)$')
-if enrollment and redis.call('HEXISTS', enrollment_key(enrollment), 'ended') == 1 then
-  redis.call('PEXPIRE', enrollment_key(enrollment), KEEP_FINISHED)
-  keep_runs(redis.call('HGET', enrollment_key(enrollment), 'contact'))
-end
+told(a.member)
 return 0
