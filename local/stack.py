@@ -50,6 +50,7 @@ class Place:
     valkey_port: int
     dashboard_port: int = PORTS["DASHBOARD_PORT"]
     metrics_port: int = PORTS["METRICS_PORT"]
+    send_workers: int = 1
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -68,13 +69,13 @@ class Place:
 
 
 def place(environ: Mapping[str, str]) -> Place:
-    """Where the environment wants the stack: those of PORTS and LOCAL_DIR, each with a default.
+    """Where the environment wants the stack: those of PORTS, LOCAL_DIR and SEND_WORKERS, each with a default.
 
     Args:
         environ: the environment.
 
     Raises:
-        SettingsError: when a port is no number between 1 and 65535, or two are the same.
+        SettingsError: when a port is no number between 1 and 65535, or two are the same; when SEND_WORKERS is not between 1 and 9.
     """
     numbers = []
     for variable, default in PORTS.items():
@@ -84,7 +85,10 @@ def place(environ: Mapping[str, str]) -> Place:
         if int(text) in numbers:
             raise SettingsError(f"{variable} is {text}, which another part uses. Give each of {', '.join(PORTS)} a port of its own.")
         numbers.append(int(text))
-    return Place(Path(environ.get("LOCAL_DIR") or ".local"), *numbers)
+    workers = environ.get("SEND_WORKERS") or "1"
+    if workers not in map(str, range(1, 10)):
+        raise SettingsError(f"SEND_WORKERS is {workers!r}. Write how many workers send, between 1 and 9.")
+    return Place(Path(environ.get("LOCAL_DIR") or ".local"), *numbers, send_workers=int(workers))
 
 
 def refuse_ports_in_use(where: Place) -> None:
@@ -205,7 +209,10 @@ def stages(where: Place, environ: Mapping[str, str]) -> list[list[Part]]:
         [python("gateway", lambda: listens(where.port), "local.gateway", port=where.port)],
         [
             python("scheduler", ticks, "scheduler.release"),
-            python("worker", lambda: works("workers"), "scheduler.worker", "send"),
+            *(
+                python(f"worker-{number}" if number > 1 else "worker", lambda: works("workers"), "scheduler.worker", "send")
+                for number in range(1, where.send_workers + 1)
+            ),
             python("recorder", lambda: works("recorders"), "scheduler.worker", "record"),
             python("notifier", lambda: waits_on("notify"), "scheduler.worker", "notify"),
             python("dashboard", lambda: listens(where.dashboard_port), "scheduler.dashboard", port=where.dashboard_port),

@@ -11,7 +11,7 @@ from shared.functions import ROOT
 from shared.settings import Settings
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")])
-LOCAL_ONLY = {"SANDBOX_PORT", "VALKEY_PORT", "LOCAL_DIR", "SANDBOX_RESEND_WEBHOOK_URL", "RESEND_WEBHOOK_SECRET"}
+LOCAL_ONLY = {"SANDBOX_PORT", "VALKEY_PORT", "LOCAL_DIR", "SEND_WORKERS", "SANDBOX_RESEND_WEBHOOK_URL", "RESEND_WEBHOOK_SECRET"}
 
 
 def test_every_setting_is_in_the_example() -> None:

@@ -161,7 +161,7 @@ class EvergreenStage:
     def kill(self) -> None:
         """See `Stage`: the scheduler, the worker and the gateway with the send function in it."""
         pids = self._subject.trial.pids()
-        for root in (psutil.Process(pids[name]) for name in ("scheduler", "worker", "gateway")):
+        for root in (psutil.Process(pid) for name, pid in pids.items() if name.startswith(("scheduler", "worker", "gateway"))):
             for one in (root, *root.children(recursive=True)):
                 try:
                     one.send_signal(signal.SIGKILL)
@@ -180,7 +180,7 @@ def on_stage(contender: Contender | str, provider: Provider, directory: Path, fs
         fsync: the Valkey's `appendfsync`; Evergreen's is always `always`.
     """
     if isinstance(contender, str):
-        settings = {"RESEND_BATCH_ABOVE": SINGLY} if contender == "singly" else {}
+        settings = {"RESEND_BATCH_ABOVE": SINGLY, "SEND_WORKERS": "4"} if contender == "singly" else {}
         with evergreen(directory, provider, PROVIDER_TIMEOUT="2s", **settings) as subject:
             yield EvergreenStage(subject)
         return
