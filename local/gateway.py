@@ -31,10 +31,11 @@ def with_site(functions: WSGIApplication, website: WSGIApplication) -> WSGIAppli
 
 def main() -> None:
     """Serve until SIGTERM."""
-    settings = load()
-    log.configure(settings.log_level)
-    functions = serve.every_function()
-    app = with_site(functions, site.create(settings, stack.place(os.environ), functions))
+    with serve.or_exit():
+        settings = load()
+        log.configure(settings.log_level)
+        functions = serve.every_function()
+        app = with_site(functions, site.create(settings, stack.place(os.environ), functions))
     # gunicorn's worker is a process of its own and would hold the port for a while after its parent was killed.
     serve.run(app, settings, post_fork=lambda arbiter, worker: die_with_parent(worker.ppid))
 

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import redis
@@ -88,7 +88,7 @@ def place(environ: Mapping[str, str]) -> Place:
     workers = environ.get("SEND_WORKERS") or "1"
     if workers not in map(str, range(1, 10)):
         raise SettingsError(f"SEND_WORKERS is {workers!r}. Write how many workers send, between 1 and 9.")
-    return Place(Path(environ.get("LOCAL_DIR") or ".local"), *numbers, send_workers=int(workers))
+    return replace(Place(Path(environ.get("LOCAL_DIR") or ".local"), *numbers), send_workers=int(workers))
 
 
 def refuse_ports_in_use(where: Place) -> None:

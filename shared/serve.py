@@ -14,7 +14,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from werkzeug import Response
 from werkzeug.exceptions import HTTPException
 
 from shared import functions, log
-from shared.errors import SettingsError
+from shared.errors import CampaignError, SettingsError
 from shared.settings import Settings, load
 
 AT_THE_ROOT = ("health", "unsubscribe", "console")
@@ -240,17 +241,24 @@ def run(app: WSGIApplication, settings: Settings, **options: Any) -> None:
     _Server(app, settings, options).run()
 
 
-def main() -> None:
-    """Serve what the environment asks for; a wrong setting is logged and ends the process with status 1."""
+@contextmanager
+def or_exit() -> Iterator[None]:
+    """End the process with status 1 where a setting or a campaign is wrong; the log says what, in one line."""
     try:
+        yield
+    except (SettingsError, CampaignError) as error:
+        log.configure()
+        _logger.error(str(error))
+        sys.exit(1)
+
+
+def main() -> None:
+    """Serve what the environment asks for."""
+    with or_exit():
         settings = load()
         log.configure(settings.log_level)
         source = os.environ.get("FUNCTION_SOURCE")
         app = function_app(functions.ROOT / source, os.environ.get("FUNCTION_TARGET", "handle")) if source else every_function()
-    except SettingsError as error:
-        log.configure()
-        _logger.error(str(error))
-        sys.exit(1)
     run(app, settings)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from shared.errors import SendError
 from shared.integrations.notion import Notion
-from shared.ledger import Ledger, ids
+from shared.ledger import KEEP_FINISHED, Ledger, ids
 from shared.ledger.outbox import Outbox
 from shared.pacing import Pacer
 from shared.recording import Recorder
@@ -284,6 +284,14 @@ def test_without_notion_the_outbox_empties_itself(desk: Desk) -> None:
     desk.world.clock.advance(seconds=1)
     assert dataclasses.replace(desk.recorder, notion=None).drain(5) == 2
     assert Outbox(desk.world.ledger).depth() == 0
+
+
+def test_without_notion_the_time_of_a_finished_run_begins(desk: Desk) -> None:
+    """It is forgotten 90 days after its end, as where Notion was told."""
+    run = desk.world.sign_up()
+    desk.world.live(hours=300)
+    dataclasses.replace(desk.recorder, notion=None).drain(5)
+    assert 0 < desk.world.redis.pttl(ids.enrollment_key(run)) <= KEEP_FINISHED
 
 
 def test_columns_may_have_the_owners_names(desk: Desk) -> None:

@@ -59,6 +59,22 @@ def test_a_released_job_is_a_queued_job_of_rq(world: World, schedule: Schedule, 
     assert b"rq:queue:send" in raw.smembers("rq:queues")
 
 
+def test_a_job_whose_hash_was_lost_is_written_anew(world: World, schedule: Schedule, raw: Redis) -> None:
+    """Release finds the ledger's step, whatever became of the job that was to wake it."""
+    run = world.sign_up()
+    world.work()
+    first, second = [job.id for job in schedule.get_jobs()][:2]
+    world.redis.delete(f"rq:job:{first}")
+    world.redis.delete(f"rq:job:{second}")
+    world.redis.set(f"rq:job:{second}", "of a wrong type")
+    for number in (2, 3):
+        world.clock.now = world.run(run).step(number).due
+        assert schedule.enqueue_jobs() == 1
+        (job,) = Queue(QUEUE, connection=raw, job_class=Job).jobs
+        assert (job.get_status(), list(job.args)) == (JobStatus.QUEUED, [run, number])
+        world.work()
+
+
 @pytest.mark.parametrize(
     "instant", ["2024-02-29T23:59:59.999", "2026-12-31T00:00:00.000", "2027-03-01T12:00:00.001", "2100-02-28T06:30:15.250"]
 )
