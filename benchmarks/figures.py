@@ -29,6 +29,7 @@ class Figure:
         tolerance: the share by which it may differ from the last one and still counts as the same.
         slack: the difference, in its unit, that never counts: a millisecond more of almost nothing is no news.
         fixed: whether the machine's speed does not matter to it.
+        target: what it is meant to reach on two cores.
     """
 
     name: str
@@ -38,6 +39,16 @@ class Figure:
     tolerance: float = 0.3
     slack: float = 0.0
     fixed: bool = False
+    target: float | None = None
+
+    @property
+    def aim(self) -> str:
+        """The target in words, and whether it was missed."""
+        if self.target is None:
+            return ""
+        bound = f"{'≥' if self.better == 'more' else '≤'} {shown(self.target)}"
+        met = self.value >= self.target if self.better == "more" else self.value <= self.target
+        return bound if met else f"{bound}, MISSED"
 
     def ratio(self, yardstick: float) -> float:
         """Its value as it is compared.
@@ -87,14 +98,15 @@ class Report:
         """All of them as a Markdown table, with what became of each since the last recorded run."""
         last = read_last()
         rows = [
-            f"| {figure.name} | {shown(figure.value)} {figure.unit} | {figure.verdict(last.get(figure.name), self.yardstick)} |"
-            for figure in self.figures
+            f"| {one.name} | {shown(one.value)} {one.unit} | {one.aim} | {one.verdict(last.get(one.name), self.yardstick)} |"
+            for one in self.figures
         ]
-        return "\n".join(["| | measured | beside the last recorded run |", "|---|---|---|", *rows])
+        return "\n".join(["| | measured | target | beside the last recorded run |", "|---|---|---|---|", *rows])
 
     def plain_table(self) -> str:
         """All of them as a Markdown table, for the documentation."""
-        return "\n".join(["| | |", "|---|---|", *(f"| {figure.name} | {shown(figure.value)} {figure.unit} |" for figure in self.figures)])
+        rows = [f"| {figure.name} | {shown(figure.value)} {figure.unit} | {figure.aim} |" for figure in self.figures]
+        return "\n".join(["| | measured | target |", "|---|---|---|", *rows])
 
     def keep(self, path: Path, **about: object) -> None:
         """Write everything as JSON.

@@ -13,118 +13,24 @@ from __future__ import annotations
 
 import argparse
 import cProfile
-import functools
 import json
 import os
 import pstats
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from benchmarks import campaigns, provider
+from benchmarks import campaigns, provider, watching
 from benchmarks.provider import Provider
+from benchmarks.watching import Watch
 from local import valkey
 
 SIGN_UP = {"first_name": "Ada", "business_name": "Analytical Engines", "assessment_score": 45, "red_systems": 2, "orange_systems": 1}
 WARM = 20
-
-
-@dataclass
-class Watch:
-    """Notes stages, which may lie within each other.
-
-    Attributes:
-        stages: name → [calls, seconds].
-        trips: name of a Redis call → [round trips, seconds].
-    """
-
-    stages: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0, 0.0]))
-    trips: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0, 0.0]))
-    _undo: list[Callable[[], None]] = field(default_factory=list)
-
-    def over(self, owner: Any, name: str, label: str, kind: str = "stages", say: Callable[..., str] | None = None) -> None:
-        """Note every call of `owner.name` under a label; `say` may make the label from the arguments."""
-        inner = getattr(owner, name)
-        notes = getattr(self, kind)
-
-        @functools.wraps(inner)
-        def watched(*args: Any, **named: Any) -> Any:
-            began = time.perf_counter()
-            try:
-                return inner(*args, **named)
-            finally:
-                note = notes[say(*args, **named) if say else label]
-                note[0] += 1
-                note[1] += time.perf_counter() - began
-
-        setattr(owner, name, watched)
-        self._undo.append(lambda: setattr(owner, name, inner))
-
-    def stop(self) -> None:
-        """Put everything back."""
-        for undo in reversed(self._undo):
-            undo()
-
-    def show(self, what: str, times: int, seconds: float) -> None:
-        """Print the tables, each figure for one email or one webhook."""
-        trips = sum(note[0] for note in self.trips.values())
-        print(f"\n### {what}: {seconds / times * 1000:.2f} ms each, {trips / times:.1f} Redis round trips\n")
-        for title, notes in (("stage (they lie within each other)", self.stages), ("Redis call", self.trips)):
-            print(f"| {title} | calls | ms | share |\n|---|---|---|---|")
-            for name, (calls, spent) in sorted(notes.items(), key=lambda item: -item[1][1]):
-                print(f"| {name} | {calls / times:.2f} | {spent / times * 1000:.3f} | {spent / seconds:.0%} |")
-            print()
-
-
-def _watch_redis(watch: Watch) -> None:
-    """Every command and pipeline, a script by the name of its file."""
-    from redis.client import Pipeline, Redis
-
-    from shared import services
-
-    names = {script.sha: f"{name}.lua" for name, script in services.ledger()._scripts.items()}
-
-    def say(_client: Any, *args: Any, **_options: Any) -> str:
-        return names.get(args[1], "the rate limiter") if args[0] == "EVALSHA" else str(args[0])
-
-    watch.over(Redis, "execute_command", "", "trips", say)
-    watch.over(Pipeline, "execute", "pipeline", "trips")
-
-
-def _watch_webhook(watch: Watch) -> None:
-    from shared import endpoint, enrolling, forms
-
-    watch.over(endpoint, "body", "read the body")
-    watch.over(endpoint, "prove_or_limit", "rate limit by address of the caller")
-    watch.over(endpoint, "limit_rate", "rate limits, both")
-    watch.over(endpoint, "parse", "parse and validate")
-    watch.over(forms, "intake", "intake: the time from Redis")
-    watch.over(enrolling, "sign_up", "sign_up: the use case")
-    watch.over(enrolling, "run_of", "sign_up: due times")
-    watch.over(endpoint, "answer", "make the answer")
-
-
-def _watch_send(watch: Watch) -> None:
-    from scheduler import jobs
-    from shared import endpoint, sending
-    from shared.integrations import resend
-
-    watch.over(jobs, "send_step", "the job: send_step")
-    watch.over(jobs, "_ask", "send function, with its Flask app")
-    watch.over(sending.Sender, "send", "Sender.send")
-    watch.over(sending.Sender, "_claim", "claim")
-    watch.over(sending, "compose", "compose (render)")
-    watch.over(sending.Sender, "_settle", "settle, with its log line")
-    watch.over(resend._Connection, "request", "HTTP to the provider")
-    watch.over(resend.Resend, "send", "resend SDK, one email")
-    watch.over(resend.Resend, "send_batch", "resend SDK, a batch")
-    watch.over(endpoint, "parse", "parse the order")
 
 
 def _call(app: Any, path: str, body: bytes, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
@@ -226,13 +132,13 @@ def _environment(stub: Provider, server: valkey.Valkey, directory: Path, batches
 
 
 def _measured(
-    what: str, prepare: Callable[[], None], run: Callable[[], None], watching: Callable[[Watch], None], times: int, lines: int
+    what: str, prepare: Callable[[], None], run: Callable[[], None], over: Callable[[Watch], None], times: int, lines: int
 ) -> None:
     """Run a path under the watch, then under cProfile; `run` does all `times`."""
     watch = Watch()
     prepare()
-    watching(watch)
-    _watch_redis(watch)
+    over(watch)
+    watching.redis(watch)
     began = time.perf_counter()
     run()
     seconds = time.perf_counter() - began
@@ -267,11 +173,11 @@ def measure(what: str, times: int, lines: int) -> None:
 
         if what == "webhook":
             sign_up("later", WARM)
-            _measured("a webhook", lambda: None, lambda: sign_up("later", times), _watch_webhook, times, lines)
+            _measured("a webhook", lambda: None, lambda: sign_up("later", times), watching.webhook, times, lines)
             return
         sign_up("once", WARM)
         paths.send_all()
-        _measured(f"an email ({what})", lambda: sign_up("once", times), paths.send_all, _watch_send, times, lines)
+        _measured(f"an email ({what})", lambda: sign_up("once", times), paths.send_all, watching.send, times, lines)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 import time
@@ -74,6 +75,7 @@ def main() -> None:
     _logger.info("scheduler.started")
     metrics.start(settings.host, settings.metrics_port, metrics.Figures(ledger, services.catalog().campaigns))
     looking = owner.start(stop)
+    gc.freeze()  # see shared/serve.py
     loop.run()
     for thread in looking:
         thread.join(timeout=1)

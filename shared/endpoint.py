@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from redis.exceptions import RedisError
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from shared import log, services
+from shared import log, posted, services
 from shared.errors import WebhookError
 from shared.ledger import ids
 
@@ -136,11 +136,10 @@ def parse(request: Request, data: bytes, model: type[Model]) -> Model:
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        faults = posted.faults(error)
         if any(fault["type"] in ("json_invalid", "model_type") for fault in faults):
             raise WebhookError(400, "the body is not a JSON object") from None
-        details: list[dict[str, object]] = [{"loc": list(fault["loc"]), "msg": fault["msg"], "type": fault["type"]} for fault in faults]
-        raise WebhookError(422, "the request is not valid", details=details) from None
+        raise WebhookError(422, "the request is not valid", details=faults) from None
 
 
 @contextmanager

@@ -8,10 +8,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 
+from shared.errors import WebhookError
 from shared.models import MeetingEvent
 
 UID = "bJ4wUidOfAMeeting9sTzQ"
@@ -35,6 +39,18 @@ JUNK: st.SearchStrategy[Any] = st.recursive(
 def body(posted: dict[str, Any]) -> bytes:
     """An event as it is posted."""
     return json.dumps(posted).encode()
+
+
+def refused(act: Callable[[], object]) -> WebhookError:
+    """The error with which something is refused."""
+    with pytest.raises(WebhookError) as caught:
+        act()
+    return caught.value
+
+
+def milliseconds(text: str) -> int:
+    """An instant as MeetingEvent has it."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def storable(event: MeetingEvent) -> bool:

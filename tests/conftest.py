@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis import Redis
@@ -14,8 +14,15 @@ from redis import Redis
 from local import valkey
 from shared.ledger import Ledger
 
-if TYPE_CHECKING:  # the world has this module's clock
+if TYPE_CHECKING:  # what is heavy, or has this module's clock, is loaded by the fixtures that need it
+    from wsgiref.types import WSGIApplication
+
+    from playwright.sync_api import Browser, Page
+
     from shared.steering import Steering
+    from tests.console_desk import Desk
+    from tests.sandbox_server import Sandbox
+    from tests.site_server import Webhooks
     from tests.world import World
 
 START = 1_800_000_000_000  # an arbitrary instant in milliseconds: 2027-01-15 08:00 UTC
@@ -48,6 +55,13 @@ def redis(valkey_server: valkey.Valkey) -> Iterator[Redis]:
     """An empty database, with text answers."""
     with Redis.from_url(valkey_server.url, password=valkey_server.password, decode_responses=True) as client:
         client.flushall()
+        yield client
+
+
+@pytest.fixture
+def raw(valkey_server: valkey.Valkey, redis: Redis) -> Iterator[Redis]:
+    """A client of the same database as RQ wants it: answers stay bytes."""
+    with Redis.from_url(valkey_server.url, password=valkey_server.password) as client:
         yield client
 
 
@@ -85,3 +99,79 @@ def run(world: World) -> str:
     run = world.sign_up()
     world.work()
     return run
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    """The stand-in for Resend, Notion and Discord: in memory, with high limits and no lag in search."""
+    from tests.sandbox_server import sandbox
+
+    with sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def notion(box: Sandbox) -> Any:
+    """Notion's own client, at the stand-in."""
+    return box.notion_client()
+
+
+@pytest.fixture
+def tracker(box: Sandbox) -> str:
+    """The id of a tracker's data source as an owner has it."""
+    return str(box.seed()["tracker"]["data_source_id"])
+
+
+@pytest.fixture(scope="module")
+def app(valkey_server: valkey.Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WSGIApplication]:
+    """One console for all tests of a module."""
+    from tests.console_desk import console
+
+    with console(valkey_server, tmp_path_factory.mktemp("console")) as made:
+        yield made
+
+
+@pytest.fixture
+def desk(app: WSGIApplication, redis: Redis) -> Desk:
+    """The operator in the console, signed in, with an empty ledger."""
+    from tests.console_desk import Desk
+
+    desk = Desk(app)
+    desk.sign_in()
+    return desk
+
+
+@pytest.fixture
+def ada(desk: Desk) -> Desk:
+    """The same, with Ada's Christmas run before it begins to be sent."""
+    from tests.console_desk import sign_up
+
+    sign_up()
+    return desk
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One browser for all tests of a module."""
+    from tests import browser
+
+    with browser.launched() as launched:
+        yield launched
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[tuple[str, Webhooks]]:
+    """The demo site's URL, and what it posts to."""
+    from tests import site_server
+
+    with site_server.serving(tmp_path_factory.mktemp("site")) as serving:
+        yield serving
+
+
+@pytest.fixture
+def page(chromium: Browser, served: tuple[str, Webhooks]) -> Iterator[Page]:
+    """A visitor on the demo site's home page."""
+    from tests.site_visitor import visiting
+
+    with visiting(chromium, served[0]) as page:
+        yield page

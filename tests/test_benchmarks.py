@@ -88,7 +88,23 @@ def test_a_recorded_run_is_what_the_next_is_compared_with(tmp_path: Path, monkey
     assert "new" in report.table()
     report.keep(figures.LAST, machine="a small one")
     assert json.loads(figures.LAST.read_text())["machine"] == "a small one"
-    assert "| burst | 100 /s | same (+0%) |" in report.table()
+    assert "| burst | 100 /s |  | same (+0%) |" in report.table()
+
+
+@pytest.mark.parametrize(
+    ("figure", "aim"),
+    [
+        (Figure("burst", 100, "/s", "more", target=100), "≥ 100"),
+        (Figure("burst", 99, "/s", "more", target=100), "≥ 100, MISSED"),
+        (Figure("lost", 0, "emails", target=0), "≤ 0"),
+        (Figure("lost", 1, "emails", target=0), "≤ 0, MISSED"),
+        (Figure("lateness", float("nan"), "ms", target=15), "≤ 15, MISSED"),
+        (Figure("CPU", 1, "s"), ""),
+    ],
+)
+def test_a_missed_target_is_said(figure: Figure, aim: str) -> None:
+    """What was not measured has missed it too."""
+    assert figure.aim == aim
 
 
 def test_growth_is_the_rise_of_the_line_through_the_points() -> None:

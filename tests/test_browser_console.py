@@ -12,7 +12,6 @@ from redis import Redis
 
 from local import valkey
 from shared.ledger import ids
-from tests import browser
 from tests.console_desk import PASSWORD, RUN, console, listening, set_step, sign_up
 
 if TYPE_CHECKING:
@@ -52,13 +51,6 @@ def populate(redis: Redis) -> None:
     redis.hset("eg:templates:rejected", "christmas/christmas_email_3", "line 4: a link leads nowhere safe.")
     redis.hset(ids.contact_key(ids.digest("gone@example.org")), mapping={"email": "gone@example.org", "unsubscribed": now, "bounced": now})
     redis.zadd("eg:suppressed", {ids.digest("gone@example.org"): now})
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser for all tests."""
-    with browser.launched() as launched:
-        yield launched
 
 
 @pytest.fixture(scope="module")

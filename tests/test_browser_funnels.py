@@ -16,7 +16,6 @@ from shared.ledger import ids
 from shared.ledger.listing import Listing
 from shared.models import Enrollment
 from shared.timing import HOUR
-from tests import browser
 from tests.site_funnels import AT_ONCE, FUNNELS, PRODUCTION, Funnel
 from tests.site_visitor import visiting
 from tests.site_ways import Visitor
@@ -85,13 +84,6 @@ def made_from(template: str, slug: str, subject: str) -> bool:
     line = source.partition("\n")[0].removeprefix("Subject: ")
     pattern = ".+".join(map(re.escape, re.split(r"\{\{.*?\}\}", line)))
     return bool(re.fullmatch(pattern, subject))
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser for all tests."""
-    with browser.launched() as launched:
-        yield launched
 
 
 @pytest.fixture(scope="class")

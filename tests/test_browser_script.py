@@ -3,39 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
 from shared.functions import ROOT
-from tests import browser, site_server
 from tests.site_server import Webhooks
-from tests.site_visitor import ACCEPTED, ZONE, Answer, Answering, visiting
+from tests.site_visitor import ACCEPTED, ZONE, Answer, Answering
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser for all tests."""
-    with browser.launched() as launched:
-        yield launched
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[tuple[str, Webhooks]]:
-    """The site's URL, and what it posts to."""
-    with site_server.serving(tmp_path_factory.mktemp("site")) as serving:
-        yield serving
-
-
-@pytest.fixture
-def page(chromium: Browser, served: tuple[str, Webhooks]) -> Iterator[Page]:
-    """A visitor on the home page."""
-    with visiting(chromium, served[0]) as page:
-        yield page
+    from playwright.sync_api import Page
 
 
 def fill_newsletter(page: Page, email: str = "ada@example.org") -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +9,8 @@ import pytest
 
 from local import site
 from local.trial import running
-from tests import browser, site_server
 from tests.site_server import Webhooks
-from tests.site_visitor import ACCEPTED, ZONE, Answering, visiting
+from tests.site_visitor import ACCEPTED, ZONE, Answering
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -20,27 +18,6 @@ if TYPE_CHECKING:
 
 ANSWERS = ["red", "orange", "yellow", "green", "green", "red", "yellow", "green"]  # one for each system
 SCORES = {"assessment_score": 58, "red_systems": 2, "orange_systems": 1, "yellow_systems": 2, "green_systems": 3}
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser for all tests."""
-    with browser.launched() as launched:
-        yield launched
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[tuple[str, Webhooks]]:
-    """The site's URL, and what it posts to."""
-    with site_server.serving(tmp_path_factory.mktemp("site")) as serving:
-        yield serving
-
-
-@pytest.fixture
-def page(chromium: Browser, served: tuple[str, Webhooks]) -> Iterator[Page]:
-    """A visitor on the home page."""
-    with visiting(chromium, served[0]) as page:
-        yield page
 
 
 def take_assessment(page: Page) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from shared.errors import WebhookError
 from shared.integrations import calcom
 from shared.models import MeetingEvent
 from tests import calendar_samples as samples
+from tests.calendar_samples import milliseconds, refused
 
 SECRET = "the secret of the tests"
 BODY = samples.body(samples.calcom_created())
@@ -25,18 +25,6 @@ def read(posted: dict[str, Any]) -> MeetingEvent:
     event = calcom.event(samples.body(posted))
     assert event is not None
     return event
-
-
-def refused(act: Callable[[], object]) -> WebhookError:
-    """The error with which something is refused."""
-    with pytest.raises(WebhookError) as caught:
-        act()
-    return caught.value
-
-
-def milliseconds(text: str) -> int:
-    """An instant as MeetingEvent has it."""
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def test_a_body_that_calcom_signed_passes() -> None:

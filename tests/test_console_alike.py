@@ -3,48 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from wsgiref.types import WSGIApplication
 
 import pytest
 from click.testing import CliRunner
-from redis import Redis
 
 from commands.people import suppress, unsuppress
 from commands.steering import COMMANDS
-from local import valkey
 from shared import services
 from shared.console import actions
 from shared.console.actions import OF_RUN, OF_STEP, Decision
 from shared.errors import SteeringError
 from shared.ledger import ids
 from shared.steering import Steering
-from tests.console_desk import RUN, TOKEN, Desk, console, set_step, sign_up
+from tests.console_desk import RUN, TOKEN, Desk, set_step, sign_up
 
 HERE = f"/enrollments/{RUN}"
 KEPT = ("state", "why", "forced", "anew", "attempts")  # of a run and its steps; the rest are instants
-
-
-@pytest.fixture(scope="module")
-def app(valkey_server: valkey.Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WSGIApplication]:
-    """One console for all tests."""
-    with console(valkey_server, tmp_path_factory.mktemp("console")) as made:
-        yield made
-
-
-@pytest.fixture
-def desk(app: WSGIApplication, redis: Redis) -> Desk:
-    """The operator, signed in, with an empty ledger."""
-    desk = Desk(app)
-    desk.sign_in()
-    return desk
-
-
-@pytest.fixture
-def ada(desk: Desk) -> Desk:
-    """The operator, with Ada's Christmas run before it begins to be sent."""
-    sign_up()
-    return desk
 
 
 def by_form(desk: Desk, decision: Decision, step: int | None) -> None:

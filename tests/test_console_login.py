@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from wsgiref.types import WSGIApplication
@@ -16,22 +15,15 @@ from shared.console.login import LASTS
 from tests.console_desk import PASSWORD, TOKEN, Desk, console
 
 
-@pytest.fixture(scope="module")
-def app(valkey_server: valkey.Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WSGIApplication]:
-    """One console for all tests."""
-    with console(valkey_server, tmp_path_factory.mktemp("console")) as made:
-        yield made
+def is_in(desk: Desk) -> bool:
+    """Whether the overview is shown."""
+    return desk.get().status_code == 200
 
 
 @pytest.fixture
 def desk(app: WSGIApplication, redis: Redis) -> Desk:
     """A stranger's browser, and an empty database."""
     return Desk(app)
-
-
-def is_in(desk: Desk) -> bool:
-    """Whether the overview is shown."""
-    return desk.get().status_code == 200
 
 
 def test_without_the_password_nothing_is_shown(desk: Desk) -> None:

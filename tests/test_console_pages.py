@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 import statistics
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from wsgiref.types import WSGIApplication
 
 import pytest
 from redis import Redis
@@ -23,28 +21,6 @@ from tests.functions_client import NOWHERE
 from tests.test_browser_console import PAGES, populate
 
 HERE = f"/enrollments/{RUN}"
-
-
-@pytest.fixture(scope="module")
-def app(valkey_server: valkey.Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WSGIApplication]:
-    """One console for all tests."""
-    with console(valkey_server, tmp_path_factory.mktemp("console")) as made:
-        yield made
-
-
-@pytest.fixture
-def desk(app: WSGIApplication, redis: Redis) -> Desk:
-    """The operator, signed in, with an empty ledger."""
-    desk = Desk(app)
-    desk.sign_in()
-    return desk
-
-
-@pytest.fixture
-def ada(desk: Desk) -> Desk:
-    """The operator, with Ada's Christmas run before it begins to be sent."""
-    sign_up()
-    return desk
 
 
 def state(redis: Redis, step: int | None = None) -> Any:

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlparse
@@ -20,7 +19,7 @@ from notion_client import APIResponseError
 
 from local.sandbox.limits import DEFAULTS
 from local.sandbox.notion import blocks, objects, query, richtext, routes, values
-from tests.sandbox_server import Sandbox, sandbox, text
+from tests.sandbox_server import Sandbox, text
 
 CONTRACTS = Path(os.environ.get("CONTRACTS_DIR", ""))
 pytestmark = pytest.mark.skipif("CONTRACTS_DIR" not in os.environ, reason="CONTRACTS_DIR does not say where Notion's contracts are")
@@ -40,13 +39,6 @@ ALL_TYPES: dict[str, Any] = {
 def contract(name: str) -> Any:
     """One of the contracts' JSON files."""
     return json.loads((CONTRACTS / name).read_text(encoding="utf-8"))
-
-
-@pytest.fixture(name="box")
-def _box() -> Iterator[Sandbox]:
-    """A sandbox in memory with a high rate limit and no lag in search."""
-    with sandbox() as running:
-        yield running
 
 
 class Replay:

@@ -15,21 +15,19 @@ import pytest
 from flask.testing import FlaskClient
 from redis import Redis
 from rq import Queue
-from werkzeug import Response
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
 from local.valkey import Valkey
-from scheduler import dashboard, jobs
+from scheduler import dashboard
 from scheduler.dashboard_jobs import REGISTRIES
 from scheduler.worker import Worker
-from shared import services
 from shared.errors import SettingsError
 from shared.ledger import ids
 from shared.schedule import QUEUE, Job
 from shared.settings import Settings
 from tests import browser
-from tests.conftest import Clock
+from tests.send_function import SendFunction, calling, serving
 from tests.world import World
 
 PASSWORD = "the right one"
@@ -38,48 +36,18 @@ SETTINGS = Settings(console_password=PASSWORD, public_url="https://evergreen.exa
 ADDRESS = "ada@example.org"
 
 
-class SendFunction:
-    """A send function that does something while a worker waits for its answer, and then says that the step has failed."""
-
-    def __init__(self) -> None:
-        self.during: Callable[[], object] = lambda: None
-        self.why = f"<b>no mailbox</b> {ADDRESS}"
-        self.server = make_server("127.0.0.1", 0, self)
-
-    def __call__(self, environ, start_response):  # type: ignore[no-untyped-def]  # WSGI
-        self.during()
-        return Response(f'{{"result": "failed", "why": "{self.why}"}}', mimetype="application/json")(environ, start_response)
-
-
 @pytest.fixture
 def send_function() -> Iterator[SendFunction]:
-    function = SendFunction()
-    thread = threading.Thread(target=function.server.serve_forever, daemon=True)
-    thread.start()
-    yield function
-    function.server.shutdown()
-    thread.join()
+    with serving() as function:
+        function.result, function.why = "failed", f"<b>no mailbox</b> {ADDRESS}"
+        yield function
 
 
 @pytest.fixture
 def world(valkey_server: Valkey, redis: Redis, send_function: SendFunction, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A world on Redis's own clock, whose worker process is this one."""
-    monkeypatch.setenv("REDIS_URL", valkey_server.url)
-    monkeypatch.setenv("REDIS_PASSWORD", valkey_server.password)
-    monkeypatch.setenv("INTERNAL_TOKEN", "internal")
-    monkeypatch.setenv("SEND_FUNCTION_URL", f"http://127.0.0.1:{send_function.server.server_port}/")
-    caches = (services.current_settings, services.ledger, jobs._pool)
-    for cached in caches:
-        cached.cache_clear()
-    yield World(services.ledger(), Clock(services.ledger().now()))
-    for cached in caches:
-        cached.cache_clear()
-
-
-@pytest.fixture
-def raw(valkey_server: Valkey) -> Iterator[Redis]:
-    with Redis.from_url(valkey_server.url, password=valkey_server.password) as client:
-        yield client
+    """A world whose worker process is this one."""
+    with calling(send_function, valkey_server, monkeypatch) as world:
+        yield world
 
 
 @pytest.fixture
@@ -155,7 +123,7 @@ class TestWhatItShows:
         """While a worker asks the send function, its job is shown by its description, and as started."""
         run = world.sign_up()
         seen: list[Any] = []
-        send_function.during = lambda: seen.append((read(visitor, "workers"), read(visitor, "jobs/send/started/8/asc/1")))
+        send_function.meanwhile = lambda: seen.append((read(visitor, "workers"), read(visitor, "jobs/send/started/8/asc/1")))
         work(raw)
         ((busy, started),) = seen
         (worker,) = busy["workers"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,15 +11,9 @@ import requests
 
 from shared.errors import NoticeError
 from shared.integrations.discord import Discord, Embed
-from tests.sandbox_server import Sandbox, sandbox
+from tests.sandbox_server import Sandbox
 
 EMBED = Embed("Hello", "World", 0xB3261E, (("Name", "Ada"), ("Empty", " ")), "Evergreen")
-
-
-@pytest.fixture(name="box")
-def _box() -> Iterator[Sandbox]:
-    with sandbox() as running:
-        yield running
 
 
 @pytest.fixture

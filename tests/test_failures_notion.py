@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,19 +11,13 @@ from shared.ledger import Ledger
 from shared.ledger.notices import Notices
 from shared.ledger.outbox import Outbox
 from tests.conftest import Clock
-from tests.sandbox_server import Sandbox, sandbox
+from tests.sandbox_server import Sandbox
 from tests.test_recording import Desk
 from tests.world import World
 
 HOUR = 3_600_000
 LATE = 60_000  # milliseconds; the test's own rounds move the clock by half a minute each
 DELAYS = [0, 24, 72, 120, 168, 216, 264]  # hours, of the Christmas campaign
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with sandbox() as running:
-        yield running
 
 
 @pytest.fixture

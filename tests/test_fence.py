@@ -17,14 +17,8 @@ from shared.fencing import OTHER, UNKNOWN, Fence
 from shared.integrations.notion import Notion
 from shared.ledger import Ledger, ids
 from tests.conftest import Clock
-from tests.sandbox_server import Sandbox, sandbox
+from tests.sandbox_server import Sandbox
 from tests.world import SETTINGS, World
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with sandbox() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ ALLOWED = {
     "commands": ("commands", "shared"),
     "shared": ("shared",),
 }
-INTEGRATIONS_MAY = ("shared.errors", "shared.lean", "shared.models", "shared.settings")
+INTEGRATIONS_MAY = ("shared.errors", "shared.lean", "shared.models", "shared.posted", "shared.settings")
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:

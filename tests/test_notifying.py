@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ from shared.notice_texts import CAUSES
 from shared.notifying import REFUSALS, Notifier
 from shared.settings import Settings
 from tests.conftest import Clock
-from tests.sandbox_server import Sandbox, sandbox
+from tests.sandbox_server import Sandbox
 from tests.world import ADA, SETTINGS
 
 HOOK = "/discord/webhooks/1/secret-token"
@@ -80,12 +79,6 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> CapturingLogger:
     logger = CapturingLogger()
     monkeypatch.setattr(notifying, "_logger", logger)
     return logger
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with sandbox() as running:
-        yield running
 
 
 @pytest.fixture

@@ -23,19 +23,12 @@ from shared.pacing import Pacer
 from shared.recording import Recorder
 from shared.settings import Settings
 from tests.conftest import Clock
-from tests.sandbox_server import Sandbox, sandbox
+from tests.sandbox_server import Sandbox
 from tests.world import ADA, World
 
 ADDRESS, BOB = str(ADA["email"]), "bob@example.org"
 CONTACT = ids.digest(ADDRESS)
 SOURCES = {"contacts": "notion_businessx_db_id", "tracker": "notion_email_sequence_db_id", "email_log": "notion_email_log_db_id"}
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    """The sandbox."""
-    with sandbox() as running:
-        yield running
 
 
 @pytest.fixture

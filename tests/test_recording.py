@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from shared.ledger.outbox import Outbox
 from shared.pacing import Pacer
 from shared.recording import Recorder
 from tests.conftest import Clock
-from tests.sandbox_server import Sandbox, sandbox
+from tests.sandbox_server import Sandbox
 from tests.world import World
 
 SOURCES = {"contacts": "notion_businessx_db_id", "tracker": "notion_email_sequence_db_id", "email_log": "notion_email_log_db_id"}
@@ -53,12 +52,6 @@ class Desk:
     def fault(self, kind: str, **details: Any) -> None:
         """Make Notion fail once, unless `count` says otherwise."""
         self.box.fault(kind, provider="notion", **details)
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with sandbox() as running:
-        yield running
 
 
 @pytest.fixture

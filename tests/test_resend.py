@@ -8,7 +8,7 @@ import shutil
 import socket
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -21,7 +21,7 @@ from local import ports
 from shared.errors import SendError
 from shared.integrations.resend import Resend
 from tests.raw_server import answer, raw
-from tests.sandbox_server import EMAIL, Sandbox, sandbox
+from tests.sandbox_server import EMAIL, Sandbox
 from tests.waiting import until
 
 BODY = EMAIL | {"to": ["jane@example.org"]}
@@ -82,13 +82,6 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
         return Resend(key, url, timeout=timeout)
 
     return make
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    """A sandbox that takes many requests a second."""
-    with sandbox() as running:
-        yield running
 
 
 def trouble(client: Resend, batch: int = 0, key: str = "key") -> SendError:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,13 +17,7 @@ from shared.functions import ROOT
 from shared.ledger import Ledger
 from tests.conftest import Clock
 from tests.lost_ledger import LostLedger
-from tests.sandbox_server import Sandbox, sandbox
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with sandbox() as running:
-        yield running
+from tests.sandbox_server import Sandbox
 
 
 class Terminal:

@@ -13,17 +13,10 @@ import requests
 
 from local.sandbox import discord as stand_in
 from local.sandbox.discord import Buckets
-from tests.sandbox_server import Sandbox, sandbox, sandbox_process
+from tests.sandbox_server import Sandbox, sandbox_process
 
 HOOK = "/discord/webhooks/1/token"
 EMBED: dict[str, Any] = {"title": "Hello", "description": "World", "color": 255}
-
-
-@pytest.fixture(name="box")
-def _box() -> Iterator[Sandbox]:
-    """A sandbox in memory."""
-    with sandbox() as running:
-        yield running
 
 
 def post(box: Sandbox, body: Any, path: str = f"{HOOK}?wait=true") -> requests.Response:

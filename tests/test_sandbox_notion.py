@@ -3,34 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-
-import pytest
 
 from tests.sandbox_server import Sandbox, row, sandbox, text, wrong
 
 ARCHIVED = "Can't edit block that is archived. You must unarchive the block before editing."
 NOON = "2026-11-21T12:00"
-
-
-@pytest.fixture(name="box")
-def _box() -> Iterator[Sandbox]:
-    """A sandbox in memory with a high rate limit and no lag in search."""
-    with sandbox() as running:
-        yield running
-
-
-@pytest.fixture(name="notion")
-def _notion(box: Sandbox) -> Any:
-    """The real client."""
-    return box.notion_client()
-
-
-@pytest.fixture(name="tracker")
-def _tracker(box: Sandbox) -> str:
-    """The id of a tracker's data source as an owner has it."""
-    return str(box.seed()["tracker"]["data_source_id"])
 
 
 def test_a_database_holds_data_sources_and_they_hold_the_properties(box: Sandbox, notion: Any) -> None:

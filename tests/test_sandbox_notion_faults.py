@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,6 @@ from notion_client.errors import RequestTimeoutError, UnknownHTTPResponseError
 
 from local.sandbox.limits import DEFAULTS
 from tests.sandbox_server import Sandbox, sandbox, sandbox_process, text, wrong
-
-
-@pytest.fixture(name="box")
-def _box() -> Iterator[Sandbox]:
-    """A sandbox in memory with a high rate limit."""
-    with sandbox() as running:
-        yield running
 
 
 def fault(box: Sandbox, kind: str, **fields: Any) -> None:

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from html import unescape
 from typing import Any
 
-import pytest
 import requests
 
-from tests.sandbox_server import Sandbox, sandbox, text
-
-
-@pytest.fixture(name="box")
-def _box() -> Iterator[Sandbox]:
-    """A sandbox in memory with a high rate limit."""
-    with sandbox() as running:
-        yield running
+from tests.sandbox_server import Sandbox, text
 
 
 def page(box: Sandbox, path: str) -> str:

@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.sandbox_server import NOTION, Sandbox, row, sandbox, text, wrong
+from tests.sandbox_server import NOTION, Sandbox, row, text, wrong
 
 BODY = "body failed validation: body."
 NOON = "2026-11-21T12:00"
-
-
-@pytest.fixture(name="box")
-def _box() -> Iterator[Sandbox]:
-    """A sandbox in memory with a high rate limit and no lag in search."""
-    with sandbox() as running:
-        yield running
-
-
-@pytest.fixture(name="notion")
-def _notion(box: Sandbox) -> Any:
-    """The real client."""
-    return box.notion_client()
-
-
-@pytest.fixture(name="tracker")
-def _tracker(box: Sandbox) -> str:
-    """The id of a tracker's data source as an owner has it."""
-    return str(box.seed()["tracker"]["data_source_id"])
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,19 +11,11 @@ from rq.exceptions import DeserializationError
 from rq.job import JobStatus
 from rq.utils import import_attribute
 
-from local.valkey import Valkey
 from scheduler import jobs
 from shared.errors import ScheduleError
 from shared.ledger import Ledger, ids
 from shared.schedule import ALLOWED, QUEUE, Job, Schedule
 from tests.world import World
-
-
-@pytest.fixture
-def raw(valkey_server: Valkey, redis: Redis) -> Iterator[Redis]:
-    """A client as RQ wants it: answers stay bytes."""
-    with Redis.from_url(valkey_server.url, password=valkey_server.password) as client:
-        yield client
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from shared.errors import NotionError
@@ -11,15 +9,9 @@ from shared.ledger import Ledger
 from shared.steering import Steering
 from shared.ticks import Ticks
 from tests.conftest import Clock
-from tests.sandbox_server import Sandbox, sandbox
+from tests.sandbox_server import Sandbox
 from tests.test_recording import Desk
 from tests.world import World
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with sandbox() as running:
-        yield running
 
 
 class Owner(Desk):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,70 +13,29 @@ from redis import Redis
 from rq import Queue
 from rq.executions import Execution
 from rq.registry import FailedJobRegistry, StartedJobRegistry
-from werkzeug import Request, Response
-from werkzeug.serving import make_server
 
 from local.valkey import Valkey
 from scheduler import jobs
 from scheduler.worker import MAINTENANCE, NOTIFY, WATCHFUL_TTL, WatchfulWorker, Worker
-from shared import services
 from shared.errors import StepFailed
 from shared.ledger import ids
 from shared.ledger.notices import Notices
 from shared.schedule import QUEUE, Job
-from tests.conftest import Clock
+from tests.send_function import SendFunction, calling, serving
 from tests.world import World
-
-
-class SendFunction:
-    """A send function that keeps what it was asked, and answers `status` and `result`."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[dict[str, object], str | None, str | None]] = []
-        self.status = 200
-        self.result = "sent"
-        self.meanwhile: Callable[[], object] = lambda: None
-        self.server = make_server("127.0.0.1", 0, self)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-
-    def __call__(self, environ, start_response):  # type: ignore[no-untyped-def]  # WSGI
-        request = Request(environ)
-        self.asked.append((request.get_json(), request.headers.get("Authorization"), request.headers.get("X-Request-Id")))
-        self.meanwhile()
-        body = f'{{"result": "{self.result}", "until": null, "why": "so it is"}}'
-        return Response(body, self.status, mimetype="application/json")(environ, start_response)
 
 
 @pytest.fixture
 def send_function() -> Iterator[SendFunction]:
-    function = SendFunction()
-    thread = threading.Thread(target=function.server.serve_forever, daemon=True)
-    thread.start()
-    yield function
-    function.server.shutdown()
-    thread.join()
+    with serving() as function:
+        yield function
 
 
 @pytest.fixture
 def world(valkey_server: Valkey, redis: Redis, send_function: SendFunction, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A world on Redis's own clock, whose worker process is this one."""
-    monkeypatch.setenv("REDIS_URL", valkey_server.url)
-    monkeypatch.setenv("REDIS_PASSWORD", valkey_server.password)
-    monkeypatch.setenv("INTERNAL_TOKEN", "internal")
-    monkeypatch.setenv("SEND_FUNCTION_URL", send_function.url)
-    monkeypatch.delenv("DISCORD_WEBHOOK_URL", raising=False)
-    caches = (services.current_settings, services.ledger, jobs._pool, jobs._notifier)
-    for cached in caches:
-        cached.cache_clear()
-    yield World(services.ledger(), Clock(services.ledger().now()))
-    for cached in caches:
-        cached.cache_clear()
-
-
-@pytest.fixture
-def raw(valkey_server: Valkey) -> Iterator[Redis]:
-    with Redis.from_url(valkey_server.url, password=valkey_server.password) as client:
-        yield client
+    """A world whose worker process is this one."""
+    with calling(send_function, valkey_server, monkeypatch) as world:
+        yield world
 
 
 def work(raw: Redis) -> Queue:

@@ -8,44 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
-import re
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from shared.errors import WebhookError
 from shared.models import Email, Instant, MeetingEvent, Name
+from shared.posted import Line, Loose, given, https, json_object, milliseconds, read
 
 CLOUD = "https://cal.com"
 PHONE_ONLY = "@sms.cal.com"
-_UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_HTTPS = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]+)?([/?#][^\s\"<>\\]*)?")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_REFUSAL = "the event lacks what it needs; if the webhook in Cal.com has a custom payload template, remove that"
 
-Anything = TypeVar("Anything")
 Payload = TypeVar("Payload")
-Post = TypeVar("Post", bound=BaseModel)
-
-
-def _or_none(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-    """A field that nothing depends on: what does not fit counts as not given."""
-    try:
-        return validate(value)
-    except ValidationError:
-        return None
+Item = TypeVar("Item")
 
 
 def _only_first(value: Any) -> Any:
     return value[:1] if isinstance(value, list) else value
 
 
-Loose = Annotated[Anything | None, WrapValidator(_or_none)]
-First = Annotated[list[Anything], BeforeValidator(_only_first)]
+First = Annotated[list[Item], BeforeValidator(_only_first)]
 Uid = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.~-]{1,200}$")]
-Line = Annotated[str, Field(max_length=1000)]
 
 
 class _Part(BaseModel):
@@ -150,22 +135,22 @@ def event(body: bytes) -> MeetingEvent | None:
     Raises:
         WebhookError: 400 for what is no JSON object, 422 with the faulty fields for an event that lacks what it needs.
     """
-    posted = _json_object(body)
-    trigger = _read(_Trigger, posted).trigger_event
+    posted = json_object(body)
+    trigger = read(_Trigger, posted, _REFUSAL).trigger_event
     match trigger:
         case "BOOKING_CREATED" | "BOOKING_RESCHEDULED":
-            return _booked(trigger, _read(_Post[_NewBooking], posted))
+            return _booked(trigger, read(_Post[_NewBooking], posted, _REFUSAL))
         case "BOOKING_CANCELLED" | "BOOKING_REJECTED":
-            return _cancelled(trigger, _read(_Post[_Booking], posted))
+            return _cancelled(trigger, read(_Post[_Booking], posted, _REFUSAL))
         case "BOOKING_REQUESTED":
-            return _moved(trigger, _read(_Post[_Booking], posted))
+            return _moved(trigger, read(_Post[_Booking], posted, _REFUSAL))
         case "BOOKING_NO_SHOW_UPDATED":
-            return _marked(trigger, _read(_Post[_NoShow], posted))
+            return _marked(trigger, read(_Post[_NoShow], posted, _REFUSAL))
     return None
 
 
 def _booked(trigger: str, post: _Post[_NewBooking]) -> MeetingEvent | None:
-    booking, at = post.payload, _milliseconds(post.created_at)
+    booking, at = post.payload, milliseconds(post.created_at)
     if booking.attendees[0].email.endswith(PHONE_ONLY):
         return None
     return MeetingEvent(
@@ -173,7 +158,7 @@ def _booked(trigger: str, post: _Post[_NewBooking]) -> MeetingEvent | None:
         key=f"calcom:{trigger}:{booking.uid}:{at}",
         uid=booking.uid,
         at=at,
-        starts=_milliseconds(booking.start_time),
+        starts=milliseconds(booking.start_time),
         replaces=booking.reschedule_uid if booking.reschedule_uid != booking.uid else None,
         contact=_contact(booking),
         values=_values(booking),
@@ -181,8 +166,8 @@ def _booked(trigger: str, post: _Post[_NewBooking]) -> MeetingEvent | None:
 
 
 def _cancelled(trigger: str, post: _Post[_Booking]) -> MeetingEvent:
-    booking, at = post.payload, _milliseconds(post.created_at)
-    starts = _milliseconds(booking.start_time) if booking.start_time else None
+    booking, at = post.payload, milliseconds(post.created_at)
+    starts = milliseconds(booking.start_time) if booking.start_time else None
     return MeetingEvent("cancelled", f"calcom:{trigger}:{booking.uid}:{at}", booking.uid, at, starts, contact=_contact(booking))
 
 
@@ -197,7 +182,7 @@ def _moved(trigger: str, post: _Post[_Booking]) -> MeetingEvent | None:
 def _marked(trigger: str, post: _Post[_NoShow]) -> MeetingEvent | None:
     if not post.payload.attendees:
         return None
-    uid, first, at = post.payload.booking_uid, post.payload.attendees[0], _milliseconds(post.created_at)
+    uid, first, at = post.payload.booking_uid, post.payload.attendees[0], milliseconds(post.created_at)
     return MeetingEvent(
         what="no-show" if first.no_show else "no-show-undone",
         key=f"calcom:{trigger}:{uid}:{at}",
@@ -212,15 +197,15 @@ def _contact(booking: _Booking) -> dict[str, str]:
     if not booking.attendees:
         return {}
     booker = booking.attendees[0]
-    return _given(email=booker.email, name=booker.name, first_name=booker.first_name, timezone=booker.time_zone)
+    return given(email=booker.email, name=booker.name, first_name=booker.first_name, timezone=booker.time_zone)
 
 
 def _values(booking: _Booking) -> dict[str, str]:
     reschedule = f"{(booking.booker_url or CLOUD).rstrip('/')}/reschedule/{booking.uid}"
-    return _given(
+    return given(
         meeting_title=" ".join((booking.event_title or "").split()) or booking.title,
         meeting_place=_place(booking),
-        reschedule_url=None if booking.disable_rescheduling else _https(reschedule),
+        reschedule_url=None if booking.disable_rescheduling else https(reschedule),
     )
 
 
@@ -230,41 +215,9 @@ def _place(booking: _Booking) -> str | None:
     The link in `metadata` is the newer one after a reschedule, but a booker can put any `metadata` into the booking page's address. So
     beside a link of the video app itself it counts only on the same host, or as Cal.com's own page of this meeting.
     """
-    newest = _https(booking.metadata.video_call_url if booking.metadata else None)
-    own = _https(booking.video_call_data.url if booking.video_call_data else None)
+    newest = https(booking.metadata.video_call_url if booking.metadata else None)
+    own = https(booking.video_call_data.url if booking.video_call_data else None)
     if newest and own and newest.split("/")[2] != own.split("/")[2] and not newest.endswith(f"/video/{booking.uid}"):
         newest = None
     plain = booking.plain_location
-    return newest or own or _https(booking.location) or (plain if plain and not plain.startswith("integrations:") else None)
-
-
-def _https(url: str | None) -> str | None:
-    return url if url and _HTTPS.fullmatch(url) else None
-
-
-def _given(**fields: str | None) -> dict[str, str]:
-    return {name: value for name, value in fields.items() if value and not _UNFIT.search(value)}
-
-
-def _milliseconds(instant: datetime) -> int:
-    return (instant - _EPOCH) // timedelta(milliseconds=1)
-
-
-def _json_object(body: bytes) -> dict[str, Any]:
-    try:
-        posted = json.loads(body)
-    except (ValueError, RecursionError):
-        posted = None
-    if not isinstance(posted, dict):
-        raise WebhookError(400, "the body is not a JSON object")
-    return posted
-
-
-def _read(model: type[Post], posted: dict[str, Any]) -> Post:
-    try:
-        return model.model_validate(posted)
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False, include_input=False)
-        details: list[dict[str, object]] = [{"loc": list(fault["loc"]), "msg": fault["msg"], "type": fault["type"]} for fault in faults]
-        message = "the event lacks what it needs; if the webhook in Cal.com has a custom payload template, remove that"
-        raise WebhookError(422, message, details=details) from None
+    return newest or own or https(booking.location) or (plain if plain and not plain.startswith("integrations:") else None)

@@ -9,42 +9,27 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import re
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.errors import WebhookError
 from shared.models import Email, Instant, MeetingEvent, Name
+from shared.posted import Line, Loose, given, https, json_object, milliseconds, read
 
 TOLERANCE_SECONDS = 180
+_REFUSAL = "the event lacks what it needs"
 _WHAT: dict[str, Literal["booked", "cancelled", "no-show", "no-show-undone"]] = {
     "invitee.created": "booked",
     "invitee.canceled": "cancelled",
     "invitee_no_show.created": "no-show",
     "invitee_no_show.deleted": "no-show-undone",
 }
-_UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_HTTPS = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]+)?([/?#][^\s\"<>\\]*)?")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-Anything = TypeVar("Anything")
 Payload = TypeVar("Payload")
-Post = TypeVar("Post", bound=BaseModel)
 
 
-def _or_none(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-    """A field that nothing depends on: what does not fit counts as not given."""
-    try:
-        return validate(value)
-    except ValidationError:
-        return None
-
-
-Loose = Annotated[Anything | None, WrapValidator(_or_none)]
-Line = Annotated[str, Field(max_length=1000)]
 InviteeUri = Annotated[str, Field(pattern=r"^https://[!-~]{1,300}/invitees/[A-Za-z0-9_-]{1,100}$")]
 NoShowUri = Annotated[str, Field(pattern=r"^https://[!-~]{1,300}$")]
 
@@ -140,22 +125,22 @@ def event(body: bytes) -> MeetingEvent | None:
     Raises:
         WebhookError: 400 for what is no JSON object, 422 with the faulty fields for an event that lacks what it needs.
     """
-    posted = _json_object(body)
-    name = _read(_Trigger, posted).event
+    posted = json_object(body)
+    name = read(_Trigger, posted, _REFUSAL).event
     what = _WHAT.get(name)
     if what is None:
         return None
-    post = _read(_Post[_NewInvitee], posted) if what == "booked" else _read(_Post[_Invitee], posted)
-    invitee, meeting, at = post.payload, post.payload.scheduled_event, _milliseconds(post.created_at)
+    post = read(_Post[_NewInvitee], posted, _REFUSAL) if what == "booked" else read(_Post[_Invitee], posted, _REFUSAL)
+    invitee, meeting, at = post.payload, post.payload.scheduled_event, milliseconds(post.created_at)
     mark = invitee.no_show if what == "no-show" else None
     return MeetingEvent(
         what=what,
         key=f"calendly:{name}:{mark.uri}" if mark else f"calendly:{name}:{invitee.uri}:{at}",
         uid=_last_part(invitee.uri),
         at=at,
-        starts=_milliseconds(meeting.start_time) if meeting else None,
+        starts=milliseconds(meeting.start_time) if meeting else None,
         replaces=_last_part(invitee.old_invitee) if what == "booked" and invitee.old_invitee else None,
-        contact=_given(email=invitee.email, name=invitee.name, first_name=invitee.first_name, timezone=invitee.timezone),
+        contact=given(email=invitee.email, name=invitee.name, first_name=invitee.first_name, timezone=invitee.timezone),
         values=_values(invitee),
     )
 
@@ -166,45 +151,14 @@ def _last_part(uri: str) -> str:
 
 def _values(invitee: _Invitee) -> dict[str, str]:
     meeting = invitee.scheduled_event
-    return _given(
+    return given(
         meeting_title=" ".join((meeting.name or "").split()) if meeting else None,
         meeting_place=_place(meeting.location) if meeting and meeting.location else None,
-        reschedule_url=_https(invitee.reschedule_url),
+        reschedule_url=https(invitee.reschedule_url),
     )
 
 
 def _place(location: _Location) -> str | None:
     """Where to meet: a video link, else the location as somebody wrote it; a link there only from the host, never from the invitee."""
-    hosts_link = _https(location.location) if location.type == "custom" else None
-    return _https(location.join_url) or hosts_link or location.plain_location
-
-
-def _https(url: str | None) -> str | None:
-    return url if url and _HTTPS.fullmatch(url) else None
-
-
-def _given(**fields: str | None) -> dict[str, str]:
-    return {name: value for name, value in fields.items() if value and not _UNFIT.search(value)}
-
-
-def _milliseconds(instant: datetime) -> int:
-    return (instant - _EPOCH) // timedelta(milliseconds=1)
-
-
-def _json_object(body: bytes) -> dict[str, Any]:
-    try:
-        posted = json.loads(body)
-    except (ValueError, RecursionError):
-        posted = None
-    if not isinstance(posted, dict):
-        raise WebhookError(400, "the body is not a JSON object")
-    return posted
-
-
-def _read(model: type[Post], posted: dict[str, Any]) -> Post:
-    try:
-        return model.model_validate(posted)
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False, include_input=False)
-        details: list[dict[str, object]] = [{"loc": list(fault["loc"]), "msg": fault["msg"], "type": fault["type"]} for fault in faults]
-        raise WebhookError(422, "the event lacks what it needs", details=details) from None
+    hosts_link = https(location.location) if location.type == "custom" else None
+    return https(location.join_url) or hosts_link or location.plain_location

@@ -9,19 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from shared.errors import WebhookError, masked
 from shared.models import Instant, normalized
+from shared.posted import Loose, milliseconds
 
 TAG = "email_id"  # ours, on each email that we send
 PERMANENT = "Permanent"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 What = Literal[
     "accepted",
@@ -75,14 +74,6 @@ class DeliveryEvent:
     reason: str | None = None
 
 
-def _or_none(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-    """A field that nothing depends on: what does not fit counts as not given."""
-    try:
-        return validate(value)
-    except ValidationError:
-        return None
-
-
 def _as_object(value: Any) -> Any:
     """Tags come as an object, or as the list in which they were sent."""
     if not isinstance(value, list):
@@ -94,8 +85,6 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-Anything = TypeVar("Anything")
-Loose = Annotated[Anything | None, WrapValidator(_or_none)]
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,200}$")]
 
 
@@ -183,11 +172,11 @@ def event(body: bytes, key: str) -> DeliveryEvent | None:
     return DeliveryEvent(
         key=key,
         what=what,
-        at=_milliseconds(post.created_at),
+        at=milliseconds(post.created_at) if post.created_at else None,
         address=_address([data.email] if what == "unsubscribed" and data.email else data.to or []),
         email_id=tag if isinstance(tag, str) else None,
         provider_id=data.email_id,
-        sent=_milliseconds(data.created_at) if what != "unsubscribed" else None,
+        sent=milliseconds(data.created_at) if what != "unsubscribed" and data.created_at else None,
         reason=_reason(what, data),
     )
 
@@ -215,7 +204,3 @@ def _reason(what: What, data: _Data) -> str | None:
 def _words(lead: str, trouble: _Trouble | None) -> str:
     said = [masked(part) for part in (trouble.sub_type, trouble.reason, trouble.message) if part] if trouble else []
     return ": ".join([lead, *said])
-
-
-def _milliseconds(instant: datetime | None) -> int | None:
-    return (instant - _EPOCH) // timedelta(milliseconds=1) if instant else None
