@@ -45,6 +45,7 @@ SHOWN = (
     ("kill: twice", "less"),
 )
 CHARTS = {
+    "late p99 ms": ("How late: from the due instant until the provider has the email, 99th percentile", "ms, less is better"),
     "enroll /s": ("Customers enrolled, seven emails each, through HTTP", "customers a second"),
     "burst /s": ("A burst of due emails, the provider answers at once", "emails a second"),
     "slow /s": ("A burst of due emails, the provider takes 100 ms", "emails a second"),
@@ -102,7 +103,7 @@ def tables(rounds: Rounds) -> str:
 
 def _times(ours: float, theirs: float, better: str) -> str:
     over, under = (ours, theirs) if better == "more" else (theirs, ours)
-    return f"{over / under:.2g}" if under > 0 and over > 0 and math.isfinite(over / under) else "-"
+    return shown(round(over / under, 2)) if under > 0 and over > 0 and math.isfinite(over / under) else "-"
 
 
 def keep(rounds: Rounds, about: dict[str, Any], to: Path) -> None:
