@@ -210,13 +210,13 @@ class Rig:
         if until > now:
             return until
         looks = scores(self.redis, ids.SCHEDULED)
-        first: dict[str, tuple[int, float]] = {}  # of each run: the others wait for it
-        for id, score in scores(self.redis, ids.OPEN):
+        first: dict[str, tuple[str, float]] = {}  # of each run: the others wait for it, but for what a person wanted now
+        for id, score in sorted(scores(self.redis, ids.OPEN), key=lambda look: ids.parse_email_id(look[0])[1]):
             run, step = ids.parse_email_id(id)
-            first[run] = min(first.get(run, (step, score)), (step, score))
-        known = {ids.parse_job_id(job) for job, _ in looks}
+            first.setdefault(id if self.redis.hexists(ids.enrollment_key(run), f"{step}.forced") else run, (id, score))
+        known = {ids.email_id(*ids.parse_job_id(job)) for job, _ in looks}
         instants = [round(score * 1000) for _, score in looks]
-        instants += [round(score) + GRACE for run, (step, score) in first.items() if score > now or (run, step) not in known]
+        instants += [round(score) + GRACE for id, score in first.values() if score > now or id not in known]
         return min((instant if instant > now else now + GRACE for instant in instants), default=now + GRACE)
 
     def work_and_move_on(self) -> None:
