@@ -87,6 +87,7 @@ class Sender:
             claim = self._be_late(enrollment, step, token)
         if isinstance(claim, Refused):
             return _refusal(claim)
+        turn = time.monotonic() + claim.wait / 1000
         asked = ids.email_id(enrollment, step)
         post: _Post | None
         settled: dict[str, Settled] = {}
@@ -95,7 +96,7 @@ class Sender:
         else:
             post, settled = self._compose(claim, token, asked)
         if post:
-            settled |= self._deliver(post, token, asked, claim.wait)
+            settled |= self._deliver(post, token, asked, turn)
         return _result(settled.get(asked))
 
     def _claim(self, enrollment: str, step: int, token: str, *, ignore_late: bool = False) -> Claimed | Refused:
@@ -152,9 +153,9 @@ class Sender:
             return _Post(items, items[0].request, json.dumps(written[0][1])), settled
         return _Post(items, f"batch-{token}", json.dumps([email for _, email in written])), settled
 
-    def _deliver(self, post: _Post, token: str, asked: str, wait: int) -> dict[str, Settled]:
+    def _deliver(self, post: _Post, token: str, asked: str, turn: float) -> dict[str, Settled]:
         """Wait for our turn, take the last look, post, and settle by what is known of the outcome."""
-        self.sleep(wait / 1000)
+        self.sleep(max(0.0, turn - time.monotonic()))
         members = [item.id for item in post.items]
         spare = self.settings.provider_timeout + 1
         if not self.ledger.post(members, token=token, request=post.request, body=post.body, spare=spare, rate=self.settings.resend_rate):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from redis import Redis
 
+from shared import sending
 from shared.catalog import Catalog
+from shared.composing import compose
 from shared.errors import LedgerError, SendError
-from shared.ledger import Claimed, Ledger, Refused, ids
+from shared.ledger import Claimed, Item, Ledger, Refused, ids
 from tests.conftest import Clock
 from tests.world import SETTINGS, World
 
@@ -277,6 +281,24 @@ def test_a_late_step_shifts_those_that_follow(world: World) -> None:
     world.work()
     assert world.states(run)[:3] == ["sent", "sent", "scheduled"]
     assert world.run(run).step(3).due == world.clock.now + 48 * 3_600_000
+
+
+def test_an_email_is_written_while_its_turn_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the rest of the wait is slept, and a turn that has come meanwhile is taken at once."""
+    seconds, slept = [10.0], list[float]()
+    monkeypatch.setattr(sending, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+    sender = dataclasses.replace(world.sender, sleep=slept.append)
+    for name, writing in (("ada", 0.2), ("bo", 0.7)):
+        run = world.sign_up(email=f"{name}@example.org")
+        world.redis.set("eg:pace:resend", world.clock.now + 500)
+
+        def written(item: Item, writing: float = writing, **with_: Any) -> dict[str, Any] | None:
+            seconds[0] += writing
+            return compose(item, **with_)
+
+        monkeypatch.setattr(sending, "compose", written)
+        assert sender.send(run, 1).result == "sent"
+    assert slept == [pytest.approx(0.3), 0]
 
 
 def test_the_sweeper_finds_what_was_lost(world: World) -> None:
