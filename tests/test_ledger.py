@@ -349,6 +349,17 @@ def test_the_pace_is_kept(ledger: Ledger, clock: Clock) -> None:
     assert claims[2] == Refused("pace", clock.now + 1015, "")
 
 
+@pytest.mark.parametrize(("late", "following"), [(0, 507.5), (12, 507.5), (13, 520.5), (300, 807.5)])
+def test_a_turn_taken_much_later_moves_the_next(ledger: Ledger, clock: Clock, late: int, following: float) -> None:
+    """A second's turns lie 15 ms further apart than a second: so much may one be late without the next coming too soon."""
+    world = World(ledger, clock, SETTINGS.model_copy(update={"resend_rate": 2}))
+    run, began = world.sign_up(), clock.now
+    assert isinstance(ledger.claim(run, 1, token="t", late=LATE, rate=2), Claimed)
+    clock.advance(ms=late)
+    assert ledger.post([f"{run}-1"], token="t", request="r", body="{}", spare=10, rate=2)
+    assert float(str(world.redis.get("eg:pace:resend"))) - began == following
+
+
 def test_a_postponed_look_comes_again(world: World) -> None:
     """A look that nobody could take is taken later; the due instant stays."""
     run = world.sign_up()
