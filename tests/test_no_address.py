@@ -143,7 +143,6 @@ def live(trial: Trial) -> list[requests.Response]:
     until(lambda: state(trial, DOUBTED) == "in-doubt", within=30)
     assert trial.sign_up(form(REFUSED)) == 202
     until(lambda: state(trial, REFUSED) == "failed", within=30)
-    assert webhook(trial, "christmas-signup", form(LEAD, consent=True, consent_text="yes"), **{"Idempotency-Key": KEY}).status_code == 202
     assert trial.sign_up(form(GONE)) == 202
     now = datetime.now(UTC)
     start, posted, later = (f"{now + timedelta(seconds=s):%Y-%m-%dT%H:%M:%SZ}" for s in (90_000, 0, 1))
@@ -152,6 +151,7 @@ def live(trial: Trial) -> list[requests.Response]:
     until(lambda: state(trial, GONE) == "sent", within=30)
     link = next(email["headers"]["List-Unsubscribe"] for email in trial.outbox() if GONE in email["to"]).strip("<>")
     assert requests.post(link, timeout=20).status_code == 200
+    assert webhook(trial, "christmas-signup", form(LEAD, consent=True, consent_text="yes"), **{"Idempotency-Key": KEY}).status_code == 202
     return [
         webhook(trial, "christmas-signup", form(f"x{LEAD}@")),
         webhook(trial, "christmas-signup", b'{"email": "' + LEAD.encode()),
@@ -193,7 +193,7 @@ def test_redis_while_emails_are_on_their_way(life: tuple[Trial, Any], raw: Redis
     """Keys, the schedule and RQ's jobs name nobody; what does is on the list above, and is there indeed; nothing is a pickle."""
     trial, _ = life
     assert trial.redis().zcard(ids.SCHEDULED), "emails must still be on their way, or this looks at too little"
-    assert trial.redis().zcard("rq:failed:send") == 2
+    assert trial.redis().zcard("rq:failed:send") >= 2, "one is in doubt, and each of the refused one's fails as it comes due"
     assert not leaks(raw, secrets)
     used = {rule for rule in HELD for where, value in stored(raw) if re.fullmatch(rule, where) and finds(where, value.decode(), ())}
     assert used == set(HELD), "a rule that nothing needs would hide a leak"
