@@ -56,11 +56,12 @@ class Result:
 
 @dataclass(frozen=True)
 class _Post:
-    """One request: its emails, its id (also the idempotency key), its body as it is frozen."""
+    """One request: its emails, its id (also the idempotency key), its body as it is frozen, and its turn at the provider."""
 
     items: list[Item]
     request: str
     body: str
+    turn: int
 
 
 @dataclass(frozen=True)
@@ -87,16 +88,16 @@ class Sender:
             claim = self._be_late(enrollment, step, token)
         if isinstance(claim, Refused):
             return _refusal(claim)
-        turn = time.monotonic() + claim.wait / 1000
+        ready = time.monotonic() + claim.wait / 1000
         asked = ids.email_id(enrollment, step)
         post: _Post | None
         settled: dict[str, Settled] = {}
         if claim.request:
-            post = _Post(claim.items, claim.request, claim.body)
+            post = _Post(claim.items, claim.request, claim.body, claim.turn)
         else:
             post, settled = self._compose(claim, token, asked)
         if post:
-            settled |= self._deliver(post, token, asked, turn)
+            settled |= self._deliver(post, token, asked, ready)
         return _result(settled.get(asked))
 
     def _claim(self, enrollment: str, step: int, token: str, *, ignore_late: bool = False) -> Claimed | Refused:
@@ -150,15 +151,15 @@ class Sender:
             return None, settled
         items = [item for item, _ in written]
         if len(items) == 1:
-            return _Post(items, items[0].request, json.dumps(written[0][1])), settled
-        return _Post(items, f"batch-{token}", json.dumps([email for _, email in written])), settled
+            return _Post(items, items[0].request, json.dumps(written[0][1]), claim.turn), settled
+        return _Post(items, f"batch-{token}", json.dumps([email for _, email in written]), claim.turn), settled
 
-    def _deliver(self, post: _Post, token: str, asked: str, turn: float) -> dict[str, Settled]:
+    def _deliver(self, post: _Post, token: str, asked: str, ready: float) -> dict[str, Settled]:
         """Wait for our turn, take the last look, post, and settle by what is known of the outcome."""
-        self.sleep(max(0.0, turn - time.monotonic()))
+        self.sleep(max(0.0, ready - time.monotonic()))
         members = [item.id for item in post.items]
         spare = self.settings.provider_timeout + 1
-        if not self.ledger.post(members, token=token, request=post.request, body=post.body, spare=spare, rate=self.settings.resend_rate):
+        if not self.ledger.post(members, token=token, request=post.request, body=post.body, spare=spare, turn=post.turn):
             _logger.warning("send.too_late", email_id=asked, request_id=post.items[0].request_id)
             return {}
         body = json.loads(post.body)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import heapq
 import math
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,7 +27,8 @@ from shared.ledger import BATCH
 from shared.segments import Segment, segment
 from shared.settings import Settings
 
-APART = 1015  # milliseconds between two requests at one a second: turns lie a little further apart than the rate asks
+APART = 1015  # milliseconds after which a second's turns at the provider come again: a little more than a second
+AT_ONCE = 10  # turns that may follow one another at once
 BATCH_ABOVE = 20
 MEETING_AHEAD = 14 * timing.DAY
 LATE = 60_000  # milliseconds past its due from which an email counts as late in the report
@@ -166,7 +167,8 @@ class _Simulation:
         self._ready: list[tuple[bool, int, int, _Run]] = []  # transactional ones first, then by due
         self._count = 0
         self._now = conditions.begins
-        self._turn = 0.0
+        at_once = min(max(int(conditions.rate), 1), AT_ONCE)
+        self._turns = deque([0.0] * at_once, maxlen=at_once)  # from when each may be taken again
         self.outcome = Outcome(ended=conditions.begins)
         self._sign_up()
 
@@ -214,7 +216,7 @@ class _Simulation:
 
     def _free_at(self) -> int:
         """The first instant at which the provider takes a request."""
-        at = max(self._now, math.ceil(self._turn))
+        at = max(self._now, math.ceil(self._turns[0]))
         while True:
             over = next((end for begin, end in self._outages if begin <= at < end), None)
             if over is None and not self._left(at):
@@ -245,7 +247,7 @@ class _Simulation:
             self._send(run, self._now - run.due)
             at_most -= 1
         self.outcome.requests[self._now // timing.HOUR] += 1
-        self._turn = self._now + APART / self._conditions.rate
+        self._turns.append(self._now + APART * len(self._turns) / self._conditions.rate)
 
     def _goes_late(self, run: _Run, behind: int) -> bool:
         """Apply the campaign's late policy; returns whether the email goes now."""

@@ -56,7 +56,7 @@ def test_a_lease_that_ends_before_the_post_lets_another_send(world: World) -> No
     claim(world, run, holder="dead")
     world.clock.advance(seconds=45)
     assert isinstance(claim(world, run, holder="b"), Claimed)
-    assert not world.ledger.post([f"{run}-1"], token="dead", request=f"{run}-1", body="{}", spare=11)
+    assert not world.ledger.post([f"{run}-1"], token="dead", request=f"{run}-1", body="{}", spare=11, turn=0)
 
 
 def test_a_worker_that_wakes_too_late_does_not_post(world: World) -> None:
@@ -64,7 +64,7 @@ def test_a_worker_that_wakes_too_late_does_not_post(world: World) -> None:
     run = world.sign_up()
     claim(world, run)
     world.clock.advance(seconds=34, ms=1)
-    assert not world.ledger.post([f"{run}-1"], token="t", request=f"{run}-1", body="{}", spare=11)
+    assert not world.ledger.post([f"{run}-1"], token="t", request=f"{run}-1", body="{}", spare=11, turn=0)
 
 
 def test_steps_go_out_in_their_order(world: World) -> None:
@@ -290,7 +290,7 @@ def test_an_email_is_written_while_its_turn_is_waited_for(world: World, monkeypa
     sender = dataclasses.replace(world.sender, sleep=slept.append)
     for name, writing in (("ada", 0.2), ("bo", 0.7)):
         run = world.sign_up(email=f"{name}@example.org")
-        world.redis.set("eg:pace:resend", world.clock.now + 500)
+        world.redis.set("eg:hold:resend", world.clock.now + 500)
 
         def written(item: Item, writing: float = writing, **with_: Any) -> dict[str, Any] | None:
             seconds[0] += writing
@@ -341,23 +341,51 @@ def test_the_frozen_request_is_kept_only_while_it_matters(world: World) -> None:
 
 
 def test_the_pace_is_kept(ledger: Ledger, clock: Clock) -> None:
-    """At two requests a second, the third turn within a second has to wait for more than that."""
+    """At two requests a second, two go at once, and the third has to wait for more than a second."""
     world = World(ledger, clock, SETTINGS.model_copy(update={"resend_rate": 2, "resend_batch_above": 10**6}))
     runs = [world.sign_up(email=f"p{n}@example.org") for n in range(4)]
     claims = [world.ledger.claim(run, 1, token="t", late=LATE, rate=2, batch_above=10**6) for run in runs]
-    assert [claim.wait for claim in claims if isinstance(claim, Claimed)] == [0, 508]
+    assert [claim.wait for claim in claims if isinstance(claim, Claimed)] == [0, 0]
     assert claims[2] == Refused("pace", clock.now + 1015, "")
+    clock.advance(ms=500)
+    third = world.ledger.claim(runs[2], 1, token="t", late=LATE, rate=2, batch_above=10**6)
+    assert isinstance(third, Claimed) and third.wait == 515
 
 
-@pytest.mark.parametrize(("late", "following"), [(0, 507.5), (12, 507.5), (13, 520.5), (300, 807.5)])
-def test_a_turn_taken_much_later_moves_the_next(ledger: Ledger, clock: Clock, late: int, following: float) -> None:
-    """A second's turns lie 15 ms further apart than a second: so much may one be late without the next coming too soon."""
-    world = World(ledger, clock, SETTINGS.model_copy(update={"resend_rate": 2}))
+@pytest.mark.parametrize(("rate", "at_once", "following"), [(0.5, 1, 2030), (2.5, 2, 812), (10, 10, 1015), (25, 10, 406), (1000, 10, 11)])
+def test_a_second_is_never_given_more_than_its_rate(ledger: Ledger, rate: float, at_once: int, following: int) -> None:
+    """What fits into a second goes at once, ten at the most, whatever the rate; the next a second after it, or its share of one."""
+    asked = {"provider": "resend", "rate": rate, "longest": 5000}
+    assert [ledger.decide("pace", asked) for _ in range(at_once + 1)] == [*[0] * at_once, following]
+
+
+@pytest.mark.parametrize(("late", "following"), [(0, 1015), (12, 1015), (13, 1028), (300, 1315)])
+def test_a_turn_taken_much_later_moves_the_one_after_it(ledger: Ledger, clock: Clock, late: int, following: int) -> None:
+    """What follows a turn by a second follows it by 15 ms more: so much may the turn be late without the other coming too soon."""
+    world = World(ledger, clock, SETTINGS.model_copy(update={"resend_rate": 1}))
     run, began = world.sign_up(), clock.now
-    assert isinstance(ledger.claim(run, 1, token="t", late=LATE, rate=2), Claimed)
+    claim = ledger.claim(run, 1, token="t", late=LATE, rate=1)
+    assert isinstance(claim, Claimed) and claim.turn == began
     clock.advance(ms=late)
-    assert ledger.post([f"{run}-1"], token="t", request="r", body="{}", spare=10, rate=2)
-    assert float(str(world.redis.get("eg:pace:resend"))) - began == following
+    assert ledger.post([f"{run}-1"], token="t", request="r", body="{}", spare=10, turn=claim.turn)
+    assert ledger.decide("pace", {"provider": "resend", "rate": 1, "longest": 5000}) == following - late
+
+
+def test_of_several_turns_the_right_one_moves(ledger: Ledger, clock: Clock) -> None:
+    """Of two workers at two requests a second one is late: only what follows its own turn waits longer."""
+    world = World(ledger, clock, SETTINGS.model_copy(update={"resend_rate": 2, "resend_batch_above": 10**6}))
+    slow, quick = (world.sign_up(email=f"{name}@example.org") for name in ("ada", "bo"))
+    turns = []
+    for run in (slow, quick):
+        claim = ledger.claim(run, 1, token=run, late=LATE, rate=2, batch_above=10**6)
+        assert isinstance(claim, Claimed)
+        turns.append(claim.turn)
+        clock.advance(ms=1)
+    assert ledger.post([f"{quick}-1"], token=quick, request="q", body="{}", spare=10, turn=turns[1])
+    clock.advance(ms=398)
+    assert ledger.post([f"{slow}-1"], token=slow, request="s", body="{}", spare=10, turn=turns[0])
+    asked = {"provider": "resend", "rate": 2, "longest": 5000}
+    assert [ledger.decide("pace", asked) for _ in range(2)] == [1 + 1015 - 400, 1015]
 
 
 def test_a_postponed_look_comes_again(world: World) -> None:

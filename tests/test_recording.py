@@ -237,7 +237,7 @@ def test_notion_is_left_alone_for_as_long_as_it_says(desk: Desk) -> None:
     desk.world.sign_up()
     desk.fault("quota", retry_after=7)
     desk.recorder.drain(30)
-    assert desk.world.redis.get("eg:pace:notion") == str(desk.world.clock.now + 7000)
+    assert desk.world.redis.get("eg:hold:notion") == str(desk.world.clock.now + 7000)
     assert Outbox(desk.world.ledger).depth() == 2
 
 

@@ -35,7 +35,8 @@ EXPIRING = {  # what goes by itself, and the longest that it may stay, in millis
     r"eg:seen:[0-9a-f]{20}": 7 * DAY,  # an Idempotency-Key (a day), a calendar's or a provider's event (seven)
     r"eg:meeting:[0-9a-f]{20}": 31 * DAY,  # until 30 days after it; here it is tomorrow
     r"eg:alert:.+": 7 * DAY,
-    r"eg:pace:.+": 2 * MINUTE,
+    r"eg:pace:.+": MINUTE,
+    r"eg:hold:.+": 2 * MINUTE,
 }
 STAYING = {  # what stays, because it must
     r"eg:runs": "which campaigns somebody had, by digest: so that nobody gets them twice",
@@ -82,9 +83,10 @@ def meeting(world: World) -> None:
 
 
 def a_life(world: World) -> str:
-    """A run with a failed step that ends, somebody's in doubt, an unsubscribe, a meeting, an event; everything is recorded."""
+    """A run with a failed step that ends, somebody's in doubt, an unsubscribe, a meeting, an event, a hold; everything is recorded."""
     run = world.sign_up()
     world.work()
+    world.ledger.decide("pace", {"provider": "notion", "rate": 3, "longest": 0, "hold": 1000})
     complete_without(world, run, 2)
     world.provider.faults.append(SendError("conflict", "another body"))
     world.sign_up(email="doubt@example.org")

@@ -162,11 +162,11 @@ class Ledger:
             return Refused(answer[0], _instant(answer[1]), answer[2])
         items = [
             Item(e, int(n), slug, request_id, Contact(_flat(fields)), json.loads(values), retries)
-            for e, n, slug, request_id, fields, values, retries in answer[2]
+            for e, n, slug, request_id, fields, values, retries in answer[3]
         ]
-        return Claimed(int(answer[1]), items, answer[3], answer[4])
+        return Claimed(int(answer[1]), int(answer[2]), items, answer[4], answer[5])
 
-    def post(self, members: Sequence[str], *, token: str, request: str, body: str, spare: float, rate: float = 0) -> bool:
+    def post(self, members: Sequence[str], *, token: str, request: str, body: str, spare: float, turn: int) -> bool:
         """Ask whether a request may leave now, and freeze it.
 
         Args:
@@ -175,7 +175,7 @@ class Ledger:
             request: the request's id, also its idempotency key.
             body: what will be posted, as JSON.
             spare: seconds that the lease must still hold.
-            rate: as for claim.
+            turn: the turn at the provider that came with the claim.
         """
         asked = {
             "members": list(members),
@@ -183,7 +183,7 @@ class Ledger:
             "request": request,
             "body": body,
             "spare": round(spare * 1000),
-            "rate": rate,
+            "turn": turn,
         }
         return bool(self.decide("post", asked))
 

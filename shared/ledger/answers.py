@@ -15,12 +15,14 @@ class Claimed:
 
     Attributes:
         wait: milliseconds to wait for our turn at the provider.
+        turn: the instant of that turn, in milliseconds since 1970 UTC by the ledger's clock.
         items: the emails, the one asked for first (in a repeated batch: the batch's own order).
         request: the id of the request that was posted before and must be repeated as it was; empty for a new one.
         body: that request, as JSON.
     """
 
     wait: int
+    turn: int
     items: list[Item]
     request: str
     body: str

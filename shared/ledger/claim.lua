@@ -2,7 +2,7 @@
 -- claimed early, out of order, twice, of an inactive run, for a suppressed address or behind the gate; a request that may have been accepted
 -- is only ever repeated as it was, with the very same members. The provider's turn is taken here, so that no claim waits for one.
 -- ARGV[2]: {enrollment, step, token, late: {slug: ms}, ignore_late, fenced (the fence must be on), rate (0: as learned), longest_wait, batch, batch_above (0: by the rate)}
--- Returns {'claimed', wait, [item…], frozen request id or '', frozen body or ''} with item = [enrollment, step, slug, request_id, [contact…], values, retries],
+-- Returns {'claimed', wait, turn, [item…], frozen request id or '', frozen body or ''} with item = [enrollment, step, slug, request_id, [contact…], values, retries],
 -- or {what, until or '', why or ''} with what: gone · done (why is the step's state, and its reason) · not-yet · waits · closed · pace ·
 -- late (until is its due).
 local a = cjson.decode(ARGV[2])
@@ -75,8 +75,8 @@ local function repeat_frozen(s, id)
     local enrollment, step = parse_email_id(member)
     if step_of(enrollment, step).state ~= 'sending' then return doubt(members, 'another email of its batch was decided without it') end
   end
-  local wait, longer = turn('resend', rate, a.longest_wait)
-  if not wait then
+  local at, longer = turn('resend', rate, a.longest_wait)
+  if not at then
     wake(a.enrollment, a.step, now + longer)
     return stop('pace', now + longer)
   end
@@ -84,7 +84,7 @@ local function repeat_frozen(s, id)
     local enrollment, step = parse_email_id(member)
     items[i] = take(enrollment, step, true)
   end
-  return {'claimed', math.ceil(wait), items, s.frozen, frozen.body}
+  return {'claimed', at - now, at, items, s.frozen, frozen.body}
 end
 
 -- Others from the head of the queue that may go with the first. A job that needs no look any more, or whose step an earlier one will wake,
@@ -146,21 +146,21 @@ local function claim()
     redis.call('ZADD', OPEN, int(now + LEASE), id)
     return stop('waits')
   end
-  local at = too_soon(enrollment, s)
-  if at then
-    set_step(enrollment, step, {next = at})
-    wake(enrollment, step, at)
-    return stop('not-yet', at)
+  local later = too_soon(enrollment, s)
+  if later then
+    set_step(enrollment, step, {next = later})
+    wake(enrollment, step, later)
+    return stop('not-yet', later)
   end
   if not a.ignore_late and late(enrollment, s) then return stop('late', s.due) end
-  local wait, longer = turn('resend', rate, a.longest_wait)
-  if not wait then
+  local at, longer = turn('resend', rate, a.longest_wait)
+  if not at then
     wake(enrollment, step, now + longer)
     return stop('pace', now + longer)
   end
   local items = {take(enrollment, step)}
   if s.attempts == 0 and not s.solo and s.due >= taken_over and not held and redis.call('LLEN', QUEUE) >= batch_above then fill(items) end
-  return {'claimed', math.ceil(wait), items, '', ''}
+  return {'claimed', at - now, at, items, '', ''}
 end
 
 return claim()

@@ -3,8 +3,8 @@
 -- it would have been when that is more than `longest`.
 local a = cjson.decode(ARGV[2])
 if a.hold then
-  redis.call('SET', 'eg:pace:' .. a.provider, int(now + a.hold), 'PX', int(a.hold + 60000))
+  hold(a.provider, a.hold)
   return 0
 end
-local wait, longer = turn(a.provider, rate_of(a.provider, a.rate), a.longest)
-return wait and math.ceil(wait) or -math.ceil(longer)
+local at, longer = turn(a.provider, rate_of(a.provider, a.rate), a.longest)
+return at and at - now or -math.ceil(longer)

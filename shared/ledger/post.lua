@@ -1,6 +1,6 @@
 -- The last look before a request leaves. Keeps true: only the holder of a lease posts, with time enough to learn the outcome; a request is
 -- frozen before its first post and never changes while it may have been accepted; attempts are counted when they are made.
--- ARGV[2]: {token, members, request, body, spare, rate}. Returns 1, or 0 when the request must not be posted.
+-- ARGV[2]: {token, members, request, body, spare, turn}. Returns 1, or 0 when the request must not be posted.
 local a = cjson.decode(ARGV[2])
 
 for _, id in ipairs(a.members) do
@@ -19,9 +19,6 @@ for _, id in ipairs(a.members) do
   local s = step_of(enrollment, step)
   set_step(enrollment, step, {posted = s.posted or now, attempts = s.attempts + 1, frozen = a.request})
 end
--- A turn that was taken much later, because the emails took long to write, moves the next. A few milliseconds do not: a second's turns lie
--- 15 further apart than a second.
-local pace, apart = 'eg:pace:resend', 1015 / rate_of('resend', a.rate)
-local late = now - (tonumber(redis.call('GET', pace) or '0') - apart)
-if late > 12 then redis.call('SET', pace, string.format('%.3f', now + apart), 'PX', 60000) end
+-- The turn that follows a second after this one lies 15 milliseconds further away than that: so much may this one be late, not more.
+if now - a.turn > 12 then move_turn('resend', a.turn) end
 return 1

@@ -368,12 +368,46 @@ local function rate_of(provider, set)
   return set > 0 and set or tonumber(redis.call('GET', 'eg:rate:' .. provider) or '2')
 end
 
--- A turn at a provider: how long to wait for it (it is then ours), or nil and the wait when that is longer than `longest`.
--- Turns lie 1.5 % further apart than the rate asks, so that no jitter squeezes one too many into the provider's window.
+-- The latest turns at a provider, the earliest first, as many as may follow one another at once; some may be yet to come.
+local function turns_at(provider)
+  local turns = {}
+  for at in string.gmatch(redis.call('GET', 'eg:pace:' .. provider) or '', '[^,]+') do turns[#turns + 1] = tonumber(at) end
+  return turns
+end
+
+local AT_ONCE = 10
+local function keep_turns(provider, turns)
+  table.sort(turns)
+  if #turns > AT_ONCE then table.remove(turns, 1) end
+  for i, at in ipairs(turns) do turns[i] = string.format('%.3f', at) end
+  redis.call('SET', 'eg:pace:' .. provider, table.concat(turns, ','), 'PX', 60000)
+end
+
+-- A turn at a provider: the instant (it is then ours), or nil and how long it would be when that is longer than `longest`. A second's turns
+-- may be taken at once, ten at the most; the next ones then lie a second after them, and 1.5 % more, so that no jitter squeezes one too many into
+-- the provider's window.
 local function turn(provider, rate, longest)
-  local key = 'eg:pace:' .. provider
-  local at = math.max(tonumber(redis.call('GET', key) or '0'), now)
+  local turns, at_once = turns_at(provider), math.min(math.max(math.floor(rate), 1), AT_ONCE)
+  local before = turns[#turns - at_once + 1]
+  local at = math.max(now, tonumber(redis.call('GET', 'eg:hold:' .. provider) or '0'), before and before + 1015 * at_once / rate or 0)
   if at - now > longest then return nil, at - now end
-  redis.call('SET', key, string.format('%.3f', at + 1015 / rate), 'PX', 60000)
-  return at - now
+  turns[#turns + 1] = at
+  keep_turns(provider, turns)
+  return math.ceil(at)
+end
+
+-- A turn that was taken later than planned.
+local function move_turn(provider, planned)
+  local turns = turns_at(provider)
+  for i, at in ipairs(turns) do
+    if math.ceil(at) == planned then
+      turns[i] = now
+      return keep_turns(provider, turns)
+    end
+  end
+end
+
+-- Nobody is to ask a provider before then.
+local function hold(provider, milliseconds)
+  redis.call('SET', 'eg:hold:' .. provider, int(now + milliseconds), 'PX', int(milliseconds + 1))
 end

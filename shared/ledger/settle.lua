@@ -72,7 +72,7 @@ if a.gate and not held then alert('closed', a.gate) end
 if a.gate and (not held or held.till) then redis.call('HSET', GATE, 'reason', a.gate, 'until', int(a.gate_until), 'probe', '') end
 if a.outcome == 'accepted' and held and held.till then redis.call('DEL', GATE) end
 if a.rate_seen and redis.call('GET', 'eg:rate:resend') ~= a.rate_seen then redis.call('SET', 'eg:rate:resend', a.rate_seen) end
-if a.hold then redis.call('SET', 'eg:pace:resend', int(now + a.hold), 'PX', 60000 + int(a.hold)) end
+if a.hold then hold('resend', a.hold) end
 if a.hold then redis.call('HINCRBY', 'eg:counts', 'held', 1) end
 redis.call('HINCRBY', 'eg:counts', a.outcome, #a.members)
 
