@@ -77,10 +77,9 @@ def webhook(watch: Watch) -> None:
     from shared import endpoint, enrolling, forms
 
     watch.over(endpoint, "body", "read the body")
-    watch.over(endpoint, "prove_or_limit", "rate limit by address of the caller")
-    watch.over(endpoint, "limit_rate", "rate limits, both")
+    watch.over(endpoint, "limit_rate", "rate limit by address of the caller; the time from Redis")
     watch.over(endpoint, "parse", "parse and validate")
-    watch.over(forms, "intake", "intake: the time from Redis")
+    watch.over(forms, "intake", "intake")
     watch.over(enrolling, "sign_up", "sign_up: the use case")
     watch.over(enrolling, "run_of", "sign_up: due times")
     watch.over(endpoint, "answer", "make the answer")

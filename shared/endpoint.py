@@ -12,14 +12,12 @@ from typing import TypeVar
 
 from flask import Request, Response, jsonify
 from limits import parse as parse_limit
-from limits.storage import RedisStorage
-from limits.strategies import FixedWindowRateLimiter
 from pydantic import BaseModel, ValidationError
 from redis.exceptions import RedisError
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from shared import log, posted, services
-from shared.errors import WebhookError
+from shared.errors import TooManyRequests, WebhookError
 from shared.ledger import ids
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -185,25 +183,23 @@ def prove_operator(request: Request, data: bytes) -> None:
         require_bearer(request, settings.operator_token)
 
 
-def prove_or_limit(request: Request, data: bytes) -> bool:
-    """Check what a website form must show: its server's signature where one is set up, else a modest rate.
+def prove_website(request: Request, data: bytes) -> bool:
+    """Check the signature of the website's server, where one is set up.
 
     Args:
-        request: the request; a signature covers its body.
-        data: that body.
+        request: the request.
+        data: its body, which the signature covers.
 
     Returns:
-        Whether the request is proved, and so exempt from further limits.
+        Whether the request is proved; else anybody may have sent it, and limits apply.
 
     Raises:
-        WebhookError: 401 for a bad signature, 429 for too many requests.
+        WebhookError: 401 for a bad signature.
     """
     settings = services.current_settings()
     if settings.website_webhook_secret:
         _verify_signature(request, data, settings.website_webhook_secret)
-        return True
-    limit_rate("ip", client_ip(request), settings.webhook_rate_per_ip)
-    return False
+    return bool(settings.website_webhook_secret)
 
 
 def _verify_signature(request: Request, data: bytes, secret: str) -> None:
@@ -230,14 +226,8 @@ def client_ip(request: Request) -> str:
     return address
 
 
-@functools.cache
-def _limiter() -> FixedWindowRateLimiter:
-    pool = services.ledger().redis.connection_pool
-    return FixedWindowRateLimiter(RedisStorage("redis://", connection_pool=pool, key_prefix="eg:limit"))
-
-
-def limit_rate(kind: str, who: str, rate: str) -> None:
-    """Count a request; raises WebhookError 429 when there were too many.
+def limit(kind: str, who: str, rate: str) -> dict[str, object]:
+    """A limit, as the ledger counts by it.
 
     Args:
         kind: what is counted by, such as `ip`.
@@ -245,9 +235,23 @@ def limit_rate(kind: str, who: str, rate: str) -> None:
         rate: such as `10/second`.
     """
     item = parse_limit(rate)
-    if not _limiter().hit(item, kind, ids.digest(who)):
+    return {"key": f"{kind}:{rate}:{ids.digest(who)}", "most": item.amount, "window": item.get_expiry() * 1000}
+
+
+def limit_rate(kind: str, who: str, rate: str) -> int:
+    """Count a request, by what stands at `limit`.
+
+    Returns:
+        The ledger's time, in milliseconds since 1970 UTC.
+
+    Raises:
+        TooManyRequests: for one too many.
+    """
+    now, wait = services.ledger().decide("limit", limit(kind, who, rate))
+    if wait:
         _logger.warning("rate.limited", by=kind)
-        raise WebhookError(429, "too many requests; wait a little", retry_after=item.get_expiry())
+        raise TooManyRequests(wait)
+    return int(now)
 
 
 def idempotency_key(request: Request) -> str | None:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from shared import log, timing
 from shared.catalog import Campaign, CampaignStep, Catalog
-from shared.errors import WebhookError
+from shared.errors import TooManyRequests, WebhookError
 from shared.ledger import Ledger, ids
 from shared.models import NewClient, NoShow, Person, PostCall, SignUp
 from shared.settings import Settings
@@ -45,6 +45,7 @@ class Intake:
         key: the caller's `Idempotency-Key`: the same within 24 hours gets the first answer and has no further effect.
         page: the page of the website that it came from, kept with a consent.
         leads: whether the owner is told at once of an urgent assessment.
+        limit: how often the person may come, in the form of limit.lua; None: as often as they like.
     """
 
     ledger: Ledger
@@ -55,6 +56,7 @@ class Intake:
     key: str | None = None
     page: str | None = None
     leads: bool = True
+    limit: Mapping[str, object] | None = None
 
 
 def sign_up(form: SignUp, *, trigger: str, intake: Intake) -> Answer:
@@ -67,6 +69,7 @@ def sign_up(form: SignUp, *, trigger: str, intake: Intake) -> Answer:
 
     Raises:
         WebhookError: 422 for a reported first email that is older than 30 days.
+        TooManyRequests: where the intake's limit has been reached.
     """
     campaign = intake.catalog.triggered_by(trigger)
     enrolls = campaign is not None and (form.assessed or "assessment" not in campaign.requires)
@@ -180,8 +183,12 @@ def _enroll(form: Person, fields: dict[str, str], said: dict[str, Any], trigger:
         "seen": ids.digest(f"{trigger}:{intake.key}") if intake.key else None,
         "seen_ttl": SEEN_TTL,
         "answer": json.dumps([answer.email, answer.campaign]),
+        "limit": intake.limit,
     }
     what, which = intake.ledger.enroll(order | {name: value for name, value in said.items() if value is not None})
+    if what == "limited":
+        _logger.warning("rate.limited", by="address", request_id=intake.request_id)
+        raise TooManyRequests(int(which))
     _logger.info(
         "signed_up", trigger=trigger, outcome=what, enrollment=which if what != "duplicate" else None, request_id=intake.request_id
     )

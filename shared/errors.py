@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 
@@ -70,6 +71,17 @@ class WebhookError(EvergreenError):
         self.message = message
         self.details = details
         self.retry_after = retry_after
+
+
+class TooManyRequests(WebhookError):
+    """More came than a limit lets through.
+
+    Args:
+        wait: milliseconds until the next is let through.
+    """
+
+    def __init__(self, wait: int) -> None:
+        super().__init__(429, "too many requests; wait a little", retry_after=math.ceil(wait / 1000))
 
 
 @dataclass

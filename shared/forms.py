@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from flask import Request, Response
 
@@ -21,14 +22,14 @@ def website(request: Request, *, trigger: str) -> Response:
     Raises:
         WebhookError: for what is not proved, not readable, not valid or too often.
     """
-    data = endpoint.body(request)
-    proved = endpoint.prove_or_limit(request, data)
+    data, settings = endpoint.body(request), services.current_settings()
+    proved = endpoint.prove_website(request, data)
+    now = services.ledger().now() if proved else endpoint.limit_rate("ip", endpoint.client_ip(request), settings.webhook_rate_per_ip)
     form = endpoint.parse(request, data, SignUp)
     if form.fax_number:  # only a robot fills the field that nobody sees
         return endpoint.answer(202, Answer(form.email, None).body)
-    if not proved:
-        endpoint.limit_rate("address", form.email, services.current_settings().webhook_rate_per_address)
-    return endpoint.answer(202, enrolling.sign_up(form, trigger=trigger, intake=intake(request)).body)
+    limit = None if proved else endpoint.limit("address", form.email, settings.webhook_rate_per_address)
+    return endpoint.answer(202, enrolling.sign_up(form, trigger=trigger, intake=intake(request, now, limit)).body)
 
 
 def reported(request: Request, data: bytes, model: type[NoShow | PostCall | NewClient], *, trigger: str) -> Response:
@@ -47,8 +48,14 @@ def reported(request: Request, data: bytes, model: type[NoShow | PostCall | NewC
     return endpoint.answer(202, enrolling.report(form, trigger=trigger, intake=intake(request)).body)
 
 
-def intake(request: Request) -> Intake:
-    """Where and when a request comes in."""
+def intake(request: Request, now: int | None = None, limit: Mapping[str, object] | None = None) -> Intake:
+    """Where and when a request comes in.
+
+    Args:
+        request: what was posted; nothing here proves it.
+        now: the ledger's time, where it has been asked already.
+        limit: how often the person may come.
+    """
     ledger = services.ledger()
     # Not urlsplit, which raises for some of what strangers send. Without the query, which may name people.
     page = re.match(r"https?://[^\s?#]{1,290}", request.headers.get("Referer") or request.headers.get("Origin") or "")
@@ -56,8 +63,9 @@ def intake(request: Request) -> Intake:
         ledger,
         services.catalog(),
         services.current_settings(),
-        ledger.now(),
+        now or ledger.now(),
         endpoint.request_id(request),
         key=endpoint.idempotency_key(request),
         page=page[0] if page else None,
+        limit=limit,
     )

@@ -26,7 +26,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from local import valkey
-from shared import endpoint, services, unsubscribing
+from shared import services, unsubscribing
 from shared.ledger import Ledger, ids
 from shared.models import Contact, Enrollment
 from shared.settings import Settings
@@ -61,7 +61,7 @@ def fresh_services() -> None:
     """Forget the clients and settings that this process has made."""
     if services.ledger.cache_info().currsize:
         services.ledger().redis.close()
-    for made_once in (*vars(services).values(), endpoint._limiter):
+    for made_once in vars(services).values():
         if hasattr(made_once, "cache_clear"):
             made_once.cache_clear()
 

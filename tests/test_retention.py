@@ -86,7 +86,7 @@ def a_life(world: World) -> str:
     """A run with a failed step that ends, somebody's in doubt, an unsubscribe, a meeting, an event, a hold; everything is recorded."""
     run = world.sign_up()
     world.work()
-    world.ledger.decide("pace", {"provider": "notion", "rate": 3, "longest": 0, "hold": 1000})
+    world.ledger.decide("pace", {"provider": "notion", "rate": 3, "longest": 0, "hold": 60_000})
     complete_without(world, run, 2)
     world.provider.faults.append(SendError("conflict", "another body"))
     world.sign_up(email="doubt@example.org")

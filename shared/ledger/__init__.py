@@ -82,10 +82,11 @@ class Ledger:
         """Enroll or track a contact; the order's form stands in enroll.lua.
 
         Returns:
-            `enrolled`, `exists`, `blocked`, `tracked` with the enrollment's id (or nothing), or `duplicate` with the first answer.
+            `enrolled`, `exists`, `blocked`, `tracked` with the enrollment's id (or nothing), `duplicate` with the first answer,
+            or `limited` with the milliseconds to wait.
         """
         what, which = self.decide("enroll", order)
-        return what, which
+        return what, str(which)
 
     def release(self, limit: int = 500) -> tuple[int, int, int | None]:
         """Put what is due on the queue; returns how many, how many needed no look, and the milliseconds until the next is due."""

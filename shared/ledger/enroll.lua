@@ -1,10 +1,10 @@
 -- Enroll a contact in a campaign, or only remember it, in one step. Keeps true: one run per key unless re-entry allows another,
 -- one active run per contact and group, one effect per idempotency key, no new run for a suppressed address; a meeting ends as its latest
--- event says, in whatever order they arrive.
--- ARGV[2]: {contact, fields, source, consent, seen, seen_ttl, answer, lead}; where it ends other runs: {exit: {reason, slugs, before}}; where a
+-- event says, in whatever order they arrive; nobody is enrolled more often than the limit.
+-- ARGV[2]: {contact, fields, source, consent, seen, seen_ttl, answer, lead, limit: {key, most, window}}; where it ends other runs: {exit: {reason, slugs, before}}; where a
 -- calendar says it: {meeting: {what, uid, at, starts, replaces, keep}}; where the webhook has a campaign: {key, slug, kind, request_id}; and
 -- where the form carries what it requires: {group, reentry, anchor, warning, values, steps: [{number, offset, due, sent, skipped}]}.
--- Returns {what, enrollment or ''}, or {'duplicate', the first answer}. what: enrolled · exists · blocked · tracked · cancelled · ignored.
+-- Returns {what, enrollment or ''}, {'duplicate', the first answer}, or {'limited', milliseconds until it may be tried again}. what: enrolled · exists · blocked · tracked · cancelled · ignored.
 local a = cjson.decode(ARGV[2])
 
 local contact = 'eg:contact:' .. a.contact
@@ -146,6 +146,8 @@ local function meeting(m)
   return enrolls, what
 end
 
+local wait = a.limit and wait_after(a.limit) or 0
+if wait > 0 then return {'limited', wait} end
 if a.seen then
   local answer = redis.call('GET', 'eg:seen:' .. a.seen)
   if answer then return {'duplicate', answer} end

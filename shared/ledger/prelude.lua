@@ -363,6 +363,14 @@ local function suppressed(contact, kind)
   return nil
 end
 
+-- Count what may be done `most` times in a window, which begins with the first; returns the milliseconds until it may be done again, 0: now.
+local function wait_after(limit)
+  local key = 'eg:limit:' .. limit.key
+  local count = redis.call('INCR', key)
+  if count == 1 then redis.call('PEXPIRE', key, int(limit.window)) end
+  return count > limit.most and math.max(redis.call('PTTL', key), 1) or 0
+end
+
 -- How many requests a second a provider takes: as set, else as it last said itself, else 2.
 local function rate_of(provider, set)
   return set > 0 and set or tonumber(redis.call('GET', 'eg:rate:' .. provider) or '2')
