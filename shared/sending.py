@@ -56,10 +56,11 @@ class Result:
 
 @dataclass(frozen=True)
 class _Post:
-    """One request: its emails, its id (also the idempotency key), its body as it is frozen, and its turn at the provider."""
+    """One request: whose emails, its id (also the idempotency key), what is posted, the same as it is frozen, its turn at the provider."""
 
     items: list[Item]
     request: str
+    emails: Any
     body: str
     turn: int
 
@@ -93,7 +94,7 @@ class Sender:
         post: _Post | None
         settled: dict[str, Settled] = {}
         if claim.request:
-            post = _Post(claim.items, claim.request, claim.body, claim.turn)
+            post = _Post(claim.items, claim.request, json.loads(claim.body), claim.body, claim.turn)
         else:
             post, settled = self._compose(claim, token, asked)
         if post:
@@ -150,9 +151,9 @@ class Sender:
         if not written:
             return None, settled
         items = [item for item, _ in written]
-        if len(items) == 1:
-            return _Post(items, items[0].request, json.dumps(written[0][1]), claim.turn), settled
-        return _Post(items, f"batch-{token}", json.dumps([email for _, email in written]), claim.turn), settled
+        alone = len(items) == 1
+        emails = written[0][1] if alone else [email for _, email in written]
+        return _Post(items, items[0].request if alone else f"batch-{token}", emails, json.dumps(emails), claim.turn), settled
 
     def _deliver(self, post: _Post, token: str, asked: str, ready: float) -> dict[str, Settled]:
         """Wait for our turn, take the last look, post, and settle by what is known of the outcome."""
@@ -162,12 +163,11 @@ class Sender:
         if not self.ledger.post(members, token=token, request=post.request, body=post.body, spare=spare, turn=post.turn):
             _logger.warning("send.too_late", email_id=asked, request_id=post.items[0].request_id)
             return {}
-        body = json.loads(post.body)
         try:
-            if isinstance(body, list):
-                accepted = self.provider.send_batch(body, key=post.request)
+            if isinstance(post.emails, list):
+                accepted = self.provider.send_batch(post.emails, key=post.request)
             else:
-                accepted = self.provider.send(body, key=post.request)
+                accepted = self.provider.send(post.emails, key=post.request)
         except SendError as error:
             details = self._fault(error, len(post.items))
             return self._settle(post.items, details.pop("outcome"), token, asked, why=error.reason, **details)

@@ -76,20 +76,20 @@ class WatchedLedger(Ledger):
         super().__init__(redis, clock=clock)
         self.watch = watch
 
-    def decide(self, script: str, arguments: Mapping[str, Any] | int) -> Any:
+    def decide(self, script: str, arguments: Mapping[str, Any] | int, *texts: str) -> Any:
         rest(script)
-        answer = super().decide(script, arguments)
+        answer = super().decide(script, arguments, *texts)
         if isinstance(arguments, Mapping):
-            self._tell(script, arguments, answer)
+            self._tell(script, arguments, answer, *texts)
         return answer
 
-    def _tell(self, script: str, asked: Mapping[str, Any], answer: Any) -> None:
+    def _tell(self, script: str, asked: Mapping[str, Any], answer: Any, body: str = "") -> None:
         if script == "claim" and answer[0] == "claimed":
-            self.watch.claimed(self, answer[2], asked["token"])
+            self.watch.claimed(self, answer[3], asked["token"])
         elif script == "claim" and answer[0] == "done":
             self.watch.ended_at_the_claim(ids.email_id(asked["enrollment"], asked["step"]))
         elif script == "post" and answer:
-            self.watch.let_go(asked["members"], asked["token"], asked["request"], asked["body"], self.now() + asked["spare"])
+            self.watch.let_go(asked["members"], asked["token"], asked["request"], body, self.now() + asked["spare"])
         elif script == "settle":
             self.watch.settled(asked["outcome"], asked["token"], self.now(), answer)
 

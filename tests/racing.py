@@ -85,9 +85,9 @@ class GatedLedger(Ledger):
         super().__init__(redis, clock=SharedClock(redis))
         self.gate = gate
 
-    def decide(self, script: str, arguments: Mapping[str, Any] | int) -> Any:
+    def decide(self, script: str, arguments: Mapping[str, Any] | int, *texts: str) -> Any:
         self.gate.pass_by(script)
-        return super().decide(script, arguments)
+        return super().decide(script, arguments, *texts)
 
 
 @dataclass

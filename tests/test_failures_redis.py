@@ -47,11 +47,11 @@ class Doomed(Ledger):
         self.process = server.process
         self.doom: tuple[str, str] | None = doom
 
-    def decide(self, script: str, arguments: Any) -> Any:
+    def decide(self, script: str, arguments: Any, *texts: str) -> Any:
         """As the ledger does, as long as there is a Redis."""
         if self.doom == (script, "before"):
             self._die()
-        answer = super().decide(script, arguments)
+        answer = super().decide(script, arguments, *texts)
         if self.doom == (script, "after"):
             self._die()
             raise RedisConnectionError("the answer was lost")

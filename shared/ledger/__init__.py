@@ -59,10 +59,16 @@ class Ledger:
             if file.stem != "prelude"
         }
 
-    def decide(self, script: str, arguments: Mapping[str, Any] | int) -> Any:
-        """Run one script, named after its file; its arguments and answer stand in its head. What is None is left out."""
+    def decide(self, script: str, arguments: Mapping[str, Any] | int, *texts: str) -> Any:
+        """Run one script, named after its file; its arguments and answer stand in its head. What is None is left out.
+
+        Args:
+            script: its name.
+            arguments: what becomes JSON.
+            texts: what it need not look into, such as a request of a megabyte.
+        """
         known = {key: value for key, value in arguments.items() if value is not None} if isinstance(arguments, Mapping) else arguments
-        return self._scripts[script](args=[self._clock() if self._clock else "", json.dumps(known)])
+        return self._scripts[script](args=[self._clock() if self._clock else "", json.dumps(known), *texts])
 
     def now(self) -> int:
         """The time that counts."""
@@ -182,11 +188,10 @@ class Ledger:
             "members": list(members),
             "token": token,
             "request": request,
-            "body": body,
             "spare": round(spare * 1000),
             "turn": turn,
         }
-        return bool(self.decide("post", asked))
+        return bool(self.decide("post", asked, body))
 
     def settle(self, members: Sequence[str], outcome: str, *, token: str, **details: Any) -> list[Settled]:
         """Write down how a request ended; the outcomes and details stand in settle.lua."""

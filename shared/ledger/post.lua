@@ -1,6 +1,6 @@
 -- The last look before a request leaves. Keeps true: only the holder of a lease posts, with time enough to learn the outcome; a request is
 -- frozen before its first post and never changes while it may have been accepted; attempts are counted when they are made.
--- ARGV[2]: {token, members, request, body, spare, turn}. Returns 1, or 0 when the request must not be posted.
+-- ARGV[2]: {token, members, request, spare, turn}; ARGV[3]: the request's body. Returns 1, or 0 when the request must not be posted.
 local a = cjson.decode(ARGV[2])
 
 for _, id in ipairs(a.members) do
@@ -11,7 +11,7 @@ for _, id in ipairs(a.members) do
 end
 local key = frozen_key(a.request)
 if redis.call('EXISTS', key) == 0 then
-  redis.call('HSET', key, 'body', a.body, 'members', table.concat(a.members, ','))
+  redis.call('HSET', key, 'body', ARGV[3], 'members', table.concat(a.members, ','))
   redis.call('PEXPIRE', key, 86400000)
 end
 for _, id in ipairs(a.members) do
