@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -56,13 +57,21 @@ class Result:
 
 @dataclass(frozen=True)
 class _Post:
-    """One request: whose emails, its id (also the idempotency key), what is posted, the same as it is frozen, its turn at the provider."""
+    """One request: whose emails, its id (also the idempotency key), what is posted, and the same as it is frozen."""
 
     items: list[Item]
     request: str
     emails: Any
     body: str
-    turn: int
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """A turn at the provider: its instant by the ledger's clock; by this machine's, in seconds, the earliest and the latest it can be."""
+
+    at: int
+    earliest: float
+    latest: float
 
 
 @dataclass(frozen=True)
@@ -84,21 +93,22 @@ class Sender:
             step: the step's number.
         """
         token = uuid.uuid4().hex
+        began = time.monotonic()
         claim = self._claim(enrollment, step, token)
         if isinstance(claim, Refused) and claim.what == "late":
             claim = self._be_late(enrollment, step, token)
         if isinstance(claim, Refused):
             return _refusal(claim)
-        ready = time.monotonic() + claim.wait / 1000
+        turn = _Turn(claim.turn, began + claim.wait / 1000, time.monotonic() + claim.wait / 1000)
         asked = ids.email_id(enrollment, step)
         post: _Post | None
         settled: dict[str, Settled] = {}
         if claim.request:
-            post = _Post(claim.items, claim.request, json.loads(claim.body), claim.body, claim.turn)
+            post = _Post(claim.items, claim.request, json.loads(claim.body), claim.body)
         else:
             post, settled = self._compose(claim, token, asked)
         if post:
-            settled |= self._deliver(post, token, asked, ready)
+            settled |= self._deliver(post, token, asked, turn)
         return _result(settled.get(asked))
 
     def _claim(self, enrollment: str, step: int, token: str, *, ignore_late: bool = False) -> Claimed | Refused:
@@ -153,16 +163,17 @@ class Sender:
         items = [item for item, _ in written]
         alone = len(items) == 1
         emails = written[0][1] if alone else [email for _, email in written]
-        return _Post(items, items[0].request if alone else f"batch-{token}", emails, json.dumps(emails), claim.turn), settled
+        return _Post(items, items[0].request if alone else f"batch-{token}", emails, json.dumps(emails)), settled
 
-    def _deliver(self, post: _Post, token: str, asked: str, ready: float) -> dict[str, Settled]:
+    def _deliver(self, post: _Post, token: str, asked: str, turn: _Turn) -> dict[str, Settled]:
         """Wait for our turn, take the last look, post, and settle by what is known of the outcome."""
-        self.sleep(max(0.0, ready - time.monotonic()))
+        self.sleep(max(0.0, turn.latest - time.monotonic()))
         members = [item.id for item in post.items]
         spare = self.settings.provider_timeout + 1
-        if not self.ledger.post(members, token=token, request=post.request, body=post.body, spare=spare, turn=post.turn):
+        if not self.ledger.post(members, token=token, request=post.request, body=post.body, spare=spare):
             _logger.warning("send.too_late", email_id=asked, request_id=post.items[0].request_id)
             return {}
+        taken = {"turn": turn.at, "left": turn.at + math.ceil((time.monotonic() - turn.earliest) * 1000)}
         try:
             if isinstance(post.emails, list):
                 accepted = self.provider.send_batch(post.emails, key=post.request)
@@ -170,9 +181,9 @@ class Sender:
                 accepted = self.provider.send(post.emails, key=post.request)
         except SendError as error:
             details = self._fault(error, len(post.items))
-            return self._settle(post.items, details.pop("outcome"), token, asked, why=error.reason, **details)
+            return self._settle(post.items, details.pop("outcome"), token, asked, why=error.reason, **taken, **details)
         rate = f"{accepted.rate:g}" if accepted.rate else None
-        return self._settle(post.items, "accepted", token, asked, ids=accepted.ids, rate_seen=rate)
+        return self._settle(post.items, "accepted", token, asked, ids=accepted.ids, rate_seen=rate, **taken)
 
     def _fault(self, error: SendError, size: int) -> dict[str, Any]:
         """What the ledger is told of a request that was not, or perhaps not, accepted."""

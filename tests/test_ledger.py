@@ -56,7 +56,7 @@ def test_a_lease_that_ends_before_the_post_lets_another_send(world: World) -> No
     claim(world, run, holder="dead")
     world.clock.advance(seconds=45)
     assert isinstance(claim(world, run, holder="b"), Claimed)
-    assert not world.ledger.post([f"{run}-1"], token="dead", request=f"{run}-1", body="{}", spare=11, turn=0)
+    assert not world.ledger.post([f"{run}-1"], token="dead", request=f"{run}-1", body="{}", spare=11)
 
 
 def test_a_worker_that_wakes_too_late_does_not_post(world: World) -> None:
@@ -64,7 +64,7 @@ def test_a_worker_that_wakes_too_late_does_not_post(world: World) -> None:
     run = world.sign_up()
     claim(world, run)
     world.clock.advance(seconds=34, ms=1)
-    assert not world.ledger.post([f"{run}-1"], token="t", request=f"{run}-1", body="{}", spare=11, turn=0)
+    assert not world.ledger.post([f"{run}-1"], token="t", request=f"{run}-1", body="{}", spare=11)
 
 
 def test_steps_go_out_in_their_order(world: World) -> None:
@@ -284,11 +284,16 @@ def test_a_late_step_shifts_those_that_follow(world: World) -> None:
 
 
 def test_an_email_is_written_while_its_turn_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the rest of the wait is slept, and a turn that has come meanwhile is taken at once."""
+    """Only the rest of the wait is slept; a turn that has come meanwhile is taken at once, and then counts from that instant."""
     seconds, slept = [10.0], list[float]()
     monkeypatch.setattr(sending, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
-    sender = dataclasses.replace(world.sender, sleep=slept.append)
-    for name, writing in (("ada", 0.2), ("bo", 0.7)):
+
+    def sleep(length: float) -> None:
+        slept.append(length)
+        seconds[0] += length
+
+    sender = dataclasses.replace(world.sender, sleep=sleep)
+    for name, writing, left in (("ada", 0.2, 500), ("bo", 0.7, 700)):
         run = world.sign_up(email=f"{name}@example.org")
         world.redis.set("eg:hold:resend", world.clock.now + 500)
 
@@ -298,6 +303,7 @@ def test_an_email_is_written_while_its_turn_is_waited_for(world: World, monkeypa
 
         monkeypatch.setattr(sending, "compose", written)
         assert sender.send(run, 1).result == "sent"
+        assert float(str(world.redis.get("eg:pace:resend")).split(",")[-1]) == pytest.approx(world.clock.now + left, abs=1)
     assert slept == [pytest.approx(0.3), 0]
 
 
@@ -359,33 +365,21 @@ def test_a_second_is_never_given_more_than_its_rate(ledger: Ledger, rate: float,
     assert [ledger.decide("pace", asked) for _ in range(at_once + 1)] == [*[0] * at_once, following]
 
 
-@pytest.mark.parametrize(("late", "following"), [(0, 1015), (12, 1015), (13, 1028), (300, 1315)])
-def test_a_turn_taken_much_later_moves_the_one_after_it(ledger: Ledger, clock: Clock, late: int, following: int) -> None:
-    """What follows a turn by a second follows it by 15 ms more: so much may the turn be late without the other coming too soon."""
-    world = World(ledger, clock, SETTINGS.model_copy(update={"resend_rate": 1}))
-    run, began = world.sign_up(), clock.now
-    claim = ledger.claim(run, 1, token="t", late=LATE, rate=1)
-    assert isinstance(claim, Claimed) and claim.turn == began
-    clock.advance(ms=late)
-    assert ledger.post([f"{run}-1"], token="t", request="r", body="{}", spare=10, turn=claim.turn)
-    assert ledger.decide("pace", {"provider": "resend", "rate": 1, "longest": 5000}) == following - late
-
-
-def test_of_several_turns_the_right_one_moves(ledger: Ledger, clock: Clock) -> None:
-    """Of two workers at two requests a second one is late: only what follows its own turn waits longer."""
+def test_a_turn_taken_later_moves_what_follows_it(ledger: Ledger, clock: Clock) -> None:
+    """What follows a turn by a second follows when the request really left; what follows another worker's turn does not wait longer."""
     world = World(ledger, clock, SETTINGS.model_copy(update={"resend_rate": 2, "resend_batch_above": 10**6}))
-    slow, quick = (world.sign_up(email=f"{name}@example.org") for name in ("ada", "bo"))
-    turns = []
-    for run in (slow, quick):
-        claim = ledger.claim(run, 1, token=run, late=LATE, rate=2, batch_above=10**6)
-        assert isinstance(claim, Claimed)
-        turns.append(claim.turn)
+    began, turns = clock.now, []
+    for name in ("slow", "quick"):
+        claimed = ledger.claim(world.sign_up(email=f"{name}@example.org"), 1, token=name, late=LATE, rate=2, batch_above=10**6)
+        assert isinstance(claimed, Claimed)
+        turns.append(claimed.turn - began)
         clock.advance(ms=1)
-    assert ledger.post([f"{quick}-1"], token=quick, request="q", body="{}", spare=10, turn=turns[1])
-    clock.advance(ms=398)
-    assert ledger.post([f"{slow}-1"], token=slow, request="s", body="{}", spare=10, turn=turns[0])
+    assert turns == [0, 1]
+    slow = f"{ids.run_key('christmas', 'slow@example.org')}-1-1"
+    clock.advance(ms=498)
+    ledger.settle([slow], "accepted", token="slow", ids=["id-0"], turn=began, left=began + 400)
     asked = {"provider": "resend", "rate": 2, "longest": 5000}
-    assert [ledger.decide("pace", asked) for _ in range(2)] == [1 + 1015 - 400, 1015]
+    assert [ledger.decide("pace", asked) for _ in range(2)] == [1 + 1015 - 500, 400 + 1015 - 500]
 
 
 def test_a_postponed_look_comes_again(world: World) -> None:

@@ -58,7 +58,7 @@ class TestCounting:
         run = world.sign_up()
         world.clock.advance(seconds=2)
         world.ledger.claim(run, 1, token="t", late={})
-        assert world.ledger.post([f"{run}-1"], token="t", request=f"{run}-1", body="{}", spare=1, turn=0)
+        assert world.ledger.post([f"{run}-1"], token="t", request=f"{run}-1", body="{}", spare=1)
         sent = world.clock.now
         receive(DeliveryEvent("1", "delivered", at=sent, sent=sent, address="ada@example.org", email_id=f"{run}-1"), world.ledger)
         assert world.states(run)[0] == "sent"

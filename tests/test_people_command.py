@@ -139,7 +139,7 @@ class TestForget:
         claimed = {"token": "t", "late": {"christmas": 86_400_000}, "rate": 1000}
         world.ledger.claim(run, 1, **claimed)  # type: ignore[arg-type]  # the arguments of claim, by name
         forgetting.forget(ADDRESS, world.ledger, world.settings, None)
-        assert not world.ledger.post([f"{run}-1"], token="t", request=f"{run}-1", body="{}", spare=1, turn=0)
+        assert not world.ledger.post([f"{run}-1"], token="t", request=f"{run}-1", body="{}", spare=1)
         world.ledger.settle([f"{run}-1"], "accepted", token="t", ids=["id-0"])
         assert traces(world.redis) == {"eg:runs"}
 

@@ -146,7 +146,7 @@ class TestDelivery:
         run = world.sign_up()
         job = next_job(world)
         world.ledger.claim(*job, token="t", late={"christmas": 3_600_000}, rate=1000)
-        assert world.ledger.post([f"{run}-1"], token="t", request=f"{run}-1", body="{}", spare=1, turn=0)
+        assert world.ledger.post([f"{run}-1"], token="t", request=f"{run}-1", body="{}", spare=1)
         assert tell(world, "failed", run, key="msg", reason="quota") == "busy"
         world.ledger.settle([f"{run}-1"], "accepted", token="t", ids=["id-0"])
         assert tell(world, "failed", run, key="msg", reason="quota") == "recorded"

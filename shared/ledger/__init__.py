@@ -173,7 +173,7 @@ class Ledger:
         ]
         return Claimed(int(answer[1]), int(answer[2]), items, answer[4], answer[5])
 
-    def post(self, members: Sequence[str], *, token: str, request: str, body: str, spare: float, turn: int) -> bool:
+    def post(self, members: Sequence[str], *, token: str, request: str, body: str, spare: float) -> bool:
         """Ask whether a request may leave now, and freeze it.
 
         Args:
@@ -182,14 +182,12 @@ class Ledger:
             request: the request's id, also its idempotency key.
             body: what will be posted, as JSON.
             spare: seconds that the lease must still hold.
-            turn: the turn at the provider that came with the claim.
         """
         asked = {
             "members": list(members),
             "token": token,
             "request": request,
             "spare": round(spare * 1000),
-            "turn": turn,
         }
         return bool(self.decide("post", asked, body))
 

@@ -1,6 +1,6 @@
 -- The last look before a request leaves. Keeps true: only the holder of a lease posts, with time enough to learn the outcome; a request is
 -- frozen before its first post and never changes while it may have been accepted; attempts are counted when they are made.
--- ARGV[2]: {token, members, request, spare, turn}; ARGV[3]: the request's body. Returns 1, or 0 when the request must not be posted.
+-- ARGV[2]: {token, members, request, spare}; ARGV[3]: the request's body. Returns 1, or 0 when the request must not be posted.
 local a = cjson.decode(ARGV[2])
 
 for _, id in ipairs(a.members) do
@@ -19,6 +19,4 @@ for _, id in ipairs(a.members) do
   local s = step_of(enrollment, step)
   set_step(enrollment, step, {posted = s.posted or now, attempts = s.attempts + 1, frozen = a.request})
 end
--- The turn that follows a second after this one lies 15 milliseconds further away than that: so much may this one be late, not more.
-if now - a.turn > 12 then move_turn('resend', a.turn) end
 return 1

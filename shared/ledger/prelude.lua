@@ -404,12 +404,12 @@ local function turn(provider, rate, longest)
   return math.ceil(at)
 end
 
--- A turn that was taken later than planned.
-local function move_turn(provider, planned)
+-- A turn that was taken later than planned: what follows it by a second follows when it was really taken.
+local function move_turn(provider, planned, taken)
   local turns = turns_at(provider)
   for i, at in ipairs(turns) do
     if math.ceil(at) == planned then
-      turns[i] = now
+      turns[i] = taken
       return keep_turns(provider, turns)
     end
   end

@@ -1,8 +1,9 @@
 -- Write down how a request ended. Keeps true: what was accepted is `sent` whoever says so and whenever; what may have been accepted ends
 -- only as `sent` or `in-doubt`; a sure refusal leaves no trace of a post; the next due step of the run goes at once.
--- ARGV[2]: {token, at_work, outcome, members, ids, why, retry_after, hold, delays, patience, gate, gate_until, rate_seen}
+-- ARGV[2]: {token, at_work, outcome, members, ids, why, retry_after, hold, delays, patience, gate, gate_until, rate_seen, turn, left}
 -- outcome: accepted · refused · skipped · dissolved · waiting · failing · ambiguous · conflict. `delays` are the waits before attempts 2, 3 and all later
--- ones; `hold` keeps every request back that long; `patience` is how long after its due a step that fails surely is tried. Returns [[id, state, next or '', attempts, why or '']…].
+-- ones; `hold` keeps every request back that long; `patience` is how long after its due a step that fails surely is tried;
+-- `turn` is the turn at the provider, and `left` when the request left. Returns [[id, state, next or '', attempts, why or '']…].
 local a = cjson.decode(ARGV[2])
 
 local function delay(attempts) return a.delays[math.min(math.max(attempts, 1), #a.delays)] end
@@ -72,6 +73,7 @@ if a.gate and not held then alert('closed', a.gate) end
 if a.gate and (not held or held.till) then redis.call('HSET', GATE, 'reason', a.gate, 'until', int(a.gate_until), 'probe', '') end
 if a.outcome == 'accepted' and held and held.till then redis.call('DEL', GATE) end
 if a.rate_seen and redis.call('GET', 'eg:rate:resend') ~= a.rate_seen then redis.call('SET', 'eg:rate:resend', a.rate_seen) end
+if a.left then move_turn('resend', a.turn, a.left) end
 if a.hold then hold('resend', a.hold) end
 if a.hold then redis.call('HINCRBY', 'eg:counts', 'held', 1) end
 redis.call('HINCRBY', 'eg:counts', a.outcome, #a.members)
