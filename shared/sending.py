@@ -61,7 +61,7 @@ class _Post:
 
     items: list[Item]
     request: str
-    emails: Any
+    emails: dict[str, Any] | list[dict[str, Any]]
     body: str
 
 
@@ -167,7 +167,8 @@ class Sender:
 
     def _deliver(self, post: _Post, token: str, asked: str, turn: _Turn) -> dict[str, Settled]:
         """Wait for our turn, take the last look, post, and settle by what is known of the outcome."""
-        self.sleep(max(0.0, turn.latest - time.monotonic()))
+        if (rest := turn.latest - time.monotonic()) > 0:
+            self.sleep(rest)
         members = [item.id for item in post.items]
         spare = self.settings.provider_timeout + 1
         if not self.ledger.post(members, token=token, request=post.request, body=post.body, spare=spare):

@@ -363,7 +363,7 @@ local function suppressed(contact, kind)
   return nil
 end
 
--- Count what may be done `most` times in a window, which begins with the first; returns the milliseconds until it may be done again, 0: now.
+-- Count what may be done `most` times in a window, which begins with the first. Returns the milliseconds until it may be done again, 0: now.
 local function wait_after(limit)
   local key = 'eg:limit:' .. limit.key
   local count = redis.call('INCR', key)
@@ -391,9 +391,9 @@ local function keep_turns(provider, turns)
   redis.call('SET', 'eg:pace:' .. provider, table.concat(turns, ','), 'PX', 60000)
 end
 
--- A turn at a provider: the instant (it is then ours), or nil and how long it would be when that is longer than `longest`. A second's turns
--- may be taken at once, ten at the most; the next ones then lie a second after them, and 1.5 % more, so that no jitter squeezes one too many into
--- the provider's window.
+-- A turn at a provider: the instant (it is then ours), or nil and how long it would be when that is longer than `longest`. A second's
+-- turns may be taken at once, ten at the most; each then comes again a second later, and 1.5 % more, so that no jitter squeezes one too
+-- many into the provider's window.
 local function turn(provider, rate, longest)
   local turns, at_once = turns_at(provider), math.min(math.max(math.floor(rate), 1), AT_ONCE)
   local before = turns[#turns - at_once + 1]
