@@ -66,7 +66,7 @@ def redis(watch: Watch) -> None:
     names = {script.sha: f"{name}.lua" for name, script in services.ledger()._scripts.items()}
 
     def say(_client: Any, *args: Any, **_options: Any) -> str:
-        return names.get(args[1], "the rate limiter") if args[0] == "EVALSHA" else str(args[0])
+        return names.get(args[1], "another script") if args[0] == "EVALSHA" else str(args[0])
 
     watch.over(Redis, "execute_command", "", "trips", say)
     watch.over(Pipeline, "execute", "pipeline", "trips")

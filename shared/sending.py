@@ -57,21 +57,13 @@ class Result:
 
 @dataclass(frozen=True)
 class _Post:
-    """One request: whose emails, its id (also the idempotency key), what is posted, and the same as it is frozen."""
+    """One request: whose emails, its id (also the idempotency key), what is posted, the same as it is frozen, its turn at the provider."""
 
     items: list[Item]
     request: str
     emails: dict[str, Any] | list[dict[str, Any]]
     body: str
-
-
-@dataclass(frozen=True)
-class _Turn:
-    """A turn at the provider: its instant by the ledger's clock; by this machine's, in seconds, the earliest and the latest it can be."""
-
-    at: int
-    earliest: float
-    latest: float
+    turn: int
 
 
 @dataclass(frozen=True)
@@ -93,22 +85,21 @@ class Sender:
             step: the step's number.
         """
         token = uuid.uuid4().hex
-        began = time.monotonic()
         claim = self._claim(enrollment, step, token)
         if isinstance(claim, Refused) and claim.what == "late":
             claim = self._be_late(enrollment, step, token)
         if isinstance(claim, Refused):
             return _refusal(claim)
-        turn = _Turn(claim.turn, began + claim.wait / 1000, time.monotonic() + claim.wait / 1000)
+        ready = time.monotonic() + claim.wait / 1000
         asked = ids.email_id(enrollment, step)
         post: _Post | None
         settled: dict[str, Settled] = {}
         if claim.request:
-            post = _Post(claim.items, claim.request, json.loads(claim.body), claim.body)
+            post = _Post(claim.items, claim.request, json.loads(claim.body), claim.body, claim.turn)
         else:
             post, settled = self._compose(claim, token, asked)
         if post:
-            settled |= self._deliver(post, token, asked, turn)
+            settled |= self._deliver(post, token, asked, ready)
         return _result(settled.get(asked))
 
     def _claim(self, enrollment: str, step: int, token: str, *, ignore_late: bool = False) -> Claimed | Refused:
@@ -163,18 +154,29 @@ class Sender:
         items = [item for item, _ in written]
         alone = len(items) == 1
         emails = written[0][1] if alone else [email for _, email in written]
-        return _Post(items, items[0].request if alone else f"batch-{token}", emails, json.dumps(emails)), settled
+        request = items[0].request if alone else f"batch-{token}"
+        return _Post(items, request, emails, json.dumps(emails), claim.turn), settled
 
-    def _deliver(self, post: _Post, token: str, asked: str, turn: _Turn) -> dict[str, Settled]:
-        """Wait for our turn, take the last look, post, and settle by what is known of the outcome."""
-        if (rest := turn.latest - time.monotonic()) > 0:
-            self.sleep(rest)
-        members = [item.id for item in post.items]
-        spare = self.settings.provider_timeout + 1
-        if not self.ledger.post(members, token=token, request=post.request, body=post.body, spare=spare):
+    def _leave(self, post: _Post, token: str, ready: float) -> dict[str, int] | None:
+        """Wait for our turn and take the last look; returns when the turn was taken and when the request leaves, None where it must not."""
+        members, spare, rate = [item.id for item in post.items], self.settings.provider_timeout + 1, self.settings.resend_rate
+        while True:
+            self.sleep(max(0.0, ready - time.monotonic()))
+            began = time.monotonic()
+            answer = self.ledger.post(members, token=token, request=post.request, body=post.body, spare=spare, turn=post.turn, rate=rate)
+            if answer is None:
+                return None
+            taken, wait = answer
+            ready = time.monotonic() + wait / 1000
+            if not wait:
+                return {"turn": taken, "left": taken + math.ceil((ready - began) * 1000)}
+
+    def _deliver(self, post: _Post, token: str, asked: str, ready: float) -> dict[str, Settled]:
+        """Post at our turn, and settle by what is known of the outcome."""
+        taken = self._leave(post, token, ready)
+        if taken is None:
             _logger.warning("send.too_late", email_id=asked, request_id=post.items[0].request_id)
             return {}
-        taken = {"turn": turn.at, "left": turn.at + math.ceil((time.monotonic() - turn.earliest) * 1000)}
         try:
             if isinstance(post.emails, list):
                 accepted = self.provider.send_batch(post.emails, key=post.request)

@@ -28,7 +28,7 @@ from shared.segments import Segment, segment
 from shared.settings import Settings
 
 APART = 1015  # milliseconds after which a second's turns at the provider come again: a little more than a second
-AT_ONCE = 10  # turns that may follow one another at once
+AT_ONCE = 10  # turns that may follow one another at once, at the most
 BATCH_ABOVE = 20
 MEETING_AHEAD = 14 * timing.DAY
 LATE = 60_000  # milliseconds past its due from which an email counts as late in the report
@@ -167,7 +167,9 @@ class _Simulation:
         self._ready: list[tuple[bool, int, int, _Run]] = []  # transactional ones first, then by due
         self._count = 0
         self._now = conditions.begins
-        at_once = min(max(int(conditions.rate), 1), AT_ONCE)
+        groups = max(math.ceil(conditions.rate / AT_ONCE), 1)
+        at_once = max(int(conditions.rate / groups), 1)
+        self._apart = APART / min(groups, conditions.rate)
         self._turns = deque([0.0] * at_once, maxlen=at_once)  # from when each may be taken again
         self.outcome = Outcome(ended=conditions.begins)
         self._sign_up()
@@ -247,7 +249,7 @@ class _Simulation:
             self._send(run, self._now - run.due)
             at_most -= 1
         self.outcome.requests[self._now // timing.HOUR] += 1
-        self._turns.append(self._now + APART * len(self._turns) / self._conditions.rate)
+        self._turns.append(self._now + self._apart)
 
     def _goes_late(self, run: _Run, behind: int) -> bool:
         """Apply the campaign's late policy; returns whether the email goes now."""

@@ -88,7 +88,7 @@ class WatchedLedger(Ledger):
             self.watch.claimed(self, answer[3], asked["token"])
         elif script == "claim" and answer[0] == "done":
             self.watch.ended_at_the_claim(ids.email_id(asked["enrollment"], asked["step"]))
-        elif script == "post" and answer:
+        elif script == "post" and answer and not answer[1]:
             self.watch.let_go(asked["members"], asked["token"], asked["request"], body, self.now() + asked["spare"])
         elif script == "settle":
             self.watch.settled(asked["outcome"], asked["token"], self.now(), answer)
@@ -147,7 +147,7 @@ class Rig:
         self.provider = FailingProvider(self.real, self.clock, self.watch)
         changes = {"testing_mode": testing_mode, "resend_batch_above": 1 if batches else 10**6, "resend_rate": rate}
         self.settings = SETTINGS.model_copy(update=changes)
-        self.sender = Sender(self.ledger, CATALOG, TEMPLATES, self.provider, self.settings, sleep=lambda _: None)
+        self.sender = Sender(self.ledger, CATALOG, TEMPLATES, self.provider, self.settings, sleep=self._sleep)
         self.suspects: set[str] = set()
         self.raised: set[str] = set()
         self._frozen: dict[tuple[str, int], int] = {}  # since when, by key and its expiry, which tells a new request of the same name
@@ -189,6 +189,9 @@ class Rig:
         result = self.sender.send(enrollment, step)
         rest("end")
         return result.result
+
+    def _sleep(self, seconds: float) -> None:
+        self.forward(round(seconds * 1000))
 
     def forward(self, ms: int) -> None:
         """Let time pass, and Redis forget frozen requests after a day."""

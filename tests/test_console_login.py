@@ -60,8 +60,9 @@ def test_who_guesses_is_slowed_down(desk: Desk) -> None:
     for _ in range(5):
         assert desk.sign_in("guess").status_code == 401
     answer = desk.sign_in()
-    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "300")
-    assert "Too many attempts. Try again in 5 minutes." in answer.text
+    assert answer.status_code == 429
+    assert 200 < int(answer.headers["Retry-After"]) <= 300
+    assert "Too many attempts. Try again in " in answer.text
 
 
 def test_guessing_from_many_addresses_is_slowed_down_too(app: WSGIApplication, redis: Redis) -> None:

@@ -32,7 +32,7 @@ def lost(ledger: Ledger, clock: Clock, box: Sandbox) -> LostLedger:
 def dump(lost: LostLedger) -> dict[str, Any]:
     """All that Redis holds, but for whose turn it is at a provider."""
     redis = lost.ledger.redis
-    return {key: redis.dump(key) for key in redis.scan_iter() if not key.startswith(("eg:pace", "eg:hold"))}
+    return {key: redis.dump(key) for key in redis.scan_iter() if not key.startswith(("eg:turns", "eg:hold"))}
 
 
 @pytest.mark.parametrize("behind", [False, True], ids=["recorded", "Notion five minutes behind"])

@@ -35,7 +35,7 @@ EXPIRING = {  # what goes by itself, and the longest that it may stay, in millis
     r"eg:seen:[0-9a-f]{20}": 7 * DAY,  # an Idempotency-Key (a day), a calendar's or a provider's event (seven)
     r"eg:meeting:[0-9a-f]{20}": 31 * DAY,  # until 30 days after it; here it is tomorrow
     r"eg:alert:.+": 7 * DAY,
-    r"eg:pace:.+": MINUTE,
+    r"eg:turns:.+": MINUTE,
     r"eg:hold:.+": 2 * MINUTE,
 }
 STAYING = {  # what stays, because it must

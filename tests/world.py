@@ -49,7 +49,12 @@ class World:
     def __post_init__(self) -> None:
         self.provider = MemoryProvider(self.clock)
         found, templates = _mail()
-        self.sender = Sender(self.ledger, found, templates, self.provider, self.settings, sleep=lambda _: None)
+        self.sender = Sender(
+            self.ledger, found, templates, self.provider, self.settings, sleep=lambda length: self.clock.advance(seconds=length)
+        )
+
+    def _sleep(self, length: float) -> None:
+        self.clock.advance(seconds=length)
 
     @property
     def redis(self) -> Redis:

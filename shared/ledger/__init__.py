@@ -173,7 +173,9 @@ class Ledger:
         ]
         return Claimed(int(answer[1]), int(answer[2]), items, answer[4], answer[5])
 
-    def post(self, members: Sequence[str], *, token: str, request: str, body: str, spare: float) -> bool:
+    def post(
+        self, members: Sequence[str], *, token: str, request: str, body: str, spare: float, turn: int = 0, rate: float = 0
+    ) -> tuple[int, int] | None:
         """Ask whether a request may leave now, and freeze it.
 
         Args:
@@ -182,14 +184,22 @@ class Ledger:
             request: the request's id, also its idempotency key.
             body: what will be posted, as JSON.
             spare: seconds that the lease must still hold.
+            turn: the turn at the provider that came with the claim.
+            rate: as for claim.
+
+        Returns:
+            The instant, and the milliseconds to wait before it is asked again (0: the request may leave); None where it must not leave.
         """
         asked = {
             "members": list(members),
             "token": token,
             "request": request,
             "spare": round(spare * 1000),
+            "turn": turn,
+            "rate": rate,
         }
-        return bool(self.decide("post", asked, body))
+        answer = self.decide("post", asked, body)
+        return (int(answer[0]), int(answer[1])) if answer else None
 
     def settle(self, members: Sequence[str], outcome: str, *, token: str, **details: Any) -> list[Settled]:
         """Write down how a request ended; the outcomes and details stand in settle.lua."""

@@ -7,4 +7,4 @@ if a.hold then
   return 0
 end
 local at, longer = turn(a.provider, rate_of(a.provider, a.rate), a.longest)
-return at and at - now or -math.ceil(longer)
+return at and at - now or -longer

@@ -1,14 +1,18 @@
 -- The last look before a request leaves. Keeps true: only the holder of a lease posts, with time enough to learn the outcome; a request is
--- frozen before its first post and never changes while it may have been accepted; attempts are counted when they are made.
--- ARGV[2]: {token, members, request, spare}; ARGV[3]: the request's body. Returns 1, or 0 when the request must not be posted.
+-- frozen before its first post and never changes while it may have been accepted; attempts are counted when they are made; no second has
+-- more requests than the rate.
+-- ARGV[2]: {token, members, request, spare, turn, rate}; ARGV[3]: the request's body. Returns {now, 0}, {now, milliseconds to wait before it is
+-- asked again}, or {} when the request must not be posted.
 local a = cjson.decode(ARGV[2])
 
 for _, id in ipairs(a.members) do
   local enrollment, step = parse_email_id(id)
   local s = step_of(enrollment, step)
-  if s.state ~= 'sending' or s.lease ~= a.token or now + a.spare > s.next then return 0 end
-  if s.posted and now >= s.posted + WINDOW then return 0 end
+  if s.state ~= 'sending' or s.lease ~= a.token or now + a.spare > s.next then return {} end
+  if s.posted and now >= s.posted + WINDOW then return {} end
 end
+local wait = take_turn('resend', rate_of('resend', a.rate), a.turn)
+if wait > 0 then return {now, wait} end
 local key = frozen_key(a.request)
 if redis.call('EXISTS', key) == 0 then
   redis.call('HSET', key, 'body', ARGV[3], 'members', table.concat(a.members, ','))
@@ -19,4 +23,4 @@ for _, id in ipairs(a.members) do
   local s = step_of(enrollment, step)
   set_step(enrollment, step, {posted = s.posted or now, attempts = s.attempts + 1, frozen = a.request})
 end
-return 1
+return {now, 0}

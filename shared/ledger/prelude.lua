@@ -376,46 +376,74 @@ local function rate_of(provider, set)
   return set > 0 and set or tonumber(redis.call('GET', 'eg:rate:' .. provider) or '2')
 end
 
--- The latest turns at a provider, the earliest first, as many as may follow one another at once; some may be yet to come.
+-- The latest turns at a provider, the earliest first; some may be yet to come, but none by much unless the clock was set back.
+local TURNS = 50
 local function turns_at(provider)
   local turns = {}
-  for at in string.gmatch(redis.call('GET', 'eg:pace:' .. provider) or '', '[^,]+') do turns[#turns + 1] = tonumber(at) end
+  for at in string.gmatch(redis.call('GET', 'eg:turns:' .. provider) or '', '%d+') do
+    if tonumber(at) < now + 60000 then turns[#turns + 1] = tonumber(at) end
+  end
   return turns
 end
 
-local AT_ONCE = 10
 local function keep_turns(provider, turns)
   table.sort(turns)
-  if #turns > AT_ONCE then table.remove(turns, 1) end
-  for i, at in ipairs(turns) do turns[i] = string.format('%.3f', at) end
-  redis.call('SET', 'eg:pace:' .. provider, table.concat(turns, ','), 'PX', 60000)
+  if #turns > TURNS then table.remove(turns, 1) end
+  for i, at in ipairs(turns) do turns[i] = int(at) end
+  redis.call('SET', 'eg:turns:' .. provider, table.concat(turns, ','), 'PX', 60000)
 end
 
--- A turn at a provider: the instant (it is then ours), or nil and how long it would be when that is longer than `longest`. A second's
--- turns may be taken at once, ten at the most; each then comes again a second later, and 1.5 % more, so that no jitter squeezes one too
--- many into the provider's window.
-local function turn(provider, rate, longest)
-  local turns, at_once = turns_at(provider), math.min(math.max(math.floor(rate), 1), AT_ONCE)
+-- Take a turn out of the list; nothing where it is too old to be there.
+local function drop_turn(turns, planned)
+  for i, at in ipairs(turns) do
+    if at == planned then return table.remove(turns, i) end
+  end
+end
+
+-- The first instant after all these turns at which another is allowed. A second's turns may be taken at once (of more than ten, a share that
+-- comes several times a second); each then comes again a second later, and 1.5 % more, so that no jitter squeezes one too many into the
+-- provider's window.
+local function allowed(turns, rate)
+  local groups = math.max(math.ceil(rate / 10), 1)
+  local at_once = math.max(math.floor(rate / groups), 1)
   local before = turns[#turns - at_once + 1]
-  local at = math.max(now, tonumber(redis.call('GET', 'eg:hold:' .. provider) or '0'), before and before + 1015 * at_once / rate or 0)
+  return before and math.ceil(before + 1015 / math.min(groups, rate)) or 0
+end
+
+-- A turn at a provider: the instant (it is then ours), or nil and how long it would be when that is longer than `longest`.
+local function turn(provider, rate, longest)
+  local turns = turns_at(provider)
+  local at = math.max(now, tonumber(redis.call('GET', 'eg:hold:' .. provider) or '0'), allowed(turns, rate))
   if at - now > longest then return nil, at - now end
   turns[#turns + 1] = at
   keep_turns(provider, turns)
-  return math.ceil(at)
+  return at
 end
 
--- A turn that was taken later than planned: what follows it by a second follows when it was really taken.
-local function move_turn(provider, planned, taken)
-  local turns = turns_at(provider)
-  for i, at in ipairs(turns) do
-    if math.ceil(at) == planned then
-      turns[i] = taken
-      return keep_turns(provider, turns)
-    end
+-- Whether a turn may be taken now, which others may have taken later than planned: the milliseconds still to wait, 0: it is taken.
+local function take_turn(provider, rate, planned)
+  local turns, past = turns_at(provider), {}
+  drop_turn(turns, planned)
+  for _, at in ipairs(turns) do
+    if at <= now then past[#past + 1] = at end
   end
+  local wait = allowed(past, rate) - now
+  if wait > 0 then return wait end
+  turns[#turns + 1] = now
+  keep_turns(provider, turns)
+  return 0
+end
+
+-- A request left later than its turn was taken.
+local function move_turn(provider, taken, left)
+  local turns = turns_at(provider)
+  if not drop_turn(turns, taken) then return end
+  turns[#turns + 1] = left
+  keep_turns(provider, turns)
 end
 
 -- Nobody is to ask a provider before then.
 local function hold(provider, milliseconds)
-  redis.call('SET', 'eg:hold:' .. provider, int(now + milliseconds), 'PX', int(milliseconds + 1))
+  local till = math.max(now + milliseconds, tonumber(redis.call('GET', 'eg:hold:' .. provider) or '0'))
+  redis.call('SET', 'eg:hold:' .. provider, int(till), 'PX', int(till - now + 1))
 end
