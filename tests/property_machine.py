@@ -88,7 +88,7 @@ class WatchedLedger(Ledger):
             self.watch.claimed(self, answer[3], asked["token"])
         elif script == "claim" and answer[0] == "done":
             self.watch.ended_at_the_claim(ids.email_id(asked["enrollment"], asked["step"]))
-        elif script == "post" and answer and not answer[1]:
+        elif script == "post" and answer and not answer[2]:
             self.watch.let_go(asked["members"], asked["token"], asked["request"], body, self.now() + asked["spare"])
         elif script == "settle":
             self.watch.settled(asked["outcome"], asked["token"], self.now(), answer)

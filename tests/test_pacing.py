@@ -10,6 +10,7 @@ import pytest
 
 from shared.ledger import Ledger, Refused
 from shared.pacing import Pacer
+from shared.sending import AHEAD
 from shared.timing import DAY
 from tests.conftest import Clock
 from tests.world import World
@@ -54,19 +55,19 @@ def worker(world: World, runs: list[str], rate: float, lot: random.Random, left:
         while isinstance(claimed := ledger.claim(run, 1, token=run, late={"christmas": DAY}, rate=rate, batch_above=10**6), Refused):
             assert claimed.what == "pace" and claimed.until
             yield claimed.until - clock.now
-        yield max(lot.randint(0, 120), claimed.turn - clock.now)
-        while True:
-            answer = ledger.post(members, token=run, request=run, body="{}", spare=11, turn=claimed.turn, rate=rate)
-            assert answer is not None
-            taken, wait = answer
-            if not wait:
+        yield max(lot.randint(0, 120), claimed.turn - clock.now - round(AHEAD * 1000))
+        turn = claimed.turn
+        while leave := ledger.post(members, token=run, request=run, body="{}", spare=11, turn=turn, rate=rate):
+            turn = leave.turn
+            if not leave.again:
                 break
-            yield wait
-        yield lot.randint(0, 10)
-        left.append(clock.now)
+            yield max(0, leave.wait - round(AHEAD * 1000))
+        assert leave
+        yield leave.wait + lot.randint(0, 10)
         leaves = clock.now
+        left.append(leaves)
         yield lot.choice((20, 300, 1500))
-        ledger.settle(members, "accepted", token=run, ids=[run], turn=taken, left=leaves)
+        ledger.settle(members, "accepted", token=run, ids=[run], turn=turn, left=leaves)
 
 
 @pytest.mark.parametrize("rate", [1, 2, 2.5, 5, 10, 12, 25])

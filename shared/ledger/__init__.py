@@ -15,10 +15,10 @@ from redis import Redis
 
 from shared.errors import LedgerError
 from shared.ledger import ids
-from shared.ledger.answers import Claimed, Item, Peek, Refused, Settled
+from shared.ledger.answers import Claimed, Item, Leave, Peek, Refused, Settled
 from shared.models import Contact, Enrollment, Step
 
-__all__ = ["Claimed", "Item", "Ledger", "Peek", "Refused", "Settled", "ids"]
+__all__ = ["Claimed", "Item", "Leave", "Ledger", "Peek", "Refused", "Settled", "ids"]
 
 VERSION = "1"
 WINDOW = 23 * 3_600_000
@@ -175,7 +175,7 @@ class Ledger:
 
     def post(
         self, members: Sequence[str], *, token: str, request: str, body: str, spare: float, turn: int = 0, rate: float = 0
-    ) -> tuple[int, int] | None:
+    ) -> Leave | None:
         """Ask whether a request may leave now, and freeze it.
 
         Args:
@@ -188,7 +188,7 @@ class Ledger:
             rate: as for claim.
 
         Returns:
-            The instant, and the milliseconds to wait before it is asked again (0: the request may leave); None where it must not leave.
+            When it may leave; None where it must not.
         """
         asked = {
             "members": list(members),
@@ -199,7 +199,7 @@ class Ledger:
             "rate": rate,
         }
         answer = self.decide("post", asked, body)
-        return (int(answer[0]), int(answer[1])) if answer else None
+        return Leave(int(answer[0]), int(answer[1]), bool(answer[2])) if answer else None
 
     def settle(self, members: Sequence[str], outcome: str, *, token: str, **details: Any) -> list[Settled]:
         """Write down how a request ended; the outcomes and details stand in settle.lua."""

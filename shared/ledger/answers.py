@@ -29,6 +29,26 @@ class Claimed:
 
 
 @dataclass(frozen=True)
+class Leave:
+    """When a request may leave.
+
+    Attributes:
+        now: the instant of this answer, in milliseconds since 1970 UTC.
+        wait: milliseconds from then until its turn.
+        again: whether that is another turn, for others took theirs late, and it must be asked again.
+    """
+
+    now: int
+    wait: int
+    again: bool
+
+    @property
+    def turn(self) -> int:
+        """The instant of its turn."""
+        return self.now + self.wait
+
+
+@dataclass(frozen=True)
 class Item:
     """One claimed email: its enrollment and step, what is known of the person, and what the webhook said of the occasion."""
 

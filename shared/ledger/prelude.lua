@@ -420,18 +420,18 @@ local function turn(provider, rate, longest)
   return at
 end
 
--- Whether a turn may be taken now, which others may have taken later than planned: the milliseconds still to wait, 0: it is taken.
+-- Take a planned turn, or plan it anew where others took theirs so late that it would come too soon. Returns the milliseconds to wait for
+-- it, and whether it was planned anew.
 local function take_turn(provider, rate, planned)
-  local turns, past = turns_at(provider), {}
+  local turns, earlier, at = turns_at(provider), {}, math.max(planned, now)
   drop_turn(turns, planned)
-  for _, at in ipairs(turns) do
-    if at <= now then past[#past + 1] = at end
+  for _, other in ipairs(turns) do
+    if other <= at then earlier[#earlier + 1] = other end
   end
-  local wait = allowed(past, rate) - now
-  if wait > 0 then return wait end
-  turns[#turns + 1] = now
+  local first = math.max(at, allowed(earlier, rate))
+  turns[#turns + 1] = first
   keep_turns(provider, turns)
-  return 0
+  return first - now, first > at
 end
 
 -- A request left later than its turn was taken.
