@@ -16,14 +16,13 @@ from shared.catalog import Campaign, Catalog
 from shared.composing import Templates, compose
 from shared.errors import RenderingError, SendError
 from shared.integrations.resend import Accepted
-from shared.ledger import Claimed, Item, Ledger, Refused, Settled, ids
+from shared.ledger import AHEAD, Claimed, Item, Ledger, Refused, Settled, ids
 from shared.models import Enrollment
 from shared.settings import Settings
 
 PROBE_AFTER = 60  # seconds until one email is tried again behind a closed gate
 UNREACHABLE_AFTER = 10
 BUSY_AFTER = 60
-AHEAD = 0.03  # seconds before its turn at which a request is frozen: with a hundred emails, that takes about ten milliseconds
 RETRY_DELAYS = (60, 300, 3600)  # before the second attempt, the third, and all later ones; from the first post
 _RESULTS = {"sent": "sent", "failed": "failed", "in-doubt": "in-doubt", "skipped": "skipped", "cancelled": "skipped"}
 _logger = log.logger("sending")
@@ -159,11 +158,11 @@ class Sender:
         return _Post(items, request, emails, json.dumps(emails), claim.turn), settled
 
     def _leave(self, post: _Post, token: str, ready: float) -> dict[str, int] | None:
-        """Wait for our turn and take the last look; returns when the turn was taken and when the request leaves, None where it must not."""
+        """Wait for our turn and take the last look; returns the turn and when the request leaves, None where it must not."""
         members, spare, rate = [item.id for item in post.items], self.settings.provider_timeout + 1, self.settings.resend_rate
         turn = post.turn
         while True:
-            self.sleep(max(0.0, ready - AHEAD - time.monotonic()))
+            self.sleep(max(0.0, ready - AHEAD / 1000 - time.monotonic()))
             began = time.monotonic()
             leave = self.ledger.post(members, token=token, request=post.request, body=post.body, spare=spare, turn=turn, rate=rate)
             if leave is None:

@@ -70,7 +70,7 @@ def test_every_row_is_there_and_complete(trial: Trial) -> None:
 
 def test_notion_down_for_the_whole_run(trial: Trial) -> None:
     """Every email goes out on time; when Notion is back, it learns everything, once."""
-    until(lambda: bool(trial.redis().hexists(ids.FENCE, "on")))  # Notion has said that this ledger may send
+    until(lambda: bool(trial.redis().hexists(ids.FENCE, "server")))  # Notion has said that this start may send
     trial.fault(provider="notion", kind="status", status=503, count=None)
     runs = sign_up(trial)
     until(lambda: trial.outbox_count() == CUSTOMERS * 7, within=60)

@@ -35,7 +35,7 @@ class Leave:
     Attributes:
         now: the instant of this answer, in milliseconds since 1970 UTC.
         wait: milliseconds from then until its turn.
-        again: whether that is another turn, for others took theirs late, and it must be asked again.
+        again: whether that is a later turn than the one that was asked for, and it must be asked again.
     """
 
     now: int

@@ -77,7 +77,7 @@ local function repeat_frozen(s, id)
   end
   local at, longer = turn('resend', rate, a.longest_wait)
   if not at then
-    wake(a.enrollment, a.step, now + longer)
+    wake(a.enrollment, a.step, now + longer - a.longest_wait)
     return stop('pace', now + longer)
   end
   for i, member in ipairs(members) do
@@ -155,7 +155,7 @@ local function claim()
   if not a.ignore_late and late(enrollment, s) then return stop('late', s.due) end
   local at, longer = turn('resend', rate, a.longest_wait)
   if not at then
-    wake(enrollment, step, now + longer)
+    wake(enrollment, step, now + longer - a.longest_wait)
     return stop('pace', now + longer)
   end
   local items = {take(enrollment, step)}

@@ -6,7 +6,7 @@
 
 local SLOW_JOB = 300  -- seconds; recording and telling wait for their turns at Notion and Discord
 local KEEP_ALERT = 7 * 86400000
-local LEASE, WINDOW, KEEP_FINISHED, JOB_TIMEOUT = $LEASE, $WINDOW, $KEEP_FINISHED, $JOB_TIMEOUT
+local LEASE, WINDOW, KEEP_FINISHED, JOB_TIMEOUT, AHEAD = $LEASE, $WINDOW, $KEEP_FINISHED, $JOB_TIMEOUT, $AHEAD
 
 local OUTBOX, NOTICES = 'eg:outbox', 'eg:notices'
 local OPEN, SCHEDULED, QUEUE, GATE, TICK, FENCE = 'eg:open', 'rq:scheduler:scheduled_jobs', 'rq:queue:send', 'eg:gate', 'eg:tick', 'eg:fence'
@@ -381,7 +381,7 @@ local TURNS = 50
 local function turns_at(provider)
   local turns = {}
   for at in string.gmatch(redis.call('GET', 'eg:turns:' .. provider) or '', '%d+') do
-    if tonumber(at) < now + 60000 then turns[#turns + 1] = tonumber(at) end
+    if tonumber(at) < now + 10000 then turns[#turns + 1] = tonumber(at) end
   end
   return turns
 end
@@ -400,38 +400,51 @@ local function drop_turn(turns, planned)
   end
 end
 
--- The first instant after all these turns at which another is allowed. A second's turns may be taken at once (of more than ten, a share that
--- comes several times a second); each then comes again a second later, and 1.5 % more, so that no jitter squeezes one too many into the
--- provider's window.
-local function allowed(turns, rate)
+-- How many turns may be taken at once, and the milliseconds after which these come again: a second's turns (of more than ten, a share that
+-- comes several times a second) after a second, and 1.5 % more, so that no jitter squeezes one too many into the provider's window.
+local function spacing(rate)
   local groups = math.max(math.ceil(rate / 10), 1)
-  local at_once = math.max(math.floor(rate / groups), 1)
-  local before = turns[#turns - at_once + 1]
-  return before and math.ceil(before + 1015 / math.min(groups, rate)) or 0
+  return math.max(math.floor(rate / groups), 1), 1015 / math.min(groups, rate)
 end
 
--- A turn at a provider: the instant (it is then ours), or nil and how long it would be when that is longer than `longest`.
+-- A turn at a provider, after all others: the instant (it is then ours), or nil and how long it would be when that is longer than `longest`.
 local function turn(provider, rate, longest)
-  local turns = turns_at(provider)
-  local at = math.max(now, tonumber(redis.call('GET', 'eg:hold:' .. provider) or '0'), allowed(turns, rate))
+  local turns, at_once, apart = turns_at(provider), spacing(rate)
+  local before = turns[#turns - at_once + 1]
+  local at = math.max(now, tonumber(redis.call('GET', 'eg:hold:' .. provider) or '0'), before and math.ceil(before + apart) or 0)
   if at - now > longest then return nil, at - now end
   turns[#turns + 1] = at
   keep_turns(provider, turns)
   return at
 end
 
--- Take a planned turn, or plan it anew where others took theirs so late that it would come too soon. Returns the milliseconds to wait for
+-- Whether a turn has room among those that were taken or come before it. What is taken lies at most AHEAD in the future; others yield.
+local function fits(turns, at, at_once, apart)
+  local all = {at}
+  for _, other in ipairs(turns) do
+    if other <= at + AHEAD then all[#all + 1] = other end
+  end
+  table.sort(all)
+  for i = 1, #all - at_once do
+    if all[i] <= at and at <= all[i + at_once] and all[i + at_once] - all[i] < apart then return false end
+  end
+  return true
+end
+
+-- Take a planned turn, or plan it anew where it is past, or others were moved, so that it has no room. Returns the milliseconds to wait for
 -- it, and whether it was planned anew.
 local function take_turn(provider, rate, planned)
-  local turns, earlier, at = turns_at(provider), {}, math.max(planned, now)
+  local turns, at_once, apart = turns_at(provider), spacing(rate)
   drop_turn(turns, planned)
+  local wanted = math.max(planned, now)
+  local at = wanted
   for _, other in ipairs(turns) do
-    if other <= at then earlier[#earlier + 1] = other end
+    if fits(turns, at, at_once, apart) then break end
+    at = math.max(wanted, math.ceil(other + apart))
   end
-  local first = math.max(at, allowed(earlier, rate))
-  turns[#turns + 1] = first
+  turns[#turns + 1] = at
   keep_turns(provider, turns)
-  return first - now, first > at
+  return at - now, at > wanted
 end
 
 -- A request left later than its turn was taken.

@@ -3,7 +3,7 @@
 -- ARGV[2]: {token, at_work, outcome, members, ids, why, retry_after, hold, delays, patience, gate, gate_until, rate_seen, turn, left}
 -- outcome: accepted · refused · skipped · dissolved · waiting · failing · ambiguous · conflict. `delays` are the waits before attempts 2, 3 and all later
 -- ones; `hold` keeps every request back that long; `patience` is how long after its due a step that fails surely is tried;
--- `turn` is when the turn at the provider was taken, and `left` when the request left. Returns [[id, state, next or '', attempts, why or '']…].
+-- `turn` is the turn at the provider, and `left` when the request left. Returns [[id, state, next or '', attempts, why or '']…].
 local a = cjson.decode(ARGV[2])
 
 local function delay(attempts) return a.delays[math.min(math.max(attempts, 1), #a.delays)] end
