@@ -32,3 +32,19 @@ def test_a_look_that_is_put_off_does_not_bring_back_what_a_pause_took_off(ledger
     Steering(ledger, world.sender.catalog, world.settings).pause(run)
     assert ledger.postpone(run, 1, 5) is None
     assert not ledger.redis.exists(ids.OPEN, ids.SCHEDULED)
+
+
+def test_a_repetition_waits_for_no_earlier_step_that_is_retried(ledger: Ledger, clock: Clock) -> None:
+    """What may have been accepted is asked about again at its time, also where a person has reopened an email before it."""
+    world = World(ledger, clock)
+    run = world.sign_up()
+    world.provider.faults.append(SendError("conflict", "no repetition can tell"))
+    world.work()
+    clock.advance(hours=24)
+    world.provider.faults.append(SendError("lost", "no answer"))
+    world.work()
+    assert world.states(run)[:2] == ["in-doubt", "sending"]
+    Steering(ledger, world.sender.catalog, world.settings).retry(run, 1, anew=True)
+    clock.advance(seconds=60)
+    world.release()
+    assert (run, 2) in [world.next_job(), world.next_job()]

@@ -22,7 +22,7 @@ local function look_at(job)
     return 'moved'
   end
   sweep_from(now + LEASE, enrollment, step)
-  if held_up(enrollment, step) then return 'dropped' end
+  if v[2] == 'scheduled' and held_up(enrollment, step) then return 'dropped' end  -- what may have been accepted is repeated in any case
   local new = redis.pcall('HSET', 'rq:job:' .. job, 'status', 'queued', 'enqueued_at', date)
   if new ~= 1 then write_job(job, enrollment, step, 'queued') end  -- it was not as it is written for the schedule
   local list = v[5] == 'transactional' and ahead or queue
