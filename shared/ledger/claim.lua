@@ -1,6 +1,6 @@
 -- Claim a step for sending, and up to `batch` others where more are ready than can go singly. Keeps true: one holder per step; nothing is
 -- claimed early, out of order, twice, of an inactive run, for a suppressed address or behind the gate; a request that may have been accepted
--- is only ever repeated as it was, with the very same members. The provider's turn is taken here, so that no claim waits for one.
+-- is only ever repeated as it was, with the very same members. The turn at the provider is planned here, so that no claim waits for one; the last look takes it.
 -- ARGV[2]: {enrollment, step, token, late: {slug: ms}, ignore_late, fenced (the fence must be on), rate (0: as learned), longest_wait, batch, batch_above (0: by the rate)}
 -- Returns {'claimed', wait, turn, [item…], frozen request id or '', frozen body or ''} with item = [enrollment, step, slug, request_id, [contact…], values, retries],
 -- or {what, until or '', why or ''} with what: gone · done (why is the step's state, and its reason) · not-yet · waits · closed · pace ·
