@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.catalog import CAMPAIGNS
+from shared.domain.catalog import CAMPAIGNS
 
 STEPS = 7
 GAP = 4  # seconds between the emails of one customer in `spread`

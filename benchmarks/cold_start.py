@@ -18,8 +18,8 @@ from pathlib import Path
 import psutil
 
 from local import ports, valkey
-from shared import functions
-from shared.functions import ROOT
+from shared.core import stack_file
+from shared.core.stack_file import ROOT
 
 STARTS = 3
 LONGEST = 20.0  # seconds
@@ -92,7 +92,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory, valkey.serve(Path(directory), password="made-up") as server:  # noqa: S106 - for this run
         environ = {**os.environ, **MADE_UP, "REDIS_URL": server.url, "REDIS_PASSWORD": server.password, "DRAIN": "0s"}
         print("| function | ready after | memory (PSS) |\n|---|---|---|")
-        for function in functions.listed():
+        for function in stack_file.listed():
             ready, held = measure({**environ, "FUNCTION_SOURCE": str(function.source)})
             print(f"| `{function.name}` | {ready:.2f} s | {held:.0f} MB |", flush=True)
         ready, held = measure(environ)

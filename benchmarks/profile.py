@@ -91,9 +91,9 @@ class Paths:
         """What the worker does until the queue is empty."""
         from rq import Queue
 
+        from scheduler.rq_schedule import QUEUE, Job
         from scheduler.worker import Worker
         from shared import services
-        from shared.schedule import QUEUE, Job
 
         connection = services.connect(services.current_settings(), decode=False)
         queue = Queue(QUEUE, connection=connection, job_class=Job)

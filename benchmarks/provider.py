@@ -13,7 +13,7 @@ from pathlib import Path
 import requests
 
 from local import ports, processes
-from shared.functions import ROOT
+from shared.core.stack_file import ROOT
 
 
 class Provider:

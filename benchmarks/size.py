@@ -18,14 +18,15 @@ from redis import Redis
 from benchmarks import campaigns
 from local import ports, processes
 from local.valkey import Valkey
-from shared import catalog, log
-from shared.catalog import Catalog
 from shared.console.login import Door, Session
-from shared.enrolling import Intake, sign_up
-from shared.functions import ROOT
+from shared.core import log
+from shared.core.settings import Settings
+from shared.core.stack_file import ROOT
+from shared.domain import catalog
+from shared.domain.catalog import Catalog
+from shared.domain.forms import SignUp
+from shared.intake.enrolling import Intake, sign_up
 from shared.ledger import Ledger, ids
-from shared.models import SignUp
-from shared.settings import Settings
 
 AT_ONCE = 200  # sign-ups in one pipeline
 DUE = 5_000  # jobs that are released for one figure

@@ -74,7 +74,8 @@ def redis(watch: Watch) -> None:
 
 def webhook(watch: Watch) -> None:
     """Watch a webhook's stages."""
-    from shared import endpoint, enrolling, forms
+    from shared.intake import enrolling
+    from shared.web import endpoint, forms
 
     watch.over(endpoint, "body", "read the body")
     watch.over(endpoint, "limit_rate", "rate limit by address of the caller; the time from Redis")
@@ -88,15 +89,16 @@ def webhook(watch: Watch) -> None:
 def send(watch: Watch) -> None:
     """Watch the stages of sending."""
     from scheduler import jobs
-    from shared import endpoint, sending
     from shared.integrations import resend
+    from shared.sending import sender
+    from shared.web import endpoint
 
     watch.over(jobs, "send_step", "the job: send_step")
     watch.over(jobs, "_ask", "send function, with its Flask app")
-    watch.over(sending.Sender, "send", "Sender.send")
-    watch.over(sending.Sender, "_claim", "claim")
-    watch.over(sending, "compose", "compose (render)")
-    watch.over(sending.Sender, "_settle", "settle, with its log line")
+    watch.over(sender.Sender, "send", "Sender.send")
+    watch.over(sender.Sender, "_claim", "claim")
+    watch.over(sender, "compose", "compose (render)")
+    watch.over(sender.Sender, "_settle", "settle, with its log line")
     watch.over(resend._Connection, "request", "HTTP to the provider")
     watch.over(resend.Resend, "send", "resend SDK, one email")
     watch.over(resend.Resend, "send_batch", "resend SDK, a batch")

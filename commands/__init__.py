@@ -12,9 +12,7 @@ from commands.diff import diff
 from commands.doctor import doctor
 from commands.enroll import completion, enroll, up
 from commands.fence import fence
-from commands.manifests import write_manifests
 from commands.notion import notion
-from commands.openapi import write_openapi
 from commands.people import export, forget, import_people, suppress, unsuppress
 from commands.planning import plan
 from commands.restore import restore
@@ -22,6 +20,8 @@ from commands.simulating import simulate
 from commands.steering import COMMANDS as STEERING
 from commands.templates import templates
 from commands.verify import verify
+from tools.manifests import write_manifests
+from tools.openapi import write_openapi
 
 ROOT = Path(__file__).parents[1]
 

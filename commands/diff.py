@@ -17,13 +17,16 @@ from rich.table import Table
 
 from commands.outside import follow
 from commands.printing import as_json, console, print_json, speaks_plainly
-from shared import catalog, diffing, log, services
-from shared.catalog import CAMPAIGNS
-from shared.diffing import Change, Way
+from shared import services
+from shared.core import log
+from shared.domain import catalog
+from shared.domain.catalog import CAMPAIGNS
+from shared.domain.forms import Contact
+from shared.emails.template_store import LastGood
 from shared.ledger import Ledger
 from shared.ledger.listing import Listing
-from shared.models import Contact
-from shared.templates import LastGood
+from shared.preview import campaign_diff
+from shared.preview.campaign_diff import Change, Way
 
 COLORS = {"step-gone": "bold red", "campaign-gone": "bold red", "step-new": "yellow", "time": "yellow"}
 
@@ -43,11 +46,11 @@ def diff(old: str, offline: bool, as_json: bool) -> None:
     with _folder_of(old, folder) as before:
         was = catalog.load(before)
     if offline:
-        changes = diffing.diff(was, services.catalog(), None)
+        changes = campaign_diff.diff(was, services.catalog(), None)
     else:
         ledger = services.ledger()
         ledger.check_version()
-        changes = diffing.diff(was, services.catalog(), _ways(ledger), LastGood(ledger.redis).sources())
+        changes = campaign_diff.diff(was, services.catalog(), _ways(ledger), LastGood(ledger.redis).sources())
     if as_json:
         return print_json([change.as_dict for change in changes])
     _print(changes, offline)

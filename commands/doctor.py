@@ -15,16 +15,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from commands.printing import as_json, console, print_json, speaks_plainly
-from shared import catalog, doctored_redis, doctored_services, doctoring, log, services
-from shared import settings as reading
-from shared.catalog import CAMPAIGNS
-from shared.composing import compile_templates
-from shared.doctored_services import Heard
-from shared.doctoring import Finding, Findings
-from shared.errors import CampaignError, SettingsError
+from shared import services
+from shared.core import log, settings
+from shared.core.errors import CampaignError, SettingsError
+from shared.core.settings import Settings
+from shared.doctor import redis_checks, service_checks, settings_checks
+from shared.doctor.service_checks import Heard
+from shared.doctor.settings_checks import Finding, Findings
+from shared.domain import catalog
+from shared.domain.catalog import CAMPAIGNS
 from shared.integrations.notion import Notion
 from shared.ledger import Ledger
-from shared.settings import Settings
+from shared.sending.composing import compile_templates
 
 MARKS = {"fault": "[bold red]fault[/]", "note": "[yellow]note[/]", "ok": "[green]ok[/]"}
 TIMEOUT = 5  # seconds for one answer
@@ -62,21 +64,21 @@ def _seen(check: Callable[[], Findings]) -> Findings:
 def _checks() -> dict[str, Callable[[], Findings]]:
     """What is looked at, in this order; without settings that can be read, nothing else can be."""
     try:
-        found = reading.load()
+        found = settings.load()
     except SettingsError as error:
         wrong = Finding("fault", "settings", str(error), "correct each; .env.example says what it is for")
         return {"the settings": lambda: iter([wrong])}
     checks: dict[str, Callable[[], Findings]] = {
-        "the settings": lambda: doctoring.settings(found, in_pod="KUBERNETES_SERVICE_HOST" in os.environ),
+        "the settings": lambda: settings_checks.settings(found, in_pod="KUBERNETES_SERVICE_HOST" in os.environ),
         "the campaigns": lambda: _campaigns(found),
         "Redis": lambda: _redis(found),
-        "Resend": lambda: doctored_services.resend(found, _ask),
-        "Discord": lambda: doctored_services.discord(found, _ask),
-        "the public address": lambda: doctored_services.public(found, _ask),
+        "Resend": lambda: service_checks.resend(found, _ask),
+        "Discord": lambda: service_checks.discord(found, _ask),
+        "the public address": lambda: service_checks.public(found, _ask),
     }
     if found.notion_token:
         client = Notion(found.notion_token, found.notion_api_url, turn=lambda: None, timeout=TIMEOUT)
-        checks["Notion"] = lambda: doctored_services.notion(found, client)
+        checks["Notion"] = lambda: service_checks.notion(found, client)
     return checks
 
 
@@ -86,7 +88,7 @@ def _redis(found: Settings) -> Findings:
     except ValueError:  # redis-py's word for an address that it cannot read
         yield Finding("fault", "REDIS_URL", "is no address of a Redis", "write it such as redis://redis:6379/0")
     else:
-        yield from doctored_redis.redis(ledger, found, lambda: time.time_ns() // 1_000_000)
+        yield from redis_checks.redis(ledger, found, lambda: time.time_ns() // 1_000_000)
 
 
 def _campaigns(found: Settings) -> Findings:

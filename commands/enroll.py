@@ -13,12 +13,15 @@ from pydantic import ValidationError
 
 from commands.planning import campaign_of, instant, zone_of
 from commands.printing import as_json, console, print_json, speaks_plainly
-from shared import enrolling, log, meetings, planning, services
-from shared.catalog import Campaign
-from shared.enrolling import Intake
+from shared import services
+from shared.core import log
+from shared.domain.catalog import Campaign
+from shared.domain.forms import MeetingEvent, NewClient, NoShow, PostCall, SignUp
+from shared.intake import enrolling, meetings
+from shared.intake.enrolling import Intake
 from shared.integrations.notion import iso
 from shared.ledger import Ledger, ids
-from shared.models import MeetingEvent, NewClient, NoShow, PostCall, SignUp
+from shared.preview import plan
 
 ROOT = Path(__file__).parents[1]
 REPORTS: dict[str, type[NoShow | PostCall | NewClient]] = {
@@ -66,7 +69,7 @@ def enroll(slug: str, address: str, meeting: str | None, as_json: bool, **known:
     found, catalog = services.current_settings(), services.catalog()
     log.configure("CRITICAL")
     campaign = campaign_of(catalog, slug)
-    if planning.meets(campaign) is not (meeting is not None):
+    if plan.meets(campaign) is not (meeting is not None):
         raise click.UsageError("--meeting says when the meeting begins; " + ("name it" if not meeting else "this campaign has none"))
     ledger = _Listening(services.connect(found), lease=found.lease, job_timeout=found.job_timeout)
     ledger.check_version()

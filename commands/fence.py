@@ -8,9 +8,9 @@ import click
 
 from commands.outside import command, connect, yes
 from commands.printing import as_json, console, print_json
-from shared.fencing import Fence
 from shared.integrations.notion import iso
 from shared.ledger import Ledger, ids
+from shared.recovery.fence import Fence
 
 TAKE_OVER = "Another copy may be sending at this moment. Is it stopped?"
 FRESH = "What stands in the tracker will not be known: who signs up again gets every email again. Begin anew without restoring?"

@@ -8,9 +8,10 @@ import click
 from rich.table import Table
 
 from commands.printing import as_json, console, print_json, speaks_plainly
-from shared import settings, workspace
+from shared.core import settings
+from shared.core.settings import Settings
 from shared.integrations.notion import Notion, page_id
-from shared.settings import Settings
+from shared.notion import setup_check
 
 MARKS = {"fault": "[bold red]fault[/]", "note": "[yellow]note[/]", "ok": "[green]ok[/]"}
 
@@ -34,7 +35,7 @@ def check(as_json: bool) -> None:
     Exit status 1 when something must be mended."""
     client, found = _connect()
     with console.status("Looking at Notion ..."):
-        findings = workspace.check(client, found)
+        findings = setup_check.check(client, found)
     if as_json:
         print_json([finding.as_dict for finding in findings])
     else:
@@ -58,7 +59,7 @@ def init(parent: str | None, add: bool, as_json: bool) -> None:
         )
     client, found = _connect()
     with console.status("Creating in Notion ..."):
-        changed = workspace.init(client, found, parent=page_id(parent) if parent else None, add=add)
+        changed = setup_check.init(client, found, parent=page_id(parent) if parent else None, add=add)
     if as_json:
         print_json([{"setting": source.setting.upper(), "id": id, "columns": columns} for source, id, columns in changed])
         return

@@ -11,15 +11,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.progress import track as tracked
 
 from commands.printing import console, speaks_plainly
-from shared import log, services
-from shared.catalog import Catalog
+from shared import services
+from shared.core import log
+from shared.core.settings import Settings
+from shared.domain.catalog import Catalog
+from shared.emails.subjects import Subjects
+from shared.emails.template_store import Store
 from shared.integrations.notion import Notion
 from shared.integrations.resend import Resend
 from shared.ledger import Ledger
-from shared.pacing import Pacer
-from shared.settings import Settings
-from shared.subjects import Subjects
-from shared.templates import Store
+from shared.ledger.pacing import Pacer
 
 LEAST_RATE = 2.0  # requests a second that Resend has always allowed
 yes = click.option("--yes", is_flag=True, help="Do not ask.")

@@ -11,15 +11,19 @@ from rich.progress import track
 from rich.table import Table
 
 from commands.printing import as_json, console, print_json, speaks_plainly
-from shared import catalog, forgetting, importing, log, services, settings, suppressing
-from shared.catalog import CAMPAIGNS
-from shared.enrolling import Intake
+from shared import services
+from shared.core import log, settings
+from shared.core.settings import Settings
+from shared.domain import catalog
+from shared.domain.catalog import CAMPAIGNS
+from shared.domain.forms import normalized
+from shared.intake import csv_import, delivery_events
+from shared.intake.enrolling import Intake
 from shared.integrations.notion import Notion, iso
 from shared.ledger import Ledger
+from shared.ledger.pacing import Pacer
 from shared.ledger.people import People
-from shared.models import normalized
-from shared.pacing import Pacer
-from shared.settings import Settings
+from shared.operations import privacy
 
 TRIGGERS = ("signup", "assessment", "christmas-signup", "christmas-assessment")
 
@@ -63,7 +67,7 @@ def forget(address: str, yes: bool, as_json: bool) -> None:
     ledger = _ledger(found)
     if not yes:
         click.confirm(f"Erase {address} for good, with every email that is still to come and the rows in Notion?", abort=True, err=True)
-    done = forgetting.forget(address, ledger, found, _notion(found, ledger))
+    done = privacy.forget(address, ledger, found, _notion(found, ledger))
     if as_json:
         return print_json({"erased": asdict(done.erased), "notion_pages": done.pages, "by_hand": done.left})
     erased = done.erased
@@ -81,7 +85,7 @@ def forget(address: str, yes: bool, as_json: bool) -> None:
 @speaks_plainly
 def export(address: str, as_json: bool) -> None:
     """Print all that is held of a person, as JSON (with or without --json). Exit status 1 where nothing is."""
-    held = forgetting.export(address, _ledger(_settings()))
+    held = privacy.export(address, _ledger(_settings()))
     if held is None and not as_json:
         raise click.ClickException("nothing is held of this address")
     print_json(held)
@@ -99,7 +103,7 @@ def suppress(address: str | None, listing: bool, as_json: bool) -> None:
         raise click.UsageError("name an address, or --list")
     ledger = _ledger(_settings())
     if address:
-        ended = suppressing.suppress(address, ledger)
+        ended = delivery_events.suppress(address, ledger)
         if as_json:
             return print_json({"email": address, "ended": ended})
         return console.print(f"{address} gets no more email; runs that ended: {ended}.")
@@ -121,7 +125,7 @@ def suppress(address: str | None, listing: bool, as_json: bool) -> None:
 @speaks_plainly
 def unsuppress(address: str, has_consent: bool, as_json: bool) -> None:
     """Let an address get email again that bounced, complained or was suppressed by hand. Runs that ended stay ended."""
-    lifted = suppressing.unsuppress(address, _ledger(_settings()), has_consent=has_consent)
+    lifted = delivery_events.unsuppress(address, _ledger(_settings()), has_consent=has_consent)
     if as_json:
         return print_json({"email": address, "lifted": lifted})
     console.print(f"Lifted: {', '.join(lifted)}." if lifted else "This address was not suppressed.")
@@ -148,19 +152,19 @@ def import_people(file: Path, applying: bool, trigger: str | None, consent_on_fi
     if trigger and not campaign:
         raise click.UsageError(f"no campaign begins with {trigger}")
     now = ledger.now()
-    sheet = importing.read(file, campaign=campaign.slug if campaign else None, now=now)
+    sheet = csv_import.read(file, campaign=campaign.slug if campaign else None, now=now)
     if trigger and "consent" not in sheet.columns and not consent_on_file:
         raise click.UsageError("the file has no column `consent`; add one (yes or no), or --consent-on-file if you can show their consent")
-    notes: list[importing.Fault] = []
+    notes: list[csv_import.Fault] = []
     if applying:
         intake = Intake(ledger, mails, found, now, log.request_id(), page=f"import of {file.name}")
-        done = importing.apply(sheet.rows, intake, trigger=trigger, consent_on_file=consent_on_file)
+        done = csv_import.apply(sheet.rows, intake, trigger=trigger, consent_on_file=consent_on_file)
         notes = [note for note in track(done, "Importing", len(sheet.rows), console=console, disable=as_json) if note]
     _report(sheet, notes, applying, as_json)
     sys.exit(bool(sheet.faults))
 
 
-def _report(sheet: importing.Sheet, notes: list[importing.Fault], applied: bool, as_json: bool) -> None:
+def _report(sheet: csv_import.Sheet, notes: list[csv_import.Fault], applied: bool, as_json: bool) -> None:
     if as_json:
         shown = {"faults": [asdict(fault) for fault in sheet.faults], "notes": [asdict(note) for note in notes]}
         return print_json(

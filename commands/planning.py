@@ -12,15 +12,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from commands.printing import as_json, console, print_json, speaks_plainly
-from shared import log, planning, services, timing
-from shared.catalog import Campaign, Catalog
-from shared.composing import compile_templates
-from shared.enrolling import Intake
+from shared import services
+from shared.core import log
+from shared.core.settings import Settings
+from shared.domain import timing
+from shared.domain.catalog import Campaign, Catalog
+from shared.domain.segments import SEGMENTS, Segment
+from shared.intake.enrolling import Intake
 from shared.integrations.notion import iso
 from shared.ledger import Ledger
-from shared.planning import Planned
-from shared.segments import SEGMENTS, Segment
-from shared.settings import Settings
+from shared.preview import plan as planning
+from shared.preview.plan import Planned
+from shared.sending.composing import compile_templates
 
 MEETING_AHEAD = 3 * timing.DAY
 

@@ -11,7 +11,7 @@ import click
 from redis.exceptions import RedisError
 from rich.console import Console
 
-from shared.errors import EvergreenError
+from shared.core.errors import EvergreenError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 console = Console(highlight=False)

@@ -10,11 +10,11 @@ from rich.table import Table
 
 from commands.outside import Outside, command, connect, follow, yes
 from commands.printing import as_json, console, print_json
-from shared.adopting import Adopter
-from shared.fencing import Fence
 from shared.integrations.notion import iso
-from shared.restored_rows import Left
-from shared.restoring import Report, Restorer
+from shared.notion.template_pull import Adopter
+from shared.recovery.fence import Fence
+from shared.recovery.notion_rows import Left
+from shared.recovery.restore import Report, Restorer
 
 RUNS = {
     "restored": "runs that go on",

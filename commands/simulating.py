@@ -15,9 +15,11 @@ from rich.table import Table
 from commands import chart
 from commands.planning import campaign_of, instant, local
 from commands.printing import as_json, console, print_json, speaks_plainly
-from shared import log, services, simulating
-from shared.settings import seconds
-from shared.simulating import Conditions, Outcome
+from shared import services
+from shared.core import log
+from shared.core.settings import seconds
+from shared.preview import simulation
+from shared.preview.simulation import Conditions, Outcome
 
 
 def _span(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
@@ -89,10 +91,10 @@ def simulate(
     )
     with console.status(f"{contacts:,} people sign up ...") as status:
         clock = time.perf_counter()
-        outcome = simulating.simulate(catalog, found, conditions)
+        outcome = simulation.simulate(catalog, found, conditions)
         took = time.perf_counter() - clock
         status.update("The same without a daily quota ...")
-        upgraded = simulating.simulate(catalog, found, replace(conditions, daily_quota=0)) if outcome.full_days else outcome
+        upgraded = simulation.simulate(catalog, found, replace(conditions, daily_quota=0)) if outcome.full_days else outcome
     if as_json:
         return print_json({"seconds": round(took, 2), "as_it_is": outcome.as_dict, "without_daily_quota": upgraded.as_dict})
     _print_outcome(outcome, upgraded, conditions, took)

@@ -12,10 +12,11 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from commands.printing import as_json, console, print_json, speaks_plainly
-from shared import log, services
-from shared.desk import STATES, Desk
-from shared.errors import SteeringError
-from shared.steering import STOPPED, Steering
+from shared import services
+from shared.core import log
+from shared.core.errors import SteeringError
+from shared.operations.enrollment_actions import STOPPED, Steering
+from shared.operations.enrollment_queries import STATES, Desk
 
 COLORS = {"active": "green", "sent": "green", "paused": "yellow", "sending": "yellow", "failed": "bold red", "in-doubt": "bold red"}
 who = click.argument("who", metavar="ID|ADDRESS")

@@ -13,18 +13,21 @@ from rich.progress import Progress
 from rich.table import Table
 
 from commands.printing import as_json, console, print_json, speaks_plainly
-from shared import catalog, log, services, settings, trying
-from shared.adopting import Adopter
-from shared.catalog import CAMPAIGNS, Catalog
-from shared.errors import CampaignError, NotionError
+from shared import services
+from shared.core import log, settings
+from shared.core.errors import CampaignError, NotionError
+from shared.core.settings import Settings
+from shared.domain import catalog
+from shared.domain.catalog import CAMPAIGNS, Catalog
+from shared.domain.segments import SEGMENTS, Segment
+from shared.emails.template_store import Key, LastGood, Store, compile_source, name_of
 from shared.integrations.notion import Notion
 from shared.ledger import Ledger
-from shared.pacing import Pacer
-from shared.pushing import Pusher
-from shared.segments import SEGMENTS, Segment
-from shared.settings import Settings
-from shared.template_rows import Row, fault_of, key_of, rows, source_of
-from shared.templates import Key, LastGood, Store, compile_source, name_of
+from shared.ledger.pacing import Pacer
+from shared.notion.template_pull import Adopter
+from shared.notion.template_push import Pusher
+from shared.notion.template_rows import Row, fault_of, key_of, rows, source_of
+from shared.preview import test_email
 
 COLORS = {"created": "green", "updated": "green", "adopted": "green", "rejected": "bold red", "kept": "yellow", "unread": "yellow"}
 Entry = TypeVar("Entry")
@@ -170,13 +173,13 @@ def preview(template: str, segment: Segment, out: Path | None, send_to: str | No
     campaigns = _catalog(found)
     key = _key(template, campaigns)
     store = Store(campaigns, found, services.connect(found))
-    email = trying.sample(key, segment, templates=store, catalog=campaigns, settings=found)
+    email = test_email.sample(key, segment, templates=store, catalog=campaigns, settings=found)
     if out:
         try:
             out.write_text(email.html, encoding="utf-8")
         except OSError as error:
             raise click.ClickException(f"{out} cannot be written: {error.strerror}") from None
-    sent = trying.send_test(email, send_to, found) if send_to else None
+    sent = test_email.send_test(email, send_to, found) if send_to else None
     origin = "notion" if store.edited(key) else "file"
     if as_json:
         shown = {"subject": email.subject, "preview": email.preview, "text": email.text, "html": email.html}

@@ -8,10 +8,10 @@ from rich.table import Table
 
 from commands.outside import command, connect, follow
 from commands.printing import as_json, console, print_json
-from shared import timing
+from shared.domain import timing
 from shared.integrations.notion import iso
-from shared.verified_rows import NotionWitness
-from shared.verifying import Finding, ResendWitness, held, mend
+from shared.recovery.verify_notion import NotionWitness
+from shared.recovery.verify_resend import Finding, ResendWitness, held, mend
 
 COLORS = {"duplicate": "bold red", "gap": "yellow", "disagreement": "yellow"}
 

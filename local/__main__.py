@@ -14,9 +14,9 @@ from dotenv import dotenv_values
 
 from local import secrets, stack, welcome
 from local.supervisor import StartError, Supervisor
-from shared import settings
-from shared.errors import SettingsError
-from shared.functions import ROOT
+from shared.core import settings
+from shared.core.errors import SettingsError
+from shared.core.stack_file import ROOT
 
 
 def say(line: str) -> None:

@@ -26,8 +26,8 @@ from redis.retry import Retry
 
 from local import stack
 from local.ports import HOST
-from shared import settings
-from shared.errors import EvergreenError, SettingsError
+from shared.core import settings
+from shared.core.errors import EvergreenError, SettingsError
 
 LOG = "appendonlydir"
 REWRITES = "auto-aof-rewrite-percentage"

@@ -8,8 +8,9 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from local import site, stack
 from local.processes import die_with_parent
-from shared import log, serve
-from shared.settings import load
+from shared import serve
+from shared.core import log
+from shared.core.settings import load
 
 FUNCTIONS = ("function", "webhook", *serve.AT_THE_ROOT)
 

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from shared.settings import Settings
+from shared.core.settings import Settings
 
 STANDARD_WEBHOOKS = ("RESEND_WEBHOOK_SECRET",)  # https://www.standardwebhooks.com: whsec_ and the key in base64
 

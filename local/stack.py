@@ -15,9 +15,9 @@ import redis
 from local import ports, secrets, valkey
 from local.ports import HOST
 from local.supervisor import Part
-from shared import settings
-from shared.errors import SettingsError
-from shared.functions import ROOT
+from shared.core import settings
+from shared.core.errors import SettingsError
+from shared.core.stack_file import ROOT
 from shared.ledger import ids
 
 GENERATED = (

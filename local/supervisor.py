@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.processes import kill_all, start
-from shared.errors import EvergreenError
+from shared.core.errors import EvergreenError
 
 STEADY = 10  # seconds; a part that ends sooner after its start is started again later and later
 LONGEST_PAUSE = 10  # seconds

@@ -18,8 +18,8 @@ import requests
 from redis import Redis
 
 from local import ports, stack
-from shared import settings
-from shared.functions import ROOT
+from shared.core import settings
+from shared.core.stack_file import ROOT
 from shared.ledger import Ledger, ids
 
 ANSWER_WITHIN = 20  # seconds

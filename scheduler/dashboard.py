@@ -29,8 +29,10 @@ from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.serializers import JSONSerializer
 
 from scheduler import dashboard_jobs
-from shared import endpoint, log, serve, services
-from shared.settings import Settings
+from shared import serve, services
+from shared.core import log
+from shared.core.settings import Settings
+from shared.web import endpoint
 
 USER = "evergreen"
 WRONG_PASSWORDS = parse("5/5 minutes")  # of one IP

@@ -12,8 +12,8 @@ from rq.job import Job as RQJob
 from rq.results import Result
 from rq.utils import as_text
 
+from scheduler.rq_schedule import QUEUE, Job
 from shared.ledger import ids
-from shared.schedule import QUEUE, Job
 
 QUEUES = (QUEUE, "record", "notify")
 UNREADABLE = "this job cannot be read"

@@ -12,13 +12,14 @@ from redis import exceptions as redis_errors
 from rq.timeouts import JobTimeoutException
 from urllib3.exceptions import HTTPError
 
-from shared import log, services
-from shared.errors import StepFailed
-from shared.pacing import Pacer
+from shared import services
+from shared.core import log
+from shared.core.errors import StepFailed
+from shared.ledger.pacing import Pacer
 
 if TYPE_CHECKING:  # each worker has one queue, and loads only what that needs: some 10 MB less
-    from shared.notifying import Notifier
-    from shared.recording import Recorder
+    from shared.notion.recorder import Recorder
+    from shared.operations.alerts import Notifier
 
 UNANSWERED_AFTER = 5  # seconds until a step is looked at again whose send function did not answer
 LINGER = 0.25  # seconds
@@ -85,7 +86,7 @@ def _ask(enrollment: str, step: int, request_id: str) -> dict[str, str] | None:
 @cache
 def _recorder() -> Recorder:
     from shared.integrations.notion import Notion
-    from shared.recording import Recorder
+    from shared.notion.recorder import Recorder
 
     settings, ledger = services.current_settings(), services.ledger()
     pacer = Pacer(ledger, "notion", settings.notion_rate)
@@ -102,7 +103,7 @@ def record() -> None:
 
 @cache
 def _notifier() -> Notifier:
-    from shared.notifying import Notifier
+    from shared.operations.alerts import Notifier
 
     settings = services.current_settings()
     discord = resend = None

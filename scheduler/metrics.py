@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
-from shared import log
+from shared.core import log
 from shared.ledger import Ledger
 from shared.ledger.readings import Readings, read
 

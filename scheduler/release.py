@@ -9,10 +9,11 @@ import time
 
 from redis.exceptions import RedisError
 
-from scheduler import metrics, owner
-from shared import log, services
+from scheduler import metrics, notion_poll
+from scheduler.rq_schedule import Schedule
+from shared import services
+from shared.core import log
 from shared.ledger import Ledger
-from shared.schedule import Schedule
 
 LONGEST_SLEEP = 0.25
 SWEEP_EVERY = 5.0
@@ -74,7 +75,7 @@ def main() -> None:
     loop = Loop(ledger, Schedule(ledger, services.connect(settings, decode=False)), stop)
     _logger.info("scheduler.started")
     metrics.start(settings.host, settings.metrics_port, metrics.Figures(ledger, services.catalog().campaigns))
-    looking = owner.start(stop)
+    looking = notion_poll.start(stop)
     gc.freeze()  # see shared/serve.py
     loop.run()
     for thread in looking:

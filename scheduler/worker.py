@@ -18,8 +18,8 @@ from rq.worker import WorkerStatus
 from rq.worker_registration import clean_worker_registry
 
 from scheduler import jobs
+from scheduler.rq_schedule import QUEUE, Job
 from shared import services
-from shared.schedule import QUEUE, Job
 
 NOTIFY = "notify"
 MAINTENANCE = 30  # seconds

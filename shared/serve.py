@@ -30,9 +30,10 @@ from gunicorn.glogging import Logger
 from werkzeug import Response
 from werkzeug.exceptions import HTTPException
 
-from shared import functions, log
-from shared.errors import CampaignError, SettingsError
-from shared.settings import Settings, load
+from shared.core import log
+from shared.core import stack_file as functions
+from shared.core.errors import CampaignError, SettingsError
+from shared.core.settings import Settings, load
 
 AT_THE_ROOT = ("health", "unsubscribe", "console")
 READ_ON = 1 << 20  # bytes

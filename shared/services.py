@@ -10,10 +10,10 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
-from shared import log, settings
-from shared.catalog import CAMPAIGNS, Catalog, load
+from shared.core import log, settings
+from shared.core.settings import Settings
+from shared.domain.catalog import CAMPAIGNS, Catalog, load
 from shared.ledger import Ledger
-from shared.settings import Settings
 
 
 @cache

@@ -19,11 +19,11 @@ if TYPE_CHECKING:  # what is heavy, or has this module's clock, is loaded by the
 
     from playwright.sync_api import Browser, Page
 
-    from shared.steering import Steering
-    from tests.console_desk import Desk
-    from tests.sandbox_server import Sandbox
-    from tests.site_server import Webhooks
-    from tests.world import World
+    from shared.operations.enrollment_actions import Steering
+    from tests.support.console_desk import Desk
+    from tests.support.sandbox_server import Sandbox
+    from tests.support.site_server import Webhooks
+    from tests.support.world import World
 
 START = 1_800_000_000_000  # an arbitrary instant in milliseconds: 2027-01-15 08:00 UTC
 
@@ -80,7 +80,7 @@ def ledger(redis: Redis, clock: Clock) -> Ledger:
 @pytest.fixture
 def world(ledger: Ledger, clock: Clock) -> World:
     """An Evergreen in which nobody has signed up."""
-    from tests.world import World
+    from tests.support.world import World
 
     return World(ledger, clock)
 
@@ -88,7 +88,7 @@ def world(ledger: Ledger, clock: Clock) -> World:
 @pytest.fixture
 def steering(world: World) -> Steering:
     """The operator's hand on it."""
-    from shared.steering import Steering
+    from shared.operations.enrollment_actions import Steering
 
     return Steering(world.ledger, world.sender.catalog, world.settings)
 
@@ -104,7 +104,7 @@ def run(world: World) -> str:
 @pytest.fixture
 def box() -> Iterator[Sandbox]:
     """The stand-in for Resend, Notion and Discord: in memory, with high limits and no lag in search."""
-    from tests.sandbox_server import sandbox
+    from tests.support.sandbox_server import sandbox
 
     with sandbox() as running:
         yield running
@@ -125,7 +125,7 @@ def tracker(box: Sandbox) -> str:
 @pytest.fixture(scope="module")
 def app(valkey_server: valkey.Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WSGIApplication]:
     """One console for all tests of a module."""
-    from tests.console_desk import console
+    from tests.support.console_desk import console
 
     with console(valkey_server, tmp_path_factory.mktemp("console")) as made:
         yield made
@@ -134,7 +134,7 @@ def app(valkey_server: valkey.Valkey, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture
 def desk(app: WSGIApplication, redis: Redis) -> Desk:
     """The operator in the console, signed in, with an empty ledger."""
-    from tests.console_desk import Desk
+    from tests.support.console_desk import Desk
 
     desk = Desk(app)
     desk.sign_in()
@@ -144,7 +144,7 @@ def desk(app: WSGIApplication, redis: Redis) -> Desk:
 @pytest.fixture
 def ada(desk: Desk) -> Desk:
     """The same, with Ada's Christmas run before it begins to be sent."""
-    from tests.console_desk import sign_up
+    from tests.support.console_desk import sign_up
 
     sign_up()
     return desk
@@ -153,7 +153,7 @@ def ada(desk: Desk) -> Desk:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """One browser for all tests of a module."""
-    from tests import browser
+    from tests.support import browser
 
     with browser.launched() as launched:
         yield launched
@@ -162,7 +162,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[tuple[str, Webhooks]]:
     """The demo site's URL, and what it posts to."""
-    from tests import site_server
+    from tests.support import site_server
 
     with site_server.serving(tmp_path_factory.mktemp("site")) as serving:
         yield serving
@@ -171,7 +171,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Itera
 @pytest.fixture
 def page(chromium: Browser, served: tuple[str, Webhooks]) -> Iterator[Page]:
     """A visitor on the demo site's home page."""
-    from tests.site_visitor import visiting
+    from tests.support.site_visitor import visiting
 
     with visiting(chromium, served[0]) as page:
         yield page

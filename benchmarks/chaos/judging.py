@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.chaos.diary import Accepted, Entry
+from shared.domain.forms import Enrollment
 from shared.ledger import ids
-from shared.models import Enrollment
 
 Find = Callable[[str], Enrollment | None]
 TOO_LATE = "booking-reminder"  # the one campaign that leaves out what is too late: half an hour, in TESTING_MODE half a minute

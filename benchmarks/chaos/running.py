@@ -24,10 +24,10 @@ from benchmarks.chaos.trouble import Trouble
 from local import stack
 from local.supervisor import Part, Supervisor
 from local.trial import Trial, environ_for, start
-from shared import settings
-from shared.functions import ROOT
+from scheduler.rq_schedule import QUEUE
+from shared.core import settings
+from shared.core.stack_file import ROOT
 from shared.ledger import ids
-from shared.schedule import QUEUE
 
 REPLICAS = {"scheduler-2": ["scheduler.release"], "worker-2": ["scheduler.worker", "send"], "worker-3": ["scheduler.worker", "send"]}
 VICTIMS = ("gateway", "valkey", "scheduler", "scheduler-2", "worker", "worker-2", "worker-3", "recorder", "notifier")

@@ -23,7 +23,7 @@ from benchmarks.peers.contenders import CONTENDERS, Contender
 from benchmarks.peers.measuring import PHASES, Measured, lead_for, pending
 from benchmarks.peers.stage import on_stage
 from benchmarks.provider import Provider
-from shared.functions import ROOT
+from shared.core.stack_file import ROOT
 
 OURS = {"Evergreen": "batches", "Evergreen, no batches": "singly"}
 SETTINGS_OF_OURS = (

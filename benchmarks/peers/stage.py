@@ -18,7 +18,7 @@ from benchmarks.peers.contenders import Contender
 from benchmarks.provider import Provider
 from benchmarks.subject import SINGLY, Subject, evergreen
 from local import ports, processes, valkey
-from shared.settings import Settings
+from shared.core.settings import Settings
 
 START_WITHIN = 90  # seconds
 WARM = 3.0  # seconds

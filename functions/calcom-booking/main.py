@@ -2,8 +2,10 @@
 
 from flask import Request, Response
 
-from shared import endpoint, forms, meetings, services
+from shared import services
+from shared.intake import meetings
 from shared.integrations import calcom
+from shared.web import endpoint, forms
 
 SETTINGS = services.current_settings().require("redis_url", "calcom_webhook_secret")
 services.catalog()

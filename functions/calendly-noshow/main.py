@@ -4,9 +4,11 @@ import time
 
 from flask import Request, Response
 
-from shared import endpoint, forms, meetings, services
+from shared import services
+from shared.domain.forms import NoShow
+from shared.intake import meetings
 from shared.integrations import calendly
-from shared.models import NoShow
+from shared.web import endpoint, forms
 
 SETTINGS = services.current_settings().require("redis_url", "calendly_signing_key|operator_token")
 services.catalog()

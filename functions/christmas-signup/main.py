@@ -2,7 +2,8 @@
 
 from flask import Request, Response
 
-from shared import endpoint, forms, services
+from shared import services
+from shared.web import endpoint, forms
 
 services.current_settings().require("redis_url")
 services.catalog()

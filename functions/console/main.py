@@ -2,8 +2,10 @@
 
 from flask import Request, Response
 
-from shared import console_api, endpoint, services
+from shared import services
+from shared.console import api
 from shared.console.web import Console
+from shared.web import endpoint
 
 SETTINGS = services.current_settings().require("redis_url", "operator_token")
 services.catalog()
@@ -15,5 +17,5 @@ def handle(request: Request) -> Response:
     """Programs show the token and get JSON; people have a session and get pages. Neither proof opens the other's door."""
     if "Authorization" in request.headers or request.path.startswith("/api/"):
         endpoint.require_bearer(request, SETTINGS.operator_token)
-        return console_api.answer(request)
+        return api.answer(request)
     return CONSOLE.answer(request)

@@ -3,7 +3,8 @@
 from flask import Request, Response
 from redis.exceptions import RedisError
 
-from shared import endpoint, services
+from shared import services
+from shared.web import endpoint
 
 services.current_settings().require("redis_url")
 SILENT_AFTER = 15_000  # milliseconds without a tick of the scheduler

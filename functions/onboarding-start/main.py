@@ -2,8 +2,9 @@
 
 from flask import Request, Response
 
-from shared import endpoint, forms, services
-from shared.models import NewClient
+from shared import services
+from shared.domain.forms import NewClient
+from shared.web import endpoint, forms
 
 services.current_settings().require("redis_url", "operator_token")
 services.catalog()

@@ -2,9 +2,11 @@
 
 from flask import Request, Response
 
-from shared import endpoint, services, suppressing
-from shared.errors import WebhookError
+from shared import services
+from shared.core.errors import WebhookError
+from shared.intake import delivery_events
 from shared.integrations import resend_events
+from shared.web import endpoint
 
 SETTINGS = services.current_settings().require("redis_url", "resend_webhook_secret")
 SOON = 5  # seconds, in which the sender of that email will have reported
@@ -17,7 +19,7 @@ def handle(request: Request) -> Response:
     with endpoint.proving("signature"):
         key = resend_events.verify(data, dict(request.headers), SETTINGS.resend_webhook_secret)
     event = resend_events.event(data, key)
-    outcome = suppressing.receive(event, services.ledger()) if event else "ignored"
+    outcome = delivery_events.receive(event, services.ledger()) if event else "ignored"
     if outcome == "busy":
         raise WebhookError(503, "this email is being sent right now; tell it again in a moment", retry_after=SOON)
     return endpoint.answer(200, {"status": "accepted", "outcome": outcome})

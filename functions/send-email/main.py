@@ -3,10 +3,11 @@
 from flask import Request, Response
 from pydantic import BaseModel, Field
 
-from shared import endpoint, services
+from shared import services
+from shared.emails.template_store import Store
 from shared.integrations.resend import Resend
-from shared.sending import Sender
-from shared.templates import Store
+from shared.sending.sender import Sender
+from shared.web import endpoint
 
 SETTINGS = services.current_settings().require(
     "redis_url", "resend_api_key", "resend_from_email", "internal_token", "unsubscribe_key", "postal_address", "business_name"

@@ -3,7 +3,9 @@
 from flask import Request, Response, render_template_string
 from redis.exceptions import RedisError
 
-from shared import endpoint, services, unsubscribing
+from shared import services
+from shared.sending import unsubscribe_link
+from shared.web import endpoint
 
 SETTINGS = services.current_settings().require("redis_url", "unsubscribe_key")
 PAGE = """<!doctype html>
@@ -37,7 +39,7 @@ def _page(status: int, title: str, text: str, *, ask: bool = False) -> Response:
 @endpoint.function("unsubscribe", methods=("GET", "HEAD", "POST"))
 def handle(request: Request) -> Response:
     """GET asks, POST unsubscribes; both need the token of the link."""
-    contact = unsubscribing.contact_of(request.args.get("token", ""), key=SETTINGS.unsubscribe_key)
+    contact = unsubscribe_link.contact_of(request.args.get("token", ""), key=SETTINGS.unsubscribe_key)
     if contact is None:
         endpoint.refused("link")
         return _page(401, "This link is not complete", "Please open it again from the email, or reply to the email to be taken off.")

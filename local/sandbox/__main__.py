@@ -16,7 +16,7 @@ from gunicorn.app.base import BaseApplication
 
 from local.sandbox import app
 from local.sandbox.state import State, open_state
-from shared import log
+from shared.core import log
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn comes without types

@@ -5,10 +5,12 @@ from __future__ import annotations
 from flask import Flask, Response, abort, request
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from local.sandbox import control, discord_page, faults_page, outbox_pages
-from local.sandbox.discord import DiscordApp
+from local.sandbox import control
+from local.sandbox.discord.api import DiscordApp
 from local.sandbox.notion import api, export, person
-from local.sandbox.resend import ResendApp
+from local.sandbox.pages import discord as discord_page
+from local.sandbox.pages import faults, outbox
+from local.sandbox.resend.api import ResendApp
 from local.sandbox.state import State
 
 _CONTENT_POLICY = (
@@ -25,8 +27,8 @@ def create(state: State) -> DispatcherMiddleware:
     """
     root = Flask("local.sandbox")
     root.register_blueprint(control.blueprint(state))
-    root.register_blueprint(outbox_pages.blueprint(state))
-    root.register_blueprint(faults_page.blueprint(state))
+    root.register_blueprint(outbox.blueprint(state))
+    root.register_blueprint(faults.blueprint(state))
     root.register_blueprint(export.blueprint(state.notion))
     root.register_blueprint(person.blueprint(state.notion))
     root.register_blueprint(discord_page.blueprint(state.discord))

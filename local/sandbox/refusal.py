@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shared.errors import EvergreenError
+from shared.core.errors import EvergreenError
 
 
 class Refusal(EvergreenError):

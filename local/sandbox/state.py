@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.sandbox.events import Events
+from local.sandbox.discord.messages import Messages
 from local.sandbox.faults import Faults
 from local.sandbox.limits import DEFAULTS, Limiter
-from local.sandbox.messages import Messages
 from local.sandbox.notion.records import Records
+from local.sandbox.resend.events import Events
 from local.sandbox.store import Store
 
 

@@ -10,7 +10,7 @@ from flask import Flask, Response, render_template, request
 from local import stack
 from local.site import demo
 from local.site.questions import QUESTIONS
-from shared.settings import Settings
+from shared.core.settings import Settings
 
 _CONTENT_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
-from shared.models import Email
+from shared.domain.forms import Email
 
 LENGTH = timedelta(minutes=30)
 HOST = {"id": 7, "name": "Noor Haddad", "email": "noor@northside.example.org", "username": "noor", "timeZone": "America/Toronto"}

@@ -16,9 +16,9 @@ from werkzeug.test import Client
 
 from local import stack
 from local.site import calcom
-from shared import endpoint
-from shared.errors import WebhookError
-from shared.settings import Settings
+from shared.core.errors import WebhookError
+from shared.core.settings import Settings
+from shared.web import endpoint
 
 OPERATORS = ("postcall-maybe", "onboarding-start", "calendly-noshow")
 OWN_HOSTS = ("127.0.0.1", "localhost")

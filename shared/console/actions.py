@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.steering import Steering
+from shared.operations.enrollment_actions import Steering
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,16 @@ from typing import Any
 from flask import Request
 from pydantic import TypeAdapter, ValidationError
 
-from shared import services, suppressing, trying
+from shared import services
 from shared.console.actions import OF_RUN, OF_STEP
 from shared.console.looks import Shown, address
 from shared.console.views import Views
-from shared.errors import SteeringError, WebhookError
-from shared.models import Email
-from shared.settings import Settings
-from shared.steering import STOPPED, Steering
+from shared.core.errors import SteeringError, WebhookError
+from shared.core.settings import Settings
+from shared.domain.forms import Email
+from shared.intake import delivery_events
+from shared.operations.enrollment_actions import STOPPED, Steering
+from shared.preview import test_email
 
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 LONGEST_REASON = 200
@@ -91,9 +93,9 @@ class Decisions:
         """Keep an address from all email, or let it get email again."""
         email, where = _address(form), address("suppressions")
         if decision == "add":
-            ended = suppressing.suppress(email, services.ledger())
+            ended = delivery_events.suppress(email, services.ledger())
             return Done(where, f"This address gets no more email; enrollments that ended: {ended}.")
-        lifted = suppressing.unsuppress(email, services.ledger(), has_consent=form.get("consent") == "yes")
+        lifted = delivery_events.unsuppress(email, services.ledger(), has_consent=form.get("consent") == "yes")
         if not lifted:
             return Done(where, "This address was not suppressed.", failed=True)
         own_list = {"bounced", "complained"} & set(lifted)
@@ -106,7 +108,7 @@ class Decisions:
             raise SteeringError("RESEND_API_KEY and RESEND_FROM_EMAIL are not set for the console, so it cannot send.")
         segment = form.get("segment", "")
         key = self.views.key(slug, template)
-        sent = trying.send_test(self.views.sample(key, self.views.named(segment)), _address(form), self.settings)
+        sent = test_email.send_test(self.views.sample(key, self.views.named(segment)), _address(form), self.settings)
         return Done(address("campaigns", slug, template, segment=segment), f"Sent; Resend calls it {sent}.")
 
 

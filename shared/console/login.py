@@ -12,9 +12,9 @@ from flask import Request
 from itsdangerous import BadData, URLSafeTimedSerializer
 from redis import Redis
 
-from shared import endpoint
-from shared.errors import WebhookError
-from shared.settings import Settings
+from shared.core.errors import WebhookError
+from shared.core.settings import Settings
+from shared.web import endpoint
 
 LASTS = 12 * 3600  # seconds
 PER_ADDRESS = "5/5 minutes"

@@ -8,21 +8,22 @@ from typing import Any
 
 from flask import Request
 
-from shared import services, trying
-from shared.catalog import Campaign
+from shared import services
 from shared.console import actions
 from shared.console.looks import Shown
 from shared.console.troubles import troubles
-from shared.desk import STATES, Desk
-from shared.errors import RenderingError, WebhookError
+from shared.core.errors import RenderingError, WebhookError
+from shared.core.settings import Settings
+from shared.domain.catalog import Campaign
+from shared.domain.forms import normalized
+from shared.domain.segments import SEGMENTS, Segment
+from shared.emails.rendering import Email
+from shared.emails.template_store import Key, LastGood, Store, name_of
 from shared.ledger import ids
 from shared.ledger.figures import Figures
 from shared.ledger.people import People, Suppression
-from shared.models import normalized
-from shared.rendering import Email
-from shared.segments import SEGMENTS, Segment
-from shared.settings import Settings
-from shared.templates import Key, LastGood, Store, name_of
+from shared.operations.enrollment_queries import STATES, Desk
+from shared.preview import test_email
 
 UPCOMING = 10
 SUPPRESSED = 200
@@ -146,7 +147,7 @@ class Views:
 
     def sample(self, key: Key, segment: Segment) -> Email:
         """An email filled for a made-up person; raises RenderingError."""
-        return trying.sample(key, segment, templates=self.texts, catalog=services.catalog(), settings=self.settings)
+        return test_email.sample(key, segment, templates=self.texts, catalog=services.catalog(), settings=self.settings)
 
     def key(self, slug: str, template: str) -> Key:
         """A template that exists; raises WebhookError 404."""

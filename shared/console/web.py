@@ -11,14 +11,16 @@ from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
-from shared import endpoint, log, services
+from shared import services
 from shared.console import login, looks
 from shared.console.decisions import Decisions, Done
 from shared.console.login import Door, Session
 from shared.console.looks import BASE, STATIC, Shown
 from shared.console.views import Views
-from shared.errors import RenderingError, SendError, SteeringError, WebhookError
-from shared.settings import Settings
+from shared.core import log
+from shared.core.errors import RenderingError, SendError, SteeringError, WebhookError
+from shared.core.settings import Settings
+from shared.web import endpoint
 
 SESSION = "evergreen_console"
 VISITOR = "evergreen_visitor"  # before the password is shown; of its own, so that it never takes a session's place

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from shared.errors import WebhookError
-from shared.models import Email, Instant, MeetingEvent, Name
-from shared.posted import Line, Loose, given, https, json_object, milliseconds, read
+from shared.core.errors import WebhookError
+from shared.domain.forms import Email, Instant, MeetingEvent, Name
+from shared.integrations.payloads import Line, Loose, given, https, json_object, milliseconds, read
 
 CLOUD = "https://cal.com"
 PHONE_ONLY = "@sms.cal.com"

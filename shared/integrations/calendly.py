@@ -14,9 +14,9 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.errors import WebhookError
-from shared.models import Email, Instant, MeetingEvent, Name
-from shared.posted import Line, Loose, given, https, json_object, milliseconds, read
+from shared.core.errors import WebhookError
+from shared.domain.forms import Email, Instant, MeetingEvent, Name
+from shared.integrations.payloads import Line, Loose, given, https, json_object, milliseconds, read
 
 TOLERANCE_SECONDS = 180
 _REFUSAL = "the event lacks what it needs"

@@ -16,7 +16,7 @@ from typing import Any
 
 import requests
 
-from shared.errors import NoticeError, masked
+from shared.core.errors import NoticeError, masked
 
 TITLE, DESCRIPTION, FIELDS, NAME, VALUE, FOOTER, SUM = 256, 4096, 25, 256, 1024, 2048, 6000
 _MARKUP = re.compile(r"([\\`*_~|<>\[\]#@]|:(?=//))")

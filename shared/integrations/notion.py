@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.errors import NotionError, masked
-from shared.lean import without
+from shared.core.errors import NotionError, masked
+from shared.core.optional_imports import without
 
 with without("rich"):  # httpx has a command line of its own
     import httpx

@@ -19,8 +19,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnectionError
 
-from shared.errors import SendError, masked
-from shared.lean import without
+from shared.core.errors import SendError, masked
+from shared.core.optional_imports import without
 
 with without("httpx"):  # it would be for the SDK's other client
     import resend

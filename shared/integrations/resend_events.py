@@ -15,9 +15,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from shared.errors import WebhookError, masked
-from shared.models import Instant, normalized
-from shared.posted import Loose, milliseconds
+from shared.core.errors import WebhookError, masked
+from shared.domain.forms import Instant, normalized
+from shared.integrations.payloads import Loose, milliseconds
 
 TAG = "email_id"  # ours, on each email that we send
 PERMANENT = "Permanent"

@@ -13,10 +13,10 @@ from typing import Any, cast
 
 from redis import Redis
 
-from shared.errors import LedgerError
+from shared.core.errors import LedgerError
+from shared.domain.forms import Contact, Enrollment, Step
 from shared.ledger import ids
 from shared.ledger.answers import Claimed, Item, Leave, Peek, Refused, Settled
-from shared.models import Contact, Enrollment, Step
 
 __all__ = ["Claimed", "Item", "Leave", "Ledger", "Peek", "Refused", "Settled", "ids"]
 

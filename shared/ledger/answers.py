@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shared.domain.forms import Contact
 from shared.ledger import ids
-from shared.models import Contact
 
 
 @dataclass(frozen=True)

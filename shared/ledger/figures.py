@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
+from shared.domain.forms import SCORES, Contact
 from shared.ledger import Ledger, ids
-from shared.models import SCORES, Contact
 
 STATES = ("active", "paused", "completed", "exited", "cancelled")
 

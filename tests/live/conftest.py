@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 import pytest
 from dotenv import load_dotenv
 
-from shared import settings
-from shared.errors import NotionError, SendError
-from shared.functions import ROOT
+from shared.core import settings
+from shared.core.errors import NotionError, SendError
+from shared.core.settings import Settings
+from shared.core.stack_file import ROOT
 from shared.integrations.notion import Notion
 from shared.integrations.resend import Resend
-from shared.records import SOURCES, Source
-from shared.settings import Settings
+from shared.notion.schema import SOURCES, Source
 
 WITHIN = 30  # seconds, for what Notion's search and Resend's list show a little later
 Answer = TypeVar("Answer")

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from local import valkey
-from shared import catalog
+from shared.domain import catalog
+from shared.domain.forms import Contact, Enrollment, Step
 from shared.integrations.notion import Value, plain
-from shared.models import Contact, Enrollment, Step
-from shared.records import (
+from shared.notion.schema import (
     CONTACTS,
     EMAIL_LOG,
     TEMPLATES,
@@ -23,7 +23,7 @@ from shared.records import (
     renamed,
     tracker_values,
 )
-from shared.workspace import init
+from shared.notion.setup_check import init
 from tests.live.conftest import Workspace, evergreen
 
 CAMPAIGN = """slug: {slug}

@@ -1,0 +1,217 @@
+"""Resend's API for sending, as the `resend` SDK uses it: https://resend.com/docs/api-reference/emails/send-email.
+
+A request is counted against the rate limit first, then meets a fault if one is set, then is authenticated, validated and accepted. Not
+imitated: domains and their verification (any sender is good), templates (their id is kept), and sending later (`scheduled_at` is kept and
+the email stays `scheduled`).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from local.sandbox.faults import Fault, Faults
+from local.sandbox.limits import Admission, Limiter
+from local.sandbox.refusal import Refusal
+from local.sandbox.resend.events import Events
+from local.sandbox.resend.idempotency import Keys, fingerprint
+from local.sandbox.store import Answer, Store
+from local.sandbox.validation import as_list, check_batch, check_email, invalid
+
+MAX_BODY = 64 * 1024 * 1024
+_NAMES = {
+    401: "missing_api_key",
+    403: "invalid_api_key",
+    404: "not_found",
+    405: "method_not_allowed",
+    409: "concurrent_idempotent_requests",
+    429: "rate_limit_exceeded",
+    503: "service_unavailable",
+}
+
+
+def _json(text: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(text, status, headers, content_type="application/json; charset=utf-8")
+
+
+def _refuse(refusal: Refusal) -> Response:
+    body = {"statusCode": refusal.status, "message": refusal.message, "name": refusal.name}
+    return _json(json.dumps(body), refusal.status, refusal.headers)
+
+
+def _refuse_by_fault(fault: Fault, _saved: Response | None) -> Response:
+    status = fault.answer_status
+    usual = _NAMES.get(status, "application_error" if status >= 500 else "validation_error")
+    return _refuse(Refusal(status, fault.name or usual, "A fault that was set in the sandbox.", fault.headers))
+
+
+def _writes() -> bool:
+    return request.method == "POST"
+
+
+class ResendApp:
+    """The stand-in. `app` is its WSGI app, to be mounted at `/resend`.
+
+    Args:
+        store: accepted emails and answers.
+        limiter: the rate limit.
+        faults: what goes wrong on purpose.
+        events: sends the webhooks.
+    """
+
+    def __init__(self, store: Store, limiter: Limiter, faults: Faults, events: Events) -> None:
+        self._store = store
+        self._limiter = limiter
+        self._events = events
+        self._keys = Keys(store)
+        self.app = app = Flask("local.sandbox.resend", static_folder=None)
+        app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+        app.before_request(self._admit)
+        app.after_request(_say_rate)
+        faults.install(app, "resend", _refuse_by_fault, _writes)
+        app.before_request(_authenticate)
+        app.teardown_request(self._end_key)
+        app.register_error_handler(Refusal, _refuse)
+        app.register_error_handler(HTTPException, _refuse_http)
+        app.add_url_rule("/emails", view_func=self.send, methods=["POST"])
+        app.add_url_rule("/emails", view_func=self.list_emails, methods=["GET"])
+        app.add_url_rule("/emails/batch", view_func=self.send_batch, methods=["POST"])
+        app.add_url_rule("/emails/<email_id>", view_func=self.get, methods=["GET"])
+
+    def send(self) -> Response:
+        """`POST /emails`: one email."""
+        email = _body()
+        check_email(email)
+        return self._accept([email], email, lambda ids: {"id": ids[0]})
+
+    def send_batch(self) -> Response:
+        """`POST /emails/batch`: up to 100 emails as one request."""
+        emails = _body()
+        permissive = request.headers.get("x-batch-validation", "strict") == "permissive"
+        good, errors = check_batch(emails, permissive)
+        reported = {"errors": errors} if permissive else {}
+        return self._accept(good, emails, lambda ids: {"data": [{"id": email_id} for email_id in ids], **reported})
+
+    def get(self, email_id: str) -> Response:
+        """`GET /emails/{id}`."""
+        _check_id(email_id)
+        email = self._store.email(email_id)
+        if not email:
+            raise Refusal(404, "not_found", "Email not found")
+        return _json(json.dumps(email.as_object(self._store.clock())))
+
+    def list_emails(self) -> Response:
+        """`GET /emails`: the newest first; `after` an id come older ones, `before` it newer ones."""
+        limit = request.args.get("limit", "20")
+        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= 100):
+            raise invalid("Invalid `limit`. It must be between 1 and 100.")
+        older_than, newer_than = self._position("after"), self._position("before")
+        if older_than and newer_than:
+            raise invalid("Use `after` or `before`, not both.")
+        emails = self._store.newest(int(limit) + 1, before=older_than, after=newer_than)
+        has_more = len(emails) > int(limit)
+        if has_more:
+            emails.pop(0 if newer_than else -1)
+        now = self._store.clock()
+        return _json(json.dumps({"object": "list", "has_more": has_more, "data": [email.as_listed(now) for email in emails]}))
+
+    def _position(self, parameter: str) -> int | None:
+        cursor = request.args.get(parameter)
+        if cursor is None:
+            return None
+        _check_id(cursor)
+        email = self._store.email(cursor)
+        if not email:
+            raise Refusal(404, "not_found", "Email not found")
+        return email.position
+
+    def _admit(self) -> Response | None:
+        g.admission = admission = self._limiter.admit(time.monotonic())
+        if admission.accepted:
+            return None
+        message = f"Too many requests. You can only make {admission.limit} requests per second."
+        return _refuse(Refusal(429, "rate_limit_exceeded", message))
+
+    def _accept(self, emails: list[dict[str, Any]], payload: Any, answer_with: Callable[[list[str]], dict[str, Any]]) -> Response:
+        """Accept emails once, whatever the caller repeats, and give the answer."""
+        endpoint, key = request.path, request.headers.get("Idempotency-Key")
+        if key is not None:
+            self._keys.begin(endpoint, key)
+            g.key = endpoint, key
+            if earlier := self._keys.answered(endpoint, key, payload):
+                return _json(earlier)
+        ids = [str(uuid.uuid4()) for _ in emails]
+        text = json.dumps(answer_with(ids))
+        remembered = None if key is None else Answer(endpoint, key, fingerprint(payload), text)
+        with self._store.lock:
+            self._check_quota(emails)
+            accepted = self._store.accept(list(zip(ids, emails, strict=True)), remembered, key)
+        self._events.announce(accepted)
+        return _json(text)
+
+    def _check_quota(self, emails: list[dict[str, Any]]) -> None:
+        fault: Fault | None = g.get("fault")
+        if not fault or fault.kind != "quota":
+            return
+        name = fault.name or "daily_quota_exceeded"
+        start, end = _quota_period(self._store.clock(), monthly=name.startswith("monthly"))
+        wanted = sum(len(as_list(email.get(field))) for email in emails for field in ("to", "cc", "bcc"))
+        if self._store.recipients_since(start) + wanted > fault.limit:
+            headers = {"retry-after": str(round(end - self._store.clock()))} | fault.headers
+            raise Refusal(429, name, "You have reached your email sending quota.", headers)
+
+    def _end_key(self, _error: BaseException | None) -> None:
+        if key := g.pop("key", None):
+            self._keys.end(*key)
+
+
+def _quota_period(now: float, *, monthly: bool) -> tuple[float, float]:
+    """When the day or month (UTC) of an instant began and ends."""
+    start = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    if not monthly:
+        return start.timestamp(), (start + timedelta(days=1)).timestamp()
+    start = start.replace(day=1)
+    return start.timestamp(), (start + timedelta(days=32)).replace(day=1).timestamp()
+
+
+def _body() -> Any:
+    try:
+        return json.loads(request.get_data())
+    except ValueError:
+        raise Refusal(400, "validation_error", "The request body must be JSON.") from None
+
+
+def _check_id(email_id: str) -> None:
+    try:
+        uuid.UUID(email_id)
+    except ValueError:
+        raise Refusal(422, "invalid_parameter", "The parameter must be a valid UUID.") from None
+
+
+def _authenticate() -> None:
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise Refusal(401, "missing_api_key", "Missing API key in the authorization header.")
+    if not key.startswith("re_") or key.startswith("re_invalid"):
+        raise Refusal(403, "invalid_api_key", "API key is invalid.")
+
+
+def _say_rate(response: Response) -> Response:
+    admission: Admission = g.admission
+    for name, value in admission.headers.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def _refuse_http(error: HTTPException) -> Response:
+    status = error.code or 500
+    messages = {404: "The requested endpoint does not exist.", 405: "Method is not allowed for the requested path."}
+    name = _NAMES.get(status, "application_error" if status >= 500 else "validation_error")
+    return _refuse(Refusal(status, name, messages.get(status, error.description or "Something went wrong.")))

@@ -1,0 +1,163 @@
+"""Resend's webhook events: bodies as documented (https://resend.com/docs/webhooks/event-types), signed and retried as Svix does it."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import requests
+from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
+
+from local.sandbox.emails import DELIVERY_SECONDS, Email, rfc3339
+from local.sandbox.validation import address_in
+from shared.core import log
+from shared.core.errors import SettingsError
+
+RETRY_SECONDS = (1.0, 5.0, 30.0, 300.0)
+TIMEOUT_SECONDS = 15
+_THREADS = 2
+
+
+def event_body(email: Email, event_type: str, at: float) -> dict[str, Any]:
+    """What is posted about an email. Tags are an object here, although they were sent as a list.
+
+    Args:
+        email: the email.
+        event_type: such as `email.delivered`.
+        at: when it happened, in seconds since 1970.
+    """
+    data: dict[str, Any] = {
+        "created_at": datetime.fromtimestamp(email.received_at, UTC).isoformat(timespec="microseconds"),
+        "email_id": email.id,
+        "message_id": email.message_id,
+        "from": email.body.get("from", ""),
+        "to": email.mailboxes("to"),
+        "subject": email.body.get("subject", ""),
+    }
+    if event_type == "email.bounced":
+        address = address_in(email.mailboxes("to")[0])
+        reply = f"smtp; 550 5.1.1 user unknown <{address}>"
+        message = "The recipient's mail server refused the address for good."
+        data["bounce"] = {"diagnosticCode": [reply], "message": message, "subType": "General", "type": "Permanent"}
+    elif event_type == "email.suppressed":
+        data["suppressed"] = {"message": "The address is on the account's suppression list.", "type": "OnAccountSuppressionList"}
+    data["tags"] = {tag["name"]: tag["value"] for tag in email.body.get("tags") or []}
+    return {"type": event_type, "created_at": rfc3339(at), "data": data}
+
+
+def sign(secret: str, message_id: str, timestamp: int, body: str) -> dict[str, str]:
+    """The Svix headers of a message.
+
+    Args:
+        secret: the `whsec_…` secret.
+        message_id: stays the same when the message is sent again.
+        timestamp: seconds since 1970; changes each time.
+        body: exactly what is posted.
+    """
+    signature = Webhook(secret).sign(message_id, datetime.fromtimestamp(timestamp, UTC), body)
+    return {"svix-id": message_id, "svix-timestamp": str(timestamp), "svix-signature": signature}
+
+
+def _check(secret: str) -> None:
+    try:
+        Webhook(secret)
+    except (ValueError, EmptyWebhookSecretError):
+        raise SettingsError("RESEND_WEBHOOK_SECRET is no secret; write whsec_ and at least 24 random bytes in base64.") from None
+
+
+class Events:
+    """Posts events in the background. Does nothing without a URL and a secret.
+
+    Args:
+        url: where to post.
+        secret: the `whsec_…` secret to sign with.
+        retry_seconds: the wait before each further try.
+
+    Raises:
+        SettingsError: when the secret is none.
+    """
+
+    def __init__(self, url: str, secret: str, retry_seconds: Sequence[float] = RETRY_SECONDS) -> None:
+        self._url = url if secret else ""
+        if self._url:
+            _check(secret)
+        self._secret = secret
+        self._retry_seconds = retry_seconds
+        self._waiting: list[tuple[float, int, int, str, str]] = []  # due, tie-breaker, tries so far, message id, body
+        self._order = itertools.count()
+        self._changed = threading.Condition()
+        self._stopped = False
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(_THREADS if self._url else 0)]
+        for thread in self._threads:
+            thread.start()
+
+    def announce(self, emails: Sequence[Email]) -> None:
+        """Plan the events of emails that were just accepted.
+
+        Args:
+            emails: the emails.
+        """
+        if not self._url:
+            return
+        for email in emails:
+            for step, event_type in enumerate(email.events):
+                delay = step * DELIVERY_SECONDS
+                body = json.dumps(event_body(email, event_type, email.received_at + delay))
+                self._plan(delay, 0, f"msg_{uuid.uuid4().hex}", body)
+
+    def forget(self) -> None:
+        """Drop what is planned."""
+        with self._changed:
+            self._waiting.clear()
+
+    def close(self) -> None:
+        """Stop posting. What is planned is lost."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join(timeout=1)
+
+    def _plan(self, delay: float, tries: int, message_id: str, body: str) -> None:
+        with self._changed:
+            heapq.heappush(self._waiting, (time.monotonic() + delay, next(self._order), tries, message_id, body))
+            self._changed.notify()
+
+    def _next(self) -> tuple[int, str, str] | None:
+        """The next event that is due, waiting for it; None when stopped."""
+        with self._changed:
+            while not self._stopped:
+                left = self._waiting[0][0] - time.monotonic() if self._waiting else None
+                if left is not None and left <= 0:
+                    _, _, tries, message_id, body = heapq.heappop(self._waiting)
+                    self._changed.notify()  # another thread watches over what comes next, while this one posts
+                    return tries, message_id, body
+                self._changed.wait(left)
+        return None
+
+    def _run(self) -> None:
+        session = requests.Session()
+        session.trust_env = False  # a proxy in the environment is for the outside world
+        while event := self._next():
+            self._post(session, *event)
+
+    def _post(self, session: requests.Session, tries: int, message_id: str, body: str) -> None:
+        headers = {"content-type": "application/json"} | sign(self._secret, message_id, int(time.time()), body)
+        try:
+            answer = session.post(self._url, body.encode(), headers=headers, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+            problem = "" if 200 <= answer.status_code < 300 else f"status {answer.status_code}"
+        except requests.RequestException as error:
+            problem = type(error).__name__
+        if not problem:
+            return
+        if tries < len(self._retry_seconds):
+            self._plan(self._retry_seconds[tries], tries + 1, message_id, body)
+        else:
+            log.logger("sandbox").warning("webhook given up", message_id=message_id, problem=problem)

@@ -1,0 +1,122 @@
+"""The owner's hand: fetches what the owner changed in Notion, in a thread beside the release loop, in one replica at a time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from redis.exceptions import LockError, RedisError
+from redis.lock import Lock
+
+from shared import services
+from shared.core import log
+from shared.core.errors import NotionError
+from shared.core.settings import Settings
+from shared.domain.catalog import Catalog
+from shared.integrations.notion import Notion
+from shared.ledger import Ledger, ids
+from shared.ledger.pacing import Pacer
+from shared.notion.template_pull import Adopter
+from shared.operations.enrollment_actions import Steering
+from shared.operations.notion_pause import Ticks
+from shared.recovery.fence import Fence
+
+EVERY = 20.0  # seconds from look to look: an edit goes out within a minute
+LOCK = "eg:owner"
+LOCK_FOR = 90  # seconds after which another replica takes over from one that died
+FENCE_LOCK, FENCE_LOCK_FOR = "eg:fence:holder", 10
+FENCE_EVERY = 1.0  # seconds: nothing is sent until a new start of Redis is confirmed
+_logger = log.logger("owner")
+
+
+@dataclass
+class Owner:
+    """Looks at Notion again and again.
+
+    Attributes:
+        ledger: holds the lock.
+        tasks: what to look at, in order.
+        every: seconds from look to look.
+        lock: its name.
+        lock_for: seconds that it lasts without a look.
+    """
+
+    ledger: Ledger
+    tasks: Sequence[Callable[[], object]]
+    every: float = EVERY
+    lock: str = LOCK
+    lock_for: float = LOCK_FOR
+    _lock: Lock = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lock = self.ledger.redis.lock(self.lock, timeout=self.lock_for, thread_local=False)
+
+    def look(self) -> bool:
+        """Look at everything once, if no other replica does; returns whether it was ours to do.
+
+        Raises:
+            NotionError: when Notion does not answer.
+        """
+        if not self._holds():
+            return False
+        for task in self.tasks:
+            task()
+        return True
+
+    def _holds(self) -> bool:
+        try:
+            if self._lock.owned():
+                return bool(self._lock.reacquire())
+        except LockError:
+            pass  # it ran out between the two; try to get it like anybody else
+        return bool(self._lock.acquire(blocking=False))
+
+    def run(self, stop: threading.Event) -> None:
+        """Go on until `stop` is set, whatever happens."""
+        while not stop.is_set():
+            started = time.monotonic()
+            try:
+                self.look()
+            except (NotionError, RedisError) as error:
+                _logger.warning("owner.away", why=error.reason if isinstance(error, NotionError) else type(error).__name__)
+            except Exception:
+                _logger.exception("owner.failed")  # the thread must live on: the next look may find the page mended
+            stop.wait(started + self.every - time.monotonic())
+        try:
+            self._lock.release()
+        except (LockError, RedisError):
+            _logger.info("owner.stopped_without_lock")
+
+
+def owner(settings: Settings, ledger: Ledger, catalog: Catalog) -> Owner:
+    """The owner's part for these settings; without Notion it has nothing to look at."""
+    tasks: list[Callable[[], object]] = []
+    if settings.notion_token and settings.notion_email_sequence_db_id:
+        tasks.append(Ticks(ledger, Steering(ledger, catalog, settings), settings, _notion(settings, ledger)).look)
+    if settings.notion_token and settings.notion_templates_db_id:
+        tasks.append(Adopter(ledger, catalog, settings, _notion(settings, ledger)).look)
+    return Owner(ledger, tasks)
+
+
+def fence(settings: Settings, ledger: Ledger) -> Owner:
+    """The fence's part: a loop of its own, because sending waits for it."""
+    if not settings.fenced:
+        return Owner(ledger, [lambda: ledger.redis.hdel(ids.FENCE, "on")], lock=FENCE_LOCK, lock_for=FENCE_LOCK_FOR)
+    tasks = [Fence(ledger, settings, _notion(settings, ledger)).look]
+    return Owner(ledger, tasks, FENCE_EVERY, FENCE_LOCK, FENCE_LOCK_FOR)
+
+
+def _notion(settings: Settings, ledger: Ledger) -> Notion:
+    return Notion(settings.notion_token, settings.notion_api_url, turn=Pacer(ledger, "notion", settings.notion_rate).wait)
+
+
+def start(stop: threading.Event) -> list[threading.Thread]:
+    """Run this process's owner part and fence, each in a thread, until `stop` is set."""
+    settings, ledger = services.current_settings(), services.ledger()
+    parts = fence(settings, ledger), owner(settings, ledger, services.catalog())
+    threads = [threading.Thread(target=part.run, args=(stop,), daemon=True) for part in parts]
+    for thread in threads:
+        thread.start()
+    return threads

@@ -1,0 +1,84 @@
+"""JSON logs: one object a line on stderr, with the request id of the webhook that started it all."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import uuid
+from typing import Any
+
+from shared.core.optional_imports import without
+
+with without("rich"):
+    import structlog
+
+_ADDRESS = re.compile(r"[^\s'\"<>()]+@[^\s'\"<>()]+")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+
+
+def _without_addresses(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """What was raised elsewhere may quote a person's address."""
+    if "exception" in event:
+        event["exception"] = _ADDRESS.sub("(address)", event["exception"])
+    return event
+
+
+def configure(level: str = "INFO") -> None:
+    """Send every log of this process, ours and the libraries', to stderr as JSON.
+
+    Args:
+        level: the lowest level to show. Libraries show warnings and worse unless it is DEBUG.
+    """
+    number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+    shared_steps: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _without_addresses,
+    ]
+    structlog.configure(
+        processors=[*shared_steps, structlog.processors.JSONRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared_steps, processor=structlog.processors.JSONRenderer()))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.DEBUG if number <= logging.DEBUG else logging.WARNING)
+
+
+def request_id(offered: str | None = None) -> str:
+    """The request id to use: the caller's where it is harmless, else a new one.
+
+    Args:
+        offered: the `X-Request-Id` header, if any.
+    """
+    return offered if offered and _REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex
+
+
+def begin(**known: str) -> None:
+    """Say this in each line until the next request begins here.
+
+    Args:
+        known: the request's id and the function's name.
+    """
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(**known)
+
+
+def known(name: str) -> str:
+    """What `begin` was told."""
+    return str(structlog.contextvars.get_contextvars()[name])
+
+
+def logger(name: str) -> Any:
+    """A structured logger that says which part of Evergreen speaks.
+
+    Args:
+        name: the part, such as `sending`.
+    """
+    return structlog.get_logger(part=name)  # not .bind(), which would fix the configuration before `configure` has run

@@ -1,0 +1,258 @@
+"""Every setting of Evergreen: one field each, read from a secret file, `NAME_FILE` or the environment, in that order."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from shared.core.errors import SettingsError
+
+SECRETS_DIR = Path("/var/openfaas/secrets")
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds(value: Any) -> Any:
+    """Read a duration as people write it: `5s`, `1m`, `12h`, `500ms`, `2d`.
+
+    Args:
+        value: the text; a number passes as seconds, anything else is left to pydantic's own error.
+
+    Raises:
+        ValueError: for a text that is no duration.
+    """
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*", value)
+    if not match:
+        raise ValueError(f"{value!r} is no duration; write a number and a unit, such as 30s, 15m, 24h or 7d")
+    return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _words(value: Any) -> Any:
+    return [word.rstrip("/") for word in re.split(r"[,\s]+", value) if word] if isinstance(value, str) else value
+
+
+def _pairs(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    pairs = [pair.partition("=") for pair in value.split(";") if pair.strip()]
+    if bad := next((name for name, equals, own in pairs if not (equals and name.strip() and own.strip())), None):
+        raise ValueError(f"{bad!r} has no name of yours; write ours=yours, separated by semicolons")
+    return {name.strip(): own.strip() for name, _, own in pairs}
+
+
+def _webhook_secret(value: str) -> str:
+    if value and not (value.startswith("whsec_") and len(base64.b64decode(value.removeprefix("whsec_"), validate=True)) > 0):
+        raise ValueError("a Standard Webhooks secret is whsec_ and the key in base64")
+    return value
+
+
+Duration = Annotated[float, BeforeValidator(seconds), Field(ge=0, allow_inf_nan=False)]
+Address = Annotated[str, Field(pattern=r"^https?://[^\s/]+")]
+Rate = Annotated[str, Field(pattern=r"^[1-9]\d*/(second|minute|hour|day)$")]
+Pairs = Annotated[dict[str, str], BeforeValidator(_pairs)]
+Words = Annotated[list[str], BeforeValidator(_words)]
+
+
+class Settings(BaseModel):
+    """What an owner can set. The name in the environment is the field's, in capitals; `.env.example` says what each one is for."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    redis_url: str = Field(default="redis://127.0.0.1:6379/0", pattern=r"^(redis|rediss|unix)://")
+    redis_password: str = ""
+
+    resend_api_key: str = ""
+    resend_api_url: Address = "https://api.resend.com"
+    resend_from_email: str = ""
+    resend_reply_to: str = ""
+    resend_rate: float = Field(default=0, ge=0)
+    resend_batch_above: int = Field(default=0, ge=0)
+    provider_timeout: Duration = Field(default=10, gt=0)
+
+    notion_token: str = ""
+    notion_api_url: Address = "https://api.notion.com"
+    notion_rate: float = Field(default=3, gt=0)
+    notion_businessx_db_id: str = ""
+    notion_email_sequence_db_id: str = ""
+    notion_email_log_db_id: str = ""
+    notion_templates_db_id: str = ""
+    notion_property_names: Pairs = {}
+
+    internal_token: str = ""
+    unsubscribe_key: str = ""
+    website_webhook_secret: Annotated[str, AfterValidator(_webhook_secret)] = ""
+    resend_webhook_secret: Annotated[str, AfterValidator(_webhook_secret)] = ""
+    calcom_webhook_secret: str = ""
+    calendly_signing_key: str = ""
+    operator_token: str = ""
+    console_password: str = ""
+
+    discord_webhook_url: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    alert_email: str = ""
+
+    public_url: Address = "http://127.0.0.1:8080"
+    send_function_url: Address = "http://127.0.0.1:8080/function/send-email"
+    booking_url: Address = "https://cal.com"
+    business_name: str = "Evergreen"
+    postal_address: str = ""
+    brand_color: str = Field(default="#1f6f54", pattern=r"^#[0-9a-fA-F]{6}$")
+    brand_logo_url: Annotated[str, Field(pattern=r"^(https://\S+)?$")] = ""
+    business_timezone: str = "UTC"
+
+    testing_mode: bool = False
+    testing_step: Duration | None = Field(default=None, gt=0)
+    campaigns_dir: str = ""
+
+    webhook_body_limit: int = Field(default=65536, gt=0)
+    webhook_rate_per_ip: Rate = "10/second"
+    webhook_rate_per_address: Rate = "5/hour"
+    trusted_proxies: Words = []
+    cors_origins: Words = []
+
+    host: str = "0.0.0.0"  # noqa: S104 - a container is reached from outside; the local stack sets 127.0.0.1
+    port: int = 8080
+    dashboard_port: int = 9181
+    metrics_port: int = 9100
+    threads: int = Field(default=16, gt=0)
+    drain: Duration = Field(default=3, ge=0)
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = "INFO"
+
+    @field_validator("business_timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        from zoneinfo import ZoneInfo
+
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"{value!r} is no time zone; write one of the IANA names, such as America/Toronto") from error
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _known_networks(cls, value: list[str]) -> list[str]:
+        for text in value:
+            ip_network(text, strict=False)
+        return value
+
+    @cached_property
+    def trusted_networks(self) -> list[IPv4Network | IPv6Network]:
+        """The proxies whose X-Forwarded-For is believed."""
+        return [ip_network(text, strict=False) for text in self.trusted_proxies]
+
+    @property
+    def fenced(self) -> bool:
+        """Whether a copy of this ledger could be at work elsewhere, which only Notion can tell."""
+        return bool(self.notion_token and self.notion_email_sequence_db_id)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether there is a Notion, and in it a database for what happens here."""
+        return bool(self.notion_token and (self.notion_businessx_db_id or self.notion_email_sequence_db_id or self.notion_email_log_db_id))
+
+    @property
+    def backoff_divisor(self) -> int:
+        """By how much TESTING_MODE shortens backoff and `late.after`; timeouts and leases never shrink."""
+        return 60 if self.testing_mode else 1
+
+    @property
+    def function_timeout(self) -> float:
+        """Seconds a function has for one request. The ladder: provider 10 < function 15 < worker's HTTP 20 < job 30 < lease 45."""
+        return self.provider_timeout * 1.5
+
+    @property
+    def http_timeout(self) -> float:
+        """Seconds a worker waits for the send function."""
+        return self.provider_timeout * 2
+
+    @property
+    def job_timeout(self) -> float:
+        """Seconds a worker gives one job."""
+        return self.provider_timeout * 3
+
+    @property
+    def lease(self) -> float:
+        """Seconds a claim holds."""
+        return self.provider_timeout * 4.5
+
+    @property
+    def redis_is_open(self) -> bool:
+        """Whether Redis is on another machine and no password is given for it."""
+        url = urlsplit(self.redis_url)
+        near = url.scheme == "unix" or re.fullmatch(r"localhost|::1|127(\.\d+){3}", url.hostname or "localhost")
+        return not (near or self.redis_password or url.password or "password=" in url.query)
+
+    def require(self, *names: str) -> Settings:
+        """Refuse to go on unless each named setting has a value.
+
+        Args:
+            names: fields of this class; `a|b` where one of two is enough. `redis_url` also asks for Redis's password, unless Redis is on
+                this machine.
+
+        Raises:
+            SettingsError: naming every missing one and where to put it.
+        """
+        missing = [name.upper().replace("|", " or ") for name in names if not any(getattr(self, one) for one in name.split("|"))]
+        if "redis_url" in names and self.redis_is_open:
+            missing.append("REDIS_PASSWORD")
+        if missing:
+            file = missing[0].split()[0].lower().replace("_", "-")
+            where = f"in the environment, as NAME_FILE=<path>, or as a secret file such as {SECRETS_DIR}/{file}"
+            raise SettingsError(f"missing: {', '.join(missing)}. Set {'it' if len(missing) == 1 else 'each'} {where}. See .env.example.")
+        return self
+
+
+def _secret_file(path: Path) -> str | None:
+    """A secret's text; some platforms mount `<name>/<name>` where others mount `<name>`."""
+    if path.is_dir():
+        path = path / path.name
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else None
+
+
+def _given(name: str, environ: Mapping[str, str], secrets_dir: Path) -> str | None:
+    text = _secret_file(secrets_dir / name.replace("_", "-"))
+    if text is None and (path := environ.get(f"{name.upper()}_FILE")):
+        if (text := _secret_file(Path(path))) is None:
+            raise SettingsError(f"{name.upper()}_FILE names {path}, which is no file. Correct the path or remove the variable.")
+        return text
+    return environ.get(name.upper()) if text is None else text
+
+
+def load(environ: Mapping[str, str] | None = None, secrets_dir: Path = SECRETS_DIR) -> Settings:
+    """Read the settings.
+
+    Args:
+        environ: the environment to read (default: this process's).
+        secrets_dir: the folder of secret files, named in lower case with hyphens.
+
+    Raises:
+        SettingsError: naming every setting that is wrong, and why.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, str] = {}
+    for name in Settings.model_fields:
+        try:
+            text = _given(name, environ, secrets_dir)
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{name.upper()}: its file cannot be read as text ({type(error).__name__})") from None
+        if text:
+            values[name] = text
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        faults = "; ".join(f"{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors())
+        raise SettingsError(f"wrong settings: {faults}. See .env.example.") from None

@@ -1,0 +1,120 @@
+"""Doctoring Redis: whether it keeps what it is told, and whether scheduler and workers are at work on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from redis import Redis
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
+
+from shared.core.errors import LedgerError
+from shared.core.settings import Settings
+from shared.doctor.settings_checks import Finding, Findings, Level
+from shared.emails.template_store import LastGood
+from shared.ledger import Ledger
+
+SILENT_AFTER = 15_000  # milliseconds
+OVERDUE_AFTER = 60_000
+SKEW_NOTED, SKEW_WRONG = 2_000, 60_000  # milliseconds
+OLDEST = 7
+_KEEPING: dict[str, tuple[str, Level, str]] = {
+    "appendonly": ("yes", "fault", "what was accepted is lost when Redis stops"),
+    "appendfsync": ("always", "note", "the last second may be lost when the machine stops"),
+    "maxmemory-policy": ("noeviction", "fault", "runs are thrown away when memory is short"),
+}
+_CONFIG = "set `{name} {value}` in its configuration (deploy/base/valkey.conf), and start it anew"
+
+
+def redis(ledger: Ledger, found: Settings, clock: Callable[[], int]) -> Findings:
+    """Redis and all that works on it; when it does not answer, only that.
+
+    Args:
+        ledger: in the Redis to look at.
+        found: the settings.
+        clock: this machine's time, in milliseconds since 1970 UTC.
+    """
+    try:
+        ledger.redis.ping()
+    except AuthenticationError:
+        yield Finding("fault", "REDIS_PASSWORD", "Redis refuses it", "set the password that Redis was started with (`requirepass`)")
+        return
+    except (RedisError, OSError) as error:
+        mend = "start it, correct REDIS_URL, or let this machine through to it"
+        yield Finding("fault", "REDIS_URL", f"Redis does not answer ({type(error).__name__})", mend)
+        return
+    for check in (_keeping, _version):
+        yield from check(ledger.redis)
+    yield from _skew(ledger, clock)
+    yield from _ledger(ledger)
+    yield from _at_work(ledger, found)
+    for name, why in LastGood(ledger.redis).rejected().items():
+        yield Finding("fault", name, f"an edit in Notion was not taken: {why}", "correct its page; the last good text goes out meanwhile")
+
+
+def _keeping(client: Redis) -> Findings:
+    try:
+        known = cast(dict[str, str], client.config_get(*_KEEPING))
+    except ResponseError:
+        wanted = ", ".join(f"{name} {value}" for name, (value, _, _) in _KEEPING.items())
+        yield Finding("note", "Redis", "does not say how it keeps its data", f"see for yourself: {wanted}")
+        return
+    wrong = {name: kept for name, kept in _KEEPING.items() if known.get(name) != kept[0]}
+    for name, (value, level, loss) in wrong.items():
+        about, message = f"Redis {name}", f"is {known.get(name)}: {loss}"
+        yield Finding(level, about, message, _CONFIG.format(name=name, value=value))
+    if not wrong:
+        yield Finding("ok", "Redis", "answers, and keeps every write on disk")
+
+
+def _version(client: Redis) -> Findings:
+    said = client.info()
+    version = str(said["redis_version"])
+    if int(version.split(".")[0]) < OLDEST:
+        yield Finding("fault", "Redis", f"is version {version}", f"install version {OLDEST} or later, or Valkey")
+    if said.get("role") != "master":
+        yield Finding("fault", "REDIS_URL", "leads to a replica, which takes no writes", "name the primary")
+    if said.get("aof_last_write_status", "ok") != "ok":
+        yield Finding("fault", "Redis", "could not write its log to disk", "make room on its disk; its own log says more")
+
+
+def _skew(ledger: Ledger, clock: Callable[[], int]) -> Findings:
+    before = clock()
+    there = ledger.now()
+    skew = there - (before + clock()) // 2
+    if abs(skew) > SKEW_NOTED:
+        level: Level = "fault" if abs(skew) > SKEW_WRONG else "note"
+        message = f"Redis's is {abs(skew) / 1000:.0f} s {'ahead of' if skew > 0 else 'behind'} this machine's: emails go out by Redis's"
+        yield Finding(level, "clock", message, "let both machines keep time by NTP (`timedatectl`)")
+
+
+def _ledger(ledger: Ledger) -> Findings:
+    try:
+        ledger.check_version()
+    except LedgerError as error:
+        yield Finding("fault", "ledger", str(error), "run the release that wrote it, or restore its backup")
+
+
+def _at_work(ledger: Ledger, found: Settings) -> Findings:
+    """Scheduler, workers, and what stops the sending."""
+    vitals = ledger.vitals()
+    if vitals["tick_age"] is None or vitals["tick_age"] > SILENT_AFTER:
+        yield Finding("fault", "scheduler", "is silent: nothing that falls due goes out", "start `python -m scheduler.release`")
+    else:
+        yield Finding("ok", "scheduler", f"was at work {vitals['tick_age'] / 1000:.1f} s ago")
+    losses = {"send": "no email goes out"}
+    losses |= {"record": "nothing is recorded in Notion"} if found.notion_token else {}
+    losses |= {"notify": "nobody is alerted"} if found.discord_webhook_url or found.alert_email else {}
+    for queue, loss in losses.items():
+        if not (count := ledger.redis.scard(f"rq:workers:{queue}")):
+            yield Finding("fault", f"worker {queue}", f"there is none: {loss}", f"start `python -m scheduler.worker {queue}`")
+        else:
+            yield Finding("ok", f"worker {queue}", f"{count} at work")
+    if vitals["gate"]:
+        mend = "mend what it says, then `evergreen start-sending`; an exhausted quota ends by itself"
+        yield Finding("fault", "sending", f"is stopped: {vitals['gate']}", mend)
+    if vitals["fence"]:
+        yield Finding("fault", "fence", vitals["fence"], "`evergreen fence` says more; --take-over lets this copy send")
+    if vitals["overdue"] > OVERDUE_AFTER:
+        mend = "look at the log of scheduler and workers"
+        yield Finding("fault", "sending", f"an email has been due for {vitals['overdue'] / 60_000:.0f} minutes", mend)

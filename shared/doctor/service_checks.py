@@ -1,0 +1,116 @@
+"""Doctoring the outside systems: Resend, Notion, Discord, and our own public address. Only asks; sends and writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email.utils import parseaddr
+from typing import Any
+
+from shared.core.settings import Settings
+from shared.doctor.settings_checks import Finding, Findings
+from shared.integrations.notion import Notion
+from shared.notion import setup_check
+
+SHARED_DOMAIN = "resend.dev"  # https://resend.com/docs/knowledge-base/what-email-addresses-to-use-for-testing
+
+
+@dataclass(frozen=True)
+class Heard:
+    """An answer: its HTTP status (0: there was none), its JSON where it is an object, and its headers in lower case."""
+
+    status: int
+    said: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Ask = Callable[[str, Mapping[str, str]], Heard]
+
+
+def resend(found: Settings, ask: Ask) -> Findings:
+    """The key, the domain, and the rate, without sending (https://resend.com/docs/api-reference/domains/list-domains).
+
+    Args:
+        found: the settings.
+        ask: makes a GET request of an address and headers.
+    """
+    if not found.resend_api_key:
+        return
+    url, key = found.resend_api_url.rstrip("/"), {"Authorization": f"Bearer {found.resend_api_key}"}
+    domains = ask(f"{url}/domains?limit=100", key)
+    heard = domains if domains.status not in (404, 405) else ask(f"{url}/emails?limit=1", key)  # a stand-in may have no domains
+    if heard.said.get("name") == "restricted_api_key":
+        message = "the key may only send, which is fine; whether the domain is verified, only resend.com/domains shows"
+        yield Finding("ok", "RESEND_API_KEY", message)
+    elif heard.status == 0:
+        yield Finding("fault", "Resend", "cannot be reached", "let this machine through to it, and look at RESEND_API_URL")
+    elif heard.status in (400, 401, 403):
+        mend = "make one at resend.com/api-keys, and set RESEND_API_KEY"
+        yield Finding("fault", "RESEND_API_KEY", f"Resend refuses it ({heard.status} {heard.said.get('name', '')})", mend)
+    elif heard.status != 200:
+        yield Finding("note", "Resend", f"answered {heard.status}", "ask again in a minute; resend-status.com says whether it is down")
+    else:
+        yield Finding("ok", "RESEND_API_KEY", "Resend knows it")
+        yield from _domain(found, domains)
+    yield from _rate(found, heard)
+
+
+def _domain(found: Settings, heard: Heard) -> Findings:
+    own = parseaddr(found.resend_from_email)[1].rpartition("@")[2].lower()
+    if own == SHARED_DOMAIN:
+        mend = "verify a domain of yours at resend.com/domains"
+        yield Finding("note", "RESEND_FROM_EMAIL", "is Resend's own domain, from which emails reach only yourself", mend)
+    elif heard.status != 200:
+        yield Finding("note", "RESEND_FROM_EMAIL", "whether its domain is verified cannot be asked here")
+    elif own:
+        states = {str(domain.get("name", "")).lower(): str(domain.get("status")) for domain in heard.said.get("data") or []}
+        if own not in states:
+            there = ", ".join(states) or "none"
+            mend = f"add {own} at resend.com/domains, or send from one that is there"
+            yield Finding("fault", "RESEND_FROM_EMAIL", f"Resend does not know the domain {own}; it knows: {there}", mend)
+        elif states[own] != "verified":
+            mend = "set the DNS records that resend.com/domains shows, and press Verify there"
+            yield Finding("fault", "RESEND_FROM_EMAIL", f"the domain {own} is not verified ({states[own]})", mend)
+        else:
+            yield Finding("ok", "RESEND_FROM_EMAIL", f"the domain {own} is verified")
+
+
+def _rate(found: Settings, heard: Heard) -> Findings:
+    allowed = heard.headers.get("ratelimit-limit", "")
+    if allowed.isdecimal() and found.resend_rate > int(allowed):
+        message = f"is {found.resend_rate:g} requests a second, and Resend takes {allowed}"
+        yield Finding("fault", "RESEND_RATE", message, f"set RESEND_RATE={allowed}, or 0 to go by what Resend says")
+
+
+def notion(found: Settings, client: Notion) -> Findings:
+    """Every database and column, as `evergreen notion check` has it."""
+    for seen in setup_check.check(client, found):
+        where = f"{seen.source}: {seen.column} " if seen.column else f"{seen.source}: "
+        yield Finding(seen.level, "Notion", f"{where}{seen.message}", seen.mend)
+
+
+def discord(found: Settings, ask: Ask) -> Findings:
+    """The channel's webhook; asking for it posts nothing (https://discord.com/developers/docs/resources/webhook#get-webhook-with-token)."""
+    if not found.discord_webhook_url:
+        return
+    heard = ask(found.discord_webhook_url, {})
+    if heard.status == 200:
+        yield Finding("ok", "Discord", "knows the webhook")
+    elif heard.status in (401, 403, 404):
+        mend = "make a webhook in the channel's settings (Integrations), and set DISCORD_WEBHOOK_URL"
+        yield Finding("fault", "DISCORD_WEBHOOK_URL", f"Discord does not know it ({heard.status})", mend)
+    else:
+        yield Finding("note", "Discord", f"answered {heard.status}" if heard.status else "cannot be reached", "ask again in a minute")
+
+
+def public(found: Settings, ask: Ask) -> Findings:
+    """Our own health, through the address that the world has."""
+    heard = ask(f"{found.public_url.rstrip('/')}/health", {})
+    if "status" not in heard.said:
+        what = f"answered {heard.status}, which is not our health" if heard.status else "cannot be reached"
+        mend = "correct PUBLIC_URL, or the ingress that leads from there to the functions (deploy/)"
+        yield Finding("fault", "PUBLIC_URL", f"{found.public_url}/health {what}", mend)
+    elif heard.status == 503:
+        yield Finding("note", "health", f"is degraded: {', '.join(heard.said.get('reasons') or [])}", "the other findings say why")
+    else:
+        yield Finding("ok", "PUBLIC_URL", "leads here")

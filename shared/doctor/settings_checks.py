@@ -1,0 +1,190 @@
+"""Doctoring: whether the settings make sense together. Each check is a small function that gives findings, and each finding its mend.
+
+What lies outside this process is looked at in doctored_redis.py and doctored_services.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from email.utils import parseaddr
+from typing import Literal
+from urllib.parse import SplitResult, urlsplit
+
+from shared.core.settings import SECRETS_DIR, Settings
+
+Level = Literal["fault", "note", "ok"]
+SHORT = 16  # characters below which a secret can be guessed
+SHORT_KEY = 32  # the same for a key whose signatures everybody has in their mailbox
+_REQUIRED = {
+    "resend_api_key": "nothing can be sent",
+    "resend_from_email": "nothing can be sent",
+    "internal_token": "workers cannot call the send function",
+    "unsubscribe_key": "no marketing email can be sent",
+    "postal_address": "nothing can be sent: the law wants it in every marketing email",
+    "operator_token": "console, postcall-maybe and onboarding-start do not start",
+    "resend_webhook_secret": "resend-events does not start: bounces and complaints are not noticed",
+}
+_USEFUL = {
+    "notion_token": "nothing is recorded in Notion, and a lost Redis cannot be rebuilt",
+    "calcom_webhook_secret": "calcom-booking does not start: no reminders for Cal.com",
+    "console_password": "the console has no pages",
+    "cors_origins": "no page of a website may post the forms from a browser",
+}
+_OWN = ("redis_password", "internal_token", "operator_token", "console_password", "unsubscribe_key")
+_HIDDEN = (*_OWN, "calcom_webhook_secret", "calendly_signing_key", "website_webhook_secret", "resend_webhook_secret")
+_GIVEN = ("resend_api_key", "notion_token")
+NEW_SECRET = "make one with `openssl rand -hex 32`"  # noqa: S105 - how to make one, not one
+_KEPT = "links in emails that were sent with the old UNSUBSCRIBE_KEY end with it"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that was looked at.
+
+    Attributes:
+        level: `fault` (must be mended), `note` (Evergreen does without, or it could not be seen), `ok`.
+        about: a setting, or an outside system.
+        message: what is the matter.
+        mend: what to do about it.
+    """
+
+    level: Level
+    about: str
+    message: str
+    mend: str = ""
+
+    @property
+    def as_dict(self) -> dict[str, str]:
+        """For JSON."""
+        return asdict(self)
+
+
+Findings = Iterator[Finding]
+
+
+def _parts(url: str) -> SplitResult:
+    """An address in its parts; of what is none, all are empty."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
+
+
+def on_this_machine(url: str) -> bool:
+    """Whether an address leads to the machine that asks."""
+    return bool(re.fullmatch(r"localhost|::1|127(\.\d+){3}", _parts(url).hostname or ""))
+
+
+def is_live(found: Settings) -> bool:
+    """Whether real people get what is sent."""
+    return not on_this_machine(found.resend_api_url)
+
+
+def required(found: Settings, in_pod: bool = False) -> Findings:
+    """Settings without a value.
+
+    Args:
+        found: the settings.
+        in_pod: whether this is one pod of several, each of which is given only the secrets that it needs.
+    """
+    levels: tuple[tuple[Level, dict[str, str]], ...] = (("fault", _REQUIRED), ("note", _USEFUL))
+    for level, names in levels:
+        for name, loss in names.items():
+            if not getattr(found, name):
+                hidden = name in (*_HIDDEN, *_GIVEN)
+                file = f", or the secret file {SECRETS_DIR}/{name.replace('_', '-')}" if hidden else ""
+                if hidden and in_pod:
+                    yield Finding("note", name.upper(), f"this pod is not given it; where it is needed and missing, {loss}")
+                else:
+                    yield Finding(level, name.upper(), f"is missing; {loss}", f"set {name.upper()}{file}")
+    if not (found.calendly_signing_key or found.operator_token):
+        yield Finding("note", "CALENDLY_SIGNING_KEY", "is missing; calendly-noshow does not start", "set it, or OPERATOR_TOKEN")
+    if not (found.discord_webhook_url or found.alert_email):
+        yield Finding("note", "DISCORD_WEBHOOK_URL", "is missing; nobody is told when an email fails", "set it, or ALERT_EMAIL")
+    if found.redis_is_open:
+        yield Finding("fault", "REDIS_PASSWORD", "is missing, and Redis is on another machine", f"{NEW_SECRET}; Redis needs it, too")
+
+
+def secrets(found: Settings) -> Findings:
+    """Secrets that can be guessed, and those that are one and the same."""
+    for name in _HIDDEN:
+        least = SHORT_KEY if name == "unsubscribe_key" else SHORT
+        if 0 < len(getattr(found, name)) < least:
+            mend = f"{NEW_SECRET}, and change it everywhere" + (f"; {_KEPT}" if name == "unsubscribe_key" else "")
+            yield Finding("fault", name.upper(), f"is shorter than {least} characters", mend)
+    named: defaultdict[str, list[str]] = defaultdict(list)
+    for name in _HIDDEN:
+        named[getattr(found, name)].append(name.upper())
+    for value, names in named.items():
+        if value and len(names) > 1:
+            mend = f"{NEW_SECRET}, another for each" + (f"; {_KEPT}" if "UNSUBSCRIBE_KEY" in names else "")
+            yield Finding("fault", " and ".join(names), "are the same: who learns one has the other", mend)
+
+
+def sender(found: Settings) -> Findings:
+    """The address from which emails come."""
+    address = parseaddr(found.resend_from_email)[1]
+    if found.resend_from_email and "@" not in address:
+        yield Finding("fault", "RESEND_FROM_EMAIL", "holds no address", "write it as Name <name@your-domain>")
+
+
+def testing(found: Settings) -> Findings:
+    """Minutes instead of days are for trying out."""
+    if found.testing_mode and is_live(found):
+        yield Finding(
+            "fault", "TESTING_MODE", "is on, and Resend is the real one: people get every email within minutes", "set TESTING_MODE=false"
+        )
+
+
+def addresses(found: Settings) -> Findings:
+    """Where links lead, and which pages may post."""
+    for origin in found.cors_origins:
+        yield from _origin(origin)
+    if is_live(found):
+        yield from _public_url(found)
+        booking = _parts(found.booking_url)
+        if booking.scheme != "https":
+            yield Finding("fault", "BOOKING_URL", "does not begin with https://", "write the whole address of your booking page")
+        elif found.booking_url.rstrip("/") == "https://cal.com":
+            mend = "set BOOKING_URL to your booking page, such as https://cal.com/you/call"
+            yield Finding("fault", "BOOKING_URL", "is not set: the buttons lead to Cal.com's own front page", mend)
+
+
+def _origin(origin: str) -> Findings:
+    parts = _parts(origin)
+    mend = "write scheme and host only, such as https://www.example.org"
+    if parts.scheme != "https" and not on_this_machine(origin):
+        yield Finding("fault", "CORS_ORIGINS", f"{origin} does not begin with https://", mend)
+    elif parts.path or parts.query or not parts.netloc:
+        yield Finding("fault", "CORS_ORIGINS", f"{origin} has a path: browsers name no path, and so it never fits", mend)
+
+
+def _public_url(found: Settings) -> Findings:
+    if on_this_machine(found.public_url):
+        mend = "set PUBLIC_URL to where the functions are reached from outside"
+        yield Finding("fault", "PUBLIC_URL", "leads to this machine: nobody else can unsubscribe", mend)
+    elif not found.public_url.startswith("https://"):
+        yield Finding("fault", "PUBLIC_URL", "does not begin with https://: mail programs refuse one-click unsubscribing", "write https://")
+
+
+def business(found: Settings) -> Findings:
+    """What every email shows of the business."""
+    if found.business_timezone == "UTC":
+        mend = "set BUSINESS_TIMEZONE, such as America/Toronto"
+        yield Finding("note", "BUSINESS_TIMEZONE", "is UTC: so are the hours of send windows and reminders", mend)
+    if found.business_name == "Evergreen":
+        yield Finding("note", "BUSINESS_NAME", "is not set: emails come from Evergreen", "set it to your business's name")
+
+
+CHECKS = (secrets, sender, testing, addresses, business)
+
+
+def settings(found: Settings, in_pod: bool = False) -> Findings:
+    """Every check of the settings alone; the arguments as for `required`."""
+    findings = [*required(found, in_pod), *(finding for check in CHECKS for finding in check(found))]
+    yield from findings
+    if not any(finding.level == "fault" for finding in findings):
+        yield Finding("ok", "settings", "are complete, and fit together")

@@ -1,0 +1,260 @@
+"""The campaigns: data in folders, checked when a process starts. A bad one stops the process and says file, line and reason."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from shared.core.errors import CampaignError
+from shared.core.settings import Duration
+from shared.domain.segments import SEGMENTS, Segment
+from shared.domain.timing import Delay, Window
+
+CAMPAIGNS = Path(__file__).parents[1] / "campaigns"
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _clock(text: Any) -> Any:
+    if isinstance(text, str) and re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
+        return dt.time.fromisoformat(text)
+    if text == "24:00":
+        return None
+    raise ValueError(f'{text!r} is no time of day; write it in quotes, such as "08:30"')
+
+
+def _days(text: Any) -> Any:
+    days: set[int] = set()
+    for part in str(text).replace(" ", "").lower().split(","):
+        first, _, last = part.partition("-")
+        if first not in _DAYS or (last or first) not in _DAYS:
+            raise ValueError(f"{part!r} is no weekday; write mon-fri, or mon,wed,sat")
+        start, end = _DAYS.index(first), _DAYS.index(last or first)
+        days |= {day % 7 for day in range(start, end + 1 if end >= start else end + 8)}
+    return days
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CampaignStep(_Data):
+    """One email of a campaign: when, which text, and who may have sent it already."""
+
+    number: int = Field(ge=1, le=99)
+    after: Duration | None = None
+    before: Duration | None = None
+    template: str | dict[Literal["CRITICAL", "URGENT", "OPTIMIZE", "default"], str]
+    sent_by: Literal["evergreen", "website", "website-if-reported"] = "evergreen"
+
+    @model_validator(mode="after")
+    def _complete(self) -> CampaignStep:
+        if (self.after is None) == (self.before is None):
+            raise ValueError("a step needs either `after` or `before`, such as `after: 24h`")
+        if isinstance(self.template, dict) and "default" not in self.template and set(self.template) != set(SEGMENTS):
+            raise ValueError(f"step {self.number}: a template by segment needs a `default`, or all of {', '.join(SEGMENTS)}")
+        return self
+
+    @property
+    def delay(self) -> Delay:
+        """The step's distance from its anchor."""
+        seconds = self.after if self.after is not None else -(self.before or 0)
+        return Delay(self.number, round(seconds * 1000))
+
+    def template_for(self, segment: Segment) -> str:
+        """The template id that a contact of this segment gets."""
+        if isinstance(self.template, str):
+            return self.template
+        return self.template.get(segment) or self.template["default"]
+
+    @property
+    def templates(self) -> list[str]:
+        """Every template id that the step can use."""
+        return [self.template] if isinstance(self.template, str) else list(self.template.values())
+
+
+class Late(_Data):
+    """What happens to a step that could not go at its time: from which delay on it counts as late, and what then."""
+
+    after: Duration
+    policy: Literal["send", "skip", "shift"]
+
+
+class SendWindow(_Data):
+    """The days and hours in which the campaign sends."""
+
+    days: Annotated[frozenset[int], BeforeValidator(_days)] = frozenset(range(7))
+    opens: Annotated[dt.time | None, BeforeValidator(_clock)] = Field(default=dt.time(0), alias="from")
+    closes: Annotated[dt.time | None, BeforeValidator(_clock)] = Field(default=None, alias="to")
+
+    @model_validator(mode="after")
+    def _opens_before_it_closes(self) -> SendWindow:
+        if self.opens is None or (self.closes is not None and self.closes <= self.opens):
+            raise ValueError("a window opens (`from`) before it closes (`to`), on the same day")
+        return self
+
+    @property
+    def window(self) -> Window:
+        """The window as timing takes it."""
+        return Window(self.days, self.opens or dt.time(0), self.closes)
+
+
+class Campaign(_Data):
+    """A campaign as its `campaign.yaml` says it; docs/campaigns.md explains every key."""
+
+    slug: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)
+    name: str = Field(min_length=1, max_length=100)
+    kind: Literal["marketing", "transactional"] = "marketing"
+    reason: str | None = Field(default=None, min_length=1, max_length=200)
+    group: str | None = None
+    trigger: str
+    requires: list[Literal["assessment"]] = []
+    reentry: Literal["never", "when-finished", "per-event"] = "never"
+    exit_on: list[Literal["booked", "client", "unsubscribed", "bounced", "complained"]] = []
+    late: Late
+    window: SendWindow | None = None
+    testing_step: Annotated[Duration, Field(gt=0)] = 60
+    steps: list[CampaignStep] = Field(min_length=1)
+
+    @field_validator("steps")
+    @classmethod
+    def _steps_in_order(cls, steps: list[CampaignStep]) -> list[CampaignStep]:
+        numbers = [step.number for step in steps]
+        if numbers != sorted(set(numbers)):
+            raise ValueError("steps must be numbered upwards, each number once")
+        delays = [step.delay.milliseconds for step in steps]
+        if delays != sorted(delays):
+            raise ValueError("steps must be in the order in which they are due")
+        return steps
+
+    @model_validator(mode="after")
+    def _meetings_stay(self) -> Campaign:
+        if any(step.before is not None for step in self.steps) and (self.late.policy == "shift" or self.window):
+            raise ValueError("steps before a meeting cannot be moved: use the late policy skip or send, and no window")
+        return self
+
+    def step(self, number: int) -> CampaignStep | None:
+        """The step of that number, or None where the file no longer has it."""
+        return next((step for step in self.steps if step.number == number), None)
+
+    def late_after(self, divisor: int) -> int:
+        """Milliseconds after its due from which a step is late; TESTING_MODE divides it."""
+        return round(self.late.after * 1000 / divisor)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All campaigns, and the source of every template they name.
+
+    Attributes:
+        campaigns: by slug.
+        sources: template text by campaign and template id.
+    """
+
+    campaigns: Mapping[str, Campaign]
+    sources: Mapping[tuple[str, str], str]
+
+    def ending_on(self, reason: str) -> list[str]:
+        """The campaigns whose runs end for a reason of `exit_on`."""
+        return [slug for slug, campaign in self.campaigns.items() if reason in campaign.exit_on]
+
+    def triggered_by(self, trigger: str) -> Campaign | None:
+        """The campaign that a webhook enrolls in, or None: tracking only."""
+        return next((campaign for campaign in self.campaigns.values() if campaign.trigger == trigger), None)
+
+
+def load(folder: Path = CAMPAIGNS) -> Catalog:
+    """Read and check every campaign below a folder.
+
+    Args:
+        folder: one folder a campaign, each with `campaign.yaml` and its templates as Markdown files.
+
+    Raises:
+        CampaignError: for the first fault, with file, line and reason.
+    """
+    if not folder.is_dir():
+        raise CampaignError(f"{folder}: no such folder; point CAMPAIGNS_DIR at the folder that holds your campaigns")
+    campaigns: dict[str, Campaign] = {}
+    sources: dict[tuple[str, str], str] = {}
+    for file in sorted(folder.glob("*/campaign.yaml")):
+        node, campaign = _read(file)
+        if other := next((known for known in campaigns.values() if known.trigger == campaign.trigger), None):
+            where = f"{file}:{_line(node, ('trigger',))}"
+            raise CampaignError(f"{where}: trigger {campaign.trigger!r} already belongs to campaign {other.slug!r}; give one another")
+        campaigns[campaign.slug] = campaign
+        for index, step in enumerate(campaign.steps):
+            for template in step.templates:
+                source = file.parent / f"{template}.md"
+                if not source.is_file():
+                    where = f"{file}:{_line(node, ('steps', index))}"
+                    raise CampaignError(f"{where}: template {template!r} has no file; write {source.name} beside it or correct the name")
+                sources[campaign.slug, template] = _text(source)
+    if not campaigns:
+        raise CampaignError(f"{folder}: no campaign here; each needs a folder with a campaign.yaml")
+    return Catalog(campaigns, sources)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise CampaignError(f"{file}: byte {error.start} is not UTF-8; save the file as UTF-8 text") from None
+
+
+def _read(file: Path) -> tuple[yaml.Node | None, Campaign]:
+    """A campaign, and the nodes of its file, which know their lines."""
+    text = _text(file)
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        for mapping in _mappings(node):
+            keys = [key.value for key, _ in mapping.value]
+            if twice := next((key for key, _ in mapping.value if keys.count(key.value) > 1), None):
+                raise CampaignError(f"{file}:{twice.start_mark.line + 1}: {twice.value!r} stands here twice; keep one")
+        campaign = Campaign.model_validate(yaml.safe_load(text))
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise CampaignError(f"{file}:{line}: not YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise CampaignError(f"{file}: not YAML: {str(error).splitlines()[0]}") from None
+    except ValidationError as error:
+        # Of several, the one that lies deepest below the first says most: a union names each of its members' faults.
+        first = error.errors()[0]
+        fault = max((other for other in error.errors() if other["loc"][:3] == first["loc"][:3]), key=lambda other: len(other["loc"]))
+        where = ".".join(str(part) for part in fault["loc"]) or "campaign"
+        raise CampaignError(f"{file}:{_line(node, fault['loc'])}: {where}: {fault['msg']}") from None
+    if campaign.slug != file.parent.name:
+        raise CampaignError(f"{file}:{_line(node, ('slug',))}: slug {campaign.slug!r} must be the folder's name, {file.parent.name!r}")
+    return node, campaign
+
+
+def _mappings(node: yaml.Node | None) -> Iterator[yaml.MappingNode]:
+    if isinstance(node, yaml.MappingNode):
+        yield node
+        for _, value in node.value:
+            yield from _mappings(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _mappings(value)
+
+
+def _line(node: yaml.Node | None, path: tuple[int | str, ...]) -> int:
+    """The line of the deepest part of a path that the file has."""
+    line = node.start_mark.line + 1 if node else 1
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            pair = next(((key, value) for key, value in node.value if key.value == part), None)
+            if pair is None:
+                break
+            line, node = pair[0].start_mark.line + 1, pair[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line

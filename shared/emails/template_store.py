@@ -1,0 +1,193 @@
+"""The texts of the emails: for each template the last good one from Notion, or the file where there was never one.
+
+The owner's part of the scheduler writes the last good texts to Redis; whoever sends reads them there and never asks Notion. Keys:
+`eg:templates` (hash, name → source), `eg:templates:version` (grows with each change), `eg:templates:rejected` (hash, name → sentence),
+`eg:templates:pushed` (hash, name → digest of what `templates push` last wrote). A name is `<campaign>/<template id>`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from redis import Redis
+from redis.client import Pipeline
+from redis.exceptions import RedisError
+
+from shared.core import log
+from shared.core.errors import CampaignError, RenderingError
+from shared.core.settings import Settings
+from shared.domain.catalog import Catalog
+from shared.emails.rendering import Brand, Email, Template, compile_template
+
+SOURCES = "eg:templates"
+VERSION = "eg:templates:version"
+REJECTED = "eg:templates:rejected"
+PUSHED = "eg:templates:pushed"
+REFRESH = 3.0  # seconds for which a process goes on without asking Redis
+
+Key = tuple[str, str]
+Templates = Mapping[Key, Template]
+_logger = log.logger("templates")
+
+
+def name_of(key: Key) -> str:
+    """A template's name, `<campaign>/<template id>`."""
+    return "/".join(key)
+
+
+def compile_source(source: str, key: Key, catalog: Catalog, settings: Settings) -> Template:
+    """Compile a template's source for its campaign; raises CampaignError with file, line and reason."""
+    brand = Brand(settings.business_name, settings.postal_address, settings.brand_color, settings.brand_logo_url)
+    return compile_template(source, name=f"{name_of(key)}.md", brand=brand, reason=catalog.campaigns[key[0]].reason)
+
+
+def compile_templates(catalog: Catalog, settings: Settings) -> Templates:
+    """Compile the file of every template of every campaign.
+
+    Raises:
+        CampaignError: for the first that is wrong, with file, line and reason.
+    """
+    return {key: compile_source(source, key, catalog, settings) for key, source in catalog.sources.items()}
+
+
+class LastGood:
+    """What Redis holds of the owner's texts.
+
+    Args:
+        redis: a client that decodes answers to text.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def _hash(self, key: str) -> dict[str, str]:
+        return cast(dict[str, str], self._redis.hgetall(key))  # the client decodes, which its types cannot say
+
+    def version(self) -> str:
+        """What changes with every change of a text; cheap to ask."""
+        return str(self._redis.get(VERSION) or "0")
+
+    def sources(self) -> dict[str, str]:
+        """Each template's last good source, by name."""
+        return self._hash(SOURCES)
+
+    def rejected(self) -> dict[str, str]:
+        """What is wrong with an edit that was not taken, by the template's name, in a sentence."""
+        return self._hash(REJECTED)
+
+    def pushed(self) -> dict[str, str]:
+        """Digests of the texts that `templates push` wrote, by name."""
+        return self._hash(PUSHED)
+
+    def accept(self, name: str, source: str) -> None:
+        """This is the last good text now."""
+        self._change(lambda pipe: pipe.hset(SOURCES, name, source))
+
+    def withdraw(self, name: str) -> None:
+        """The file goes out again."""
+        self._change(lambda pipe: pipe.hdel(SOURCES, name))
+
+    def _change(self, write: Callable[[Pipeline], object]) -> None:
+        with self._redis.pipeline() as pipe:
+            write(pipe)
+            pipe.incr(VERSION)
+            pipe.execute()
+
+    def reject(self, sentences: Mapping[str, str]) -> dict[str, str]:
+        """Remember what is wrong now, and nothing else; the last good texts go on. Returns the sentences that are new."""
+        before = self.rejected()
+        with self._redis.pipeline() as pipe:
+            pipe.delete(REJECTED)
+            for name, sentence in sentences.items():
+                pipe.hset(REJECTED, name, sentence)
+            pipe.execute()
+        return {name: sentence for name, sentence in sentences.items() if before.get(name) != sentence}
+
+    def push(self, name: str, digest: str) -> None:
+        """Remember what was pushed."""
+        self._redis.hset(PUSHED, name, digest)
+
+
+@dataclass(frozen=True)
+class _Edited(Template):
+    """The owner's text, with the file's for whoever lacks a value that the owner's text needs."""
+
+    file: Template
+
+    def render(self, values: Mapping[str, object], *, unsubscribe_url: str | None) -> Email:
+        """As Template.render."""
+        try:
+            return super().render(values, unsubscribe_url=unsubscribe_url)
+        except RenderingError as error:
+            _logger.warning("template.unfilled", why=str(error))
+            return self.file.render(values, unsubscribe_url=unsubscribe_url)
+
+
+class Store(Mapping[Key, Template]):
+    """Every template as it goes out now. A change in Redis shows within REFRESH seconds; without Redis the texts stay as they are.
+
+    Args:
+        catalog: the campaigns; their files are the fallback.
+        settings: who sends.
+        redis: a client that decodes answers to text.
+        clock: seconds; a test may not want to wait.
+
+    Raises:
+        CampaignError: when a file is wrong.
+    """
+
+    def __init__(self, catalog: Catalog, settings: Settings, redis: Redis, clock: Callable[[], float] = time.monotonic) -> None:
+        self._catalog, self._settings, self._clock = catalog, settings, clock
+        self._last_good = LastGood(redis)
+        self._files = compile_templates(catalog, settings)
+        self._sources: dict[str, str] = {}
+        self._edited: dict[Key, Template] = {}
+        self._version = ""
+        self._next = clock()
+        self._lock = threading.Lock()
+
+    def __getitem__(self, key: Key) -> Template:
+        if self._clock() >= self._next:
+            with self._lock:
+                if self._clock() >= self._next:
+                    self._refresh()
+        return self._edited.get(key) or self._files[key]
+
+    def edited(self, key: Key) -> bool:
+        """Whether what goes out is the owner's text from Notion, not the file's."""
+        return isinstance(self[key], _Edited)
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def _refresh(self) -> None:
+        self._next = self._clock() + REFRESH
+        try:
+            version = self._last_good.version()
+            if version == self._version:
+                return
+            sources = self._last_good.sources()
+        except RedisError as error:
+            _logger.warning("templates.not_read", error=type(error).__name__)
+            return
+        compiled = {key: self._compiled(key, sources[name_of(key)]) for key in self._files if name_of(key) in sources}
+        self._edited = {key: template for key, template in compiled.items() if template}
+        self._sources, self._version = sources, version
+
+    def _compiled(self, key: Key, source: str) -> Template | None:
+        """What is there already, or compiled; None where this release refuses what another one took."""
+        if key in self._edited and self._sources.get(name_of(key)) == source:
+            return self._edited[key]
+        try:
+            template = compile_source(source, key, self._catalog, self._settings)
+        except CampaignError as error:
+            _logger.error("template.refused", why=str(error))
+            return None
+        return _Edited(**vars(template), file=self._files[key])

@@ -1,0 +1,261 @@
+"""Enrolling: what a webhook received becomes a contact and, where a campaign is due, an enrollment with its steps on the schedule."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from shared.core import log
+from shared.core.errors import TooManyRequests, WebhookError
+from shared.core.settings import Settings
+from shared.domain import timing
+from shared.domain.catalog import Campaign, CampaignStep, Catalog
+from shared.domain.forms import NewClient, NoShow, Person, PostCall, SignUp
+from shared.ledger import Ledger, ids
+
+SEEN_TTL = 24 * timing.HOUR
+MESSAGE = "Thank you. Your details have arrived."
+CLOCKS_DIFFER = 60_000  # milliseconds by which another system's clock may be behind ours
+_logger = log.logger("enrolling")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a caller is told: the same whether or not the address was known."""
+
+    email: str
+    campaign: str | None
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The JSON body of the 202."""
+        return {"status": "accepted", "message": MESSAGE, "email": self.email, "campaign": self.campaign}
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Where and when something comes in.
+
+    Attributes:
+        now: the webhook's time, in milliseconds since 1970 UTC.
+        request_id: follows the emails from here to the provider.
+        key: the caller's `Idempotency-Key`: the same within 24 hours gets the first answer and has no further effect.
+        page: the page of the website that it came from, kept with a consent.
+        leads: whether the owner is told at once of an urgent assessment.
+        limit: how often the person may come, in the form of limit.lua; None: as often as they like.
+    """
+
+    ledger: Ledger
+    catalog: Catalog
+    settings: Settings
+    now: int
+    request_id: str
+    key: str | None = None
+    page: str | None = None
+    leads: bool = True
+    limit: Mapping[str, object] | None = None
+
+
+def sign_up(form: SignUp, *, trigger: str, intake: Intake) -> Answer:
+    """Remember who signed up, and enroll where a campaign is triggered and the form carries what it requires.
+
+    Args:
+        form: what was posted.
+        trigger: the webhook's name.
+        intake: where it came in.
+
+    Raises:
+        WebhookError: 422 for a reported first email that is older than 30 days.
+        TooManyRequests: where the intake's limit has been reached.
+    """
+    campaign = intake.catalog.triggered_by(trigger)
+    enrolls = campaign is not None and (form.assessed or "assessment" not in campaign.requires)
+    run: dict[str, Any] = {}
+    if campaign:
+        run = start_of(campaign, form.email, intake)
+    if campaign and enrolls:
+        by_website = {step.number for step in campaign.steps if _sent_by_website(step, form)}
+        anchor, warning = _reported(form.email_1_sent_at, "email_1_sent_at", intake.now)
+        if by_website and form.email_1_sent_at is None:
+            warning = "the first email was sent by the website, but email_1_sent_at is missing; the time of the request was used instead"
+        run |= run_of(campaign, anchor, _zone(form, campaign, intake), intake, warning=warning, by_website=by_website)
+    said = {"consent": form.consent or None, "lead": _lead(form) if intake.leads else None}
+    return _enroll(form, _fields(form, intake) | _consent(form, intake), run | said, trigger, campaign if enrolls else None, intake)
+
+
+def report(form: NoShow | PostCall | NewClient, *, trigger: str, intake: Intake) -> Answer:
+    """Enroll somebody in the campaign of what the operator reports: a missed call, a call that ended with a maybe, a new client.
+
+    Args:
+        form: what was posted.
+        trigger: the webhook's name.
+        intake: where it came in.
+
+    Raises:
+        WebhookError: 422 for a call that was more than 30 days ago.
+    """
+    campaign = intake.catalog.triggered_by(trigger)
+    run: dict[str, Any] = {}
+    if campaign:
+        anchor, warning = _reported(form.call_at, "call_at", intake.now) if isinstance(form, PostCall) else (intake.now, None)
+        values = {"package": form.package} if isinstance(form, NewClient) and form.package else {}
+        run = start_of(campaign, _subject(form, campaign), intake)
+        run |= run_of(campaign, anchor, _zone(form, campaign, intake), intake, warning=warning, values=values)
+    if isinstance(form, NewClient):
+        run["exit"] = exits("client", intake.now, intake)
+    return _enroll(form, _fields(form, intake), run, trigger, campaign, intake)
+
+
+def exits(reason: str, at: int, intake: Intake) -> dict[str, Any]:
+    """The part of an order that ends the runs which list a reason, as far as they began before it."""
+    return {"reason": reason, "slugs": intake.catalog.ending_on(reason), "before": at + CLOCKS_DIFFER}
+
+
+def start_of(campaign: Campaign, subject: str, intake: Intake) -> dict[str, Any]:
+    """The part of an order that names the campaign and the run's key; alone it only tracks.
+
+    Args:
+        subject: the address, or the event key of a per-event campaign.
+    """
+    key = ids.run_key(campaign.slug, subject)
+    return {"key": key, "slug": campaign.slug, "kind": campaign.kind, "request_id": intake.request_id}
+
+
+def run_of(
+    campaign: Campaign,
+    anchor: int,
+    zone_name: str | None,
+    intake: Intake,
+    *,
+    warning: str | None = None,
+    values: Mapping[str, str] | None = None,
+    by_website: frozenset[int] | set[int] = frozenset(),
+) -> dict[str, Any]:
+    """The part of an order that describes the new run.
+
+    Args:
+        anchor: the instant from which delays count.
+        zone_name: the contact's time zone, where it is known.
+        warning: what the owner should know of the anchor.
+        values: what its emails may say of the occasion.
+        by_website: the steps that the website has sent.
+    """
+    settings = intake.settings
+    if warning:
+        _logger.warning("anchor.replaced", warning=warning, campaign=campaign.slug, request_id=intake.request_id)
+    delays = [step.delay for step in campaign.steps]
+    if settings.testing_mode:
+        width = settings.testing_step or campaign.testing_step
+        delays = timing.testing(delays, width)
+        if campaign.steps[0].before is not None and anchor > intake.now:  # the meeting, too, is a few steps away
+            anchor = intake.now + round((len(delays) + 1) * width * 1000)
+    window = campaign.window.window if campaign.window else None
+    dues = timing.dues(anchor, delays, window, timing.zone(zone_name, settings.business_timezone))
+
+    def step(delay: timing.Delay) -> dict[str, Any]:
+        due = dues[delay.number]
+        fate: dict[str, Any] = {}
+        if delay.number in by_website:
+            fate["sent"] = anchor
+        elif delay.milliseconds < 0 and due <= intake.now:
+            fate["skipped"] = "its time was past when the meeting was booked"
+        return {"number": delay.number, "offset": delay.milliseconds, "due": due, **fate}
+
+    return {
+        "group": campaign.group,
+        "reentry": campaign.reentry,
+        "anchor": anchor,
+        "warning": warning,
+        "values": json.dumps(values) if values else None,
+        "steps": [step(delay) for delay in delays],
+    }
+
+
+def _enroll(form: Person, fields: dict[str, str], said: dict[str, Any], trigger: str, campaign: Campaign | None, intake: Intake) -> Answer:
+    answer = Answer(form.email, campaign.slug if campaign else None)
+    order = {
+        "contact": ids.digest(form.email),
+        "fields": fields,
+        "source": trigger,
+        "seen": ids.digest(f"{trigger}:{intake.key}") if intake.key else None,
+        "seen_ttl": SEEN_TTL,
+        "answer": json.dumps([answer.email, answer.campaign]),
+        "limit": intake.limit,
+    }
+    what, which = intake.ledger.enroll(order | {name: value for name, value in said.items() if value is not None})
+    if what == "limited":
+        _logger.warning("rate.limited", by="address", request_id=intake.request_id)
+        raise TooManyRequests(int(which))
+    _logger.info(
+        "signed_up", trigger=trigger, outcome=what, enrollment=which if what != "duplicate" else None, request_id=intake.request_id
+    )
+    return Answer(*json.loads(which)) if what == "duplicate" else answer
+
+
+def _reported(at: Any, field: str, now: int) -> tuple[int, str | None]:
+    """The anchor that a form reports, and a warning where it could not be used."""
+    try:
+        return timing.anchor(round(at.timestamp() * 1000) if at else None, now, field)
+    except ValueError as error:
+        raise WebhookError(422, "the request is not valid", details=[{"loc": [field], "msg": str(error)}]) from None
+
+
+def _subject(form: NoShow | PostCall | NewClient, campaign: Campaign) -> str:
+    """What the run's id is made from: the person, or the meeting that was missed."""
+    if campaign.reentry != "per-event" or not isinstance(form, NoShow):
+        return form.email
+    occasion = form.event_id or (round(form.starts_at.timestamp()) if form.starts_at else "")
+    return f"{form.email}:{occasion}"
+
+
+def _lead(form: SignUp) -> str | None:
+    """A digest of scores that are CRITICAL: the same scores again are no news."""
+    if not form.assessed or form.segment != "CRITICAL":
+        return None
+    return ids.digest(json.dumps([form.assessment_score, form.red_systems, form.orange_systems]))
+
+
+def _zone(form: Person, campaign: Campaign, intake: Intake) -> str | None:
+    """The person's time zone, perhaps from an earlier form; only a campaign with a window needs it."""
+    if form.timezone or not campaign.window:
+        return form.timezone
+    contact = intake.ledger.contact(ids.digest(form.email))
+    return contact.fields.get("timezone") if contact else None
+
+
+def _sent_by_website(step: CampaignStep, form: SignUp) -> bool:
+    if step.sent_by == "website":
+        return form.email_1_status != "failed"
+    return step.sent_by == "website-if-reported" and form.email_1_status == "sent"
+
+
+def _fields(form: Person, intake: Intake) -> dict[str, str]:
+    """What is remembered; a booking link that is not the owner's own is not: anybody can post a form."""
+    fields = form.contact_fields()
+    if "booking_url" in fields and not _same_page(fields["booking_url"], intake.settings.booking_url):
+        del fields["booking_url"]
+    return fields
+
+
+def _consent(form: SignUp, intake: Intake) -> dict[str, str]:
+    """To what the person agreed, and where; the ledger adds when."""
+    if not form.consent:
+        return {}
+    return {name: text for name, text in (("consent_text", form.consent_text), ("consent_page", intake.page)) if text}
+
+
+def _same_page(url: str, own: str) -> bool:
+    """Whether a link leads to the owner's own booking page: same scheme and host, and the same first part of the path."""
+    if not re.fullmatch(r"[!-~]+", url) or re.search(r"[\"'<>`\\{}]", url):
+        return False
+    try:
+        theirs, ours = urlsplit(url), urlsplit(own)
+    except ValueError:
+        return False
+    if re.search(r"/\.|%2e", theirs.path, re.IGNORECASE):  # a path that leads elsewhere than it says
+        return False
+    return (theirs.scheme, theirs.netloc, theirs.path.split("/")[1:2]) == (ours.scheme, ours.netloc, ours.path.split("/")[1:2])

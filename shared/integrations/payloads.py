@@ -1,0 +1,80 @@
+"""Reading what other systems post: strictly what is needed, and whatever else fits."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+
+from shared.core.errors import WebhookError
+
+_UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_HTTPS = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]+)?([/?#][^\s\"<>\\]*)?")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Anything = TypeVar("Anything")
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _or_none(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return validate(value)
+    except ValidationError:
+        return None
+
+
+# A field that nothing depends on: what does not fit counts as not given.
+Loose = Annotated[Anything | None, WrapValidator(_or_none)]
+Line = Annotated[str, Field(max_length=1000)]
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The JSON object that a body is; raises WebhookError 400 where it is none."""
+    try:
+        posted = json.loads(body)
+    except (ValueError, RecursionError):
+        posted = None
+    if not isinstance(posted, dict):
+        raise WebhookError(400, "the body is not a JSON object")
+    return posted
+
+
+def read(model: type[Model], posted: dict[str, Any], refusal: str) -> Model:
+    """What was posted, as a model.
+
+    Args:
+        model: its form.
+        posted: the JSON object.
+        refusal: what to say where it does not fit.
+
+    Raises:
+        WebhookError: 422 with the faulty fields.
+    """
+    try:
+        return model.model_validate(posted)
+    except ValidationError as error:
+        raise WebhookError(422, refusal, details=faults(error)) from None
+
+
+def faults(error: ValidationError) -> list[dict[str, object]]:
+    """The faulty fields, without anything of what stood in them."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return [{"loc": list(fault["loc"]), "msg": fault["msg"], "type": fault["type"]} for fault in found]
+
+
+def given(**fields: str | None) -> dict[str, str]:
+    """The fields that have a value, and no control characters in it."""
+    return {name: value for name, value in fields.items() if value and not _UNFIT.search(value)}
+
+
+def https(url: str | None) -> str | None:
+    """The address, where it is one that an email may link to."""
+    return url if url and _HTTPS.fullmatch(url) else None
+
+
+def milliseconds(instant: datetime) -> int:
+    """An instant as the ledger counts it, since 1970 UTC."""
+    return (instant - _EPOCH) // timedelta(milliseconds=1)

@@ -1,0 +1,146 @@
+"""The owner's Notion workspace: whether each data source is there with the columns that it needs, and how to mend what is not."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from shared.core.errors import NotionError
+from shared.core.settings import Settings
+from shared.integrations.notion import Notion
+from shared.notion.schema import SOURCES, Property, Source, own_name
+
+# Which types of a column can hold what we write, and be looked up by it.
+_FITS = {
+    "title": {"title"},
+    "email": {"email", "rich_text", "title"},
+    "select": {"select", "status", "rich_text"},
+    "rich_text": {"rich_text", "title", "select"},
+    "number": {"number", "rich_text"},
+    "date": {"date", "rich_text"},
+    "checkbox": {"checkbox"},
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that was looked at.
+
+    Attributes:
+        level: `fault` (must be mended), `note` (Evergreen does without), `ok`.
+        source: the data source's title.
+        column: which, where it is about one.
+        message: what is the matter.
+        mend: what to do about it.
+    """
+
+    level: Literal["fault", "note", "ok"]
+    source: str
+    column: str
+    message: str
+    mend: str = ""
+
+    @property
+    def as_dict(self) -> dict[str, str]:
+        """For JSON."""
+        return asdict(self)
+
+
+def check(notion: Notion, settings: Settings) -> list[Finding]:
+    """Look at every data source and every column.
+
+    Args:
+        notion: the workspace.
+        settings: name the owner's databases and columns.
+    """
+    findings: list[Finding] = []
+    for source in SOURCES:
+        findings += _check_source(notion, source, settings)
+    return findings
+
+
+def _check_source(notion: Notion, source: Source, settings: Settings) -> list[Finding]:
+    variable, id = source.setting.upper(), str(getattr(settings, source.setting))
+    if not id:
+        return [Finding("note", source.title, "", f"{variable} is not set, so nothing is kept there", "`evergreen notion init` creates it")]
+    try:
+        columns = notion.schema(notion.data_source(id), fresh=True)
+    except NotionError as error:
+        mends = {
+            "gone": f"correct {variable}, and share the database with the integration (••• → Connections)",
+            "denied": "correct NOTION_TOKEN: it is the secret of an internal integration of this workspace",
+            "refused": f"correct {variable}: it is the 32 characters in the database's link before `?v=`",
+        }
+        return [Finding("fault", source.title, "", error.reason, mends.get(error.kind, "try again in a minute"))]
+    found = [_check_column(column, source, columns, settings) for column in (*source.properties, *source.own)]
+    return [finding for finding in found if finding] or [Finding("ok", source.title, "", "every column is there")]
+
+
+def _check_column(column: Property, source: Source, columns: Mapping[str, str], settings: Settings) -> Finding | None:
+    name = own_name(column.name, source, settings.notion_property_names)
+    level: Literal["fault", "note"] = "fault" if column.required else "note"
+    if name in columns:
+        if columns[name] in _FITS[column.type]:
+            return None
+        fits = " or ".join(sorted(_FITS[column.type]))
+        return Finding(level, source.title, name, f"is a {columns[name]} column, which cannot hold it", f"make it {fits} in Notion")
+    if column.type == "title":
+        title = next((own for own, type in columns.items() if type == "title"), "")
+        return Finding(level, source.title, name, f"the title column is called {title!r}", _renaming(source, column, title))
+    alike = _alike(name, columns)
+    if alike:
+        return Finding(level, source.title, name, f"is not there, but {alike!r} is", _renaming(source, column, alike))
+    return Finding(level, source.title, name, "is not there", "`evergreen notion init --add` adds it, or add it in Notion")
+
+
+def _alike(name: str, columns: Iterable[str]) -> str | None:
+    """The column that probably was meant: the same but for case and spaces, or a slip of the pen."""
+    squeezed = {own.casefold().replace(" ", "").replace("_", ""): own for own in columns}
+    key = name.casefold().replace(" ", "").replace("_", "")
+    close = [key] if key in squeezed else difflib.get_close_matches(key, squeezed, n=1, cutoff=0.9)
+    return squeezed[close[0]] if close and not name[-1].isdigit() and squeezed[close[0]] != name else None
+
+
+def _renaming(source: Source, column: Property, own: str) -> str:
+    return f"rename it to {column.name!r} in Notion, or set NOTION_PROPERTY_NAMES={source.key}.{column.name}={own}"
+
+
+def init(notion: Notion, settings: Settings, *, parent: str | None, add: bool) -> list[tuple[Source, str, list[str]]]:
+    """Create the databases that no setting names, and add missing columns to the others where asked to; what is there stays as it is.
+
+    Args:
+        notion: the workspace.
+        settings: name the owner's databases.
+        parent: the page below which to create databases; None creates none.
+        add: whether to add columns to databases that are there.
+
+    Returns:
+        For each data source that was changed: which, the id of its database, and the columns that are new.
+
+    Raises:
+        NotionError: when Notion refuses; what was done until then stays.
+    """
+    changed = []
+    for source in SOURCES:
+        columns = (*source.properties, *source.own)
+        id = str(getattr(settings, source.setting))
+        if not id and parent:
+            new = notion.create_database(parent, source.title, {column.name: _configuration(column) for column in columns})
+            changed.append((source, new, [column.name for column in columns]))
+        elif id and add:
+            data_source = notion.data_source(id)
+            names = {own_name(column.name, source, settings.notion_property_names): column for column in columns}
+            there = notion.schema(data_source, fresh=True)
+            lacking = {name: column for name, column in names.items() if name not in there and column.type != "title"}
+            if lacking:
+                notion.add_properties(data_source, {name: _configuration(column) for name, column in lacking.items()})
+                changed.append((source, id, list(lacking)))
+    return changed
+
+
+def _configuration(column: Property) -> dict[str, Any]:
+    if column.type == "select":
+        return {"select": {"options": [{"name": option} for option in column.options]}}
+    return {column.type: {"format": "number"} if column.type == "number" else {}}

@@ -1,0 +1,219 @@
+"""Takes the owner's texts from Notion: the good ones become the last good ones, the others get a sentence in their row and an alert."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from shared.core import log
+from shared.core.errors import CampaignError, NotionError, masked
+from shared.core.settings import Settings
+from shared.domain.catalog import Catalog
+from shared.emails.template_store import Key, LastGood, name_of
+from shared.integrations.notion import Notion
+from shared.ledger import Ledger
+from shared.ledger.notices import Notices
+from shared.notion.schema import TEMPLATES, own_name
+from shared.notion.template_rows import Row, fault_of, key_of, rows, source_of
+
+SETTLED_AFTER = 65_000  # milliseconds: `last_edited_time` is to the minute, so within it a page may change unseen
+READ_AGAIN = 9  # pages that are read again in one look for that reason, so that it takes seconds also after many changed
+GONE = "its row is no longer in Notion; the last good text goes on. Restore the row, or `evergreen templates push` makes a new one"
+_logger = log.logger("templates")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a row.
+
+    Attributes:
+        name: the template's, or what stands in Template ID where that is none.
+        what: `adopted` (its text goes out, `changed` says whether that is new), `rejected`, `not live`, `unread` (Notion did not hand it
+            over; as it was).
+        sentence: what is wrong.
+        changed: whether something is different from the last look.
+    """
+
+    name: str
+    what: Literal["adopted", "rejected", "not live", "unread"]
+    sentence: str = ""
+    changed: bool = False
+
+    @property
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass
+class _Page:
+    """A page as it was read.
+
+    Attributes:
+        edited: when it was last edited, as Notion says.
+        since: when that was first seen, in milliseconds since 1970 UTC.
+        read: when it was read.
+        body: in Notion's Markdown.
+        checked: the subject, preview and body that were checked, and the source and the sentence that came of it.
+    """
+
+    edited: str
+    since: int
+    read: int
+    body: str
+    checked: tuple[tuple[str, str, str], str, str] | None = None
+
+
+@dataclass
+class Adopter:
+    """What taking texts needs; it remembers the pages that it has read.
+
+    Attributes:
+        ledger: holds the last good texts and the alerts.
+        catalog: the campaigns.
+        settings: name the owner's database and columns.
+        notion: the workspace.
+    """
+
+    ledger: Ledger
+    catalog: Catalog
+    settings: Settings
+    notion: Notion
+    _source: str = ""
+    _pages: dict[str, _Page] = field(default_factory=dict)
+    _failed: set[str] = field(default_factory=set)
+    _again: int = 0
+
+    def look(self, progress: Callable[[int, int], None] = lambda done, of: None) -> list[Verdict]:
+        """Look at every row once, read the pages that changed, and take what is good.
+
+        Args:
+            progress: told how many of how many rows are done.
+
+        Raises:
+            NotionError: when not even the rows can be read, or the token is refused.
+        """
+        self._source = self._source or self.notion.data_source(self.settings.notion_templates_db_id)
+        found = rows(self.notion, self._source, self.settings)
+        self._pages = {row.page: self._pages[row.page] for row in found if row.page in self._pages}
+        last_good = LastGood(self.ledger.redis)
+        known = last_good.sources()
+        keys, verdicts = self._assign(found)
+        self._again = READ_AGAIN
+        for row in self._in_turn([row for row in found if row.page not in verdicts]):
+            progress(len(verdicts), len(found))
+            verdicts[row.page] = self._judge(row, keys[row.page], known, last_good)
+        progress(len(found), len(found))
+        self._tell(found, verdicts, last_good, self._orphans(keys, verdicts, known, last_good))
+        return [verdicts[row.page] for row in found]
+
+    def _assign(self, found: list[Row]) -> tuple[dict[str, Key], dict[str, Verdict]]:
+        """Whose email each row is, by its page, and the verdicts on those that need not be read."""
+        keys: dict[str, Key] = {}
+        verdicts: dict[str, Verdict] = {}
+        live: set[Key] = set()
+        for row in found:
+            try:
+                key = keys[row.page] = key_of(row, self.catalog)
+            except CampaignError as error:
+                what: Literal["rejected", "not live"] = "rejected" if row.live else "not live"
+                verdicts[row.page] = Verdict(masked(row.template_id) or "(no Template ID)", what, masked(str(error)))
+                continue
+            if not row.live:
+                verdicts[row.page] = Verdict(name_of(key), "not live", "set its Status to Live to have it sent")
+            elif key in live:
+                twice = "another row has this Template ID too, and that one is used; let only one of them be Live"
+                verdicts[row.page] = Verdict(f"{name_of(key)} (second row)", "rejected", twice)
+            else:
+                live.add(key)
+        return keys, verdicts
+
+    def _judge(self, row: Row, key: Key, known: Mapping[str, str], last_good: LastGood) -> Verdict:
+        name = name_of(key)
+        try:
+            page = self._read(row)
+        except NotionError as error:
+            if error.kind == "denied":
+                raise
+            if error.kind == "refused":
+                return Verdict(name, "rejected", error.reason)
+            self._failed.add(row.page)
+            return Verdict(name, "unread", error.reason)
+        self._failed.discard(row.page)
+        source, sentence = self._check(row, key, page)
+        if sentence:
+            return Verdict(name, "rejected", sentence)
+        changed = known.get(name) != source
+        if changed:
+            last_good.accept(name, source)
+            _logger.info("template.adopted", template=name)
+        return Verdict(name, "adopted", changed=changed)
+
+    def _known(self, row: Row) -> _Page | None:
+        page = self._pages.get(row.page)
+        return page if page and page.edited == row.edited else None
+
+    def _in_turn(self, ready: list[Row]) -> list[Row]:
+        """What was edited comes first, the latest before the others; a page that could not be read must not hold them up."""
+        ready = sorted(ready, key=lambda row: known.read if (known := self._known(row)) else 0)
+        ready.sort(key=lambda row: row.edited, reverse=True)
+        return sorted(ready, key=lambda row: (row.page in self._failed, self._known(row) is not None))
+
+    def _read(self, row: Row) -> _Page:
+        """The page of a row, read again while it may have changed."""
+        page, now = self._known(row), self.ledger.now()
+        if page is None:
+            page = self._pages[row.page] = _Page(row.edited, now, now, self.notion.markdown(row.page))
+        elif page.read < page.since + SETTLED_AFTER and self._again:
+            self._again -= 1
+            page.body, page.read = self.notion.markdown(row.page), now
+        return page
+
+    def _check(self, row: Row, key: Key, page: _Page) -> tuple[str, str]:
+        """The row's source, or a sentence about what is wrong with it; worked out once per text."""
+        given = (row.subject, row.preview, page.body)
+        if page.checked is None or page.checked[0] != given:
+            try:
+                source = source_of(row, page.body)
+                page.checked = (given, source, fault_of(source, key, self.catalog, self.settings))
+            except CampaignError as error:
+                page.checked = (given, "", masked(str(error)))
+        return page.checked[1:]
+
+    def _orphans(
+        self, keys: Mapping[str, Key], verdicts: Mapping[str, Verdict], known: Iterable[str], last_good: LastGood
+    ) -> dict[str, str]:
+        """Withdraw the texts whose rows are no longer Live; returns a sentence for each whose row is gone."""
+        status: dict[str, set[str]] = {}
+        for page, key in keys.items():
+            status.setdefault(name_of(key), set()).add(verdicts[page].what)
+        for name in known:
+            if status.get(name) == {"not live"}:
+                last_good.withdraw(name)
+                _logger.info("template.withdrawn", template=name)
+        return {name: GONE for name in known if name not in status and tuple(name.split("/", 1)) in self.catalog.sources}
+
+    def _tell(self, found: Iterable[Row], verdicts: Mapping[str, Verdict], last_good: LastGood, sentences: dict[str, str]) -> None:
+        """Write what is wrong into the rows and into Redis, and raise an alert for what is new."""
+        before = last_good.rejected()
+        for row in found:
+            verdict = verdicts[row.page]
+            if verdict.what == "rejected":
+                sentences[verdict.name] = verdict.sentence
+            elif verdict.what == "unread" and verdict.name in before:
+                sentences[verdict.name] = before[verdict.name]
+            if verdict.what != "unread":
+                self._mark(row, verdict.sentence if verdict.what == "rejected" else "")
+        for name, sentence in last_good.reject(sentences).items():
+            _logger.warning("template.rejected", template=name, why=sentence)
+            Notices(self.ledger).alert("template", f"{name}: {sentence}")
+
+    def _mark(self, row: Row, sentence: str) -> None:
+        if row.error is None or row.error == sentence:
+            return
+        column = own_name("Error", TEMPLATES, self.settings.notion_property_names)
+        try:
+            self.notion.update(row.page, self._source, {column: sentence or None})
+        except NotionError as error:
+            _logger.warning("template.not_marked", why=error.reason)

@@ -1,0 +1,146 @@
+"""Notifying: tells the owner what lies in the ledger to be told, at Discord, else by email, else in the log.
+
+At least once: whoever dies between telling and marking it told tells it again. Nothing here delays an email to a contact.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from shared.core import log
+from shared.core.errors import NoticeError, SendError
+from shared.core.settings import Settings
+from shared.integrations.discord import Discord, Embed
+from shared.ledger import Ledger, ids
+from shared.ledger.notices import HOUR, Notice, Notices
+from shared.operations import alert_texts
+
+if TYPE_CHECKING:  # it would bring all that sending needs
+    from shared.sending.sender import Provider
+
+SILENT_AFTER = 60_000  # milliseconds without a tick of the scheduler
+STAY_FOR = 2.5  # seconds that a teller sits out; Discord's window is two. After a longer time it is called again
+BUSY_AFTER = 30  # seconds, where the other side does not say
+REFUSALS = 5
+SLOWEST_RATE = 2  # requests a second that any account at Resend has
+_logger = log.logger("notifying")
+
+
+@dataclass
+class Notifier:
+    """What telling needs. Without Discord, or after its webhook was deleted, notices go to ALERT_EMAIL; without that, to the log.
+
+    Attributes:
+        ledger: holds the notices.
+        settings: where to tell, and the business's name.
+        discord: the channel, if there is one.
+        provider: sends the emails, if there is one.
+        sleep: takes seconds; a test may not want to wait.
+    """
+
+    ledger: Ledger
+    settings: Settings
+    discord: Discord | None
+    provider: Provider | None
+    sleep: Callable[[float], None] = time.sleep
+    _silent: bool = field(default=False, init=False)
+
+    def watch(self) -> None:
+        """Raise an alert when the scheduler is silent on two looks in a row: right after a start it may not have begun yet."""
+        age = self.ledger.vitals()["tick_age"]
+        silent = age is None or age > SILENT_AFTER
+        if silent and self._silent:
+            since = f"{age // 1000} s ago" if age is not None else "never"
+            Notices(self.ledger).alert("silent", f"Its last sign of life: {since}.")
+        self._silent = silent
+
+    def drain(self, seconds: float) -> int:
+        """Tell what may be told, for so many seconds at the most; returns how many notices that were."""
+        notices = Notices(self.ledger)
+        deadline, done = time.monotonic() + seconds, 0
+        while time.monotonic() < deadline and (notice := notices.take()):
+            try:
+                self._tell(notice)
+            except NoticeError as error:
+                if self._put_back(notice, notices, error):
+                    return done
+            else:
+                notices.told(notice)
+                done += 1
+        return done
+
+    def _put_back(self, notice: Notice, notices: Notices, error: NoticeError) -> bool:
+        """Keep a notice for later; returns whether the other side is better left alone for longer than one waits."""
+        if error.kind == "gone":
+            self._forget_discord(notices, error)
+            notices.failed(notice, 0)
+            return False
+        wait = BUSY_AFTER if error.retry_after is None else error.retry_after
+        failures = notices.failed(notice, wait)
+        known = {"kind": notice.kind, "subject": notice.subject, "detail": notice.detail, "why": error.reason}
+        if error.kind == "refused" and failures >= REFUSALS:
+            _logger.error("notice.dropped", **known)
+            notices.told(notice)
+            return False
+        _logger.warning("notice.delayed", **known, wait=wait)
+        if error.kind == "busy" and wait <= STAY_FOR:
+            self.sleep(wait)
+        return error.kind == "busy" and wait > STAY_FOR
+
+    def _tell(self, notice: Notice) -> None:
+        embed = self._worded(notice)
+        if embed is None:
+            return
+        if self.discord and self.ledger.redis.get(ids.WEBHOOK_GONE) != self._webhook():
+            self.discord.post(embed)
+        elif self.provider and self.settings.alert_email:
+            self._email(notice, embed, self.provider)
+        elif notice.kind == "lead":
+            _logger.info("lead", contact=notice.subject)
+        else:
+            _logger.error("alert", cause=notice.subject, count=notice.count, detail=notice.detail)
+
+    def _worded(self, notice: Notice) -> Embed | None:
+        """The words; None for a person who was forgotten meanwhile."""
+        if notice.kind != "lead":
+            return alert_texts.alert(notice, self.settings)
+        contact = self.ledger.contact(notice.subject)
+        return alert_texts.lead(contact, self.settings) if contact and "email" in contact.fields else None
+
+    def _email(self, notice: Notice, embed: Embed, provider: Provider) -> None:
+        text = alert_texts.as_text(embed)
+        email = {
+            "from": self.settings.resend_from_email,
+            "to": [self.settings.alert_email],
+            "subject": " ".join(embed.title.split()),
+            "text": text,
+        }
+        # Versions begin anew once a notice was told, and then it is quiet for an hour.
+        key = f"notice-{notice.kind}-{notice.subject}-{notice.version}-{self.ledger.now() // HOUR}-{ids.digest(text)}"
+        self._await_turn()
+        try:
+            provider.send(email, key=key)
+        except SendError as error:
+            if error.kind in ("refused", "conflict", "closed"):
+                raise NoticeError("refused", error.reason) from None
+            raise NoticeError("busy", error.reason, error.retry_after) from None
+
+    def _await_turn(self) -> None:
+        """Take a turn at Resend beside the emails to contacts; NoticeError where that is far off."""
+        asked = {"provider": "resend", "rate": self.settings.resend_rate or SLOWEST_RATE, "longest": round(STAY_FOR * 1000)}
+        wait = int(self.ledger.decide("pace", asked)) / 1000
+        if wait < 0:
+            raise NoticeError("busy", "Resend is left alone for a while", -wait)
+        self.sleep(wait)
+
+    def _webhook(self) -> str:
+        return ids.digest(self.settings.discord_webhook_url)
+
+    def _forget_discord(self, notices: Notices, error: NoticeError) -> None:
+        """Say once that the webhook was deleted, and use it no more. The alert comes first, so that no crash can swallow it."""
+        _logger.error("discord.gone", why=error.reason)
+        notices.alert("discord", error.reason)
+        self.ledger.redis.set(ids.WEBHOOK_GONE, self._webhook())

@@ -1,0 +1,148 @@
+"""Steering: what a person decides about a run, a step or all sending. Console, command line and Notion's Pause all come here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from shared.core import log
+from shared.core.errors import SteeringError
+from shared.core.settings import Settings
+from shared.domain import timing
+from shared.domain.catalog import Catalog
+from shared.domain.forms import Enrollment
+from shared.ledger import Ledger
+
+STOPPED = "stopped by hand"
+_logger = log.logger("steering")
+
+
+@dataclass(frozen=True)
+class Steering:
+    """The operator's decisions, each one script of the ledger: safe beside a release or a send at the same instant.
+
+    Every method returns the run's state afterwards, and raises SteeringError where there is no such run or the decision does not fit.
+    """
+
+    ledger: Ledger
+    catalog: Catalog
+    settings: Settings
+
+    def pause(self, enrollment: str) -> str:
+        """Hold a run: nothing of it is claimed from here on."""
+        return self._decided("pause", enrollment, str(self.ledger.decide("pause", {"enrollment": enrollment})), fits=("paused",))
+
+    def resume(self, enrollment: str, *, catch_up: bool = False) -> str:
+        """Let a paused run go on.
+
+        Args:
+            enrollment: the run's id.
+            catch_up: keep the original dates, and send what was missed, one email a day; otherwise the rest moves by the pause's length.
+        """
+        run = self._run(enrollment)
+        if run.state != "paused" or run.paused_at is None:
+            raise SteeringError(f"{enrollment} is {run.state}, not paused")
+        now = self.ledger.now()
+        moving = [] if catch_up else [step for step in run.steps if step.state == "scheduled" and step.offset >= 0]
+        anchor = run.anchor + (max(0, now - run.paused_at) if moving else 0)  # Redis's clock may have been set back
+        dues = timing.dues(anchor, [timing.Delay(step.number, step.offset) for step in moving], *self._window(run))
+        nexts = self._one_a_day(run, now) if catch_up else {}
+        asked = {
+            "enrollment": enrollment,
+            "paused_at": run.paused_at,
+            "anchor": anchor,
+            "dues": {str(number): due for number, due in dues.items()},
+            "nexts": nexts,
+            "catch_up": self._day(run) if nexts else None,  # reminders have nothing to catch up: one that is late is still skipped
+        }
+        return self._decided("resume", enrollment, str(self.ledger.decide("resume", asked)), fits=("active", "completed"))
+
+    def cancel(self, enrollment: str) -> str:
+        """End a run for good."""
+        asked = {"enrollment": enrollment, "why": "cancelled by hand"}
+        return self._decided("cancel", enrollment, str(self.ledger.decide("cancel", asked)), fits=("cancelled",))
+
+    def skip(self, enrollment: str, step: int) -> str:
+        """Leave one step out."""
+        self._step(enrollment, step)
+        state = self.ledger.skip(enrollment, step, "skipped by hand")
+        if state != "skipped":
+            raise SteeringError(f"step {step} of {enrollment} is {state}")
+        return self._decided("skip", enrollment, self._run(enrollment).state)
+
+    def send_now(self, enrollment: str, step: int) -> str:
+        """Send one step now, before its time and ahead of its turn."""
+        return self._answered("send-now", enrollment, self.ledger.decide("hurry", {"enrollment": enrollment, "step": step})[0])
+
+    def retry(self, enrollment: str, step: int, *, anew: bool = False) -> str:
+        """Try a step again that ended failed or in doubt.
+
+        Args:
+            enrollment: the run's id.
+            step: the step's number.
+            anew: send it as a new email even though the first may have arrived.
+        """
+        asked = {"enrollment": enrollment, "step": step, "anew": anew or None}
+        return self._answered("retry", enrollment, self.ledger.decide("retry", asked)[0])
+
+    def stop_sending(self, reason: str = STOPPED) -> None:
+        """Hold everything back until `start_sending`."""
+        self.ledger.decide("gate", {"reason": reason})
+        _logger.warning("sending.stopped", reason=reason)
+
+    def start_sending(self) -> None:
+        """Send again what is due, whatever stopped it."""
+        self.ledger.decide("gate", {})
+        _logger.warning("sending.started")
+
+    def _run(self, enrollment: str) -> Enrollment:
+        run = self.ledger.enrollment(enrollment)
+        if run is None:
+            raise SteeringError(f"there is no enrollment {enrollment!r}; `evergreen list` shows them")
+        return run
+
+    def _step(self, enrollment: str, step: int) -> None:
+        if step not in [known.number for known in self._run(enrollment).steps]:
+            raise SteeringError(f"{enrollment} has no step {step}")
+
+    def _window(self, run: Enrollment) -> tuple[timing.Window | None, ZoneInfo]:
+        """When the campaign may send, and by which clock."""
+        campaign = self.catalog.campaigns.get(run.slug)
+        window = campaign.window.window if campaign and campaign.window else None
+        contact = self.ledger.contact(run.contact)
+        zone = timing.zone(contact.fields.get("timezone") if contact else None, self.settings.business_timezone)
+        return window, zone
+
+    def _day(self, run: Enrollment) -> int:
+        """What counts as a day, in milliseconds: TESTING_MODE shortens it to the step between two emails."""
+        campaign = self.catalog.campaigns.get(run.slug)
+        testing = self.settings.testing_step or (campaign.testing_step if campaign else 60)
+        return round(testing * 1000) if self.settings.testing_mode else timing.DAY
+
+    def _one_a_day(self, run: Enrollment, now: int) -> dict[str, int]:
+        """When each waiting step may go at the earliest, so that what was missed comes one a day."""
+        day = self._day(run)
+        contact = self.ledger.contact(run.contact)
+        last = int(contact.fields.get("last_sent", 0)) if contact else 0
+        window, zone = self._window(run)
+        nexts: dict[str, int] = {}
+        earliest = max(now, last + day)
+        for step in run.steps:
+            if step.state == "scheduled" and step.offset >= 0:
+                earliest = window.next_open(max(step.due, earliest), zone) if window else max(step.due, earliest)
+                nexts[str(step.number)] = earliest
+                earliest += day
+        return nexts
+
+    def _answered(self, decision: str, enrollment: str, obstacle: str) -> str:
+        if obstacle:
+            raise SteeringError(f"{enrollment}: {obstacle}")
+        return self._decided(decision, enrollment, self._run(enrollment).state)
+
+    def _decided(self, decision: str, enrollment: str, state: str, *, fits: tuple[str, ...] = ()) -> str:
+        if not state:
+            raise SteeringError(f"there is no enrollment {enrollment!r}; `evergreen list` shows them")
+        if fits and state not in fits:
+            raise SteeringError(f"{enrollment} is {state}")
+        _logger.info("steered", decision=decision, enrollment=enrollment, state=state)
+        return state

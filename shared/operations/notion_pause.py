@@ -1,0 +1,87 @@
+"""Pause, ticked or cleared by the owner in the tracker in Notion. Only the edge of a tick acts, and never on a stale answer alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+from shared.core import log
+from shared.core.errors import NotionError, SteeringError
+from shared.core.settings import Settings
+from shared.integrations.notion import Notion, plain
+from shared.ledger import Ledger, ids
+from shared.notion import schema
+from shared.notion.schema import TRACKER
+from shared.operations.enrollment_actions import Steering
+
+_logger = log.logger("ticks")
+
+
+@dataclass
+class Ticks:
+    """Looks for ticks that came or went since the last look.
+
+    Attributes:
+        ledger: remembers which rows were ticked.
+        steering: pauses and resumes.
+        settings: where the tracker is, and what its columns are called.
+        notion: is asked.
+    """
+
+    ledger: Ledger
+    steering: Steering
+    settings: Settings
+    notion: Notion
+    _source: str = field(default="")
+
+    def look(self) -> int:
+        """Act on every edge; returns how many there were.
+
+        Raises:
+            NotionError: when Notion does not answer.
+        """
+        self._source = self._source or self.notion.data_source(self.settings.notion_email_sequence_db_id)
+        pause, id_name = (schema.own_name(name, TRACKER, self.settings.notion_property_names) for name in ("Pause", "Enrollment ID"))
+        if {pause, id_name} - set(self.notion.schema(self._source)):
+            return 0  # `evergreen notion check` says so
+        rows = self.notion.pages(self._source, {"property": pause, "checkbox": {"equals": True}})
+        ticked = {run: str(row["id"]) for row in rows if (run := plain(row["properties"].get(id_name)))}
+        known = cast(set[str], self.ledger.redis.smembers(ids.TICKED))
+        came = [run for run, page in ticked.items() if run not in known and self._is_ticked(page, pause)]
+        gone = [run for run in known - set(ticked) if self._is_cleared(run, pause)]
+        for run in came:
+            self._steer(run, self.steering.pause)
+            self.ledger.redis.sadd(ids.TICKED, run)
+        for run in gone:
+            self._steer(run, self.steering.resume)
+            self.ledger.redis.srem(ids.TICKED, run)
+        return len(came) + len(gone)
+
+    def _is_ticked(self, page: str, pause: str) -> bool:
+        """What the page itself says: a query may be some time behind."""
+        found = self.notion.page(page)
+        return bool(found["properties"].get(pause, {}).get("checkbox")) and not found.get("in_trash")
+
+    def _is_cleared(self, run: str, pause: str) -> bool:
+        """Whether the tick was taken away by hand; a row that was deleted is no wish to go on."""
+        page = self.ledger.redis.hget(ids.enrollment_key(run), "page")
+        if not page:
+            self.ledger.redis.srem(ids.TICKED, run)
+            return False
+        try:
+            found = self.notion.page(str(page))
+        except NotionError as error:
+            if error.kind != "gone":
+                raise
+            found = {"in_trash": True}
+        if found.get("in_trash"):
+            self.ledger.redis.srem(ids.TICKED, run)
+            return False
+        return not found["properties"].get(pause, {}).get("checkbox")
+
+    def _steer(self, run: str, decide: Callable[[str], str]) -> None:
+        try:
+            decide(run)
+        except SteeringError as error:  # it is so already, or the run is over
+            _logger.info("tick.without_effect", enrollment=run, why=str(error))

@@ -1,0 +1,130 @@
+"""A person's own data: all that is held of them, for them to read; and its erasure, here and in Notion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.core import log
+from shared.core.errors import NotionError
+from shared.core.settings import Settings
+from shared.domain.forms import normalized
+from shared.integrations.notion import Notion, iso
+from shared.ledger import Ledger, ids
+from shared.ledger.people import REASONS, Erased, People
+from shared.notion import schema
+from shared.notion.schema import CONTACTS, EMAIL_LOG, TRACKER
+
+BY_HAND = (
+    "Resend keeps its own log of the emails (and a contact, where you made one there): delete them in Resend.",
+    "Backups of Redis made before now still hold the person: let them expire, and run this again after restoring one.",
+    "Notion keeps trashed pages for 30 days: empty its trash for an earlier end.",
+    "Your calendar (Cal.com, Calendly), your inbox and the Discord channel of alerts may name the person.",
+)
+NO_NOTION = "NOTION_TOKEN is not set, so nothing was looked for in Notion: if you use it, set the token and do this again."
+_CONSENT = {"consent_at": "at", "consent_text": "text", "consent_page": "page"}
+_INSTANTS = {
+    *("at", "judged", "starts", "anchor", "created", "ended", "paused_at", "last_sent", "due", "next", "posted", "sent"),
+    *("delivered", "opened", "clicked", "complained", "bounced", "consent_at"),
+}
+_INTERNAL = {"contact", "lease", "look", "solo", "steps", "frozen", "alerted"}
+_logger = log.logger("forgetting")
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What `forget` did.
+
+    Attributes:
+        erased: how much in Redis.
+        pages: how many pages went to Notion's trash.
+        left: what a person must do by hand, in sentences.
+    """
+
+    erased: Erased
+    pages: int
+    left: tuple[str, ...]
+
+
+def export(email: str, ledger: Ledger) -> dict[str, Any] | None:
+    """All that is held of a person in Redis, ready for JSON; instants are RFC 3339 in UTC. None where nothing is held.
+
+    Args:
+        email: the address.
+        ledger: the truth.
+    """
+    people, contact = People(ledger), ids.digest(normalized(email))
+    held = people.held(contact)
+    if not held:
+        return None
+    fields = {name: value for name, value in held.contact.items() if name not in (*_CONSENT, *REASONS)}
+    return {
+        "email": normalized(email),
+        "exported_at": iso(ledger.now()),
+        "contact": _spoken(fields),
+        "consent": {_CONSENT[name]: value for name, value in _spoken(held.contact).items() if name in _CONSENT} or None,
+        "suppression": {reason: iso(at) for reason, at in people.suppression(contact).reasons.items()},
+        "enrollments": [_enrollment(run, fields) for run, fields in held.enrollments.items()],
+        "meetings": [_spoken(fields) for fields in held.meetings.values()],
+    }
+
+
+def forget(email: str, ledger: Ledger, settings: Settings, notion: Notion | None) -> Forgotten:
+    """Erase a person: what is scheduled, what is remembered, and their pages in Notion.
+
+    What stays, under a digest of the address: that they had a run in each campaign, so that none starts again, and whether they want no
+    email. It may be done again, and then finds what is left.
+
+    Args:
+        email: the address.
+        ledger: the truth.
+        settings: say which databases are the owner's.
+        notion: the workspace; None leaves its pages alone.
+    """
+    people, address = People(ledger), normalized(email)
+    contact = ids.digest(address)
+    known = people.held(contact).pages
+    erased = people.forget(contact)
+    trashed, left = _trash(notion, settings, address, known) if notion else (0, [NO_NOTION])
+    _logger.info("forgotten", contact=contact, enrollments=erased.enrollments, pages=trashed)
+    return Forgotten(erased, trashed, (*left, *BY_HAND))
+
+
+def _trash(notion: Notion, settings: Settings, address: str, known: set[str]) -> tuple[int, list[str]]:
+    """Trash the pages that are known, and those that carry the address; returns how many, and what could not be done."""
+    left, pages = [], set(known)
+    for source in (CONTACTS, TRACKER, EMAIL_LOG):
+        if setting := str(getattr(settings, source.setting)):
+            try:
+                column = schema.own_name("Email", source, settings.notion_property_names)
+                pages |= {str(page["id"]) for page in notion.find_all(notion.data_source(setting), {column: address})}
+            except NotionError as error:
+                left.append(f"Notion's {source.title} could not be searched ({error}): delete the person's rows there.")
+    trashed = 0
+    for page in sorted(pages):
+        try:
+            notion.trash(page)
+            trashed += 1
+        except NotionError as error:
+            if error.kind != "gone":
+                left.append(f"Notion kept a page ({error}): delete https://www.notion.so/{page.replace('-', '')}")
+    return trashed, left
+
+
+def _enrollment(run: str, fields: Mapping[str, str]) -> dict[str, Any]:
+    own = {name: value for name, value in fields.items() if "." not in name}
+    steps = [_step(number, fields) for number in fields.get("steps", "").split(",") if number]
+    return {"id": run} | _spoken(own) | {"emails": steps}
+
+
+def _step(number: str, fields: Mapping[str, str]) -> dict[str, Any]:
+    prefix = f"{number}."
+    own = {name.removeprefix(prefix): value for name, value in fields.items() if name.startswith(prefix)}
+    return {"number": int(number)} | _spoken(own)
+
+
+def _spoken(fields: Mapping[str, str]) -> dict[str, str | None]:
+    """Fields as a person reads them: with dates, and without what only the machinery needs."""
+    shown = sorted(name for name in fields if name not in _INTERNAL)
+    return {name: iso(int(fields[name])) if name in _INSTANTS and fields[name].isdigit() else fields[name] for name in shown}

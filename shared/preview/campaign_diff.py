@@ -1,0 +1,154 @@
+"""Diffing: what a changed campaign folder does to those who are on their way, before it is deployed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from shared.domain.catalog import Campaign, CampaignStep, Catalog
+from shared.domain.forms import Contact, Enrollment
+from shared.domain.segments import SEGMENTS
+from shared.emails.template_store import name_of
+
+_AT_ONCE = "holds for everybody at once"
+_NEW_RUNS = "only for runs that begin from now on"
+_KEYS = {  # of a campaign, and for whom a change of it holds
+    "name": "Notion's rows get it when they are next written",
+    "kind": _NEW_RUNS,
+    "group": _NEW_RUNS,
+    "trigger": _NEW_RUNS,
+    "requires": _NEW_RUNS,
+    "reentry": _NEW_RUNS,
+    "testing_step": _NEW_RUNS,
+    "reason": _AT_ONCE,
+    "exit_on": _AT_ONCE,
+    "late": _AT_ONCE,
+    "window": "due times stay; it holds where a run is moved (resumed, or late), and for new ones",
+}
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that is no longer as it was.
+
+    Attributes:
+        campaign: its slug.
+        step: which, where it is about one.
+        what: `text`, `step-gone`, `step-new`, `time`, `setting`, `campaign-gone` or `campaign-new`.
+        meaning: for whom it holds, in a sentence.
+        people: how many runs on their way it concerns; None where no ledger was asked.
+        diff: the changed lines of a text.
+    """
+
+    campaign: str
+    step: int | None
+    what: str
+    meaning: str
+    people: int | None = None
+    diff: str = ""
+
+    @property
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Way:
+    """A run that is on its way, and whose."""
+
+    run: Enrollment
+    contact: Contact
+
+    def waits_for(self, number: int) -> bool:
+        """Whether a step is still to go out."""
+        return any(step.number == number and step.state in ("scheduled", "sending") for step in self.run.steps)
+
+
+def diff(old: Catalog, new: Catalog, ways: Collection[Way] | None, edited: Collection[str] = ()) -> list[Change]:
+    """What changes, by campaign and step.
+
+    Args:
+        old: the campaigns as they are deployed.
+        new: the campaigns as they will be.
+        ways: the active and paused runs; None where no ledger was asked.
+        edited: names of templates that go out as Notion has them, whatever the file says.
+    """
+    return [
+        change
+        for slug in sorted({*old.campaigns, *new.campaigns})
+        for change in _Campaigns(slug, old, new, None if ways is None else [way for way in ways if way.run.slug == slug], edited).changes()
+    ]
+
+
+@dataclass(frozen=True)
+class _Campaigns:
+    """One campaign, before and after."""
+
+    slug: str
+    old: Catalog
+    new: Catalog
+    ways: list[Way] | None
+    edited: Collection[str]
+
+    def changes(self) -> Iterator[Change]:
+        """All that differs."""
+        before, after = self.old.campaigns.get(self.slug), self.new.campaigns.get(self.slug)
+        if before is None:
+            yield self._change(None, "campaign-new", "nobody is on the way yet", [])
+        elif after is None:
+            yield self._change(None, "campaign-gone", "their remaining emails are skipped", self.ways)
+        else:
+            yield from self._settings(before, after)
+            for number in sorted({step.number for step in (*before.steps, *after.steps)}):
+                yield from self._step(number, before.step(number), after.step(number))
+
+    def _change(self, step: int | None, what: str, meaning: str, ways: Collection[Way] | None, diff: str = "") -> Change:
+        return Change(self.slug, step, what, meaning, None if self.ways is None or ways is None else len(ways), diff)
+
+    def _settings(self, before: Campaign, after: Campaign) -> Iterator[Change]:
+        was, now = before.model_dump(mode="json"), after.model_dump(mode="json")
+        for key, meaning in _KEYS.items():
+            if was[key] != now[key]:
+                yield self._change(None, "setting", f"{key}: {meaning}", [] if meaning == _NEW_RUNS else self.ways)
+
+    def _step(self, number: int, before: CampaignStep | None, after: CampaignStep | None) -> Iterator[Change]:
+        if before is None:
+            without = None if self.ways is None else [way for way in self.ways if number not in [step.number for step in way.run.steps]]
+            yield self._change(number, "step-new", "runs that have begun do not get it", without)
+        elif after is None:
+            yield self._change(number, "step-gone", "it is skipped", self._waiting(number))
+        else:
+            if before.delay != after.delay:
+                said = f"{_hours(before)} becomes {_hours(after)}: runs that have begun keep their time"
+                yield self._change(number, "time", said, self._waiting(number))
+            yield from self._text(number, before, after)
+
+    def _text(self, number: int, before: CampaignStep, after: CampaignStep) -> Iterator[Change]:
+        """The texts that differ; each is counted by the segment of those who wait for it."""
+        pairs: dict[tuple[str, str], list[str]] = {}
+        for segment in SEGMENTS:
+            pairs.setdefault((before.template_for(segment), after.template_for(segment)), []).append(segment)
+        for (was, now), segments in pairs.items():
+            lines = _lines(self.old.sources[self.slug, was], self.new.sources[self.slug, now], was, now)
+            if not lines:
+                continue
+            getting = None if self.ways is None else [way for way in self._waiting(number) or [] if way.contact.segment in segments]
+            if name_of((self.slug, now)) in self.edited:
+                yield self._change(number, "text", f"{now}: nobody gets it, for Notion's text goes out", [], lines)
+            else:
+                yield self._change(number, "text", f"{now}: the new text goes out", getting, lines)
+
+    def _waiting(self, number: int) -> list[Way] | None:
+        return None if self.ways is None else [way for way in self.ways if way.waits_for(number)]
+
+
+def _hours(step: CampaignStep) -> str:
+    hours = abs(step.delay.milliseconds) / 3_600_000
+    return f"{hours:g} h before" if step.before is not None else f"{hours:g} h after"
+
+
+def _lines(was: str, now: str, old_name: str, new_name: str) -> str:
+    return "\n".join(difflib.unified_diff(was.splitlines(), now.splitlines(), f"{old_name}.md", f"{new_name}.md", lineterm="", n=1))

@@ -1,0 +1,96 @@
+"""Planning: every email of a run that does not exist, with its times and its text. Needs no Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.core.settings import Settings
+from shared.domain import sample_person, timing
+from shared.domain.catalog import Campaign
+from shared.domain.forms import SCORES, Contact
+from shared.domain.segments import Segment
+from shared.intake import enrolling
+from shared.intake.enrolling import Intake
+from shared.ledger import Item
+from shared.sending.composing import Templates, compose
+
+SENT_BY_WEBSITE = {"website": "the website sends it", "website-if-reported": "unless the website says that it sent it"}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One email of a plan. Instants are milliseconds since 1970 UTC.
+
+    Attributes:
+        due: when it goes out in production.
+        testing_due: when it goes out in TESTING_MODE.
+        note: what else decides whether it goes out.
+    """
+
+    number: int
+    due: int
+    testing_due: int
+    template: str
+    subject: str
+    text: str
+    note: str = ""
+
+
+def person(segment: Segment, settings: Settings, **known: str | None) -> dict[str, str]:
+    """A made-up contact as the ledger would keep it.
+
+    Args:
+        segment: decides the scores.
+        settings: the booking link.
+        known: fields that replace the made-up ones; None does not.
+    """
+    sample = sample_person.values(segment, booking_url=settings.booking_url, sender_name=settings.business_name)
+    names = ("name", "first_name", "business_name", *SCORES)
+    return {name: str(sample[name]) for name in names} | {name: value for name, value in known.items() if value is not None}
+
+
+def plan(campaign: Campaign, contact: Mapping[str, str], anchor: int, intake: Intake, templates: Templates) -> list[Planned]:
+    """Every email of one run.
+
+    Args:
+        campaign: which.
+        contact: the person's fields; an address is among them.
+        anchor: the instant from which delays count: the sign-up, or the meeting.
+        intake: where and when it would come in; its ledger is not asked.
+        templates: the texts.
+
+    Raises:
+        RenderingError: when a text cannot be filled.
+    """
+    real, tested = (_steps(campaign, contact, anchor, intake, testing) for testing in (False, True))
+    person = Contact(contact)
+    planned = []
+    for step, production, testing in zip(campaign.steps, real, tested, strict=True):
+        item = Item("plan", step.number, campaign.slug, "", person, _occasion(anchor, contact, intake.settings))
+        email = compose(item, catalog=intake.catalog, templates=templates, settings=intake.settings) or {}
+        note = production.get("skipped") or SENT_BY_WEBSITE.get(step.sent_by, "")
+        template = step.template_for(person.segment)
+        planned.append(Planned(step.number, production["due"], testing["due"], template, email["subject"], email["text"], note))
+    return planned
+
+
+def meets(campaign: Campaign) -> bool:
+    """Whether its emails count from a meeting that is still to come."""
+    return any(step.before is not None for step in campaign.steps)
+
+
+def _steps(campaign: Campaign, contact: Mapping[str, str], anchor: int, intake: Intake, testing: bool) -> list[dict[str, Any]]:
+    settings = intake.settings.model_copy(update={"testing_mode": testing})
+    there = Intake(intake.ledger, intake.catalog, settings, intake.now, intake.request_id)
+    steps: list[dict[str, Any]] = enrolling.run_of(campaign, anchor, contact.get("timezone"), there)["steps"]
+    return steps
+
+
+def _occasion(anchor: int, contact: Mapping[str, str], settings: Settings) -> dict[str, str]:
+    """What the webhooks would say of a meeting or a client."""
+    sample = sample_person.values("OPTIMIZE", booking_url=settings.booking_url, sender_name=settings.business_name)
+    day, hour = timing.spoken(anchor, timing.zone(contact.get("timezone"), settings.business_timezone))
+    said = {name: str(sample[name]) for name in ("meeting_title", "meeting_place", "reschedule_url", "package")}
+    return said | {"meeting_day": day, "meeting_time": hour}

@@ -1,0 +1,50 @@
+"""A test email: an email as it goes out now, filled for a made-up person and sent to the owner."""
+
+from __future__ import annotations
+
+import uuid
+
+from shared.core.settings import Settings
+from shared.domain import sample_person
+from shared.domain.catalog import Catalog
+from shared.domain.segments import Segment
+from shared.emails.rendering import Email
+from shared.emails.template_store import Key, Templates
+from shared.integrations.resend import Resend
+
+
+def sample(key: Key, segment: Segment, *, templates: Templates, catalog: Catalog, settings: Settings) -> Email:
+    """An email filled for a made-up person of a segment.
+
+    Args:
+        key: campaign and template id.
+        segment: the person's.
+        templates: the texts.
+        catalog: says whether the email has an unsubscribe link.
+        settings: who sends.
+    """
+    link = f"{settings.public_url}/unsubscribe" if catalog.campaigns[key[0]].kind == "marketing" else None
+    values = sample_person.values(segment, booking_url=settings.booking_url, sender_name=settings.business_name)
+    return templates[key].render(values, unsubscribe_url=link)
+
+
+def send_test(email: Email, address: str, settings: Settings) -> str:
+    """Send a test, marked as one; returns the provider's id.
+
+    Args:
+        email: what to send.
+        address: where to.
+        settings: resend_api_key and resend_from_email must be there.
+
+    Raises:
+        SendError: when it was not, or may not have been, accepted.
+    """
+    request = {
+        "from": settings.resend_from_email,
+        "to": [address],
+        "subject": f"[Test] {email.subject}",
+        "html": email.html,
+        "text": email.text,
+    }
+    provider = Resend(settings.resend_api_key, settings.resend_api_url, timeout=settings.provider_timeout)
+    return provider.send(request, key=f"test-{uuid.uuid4().hex}").ids[0]

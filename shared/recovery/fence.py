@@ -1,0 +1,150 @@
+"""The fence: of two copies of one ledger, only one may send. The lease lies outside Redis, in Notion, where both would find it.
+
+It is a random word in the description of the tracker's database, replaced each minute by whoever sends. A copy that was restored from a
+backup finds a word that is not its own, and stops. A new start of Redis sends nothing before Notion has confirmed the word, unless Notion
+cannot be reached and this ledger was at work less than five minutes ago.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+from shared.core import log
+from shared.core.errors import FenceError, NotionError
+from shared.core.settings import Settings
+from shared.integrations.notion import Notion, plain
+from shared.ledger import Ledger, ids
+from shared.ledger.notices import Notices
+from shared.notion import schema
+from shared.notion.schema import TRACKER
+
+RENEW_AFTER = 60_000  # milliseconds
+TRUSTED_FOR = 300_000  # milliseconds for which a ledger that was at work may go on while Notion is away
+SETTLES_IN = 1.0  # seconds after which a first word is read again: another copy may have written at the same instant
+_WORD = re.compile(r"\s*\(fence: ([0-9a-f]{16})\)")
+OTHER = "another copy of this ledger is sending. Stop one of the two; `evergreen fence --take-over` lets this one send"
+UNKNOWN = (
+    "Notion's tracker has enrollments that this Redis does not know. Run `evergreen restore`, or `evergreen fence --fresh` to begin anew"
+)
+_logger = log.logger("fence")
+
+
+@dataclass
+class Fence:
+    """Holds the lease, or learns that another does.
+
+    Attributes:
+        ledger: the copy that wants to send.
+        settings: where the tracker is.
+        notion: holds the word.
+    """
+
+    ledger: Ledger
+    settings: Settings
+    notion: Notion
+    sleep: Callable[[float], None] = time.sleep
+    _database: str = field(default="")
+    _rest: str = field(default="")
+
+    def look(self) -> None:
+        """Renew the lease where it is time.
+
+        Raises:
+            NotionError: when Notion does not answer; whether sending may go on without it is settled first.
+        """
+        state, server, now = self._state(), self._server(), self.ledger.now()
+        self._keep(on="1")
+        starts = state.get("server") != server
+        if state.get("why") in (OTHER, UNKNOWN) or (not starts and now - int(state.get("at", 0)) < RENEW_AFTER):
+            self._beat(starts, now)
+            return
+        try:
+            self._renew(state, server, now, starts=starts)
+        except FenceError as error:
+            self._stop(str(error))
+        except NotionError as error:
+            self._go_on_alone(state, server, now, error.reason, starts=starts)
+            raise
+
+    def claim(self) -> None:
+        """Take the lease, whoever holds it; what is overdue then goes singly, for another copy may have sent it. Raises NotionError."""
+        self._read()
+        self._write(self._server())
+        self._keep(on="1", taken_over=str(self.ledger.now()))
+
+    def _renew(self, state: dict[str, str], server: str, now: int, *, starts: bool) -> None:
+        word = self._read()
+        ours = (state.get("confirmed"), state.get("pending"))
+        if "confirmed" not in state and (word is None or word not in ours):
+            self._refuse_a_stranger()
+        if word is not None and word not in ours:
+            raise FenceError(OTHER)
+        self._write(server, settles_in=SETTLES_IN if starts else 0)
+
+    def _write(self, server: str, *, settles_in: float = 0) -> None:
+        """Put a new word: first here, then in Notion, so that we know it as ours whatever the answer."""
+        word = secrets.token_hex(8)
+        self._keep(pending=word)
+        self.notion.describe(self._database, f"{self._rest} (fence: {word})".strip())
+        if settles_in:
+            self.sleep(settles_in)
+            found, state = self._read(), self._state()
+            if found not in (word, state.get("confirmed"), state.get("pending")):  # another replica beside this very Redis is no other copy
+                raise FenceError(OTHER)
+        self.ledger.redis.hdel(ids.FENCE, "pending", "why")
+        now = self.ledger.now()
+        self._keep(confirmed=word, server=server, at=str(now), beat=str(now))
+
+    def _read(self) -> str | None:
+        """The word in Notion, or None; what else stands there is kept."""
+        database = self.notion.database(self.settings.notion_email_sequence_db_id)
+        description = "".join(part.get("plain_text", "") for part in database.get("description") or [])
+        self._database, self._rest = str(database["id"]), _WORD.sub("", description)
+        found = _WORD.search(description)
+        return found[1] if found else None
+
+    def _refuse_a_stranger(self) -> None:
+        """A Redis that never held the lease may begin only beside a tracker without runs that it does not know."""
+        source = self.notion.data_source(self.settings.notion_email_sequence_db_id)
+        id_name = schema.own_name("Enrollment ID", TRACKER, self.settings.notion_property_names)
+        for row in self.notion.pages(source):
+            run = plain(row["properties"].get(id_name))
+            if run is None or not self.ledger.redis.exists(ids.enrollment_key(run)):
+                raise FenceError(UNKNOWN)
+
+    def _go_on_alone(self, state: dict[str, str], server: str, now: int, reason: str, *, starts: bool) -> None:
+        """Notion is away: who holds the lease keeps it; a start goes on where the ledger was at work a moment ago."""
+        recent = "confirmed" in state and now - int(state.get("beat", 0)) < TRUSTED_FOR
+        if starts and recent:
+            self._keep(server=server, beat=str(now))
+            _logger.warning("fence.unconfirmed", why="Notion is away; this ledger was at work a moment ago, and goes on")
+        elif not starts:
+            self._keep(beat=str(now))
+        else:
+            why = f"nothing is sent before Notion has confirmed that no other copy is sending: {reason}"
+            self._keep(why=why)
+            Notices(self.ledger).alert("fence", why)
+
+    def _stop(self, why: str) -> None:
+        _logger.error("fence.lost", why=why)
+        self.ledger.redis.hdel(ids.FENCE, "server")
+        self._keep(why=why)
+        Notices(self.ledger).alert("fence", why)
+
+    def _beat(self, starts: bool, now: int) -> None:
+        if not starts:
+            self._keep(beat=str(now))
+
+    def _keep(self, **fields: str) -> None:
+        self.ledger.redis.hset(ids.FENCE, mapping=fields)  # type: ignore[arg-type]  # text to text, which its types do not accept
+
+    def _state(self) -> dict[str, str]:
+        return cast(dict[str, str], self.ledger.redis.hgetall(ids.FENCE))
+
+    def _server(self) -> str:
+        return str(cast(dict[str, str], self.ledger.redis.info("server"))["run_id"])

@@ -1,0 +1,151 @@
+"""What became of each email of a run that is restored: by the rows, by Resend's list, or nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from shared.domain.forms import Contact
+from shared.emails.subjects import Subjects
+from shared.intake.enrolling import Intake, run_of
+from shared.integrations.resend import Listed
+from shared.ledger import ids
+from shared.notion.cells import MINUTE
+from shared.recovery.notion_rows import Logged, Rows, Run
+from shared.recovery.sent_list import SentList
+
+EARLY = 5 * MINUTE  # by which clocks may differ
+DOUBT = "it was due before the ledger was restored, and Resend's list does not settle whether it was sent"
+
+
+@dataclass
+class Draft:
+    """An open run on its way back.
+
+    Attributes:
+        run: what the rows say.
+        contact: of whom.
+        anchor: from which delays count; None where nothing tells it.
+        until: until when steps may have gone out: now, or the pause.
+        logged: the rows of its emails, by step.
+        steps: as restore.lua takes them.
+        group: of which one campaign runs at a time.
+    """
+
+    run: Run
+    contact: Contact
+    anchor: int | None
+    until: int
+    logged: dict[int, Logged]
+    steps: list[dict[str, Any]]
+    group: str | None
+
+    @property
+    def open(self) -> Iterator[dict[str, Any]]:
+        """The steps of which nobody knows yet what became of them."""
+        return (step for step in self.steps if "state" not in step)
+
+    def may_be_sent(self, step: dict[str, Any]) -> bool:
+        """Whether its time has come, or is about to."""
+        return self.anchor is not None and step["due"] - EARLY <= self.until
+
+
+def draft(run: Run, rows: Rows, intake: Intake) -> Draft:
+    """Lay out a run: every step with its due, and what the rows tell of it.
+
+    Args:
+        run: an open one.
+        rows: all that Notion tells.
+        intake: the campaigns' times depend on its settings and its now.
+    """
+    contact = Contact(rows.people[ids.digest(run.email)].fields)
+    numbers = [step.number for step in run.campaign.steps]
+    logged = {number: rows.logged[id] for number in numbers if (id := ids.email_id(run.id, number)) in rows.logged}
+    marks = {number: log.sent_at for number, log in logged.items() if log.state == "sent" and log.sent_at is not None} | run.marks
+    anchor = run.anchor
+    if anchor is None and (marked := [number for number in numbers if number in marks]):
+        offsets = {step["number"]: step["offset"] for step in run_of(run.campaign, 0, None, intake)["steps"]}
+        anchor = marks[marked[-1]] + MINUTE - offsets[marked[-1]]
+    shape = run_of(run.campaign, intake.now if anchor is None else anchor, None, intake)
+    until = run.paused_at if run.status == "paused" and run.paused_at is not None else intake.now
+    steps = [step | _known(run, step, marks.get(step["number"]), logged.get(step["number"]), anchor) for step in shape["steps"]]
+    return Draft(run, contact, anchor, until, logged, steps, shape["group"])
+
+
+def settle(drafts: Iterable[Draft], rows: Rows, listed: SentList, subjects: Subjects) -> None:
+    """Say of each open step what became of it: `state`, and what belongs to it.
+
+    Args:
+        drafts: the open runs.
+        rows: all that Notion tells.
+        listed: what Resend sent; each email of it that turns out to be a step's is taken off.
+        subjects: how each email's subject reads.
+    """
+    _explain(rows, listed, subjects)
+    for draft in drafts:
+        for step in list(draft.open):
+            if found := _found(draft, step["number"], listed, subjects):
+                listed.explain(draft.run.email, found)
+                step |= {"state": "sent", "sent": found.at, "by": "evergreen", "id": found.id}
+    for draft in drafts:
+        for step in list(draft.open):
+            step |= _decided(draft, step, listed)
+
+
+def _explain(rows: Rows, listed: SentList, subjects: Subjects) -> None:
+    """Take off the list what is logged, and what was sent at the minute of a mark. A list that has none of it is another account's."""
+    known = {log.provider_id for log in rows.logged.values() if log.provider_id}
+    if known and known.isdisjoint(one.id for emails in listed.emails.values() for one in emails):
+        listed.reach = None
+    for email, emails in listed.emails.items():
+        listed.emails[email] = [one for one in emails if one.id not in known]
+    for run in rows.runs.values():
+        contact = Contact(rows.people[ids.digest(run.email)].fields)
+        for number, at in run.marks.items():
+            log = rows.logged.get(ids.email_id(run.id, number))
+            near = [one for one in listed.to(run.email) if at - MINUTE <= one.at <= at + 2 * MINUTE]
+            if near and not (log and log.provider_id):
+                own = subjects.of(run.campaign.slug, number, contact)
+                listed.explain(run.email, next((one for one in near if one.subject in own), near[0]))
+
+
+def _found(draft: Draft, number: int, listed: SentList, subjects: Subjects) -> Listed | None:
+    """The listed email that is this step's: of its subject, since the run began."""
+    since = 0 if draft.anchor is None else draft.anchor - EARLY
+    candidates = [one for one in listed.to(draft.run.email) if one.at >= since]
+    own = subjects.of(draft.run.campaign.slug, number, draft.contact) if candidates else set()
+    return next((one for one in candidates if one.subject in own), None)
+
+
+def _known(run: Run, step: dict[str, Any], sent_at: int | None, log: Logged | None, anchor: int | None) -> dict[str, Any]:
+    """What the rows tell of a step; nothing where it is open."""
+    planned = run.campaign.step(step["number"])
+    by_website = planned is not None and planned.sent_by == "website"
+    page = {"page": log.page} if log else {}
+    if sent_at is not None or (log and log.state == "sent"):
+        by = (log.by if log else None) or ("website" if by_website else "evergreen")
+        id = {"id": log.provider_id} if log and log.provider_id else {}
+        said = {"reports": dict(log.reports)} | ({"note": log.why} if log.why else {}) if log else {}
+        return {"state": "sent", "sent": step["due"] if sent_at is None else sent_at, "by": by} | id | page | said
+    if by_website and anchor is not None:
+        return {"state": "sent", "sent": anchor, "by": "website"} | page
+    if log and log.state == "failed":
+        return {"state": "failed", "why": log.why or "it failed before the ledger was restored"} | page
+    return page
+
+
+def _decided(draft: Draft, step: dict[str, Any], listed: SentList) -> dict[str, Any]:
+    """What becomes of a step that neither the rows nor Resend's list know as sent."""
+    log = draft.logged.get(step["number"])
+    later = max((other["sent"] for other in draft.steps if other["number"] > step["number"] and "sent" in other), default=None)
+    if log and log.state == "in doubt":
+        return {"state": "in-doubt", "why": log.why or DOUBT}
+    if log is None and later is not None and step["due"] <= later + 2 * MINUTE:
+        return {"state": "skipped", "why": "it was not sent, and a later email was, before the ledger was restored"}
+    if not draft.may_be_sent(step):
+        return {"state": "scheduled"}
+    since = step["due"] - EARLY
+    if listed.covers(since) and not any(one.at >= since for one in listed.to(draft.run.email)):
+        return {"state": "scheduled"}
+    return {"state": "in-doubt", "why": DOUBT}

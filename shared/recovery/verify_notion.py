@@ -1,0 +1,124 @@
+"""Verifying Notion: whether each thing in the ledger has its row there, once, and the row says the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import cast
+
+from shared.core.settings import Settings
+from shared.domain.catalog import Catalog
+from shared.domain.forms import Step, normalized
+from shared.integrations.notion import Notion
+from shared.ledger import Ledger, ids
+from shared.notion.cells import MINUTE, Cells
+from shared.notion.schema import CONTACTS, EMAIL_LOG, NUMBERED, TRACKER, Source
+from shared.recovery.notion_rows import Reader
+from shared.recovery.sent_list import Follow, unseen
+from shared.recovery.verify_resend import Finding, Held
+
+_LOGGED = {"sent": ("sent", "bounced", "complained"), "failed": ("failed",), "in-doubt": ("in doubt",)}
+_OPEN = ("active", "paused")
+Index = dict[str, list[Cells]]
+
+
+@dataclass
+class NotionWitness:
+    """Compares the ledger with Notion's rows. What waits in the outbox is about to be written, and is passed over.
+
+    Attributes:
+        ledger: is compared.
+        catalog: the campaigns.
+        settings: name the owner's databases and columns.
+        notion: is read.
+        follow: shows the progress.
+    """
+
+    ledger: Ledger
+    catalog: Catalog
+    settings: Settings
+    notion: Notion
+    follow: Follow = unseen
+    _pending: set[str] = field(default_factory=set)
+
+    def compare(self, everything: list[Held]) -> list[Finding]:
+        """What Notion says otherwise; raises NotionError.
+
+        Args:
+            everything: the runs in the ledger, read before.
+        """
+        self._pending = set(cast(list[str], self.ledger.redis.zrange(ids.OUTBOX, 0, -1)))
+        people = self._index(CONTACTS, "Email")
+        runs, emails = self._index(TRACKER, "Enrollment ID"), self._index(EMAIL_LOG, "Email ID")
+        findings = [*_twice(people), *_twice(runs), *_twice(emails)]
+        if self.settings.notion_businessx_db_id:
+            addresses = {ids.digest(one.email): one.email for one in everything}
+            findings += [found for contact, email in addresses.items() if (found := self._contact(contact, email, people))]
+        for one in everything:
+            findings += self._run(one, runs)
+            if self.settings.notion_email_log_db_id:
+                findings += self._emails(one, emails)
+        return findings + list(_strangers(runs, {one.run.id for one in everything}))
+
+    def _index(self, source: Source, key: str) -> Index:
+        found: Index = {}
+        for cells in Reader(self.notion, self.settings, self.catalog, self.follow).cells(source):
+            if name := cells.text(key):
+                found.setdefault(normalized(name), []).append(cells)
+        return found
+
+    def _waits(self, kind: str, id: str) -> bool:
+        return f"{kind}:{id}" in self._pending
+
+    def _contact(self, contact: str, email: str, rows: Index) -> Finding | None:
+        if email in rows or self._waits("contact", contact):
+            return None
+        return Finding("gap", contact, "the contact has no row in Notion", tell=("contact", contact))
+
+    def _run(self, one: Held, rows: Index) -> Iterator[Finding]:
+        run, tell = one.run, ("enrollment", one.run.id)
+        if self._waits(*tell):
+            return
+        found = rows.get(run.id)
+        if not found:
+            yield Finding("gap", run.id, "the run has no row in Notion", tell=tell)
+            return
+        status = found[0].text("Status")
+        if status and status.lower() != run.state:
+            yield Finding("disagreement", run.id, f"it is {run.state}, and its row says {status}", tell=tell)
+        for step in run.steps:
+            if step.number <= NUMBERED:
+                yield from self._mark(run.id, step, found[0])
+
+    def _mark(self, run: str, step: Step, row: Cells) -> Iterator[Finding]:
+        mark, id = row.instant(f"Email {step.number} Sent"), ids.email_id(run, step.number)
+        if step.state == "sent" and step.sent_at is not None and (mark is None or abs(mark - step.sent_at) >= MINUTE):
+            message = "it was sent, and its row has no mark" if mark is None else "its row has another time than the ledger"
+            yield Finding("disagreement", id, message, tell=("enrollment", run))
+        elif step.state != "sent" and mark is not None:
+            yield Finding("disagreement", id, f"its row has a mark, and it is {step.state}", "clear the mark in Notion, or skip the step")
+
+    def _emails(self, one: Held, rows: Index) -> Iterator[Finding]:
+        for step in one.run.steps:
+            id = ids.email_id(one.run.id, step.number)
+            if step.state not in _LOGGED or self._waits("email", id):
+                continue
+            found = rows.get(id)
+            if not found:
+                yield Finding("gap", id, "the email has no row in Notion's log", tell=("email", id))
+            elif (found[0].text("Status") or "").lower() not in _LOGGED[step.state]:
+                message = f"it is {step.state}, and its row in the log says {found[0].text('Status')}"
+                yield Finding("disagreement", id, message, tell=("email", id))
+
+
+def _twice(rows: Index) -> Iterator[Finding]:
+    for found in rows.values():
+        for extra in found[1:]:
+            yield Finding("duplicate", extra.id, f"another row of the {extra.source.title} is the same", "delete one of the two in Notion")
+
+
+def _strangers(rows: Index, known: set[str]) -> Iterator[Finding]:
+    """Runs that go on by their row, and that the ledger does not know."""
+    for id, found in rows.items():
+        if id not in known and (found[0].text("Status") or "").lower() in _OPEN:
+            yield Finding("gap", id, f"its row says {found[0].text('Status')}, and the ledger does not know it", "evergreen restore")

@@ -1,0 +1,201 @@
+"""Verifying: the ledger against its two witnesses, what Resend says that it sent and what stands in Notion. Sends and deletes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from shared.core.errors import LedgerError
+from shared.domain import timing
+from shared.domain.forms import Contact, Enrollment, Step
+from shared.emails.subjects import Subjects
+from shared.integrations.resend import Listed
+from shared.ledger import Ledger, ids
+from shared.recovery import sent_list
+from shared.recovery.sent_list import Follow, Lister, SentList, unseen
+from shared.recovery.step_outcomes import EARLY
+
+SEEN_TTL = 7 * timing.DAY
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that does not agree.
+
+    Attributes:
+        kind: `duplicate`, `gap` or `disagreement`.
+        what: the id of the email, run or contact, or of a page in Notion.
+        message: what is the matter.
+        advice: what a person may do about it.
+        tell: the kind and id of what Notion shall be told again; that mends it.
+        found: the listed email that settles a step in doubt; that mends it.
+        mended: whether that was done.
+    """
+
+    kind: str
+    what: str
+    message: str
+    advice: str = ""
+    tell: tuple[str, str] | None = None
+    found: Listed | None = None
+    mended: bool = False
+
+    @property
+    def mendable(self) -> bool:
+        """Whether it can be mended without a person."""
+        return self.tell is not None or self.found is not None
+
+    @property
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; without addresses."""
+        return {name: value for name, value in asdict(self).items() if name not in ("tell", "found")} | {"mendable": self.mendable}
+
+
+@dataclass(frozen=True)
+class Held:
+    """A run that the ledger holds, and of whom."""
+
+    run: Enrollment
+    contact: Contact
+
+    @property
+    def email(self) -> str:
+        """The address."""
+        return self.contact.email
+
+
+def held(ledger: Ledger, follow: Follow = unseen) -> list[Held]:
+    """Every run in the ledger of a person who was not forgotten, tracked ones too."""
+    found = []
+    prefix = ids.enrollment_key("")
+    for key in follow(ledger.redis.scan_iter(f"{prefix}*", count=1000), "Reading the ledger"):
+        run = ledger.enrollment(key.removeprefix(prefix))
+        contact = ledger.contact(run.contact) if run else None
+        if run and contact and "email" in contact.fields:
+            found.append(Held(run, contact))
+    return sorted(found, key=lambda one: one.run.id)
+
+
+@dataclass
+class ResendWitness:
+    """Compares the ledger with Resend's list.
+
+    Attributes:
+        ledger: is compared.
+        subjects: how each email's subject reads.
+        lister: knows what was sent.
+        turn: called before each request to it.
+        follow: shows the progress.
+        list_from: the instant back to which the list could be read, in milliseconds since 1970 UTC; None where it was not.
+    """
+
+    ledger: Ledger
+    subjects: Subjects
+    lister: Lister
+    turn: Callable[[], None] = lambda: None
+    follow: Follow = unseen
+    list_from: int | None = field(default=None)
+
+    def compare(self, everything: list[Held], since: int) -> list[Finding]:
+        """What Resend knows otherwise.
+
+        Args:
+            everything: the runs in the ledger, read before.
+            since: how far back to look, in milliseconds since 1970 UTC.
+        """
+        listed = sent_list.read(self.lister, since, now=self.ledger.now(), turn=self.turn, follow=self.follow)
+        self.list_from = listed.reach
+        if listed.reach is None:
+            return [
+                Finding("gap", "resend", "Resend's list could not be read", "give RESEND_API_KEY full access, or try again in a minute")
+            ]
+        by_address: dict[str, list[Held]] = {}
+        for one in everything:
+            by_address.setdefault(one.email, []).append(one)
+        findings: list[Finding] = []
+        for email, runs in self.follow(list(by_address.items()), "Comparing with Resend"):
+            findings += [*self._twice(email, runs, listed), *self._unknown(email, runs, listed), *self._open(email, runs, listed)]
+        return findings
+
+    def _twice(self, email: str, runs: list[Held], listed: SentList) -> Iterator[Finding]:
+        """More emails of a subject than the person's runs have steps of it."""
+        began = min(one.run.anchor for one in runs) - EARLY
+        counts = Counter(one.subject for one in listed.to(email) if one.at >= began)
+        often = {subject for subject, count in counts.items() if count > 1}
+        if not often:
+            return
+        of_subject: dict[str, list[tuple[Enrollment, Step]]] = {}
+        for one in runs:
+            for step in one.run.steps:
+                for subject in often & self.subjects.of(one.run.slug, step.number, one.contact):
+                    of_subject.setdefault(subject, []).append((one.run, step))
+        for subject, steps in of_subject.items():
+            if counts[subject] > len(steps) and not any(step.anew for _, step in steps):
+                run, step = steps[0]
+                message = f"Resend accepted {counts[subject]} emails of this subject for {len(steps)} step(s)"
+                yield Finding("duplicate", ids.email_id(run.id, step.number), message)
+
+    def _unknown(self, email: str, runs: list[Held], listed: SentList) -> Iterator[Finding]:
+        """Steps that count as sent by us, of which Resend knows nothing."""
+        known = {one.id for one in listed.to(email)}
+        for one in runs:
+            for step in one.run.steps:
+                if step.state != "sent" or step.sent_by != "evergreen" or step.sent_at is None or not listed.covers(step.sent_at - EARLY):
+                    continue
+                near = any(abs(other.at - step.sent_at) <= EARLY for other in listed.to(email))
+                if step.provider_id not in known if step.provider_id else not near:
+                    yield Finding("gap", ids.email_id(one.run.id, step.number), "it counts as sent, and Resend does not list it")
+
+    def _open(self, email: str, runs: list[Held], listed: SentList) -> Iterator[Finding]:
+        """Emails that Resend took for steps that count as scheduled or in doubt."""
+        known = {step.provider_id for one in runs for step in one.run.steps}
+        free = [one for one in listed.to(email) if one.id not in known]
+        unnamed = [step.sent_at for one in runs for step in one.run.steps if step.sent_at and not step.provider_id]
+        free = [one for one in free if not any(abs(one.at - at) <= EARLY for at in unnamed)]
+        for one in runs if free else []:
+            for step in one.run.steps:
+                if step.state not in ("scheduled", "in-doubt"):
+                    continue
+                own = self.subjects.of(one.run.slug, step.number, one.contact)
+                found = next((other for other in free if other.subject in own and other.at >= one.run.anchor - EARLY), None)
+                if found is None:
+                    continue
+                free.remove(found)
+                id, message = ids.email_id(one.run.id, step.number), f"it is {step.state}, and Resend has accepted it"
+                if step.state == "in-doubt":
+                    yield Finding("disagreement", id, message, found=found)
+                else:
+                    yield Finding("disagreement", id, message, f"evergreen skip {one.run.id} {step.number}")
+
+
+def mend(findings: list[Finding], ledger: Ledger) -> list[Finding]:
+    """Do what is safe: what is in doubt and known to Resend is sent; what Notion lacks is told again.
+
+    Args:
+        findings: what was found.
+        ledger: is mended.
+
+    Returns:
+        The findings, as they are then.
+    """
+    things = [finding.tell for finding in findings if finding.tell]
+    if things:
+        ledger.decide("tell", {"things": things})
+    return [_mended(finding, ledger) for finding in findings]
+
+
+def _mended(finding: Finding, ledger: Ledger) -> Finding:
+    done = finding.tell is not None
+    if finding.found:
+        enrollment, number = ids.parse_email_id(finding.what)
+        run = ledger.enrollment(enrollment)
+        if run is None:
+            raise LedgerError(f"{enrollment} was forgotten meanwhile; verify once more")
+        told = {"what": "accepted", "contact": run.contact, "enrollment": enrollment, "step": number, "id": finding.found.id}
+        seen = {"seen": ids.digest(f"verify:{finding.found.id}"), "seen_ttl": SEEN_TTL}
+        ledger.decide("receive", told | seen | {"at": finding.found.at, "sent": finding.found.at})
+        after = ledger.enrollment(enrollment)
+        done = after is not None and after.step(number).state == "sent"
+    return Finding(**(vars(finding) | {"mended": done}))

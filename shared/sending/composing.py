@@ -1,0 +1,57 @@
+"""The email of a step, as the provider takes it: which template, whose values, which headers and tags."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.core.errors import RenderingError
+from shared.core.settings import Settings
+from shared.domain.catalog import Catalog
+from shared.emails.template_store import Templates, compile_templates
+from shared.ledger import Item, ids
+from shared.sending import unsubscribe_link
+
+__all__ = ["Templates", "compile_templates", "compose"]
+
+
+def compose(item: Item, *, catalog: Catalog, templates: Templates, settings: Settings) -> dict[str, Any] | None:
+    """Write the request for one claimed step; the same step always gives the same bytes while its texts and values stay.
+
+    Returns:
+        The request in Resend's form, or None where the campaign no longer has the step.
+
+    Raises:
+        RenderingError: when the template cannot be filled.
+    """
+    campaign = catalog.campaigns.get(item.slug)
+    step = campaign.step(item.step) if campaign else None
+    if campaign is None or step is None:
+        return None
+    contact = item.contact
+    if "email" not in contact.fields:
+        raise RenderingError("the contact has no address any more")
+    link = None
+    if campaign.kind == "marketing":
+        link = unsubscribe_link.link(ids.digest(contact.email), key=settings.unsubscribe_key, public_url=settings.public_url)
+    known = {"booking_url": settings.booking_url, **contact.fields, **item.values}
+    if "first_name" not in known and (called := known.get("name", "").split()[:1]) and not called[0].endswith("."):
+        known["first_name"] = called[0]
+    values = known | {"segment": contact.segment, "sender_name": settings.business_name}
+    email = templates[campaign.slug, step.template_for(contact.segment)].render(values, unsubscribe_url=link)
+    request: dict[str, Any] = {
+        "from": settings.resend_from_email,
+        "to": [contact.email],
+        "subject": email.subject,
+        "html": email.html,
+        "text": email.text,
+        "tags": [
+            {"name": "email_id", "value": item.id},
+            {"name": "campaign", "value": campaign.slug},
+            {"name": "request_id", "value": item.request_id or "none"},
+        ],
+    }
+    if link:
+        request["headers"] = {"List-Unsubscribe": f"<{link}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    if settings.resend_reply_to:
+        request["reply_to"] = settings.resend_reply_to
+    return request

@@ -1,0 +1,264 @@
+"""What every HTTP function shares: request id, proofs, limits, parsing, and errors turned into answers."""
+
+from __future__ import annotations
+
+import functools
+import hmac
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from ipaddress import ip_address
+from typing import TypeVar
+
+from flask import Request, Response, jsonify
+from limits import parse as parse_limit
+from pydantic import BaseModel, ValidationError
+from redis.exceptions import RedisError
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from shared import services
+from shared.core import log
+from shared.core.errors import TooManyRequests, WebhookError
+from shared.integrations import payloads
+from shared.ledger import ids
+
+Model = TypeVar("Model", bound=BaseModel)
+Handler = Callable[[Request], Response]
+REDIS_RETRY_AFTER = 5
+REFUSED = "eg:limit:refused"  # how many proofs have failed, by function
+_logger = log.logger("endpoint")
+
+
+def answer(status: int, body: dict[str, object], *, retry_after: int | None = None) -> Response:
+    """A JSON answer.
+
+    Args:
+        status: the HTTP status.
+        body: what to say.
+        retry_after: seconds, where the caller should come back.
+    """
+    response = jsonify(body)
+    response.status_code = status
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
+    return response
+
+
+def function(name: str, *, methods: tuple[str, ...] = ("POST",), cors: bool = False) -> Callable[[Handler], Handler]:
+    """Make a handler a function: it gets a request id and a log line, and its errors become answers.
+
+    Args:
+        name: the function's name, for the log.
+        methods: what it takes; anything else is answered 405.
+        cors: whether browsers on the allowed origins may call it.
+    """
+
+    def decorate(handler: Handler) -> Handler:
+        @functools.wraps(handler)
+        def handle(request: Request) -> Response:
+            request_id = log.request_id(request.headers.get("X-Request-Id"))
+            log.begin(request_id=request_id, function=name)
+            request.environ["evergreen.request_id"] = request_id
+            response = _respond(handler, request, methods, cors)
+            response.headers["X-Request-Id"] = request_id
+            response.headers["X-Content-Type-Options"] = "nosniff"
+            response.headers["Cache-Control"] = "no-store"
+            if cors:
+                _allow_origin(request, response)
+            (_logger.debug if response.status_code < 400 else _logger.warning)("answered", status=response.status_code)
+            return response
+
+        return handle
+
+    return decorate
+
+
+def _respond(handler: Handler, request: Request, methods: tuple[str, ...], cors: bool) -> Response:
+    if cors and request.method == "OPTIONS":
+        return Response(status=204)
+    if request.method not in methods:
+        response = answer(405, {"status": "error", "message": f"use {' or '.join(methods)}"})
+        response.headers["Allow"] = ", ".join(methods)
+        return response
+    try:
+        return handler(request)
+    except WebhookError as error:
+        body: dict[str, object] = {"status": "error", "message": error.message}
+        if error.details is not None:
+            body["detail"] = error.details
+        return answer(error.status, body, retry_after=error.retry_after)
+    except RedisError as error:
+        _logger.error("redis.unavailable", error=type(error).__name__)
+        return answer(503, {"status": "error", "message": "try again in a moment"}, retry_after=REDIS_RETRY_AFTER)
+    except Exception:  # the last door before the framework, which would show the exception's text to the caller
+        _logger.exception("function.crashed")
+        return answer(500, {"status": "error", "message": "something went wrong here; it is in our log"})
+
+
+def _allow_origin(request: Request, response: Response) -> None:
+    origin = request.headers.get("Origin")
+    response.vary.add("Origin")
+    if origin and origin in services.current_settings().cors_origins:
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Allow-Methods"] = "POST, OPTIONS"
+        response.headers["Access-Control-Allow-Headers"] = "Content-Type, Idempotency-Key, X-Request-Id"
+        response.headers["Access-Control-Expose-Headers"] = "Retry-After, X-Request-Id"
+        response.headers["Access-Control-Max-Age"] = "600"
+
+
+def request_id(request: Request) -> str:
+    """The id that follows this request's emails to the provider."""
+    return str(request.environ["evergreen.request_id"])
+
+
+def body(request: Request) -> bytes:
+    """The request's body, whole.
+
+    Raises:
+        WebhookError: 413 when it is larger than WEBHOOK_BODY_LIMIT, however it was sent.
+    """
+    limit = services.current_settings().webhook_body_limit
+    # Not get_data(): behind a gateway that sends chunks, Flask's own limit would cut the body off in silence.
+    data = request.stream.read(limit + 1) if request.content_length is None or request.content_length <= limit else b""
+    if len(data) > limit or (request.content_length or 0) > limit:
+        raise WebhookError(413, f"the body is larger than {limit} bytes")
+    return data
+
+
+def parse(request: Request, data: bytes, model: type[Model]) -> Model:
+    """Read a JSON body.
+
+    Raises:
+        WebhookError: 415 for another content type, 400 for what is no JSON object, 422 with the faulty fields.
+    """
+    if request.mimetype != "application/json":
+        raise WebhookError(415, "send JSON, with Content-Type: application/json")
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        faults = payloads.faults(error)
+        if any(fault["type"] in ("json_invalid", "model_type") for fault in faults):
+            raise WebhookError(400, "the body is not a JSON object") from None
+        raise WebhookError(422, "the request is not valid", details=faults) from None
+
+
+@contextmanager
+def proving(proof: str) -> Iterator[None]:
+    """Log and count a proof that fails in this block.
+
+    Args:
+        proof: its kind, such as `signature`.
+    """
+    try:
+        yield
+    except WebhookError as error:
+        if error.status == 401:
+            refused(proof)
+        raise
+
+
+def refused(proof: str) -> None:
+    """Log and count a proof that failed, without anything of what was shown.
+
+    Args:
+        proof: its kind, such as `signature`.
+    """
+    _logger.warning("proof.failed", proof=proof)
+    with suppress(RedisError):  # it is refused also while Redis is away
+        services.ledger().redis.hincrby(REFUSED, log.known("function"), 1)
+
+
+def require_bearer(request: Request, token: str) -> None:
+    """Let only the holder of a token pass; raises WebhookError 401."""
+    given = request.headers.get("Authorization", "")
+    if not token or not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        refused("bearer token")
+        raise WebhookError(401, "the bearer token is missing or wrong")
+
+
+def prove_operator(request: Request, data: bytes) -> None:
+    """Let only the operator pass, or a server that signs for them; raises WebhookError 401."""
+    settings = services.current_settings()
+    if "Authorization" not in request.headers and settings.website_webhook_secret:
+        _verify_signature(request, data, settings.website_webhook_secret)
+    else:
+        require_bearer(request, settings.operator_token)
+
+
+def prove_website(request: Request, data: bytes) -> bool:
+    """Check the signature of the website's server, where one is set up.
+
+    Args:
+        request: the request.
+        data: its body, which the signature covers.
+
+    Returns:
+        Whether the request is proved; else anybody may have sent it, and limits apply.
+
+    Raises:
+        WebhookError: 401 for a bad signature.
+    """
+    settings = services.current_settings()
+    if settings.website_webhook_secret:
+        _verify_signature(request, data, settings.website_webhook_secret)
+    return bool(settings.website_webhook_secret)
+
+
+def _verify_signature(request: Request, data: bytes, secret: str) -> None:
+    try:
+        Webhook(secret).verify(data, {name.lower(): value for name, value in request.headers.items()}, json_parse=False)
+    except (WebhookVerificationError, ValueError):  # malformed headers raise ValueError (binascii's and unicode's too)
+        refused("signature")
+        raise WebhookError(401, "the signature is missing, wrong or too old") from None
+
+
+def client_ip(request: Request) -> str:
+    """Who sent this: the peer, or what a trusted proxy says of it."""
+    networks = services.current_settings().trusted_networks
+    chain = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
+    address = request.remote_addr or "unknown"
+    while chain:
+        try:
+            trusted = any(ip_address(address) in network for network in networks)
+        except ValueError:
+            break
+        if not trusted:
+            break
+        address = chain.pop()
+    return address
+
+
+def limit(kind: str, who: str, rate: str) -> dict[str, object]:
+    """A limit, as the ledger counts by it.
+
+    Args:
+        kind: what is counted by, such as `ip`.
+        who: whose requests; kept as a digest.
+        rate: such as `10/second`.
+    """
+    item = parse_limit(rate)
+    return {"key": f"{kind}:{rate}:{ids.digest(who)}", "most": item.amount, "window": item.get_expiry() * 1000}
+
+
+def limit_rate(kind: str, who: str, rate: str) -> int:
+    """Count a request, by what stands at `limit`.
+
+    Returns:
+        The ledger's time, in milliseconds since 1970 UTC.
+
+    Raises:
+        TooManyRequests: for one too many.
+    """
+    now, wait = services.ledger().decide("limit", limit(kind, who, rate))
+    if wait:
+        _logger.warning("rate.limited", by=kind)
+        raise TooManyRequests(wait)
+    return int(now)
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The caller's `Idempotency-Key`; raises WebhookError 400 for one that is no visible ASCII of at most 255 characters."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
+        raise WebhookError(400, "Idempotency-Key must be 1 to 255 visible ASCII characters")
+    return key

@@ -1,0 +1,73 @@
+"""Forms: what the webhooks share that take a person's details, from a website's visitors or from the operator."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from flask import Request, Response
+
+from shared import services
+from shared.domain.forms import NewClient, NoShow, PostCall, SignUp
+from shared.intake import enrolling
+from shared.intake.enrolling import Answer, Intake
+from shared.web import endpoint
+
+
+def website(request: Request, *, trigger: str) -> Response:
+    """Take a website's form: verify, parse, enroll or remember, answer 202.
+
+    Args:
+        request: what was posted.
+        trigger: the webhook's name, by which a campaign is found.
+
+    Raises:
+        WebhookError: for what is not proved, not readable, not valid or too often.
+    """
+    data, settings = endpoint.body(request), services.current_settings()
+    proved = endpoint.prove_website(request, data)
+    now = None if proved else endpoint.limit_rate("ip", endpoint.client_ip(request), settings.webhook_rate_per_ip)
+    form = endpoint.parse(request, data, SignUp)
+    if form.fax_number:  # only a robot fills the field that nobody sees
+        return endpoint.answer(202, Answer(form.email, None).body)
+    limit = None if proved else endpoint.limit("address", form.email, settings.webhook_rate_per_address)
+    return endpoint.answer(202, enrolling.sign_up(form, trigger=trigger, intake=intake(request, now, limit)).body)
+
+
+def reported(request: Request, data: bytes, model: type[NoShow | PostCall | NewClient], *, trigger: str) -> Response:
+    """Take what the operator reports, once it is proved: parse, enroll, answer 202.
+
+    Args:
+        request: what was posted.
+        data: its body.
+        model: what is reported.
+        trigger: the webhook's name, by which a campaign is found.
+
+    Raises:
+        WebhookError: for what is not readable or not valid.
+    """
+    form = endpoint.parse(request, data, model)
+    return endpoint.answer(202, enrolling.report(form, trigger=trigger, intake=intake(request)).body)
+
+
+def intake(request: Request, now: int | None = None, limit: Mapping[str, object] | None = None) -> Intake:
+    """Where and when a request comes in.
+
+    Args:
+        request: what was posted; nothing here proves it.
+        now: the ledger's time, where it has been asked already.
+        limit: how often the person may come.
+    """
+    ledger = services.ledger()
+    # Not urlsplit, which raises for some of what strangers send. Without the query, which may name people.
+    page = re.match(r"https?://[^\s?#]{1,290}", request.headers.get("Referer") or request.headers.get("Origin") or "")
+    return Intake(
+        ledger,
+        services.catalog(),
+        services.current_settings(),
+        now or ledger.now(),
+        endpoint.request_id(request),
+        key=endpoint.idempotency_key(request),
+        page=page[0] if page else None,
+        limit=limit,
+    )

@@ -1,0 +1,299 @@
+"""`evergreen forget|export|import|suppress|unsuppress`, on a real ledger and the sandbox's Notion."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import requests
+from click.testing import CliRunner, Result
+from redis import Redis
+
+from commands import main
+from local import valkey
+from shared.core.errors import SendError
+from shared.core.settings import Settings
+from shared.domain.forms import MeetingEvent
+from shared.intake import meetings
+from shared.integrations.notion import Notion
+from shared.ledger import Ledger, ids
+from shared.ledger.pacing import Pacer
+from shared.notion.recorder import Recorder
+from shared.operations import privacy
+from tests.conftest import Clock
+from tests.support.sandbox_server import Sandbox
+from tests.support.world import ADA, World
+
+ADDRESS, BOB = str(ADA["email"]), "bob@example.org"
+CONTACT = ids.digest(ADDRESS)
+SOURCES = {"contacts": "notion_businessx_db_id", "tracker": "notion_email_sequence_db_id", "email_log": "notion_email_log_db_id"}
+
+
+@pytest.fixture
+def evergreen(valkey_server: valkey.Valkey, redis: Redis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """The command line, on the test's Valkey and without Notion."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("ENV_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("REDIS_URL", valkey_server.url)
+    monkeypatch.setenv("REDIS_PASSWORD", valkey_server.password)
+
+    def run(*arguments: str, answer: str | None = None) -> Result:
+        return CliRunner().invoke(main, list(arguments), input=answer)
+
+    return run
+
+
+def in_notion(world: World, box: Sandbox) -> tuple[Settings, Notion, Recorder, dict[str, Any]]:
+    """A workspace beside the world."""
+    made = box.seed()
+    databases = {setting: made[name]["database_id"] for name, setting in SOURCES.items()}
+    settings = world.settings.model_copy(update=databases)
+    pacer = Pacer(world.ledger, "notion", 10_000, sleep=lambda _: None)
+    notion = Notion("ntn_sandbox", f"{box.url}/notion", turn=pacer.wait, timeout=2)
+    return settings, notion, Recorder(world.ledger, world.sender.catalog, settings, notion, pacer), made
+
+
+def rows(box: Sandbox, made: dict[str, Any]) -> list[str]:
+    """The addresses in the rows that are not in the trash."""
+    pages = box.get("/notion.json")
+    return sorted(page["properties"]["Email"] for name in SOURCES for page in pages[made[name]["name"]] if not page["in_trash"])
+
+
+def everything(redis: Redis) -> dict[str, str]:
+    """All that Redis holds, each key with its content as text."""
+    readers: dict[str, Callable[[str], Any]] = {
+        "hash": redis.hgetall,
+        "string": redis.get,
+        "set": redis.smembers,
+        "list": lambda key: redis.lrange(key, 0, -1),
+        "zset": lambda key: redis.zrange(key, 0, -1),
+    }
+    return {key: str(readers[str(redis.type(key))](key)) for key in cast(Iterator[str], redis.scan_iter("*"))}
+
+
+def traces(redis: Redis, *, of: str = ADDRESS) -> set[str]:
+    """The keys that have to do with a person."""
+    words = (of, ids.digest(of), "Ada")
+    return {key for key, content in everything(redis).items() if any(word in key + content for word in words)}
+
+
+def book(world: World) -> None:
+    """Ada books a meeting in three days."""
+    now = world.clock.now
+    event = MeetingEvent("booked", "key", "uid", now, starts=now + 3 * 86_400_000, contact={"email": ADDRESS})
+    meetings.report(event, trigger="calcom-booking", intake=world.intake)
+
+
+class TestForget:
+    """Erasing a person."""
+
+    def test_nothing_is_left_but_what_must_be(self, world: World) -> None:
+        """Runs, reminders, jobs, frozen requests and notes are gone; who else is there is untouched, and gets every email."""
+        book(world)
+        run = world.sign_up()
+        other = world.sign_up(email=BOB, first_name="Bob")
+        world.provider.faults.append(SendError("ambiguous", "no answer"))
+        world.work()
+        assert world.redis.exists(f"eg:frozen:{run}-1") == 1
+        done = privacy.forget(ADDRESS.upper(), world.ledger, world.settings, None)
+        assert (done.erased.enrollments, done.erased.requests, done.erased.meetings) == (2, 1, 1)
+        assert traces(world.redis) == {"eg:runs"}
+        assert ADDRESS not in str(everything(world.redis))
+        world.live(300)
+        assert world.provider.email_ids == [f"{other}-{number}" for number in range(1, 8)]
+
+    def test_it_may_be_done_again(self, world: World) -> None:
+        """The second time finds nothing."""
+        world.sign_up()
+        privacy.forget(ADDRESS, world.ledger, world.settings, None)
+        again = privacy.forget(ADDRESS, world.ledger, world.settings, None).erased
+        assert (again.enrollments, again.requests, again.notes, again.meetings) == (0, 0, 0, 0)
+
+    @pytest.mark.parametrize("reason", ["bounced", "complained", "manual", "unsubscribed"])
+    def test_suppression_stays(self, world: World, reason: str) -> None:
+        """A no to email outlives the person's record, and so does the mark that they had a run."""
+        run = world.sign_up()
+        world.ledger.suppress(CONTACT, reason)
+        privacy.forget(ADDRESS, world.ledger, world.settings, None)
+        assert set(world.redis.hgetall(ids.contact_key(CONTACT))) == {reason}
+        assert world.redis.zscore("eg:suppressed", CONTACT) is not None
+        world.sign_up(email=ADDRESS, red_systems=3)
+        assert world.ledger.enrollment(run) is None
+        world.live(300)
+        assert world.provider.accepted == []
+
+    def test_a_tracked_person(self, world: World) -> None:
+        """Who was never enrolled is found, too."""
+        world.ledger.suppress(CONTACT, "manual")
+        world.sign_up()
+        assert privacy.forget(ADDRESS, world.ledger, world.settings, None).erased.enrollments == 1
+        assert not [key for key in traces(world.redis) if key.startswith("eg:enrollment")]
+
+    def test_while_an_email_is_being_sent(self, world: World) -> None:
+        """Whoever holds the step is told not to post, and an answer that comes late brings nothing back."""
+        run = world.sign_up()
+        world.release()
+        claimed = {"token": "t", "late": {"christmas": 86_400_000}, "rate": 1000}
+        world.ledger.claim(run, 1, **claimed)  # type: ignore[arg-type]  # the arguments of claim, by name
+        privacy.forget(ADDRESS, world.ledger, world.settings, None)
+        assert not world.ledger.post([f"{run}-1"], token="t", request=f"{run}-1", body="{}", spare=1)
+        world.ledger.settle([f"{run}-1"], "accepted", token="t", ids=["id-0"])
+        assert traces(world.redis) == {"eg:runs"}
+
+    def test_others_of_an_unsettled_batch(self, ledger: Ledger, clock: Clock) -> None:
+        """Their emails may have been accepted and can no longer be repeated: they are in doubt, visibly, and nobody gets two."""
+        world = World(ledger, clock, World(ledger, clock).settings.model_copy(update={"resend_batch_above": 1}))
+        runs = [world.sign_up(email=f"c{number}@example.org") for number in range(3)]
+        world.provider.faults.append("lost")
+        world.release()
+        assert world.sender.send(*(world.next_job() or ("", 0))).result == "parked"
+        privacy.forget("c1@example.org", world.ledger, world.settings, None)
+        world.live(2)
+        assert [world.run(runs[number]).step(1).state for number in (0, 2)] == ["in-doubt", "in-doubt"]
+        assert world.provider.twice == []
+
+    def test_rows_in_notion_are_trashed(self, world: World, box: Sandbox) -> None:
+        """Contact, tracker and log, also a row that the ledger does not know; nobody else's."""
+        settings, notion, recorder, made = in_notion(world, box)
+        world.sign_up()
+        world.sign_up(email=BOB)
+        world.work()
+        recorder.drain(30)
+        notion.create(notion.data_source(settings.notion_businessx_db_id), {"Email": ADDRESS, "Name": "Ada, an older row"})
+        assert rows(box, made) == [ADDRESS] * 4 + [BOB] * 3
+        done = privacy.forget(ADDRESS, world.ledger, settings, notion)
+        assert (done.pages, done.left) == (4, privacy.BY_HAND)
+        assert rows(box, made) == [BOB] * 3
+        recorder.drain(30)
+        assert rows(box, made) == [BOB] * 3
+
+    def test_notion_away(self, world: World, box: Sandbox) -> None:
+        """Redis is erased all the same, and each page that is left is named; later, doing it again trashes the rows."""
+        settings, notion, recorder, made = in_notion(world, box)
+        world.sign_up()
+        world.work()
+        recorder.drain(30)
+        box.fault("status", provider="notion", status=503, count=50)
+        done = privacy.forget(ADDRESS, world.ledger, settings, notion)
+        assert done.pages == 0 and done.erased.enrollments == 1
+        assert len([sentence for sentence in done.left if "https://www.notion.so/" in sentence]) == 3
+        requests.delete(f"{box.url}/faults", timeout=5).raise_for_status()
+        assert privacy.forget(ADDRESS, world.ledger, settings, notion).pages == 3
+        assert rows(box, made) == []
+
+    def test_the_command_asks(self, evergreen: Any, redis: Redis) -> None:
+        """A `no` changes nothing; `--yes` does not ask, and what is left to do by hand is named."""
+        World(Ledger(redis), Clock()).sign_up()
+        assert evergreen("forget", ADDRESS, answer="n\n").exit_code == 1
+        assert redis.exists(ids.contact_key(CONTACT))
+        done = evergreen("forget", ADDRESS, "--yes")
+        assert done.exit_code == 0 and "enrollments 1" in done.output and "Resend keeps its own log" in done.output
+        assert json.loads(evergreen("forget", ADDRESS, "--yes", "--json").stdout)["erased"]["enrollments"] == 0
+        assert not redis.exists(ids.contact_key(CONTACT))
+
+
+class TestExport:
+    """What a person may read of their own data."""
+
+    def test_all_that_is_held(self, evergreen: Any, redis: Redis, world: World) -> None:
+        """Contact, consent, suppression, each run with each email and what became of it, and meetings, with dates one can read."""
+        run = world.sign_up(consent=True, consent_text="Write to me")
+        world.work()
+        book(world)
+        redis.hset(ids.enrollment_key(run), "1.opened", str(world.clock.now))
+        world.ledger.suppress(CONTACT, "unsubscribed")
+        held = json.loads(evergreen("export", ADDRESS.upper()).stdout)
+        assert (held["contact"]["email"], held["contact"]["red_systems"]) == (ADDRESS, "2")
+        assert held["consent"]["at"].startswith("2027-01-15T08:00:00") and held["consent"]["text"] == "Write to me"
+        assert held["suppression"].keys() == {"unsubscribed"}
+        christmas = next(each for each in held["enrollments"] if each["id"] == run)
+        assert (christmas["slug"], christmas["state"], len(christmas["emails"])) == ("christmas", "exited", 7)
+        first = christmas["emails"][0]
+        assert (first["number"], first["state"], first["id"]) == (1, "sent", "id-0")
+        assert first["sent"].startswith("2027-") and first["opened"].startswith("2027-")
+        assert len(held["meetings"]) == 1 and held["meetings"][0]["starts"].startswith("2027-01-18")
+        assert "lease" not in first and held["exported_at"].startswith("20")
+
+    def test_nobody(self, evergreen: Any) -> None:
+        """Who is unknown gets a sentence, or null, and exit status 1."""
+        assert "nothing is held" in evergreen("export", ADDRESS).output
+        done = evergreen("export", ADDRESS, "--json")
+        assert (done.exit_code, json.loads(done.stdout)) == (1, None)
+
+
+class TestSuppress:
+    """The operator's say."""
+
+    def test_and_back(self, evergreen: Any, redis: Redis) -> None:
+        """Suppressed, listed, and lifted again."""
+        assert json.loads(evergreen("suppress", ADDRESS, "--json").stdout) == {"email": ADDRESS, "ended": 0}
+        (listed,) = json.loads(evergreen("suppress", "--list", "--json").stdout)
+        assert (listed["contact"], listed["email"], list(listed["reasons"])) == (CONTACT, None, ["manual"])
+        assert CONTACT in evergreen("suppress", "--list").output
+        assert "Lifted: manual" in evergreen("unsuppress", ADDRESS).output
+        assert "was not suppressed" in evergreen("unsuppress", ADDRESS).output
+        assert "Nobody" in evergreen("suppress", "--list").output
+
+    def test_an_unsubscribe(self, evergreen: Any, redis: Redis) -> None:
+        """It is refused without the person's word; a bounce lies at Resend, too."""
+        ledger = Ledger(redis)
+        for reason in ("unsubscribed", "bounced"):
+            ledger.suppress(CONTACT, reason)
+        refused = evergreen("unsuppress", ADDRESS)
+        assert refused.exit_code == 1 and "--i-have-their-consent" in refused.output
+        lifted = evergreen("unsuppress", ADDRESS, "--i-have-their-consent")
+        assert "Lifted: bounced, unsubscribed." in lifted.output and "Resend" in lifted.output
+
+    @pytest.mark.parametrize("arguments", [("suppress",), ("suppress", ADDRESS, "--list"), ("suppress", "nobody"), ("forget", "x")])
+    def test_usage(self, evergreen: Any, arguments: tuple[str, ...]) -> None:
+        """What is not understood is exit status 2."""
+        assert evergreen(*arguments).exit_code == 2
+
+    def test_redis_away(self, evergreen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One sentence, no traceback."""
+        monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:9/0")
+        done = evergreen("suppress", "--list")
+        assert (done.exit_code, "Redis does not answer" in done.output) == (1, True)
+
+
+class TestImport:
+    """A file of people."""
+
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        """Two good lines, and a bad one."""
+        file = tmp_path / "people.csv"
+        file.write_text("email;name;consent;Shoe size\na@example.org;Ann;yes;39\nb;Bob;yes;\nc@example.org;Cy;no;\n", encoding="utf-8-sig")
+        return file
+
+    def test_dry_by_default(self, evergreen: Any, redis: Redis, file: Path) -> None:
+        """The file is checked, its faults are named, and nothing is changed."""
+        done = evergreen("import", str(file), "--trigger", "christmas-assessment")
+        assert done.exit_code == 1
+        assert "3" in done.output and "email" in done.output and "People: 2, with consent: 1" in done.output
+        assert "Columns that are ignored: shoe_size" in done.output and "--apply" in done.output
+        assert redis.keys("eg:contact:*") == []
+
+    def test_apply(self, evergreen: Any, redis: Redis, file: Path) -> None:
+        """Who agreed is enrolled, the other one remembered, and it is said."""
+        done = evergreen("import", str(file), "--trigger", "christmas-assessment", "--apply", "--json")
+        said = json.loads(done.stdout)
+        assert (said["applied"], said["people"], [fault["line"] for fault in said["faults"]]) == (True, 2, [3])
+        assert [note["line"] for note in said["notes"]] == [4]
+        assert len(redis.keys("eg:contact:*")) == 2
+        assert [key.split("-")[0] for key in cast(list[str], redis.keys("eg:enrollment:*"))] == ["eg:enrollment:five"]
+
+    def test_consent_is_asked_for(self, evergreen: Any, redis: Redis, tmp_path: Path) -> None:
+        """A file without the column enrolls nobody, unless the operator can show the consent."""
+        file = tmp_path / "people.csv"
+        file.write_text("email\na@example.org\n")
+        refused = evergreen("import", str(file), "--trigger", "christmas-assessment", "--apply")
+        assert (refused.exit_code, "--consent-on-file" in refused.output) == (2, True)
+        assert redis.keys("eg:contact:*") == []
+        done = evergreen("import", str(file), "--trigger", "christmas-assessment", "--apply", "--consent-on-file")
+        assert done.exit_code == 0 and "They are in" in done.output
+        assert len(redis.keys("eg:enrollment:*")) == 1

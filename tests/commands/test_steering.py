@@ -1,0 +1,154 @@
+"""The command line's steering: what it prints, what it asks, and how it ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from click.testing import CliRunner, Result
+from redis import Redis
+
+from commands import main
+from local import valkey
+from shared.ledger import ids
+from tests.support.functions_client import ADDRESS, NOWHERE, Functions, deployed, fresh_services
+
+RUN = f"{ids.run_key('christmas', ADDRESS)}-1"
+
+
+@pytest.fixture
+def functions(redis: Redis, valkey_server: valkey.Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
+    """An Evergreen in which Ada has signed up."""
+    monkeypatch.setenv("ENV_FILE", "no-such-file")
+    monkeypatch.setenv("COLUMNS", "200")
+    with deployed(valkey_server, monkeypatch) as ready:
+        ready.sign_up({"timezone": "America/Vancouver"})
+        yield ready
+
+
+def evergreen(*words: str, answer: str | None = None) -> Result:
+    """Run a command."""
+    return CliRunner().invoke(main, words, input=answer)
+
+
+def steps(result: Result) -> list[str]:
+    """The states of the steps that a command printed as JSON."""
+    assert result.exit_code == 0, result.output
+    return [step["state"] for step in json.loads(result.stdout)[0]["steps"]]
+
+
+def test_a_run_is_paused_and_resumed(functions: Functions) -> None:
+    """By its id or by the address, and it shows what became of it."""
+    paused = evergreen("pause", RUN)
+    assert paused.exit_code == 0 and "paused" in paused.stdout and RUN in paused.stdout
+    assert json.loads(evergreen("resume", f" {ADDRESS.upper()} ", "--json").stdout)[0]["state"] == "active"
+    assert evergreen("pause", ADDRESS).exit_code == 0
+    before = json.loads(evergreen("show", RUN, "--json").stdout)[0]["steps"][3]["due"]
+    assert json.loads(evergreen("resume", RUN, "--catch-up", "--json").stdout)[0]["steps"][3]["due"] == before
+
+
+def test_a_step_is_skipped_sent_now_and_retried(functions: Functions) -> None:
+    """Each by the run and the step's number."""
+    assert steps(evergreen("skip", ADDRESS, "2", "--json"))[1] == "skipped"
+    assert evergreen("send-now", ADDRESS, "3").exit_code == 0
+    assert functions.ledger.redis.hget(ids.enrollment_key(RUN), "3.forced") == "1"
+    functions.ledger.redis.hset(ids.enrollment_key(RUN), "4.state", "failed")
+    assert steps(evergreen("retry", ADDRESS, "4", "--json"))[3] == "scheduled"
+
+
+def test_a_cancellation_asks_first(functions: Functions) -> None:
+    """No is no; --yes does not ask."""
+    refused = evergreen("cancel", ADDRESS, answer="n\n")
+    assert refused.exit_code == 1 and "End it for good?" in refused.stderr
+    assert functions.ledger.peek(RUN, 1).state == "scheduled"
+    assert evergreen("cancel", ADDRESS, "--yes").exit_code == 0
+    assert functions.ledger.peek(RUN, 1).state == "cancelled"
+
+
+def test_sending_anew_asks_first(functions: Functions) -> None:
+    """A plain retry does not, for it cannot arrive twice."""
+    key = ids.enrollment_key(RUN)
+    functions.ledger.redis.hset(key, mapping={"1.state": "in-doubt", "1.posted": 1, "1.frozen": "gone"})
+    plain = evergreen("retry", RUN, "1")
+    assert plain.exit_code == 1 and "say so if it shall be sent anew" in plain.stderr
+    assert evergreen("retry", RUN, "1", "--anew", answer="n\n").exit_code == 1
+    assert functions.ledger.peek(RUN, 1).state == "in-doubt"
+    assert evergreen("retry", RUN, "1", "--anew", answer="y\n").exit_code == 0
+    assert functions.ledger.redis.hget(key, "1.anew") == "1"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("pause", "christmas-0-1"),
+        ("pause", "nobody@example.org"),
+        ("show", "nobody@example.org"),
+        ("resume", RUN),
+        ("skip", RUN, "99"),
+        ("retry", RUN, "1"),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(functions: Functions, words: tuple[str, ...]) -> None:
+    """On stderr, with exit status 1, and without the address."""
+    result = evergreen(*words)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: ") and result.stderr.count("\n") == 1 and "nobody" not in result.stderr
+
+
+@pytest.mark.parametrize("words", [("pause",), ("skip", RUN), ("skip", RUN, "second"), ("list", "--state", "asleep")])
+def test_a_wrong_use_is_status_2(functions: Functions, words: tuple[str, ...]) -> None:
+    """As of any command line."""
+    assert evergreen(*words).exit_code == 2
+
+
+def test_an_address_with_two_open_runs_names_nobody(functions: Functions) -> None:
+    """It says which ones there are; with one of them ended it is clear again."""
+    functions.set(OPERATOR_TOKEN="operator-token")
+    functions.client("postcall-maybe").post("/", json={"email": ADDRESS}, headers={"Authorization": "Bearer operator-token"})
+    other = f"{ids.run_key('postcall-maybe', ADDRESS)}-1"
+    result = evergreen("pause", ADDRESS)
+    assert result.exit_code == 1 and RUN in result.stderr and other in result.stderr
+    assert evergreen("cancel", RUN, "--yes").exit_code == 0
+    assert json.loads(evergreen("pause", ADDRESS, "--json").stdout)[0]["id"] == other
+
+
+def test_show_speaks_the_persons_time(functions: Functions) -> None:
+    """Every email with its state, and when, where the person lives."""
+    functions.ledger.redis.hset(
+        ids.enrollment_key(RUN), mapping={"2.due": 1_800_000_000_000, "2.next": 1_800_000_000_000, "2.why": "[red]"}
+    )
+    shown = evergreen("show", ADDRESS).stdout
+    assert "Christmas 2025" in shown and "When (America/Vancouver)" in shown
+    assert "Fri 2027-01-15 00:00:00" in shown
+    assert shown.count("scheduled") == 7 and "[red]" in shown
+
+
+def test_list_filters_and_goes_on(functions: Functions) -> None:
+    """The latest first, a page at a time."""
+    for number in range(55):
+        functions.sign_up({"email": f"c{number}@example.org"})
+    evergreen("pause", RUN)
+    paused = json.loads(evergreen("list", "--state", "paused", "--campaign", "christmas", "--json").stdout)
+    assert [row["id"] for row in paused["enrollments"]] == [RUN]
+    first = evergreen("list").stdout
+    assert first.count("@example.org") == 50 and "--page 50" in first
+    second = evergreen("list", "--page", "50").stdout
+    assert second.count("@example.org") == 6 and "--page" not in second
+
+
+def test_all_sending_is_stopped_and_started(functions: Functions) -> None:
+    """With a reason, if there is one to give."""
+    assert evergreen("stop-sending", "wrong price").exit_code == 0
+    assert functions.ledger.vitals()["gate"] == "wrong price"
+    assert json.loads(evergreen("start-sending", "--json").stdout) == {"sending_stopped": None}
+    assert functions.ledger.vitals()["gate"] is None
+    assert json.loads(evergreen("stop-sending", "--json").stdout) == {"sending_stopped": "stopped by hand"}
+
+
+def test_an_absent_redis_is_one_sentence(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says what to do."""
+    monkeypatch.setenv("REDIS_URL", NOWHERE.replace("http", "redis"))
+    fresh_services()
+    result = evergreen("list")
+    assert result.exit_code == 1 and result.stderr.startswith("Error: Redis does not answer")

@@ -1,0 +1,221 @@
+"""The console's JSON API as a program sees it: every decision, every refusal, and lists that read little."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from redis import Redis
+from werkzeug.test import TestResponse
+
+from local import valkey
+from shared import services
+from shared.ledger import ids
+from shared.ledger.listing import Listing
+from shared.operations.enrollment_actions import Steering
+from tests.support.functions_client import ADDRESS, Functions, deployed
+
+TOKEN = "operator-token"
+RUN = f"{ids.run_key('christmas', ADDRESS)}-1"
+HERE = f"/api/enrollments/{RUN}"
+
+
+@pytest.fixture
+def functions(redis: Redis, valkey_server: valkey.Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
+    """All functions, with Ada signed up."""
+    with deployed(valkey_server, monkeypatch, OPERATOR_TOKEN=TOKEN) as ready:
+        ready.sign_up({"name": "Ada Lovelace", "timezone": "America/Vancouver"})
+        yield ready
+
+
+def ask(functions: Functions, method: str, path: str, **options: Any) -> TestResponse:
+    """Call the API as the operator."""
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    return functions.client("console").open(path, method=method, **{"headers": headers} | options)
+
+
+def get(functions: Functions, path: str) -> Any:
+    """What a GET answers."""
+    answer = ask(functions, "GET", path)
+    assert answer.status_code == 200, answer.text
+    return answer.json
+
+
+def decide(functions: Functions, path: str, **body: Any) -> Any:
+    """What a decision answers."""
+    answer = ask(functions, "POST", f"{HERE}{path}", **{"json": body} if body else {})
+    assert answer.status_code == 200, answer.text
+    return answer.json
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}])
+def test_only_the_operator_is_let_in(functions: Functions, headers: dict[str, str]) -> None:
+    """401 for everybody else, whatever they ask for, and nothing is done."""
+    for method, path in (("GET", "/api/overview"), ("GET", HERE), ("POST", f"{HERE}/cancel"), ("GET", "/nothing")):
+        assert ask(functions, method, path, headers=headers).status_code == 401
+    assert functions.ledger.peek(RUN, 1).state == "scheduled"
+
+
+def test_one_enrollment_is_shown_with_its_timeline(functions: Functions) -> None:
+    """Who, where it stands, and every step with its instants."""
+    found = get(functions, HERE)
+    run = functions.run()
+    assert run
+    assert {name: found[name] for name in ("id", "email", "name", "campaign", "state", "sent", "of", "timezone", "subscription")} == {
+        "id": RUN,
+        "email": ADDRESS,
+        "name": "Ada Lovelace",
+        "campaign": "christmas",
+        "state": "active",
+        "sent": 0,
+        "of": 7,
+        "timezone": "America/Vancouver",
+        "subscription": "subscribed",
+    }
+    assert [step["step"] for step in found["steps"]] == [1, 2, 3, 4, 5, 6, 7]
+    assert found["next_email_at"] == found["steps"][0]["due"] == found["anchor"]
+    assert found["anchor"].endswith("Z")
+
+
+def test_a_run_is_paused_resumed_and_cancelled(functions: Functions) -> None:
+    """Each answers with the run as it is then."""
+    paused = decide(functions, "/pause")
+    assert (paused["state"], paused["next_email_at"]) == ("paused", None) and paused["paused_at"]
+    assert decide(functions, "/resume", catch_up=True)["state"] == "active"
+    cancelled = decide(functions, "/cancel")
+    assert cancelled["state"] == "cancelled"
+    assert {step["state"] for step in cancelled["steps"]} == {"cancelled"}
+
+
+def test_a_resumption_says_which_dates_count(functions: Functions) -> None:
+    """With catch_up the dates stay, without it they move."""
+    before = get(functions, HERE)["steps"][1]["due"]
+    decide(functions, "/pause")
+    assert decide(functions, "/resume", catch_up=True)["steps"][1]["due"] == before
+    decide(functions, "/pause")
+    assert decide(functions, "/resume")["steps"][1]["due"] > before
+
+
+def test_a_step_is_skipped_sent_now_and_retried(functions: Functions) -> None:
+    """The three decisions about one step."""
+    assert decide(functions, "/steps/2/skip")["steps"][1]["why"] == "skipped by hand"
+    assert decide(functions, "/steps/3/send-now")["steps"][2]["next"] < get(functions, HERE)["steps"][2]["due"]
+    functions.ledger.redis.hset(ids.enrollment_key(RUN), "4.state", "failed")
+    assert decide(functions, "/steps/4/retry", anew=False)["steps"][3]["state"] == "scheduled"
+
+
+def test_all_sending_is_stopped_and_started(functions: Functions) -> None:
+    """The overview says why nothing goes out."""
+    stopped = ask(functions, "POST", "/api/sending/stop", json={"reason": "wrong price in email 2"})
+    assert (stopped.status_code, stopped.json) == (200, {"sending_stopped": "wrong price in email 2"})
+    assert get(functions, "/api/overview")["sending_stopped"] == "wrong price in email 2"
+    ask(functions, "POST", "/api/sending/start")
+    assert get(functions, "/api/overview")["sending_stopped"] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [("/resume", f"{RUN} is active, not paused"), ("/steps/1/retry", f"{RUN}: the step is scheduled")],
+)
+def test_a_decision_that_does_not_fit_is_409(functions: Functions, path: str, sentence: str) -> None:
+    """With the sentence that says why."""
+    answer = ask(functions, "POST", f"{HERE}{path}")
+    assert (answer.status_code, answer.json) == (409, {"status": "error", "message": sentence})
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/enrollments/christmas-0-1"),
+        ("POST", "/api/enrollments/christmas-0-1/pause"),
+        ("POST", f"{HERE}/steps/99/skip"),
+        ("POST", f"{HERE}/explode"),
+        ("GET", "/api/"),
+        ("GET", "/"),
+    ],
+)
+def test_what_there_is_not_is_404(functions: Functions, method: str, path: str) -> None:
+    """Runs, steps, decisions and pages."""
+    assert ask(functions, method, path).status_code == 404
+
+
+def test_looking_decides_nothing(functions: Functions) -> None:
+    """A GET on a decision is 405: no link, no prefetching browser steers."""
+    answer = ask(functions, "GET", f"{HERE}/cancel")
+    assert (answer.status_code, answer.json["message"] if answer.json else "") == (405, "use POST")
+    assert functions.ledger.peek(RUN, 1).state == "scheduled"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/resume", {"catchup": True}), ("/resume", {"catch_up": "yes"}), ("/steps/1/retry", {"anew": 1}), ("/pause", {"until": "monday"})],
+)
+def test_a_misspelt_or_mistyped_field_is_422(functions: Functions, path: str, body: dict[str, Any]) -> None:
+    """It names the field, and nothing is decided."""
+    answer = ask(functions, "POST", f"{HERE}{path}", json=body)
+    assert answer.status_code == 422 and answer.json
+    assert answer.json["detail"][0]["loc"] == [next(iter(body))]
+    assert get(functions, HERE)["state"] == "active"
+
+
+def test_a_body_that_is_no_json_is_refused(functions: Functions) -> None:
+    """By the same rules as a webhook's."""
+    assert ask(functions, "POST", f"{HERE}/pause", data=b"{}", content_type="text/plain").status_code == 415
+    assert ask(functions, "POST", f"{HERE}/pause", data=b"{", content_type="application/json").status_code == 400
+
+
+def test_a_list_is_by_address_campaign_and_state(functions: Functions) -> None:
+    """The latest first; filters combine; an address is found however it is written."""
+    functions.sign_up({"email": "bo@example.org"})
+    functions.ledger.decide("pause", {"enrollment": RUN})
+
+    def emails(query: str) -> list[str]:
+        return [row["email"] for row in get(functions, f"/api/enrollments?{query}")["enrollments"]]
+
+    assert sorted(emails("")) == [ADDRESS, "bo@example.org"]
+    assert emails("state=paused") == emails(f"address={ADDRESS.upper()}") == [ADDRESS]
+    assert emails("campaign=christmas&state=active") == ["bo@example.org"]
+    assert emails(f"address={ADDRESS}&state=active") == emails("campaign=busos") == emails("address=nobody@example.org") == []
+
+
+@pytest.mark.parametrize("query", ["page=-1", "page=x", "page=%C2%B2", "state=asleep"])
+def test_a_faulty_query_is_422(functions: Functions, query: str) -> None:
+    """It names what is wrong."""
+    answer = ask(functions, "GET", f"/api/enrollments?{query}")
+    assert answer.status_code == 422 and answer.json and answer.json["detail"][0]["loc"] == [query.partition("=")[0]]
+
+
+def test_a_list_goes_on_where_the_page_before_ended(functions: Functions) -> None:
+    """Every enrollment is on exactly one page."""
+    for number in range(60):
+        functions.sign_up({"email": f"c{number}@example.org"})
+    first = get(functions, "/api/enrollments")
+    second = get(functions, f"/api/enrollments?page={first['next']}")
+    names = [row["id"] for page in (first, second) for row in page["enrollments"]]
+    assert (len(first["enrollments"]), len(names), len(set(names)), second["next"]) == (50, 61, 61, None)
+
+
+def test_a_filtered_list_reads_what_it_shows(functions: Functions) -> None:
+    """Every state and campaign has a list of its own, which a run enters and leaves with its state."""
+    listing, steering = Listing(functions.ledger), Steering(functions.ledger, services.catalog(), services.current_settings())
+    assert listing.page(slug="christmas", state="active").enrollments == [RUN]
+    steering.pause(RUN)
+    assert (listing.page(state="active").enrollments, listing.page(state="paused").enrollments) == ([], [RUN])
+    steering.resume(RUN)
+    steering.cancel(RUN)
+    assert listing.page(slug="christmas", state="cancelled").enrollments == listing.page(slug="christmas").enrollments == [RUN]
+    functions.ledger.redis.delete(ids.enrollment_key(RUN))
+    functions.ledger.sweep(())
+    assert [listing.page(slug=slug, state=state).enrollments for slug in (None, "christmas") for state in (None, "cancelled")] == [[]] * 4
+
+
+def test_the_overview_counts_and_names_what_a_person_must_look_at(functions: Functions) -> None:
+    """What is due, what is late, and each step that ended badly with its reason."""
+    redis = functions.ledger.redis
+    redis.hset(ids.enrollment_key(RUN), mapping={"3.state": "failed", "3.why": "no such mailbox"})
+    redis.zadd("rq:failed:send", {f"{RUN}-3-1": 1, f"{RUN}-3-2": 2, f"{RUN}-1-1": 3})  # the last was delivered after all
+    found = get(functions, "/api/overview")
+    assert (found["enrollments"], found["due_within_a_day"], found["late"], found["to_look_at"]) == (1, 2, 0, 3)
+    assert found["fenced"] is None
+    assert [(step["enrollment"], step["step"], step["why"]) for step in found["failures"]] == [(RUN, 3, "no such mailbox")]

@@ -1,0 +1,208 @@
+"""The console's door: the password, the throttle, the session, and the proof of each form."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from wsgiref.types import WSGIApplication
+
+import pytest
+import time_machine
+from redis import Redis
+
+from local import valkey
+from shared.console.login import LASTS
+from tests.support.console_desk import PASSWORD, TOKEN, Desk, console
+
+
+def is_in(desk: Desk) -> bool:
+    """Whether the overview is shown."""
+    return desk.get().status_code == 200
+
+
+@pytest.fixture
+def desk(app: WSGIApplication, redis: Redis) -> Desk:
+    """A stranger's browser, and an empty database."""
+    return Desk(app)
+
+
+def test_without_the_password_nothing_is_shown(desk: Desk) -> None:
+    """Every page is the door, 401, and leads on to what was asked for."""
+    for path in ("", "/enrollments?state=paused", "/campaigns/christmas", "/nothing"):
+        answer = desk.get(path)
+        assert (answer.status_code, "Christmas" in answer.text) == (401, False)
+    assert 'name="back" value="/enrollments?state=paused"' in desk.get("/enrollments?state=paused").text
+
+
+def test_the_password_opens_and_leads_on(desk: Desk) -> None:
+    """To the page that was asked for."""
+    answer = desk.post("/login", {"password": PASSWORD, "back": "/enrollments?state=paused"})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/console/enrollments?state=paused")
+    assert is_in(desk)
+
+
+@pytest.mark.parametrize("back", ["//evil.example.org", "https://evil.example.org", "/\\evil.example.org", "javascript:alert(1)", ""])
+def test_it_leads_nowhere_else(desk: Desk, back: str) -> None:
+    """Another site, named in the form, is not gone to."""
+    assert desk.post("/login", {"password": PASSWORD, "back": back}).headers["Location"] == "/console"
+
+
+def test_a_wrong_password_is_refused(desk: Desk) -> None:
+    """401, in a sentence, and counted."""
+    answer = desk.sign_in("guess")
+    assert (answer.status_code, "That is not the password." in answer.text) == (401, True)
+    assert not is_in(desk)
+    assert desk.ledger.redis.hget("eg:limit:refused", "console") == "1"
+
+
+def test_who_guesses_is_slowed_down(desk: Desk) -> None:
+    """After five attempts in five minutes even the right password waits."""
+    for _ in range(5):
+        assert desk.sign_in("guess").status_code == 401
+    answer = desk.sign_in()
+    assert answer.status_code == 429
+    assert 200 < int(answer.headers["Retry-After"]) <= 300
+    assert "Too many attempts. Try again in " in answer.text
+
+
+def test_guessing_from_many_addresses_is_slowed_down_too(app: WSGIApplication, redis: Redis) -> None:
+    """Twenty attempts an hour in all."""
+    statuses = []
+    for number in range(21):
+        desk = Desk(app)
+        token = desk.token()
+        form = {"token": token, "password": "guess"}
+        statuses.append(
+            desk.client.post(
+                "/console/login", data=form, base_url="http://127.0.0.1:8080", environ_overrides={"REMOTE_ADDR": f"10.0.0.{number}"}
+            ).status_code
+        )
+    assert statuses == [401] * 20 + [429]
+
+
+def test_the_cookie_is_kept_from_scripts_other_sites_and_the_open_net(app: WSGIApplication, redis: Redis) -> None:
+    """HttpOnly, SameSite=Strict, 12 hours, this path; Secure unless the browser is on this machine."""
+    near, far = (Desk(app, host).get().headers["Set-Cookie"] for host in ("127.0.0.1:8080", "evergreen.example.org"))
+    for cookie in (near, far):
+        assert {"HttpOnly", "SameSite=Strict", "Path=/console", f"Max-Age={LASTS}"} <= set(cookie.split("; "))
+    assert ("Secure" in near, "Secure" in far) == (False, True)
+
+
+def test_a_browser_without_the_cookie_is_told_why(desk: Desk) -> None:
+    """Over plain http elsewhere the cookie is not kept; the page says what to do."""
+    token = desk.token()
+    desk.client.delete_cookie("evergreen_visitor", domain="127.0.0.1", path="/console")
+    answer = desk.post("/login", {"password": PASSWORD}, token=token)
+    assert answer.status_code == 400 and "Open the console over https" in answer.text
+
+
+def test_a_session_ends_after_twelve_hours(desk: Desk) -> None:
+    """And the page says that it is over."""
+    start = datetime.now(UTC)
+    with time_machine.travel(start, tick=False) as clock:
+        desk.sign_in()
+        clock.shift(timedelta(seconds=LASTS - 1))
+        assert is_in(desk)
+        clock.shift(timedelta(seconds=2))
+        answer = desk.get()
+        assert (answer.status_code, "Your session is over" in answer.text) == (401, True)
+
+
+def test_logging_out_ends_the_session_for_every_copy(desk: Desk) -> None:
+    """A copy of the cookie opens nothing any more."""
+    desk.sign_in()
+    kept = desk.cookie()
+    assert kept and desk.get_with(kept).status_code == 200
+    assert desk.post("/logout").status_code == 303
+    assert not is_in(desk)
+    assert desk.get_with(kept).status_code == 401
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "W3RydWUsICJ4Il0.aaaa.bbbb", "." * 500])
+def test_a_made_up_cookie_opens_nothing(app: WSGIApplication, redis: Redis, cookie: str) -> None:
+    """Whatever it holds."""
+    assert Desk(app).get_with(cookie).status_code == 401
+
+
+def test_another_password_logs_everybody_out(valkey_server: valkey.Valkey, redis: Redis, tmp_path: Path) -> None:
+    """The cookies are signed with what follows from it."""
+    with console(valkey_server, tmp_path, CONSOLE_PASSWORD="the first one") as first:
+        desk = Desk(first)
+        desk.sign_in("the first one")
+        assert is_in(desk)
+    with console(valkey_server, tmp_path, CONSOLE_PASSWORD="the second one") as second:
+        desk.app = desk.client.application = second
+        assert not is_in(desk)
+
+
+@pytest.mark.parametrize(
+    ("token", "headers"),
+    [
+        ("", {}),
+        ("0" * 64, {}),
+        (None, {"Sec-Fetch-Site": "cross-site"}),
+        (None, {"Sec-Fetch-Site": "same-site"}),
+        (None, {"Origin": "https://evil.example.org"}),
+        (None, {"Origin": "null"}),
+    ],
+)
+def test_a_form_of_another_site_does_nothing(desk: Desk, token: str | None, headers: dict[str, str]) -> None:
+    """403 without this session's token, or where the browser says that it comes from elsewhere."""
+    desk.sign_in()
+    answer = desk.post("/sending/stop", {"reason": "mischief"}, token=token, headers=headers)
+    assert answer.status_code == 403 and "nothing was done" in answer.text
+    assert desk.ledger.vitals()["gate"] is None
+
+
+@pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "same-origin"}, {"Origin": "http://127.0.0.1:8080"}])
+def test_a_form_of_our_own_works(desk: Desk, headers: dict[str, str]) -> None:
+    """In old browsers, too."""
+    desk.sign_in()
+    assert desk.post("/sending/stop", {"reason": "a wrong price"}, headers=headers).status_code == 303
+    assert desk.ledger.vitals()["gate"] == "a wrong price"
+
+
+def test_the_token_of_another_session_is_not_taken(app: WSGIApplication, desk: Desk) -> None:
+    """Each session has its own."""
+    desk.sign_in()
+    other = Desk(app)
+    other.sign_in()
+    assert desk.post("/sending/stop", token=other.token()).status_code == 403
+
+
+def test_the_two_doors_are_apart(desk: Desk) -> None:
+    """The cookie opens no API, and the token no page."""
+    desk.sign_in()
+    assert desk.get("/api/overview").status_code == 401
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    assert desk.get("/api/overview", headers=bearer).status_code == 200
+    assert desk.get("", headers=bearer).json == {"status": "error", "message": "there is nothing here"}
+
+
+def test_the_door_shown_elsewhere_leaves_the_session(desk: Desk) -> None:
+    """At the console's other address the cookie is not sent; seeing the door there logs nobody out."""
+    desk.sign_in()
+    assert desk.client.get("/webhook/console", base_url="http://127.0.0.1:8080").status_code == 401
+    assert is_in(desk)
+
+
+def test_every_page_has_strict_headers(desk: Desk) -> None:
+    """No inline script or style, no frame, nothing kept, nothing guessed; on the door, on pages and on refusals."""
+    stranger = desk.get()
+    desk.sign_in()
+    for answer in (stranger, desk.get(), desk.get("/nothing"), desk.get("/assets/console.css")):
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["Referrer-Policy"] == "same-origin"
+
+
+def test_without_a_password_in_the_settings_there_are_no_pages(valkey_server: valkey.Valkey, redis: Redis, tmp_path: Path) -> None:
+    """An empty password opens nothing; the page says what to set, and the API works."""
+    with console(valkey_server, tmp_path, CONSOLE_PASSWORD="") as app:
+        desk = Desk(app)
+        answer = desk.get()
+        assert (answer.status_code, "Set CONSOLE_PASSWORD" in answer.text) == (401, True)
+        assert desk.client.post("/console/login", data={"password": ""}).status_code == 401
+        assert desk.get("/api/overview", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200

@@ -1,0 +1,249 @@
+"""The console's pages and forms over HTTP, on a real ledger; and that console, API and command line decide alike."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from local import valkey
+from shared import services
+from shared.console.actions import OF_RUN, OF_STEP
+from shared.console.login import Door, Session
+from shared.ledger import ids
+from tests.support.console_desk import RUN, Desk, console, set_step, sign_up
+from tests.support.functions_client import NOWHERE
+from tests.system.test_browser_console import PAGES, populate
+
+HERE = f"/enrollments/{RUN}"
+
+
+def state(redis: Redis, step: int | None = None) -> Any:
+    """Of Ada's run, or of one of its steps."""
+    return redis.hget(ids.enrollment_key(RUN), "state" if step is None else f"{step}.state")
+
+
+class TestPages:
+    """What is shown."""
+
+    @pytest.mark.parametrize("path", [path for name, path in PAGES.items() if name not in ("enrollment", "cancel")])
+    def test_an_empty_ledger_has_every_page(self, desk: Desk, path: str) -> None:
+        """Nothing there is no error, and each list says so."""
+        answer = desk.get(path)
+        assert (answer.status_code, answer.mimetype) == (200, "text/html")
+
+    @pytest.mark.parametrize(
+        ("path", "sentence"),
+        [
+            ("", "No email is scheduled."),
+            ("/enrollments", "Nobody has signed up yet."),
+            ("/failures", "Nothing failed, and nothing is in doubt."),
+            ("/suppressions", "Nobody is suppressed."),
+            ("/campaigns/busos", "Nobody has been enrolled yet."),
+        ],
+    )
+    def test_what_is_empty_says_so(self, desk: Desk, path: str, sentence: str) -> None:
+        """In a sentence of its own."""
+        assert sentence in desk.get(path).text
+
+    @pytest.mark.parametrize("path", ["/nothing", "/enrollments/christmas-0-1", "/campaigns/easter", "/campaigns/christmas/easter_email_1"])
+    def test_what_there_is_not_is_a_page_too(self, desk: Desk, path: str) -> None:
+        """404, with a way back."""
+        answer = desk.get(path)
+        assert answer.status_code == 404 and "To the overview" in answer.text
+
+    def test_a_timeline_tells_each_emails_story(self, ada: Desk, redis: Redis) -> None:
+        """What was sent, delivered, refused and skipped, and why; what comes next, in the contact's time with UTC at hand."""
+        sent = 1_800_000_000_000
+        set_step(redis, RUN, 1, state="sent", sent=sent, by="website", id="re_7f3c", opened=sent + 60_000, note="greylisted once")
+        set_step(redis, RUN, 2, state="skipped", why="skipped by hand")
+        text = ada.get(HERE).text
+        assert 'title="2027-01-15 08:00:00 UTC">Fri 15 Jan 2027, 00:00</time> by the website' in text
+        for said in ("re_7f3c", "Opened <time", "greylisted once", "skipped by hand", "America/Vancouver", "CRITICAL", "christmas_email_2"):
+            assert said in text
+        assert re.search(r"Goes out <time[^>]*>[^<]*</time> <span class=\"quiet\">\(in 3 days\)", text)
+
+    def test_lists_keep_their_filters(self, desk: Desk) -> None:
+        """By address, campaign, state and segment; the link to older ones carries them."""
+        for number in range(60):
+            sign_up({"email": f"c{number}@example.org", "red_systems": number % 2 * 2, "green_systems": 1}, number=number)
+        first = desk.get("/enrollments?campaign=christmas&state=active")
+        assert first.text.count('class="badge active"') == 50
+        link = re.search(r'rel="next" href="/console([^"]*)"', first.text)
+        assert link and link[1] == "/enrollments?page=50&amp;campaign=christmas&amp;state=active"
+        assert desk.get(link[1].replace("&amp;", "&")).text.count('class="badge active"') == 10
+        critical = desk.get("/enrollments?segment=CRITICAL").text
+        assert (critical.count("<td>CRITICAL</td>"), critical.count("<td>OPTIMIZE</td>")) == (30, 0)
+        assert desk.get("/enrollments?address=C7@example.org%20").text.count('class="badge active"') == 1
+        assert "No enrollment fits" in desk.get("/enrollments?state=paused").text
+
+    def test_what_a_stranger_wrote_is_only_text(self, desk: Desk, redis: Redis) -> None:
+        """A name is no markup, anywhere."""
+        sign_up()
+        redis.hset(ids.contact_key(ids.digest("ada@example.org")), mapping={"business_name": "<script>alert(1)</script>", "name": "<b>"})
+        for path in (HERE, "/enrollments", "", "/enrollments?address=%3Cscript%3E"):
+            assert "<script>alert" not in desk.get(path).text
+        assert "&lt;script&gt;" in desk.get(HERE).text
+
+    def test_a_preview_is_shut_in(self, desk: Desk) -> None:
+        """For each segment its own text; framed by us only, without scripts."""
+        page = desk.get("/campaigns/christmas/christmas_email_2?segment=URGENT")
+        assert page.text.count("<iframe") == 2 and page.text.count(" sandbox>") == 2
+        mail = desk.get("/campaigns/christmas/christmas_email_2/mail?segment=URGENT")
+        assert "Take your red systems (1)" in mail.text
+        assert mail.headers["Content-Security-Policy"].endswith("frame-ancestors 'self'; sandbox")
+
+    def test_an_edit_that_was_not_taken_is_shown(self, desk: Desk, redis: Redis) -> None:
+        """With its sentence, wherever the email stands."""
+        redis.hset("eg:templates:rejected", "christmas/christmas_email_3", "line 4: a link leads nowhere safe.")
+        for path in ("/campaigns", "/campaigns/christmas", "/campaigns/christmas/christmas_email_3"):
+            assert "line 4: a link leads nowhere safe." in desk.get(path).text
+
+    def test_the_funnel_counts(self, desk: Desk, redis: Redis) -> None:
+        """What was delivered and opened, of what was sent."""
+        redis.hset("eg:tally:christmas", mapping={"enrolled": 9, "1.sent": 8, "1.delivered": 6, "1.opened": 2, "1.booked": 4})
+        text = desk.get("/campaigns/christmas").text
+        assert "9 enrolled" in text and '6 <span class="quiet">75 %</span>' in text and '2 <span class="quiet">25 %</span>' in text
+        assert '4 <span class="quiet">50 %</span>' in text
+
+    def test_health_says_what_to_do(self, desk: Desk, redis: Redis) -> None:
+        """Each trouble with its reason and its mend; none when all is at work."""
+        assert "The scheduler is silent" in desk.get("/health").text
+        desk.ledger.decide("gate", {"reason": "the key was refused"})
+        assert "Sending is stopped" in desk.get("/health").text and "the key was refused" in desk.get("/enrollments").text
+        desk.ledger.decide("gate", {})
+        redis.set(ids.TICK, desk.ledger.now())
+        redis.sadd(ids.WORKERS, "w")
+        redis.sadd(ids.RECORDERS, "r")
+        assert "Everything is at work." in desk.get("/health").text
+        assert "All is well" in desk.get("").text
+
+    def test_without_redis_a_page_says_so(self, valkey_server: valkey.Valkey, tmp_path: Path) -> None:
+        """503 with Retry-After, and that nothing is lost."""
+        with console(valkey_server, tmp_path, REDIS_URL="redis://127.0.0.1:9/0") as app:
+            cookie = Door(services.current_settings()).written(Session(signed_in=True))
+            answer = Desk(app).get_with(cookie, "/enrollments")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+        assert "Redis is away" in answer.text and "none is lost" in answer.text
+
+
+class TestForms:
+    """What is done."""
+
+    def test_a_look_decides_nothing(self, ada: Desk, redis: Redis) -> None:
+        """Opening the address of any decision asks, and changes nothing."""
+        before = redis.hgetall(ids.enrollment_key(RUN))
+        for name in OF_RUN:
+            assert ada.get(f"{HERE}/{name}").status_code == 200
+        for name in OF_STEP:
+            assert ada.get(f"{HERE}/steps/2/{name}").status_code == 200
+        assert redis.hgetall(ids.enrollment_key(RUN)) == before
+
+    def test_a_run_is_paused_resumed_and_cancelled(self, ada: Desk, redis: Redis) -> None:
+        """Each form says what it did."""
+        assert ada.said(f"{HERE}/pause") == "Paused: nothing of it is sent until you resume it."
+        assert state(redis) == "paused" and "Paused <time" in ada.get(HERE).text
+        assert ada.said(f"{HERE}/catch-up").startswith("Resumed with the original dates")
+        assert ada.said(f"{HERE}/cancel").startswith("Cancelled")
+        assert state(redis) == "cancelled" and "No email is to come." in ada.get(HERE).text
+
+    def test_a_decision_that_does_not_fit_says_why(self, ada: Desk) -> None:
+        """On the page of the run, as an alert; nothing is done."""
+        assert ada.said(f"{HERE}/resume") == f"{RUN} is active, not paused"
+        assert ada.post(f"{HERE}/steps/99/skip").status_code == 404
+        assert ada.get(f"{HERE}/steps/99/skip").status_code == 404
+
+    @pytest.mark.parametrize(
+        ("path", "form"),
+        [
+            ("/enrollments/%00%ff/pause", {}),
+            (f"{HERE}/steps/99999999999999999999999/send-now", {}),
+            ("/campaigns/christmas/..%2f..%2fsettings/test", {"email": "me@example.org"}),
+            ("/suppressions/add", {"email": "x" * 5000 + "@example.org"}),
+            ("/suppressions/lift", {"email": "\x00"}),
+            ("/sending/stop", {"reason": "\u202e" * 1000}),
+            ("/sending/explode", {}),
+            ("/pause", {str(number): "" for number in range(60)}),
+        ],
+    )
+    def test_junk_is_no_fault_of_ours(self, ada: Desk, path: str, form: dict[str, str]) -> None:
+        """It is refused, or does what it says; never a crash."""
+        assert ada.post(path, form).status_code in (303, 400, 404)
+
+    def test_a_failure_is_retried_from_the_list(self, ada: Desk, redis: Redis) -> None:
+        """And the list is shown again, without it."""
+        set_step(redis, RUN, 3, state="failed", why="the mailbox does not exist")
+        assert "the mailbox does not exist" in ada.get("/failures").text
+        assert ada.said(f"{HERE}/steps/3/retry", {"back": "/failures"}) == "It is tried again."
+        assert state(redis, 3) == "scheduled" and "Nothing failed" in ada.get("/failures").text
+
+    def test_all_sending_is_stopped_and_started(self, desk: Desk) -> None:
+        """Every page says so meanwhile."""
+        desk.said("/sending/stop", {"reason": "  a wrong\nprice "})
+        assert desk.ledger.vitals()["gate"] == "a wrong price"
+        assert "<strong>Sending is stopped:</strong> a wrong price." in desk.get("/campaigns").text
+        desk.said("/sending/start")
+        assert desk.ledger.vitals()["gate"] is None
+
+    def test_an_address_is_suppressed_and_lifted(self, ada: Desk, redis: Redis) -> None:
+        """Its run ends; a lift names what else is to do."""
+        assert ada.said("/suppressions/add", {"email": " ADA@example.org "}).endswith("enrollments that ended: 1.")
+        assert "by you" in ada.get("/suppressions").text and state(redis) == "exited"
+        assert ada.said("/suppressions/lift", {"email": "ada@example.org"}) == "Lifted: manual."
+        assert ada.said("/suppressions/lift", {"email": "ada@example.org"}) == "This address was not suppressed."
+        assert ada.said("/suppressions/add", {"email": "nobody"}) == "That is no email address."
+
+    def test_an_unsubscribe_needs_consent_to_be_lifted(self, ada: Desk) -> None:
+        """The operator must say that they have it."""
+        ada.ledger.suppress(ids.digest("ada@example.org"), "unsubscribed")
+        assert "only they can take that back" in ada.said("/suppressions/lift", {"email": "ada@example.org"})
+        assert ada.said("/suppressions/lift", {"email": "ada@example.org", "consent": "yes"}) == "Lifted: unsubscribed."
+
+    def test_a_test_email_needs_resend(self, valkey_server: valkey.Valkey, redis: Redis, tmp_path: Path) -> None:
+        """Without its key there is no form, and the page names the command instead."""
+        with console(valkey_server, tmp_path, RESEND_API_KEY="") as app:
+            desk = Desk(app)
+            desk.sign_in()
+            text = desk.get("/campaigns/christmas/christmas_email_1").text
+            assert "evergreen templates preview christmas/christmas_email_1 --send-to" in text and "Send a test" not in text
+            assert "it cannot send" in desk.said("/campaigns/christmas/christmas_email_1/test", {"email": "me@example.org"})
+
+    def test_a_test_email_that_fails_says_why(self, desk: Desk) -> None:
+        """Here nobody listens at Resend's address."""
+        assert services.current_settings().resend_api_url == NOWHERE
+        said = desk.said("/campaigns/christmas/christmas_email_1/test", {"email": "me@example.org", "segment": "URGENT"})
+        assert said == "Resend could not be reached"
+
+
+def test_pages_stay_quick_with_very_many_enrollments(ada: Desk, redis: Redis) -> None:
+    """Each page within 300 ms at the median, however many enrollments the lists hold."""
+    populate(redis)
+    pipe = redis.pipeline(transaction=False)
+    fields: Any = redis.hgetall(ids.enrollment_key(RUN))
+    for number in range(100_000):
+        name = f"christmas-{number:020x}-1"
+        for kept in ("eg:recent", "eg:of:christmas", "eg:in:active"):
+            pipe.zadd(kept, {name: number})
+        if number % 20 == 0 or number > 99_800:
+            pipe.hset(ids.enrollment_key(name), mapping=fields)
+        if number % 1000 == 0:
+            pipe.execute()
+    pipe.execute()
+    redis.zadd(ids.OPEN, {f"christmas-{number:020x}-1-2": number for number in range(0, 100_000, 20)})
+    assert ada.get("/enrollments").text.count("<tr>") == 51
+    slow = {}
+    filtered = ("/enrollments?state=active", "/enrollments?segment=OPTIMIZE", "/enrollments?page=99000")
+    for path in (*PAGES.values(), *filtered):
+        took = []
+        for _ in range(3):
+            began = time.perf_counter()
+            assert ada.get(path).status_code == 200
+            took.append(time.perf_counter() - began)
+        if statistics.median(took) > 0.3:
+            slow[path] = took
+    assert not slow

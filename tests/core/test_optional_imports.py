@@ -1,0 +1,36 @@
+"""What a service does not load."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from shared.core.optional_imports import without
+from shared.core.stack_file import ROOT
+
+
+def test_an_import_goes_on_without_it() -> None:
+    """In the block the module is not there; afterwards it is the same as before."""
+    before = importlib.import_module("json")
+    with without("json"), pytest.raises(ImportError):
+        importlib.import_module("json")
+    assert sys.modules["json"] is before
+
+
+def test_what_was_not_loaded_can_be_loaded_afterwards() -> None:
+    """The block leaves nothing behind."""
+    name = "antigravity_that_nobody_has"
+    with without(name):
+        assert sys.modules[name] is None
+    assert name not in sys.modules
+
+
+@pytest.mark.parametrize("module", ["scheduler.release", "scheduler.worker", "shared.serve", "shared.integrations.resend"])
+def test_no_service_loads_what_is_for_terminals(module: str) -> None:
+    """rich came along with structlog and httpx, 6 to 10 MB in each process."""
+    program = f"import sys, {module}; print('rich' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "False"

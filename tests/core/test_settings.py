@@ -1,0 +1,173 @@
+"""Where settings come from, and what a wrong one leads to: a start that is refused, with every reason."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from shared.core.errors import SettingsError
+from shared.core.settings import SECRETS_DIR, Settings, load, seconds
+
+
+def refusal(tmp_path: Path, **environ: str) -> str:
+    """What `load` says about an environment that it must refuse."""
+    with pytest.raises(SettingsError) as caught:
+        load(environ, tmp_path)
+    return str(caught.value)
+
+
+class TestSources:
+    """Secret file, then NAME_FILE, then the environment."""
+
+    def test_the_environment(self, tmp_path: Path) -> None:
+        """A setting is the environment variable of its name; empty is as if absent, and others are ignored."""
+        found = load({"BUSINESS_NAME": "Northside", "POSTAL_ADDRESS": "", "PORT": "9000", "PATH": "/bin"}, tmp_path)
+        assert (found.business_name, found.postal_address, found.port) == ("Northside", "", 9000)
+
+    def test_this_process_is_the_default(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without arguments the process's own environment and the platform's folder of secrets count."""
+        monkeypatch.setenv("BUSINESS_NAME", "Northside")
+        assert load().business_name == "Northside"
+        assert Path("/var/openfaas/secrets") == SECRETS_DIR
+
+    def test_a_secret_file(self, tmp_path: Path) -> None:
+        """A file in lower case with hyphens, its white space trimmed."""
+        (tmp_path / "resend-api-key").write_text("re_file\n")
+        assert load({}, tmp_path).resend_api_key == "re_file"
+
+    def test_a_directory_with_the_key_inside(self, tmp_path: Path) -> None:
+        """Some platforms mount a folder of the secret's name with a file of that name in it."""
+        (tmp_path / "resend-api-key").mkdir()
+        (tmp_path / "resend-api-key" / "resend-api-key").write_text("re_folder")
+        assert load({}, tmp_path).resend_api_key == "re_folder"
+        (tmp_path / "internal-token").mkdir()
+        assert load({"INTERNAL_TOKEN": "environment"}, tmp_path).internal_token == "environment", "an empty folder holds no secret"
+
+    def test_name_file(self, tmp_path: Path) -> None:
+        """NAME_FILE names a file anywhere; one that is not there is an error that names the variable."""
+        (tmp_path / "anywhere").write_text("re_named\n")
+        assert load({"RESEND_API_KEY_FILE": str(tmp_path / "anywhere")}, tmp_path).resend_api_key == "re_named"
+        message = refusal(tmp_path, RESEND_API_KEY_FILE="/nowhere/key", RESEND_API_KEY="re_environment")
+        assert message.startswith("RESEND_API_KEY_FILE names /nowhere/key, which is no file.")
+
+    def test_the_order(self, tmp_path: Path) -> None:
+        """A secret file wins over NAME_FILE, and that over the environment."""
+        (tmp_path / "named").write_text("named")
+        environ = {"RESEND_API_KEY": "environment"}
+        assert load(environ, tmp_path).resend_api_key == "environment"
+        environ["RESEND_API_KEY_FILE"] = str(tmp_path / "named")
+        assert load(environ, tmp_path).resend_api_key == "named"
+        (tmp_path / "resend-api-key").write_text("secret")
+        assert load(environ, tmp_path).resend_api_key == "secret"
+
+    def test_a_secret_that_is_no_text(self, tmp_path: Path) -> None:
+        """A file of another kind is a wrong setting, named, and its content is not shown."""
+        (tmp_path / "key").write_bytes(b"\xff\xfe\x00")
+        assert "RESEND_API_KEY" in refusal(tmp_path, RESEND_API_KEY_FILE=str(tmp_path / "key"))
+
+
+class TestValues:
+    """What a setting may be."""
+
+    def test_the_defaults_are_those_of_production(self, tmp_path: Path) -> None:
+        """Nothing is compressed, limits are tight, nobody is trusted."""
+        found = load({}, tmp_path)
+        assert (found.testing_mode, found.testing_step, found.backoff_divisor) == (False, None, 1)
+        assert (found.webhook_rate_per_ip, found.webhook_rate_per_address, found.webhook_body_limit) == ("10/second", "5/hour", 65_536)
+        assert (found.trusted_proxies, found.cors_origins) == ([], [])
+
+    def test_the_ladder_of_timeouts(self, tmp_path: Path) -> None:
+        """Provider < function < worker's HTTP < job < lease, and testing mode shortens none of them."""
+        for environ in ({}, {"TESTING_MODE": "true"}):
+            found = load(environ, tmp_path)
+            ladder = [found.provider_timeout, found.function_timeout, found.http_timeout, found.job_timeout, found.lease]
+            assert ladder == [10, 15, 20, 30, 45]
+        assert found.backoff_divisor == 60
+
+    def test_lists(self, tmp_path: Path) -> None:
+        """Several values are separated by commas or white space."""
+        found = load(
+            {"TRUSTED_PROXIES": "10.0.0.0/8, 192.168.1.7 fd00::/8", "CORS_ORIGINS": "https://a.example.org,https://b.example.org"}, tmp_path
+        )
+        assert found.trusted_networks == [ip_network("10.0.0.0/8"), ip_network("192.168.1.7/32"), ip_network("fd00::/8")]
+        assert found.cors_origins == ["https://a.example.org", "https://b.example.org"]
+
+    @pytest.mark.parametrize(
+        ("text", "length"), [("500ms", 0.5), ("5s", 5), (" 1.5 m ", 90), ("12h", 43_200), ("7d", 604_800), ("30", 30), ("0", 0), (7, 7)]
+    )
+    def test_durations(self, text: str | int, length: float) -> None:
+        """A number and a unit; a number alone is seconds."""
+        assert seconds(text) == length
+
+    @pytest.mark.parametrize("text", ["", "s", "-5s", "5 minutes", "1h30m", "1e3s", "inf", "nan", "5,5s"])
+    def test_what_is_no_duration(self, text: str) -> None:
+        """Anything else says what one looks like."""
+        with pytest.raises(ValueError, match="write a number and a unit, such as 30s"):
+            seconds(text)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("PORT", "http"),
+            ("THREADS", "0"),
+            ("PROVIDER_TIMEOUT", "soon"),
+            ("PROVIDER_TIMEOUT", "0s"),
+            ("TESTING_MODE", "perhaps"),
+            ("TESTING_STEP", "0"),
+            ("BRAND_COLOR", "green"),
+            ("BUSINESS_TIMEZONE", "Toronto"),
+            ("BUSINESS_TIMEZONE", "../UTC"),
+            ("WEBHOOK_BODY_LIMIT", "64k"),
+            ("RESEND_RATE", "-1"),
+            ("WEBHOOK_RATE_PER_IP", "ten a second"),
+            ("WEBHOOK_RATE_PER_ADDRESS", "5"),
+            ("TRUSTED_PROXIES", "10.0.0.0/8, ingress"),
+            ("WEBSITE_WEBHOOK_SECRET", "whsec_"),
+            ("WEBSITE_WEBHOOK_SECRET", "whsec_!"),
+            ("REDIS_URL", "localhost:6379"),
+            ("BOOKING_URL", "cal.com/northside"),
+            ("PUBLIC_URL", "www.example.org"),
+            ("LOG_LEVEL", "LOUD"),
+        ],
+    )
+    def test_a_wrong_value_is_named(self, tmp_path: Path, name: str, value: str) -> None:
+        """What would fail at each request or email is refused at the start, by name, with where to read on."""
+        message = refusal(tmp_path, **{name: value})
+        assert f"{name}: " in message and message.endswith("See .env.example.")
+
+    def test_a_log_level_may_be_small(self, tmp_path: Path) -> None:
+        """Most people write `info`."""
+        assert load({"LOG_LEVEL": "debug"}, tmp_path).log_level.upper() == "DEBUG"
+
+    def test_all_wrong_values_are_named(self, tmp_path: Path) -> None:
+        """One start tells everything that has to be mended."""
+        message = refusal(tmp_path, PORT="http", BRAND_COLOR="green", BUSINESS_TIMEZONE="Toronto")
+        assert all(name in message for name in ("PORT: ", "BRAND_COLOR: ", "BUSINESS_TIMEZONE: ", "'Toronto' is no time zone"))
+
+    def test_a_wrong_secret_is_not_shown(self, tmp_path: Path) -> None:
+        """A refusal ends up in a log, so it never repeats a secret."""
+        assert "hunter2" not in refusal(tmp_path, REDIS_PASSWORD="hunter2", RESEND_API_KEY="hunter2", PORT="http")
+
+    def test_settings_do_not_change(self) -> None:
+        """Nobody alters a setting in a running process."""
+        with pytest.raises(ValueError, match="frozen"):
+            Settings().port = 1
+
+
+class TestRequire:
+    """A process that cannot do its work does not start."""
+
+    def test_all_missing_are_named(self) -> None:
+        """Each missing setting, and where each can be put."""
+        with pytest.raises(SettingsError) as caught:
+            Settings(internal_token="set").require("resend_api_key", "internal_token", "unsubscribe_key")
+        message = str(caught.value)
+        assert message.startswith("missing: RESEND_API_KEY, UNSUBSCRIBE_KEY. Set each in the environment, as NAME_FILE=<path>")
+        assert "/var/openfaas/secrets/resend-api-key" in message and "INTERNAL_TOKEN" not in message
+
+    def test_nothing_missing(self) -> None:
+        """The settings themselves come back."""
+        found = Settings(internal_token="set")
+        assert found.require("internal_token") is found

@@ -1,0 +1,228 @@
+"""The scripts that deploy: they stop early with the mend, never show a secret, and the smoke test tries a real Evergreen."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from shared.core.stack_file import ROOT
+from tests.support.deploy_files import DEPLOY, Desk, fill_in, validate
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """The owner of a plain deployment."""
+    return Desk(tmp_path)
+
+
+@pytest.fixture
+def registry() -> Iterator[str]:
+    """A registry that gives strangers a token, and `ada/public:1` to those who have one; everything else is refused."""
+
+    class Registry(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            own = f"http://{self.headers['Host']}"
+            body = b""
+            if self.path.startswith("/token"):
+                status, body = 200, b'{"token":"anonymous"}'
+            elif self.headers.get("Authorization") != "Bearer anonymous":
+                status = 401
+            else:
+                status = 200 if self.path == "/v2/ada/public/manifests/1" else 404
+            self.send_response(status)
+            if status == 401:
+                self.send_header("WWW-Authenticate", f'Bearer realm="{own}/token",service="registry"')
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Registry) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_the_shell_scripts_are_clean() -> None:
+    """shellcheck finds nothing."""
+    found = subprocess.run(
+        [str(Path(sys.executable).with_name("shellcheck")), "--external-sources", *map(str, sorted(DEPLOY.glob("*.sh")))],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    """Each unit is one that systemd understands, with the interpreter where it looks for it."""
+    for unit in (DEPLOY / "systemd").glob("evergreen*"):
+        (tmp_path / unit.name).write_text(unit.read_text().replace("/opt/evergreen/.venv/bin/python", sys.executable))
+    found = subprocess.run(["systemd-analyze", "verify", *map(str, tmp_path.iterdir())], capture_output=True, text=True)
+    assert not [line for line in found.stderr.splitlines() if "evergreen" in line], found.stderr
+
+
+def test_init_keeps_what_is_there(desk: Desk) -> None:
+    """A second `init` overwrites nothing that the owner has filled in."""
+    before = (desk.mine / "settings.env").read_text()
+    again = desk.run("deploy.sh", "init", "plain")
+    assert again.returncode == 0
+    assert "Kept:" in again.stdout
+    assert (desk.mine / "settings.env").read_text() == before
+    assert (desk.mine / "secrets.env").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "mend"),
+    [
+        ("POSTAL_ADDRESS", "", "Fill it in"),
+        ("EVERGREEN_IMAGE", "", "Fill it in"),
+        ("PUBLIC_URL", "http://mail.example.org", "Write https://"),
+        ("PUBLIC_URL", "https://mail.example.org/", "Take the slash off"),
+        ("EVERGREEN_IMAGE", "ghcr.io/example/evergreen:0.1.0", "docker build"),
+    ],
+)
+def test_a_wrong_setting_stops_before_anything_happens(desk: Desk, name: str, value: str, mend: str) -> None:
+    """A forgotten or wrong setting is named with its mend, and the cluster was not touched."""
+    fill_in(desk.mine / "settings.env", **{name: value})
+    ended = desk.run("deploy.sh")
+    assert ended.returncode == 1
+    assert name in ended.stderr
+    assert mend in ended.stderr
+    assert not [call for call in desk.calls() if "apply" in call or "create" in call]
+
+
+def test_a_missing_secret_stops_with_its_mend(desk: Desk) -> None:
+    """Without Resend's key nothing is created, and the message says where to get one."""
+    fill_in(desk.mine / "secrets.env", RESEND_API_KEY="")
+    ended = desk.run("secrets.sh")
+    assert ended.returncode == 1
+    assert "https://resend.com/api-keys" in ended.stderr
+    assert not [call for call in desk.calls() if "create" in call]
+
+
+def test_what_the_cluster_lacks_is_named(desk: Desk, registry: str) -> None:
+    """A cluster without cert-manager is told so before anything is applied."""
+    ended = desk.run("deploy.sh", MISSING="certificates.cert-manager.io", **_on(desk, registry, "public:1"))
+    assert ended.returncode == 1
+    assert "https://cert-manager.io" in ended.stderr
+    assert not [call for call in desk.calls() if "apply" in call]
+
+
+@pytest.mark.parametrize("kind", ["scaledobjects.keda.sh", "servicemonitors.monitoring.coreos.com"])
+def test_what_a_component_needs_is_asked_for_with_it_only(desk: Desk, registry: str, kind: str) -> None:
+    """A cluster without KEDA or Prometheus' operator is fine, until the owner takes the `#` off the component that wants it."""
+    on = {"MISSING": kind, **_on(desk, registry, "public:1")}
+    assert desk.run("deploy.sh", "--dry-run", **on).returncode == 0
+    file = desk.mine / "kustomization.yaml"
+    file.write_text(file.read_text().replace("# - ../components/", "- ../components/"))
+    ended = desk.run("deploy.sh", "--dry-run", **on)
+    assert (ended.returncode, f"does not know {kind}" in ended.stderr) == (1, True)
+
+
+def _on(desk: Desk, registry: str, image: str) -> dict[str, str]:
+    fill_in(desk.mine / "settings.env", EVERGREEN_IMAGE=f"{registry}/ada/{image}")
+    return {"EVERGREEN_REGISTRY_SCHEME": "http"}
+
+
+@pytest.mark.parametrize(("platform", "status"), [("openfaas", 1), ("plain", 0)])
+def test_an_image_that_strangers_cannot_pull(tmp_path: Path, registry: str, platform: str, status: int) -> None:
+    """OpenFaaS Community Edition could never start it, so that ends the deployment; elsewhere it is said."""
+    desk = Desk(tmp_path, platform)
+    ended = desk.run("deploy.sh", "--dry-run", **_on(desk, registry, "private:1"))
+    assert ended.returncode == status, ended.stderr
+    assert "missing or private" in ended.stdout + ended.stderr
+
+
+def test_a_dry_run_changes_nothing(desk: Desk, registry: str) -> None:
+    """It shows each command, and neither the cluster nor the owner's files change."""
+    on = _on(desk, registry, "public:1")
+    before = {file: file.read_bytes() for file in desk.mine.iterdir()}
+    ended = desk.run("deploy.sh", "--dry-run", **on)
+    assert ended.returncode == 0, ended.stderr
+    assert "there, and public" in ended.stdout
+    assert "$ kubectl apply -k" in ended.stdout
+    assert not [call for call in desk.calls() if "apply" in call]
+    assert {file: file.read_bytes() for file in desk.mine.iterdir()} == before
+
+
+@pytest.mark.parametrize("platform", ["plain", "openfaas"])
+def test_a_second_deployment_does_the_same(tmp_path: Path, registry: str, platform: str) -> None:
+    """Deploying again asks for the very same things, with the same secrets; on OpenFaaS the functions go through faas-cli."""
+    desk = Desk(tmp_path, platform)
+    on = _on(desk, registry, "public:1")
+    first = desk.run("deploy.sh", **on)
+    assert first.returncode == 0, first.stderr
+    calls, secrets = desk.calls(), (desk.mine / "secrets.env").read_text()
+    desk.calls_file.write_text("")
+    assert desk.run("deploy.sh", **on).returncode == 0
+    assert desk.calls() == calls
+    assert (desk.mine / "secrets.env").read_text() == secrets
+    assert any(call[0] == "faas-cli" for call in calls) == (platform == "openfaas")
+
+
+def test_no_secret_is_shown(desk: Desk) -> None:
+    """Every secret reaches the cluster through stdin; neither the output nor any argument holds a value."""
+    ended = desk.run("secrets.sh")
+    assert ended.returncode == 0, ended.stderr
+    lines = (desk.mine / "secrets.env").read_text().splitlines()
+    given = {name: value for name, _, value in (line.partition("=") for line in lines) if value and not name.startswith("#")}
+    assert set(given) >= {"REDIS_PASSWORD", "INTERNAL_TOKEN", "UNSUBSCRIBE_KEY", "OPERATOR_TOKEN", "CALCOM_WEBHOOK_SECRET"}
+    assert len(set(given.values())) == len(given)
+    shown = ended.stdout + ended.stderr + desk.calls_file.read_text()
+    sent = Path(f"{desk.calls_file}.stdin").read_text()
+    for name, value in given.items():
+        assert value not in shown, name
+        assert value in sent, name
+    created = {call[call.index("generic") + 1] for call in desk.calls() if "generic" in call}
+    assert created >= {"redis-password", "resend-api-key", "website-webhook-secret"}
+
+
+def test_a_box_without_a_cluster_gets_its_secrets(desk: Desk) -> None:
+    """`--local` fills in the file, asks no cluster, and changes nothing the second time."""
+    assert desk.run("secrets.sh", "--local").returncode == 0
+    filled = (desk.mine / "secrets.env").read_text()
+    assert re.search(r"^REDIS_PASSWORD=\S{40,}$", filled, re.MULTILINE)
+    assert desk.run("secrets.sh", "--local").returncode == 0
+    assert (desk.mine / "secrets.env").read_text() == filled
+    assert desk.calls() == []
+
+
+def test_restore_stops_everything_first(desk: Desk) -> None:
+    """Nothing runs while a copy is put back, the pod that does it is one that Kubernetes takes, and only Valkey is started again."""
+    ended = desk.run("restore.sh", "evergreen-20270115T031700Z.rdb")
+    assert ended.returncode == 0, ended.stderr
+    steps = [" ".join(call[1:]) for call in desk.calls()]
+    scaled = [step.removeprefix("-n evergreen ") for step in steps if " scale " in step]
+    assert scaled == [
+        "scale deployment --all --replicas=0",
+        "scale statefulset valkey --replicas=0",
+        "scale statefulset valkey --replicas=1",
+    ]
+    (pod,) = [call for call in desk.calls() if "run" in call]
+    (given,) = [json.loads(word.removeprefix("--overrides=")) for word in pod if word.startswith("--overrides=")]
+    validate({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "valkey-restore"}, **given})
+    copied = given["spec"]["containers"][0]["command"]
+    assert copied == ["sh", "/tool/put-back.sh", "/backup/evergreen-20270115T031700Z.rdb", "/data"]
+    assert desk.run("restore.sh", "../../etc/passwd").returncode == 1
+
+
+def test_rollback_takes_the_image_before(desk: Desk, registry: str) -> None:
+    """The image that ran before is put into the settings and deployed."""
+    (desk.mine / "images.log").write_text(f"2026-01-01T00:00:00Z {registry}/ada/public:1\n2026-01-02T00:00:00Z {registry}/ada/public:2\n")
+    on = _on(desk, registry, "public:2")
+    ended = desk.run("rollback.sh", **on)
+    assert ended.returncode == 0, ended.stderr
+    assert f"EVERGREEN_IMAGE={registry}/ada/public:1\n" in (desk.mine / "settings.env").read_text()

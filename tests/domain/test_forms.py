@@ -1,0 +1,202 @@
+"""What a form may hold: each field's limits, and bodies made to break something."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from redis import Redis
+
+from local import valkey
+from shared.domain.forms import SCORES, Contact, Enrollment, SignUp, Step
+from tests.support.functions_client import ADDRESS, Functions, deployed
+
+LONG = "x" * 10_000
+
+
+def form(**fields: Any) -> SignUp:
+    """A form from an address and some fields, read from JSON as a webhook does."""
+    return SignUp.model_validate_json(json.dumps({"email": ADDRESS} | fields))
+
+
+@pytest.fixture
+def functions(redis: Redis, valkey_server: valkey.Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
+    """All functions, on an empty database."""
+    with deployed(valkey_server, monkeypatch) as ready:
+        yield ready
+
+
+@pytest.mark.parametrize("given", ["ada@example.org", " Ada@EXAMPLE.org\t", "ADA@example.org"])
+def test_an_address_is_trimmed_and_lower_case(given: str) -> None:
+    """However a person writes an address, it is the same one."""
+    assert form(email=given).email == "ada@example.org"
+
+
+@pytest.mark.parametrize(
+    "given", ["", " ", "ada", "ada@", "@example.org", "a b@example.org", "ada@example.org, bob@example.org", "ada@localhost",
+              "ada@example.org\nBcc: bob@example.org", f"ada@{'a.' * 100}example.org", None, 5, [], {}, True]
+)  # fmt: skip
+def test_what_is_no_address_is_refused(given: Any) -> None:
+    """One address, with a domain that can exist; everything else names the field."""
+    with pytest.raises(ValidationError) as caught:
+        form(email=given)
+    assert {fault["loc"] for fault in caught.value.errors()} == {("email",)}
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [*((name, name) for name in ("Ada", "O'Brien-Smith", "Dr. Özil", "李", "Smith Jr.", "A. B. C. Ltd.", "x" * 100)),
+     ("  Ada \n Lovelace ", "Ada Lovelace"), ("", None), (" ", None), (None, None)],
+)  # fmt: skip
+def test_a_name_is_one_line(given: str | None, kept: str | None) -> None:
+    """Names keep their letters and lose their line ends; an empty one is none."""
+    assert [form(**{field: given}).contact_fields().get(field) for field in ("name", "first_name", "business_name")] == [kept] * 3
+
+
+@pytest.mark.parametrize(
+    "given", ["https://evil.example.net", "HTTP://evil.net/x", "www.evil", "WWW.EVIL.EXAMPLE.NET", "evil.example.net", "купи.рф",
+              "at evil.net now", "evil.net/win", "evil.net!", "EVIL.NET", "Evil.Net", "//evil", "<b>Ada</b>", "ada@evil.net", "{{ name }}"]
+)  # fmt: skip
+def test_a_name_that_carries_a_link_is_not_given(given: str) -> None:
+    """A stranger's advertisement never reaches an email of ours, however mail programs would find a link in it."""
+    assert form(first_name=given).contact_fields() == {"email": ADDRESS}
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_scores_have_limits(score: str) -> None:
+    """0 to 100, and 0 to 8; zero is a score, and what only looks like a number is read as one."""
+    top = 100 if score == "assessment_score" else 8
+    right: list[Any] = [0, top, str(top), float(top)]
+    for value in right:
+        assert getattr(form(**{score: value}), score) == int(value)
+        assert form(**{score: value}).assessed
+    wrong: list[Any] = [-1, top + 1, 0.5, "many", 1e400, 10**30, float("nan"), [1], {"a": 1}]
+    for value in wrong:
+        with pytest.raises(ValidationError) as caught:
+            form(**{score: value})
+        assert caught.value.errors()[0]["loc"] == (score,)
+    assert not form(**{score: ""}).assessed and not form(**{score: None}).assessed
+
+
+def test_there_are_eight_systems() -> None:
+    """All colors together are at most eight."""
+    assert form(red_systems=2, orange_systems=2, yellow_systems=2, green_systems=2).assessed
+    with pytest.raises(ValidationError, match="at most 8 together"):
+        form(red_systems=3, orange_systems=2, yellow_systems=2, green_systems=2)
+
+
+@pytest.mark.parametrize(
+    ("given", "instant"),
+    [
+        ("2026-11-01T10:00:00Z", 10),
+        ("2026-11-01T10:00:00.000+02:00", 8),
+        ("2026-11-01T10:00:00", 10),
+        (1793527200, 10),
+        ("1793527200000", 10),
+    ],
+)
+def test_an_instant_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch, given: Any, instant: int) -> None:
+    """ISO 8601, seconds or milliseconds; never the server's own zone."""
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "America/Toronto")
+        time.tzset()
+        found = form(email_1_sent_at=given).email_1_sent_at
+    time.tzset()
+    assert found == datetime(2026, 11, 1, instant, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"email_1_sent_at": "yesterday"}, {"email_1_sent_at": 10**30}, {"email_1_sent_at": []}, {"email_1_status": "delivered"},
+     {"consent": "perhaps"}, {"consent_text": "x" * 2001}, {"timezone": "x" * 65}, {"booking_url": "x" * 501}, {"name": LONG},
+     {"first_name": 5}, {"business_name": ["a"]}, {"name": {"first": "Ada"}}],
+)  # fmt: skip
+def test_other_fields_have_limits(fields: dict[str, Any]) -> None:
+    """A value that is too long or of another kind names its field."""
+    with pytest.raises(ValidationError) as caught:
+        form(**fields)
+    assert {str(fault["loc"][0]) for fault in caught.value.errors()} == fields.keys()
+
+
+def test_unknown_fields_are_ignored() -> None:
+    """A form may carry whatever the website's other scripts need; the last of a repeated field counts."""
+    assert form(utm_source="x", __proto__={"admin": True}, steps=[1]) == form()
+    assert SignUp.model_validate_json('{"email":"bob@example.org","email":"ada@example.org"}').email == "ada@example.org"
+
+
+def test_what_is_remembered_are_the_given_fields() -> None:
+    """The address, the names, the scores, the zone and the link, as text; nothing that was left out."""
+    given = {"name": "Ada Lovelace", "red_systems": 0, "timezone": "Europe/London", "booking_url": "https://cal.com/x"}
+    assert form(**given, consent=True, fax_number="5").contact_fields() == {"email": ADDRESS} | {k: str(v) for k, v in given.items()}
+
+
+def test_a_step_is_found_by_its_number() -> None:
+    """An enrollment knows its steps, and says so when there is none."""
+    step = Step(number=3, state="scheduled", due=0, offset=0)
+    run = Enrollment("christmas-1", "christmas", "marketing", "active", 0, "contact", steps=(step,))
+    assert run.step(3) is step
+    with pytest.raises(KeyError):
+        run.step(1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "segment"),
+    [({}, "OPTIMIZE"), ({"red_systems": "2"}, "CRITICAL"), ({"red_systems": "1"}, "URGENT"), ({"orange_systems": "2"}, "URGENT"),
+     ({"orange_systems": "1"}, "OPTIMIZE"), ({"red_systems": "0", "green_systems": "8"}, "OPTIMIZE")],
+)  # fmt: skip
+def test_a_contact_has_a_segment(fields: dict[str, str], segment: str) -> None:
+    """From the latest scores, as the ledger keeps them."""
+    assert Contact(fields).segment == segment
+
+
+HOSTILE = [
+    b'{"email":"ada@example.org","name":"\\u0000"}', b'{"email":"ada@example.org","first_name":"a\\u0007\\u001b[31m\\u2028b"}',
+    b'{"email":"ada@example.org","name":"\\ud800","red_systems":1}', b'{"email":"ada@example.org","name":"\\udc00\\ud800"}',
+    b'{"email":"\\u0000ada@example.org"}', b'{"email":"ada@example.org","red_systems":1e999}', b'{"email":"ada@example.org","x":NaN}',
+    b'{"email":"ada@example.org","red_systems":NaN}', b'{"email":"ada@example.org","email_1_sent_at":Infinity,"red_systems":1}',
+    b'{"email":"ada@example.org","red_systems":' + b"9" * 5000 + b"}", b'{"email":"ada@example.org","x":' + b"[" * 150 + b"]" * 150 + b"}",
+    b'{"email":"ada@example.org","email":{"email":"bob@example.org"}}', b'{"email":"ada@example.org","red_systems":1,"red_systems":1}',
+    b'{"email":"ada@example.org","name":"\xff\xfe"}', b'{"email":"ada@example.org","name":"\xed\xa0\x80"}', b"\x00" * 1000,
+    json.dumps({"email": "ada@example.org", "name": LONG}).encode(), json.dumps({"email": f"{LONG}@example.org"}).encode(),
+    json.dumps({"email": "ada@example.org", "red_systems": 1, "email_1_sent_at": "0001-01-01T00:00:00+14:00"}).encode(),
+    json.dumps({"email": "ada@example.org", "red_systems": 1, "email_1_sent_at": "9999-12-31T23:59:59-14:00"}).encode(),
+    *(json.dumps({"email": "ada@example.org", "red_systems": 1, "timezone": zone}).encode() for zone in
+      ("", "/etc/passwd", "../../etc/passwd", "America", "a\0b", "zone.tab", "a//b", "..a/x", "\u00fc", ".", "America/Toronto")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", HOSTILE)
+def test_a_hostile_body_breaks_nothing(functions: Functions, body: bytes) -> None:
+    """Whatever is posted is accepted or refused; and what is accepted can be sent."""
+    answer = functions.post(body)
+    assert answer.status_code in (202, 400, 422)
+    if run := functions.run():
+        assert (functions.send(run.id, 1).json or {})["result"] == "parked"
+        after = functions.run()
+        assert after and after.step(1).attempts == 0, "only the provider was missing"
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["0", "8", "true", "sent", "2026-11-01", "UTC"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(fields=st.fixed_dictionaries({}, optional={name: VALUES for name in SignUp.model_fields if name != "email"}), known=st.booleans())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_fields_lead_to_a_fault(functions: Functions, fields: dict[str, Any], known: bool) -> None:
+    """Any JSON in any field is answered 202 or 422, in JSON, and the same when it comes again."""
+    body = json.dumps({"email": ADDRESS if known else "?"} | fields).encode()
+    first, second = functions.post(body), functions.post(body)
+    assert first.status_code in (202, 400, 422) and first.is_json
+    assert first.status_code == second.status_code
+    if first.status_code == 202:
+        assert first.data == second.data

@@ -1,0 +1,122 @@
+"""The store of templates: files, last good texts in Redis, and what happens without Redis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from local import valkey
+from shared.domain import catalog
+from shared.emails.template_store import REFRESH, VERSION, LastGood, Store, compile_templates
+from tests.support.world import SETTINGS
+
+KEY = ("christmas", "christmas_email_1")
+NAME = "/".join(KEY)
+CATALOG = catalog.load()
+
+
+class Seconds:
+    """A clock that stands still."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def seconds() -> Seconds:
+    return Seconds()
+
+
+@pytest.fixture
+def store(redis: Redis, seconds: Seconds) -> Store:
+    return Store(CATALOG, SETTINGS, redis, seconds)
+
+
+def text_of(store: Store, **values: str) -> str:
+    """The first line that somebody gets."""
+    return store[KEY].render({"booking_url": "https://example.org", **values}, unsubscribe_url=None).text.split("\n")[0]
+
+
+def test_it_holds_every_file(store: Store) -> None:
+    """Without an owner's text, the emails are those of the files."""
+    files = compile_templates(CATALOG, SETTINGS)
+    assert set(store) == set(files) == set(CATALOG.sources) and len(store) == len(files)
+    for key, template in files.items():
+        assert store[key].subject_source == template.subject_source and not store.edited(key)
+
+
+def test_a_new_text_shows_after_the_refresh_and_not_before(store: Store, redis: Redis, seconds: Seconds) -> None:
+    """Redis is asked once in so many seconds; a withdrawn text gives way to the file."""
+    before = text_of(store)
+    LastGood(redis).accept(NAME, "Subject: Hi\n\nMine.")
+    assert text_of(store) == before
+    seconds.now = REFRESH
+    assert text_of(store) == "Mine." and store.edited(KEY)
+    LastGood(redis).withdraw(NAME)
+    seconds.now *= 2
+    assert text_of(store) == before
+
+
+def test_asking_costs_one_small_get(store: Store, redis: Redis, seconds: Seconds) -> None:
+    """However often a template is used, and however many there are."""
+    text_of(store)
+    for second in range(10):
+        seconds.now = REFRESH * (second + 1)
+        before = redis.info("stats")["total_commands_processed"]
+        for _ in range(50):
+            text_of(store)
+        assert redis.info("stats")["total_commands_processed"] - before == 2, "one GET and this INFO"
+
+
+def test_an_unchanged_text_is_not_compiled_again(store: Store, redis: Redis, seconds: Seconds) -> None:
+    """Another template's edit leaves it as it is."""
+    LastGood(redis).accept(NAME, "Subject: Hi\n\nMine.")
+    first = store[KEY]
+    LastGood(redis).accept("christmas/christmas_email_2", "Subject: Hi\n\nOther.")
+    seconds.now = REFRESH
+    assert store[KEY] is first and store["christmas", "christmas_email_2"].subject_source == "Hi"
+
+
+@pytest.mark.parametrize("source", ["Subject: Hi\n\n{{ unknown_here }}", "", "no subject"])
+def test_a_text_that_this_release_refuses_gives_way_to_the_file(store: Store, redis: Redis, source: str) -> None:
+    """Another release may have taken it; no send stops for it."""
+    before = CATALOG.sources[KEY].split("\n")[0].removeprefix("Subject: ")
+    LastGood(redis).accept(NAME, source)
+    LastGood(redis).accept("christmas/gone_since", source)
+    assert store[KEY].subject_source == before
+
+
+def test_who_lacks_a_value_gets_the_files_text(store: Store, redis: Redis) -> None:
+    """A text that needs a score goes to those who have one; the others' email is neither stopped nor spoiled."""
+    LastGood(redis).accept(NAME, "Subject: Hi\n\nYou have {{ assessment_score }} points.")
+    assert text_of(store, assessment_score="45") == "You have 45 points."
+    assert text_of(store) == "Hi there,"
+
+
+def test_without_redis_the_texts_stay(tmp_path: Path, seconds: Seconds) -> None:
+    """The last good text goes on while Redis is away."""
+    with valkey.serve(tmp_path, 0, "secret") as server:
+        redis = Redis.from_url(server.url, password=server.password, decode_responses=True, retry=None)
+        LastGood(redis).accept(NAME, "Subject: Hi\n\nMine.")
+        store = Store(CATALOG, SETTINGS, redis, seconds)
+        assert text_of(store) == "Mine."
+        server.process.kill()
+        server.process.wait()
+        with pytest.raises(RedisConnectionError):
+            redis.get(VERSION)
+        seconds.now = REFRESH
+        assert text_of(store) == "Mine."
+
+
+def test_only_new_sentences_are_told(redis: Redis) -> None:
+    """A rejection that stays is not told again; one that is mended is forgotten."""
+    last_good = LastGood(redis)
+    assert last_good.reject({"a/b": "one", "a/c": "two"}) == {"a/b": "one", "a/c": "two"}
+    assert last_good.reject({"a/b": "one", "a/c": "three"}) == {"a/c": "three"}
+    assert last_good.reject({}) == {} == last_good.rejected()

@@ -1,0 +1,50 @@
+"""What the functions answer while Redis cannot take anything, and after."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import valkey
+from tests.support.functions_client import LINK, deployed
+
+
+def test_503_while_it_is_away_and_202_when_it_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every function says so and when to come back, within seconds; a returned Redis is used at once."""
+    with valkey.serve(tmp_path, 0, "secret") as server, deployed(server, monkeypatch) as functions:
+        assert functions.sign_up().status_code == 202
+        calls: dict[str, Any] = {
+            "christmas-signup": lambda: functions.sign_up({"email": "bob@example.org"}),
+            "send-email": lambda: functions.send("christmas-1", 1),
+            "unsubscribe": lambda: functions.client("unsubscribe").post(LINK),
+            "health": lambda: functions.client("health").get("/"),
+        }
+        for name in calls:
+            functions.client(name)
+        server.process.kill()
+        server.process.wait()
+        started = time.monotonic()
+        with ThreadPoolExecutor() as pool:
+            answers = dict(zip(calls, pool.map(lambda call: call(), calls.values()), strict=True))
+        assert 1.5 < time.monotonic() - started < 10, "redis-py tries for two seconds"
+        assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(calls, 503)
+        assert (answers["health"].json or {})["reasons"] == ["Redis is away"]
+        assert all(int(answer.headers["Retry-After"]) > 0 for name, answer in answers.items() if name != "health")
+        with valkey.serve(tmp_path, server.port, "secret"):
+            assert functions.sign_up({"email": "bob@example.org"}).status_code == 202
+            assert functions.run() and functions.run("bob@example.org"), "what was accepted before is still there"
+
+
+def test_a_full_redis_is_503(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis that refuses to write keeps nothing by halves, and a 202 comes only when it has kept all."""
+    with valkey.serve(tmp_path) as server, deployed(server, monkeypatch) as functions:
+        functions.ledger.redis.config_set("maxmemory", "1")
+        answer = functions.sign_up()
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+        assert functions.ledger.redis.dbsize() == 0
+        functions.ledger.redis.config_set("maxmemory", "0")
+        assert functions.sign_up().status_code == 202

@@ -1,0 +1,192 @@
+"""What keeps strangers out, seen from outside: starts without proofs, wrong proofs, and what every answer carries."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from redis import Redis
+from structlog.testing import CapturingLogger
+
+from local import valkey
+from scheduler import release, worker
+from shared.core.errors import SettingsError
+from shared.core.settings import Settings
+from shared.core.stack_file import listed
+from shared.web import endpoint
+from tests.support.functions_client import LINK, Functions, deployed, fresh_services
+from tests.support.webhook_calls import FORMS, good, post, webhooks
+
+ELSEWHERE = "redis://valkey.example.org:6379/0"
+# What each process cannot do its work without, beside Redis; the forms are open to all, and so limited instead of proved.
+NEEDS: dict[str, set[str]] = {
+    **{name: set() for name in (*FORMS, "health")},
+    "calcom-booking": {"CALCOM_WEBHOOK_SECRET"},
+    "calendly-noshow": {"CALENDLY_SIGNING_KEY or OPERATOR_TOKEN"},
+    "console": {"OPERATOR_TOKEN"},
+    "onboarding-start": {"OPERATOR_TOKEN"},
+    "postcall-maybe": {"OPERATOR_TOKEN"},
+    "resend-events": {"RESEND_WEBHOOK_SECRET"},
+    "send-email": {"RESEND_API_KEY", "RESEND_FROM_EMAIL", "INTERNAL_TOKEN", "UNSUBSCRIBE_KEY", "POSTAL_ADDRESS"},
+    "unsubscribe": {"UNSUBSCRIBE_KEY"},
+}
+PROCESSES: dict[str, tuple[Callable[[], None], set[str]]] = {
+    "scheduler": (release.main, set()),
+    "worker send": (lambda: worker.main("send"), {"INTERNAL_TOKEN"}),
+    "worker record": (lambda: worker.main("record"), set()),
+    "worker notify": (lambda: worker.main("notify"), set()),
+}
+
+
+@pytest.fixture
+def functions(redis: Redis, valkey_server: valkey.Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
+    """All functions with their secrets, on an empty database."""
+    with webhooks(valkey_server, monkeypatch) as ready:
+        yield ready
+
+
+class TestStart:
+    """Without its proofs nothing starts."""
+
+    @pytest.fixture
+    def bare(self, valkey_server: valkey.Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
+        """Functions for which nothing at all is set."""
+        with deployed(valkey_server, monkeypatch) as ready:
+            for name in Settings.model_fields:
+                monkeypatch.delenv(name.upper(), raising=False)
+            fresh_services()
+            yield ready
+
+    @staticmethod
+    def missing(start: Callable[[], object]) -> set[str]:
+        """The settings that a start says it lacks."""
+        with pytest.raises(SettingsError) as caught:
+            start()
+        message = str(caught.value)
+        named = re.match(r"missing: (.*?)\. Set (it|each) in the environment, as NAME_FILE=<path>, or as a secret file", message)
+        assert named and message.endswith("See .env.example."), message
+        assert f"/var/openfaas/secrets/{named[1].split(',')[0].split()[0].lower().replace('_', '-')}" in message
+        return set(named[1].split(", "))
+
+    def test_every_function_is_here(self) -> None:
+        """A new function must say what it needs."""
+        assert set(NEEDS) >= {function.name for function in listed()}
+
+    @pytest.mark.parametrize("name", NEEDS)
+    def test_a_function_names_all_that_it_lacks(self, bare: Functions, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        """At once, with the place to put it; and a Redis on another machine needs its password."""
+        if NEEDS[name]:
+            assert self.missing(lambda: bare.client(name)) == NEEDS[name]
+        else:
+            bare.client(name)
+        bare.set(REDIS_URL=ELSEWHERE)
+        assert self.missing(lambda: bare.client(name)) == NEEDS[name] | {"REDIS_PASSWORD"}
+
+    @pytest.mark.parametrize("name", PROCESSES)
+    def test_a_process_names_all_that_it_lacks(self, bare: Functions, name: str) -> None:
+        """The scheduler and the workers, before they touch Redis."""
+        main, needs = PROCESSES[name]
+        bare.set(REDIS_URL=ELSEWHERE)
+        assert self.missing(main) == needs | {"REDIS_PASSWORD"}
+
+    @pytest.mark.parametrize(
+        ("url", "password", "refused"),
+        [
+            ("redis://valkey:6379/0", "", True),
+            ("rediss://valkey:6379/0", "", True),
+            ("redis://user@valkey/0", "", True),
+            ("redis://127.0.0.1.example.org/0", "", True),
+            ("redis://valkey/0", "a", False),
+            ("redis://user:a@valkey/0", "", False),
+            ("redis://:a@valkey/0", "", False),
+            ("redis://valkey/0?password=a", "", False),
+            ("redis://127.0.0.1:6379/0", "", False),
+            ("redis://localhost", "", False),
+            ("redis://[::1]:6379/0", "", False),
+            ("unix:///run/valkey.sock", "", False),
+        ],
+    )
+    def test_when_redis_needs_a_password(self, url: str, password: str, refused: bool) -> None:
+        """Wherever a network lies between, unless the address carries one."""
+        settings = Settings(redis_url=url, redis_password=password)
+        if refused:
+            assert self.missing(lambda: settings.require("redis_url")) == {"REDIS_PASSWORD"}
+        else:
+            assert settings.require("redis_url") is settings
+
+
+class TestProofs:
+    """How a secret is compared, and what a wrong proof leaves behind."""
+
+    WRONG: tuple[tuple[str, str, dict[str, str]], ...] = (
+        ("calcom-booking", "signature", {"X-Cal-Signature-256": "tell-tale"}),
+        ("calendly-noshow", "signature", {"Calendly-Webhook-Signature": "t=1,v1=tell-tale"}),
+        ("calendly-noshow", "bearer token", {"Authorization": "Bearer tell-tale"}),
+        ("resend-events", "signature", {"svix-id": "msg_1", "svix-timestamp": "1", "svix-signature": "v1,tell-tale"}),
+        ("postcall-maybe", "bearer token", {"Authorization": "Bearer tell-tale"}),
+        ("onboarding-start", "bearer token", {}),
+        ("send-email", "bearer token", {"Authorization": "Bearer tell-tale"}),
+        ("unsubscribe", "link", {}),
+    )
+
+    @pytest.mark.parametrize(("name", "proof", "headers"), WRONG)
+    def test_a_wrong_proof_is_logged_and_counted(
+        self, functions: Functions, monkeypatch: pytest.MonkeyPatch, name: str, proof: str, headers: dict[str, str]
+    ) -> None:
+        """By function, in the log and in Redis; what was shown stands in neither, nor in the answer."""
+        logger = CapturingLogger()
+        monkeypatch.setattr(endpoint, "_logger", logger)
+        answer = functions.post(b'{"email": "tell-tale"}', name, headers=headers, query_string={"token": "tell-tale"})
+        assert answer.status_code == 401
+        assert [call.kwargs for call in logger.calls if call.args == ("proof.failed",)] == [{"proof": proof}]
+        redis = functions.ledger.redis
+        assert redis.hgetall(endpoint.REFUSED) == {name: "1"}
+        assert list(redis.scan_iter()) == [endpoint.REFUSED]
+        assert "tell-tale" not in answer.text + str(logger.calls)
+
+    def test_a_right_proof_is_not(self, functions: Functions) -> None:
+        """The counter stays at nothing."""
+        for name in ("calcom-booking", "calendly-noshow", "postcall-maybe"):
+            assert post(functions, name, good(name)).status_code in (200, 202)
+        assert functions.client("unsubscribe").get(LINK).status_code == 200
+        assert not functions.ledger.redis.exists(endpoint.REFUSED)
+
+    def test_it_is_refused_without_redis_too(self, functions: Functions) -> None:
+        """Nobody is let in, or told anything else, because a counter cannot be reached."""
+        functions.set(REDIS_URL="redis://127.0.0.1:9/0")
+        assert post(functions, "postcall-maybe", good("postcall-maybe"), headers={}).status_code == 401
+
+    @pytest.mark.parametrize(("name", "headers"), [(name, headers) for name, _, headers in WRONG if headers])
+    def test_a_proof_beyond_ascii_is_401(self, functions: Functions, name: str, headers: dict[str, str]) -> None:
+        """It is wrong, and no crash."""
+        strange = {header: value.replace("tell-tale", "ünïcode") for header, value in headers.items()}
+        assert functions.post(b"{}", name, headers=strange).status_code == 401
+
+
+class TestAnswers:
+    """What every answer carries."""
+
+    @pytest.mark.parametrize("name", sorted(NEEDS.keys() - {"console"}))
+    def test_no_answer_is_kept_or_guessed_at(self, functions: Functions, name: str) -> None:
+        """A browser takes it for what it says it is, and no proxy keeps it."""
+        answer = functions.post(b"{}", name)
+        assert (answer.headers["X-Content-Type-Options"], answer.headers["Cache-Control"]) == ("nosniff", "no-store")
+
+    def test_the_page_can_do_nothing_but_ask(self, functions: Functions) -> None:
+        """It runs no script, loads nothing, goes into no frame, posts to itself only and tells nobody the token in its address."""
+        headers = functions.client("unsubscribe").get(LINK).headers
+        policy = {rule.split()[0]: rule.split()[1:] for rule in headers["Content-Security-Policy"].split(";")}
+        assert (policy["default-src"], policy["frame-ancestors"], policy["form-action"], policy["base-uri"]) == (
+            ["'none'"], ["'none'"], ["'self'"], ["'none'"],
+        )  # fmt: skip
+        assert "script-src" not in policy and headers["Referrer-Policy"] == "no-referrer"
+
+    @pytest.mark.parametrize(
+        "path", ["//evil.example.net", "//evil.example.net/%2f..", "/\\\\evil.example.net", "/https://evil.example.net"]
+    )
+    def test_no_path_leads_elsewhere(self, functions: Functions, path: str) -> None:
+        """A path that looks like an address is answered here."""
+        for name in ("unsubscribe", "health"):
+            answer = functions.client(name).get("/", environ_overrides={"PATH_INFO": path})
+            assert not 300 <= answer.status_code < 400 and "Location" not in answer.headers

@@ -1,0 +1,277 @@
+"""Each webhook over its real app on a real Valkey: proofs, answers, and what is kept and enrolled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from local import valkey
+from shared.core.errors import SettingsError
+from shared.domain.forms import Enrollment
+from shared.ledger import ids
+from tests.support import calendar_samples
+from tests.support.functions_client import ADDRESS, SECRET, Functions, signed
+from tests.support.webhook_calls import CALENDARS, FORMS, OPERATOR, PROOFS, TOKEN, WEBHOOKS, good, kept, post, proof, webhooks
+from tests.support.world import ADA
+
+SITE = "https://www.example.org"
+CAMPAIGN = {"signup": None, "assessment": "busos", "christmas-signup": "christmas", "christmas-assessment": "five-day"}
+CAMPAIGN |= {"postcall-maybe": "postcall-maybe", "onboarding-start": "onboarding"}
+SIGNED_NAMES = {"calcom-booking": "X-Cal-Signature-256", "calendly-noshow": "Calendly-Webhook-Signature"}
+SIGNED_NAMES |= {"resend-events": "svix-signature"}
+
+
+@pytest.fixture
+def functions(redis: Redis, valkey_server: valkey.Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
+    """All webhooks with their secrets, on an empty database."""
+    with webhooks(valkey_server, monkeypatch) as ready:
+        yield ready
+
+
+def run(functions: Functions, slug: str, subject: str = ADDRESS, number: int = 1) -> Enrollment | None:
+    """Somebody's run through a campaign."""
+    return functions.ledger.enrollment(f"{ids.run_key(slug, subject)}-{number}")
+
+
+def iso(instant: int) -> str:
+    """An instant as a website reports it."""
+    return datetime.fromtimestamp(instant / 1000, UTC).isoformat()
+
+
+class TestProofs:
+    """Who may call."""
+
+    @pytest.mark.parametrize("given", ["", "Bearer ", "Bearer wrong", PROOFS["OPERATOR_TOKEN"], "Basic b3A6dG9rZW4=", "bearer ü"])
+    @pytest.mark.parametrize("name", [*OPERATOR, "calendly-noshow"])
+    def test_a_wrong_token_is_401(self, functions: Functions, name: str, given: str) -> None:
+        """Only the operator's own token reports on people."""
+        answer = post(functions, name, {"email": ADDRESS}, headers={"Authorization": given})
+        assert (answer.status_code, kept(functions)) == (401, {})
+
+    @pytest.mark.parametrize("name", [*OPERATOR, *CALENDARS, "resend-events"])
+    def test_no_proof_is_401(self, functions: Functions, name: str) -> None:
+        """What is not proved leaves nothing behind."""
+        assert post(functions, name, good(name), headers={}).status_code == 401
+        assert kept(functions) == {}
+
+    @pytest.mark.parametrize("name", SIGNED_NAMES)
+    @pytest.mark.parametrize("value", ["", "0", "v1=", "t=1,v1=2", "t=1,t=2,v1=3", "no-secret-provided", "ü", "t=" + "9" * 400])
+    def test_a_wrong_signature_is_401(self, functions: Functions, name: str, value: str) -> None:
+        """Missing, malformed and wrong signatures are refused alike."""
+        answer = post(functions, name, good(name), headers=proof(name, good(name)) | {SIGNED_NAMES[name]: value})
+        assert (answer.status_code, kept(functions)) == (401, {})
+
+    @pytest.mark.parametrize("name", SIGNED_NAMES)
+    def test_the_signature_of_another_secret_is_401(self, functions: Functions, name: str) -> None:
+        """A secret that was changed here and not there is noticed."""
+        headers = proof(name, good(name))
+        functions.set(CALCOM_WEBHOOK_SECRET="another", CALENDLY_SIGNING_KEY="another", RESEND_WEBHOOK_SECRET="whsec_b3RoZXI=")
+        assert post(functions, name, good(name), headers=headers).status_code == 401
+
+    @pytest.mark.parametrize(
+        ("name", "missing"),
+        [
+            ("calcom-booking", "CALCOM_WEBHOOK_SECRET"),
+            ("postcall-maybe", "OPERATOR_TOKEN"),
+            ("onboarding-start", "OPERATOR_TOKEN"),
+            ("resend-events", "RESEND_WEBHOOK_SECRET"),
+        ],
+    )
+    def test_without_its_secret_a_webhook_does_not_start(self, functions: Functions, name: str, missing: str) -> None:
+        """The error names the setting."""
+        functions.set(**{missing: ""})
+        with pytest.raises(SettingsError, match=missing):
+            functions.client(name)
+
+    def test_calendly_noshow_starts_with_one_of_its_two_proofs(self, functions: Functions) -> None:
+        """The other one is then refused, and with neither it does not start."""
+        functions.set(CALENDLY_SIGNING_KEY="")
+        assert post(functions, "calendly-noshow", good("calendly-noshow")).status_code == 401
+        assert post(functions, "calendly-noshow", {"email": ADDRESS}, headers=TOKEN).status_code == 202
+        functions.set(CALENDLY_SIGNING_KEY=PROOFS["CALENDLY_SIGNING_KEY"], OPERATOR_TOKEN="")
+        assert post(functions, "calendly-noshow", good("calendly-noshow")).status_code == 200
+        assert post(functions, "calendly-noshow", {"email": ADDRESS}, headers={"Authorization": "Bearer "}).status_code == 401
+        functions.set(CALENDLY_SIGNING_KEY="")
+        with pytest.raises(SettingsError, match="OPERATOR_TOKEN"):
+            functions.client("calendly-noshow")
+
+    @pytest.mark.parametrize("name", [*FORMS, *OPERATOR])
+    def test_a_servers_signature_is_a_proof(self, functions: Functions, name: str) -> None:
+        """With WEBSITE_WEBHOOK_SECRET set, forms need a Standard Webhooks signature and reports may bear one."""
+        functions.set(WEBSITE_WEBHOOK_SECRET=SECRET)
+        body = good(name)
+        assert post(functions, name, body, headers={}).status_code == 401
+        assert post(functions, name, body, headers=signed(body + b" ")).status_code == 401
+        assert post(functions, name, body, headers=signed(body)).status_code == 202
+
+
+class TestAnswers:
+    """What each webhook answers."""
+
+    @pytest.mark.parametrize("name", [*FORMS, *OPERATOR])
+    def test_a_good_form_is_202(self, functions: Functions, name: str) -> None:
+        """The body says what it is about, and the campaign's first step is due as its file says."""
+        answer = post(functions, name, good(name))
+        message = "Thank you. Your details have arrived."
+        expected = {"status": "accepted", "message": message, "email": ADDRESS, "campaign": CAMPAIGN[name]}
+        assert (answer.status_code, answer.json) == (202, expected)
+        assert functions.contact()
+        slug = CAMPAIGN[name]
+        assert slug is None or run(functions, slug)
+
+    @pytest.mark.parametrize("name", CALENDARS)
+    def test_a_good_event_is_200_and_again_a_duplicate(self, functions: Functions, name: str) -> None:
+        """The second delivery changes nothing."""
+        first = post(functions, name, good(name))
+        before = kept(functions)
+        again = post(functions, name, good(name))
+        assert [(a.status_code, (a.json or {})["outcome"]) for a in (first, again)] == [(200, "enrolled"), (200, "duplicate")]
+        assert kept(functions) == before
+
+    @pytest.mark.parametrize("event", [calendar_samples.calcom_ping(), {"triggerEvent": "OOO_CREATED", "payload": None}])
+    def test_what_is_of_no_concern_is_200(self, functions: Functions, event: dict[str, Any]) -> None:
+        """A ping and unknown events are understood, and ignored."""
+        answer = post(functions, "calcom-booking", event)
+        assert (answer.status_code, answer.json, kept(functions)) == (200, {"status": "accepted", "outcome": "ignored"}, {})
+
+    @pytest.mark.parametrize("name", WEBHOOKS)
+    @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b"[" * 50_000])
+    def test_what_is_no_json_object_is_400(self, functions: Functions, name: str, body: bytes) -> None:
+        """Proved or not, it must be a JSON object."""
+        assert (post(functions, name, body).status_code, kept(functions)) == (400, {})
+
+    @pytest.mark.parametrize("name", WEBHOOKS)
+    @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
+    def test_another_method_is_405(self, functions: Functions, name: str, method: str) -> None:
+        """Only POST is taken."""
+        answer = functions.client(name).open("/", method=method)
+        assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+
+    @pytest.mark.parametrize("name", WEBHOOKS)
+    def test_a_body_over_64_kib_is_413(self, functions: Functions, name: str) -> None:
+        """Padding does not get past it, and it is refused before a signature is worked out."""
+        body = good(name) + b" " * 65_536
+        assert [post(functions, name, body, headers=headers).status_code for headers in (proof(name, body), {})] == [413, 413]
+
+    @pytest.mark.parametrize("name", [*FORMS, *OPERATOR])
+    def test_another_content_type_is_415(self, functions: Functions, name: str) -> None:
+        """A form encoding is not read."""
+        assert post(functions, name, good(name), content_type="application/x-www-form-urlencoded").status_code == 415
+
+    @pytest.mark.parametrize(
+        ("name", "body", "places"),
+        [
+            ("assessment", {"email": "x", "red_systems": 9}, [["email"], ["red_systems"]]),
+            ("assessment", {"email": ADDRESS, "red_systems": 5, "green_systems": 4}, [[]]),
+            ("signup", {"name": "Ada"}, [["email"]]),
+            ("christmas-assessment", {"email": ADDRESS, "email_1_status": "perhaps"}, [["email_1_status"]]),
+            ("postcall-maybe", {"email": ADDRESS, "call_at": "soon"}, [["call_at"]]),
+            ("postcall-maybe", {"email": ADDRESS, "call_at": "2020-01-01T00:00:00Z"}, [["call_at"]]),
+            ("onboarding-start", {"email": ADDRESS, "package": "x" * 101}, [["package"]]),
+            ("calcom-booking", {"triggerEvent": "BOOKING_CREATED", "createdAt": "now", "payload": {}}, None),
+            ("calcom-booking", {}, [["triggerEvent"]]),
+            ("calendly-noshow", {"event": "invitee.created"}, [["created_at"], ["payload"]]),
+        ],
+    )
+    def test_wrong_fields_are_422(self, functions: Functions, name: str, body: dict[str, Any], places: list[list[str]] | None) -> None:
+        """Each fault is listed with its place, and nothing is kept."""
+        answer = post(functions, name, body)
+        detail = (answer.json or {})["detail"]
+        assert (answer.status_code, kept(functions)) == (422, {})
+        assert detail and (places is None or [fault["loc"] for fault in detail] == places)
+
+    @pytest.mark.parametrize("name", FORMS)
+    def test_too_many_are_429(self, functions: Functions, name: str) -> None:
+        """By address and by IP, with the time to come back; reports and events are not limited."""
+        functions.set(WEBHOOK_RATE_PER_ADDRESS="1/hour")
+        answers = [post(functions, name, good(name)) for _ in range(2)]
+        functions.set(WEBHOOK_RATE_PER_ADDRESS="1000/hour", WEBHOOK_RATE_PER_IP="1/hour")
+        answers += [post(functions, name, good(name)) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [202, 429, 202, 429]
+        assert all(1 <= int(answer.headers["Retry-After"]) <= 3600 for answer in answers[1::2])
+        for other in (*OPERATOR, *CALENDARS):
+            assert {post(functions, other, good(other)).status_code for _ in range(3)} <= {200, 202}
+
+    def test_503_while_redis_is_away(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Every webhook says so and when to come back, within seconds."""
+        with valkey.serve(tmp_path, 0, "secret") as server, webhooks(server, monkeypatch) as functions:
+            for name in WEBHOOKS:
+                functions.client(name)
+            server.process.kill()
+            server.process.wait()
+            started = time.monotonic()
+            with ThreadPoolExecutor(len(WEBHOOKS)) as pool:
+                answers = list(pool.map(lambda name: post(functions, name, good(name)), WEBHOOKS))
+            assert time.monotonic() - started < 10
+        assert {(answer.status_code, answer.headers["Retry-After"]) for answer in answers} == {(503, "5")}
+
+
+class TestForms:
+    """What the website's forms share."""
+
+    @pytest.mark.parametrize("name", FORMS)
+    def test_a_robot_is_thanked_and_ignored(self, functions: Functions, name: str) -> None:
+        """The field that nobody sees, filled, leaves no trace."""
+        answer = post(functions, name, ADA | {"fax_number": "555 0100"})
+        assert (answer.status_code, (answer.json or {})["status"], kept(functions)) == (202, "accepted", {})
+
+    @pytest.mark.parametrize("name", FORMS)
+    def test_the_owners_pages_may_post(self, functions: Functions, name: str) -> None:
+        """The preflight of an allowed page passes, another's does not."""
+        functions.set(CORS_ORIGINS=SITE)
+        for origin, allowed in ((SITE, SITE), ("https://evil.example.net", None)):
+            answer = functions.client(name).options("/", headers={"Origin": origin, "Access-Control-Request-Method": "POST"})
+            assert (answer.status_code, answer.headers.get("Access-Control-Allow-Origin")) == (204, allowed)
+
+    @pytest.mark.parametrize("name", [*OPERATOR, *SIGNED_NAMES])
+    def test_no_page_may_report(self, functions: Functions, name: str) -> None:
+        """What is not for browsers allows none."""
+        functions.set(CORS_ORIGINS=SITE)
+        answer = functions.client(name).options("/", headers={"Origin": SITE})
+        assert (answer.status_code, answer.headers.get("Access-Control-Allow-Origin")) == (405, None)
+
+    @pytest.mark.parametrize("name", [*FORMS, *OPERATOR])
+    def test_one_idempotency_key_has_one_effect(self, functions: Functions, name: str) -> None:
+        """The same key gets the first answer, whatever else the body says."""
+        first, again = (
+            post(functions, name, {"email": email}, headers=proof(name, b"") | {"Idempotency-Key": "key-1"})
+            for email in (ADDRESS, "bob@example.org")
+        )
+        assert (first.status_code, again.status_code, again.data) == (202, 202, first.data)
+        assert functions.contact("bob@example.org") is None
+
+    @pytest.mark.parametrize("name", [*FORMS, *OPERATOR])
+    def test_the_answer_does_not_tell_who_is_known(self, functions: Functions, name: str) -> None:
+        """New, enrolled, unsubscribed and complained addresses get the same answer."""
+        answers = [post(functions, name, good(name)).data for _ in range(2)]
+        for reason in ("unsubscribed", "complained"):
+            functions.ledger.suppress(ids.digest(ADDRESS), reason)
+            answers.append(post(functions, name, good(name)).data)
+        assert len(set(answers)) == 1
+
+    @pytest.mark.parametrize("referer", ["https://[", "https://[::1", "http://[v1.]/", "\xff", "about:blank", "https://x/" + "y" * 5000])
+    def test_a_strange_page_harms_nothing(self, functions: Functions, referer: str) -> None:
+        """Whatever a browser says of the page, the form counts."""
+        assert post(functions, "signup", ADA | {"consent": True}, headers={"Referer": referer}).status_code == 202
+        contact = functions.contact()
+        assert contact and len(contact.fields.get("consent_page", "")) <= 300
+
+    def test_a_consent_is_kept_with_its_words_time_and_page(self, functions: Functions) -> None:
+        """What was agreed to can be shown later; the page is kept without its query, which may name people."""
+        before = functions.ledger.now()
+        form = {"email": ADDRESS, "consent": True, "consent_text": "I agree to receive emails."}
+        post(functions, "signup", form, headers={"Referer": f"{SITE}/join?email={ADDRESS}#top", "Origin": SITE})
+        contact = functions.contact()
+        assert contact
+        assert (contact.fields["consent_text"], contact.fields["consent_page"]) == ("I agree to receive emails.", f"{SITE}/join")
+        assert before <= int(contact.fields["consent_at"]) <= functions.ledger.now()
+        post(functions, "signup", {"email": "bob@example.org", "consent": False, "consent_text": "No"})
+        bob = functions.contact("bob@example.org")
+        assert bob and not [name for name in bob.fields if name.startswith("consent")]

@@ -1,0 +1,296 @@
+"""Meetings: reminders that move and vanish with them, runs that a booking ends, and missed calls; events in any order, once or often."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from shared.domain.forms import Enrollment, MeetingEvent
+from shared.domain.timing import DAY, HOUR
+from shared.intake import meetings
+from shared.ledger import Ledger, ids
+from tests.conftest import Clock
+from tests.support.world import ADA, SETTINGS, World
+
+PERSON = {"email": "ada@example.org", "name": "Ada Lovelace", "first_name": "Ada", "timezone": "America/Vancouver"}
+SAID = {
+    "meeting_title": "Diagnostic call",
+    "meeting_place": "https://meet.example.org/abc",
+    "reschedule_url": "https://cal.com/reschedule/one",
+}
+
+
+@pytest.fixture
+def world(ledger: Ledger, clock: Clock) -> World:
+    """Mornings of a Thursday in December, before anything was booked."""
+    clock.now = round(datetime(2026, 12, 10, 16, tzinfo=UTC).timestamp() * 1000)
+    return World(ledger, clock)
+
+
+def booked(world: World, uid: str = "one", *, days: float = 5, seconds: float = 0, **changes: object) -> MeetingEvent:
+    """A booking that happened `seconds` from now, for `days` from now."""
+    at = world.clock.now + round(seconds * 1000)
+    event = MeetingEvent("booked", f"calcom:booked:{uid}:{at}", uid, at, world.clock.now + round(days * DAY), contact=PERSON, values=SAID)
+    return replace(event, **changes)  # type: ignore[arg-type]  # fields by name
+
+
+def told(world: World, what: str, uid: str = "one", seconds: float = 0, email: str = PERSON["email"]) -> MeetingEvent:
+    """Another event of the meeting."""
+    at = world.clock.now + round(seconds * 1000)
+    return MeetingEvent(what, f"calcom:{what}:{uid}:{at}", uid, at, contact={"email": email})  # type: ignore[arg-type]  # one of four
+
+
+def report(world: World, event: MeetingEvent) -> str:
+    """Let the webhook have it."""
+    return meetings.report(event, trigger="calcom-booking", intake=world.intake)
+
+
+def reminders(world: World, event: MeetingEvent) -> Enrollment | None:
+    """The run of reminders of a booking."""
+    return world.ledger.enrollment(f"{ids.run_key('booking-reminder', f'{event.uid}:{event.starts}')}-1")
+
+
+def recovery(world: World, uid: str = "one", run: int = 1) -> Enrollment | None:
+    """The run of a missed meeting."""
+    return world.ledger.enrollment(f"{ids.run_key('noshow-recovery', uid)}-{run}")
+
+
+def subjects(world: World) -> list[str]:
+    """What the provider accepted, in order."""
+    return [request["subject"] for request in world.provider.accepted]
+
+
+def due_steps(run: Enrollment | None) -> list[str]:
+    """The states of a run's steps, or nothing."""
+    return [step.state for step in run.steps] if run else []
+
+
+def test_a_booking_is_reminded_of_a_day_and_an_hour_ahead(world: World) -> None:
+    """Both reminders go out at their instants, and say the time where the attendee lives."""
+    event = booked(world)
+    assert report(world, event) == "enrolled"
+    run = reminders(world, event)
+    assert run is not None and event.starts is not None
+    assert [event.starts - step.due for step in run.steps] == [24 * HOUR, HOUR]
+    world.live(5 * 24 + 1)
+    assert len(world.provider.accepted) == 2
+    text = world.provider.accepted[0]["text"]
+    assert "Tuesday, December 15" in text and "8:00 AM PST" in text
+    assert "https://cal.com/reschedule/one" in text
+    assert "headers" not in world.provider.accepted[0], "a reminder has no unsubscribe header"
+
+
+@pytest.mark.parametrize(
+    ("zone", "spoken"), [("America/Toronto", "9:00 AM EDT"), ("Europe/Berlin", "2:00 PM CET"), ("Asia/Dubai", "5:00 PM UTC+04")]
+)
+def test_the_clock_changes_between_booking_and_meeting(world: World, zone: str, spoken: str) -> None:
+    """Summer time counts as it will be on the day of the meeting."""
+    starts = round(datetime(2027, 3, 15, 13, tzinfo=UTC).timestamp() * 1000)  # Toronto's clocks change on the 14th, Berlin's on the 28th
+    event = booked(world, starts=starts, contact=PERSON | {"timezone": zone})
+    report(world, event)
+    world.clock.now = starts - 24 * HOUR
+    world.work()
+    assert spoken in world.provider.accepted[0]["text"]
+    assert "Monday, March 15" in world.provider.accepted[0]["text"]
+
+
+def test_a_reminder_that_is_past_is_skipped(world: World) -> None:
+    """A meeting in three hours has only the reminder of an hour ahead."""
+    event = booked(world, days=3 / 24)
+    report(world, event)
+    run = reminders(world, event)
+    assert due_steps(run) == ["skipped", "scheduled"]
+    assert run is not None and run.steps[0].why == "its time was past when the meeting was booked"
+    world.live(3)
+    assert len(world.provider.accepted) == 1
+
+
+def test_a_reminder_that_could_not_go_in_time_is_left_out(world: World) -> None:
+    """After an outage nobody is reminded of what is over."""
+    report(world, booked(world, days=2))
+    world.clock.advance(hours=72)
+    world.work()
+    assert world.provider.accepted == []
+
+
+def test_a_meeting_that_is_moved_takes_its_reminders_along(world: World) -> None:
+    """The old reminders are dropped and the new ones count from the new start."""
+    old, new = booked(world), booked(world, "two", days=7, seconds=60, replaces="one")
+    report(world, old)
+    assert report(world, new) == "enrolled"
+    assert due_steps(reminders(world, old)) == ["cancelled", "cancelled"]
+    assert due_steps(reminders(world, new)) == ["scheduled", "scheduled"]
+
+
+def test_a_meeting_that_keeps_its_name_can_move_too(world: World) -> None:
+    """A calendar that keeps the uid moves the reminders as well."""
+    old, new = booked(world), booked(world, days=7, seconds=60)
+    report(world, old)
+    report(world, new)
+    assert due_steps(reminders(world, old)) == ["cancelled", "cancelled"]
+    assert due_steps(reminders(world, new)) == ["scheduled", "scheduled"]
+    assert report(world, replace(old, key="again")) == "ignored", "an older event that arrives late changes nothing"
+    assert due_steps(reminders(world, new)) == ["scheduled", "scheduled"]
+
+
+def test_any_order_of_booking_moving_and_cancelling_ends_the_same(world: World) -> None:
+    """However the four events arrive, only the meeting that stands in the end is reminded of."""
+    for number, order in enumerate(itertools.permutations(range(4))):
+        one, two, three = (f"{name}-{number}" for name in ("one", "two", "three"))
+        events = [
+            booked(world, one),
+            booked(world, two, days=6, seconds=10, replaces=one),
+            told(world, "cancelled", two, seconds=20),
+            booked(world, three, days=7, seconds=30),
+        ]
+        for position in order:
+            report(world, events[position])
+        open_runs = [event.uid for event in (events[0], events[1], events[3]) if "scheduled" in due_steps(reminders(world, event))]
+        assert open_runs == [three], order
+
+
+def test_a_cancellation_before_its_booking_leaves_a_tombstone(world: World) -> None:
+    """What was cancelled before we heard of it is never reminded of, and the tombstone goes 30 days after the meeting at the latest."""
+    event = booked(world)
+    assert report(world, told(world, "cancelled")) == "cancelled"
+    assert report(world, event) == "ignored"
+    assert reminders(world, event) is None
+    left = world.redis.pttl(f"eg:meeting:{ids.digest('one')}")
+    assert 29 * DAY < left <= 36 * DAY
+
+
+def test_the_same_delivery_twice_has_one_effect(world: World) -> None:
+    """Each kind of event, delivered again, changes nothing."""
+    events = [
+        booked(world),
+        told(world, "no-show", seconds=60),
+        told(world, "no-show-undone", seconds=120),
+        told(world, "cancelled", seconds=180),
+    ]
+    for event in events:
+        assert report(world, event) != "duplicate"
+        before = world.redis.dbsize()
+        assert report(world, event) == "duplicate"
+        assert world.redis.dbsize() == before
+
+
+def test_a_booking_ends_the_nurture_that_lists_it(world: World) -> None:
+    """Who has booked gets no more emails that ask for a booking."""
+    run = world.sign_up()
+    world.work()
+    world.clock.advance(hours=1)
+    report(world, booked(world))
+    assert (world.run(run).state, world.run(run).why) == ("exited", "booked")
+    assert set(world.states(run)[1:]) == {"cancelled"}
+    assert world.redis.hget("eg:tally:christmas", "1.booked") == "1", "it was the first email that led to the booking"
+    world.live(12 * 24)
+    assert len([subject for subject in subjects(world) if "assessment" in subject]) == 1
+
+
+def test_a_booking_of_before_does_not_end_what_came_after(world: World) -> None:
+    """A booking that arrives late is older than the run, and says nothing of it."""
+    event = booked(world)
+    world.clock.advance(hours=2)
+    run = world.sign_up()
+    report(world, event)
+    assert world.run(run).state == "active"
+
+
+def test_who_missed_the_call_is_asked_to_book_again(world: World) -> None:
+    """Three emails, which stop as soon as there is a new booking."""
+    report(world, booked(world, days=1))
+    world.clock.advance(hours=25)
+    assert report(world, told(world, "no-show")) == "enrolled"
+    world.live(2)
+    run = recovery(world)
+    assert due_steps(run) == ["sent", "scheduled", "scheduled"]
+    assert run is not None and run.steps[0].sent_at == run.anchor + 15 * 60_000
+    report(world, booked(world, "two"))
+    assert (recovery(world) or run).state == "exited"
+
+
+def test_a_no_show_that_is_taken_back_ends_the_recovery_and_marked_again_begins_it_anew(world: World) -> None:
+    """Each marking is a run of its own; a late older event changes nothing."""
+    report(world, booked(world, days=1))
+    first, undone, second = told(world, "no-show", seconds=1), told(world, "no-show-undone", seconds=2), told(world, "no-show", seconds=3)
+    report(world, first)
+    assert report(world, undone) == "cancelled"
+    assert due_steps(recovery(world)) == ["cancelled"] * 3
+    assert report(world, second) == "enrolled"
+    assert due_steps(recovery(world, run=2)) == ["scheduled"] * 3
+    assert report(world, told(world, "no-show-undone", seconds=2.5)) == "ignored"
+
+
+def test_a_no_show_that_was_taken_back_first_never_begins(world: World) -> None:
+    """The two events in the wrong order end as they would in the right one."""
+    report(world, booked(world, days=1))
+    marked, undone = told(world, "no-show", seconds=1), told(world, "no-show-undone", seconds=2)
+    report(world, undone)
+    assert report(world, marked) == "ignored"
+    assert recovery(world) is None
+
+
+def test_a_guest_who_stayed_away_is_not_written_to(world: World) -> None:
+    """Only the booker of a meeting that we know is asked to book again."""
+    report(world, booked(world, days=1))
+    assert report(world, told(world, "no-show", email="guest@example.org")) == "ignored"
+    assert recovery(world) is None
+
+
+def test_a_no_show_of_a_meeting_that_we_never_heard_of_counts(world: World) -> None:
+    """Meetings that were booked before Evergreen ran have no-shows too."""
+    assert report(world, told(world, "no-show", "unheard-of")) == "enrolled"
+    assert due_steps(recovery(world, "unheard-of")) == ["scheduled"] * 3
+
+
+def test_in_testing_mode_the_meeting_is_three_steps_ahead(ledger: Ledger, clock: Clock) -> None:
+    """The reminders come two steps and one step before it."""
+    world = World(ledger, clock, SETTINGS.model_copy(update={"testing_mode": True, "testing_step": 5.0}))
+    event = booked(world)
+    report(world, event)
+    run = reminders(world, event)
+    assert run is not None
+    assert [step.due - clock.now for step in run.steps] == [5_000, 10_000]
+    assert run.anchor - clock.now == 15_000
+
+
+def test_reminders_go_before_nurture_when_the_limit_is_scarce(world: World) -> None:
+    """With a hundred marketing emails waiting, the reminder that falls due is the next to go."""
+    for number in range(20):
+        world.sign_up(email=f"person{number}@example.org")
+    event = booked(world, days=25 / 24)
+    report(world, event)
+    world.clock.advance(hours=1)
+    world.release()
+    job = world.next_job()
+    assert job and job[0].startswith("booking-reminder-")
+
+
+def test_an_unsubscribed_booker_is_reminded_all_the_same(world: World) -> None:
+    """Who wants no news still wants to know when the meeting is; a bounced address gets nothing."""
+    world.ledger.suppress(ids.digest(PERSON["email"]), "unsubscribed")
+    event = booked(world)
+    report(world, event)
+    assert due_steps(reminders(world, event)) == ["scheduled", "scheduled"]
+    world.ledger.suppress(ids.digest(PERSON["email"]), "bounced")
+    assert due_steps(reminders(world, event)) == ["cancelled", "cancelled"]
+
+
+def test_the_contact_of_a_booking_is_merged(world: World) -> None:
+    """What a calendar knows of the person joins what the form said."""
+    world.sign_up(first_name="")
+    report(world, booked(world))
+    contact = world.ledger.contact(ids.digest(str(ADA["email"])))
+    assert contact is not None
+    assert (contact.fields["name"], contact.fields["timezone"], contact.fields["red_systems"]) == ("Ada Lovelace", "America/Vancouver", "2")
+
+
+@pytest.mark.parametrize(("name", "greeting"), [("Grace Hopper", "Hi Grace,"), ("Dr. Hopper", "Hi there,"), ("", "Hi there,")])
+def test_a_full_name_alone_greets_by_its_first_word(world: World, name: str, greeting: str) -> None:
+    """Who gave one name field is greeted as people greet; a title is no name."""
+    world.sign_up(first_name="", name=name)
+    world.work()
+    assert world.provider.accepted[0]["text"].startswith(greeting)

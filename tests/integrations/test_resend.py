@@ -1,0 +1,294 @@
+"""Resend's integration: the real SDK over HTTP, and what each refusal, fault and silence means for the email."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import resend
+
+from local import ports
+from shared.core.errors import SendError
+from shared.integrations.resend import Resend
+from tests.support.raw_server import answer, raw
+from tests.support.sandbox_server import EMAIL, Sandbox
+from tests.support.waiting import until
+
+BODY = EMAIL | {"to": ["jane@example.org"]}
+Connect = Callable[..., Resend]
+
+# What may happen next, by status and Resend's own code.
+KINDS = {
+    (400, "invalid_idempotency_key"): "refused",
+    (400, "validation_error"): "refused",
+    (401, "missing_api_key"): "closed",
+    (401, "restricted_api_key"): "closed",
+    (403, "invalid_api_key"): "closed",
+    (403, "invalid_permission"): "closed",
+    (403, "suspended_api_key"): "closed",
+    (403, "validation_error"): "closed",
+    (403, "email_above_quota"): "quota",
+    (404, "not_found"): "closed",
+    (405, "method_not_allowed"): "closed",
+    (408, "request_timeout"): "ambiguous",
+    (409, "concurrent_idempotent_requests"): "busy",
+    (409, "invalid_idempotent_request"): "conflict",
+    (409, "resource_locked"): "wait",
+    (413, "content_too_large"): "refused",
+    (422, "invalid_access"): "refused",
+    (422, "invalid_attachment"): "refused",
+    (422, "invalid_from_address"): "refused",
+    (422, "invalid_parameter"): "refused",
+    (422, "invalid_region"): "refused",
+    (422, "missing_required_field"): "refused",
+    (422, "missing_required_parameter"): "refused",
+    (422, "validation_error"): "refused",
+    (429, "daily_quota_exceeded"): "quota",
+    (429, "monthly_quota_exceeded"): "quota",
+    (429, "rate_limit_exceeded"): "rate",
+    (429, "something_new"): "rate",
+    (451, "security_error"): "refused",
+    (499, "client_closed_request"): "ambiguous",
+    (500, "application_error"): "ambiguous",
+    (500, "internal_server_error"): "ambiguous",
+    (500, "service_unavailable"): "ambiguous",
+    (502, "application_error"): "ambiguous",
+    (503, "service_unavailable"): "ambiguous",
+    (504, "application_error"): "ambiguous",
+    (520, "something_new"): "ambiguous",
+}
+
+OK = answer(b'{"id": "a"}')
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
+    """Makes clients; the SDK's globals are put back afterwards."""
+    for name in ("api_key", "api_url", "default_http_client"):
+        monkeypatch.setattr(resend, name, getattr(resend, name))
+    monkeypatch.setenv("NO_PROXY", "*")
+
+    def make(url: str, key: str = "re_sandbox", timeout: float = 5) -> Resend:
+        return Resend(key, url, timeout=timeout)
+
+    return make
+
+
+def trouble(client: Resend, batch: int = 0, key: str = "key") -> SendError:
+    """The error that sending (a batch of so many) must end with."""
+    with pytest.raises(SendError) as caught:
+        client.send_batch([BODY] * batch, key=key) if batch else client.send(BODY, key=key)
+    return caught.value
+
+
+def told(client: Resend) -> list[str]:
+    """The ids that a repetition is told; none while the first request is still at work at the provider."""
+    try:
+        return client.send(BODY, key="key").ids
+    except SendError as error:
+        if error.kind != "busy":
+            raise
+        return []
+
+
+class TestAccepted:
+    """What Resend takes."""
+
+    def test_an_email(self, box: Sandbox, connect: Connect) -> None:
+        """The id and the rate come back; the email and its key have arrived; the same key again sends nothing."""
+        client = connect(f"{box.url}/resend/")
+        first, again = client.send(BODY, key="key-1"), client.send(BODY, key="key-1")
+        (entry,) = box.outbox()
+        assert first.ids == again.ids == [entry["id"]]
+        assert (first.rate, entry["idempotency_key"], entry["to"]) == (10_000, "key-1", ["jane@example.org"])
+
+    def test_a_batch(self, box: Sandbox, connect: Connect) -> None:
+        """A hundred emails, one request, an id for each in their order."""
+        accepted = connect(f"{box.url}/resend").send_batch([BODY | {"subject": str(n)} for n in range(100)], key="batch")
+        assert accepted.ids == [entry["id"] for entry in sorted(box.outbox(), key=lambda entry: int(entry["subject"]))]
+
+    def test_connections_are_kept(self, connect: Connect) -> None:
+        """Ten emails go over one connection; one that the server has closed is replaced."""
+        with raw(*[OK] * 10, None, OK) as server:
+            client = connect(server.url)
+            assert {client.send(BODY, key="key").ids[0] for _ in range(10)} == {"a"}
+            assert server.accepted == 1
+            assert trouble(client).kind == "ambiguous"
+            assert client.send(BODY, key="key").ids == ["a"]
+            assert (server.accepted, len(server.requests)) == (2, 12)
+
+    def test_threads_have_their_own(self, box: Sandbox, connect: Connect) -> None:
+        """Sixteen threads send at once, and every answer belongs to its email."""
+        client = connect(f"{box.url}/resend")
+        with ThreadPoolExecutor(16) as pool:
+            ids = dict(zip(range(64), pool.map(lambda n: client.send(BODY, key=str(n)).ids[0], range(64)), strict=True))
+        assert {int(entry["idempotency_key"]): entry["id"] for entry in box.outbox()} == ids
+
+
+class TestRefused:
+    """What Resend says no to."""
+
+    @pytest.mark.parametrize(("status", "code"), KINDS)
+    def test_each_answer_has_its_meaning(self, box: Sandbox, connect: Connect, status: int, code: str) -> None:
+        """By status and code, singly and in a batch, with the reason for the owner and the time to come again."""
+        client = connect(f"{box.url}/resend")
+        for batch in (0, 2):
+            box.fault("status", status=status, name=code, retry_after=7)
+            error = trouble(client, batch)
+            assert (error.kind, error.retry_after) == (KINDS[status, code], 7)
+            assert error.reason.startswith(f"Resend answered {status} {code}: ")
+        assert box.outbox() == []
+
+    def test_the_table_is_complete(self) -> None:
+        """Every error that Resend documents is in the table."""
+        folder = os.environ.get("CONTRACTS_DIR")
+        if not folder:
+            pytest.skip("CONTRACTS_DIR does not say where Resend's contracts are")
+        facts = json.loads((Path(folder) / "resend-facts.json").read_text(encoding="utf-8"))
+        documented = {(int(status[:3]), code) for status, code, *_ in facts["errors"] + facts["errors_older_docs"]}
+        assert documented <= KINDS.keys()
+
+    def test_a_reason_names_nobody(self, box: Sandbox, connect: Connect) -> None:
+        """Whatever Resend repeats of the email, addresses are masked, and the reason is short and one line."""
+        with raw(
+            answer(json.dumps({"name": "x", "message": f"Invalid `to`:\n{BODY['to'][0]}, <a@b.org>. {'x' * 500}"}).encode(), "422 No")
+        ) as server:
+            reason = trouble(connect(server.url)).reason
+        assert "@" not in reason and "(address)" in reason and "\n" not in reason and len(reason) < 250
+
+    def test_the_sandbox_refuses_as_resend_does(self, box: Sandbox, connect: Connect) -> None:
+        """A wrong key, a wrong place, a wrong recipient, a used key."""
+        assert trouble(connect(f"{box.url}/resend", key="sk_other")).kind == "closed"
+        assert trouble(connect(f"{box.url}/nothing")).kind == "closed"
+        client = connect(f"{box.url}/resend")
+        with pytest.raises(SendError, match=r"^refused: Resend answered 422 validation_error: "):
+            client.send(BODY | {"to": ["jane@example.com"]}, key="key")
+        client.send(BODY, key="key")
+        with pytest.raises(SendError, match=r"^conflict: "):
+            client.send(BODY | {"subject": "Another"}, key="key")
+
+    def test_a_key_in_progress_is_busy(self, box: Sandbox, connect: Connect) -> None:
+        """While the first request is unanswered, its repetition waits."""
+        client = connect(f"{box.url}/resend")
+        box.fault("slow", delay_ms=60_000)
+        with ThreadPoolExecutor() as pool:
+            first = pool.submit(client.send, BODY, key="key")
+            until(lambda: len(box.outbox()) == 1)
+            assert trouble(client).kind == "busy"
+            assert box.state
+            box.state.faults.stopping.set()  # ends the wait of the first
+            assert first.result().ids == [box.outbox()[0]["id"]]
+
+    @pytest.mark.parametrize("text", ["soon", "Wed, 21 Oct 2026 07:28:00 GMT", "-5", "nan", "inf", ""])
+    def test_a_strange_retry_after_is_none(self, connect: Connect, text: str) -> None:
+        """Only a number of seconds that one can wait counts."""
+        with raw(answer(b'{"name": "rate_limit_exceeded", "message": "x"}', "429 No", Retry_After=text)) as server:
+            error = trouble(connect(server.url))
+        assert (error.kind, error.retry_after) == ("rate", None)
+
+
+class TestSilence:
+    """What is known when there is no good answer."""
+
+    @pytest.mark.parametrize(
+        ("fault", "taken"),
+        [({"kind": "timeout-before", "delay_ms": 700}, 0), ({"kind": "timeout-after", "delay_ms": 700}, 1), ({"kind": "disconnect"}, 0),
+         ({"kind": "disconnect", "after": True}, 1), ({"kind": "commit-then-503"}, 1)],
+    )  # fmt: skip
+    def test_no_answer_may_be_an_acceptance(self, box: Sandbox, connect: Connect, fault: dict[str, Any], taken: int) -> None:
+        """A timeout, a lost connection, a 503: nobody knows whether the email was taken, and the same request finds out."""
+        client = connect(f"{box.url}/resend", timeout=0.5)
+        box.fault(**fault)
+        assert trouble(client).kind == "ambiguous"
+        assert len(box.outbox()) == taken
+        until(lambda: told(client) == [box.outbox()[0]["id"]])
+        assert len(box.outbox()) == 1
+
+    @pytest.mark.parametrize(
+        ("said", "kind"),
+        [
+            (answer(b"<html>", kind="text/html"), "ambiguous"),
+            (answer(b"<html>", "403 No", "text/html"), "closed"),
+            (answer(b"<html>", "429 No", "text/html"), "rate"),
+            (answer(b"<html>", "502 No", "text/html"), "ambiguous"),
+            *((broken, "ambiguous") for broken in (OK[:-3], b"HTTP/1.1 200 OK\r\n", b"garbage\r\n\r\n")),
+            *((answer(body), "ambiguous") for body in (b"", b"{", b"\xff", b"{}", b"null", b"[]", b"5", b'"a"', b'["a"]', b'{"id": 5}')),
+            *((answer(body), "ambiguous") for body in (b'{"id": ""}', b'{"data": null}', b'{"data": [null]}', b'{"data": [{}]}')),
+        ],
+    )
+    @pytest.mark.parametrize("batch", [0, 1])
+    def test_an_answer_that_makes_no_sense(self, connect: Connect, said: bytes, kind: str, batch: int) -> None:
+        """What is not Resend's JSON with an id is no proof of anything, but for its status."""
+        with raw(said) as server:
+            assert trouble(connect(server.url, timeout=1), batch).kind == kind
+
+    @pytest.mark.parametrize("ids", [["a"], ["a", "b", "c"]])
+    def test_a_batch_answer_of_another_length(self, connect: Connect, ids: list[str]) -> None:
+        """Nobody can tell which of the emails were taken, and no repetition will."""
+        with raw(answer(json.dumps({"data": [{"id": id} for id in ids]}).encode())) as server:
+            assert trouble(connect(server.url), batch=2).kind == "conflict"
+
+    def test_a_redirect_is_not_followed(self, connect: Connect) -> None:
+        """It would turn the POST into a GET, whose answer says nothing about the email."""
+        with raw(answer(b"", "301 Moved", Location="/elsewhere"), OK) as server:
+            assert trouble(connect(server.url)).kind in ("closed", "ambiguous")
+            assert server.requests == [b"POST /emails HTTP/1.1"]
+
+
+class TestUnreachable:
+    """When the request surely never left, it can wait without a doubt."""
+
+    def test_nobody_listens(self, connect: Connect) -> None:
+        """Connection refused."""
+        assert str(trouble(connect(f"http://127.0.0.1:{ports.free(1)[0]}"))) == "wait: Resend could not be reached"
+
+    def test_no_such_name(self, connect: Connect) -> None:
+        """The name cannot be resolved (RFC 6761 keeps .invalid free)."""
+        assert trouble(connect("http://resend.invalid")).kind == "wait"
+
+    def test_nobody_accepts(self, connect: Connect) -> None:
+        """A host whose queue of connections is full does not answer in time."""
+        with ExitStack() as stack:
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+            stack.enter_context(socket.create_connection(listener.getsockname()))
+            assert trouble(connect(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=0.5)).kind == "wait"
+
+    def test_a_certificate_that_nobody_vouches_for(self, connect: Connect, tmp_path: Path) -> None:
+        """Nothing is sent to a server that cannot prove who it is."""
+        if not (openssl := shutil.which("openssl")):
+            pytest.skip("openssl, which makes the certificate, is not installed")
+        made = [
+            openssl,
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            "/CN=localhost",
+            "-keyout",
+            "key.pem",
+            "-out",
+            "cert.pem",
+        ]
+        subprocess.run(made, cwd=tmp_path, check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+        with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as pool:
+
+            def shake_hands() -> None:
+                with suppress(OSError), listener.accept()[0] as connection, context.wrap_socket(connection, server_side=True):
+                    pass
+
+            pool.submit(shake_hands)
+            assert trouble(connect(f"https://127.0.0.1:{listener.getsockname()[1]}")).kind == "wait"

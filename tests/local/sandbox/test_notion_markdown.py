@@ -1,0 +1,153 @@
+"""Notion's Markdown as the sandbox reads and writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local.sandbox.notion import markdown, richtext
+from local.sandbox.notion.blocks import Block, block
+from tests.support.sandbox_server import sandbox, text, wrong
+
+EMAIL = """# Your results
+
+Hi {{ first_name | default("there") }},
+
+Thank you for the **assessment**: it costs $5 (*really*), ~~not~~ `x*y`.
+
+- one
+- two
+\t- inner
+1. first
+2. second
+- [x] done
+> said
+---
+[Book a call]({{ booking_url }})
+"""
+AS_NOTION_WRITES = r"""# Your results
+Hi \{\{ first_name \| default("there") \}\},
+Thank you for the **assessment**: it costs \$5 (*really*), ~~not~~ `x*y`.
+- one
+- two
+	- inner
+1. first
+2. second
+- [x] done
+> said
+---
+[Book a call]({{ booking_url }})"""
+
+
+@pytest.fixture(name="notion", scope="module")
+def _notion() -> Iterator[Any]:
+    """The real client of a sandbox in memory, whose empty page is `notion.home`."""
+    with sandbox() as box:
+        client = box.notion_client()
+        client.home = box.seed("page")["page_id"]
+        yield client
+
+
+def page(notion: Any, body: str = "") -> str:
+    """A page with a body; its id."""
+    return str(notion.pages.create(parent={"page_id": notion.home}, properties={"title": text("Hi")}, markdown=body)["id"])
+
+
+def test_an_email_comes_back_as_notion_writes_it(notion: Any) -> None:
+    """Empty lines are gone, special characters have a backslash, and what came back means the same again."""
+    page_id = page(notion, EMAIL)
+    assert notion.pages.retrieve_markdown(page_id)["markdown"] == AS_NOTION_WRITES
+    kinds = [one["type"] for one in notion.blocks.children.list(page_id)["results"]]
+    lists = ["bulleted_list_item"] * 2 + ["numbered_list_item"] * 2 + ["to_do"]
+    assert kinds == ["heading_1", "paragraph", "paragraph", *lists, "quote", "divider", "paragraph"]
+    notion.pages.update_markdown(page_id, type="replace_content", replace_content={"new_str": AS_NOTION_WRITES})
+    assert notion.pages.retrieve_markdown(page_id)["markdown"] == AS_NOTION_WRITES
+
+
+def test_the_style_of_words_is_kept_as_rich_text(notion: Any) -> None:
+    """Bold, italic, code and links become annotations; a placeholder is plain words."""
+    (only,) = notion.blocks.children.list(page(notion, "a **b *c*** `d` [e](https://example.org)<br>{{ f }}"))["results"]
+    pieces = only["paragraph"]["rich_text"]
+    assert [(one["plain_text"], one["annotations"]["bold"], one["annotations"]["italic"]) for one in pieces[:3]] == [
+        ("a ", False, False),
+        ("b ", True, False),
+        ("c", True, True),
+    ]
+    assert [one["plain_text"] for one in pieces if one["annotations"]["code"]] == ["d"]
+    assert [one["plain_text"] for one in pieces if one["href"] == "https://example.org"] == ["e"]
+    assert pieces[-1]["plain_text"] == "\n{{ f }}"
+
+
+def test_code_is_literal(notion: Any) -> None:
+    """Nothing in a code block is escaped or read as Markdown, and its empty lines stay."""
+    body = "```python\n{{ x }} * 2\n\n# no heading\n```"
+    assert notion.pages.retrieve_markdown(page(notion, body))["markdown"] == body
+
+
+@pytest.mark.parametrize(
+    ("operation", "result"),
+    [
+        ({"type": "replace_content", "replace_content": {"new_str": "new"}}, "new"),
+        ({"type": "update_content", "update_content": {"content_updates": [{"old_str": "a b", "new_str": "x"}]}}, "x\na b\nc"),
+        (
+            {
+                "type": "update_content",
+                "update_content": {"content_updates": [{"old_str": "a b", "new_str": "x", "replace_all_matches": True}]},
+            },
+            "x\nx\nc",
+        ),
+        ({"type": "insert_content", "insert_content": {"content": "new"}}, "a b\na b\nc\nnew"),
+        ({"type": "insert_content", "insert_content": {"content": "new", "position": {"type": "start"}}}, "new\na b\na b\nc"),
+        ({"type": "insert_content", "insert_content": {"content": "new", "after": "a...b"}}, "a b\nnew\na b\nc"),
+        ({"type": "replace_content_range", "replace_content_range": {"content": "new", "content_range": "a b...c"}}, "new"),
+    ],
+)
+def test_each_operation_edits_the_page(notion: Any, operation: dict[str, Any], result: str) -> None:
+    """Replacing, finding, inserting and replacing a range give what they say."""
+    page_id = page(notion, "a b\n\na b\n\nc")
+    assert notion.pages.update_markdown(page_id, **operation)["markdown"] == result
+
+
+@pytest.mark.parametrize(
+    ("operation", "message"),
+    [
+        ({}, "body.type should be one of"),
+        ({"type": "replace_content"}, "body.replace_content should be defined"),
+        ({"type": "replace_content", "replace_content": {}}, "body.replace_content.new_str should be defined"),
+        ({"type": "update_content", "update_content": {"content_updates": [{"old_str": "z", "new_str": "x"}]}}, "Could not find old_str"),
+        ({"type": "insert_content", "insert_content": {"content": "x", "after": "z...z"}}, "Could not find the selection"),
+    ],
+)
+def test_a_wrong_operation_is_refused_and_changes_nothing(notion: Any, operation: dict[str, Any], message: str) -> None:
+    """What is not found or not complete is said."""
+    page_id = page(notion, "a b")
+    assert message in str(wrong(notion.pages.update_markdown, page_id, **operation))
+    assert notion.pages.retrieve_markdown(page_id)["markdown"] == "a b"
+
+
+def shapes(blocks: list[Block]) -> list[Any]:
+    """Blocks in a form that can be compared."""
+    return [(one.kind, one.content, shapes(one.children)) for one in blocks]
+
+
+WORDS = st.text(st.sampled_from("ab {}*_[]()#->!.1\\`~$|^<"), max_size=24)
+
+
+@given(lines=st.lists(WORDS, max_size=6))
+def test_what_is_written_reads_the_same_again(lines: list[str]) -> None:
+    """Whatever a person types, Notion's own writing of it stands for the same blocks, and so does the form for people."""
+    blocks = markdown.parse("\n".join(lines))
+    for for_people in (False, True):
+        assert shapes(markdown.parse(markdown.render(blocks, for_people=for_people))) == shapes(blocks)
+
+
+@given(words=st.text(st.sampled_from("ab{}*_[]()#->!1\\`~$|^<."), min_size=1, max_size=24))
+def test_any_plain_words_survive(words: str) -> None:
+    """A paragraph without style comes back as exactly these words, whatever they look like."""
+    written = markdown.render([block("paragraph", [richtext.piece(words)])])
+    (again,) = markdown.parse(written)
+    assert (again.kind, richtext.plain(again.content["rich_text"])) == ("paragraph", words)

@@ -1,0 +1,238 @@
+"""The local stack as a person meets it: one command, real processes, and the job done."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import pytest
+import redis
+import requests
+from standardwebhooks.webhooks import Webhook
+
+from local import stack, valkey, welcome
+from local.trial import Trial, environ_for, running, start
+from shared.core import settings
+from shared.core.errors import SettingsError
+from shared.core.stack_file import ROOT
+from tests.support.waiting import WITHIN, gone, until
+
+PARTS = ("valkey", "sandbox", "gateway", "scheduler", "worker", "recorder", "notifier", "dashboard")
+SIGN_UP = {"email": "sarah@example.org", "first_name": "Sarah", "red_systems": 2}
+
+
+def is_back(run: Trial, name: str, before: int) -> bool:
+    """Whether another process has taken a part's place, and the stack is well."""
+    return run.pids()[name] != before and run.healthy()
+
+
+def refused(environ: Mapping[str, str]) -> str:
+    """What a stack says that must not start."""
+    ended = subprocess.run([sys.executable, "-m", "local"], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    return ended.stderr
+
+
+class TestWholeStack:
+    """All parts together."""
+
+    def test_a_sign_up_becomes_seven_emails_also_across_a_restart(self, tmp_path: Path) -> None:
+        """One request, and every email arrives once; what was scheduled survives a stop and a start."""
+        environ = environ_for(tmp_path, TESTING_STEP="1s")
+        with start(environ) as run:
+            assert "webhook/christmas-signup" in requests.get(run.url, timeout=WITHIN).text
+            assert run.sign_up(SIGN_UP) == 202
+            until(lambda: run.outbox_count() >= 2)
+        with start(environ) as run:
+            until(lambda: run.outbox_count() >= 7, within=60)
+            until(run.healthy)
+            assert len(set(run.email_ids())) == len(run.email_ids()) == 7
+            assert {tuple(email["to"]) for email in run.outbox()} == {("sarah@example.org",)}
+
+    @pytest.mark.parametrize("ask", [signal.SIGINT, signal.SIGTERM])
+    def test_it_stops_cleanly(self, tmp_path: Path, ask: signal.Signals) -> None:
+        """Ctrl-C and SIGTERM end with status 0 and leave no process behind."""
+        with running(tmp_path) as run:
+            pids = run.pids()
+            run.process.send_signal(ask)
+            assert run.process.wait(60) == 0
+            assert all(gone(pid) for pid in pids.values())
+
+    def test_killed_parts_come_back(self, tmp_path: Path) -> None:
+        """Each part in turn is killed, is said to have ended, and has a new process within a second; then the job still works."""
+        with running(tmp_path) as run:
+            for name in PARTS:
+                before, killed = run.pids()[name], time.monotonic()
+                os.kill(before, signal.SIGKILL)
+                assert "starting it again." in run.line_with(f"{name} ended (SIGKILL)")
+                assert time.monotonic() - killed < 1
+                until(partial(is_back, run, name, before))
+            assert run.sign_up(SIGN_UP) == 202
+            until(lambda: run.outbox_count() == 1)
+
+    def test_a_stack_whose_supervisor_was_killed_starts_again(self, tmp_path: Path) -> None:
+        """Nothing of the old stack stays: the next one gets its ports and its data at once."""
+        environ = environ_for(tmp_path)
+        with start(environ) as killed:
+            pids = killed.pids()
+            killed.process.kill()
+            killed.process.wait()
+            with start(environ) as run:
+                until(run.healthy)
+            assert all(gone(pid) for pid in pids.values())
+
+    def test_the_internal_function_is_hidden_and_the_command_line_finds_the_stack(self, tmp_path: Path) -> None:
+        """Only a worker reaches send-email; `evergreen` needs no settings to reach this stack."""
+        with running(tmp_path) as run:
+            assert requests.post(f"{run.url}/webhook/send-email", json={}, timeout=WITHIN).status_code == 404
+            assert requests.post(f"{run.url}/function/send-email", json={}, timeout=WITHIN).status_code == 401
+            environ = {
+                name: value
+                for name, value in os.environ.items()
+                if name.lower() not in settings.Settings.model_fields and name != "ENV_FILE"
+            }
+            command = [sys.executable, "evergreen", "fence", "--json"]
+            said = subprocess.run(command, cwd=ROOT, env=environ | {"LOCAL_DIR": str(tmp_path)}, capture_output=True, text=True, timeout=60)
+            assert said.returncode == 0, f"the command line finds the stack by itself: {said.stderr}"
+            assert (tmp_path / "settings.env").stat().st_mode & 0o077 == 0
+
+    def test_two_stacks_do_not_share_a_directory(self, tmp_path: Path) -> None:
+        """A second stack in the same directory says what to do and leaves the first alone."""
+        with running(tmp_path) as run:
+            assert "LOCAL_DIR=" in refused(environ_for(tmp_path))
+            until(run.healthy)
+
+
+def test_a_port_in_use_is_one_clear_sentence(tmp_path: Path) -> None:
+    """It names the port, the variable and a port that is free; nothing starts."""
+    environ = environ_for(tmp_path)
+    port = environ["SANDBOX_PORT"]
+    with socket.create_server(("127.0.0.1", int(port))):
+        said = refused(environ)
+    assert said.startswith(f"Evergreen cannot start: port {port} (SANDBOX_PORT) is in use. ")
+    assert "take another: SANDBOX_PORT=" in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "logs").exists()
+
+
+def test_the_request_to_try_is_the_one_of_the_readme() -> None:
+    """What the stack prints at its start is what the README tells people to type."""
+    assert welcome.curl("localhost:8080") in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+class TestEnvironment:
+    """What the parts are given."""
+
+    @pytest.fixture
+    def where(self, tmp_path: Path) -> stack.Place:
+        """A place for a stack that is not started."""
+        return stack.place({"LOCAL_DIR": str(tmp_path), "PORT": "18080", "SANDBOX_PORT": "18090"})
+
+    def test_as_many_workers_send_as_wished(self, where: stack.Place) -> None:
+        """Each is a part with a name of its own; what is no number of workers is refused."""
+        more = stack.place({"LOCAL_DIR": str(where.directory), "SEND_WORKERS": "3"})
+        names = [part.name for stage in stack.stages(more, stack.environment(more, {})) for part in stage]
+        assert [name for name in names if name.startswith("worker")] == ["worker", "worker-2", "worker-3"]
+        with pytest.raises(SettingsError, match="SEND_WORKERS is '0'"):
+            stack.place({"SEND_WORKERS": "0"})
+
+    def test_without_keys_it_is_complete(self, where: stack.Place) -> None:
+        """The sandbox stands in for Resend, and testing mode is on."""
+        chosen = settings.load(stack.environment(where, {}))
+        assert chosen.resend_api_url == "http://127.0.0.1:18090/resend"
+        assert chosen.send_function_url == "http://127.0.0.1:18080/function/send-email"
+        assert (chosen.testing_mode, chosen.testing_step) == (True, 5)
+        chosen.require("resend_api_key", "resend_from_email", "postal_address", *(name.lower() for name in stack.GENERATED))
+
+    def test_the_owner_is_told_in_the_sandbox_unless_there_is_a_way(self, where: stack.Place) -> None:
+        """Without a channel and an address, alerts are posted to the sandbox's Discord; an address of the owner's is used."""
+
+        def webhook(**owner: str) -> str:
+            return settings.load(stack.environment(where, owner)).discord_webhook_url
+
+        assert webhook() == "http://127.0.0.1:18090/discord/webhooks/1/sandbox"
+        assert webhook(DISCORD_WEBHOOK_URL="https://discord.example.org/1") == "https://discord.example.org/1"
+        assert webhook(ALERT_EMAIL="owner@example.org") == ""
+
+    def test_the_sandbox_reports_what_became_of_an_email(self, where: stack.Place) -> None:
+        """It posts Resend's events to the stack, signed with a secret of the form that the function wants."""
+        chosen = stack.environment(where, {})
+        assert chosen["SANDBOX_RESEND_WEBHOOK_URL"] == "http://127.0.0.1:18080/webhook/resend-events"
+        Webhook(chosen["RESEND_WEBHOOK_SECRET"])
+
+    def test_with_a_real_key_testing_mode_is_off(self, where: stack.Place) -> None:
+        """Real people get real intervals unless the owner says otherwise."""
+        owner = {"RESEND_API_KEY": "re_real", "RESEND_FROM_EMAIL": "a@example.org", "POSTAL_ADDRESS": "1 Sample Street"}
+        chosen = settings.load(stack.environment(where, owner))
+        assert (chosen.testing_mode, chosen.resend_api_url) == (False, "https://api.resend.com")
+        assert settings.load(stack.environment(where, owner | {"TESTING_MODE": "true"})).testing_mode
+
+    def test_a_real_key_needs_a_sender(self, where: stack.Place) -> None:
+        """A sample address at the real provider would be refused email by email; it is refused here, by name."""
+        with pytest.raises(SettingsError, match="RESEND_FROM_EMAIL, POSTAL_ADDRESS"):
+            stack.environment(where, {"RESEND_API_KEY": "re_real"})
+
+    def test_the_owner_wins_over_a_default_but_not_over_the_wiring(self, where: stack.Place) -> None:
+        """A setting of production, such as its Redis, does not lead the local stack away."""
+        chosen = stack.environment(where, {"THREADS": "3", "REDIS_URL": "redis://production", "INTERNAL_TOKEN": "mine"})
+        assert (chosen["THREADS"], chosen["INTERNAL_TOKEN"]) == ("3", "mine")
+        assert chosen["REDIS_URL"] == "redis://127.0.0.1:6390/0"
+
+    def test_generated_secrets_are_kept_and_private(self, where: stack.Place) -> None:
+        """The same secrets come back at the next start, from files that nobody else can read."""
+        first, second = (stack.environment(where, {}) for _ in range(2))
+        for name in stack.GENERATED:
+            assert first[name] == second[name]
+            assert len(first[name]) >= 32
+            mode = (where.directory / "secrets" / name.lower().replace("_", "-")).stat().st_mode
+            assert stat.S_IMODE(mode) == 0o600
+
+    @pytest.mark.parametrize(
+        ("environ", "says"),
+        [
+            ({"PORT": "http"}, "PORT is 'http'"),
+            ({"VALKEY_PORT": "0"}, "VALKEY_PORT is '0'"),
+            ({"SANDBOX_PORT": "8080"}, "another part uses"),
+        ],
+    )
+    def test_a_wrong_port_is_explained(self, environ: dict[str, str], says: str) -> None:
+        """A port that cannot be is named before anything starts."""
+        with pytest.raises(SettingsError, match=says):
+            stack.place(environ)
+
+
+class TestValkey:
+    """The embedded store."""
+
+    def test_it_is_configured_as_in_production(self, tmp_path: Path) -> None:
+        """What is answered is on disk, nothing is evicted, and nobody gets in without the password."""
+        with valkey.serve(tmp_path / "a folder", password='a "quoted\\ one') as store:
+            with redis.Redis.from_url(store.url, password=store.password) as client:
+                for name, value in {"appendfsync": "always", "maxmemory-policy": "noeviction", "hash-max-listpack-value": "128"}.items():
+                    assert client.config_get(name) == {name: value}
+            with redis.Redis.from_url(store.url) as stranger, pytest.raises(redis.AuthenticationError):
+                stranger.ping()
+
+    def test_what_it_holds_survives_kill_9(self, tmp_path: Path) -> None:
+        """A write that was answered is there again after the process was killed."""
+        for expected in (1, 2, 3):
+            with valkey.serve(tmp_path) as store, redis.Redis.from_url(store.url) as client:
+                assert client.incr("count") == expected
+                store.process.kill()
+
+    def test_a_start_that_fails_shows_the_log(self, tmp_path: Path) -> None:
+        """A taken port is in the error."""
+        with (
+            socket.create_server(("127.0.0.1", 0)) as taken,
+            pytest.raises(TimeoutError, match="Address already in use"),
+            valkey.serve(tmp_path, port=taken.getsockname()[1]),
+        ):
+            pass

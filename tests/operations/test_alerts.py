@@ -1,0 +1,314 @@
+"""Telling the owner: the real clients over HTTP against the sandbox, on a real ledger with a given clock."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+import requests
+from redis import Redis
+from structlog.testing import CapturingLogger
+
+from shared.core.settings import Settings
+from shared.integrations.discord import Discord
+from shared.integrations.resend import Resend
+from shared.ledger import Ledger, ids
+from shared.ledger.notices import Notices
+from shared.operations import alerts
+from shared.operations.alert_texts import CAUSES
+from shared.operations.alerts import REFUSALS, Notifier
+from tests.conftest import Clock
+from tests.support.sandbox_server import Sandbox
+from tests.support.world import ADA, SETTINGS
+
+HOOK = "/discord/webhooks/1/secret-token"
+OWNER = "owner@example.org"
+
+
+class Desk:
+    """An owner with a channel and, if wanted, an address; `tell` lets a minute pass and tells what is due."""
+
+    def __init__(self, ledger: Ledger, clock: Clock, box: Sandbox) -> None:
+        self.ledger, self.clock, self.box = ledger, clock, box
+        self.notices = Notices(ledger)
+        self.slept: list[float] = []
+
+    def notifier(self, *, discord: bool = True, alert_email: str = "", hook: str = HOOK) -> Notifier:
+        """A worker that was started just now."""
+        found: Settings = SETTINGS.model_copy(
+            update={"discord_webhook_url": self.box.url + hook if discord else "", "alert_email": alert_email}
+        )
+        channel = Discord(found.discord_webhook_url, timeout=1) if discord else None
+        return Notifier(self.ledger, found, channel, Resend("re_test", f"{self.box.url}/resend", timeout=1), sleep=self.sleep)
+
+    def sleep(self, seconds: float) -> None:
+        """Keep how long, and let the time pass; Discord's window is real time."""
+        time.sleep(seconds)
+        self.slept.append(seconds)
+        self.clock.advance(seconds=seconds)
+
+    def tell(self, notifier: Notifier) -> int:
+        """What a worker does half a minute later."""
+        self.clock.advance(seconds=31)
+        return notifier.drain(10)
+
+    def told(self) -> list[dict[str, Any]]:
+        """Every embed that was posted."""
+        return [embed for message in self.box.get("/discord.json") for embed in message["embeds"]]
+
+    def titles(self) -> list[str]:
+        """Of these."""
+        return [embed["title"] for embed in self.told()]
+
+    def lead(self, email: str = "ada@example.org", **fields: Any) -> None:
+        """Someone with an urgent assessment."""
+        known = {name: str(value) for name, value in {**ADA, "email": email, **fields}.items()}
+        order = {"contact": ids.digest(email), "fields": known, "source": "test", "lead": f"CRITICAL-{self.clock.now}"}
+        self.ledger.enroll(order)
+
+    def fault(self, kind: str, **details: Any) -> None:
+        """Make Discord fail once, unless `count` says otherwise."""
+        self.box.fault(kind, **{"provider": "discord", **details})
+
+
+@pytest.fixture
+def logs(monkeypatch: pytest.MonkeyPatch) -> CapturingLogger:
+    """What is logged."""
+    logger = CapturingLogger()
+    monkeypatch.setattr(alerts, "_logger", logger)
+    return logger
+
+
+@pytest.fixture
+def desk(ledger: Ledger, clock: Clock, box: Sandbox) -> Desk:
+    return Desk(ledger, clock, box)
+
+
+def test_a_lead_is_told_with_all_that_is_known(desk: Desk) -> None:
+    """Who, how to reach them, how it stands, and in the color of the segment; once."""
+    desk.lead(business_name="Analytical Engines", timezone="Europe/London", green_systems=0)
+    notifier = desk.notifier()
+    assert (desk.tell(notifier), desk.tell(notifier)) == (1, 0)
+    (embed,) = desk.told()
+    assert (embed["title"], embed["color"]) == ("CRITICAL lead: Ada", 0xB3261E)
+    assert {field["name"]: field["value"].replace("\\", "") for field in embed["fields"]} == {
+        "Email": "ada@example.org",
+        "Name": "Ada",
+        "Business": "Analytical Engines",
+        "Assessment score": "45 of 100",
+        "Red systems": "2 of 8",
+        "Orange systems": "1 of 8",
+        "Green systems": "0 of 8",
+        "Time zone": "Europe/London",
+    }
+
+
+def test_a_person_who_was_forgotten_is_not_told_of(desk: Desk) -> None:
+    """The notice ends quietly."""
+    desk.lead()
+    desk.ledger.redis.delete(ids.contact_key(ids.digest("ada@example.org")))
+    notifier = desk.notifier()
+    assert (desk.tell(notifier), desk.tell(notifier), desk.told()) == (1, 0, [])
+
+
+@pytest.mark.parametrize("cause", [*CAUSES, "unheard-of"])
+def test_an_alert_says_what_happened_and_what_to_do(desk: Desk, cause: str) -> None:
+    """One sentence of help for each cause, a general one for a cause that nobody foresaw."""
+    desk.notices.alert(cause, "christmas-1-2: it broke")
+    desk.tell(desk.notifier())
+    (embed,) = desk.told()
+    assert "christmas-1-2: it broke" in embed["description"]
+    assert CAUSES[cause].help.split()[0] in embed["description"] if cause in CAUSES else "unheard-of" in embed["title"]
+    assert embed["fields"][0]["value"] == "once"
+
+
+def test_an_alert_is_told_once_an_hour_with_the_count(desk: Desk) -> None:
+    """What comes in the quiet hour is told at its end, as one message with the latest of it."""
+    notifier = desk.notifier()
+    desk.notices.alert("failed", "first")
+    desk.tell(notifier)
+    for number in range(3):
+        desk.notices.alert("failed", f"later {number}")
+        desk.tell(notifier)
+    assert len(desk.told()) == 1
+    desk.clock.advance(hours=1)
+    desk.tell(notifier)
+    desk.clock.advance(hours=2)
+    desk.tell(notifier)
+    assert len(desk.told()) == 2
+    assert desk.told()[1]["description"].startswith("Latest: later 2")
+    assert desk.told()[1]["fields"][0]["value"] == "3 times"
+
+
+def test_causes_do_not_silence_each_other(desk: Desk) -> None:
+    """The hour is each cause's own."""
+    notifier = desk.notifier()
+    for cause in ("failed", "closed", "record"):
+        desk.notices.alert(cause, "x")
+        desk.tell(notifier)
+    assert desk.titles() == [CAUSES[cause].title for cause in ("failed", "closed", "record")]
+
+
+def test_what_a_killed_teller_had_taken_is_told_again(desk: Desk) -> None:
+    """Between taking and telling nothing is lost; the lease of a minute runs out."""
+    desk.notices.alert("failed", "x")
+    assert desk.notices.take() is not None
+    notifier = desk.notifier()
+    assert desk.tell(notifier) == 0
+    assert desk.tell(notifier) == 1
+    assert len(desk.told()) == 1
+
+
+def test_more_than_discord_takes_at_once_wait_their_turn(desk: Desk) -> None:
+    """Eight leads in one go: after the fifth the teller sits out the window, and Discord never has to refuse."""
+    notifier = desk.notifier()
+    for number in range(8):
+        desk.lead(f"p{number}@example.org")
+    assert desk.tell(notifier) == 8
+    assert len(desk.told()) == 8
+    assert len(desk.slept) == 1 and 0 < desk.slept[0] <= 2
+
+
+def test_a_429_is_kept(desk: Desk) -> None:
+    """Discord is left alone for as long as it says; then the notice is told, and no sooner."""
+    desk.fault("status", status=429, retry_after=120)
+    notifier = desk.notifier()
+    now = [100.0]
+    assert notifier.discord is not None
+    notifier.discord._clock = lambda: now[0]
+    desk.notices.alert("failed", "x")
+    desk.notices.alert("record", "y")
+    assert desk.tell(notifier) == 0
+    for _ in range(3):
+        now[0] += 31
+        assert desk.tell(notifier) == 0
+    assert desk.box.get("/faults") == [] and desk.told() == []
+    now[0] += 31
+    desk.clock.advance(seconds=120)
+    assert desk.tell(notifier) == 2
+
+
+@pytest.mark.parametrize("fault", [{"kind": "status", "status": 500}, {"kind": "disconnect"}, {"kind": "timeout-before", "delay_ms": 3000}])
+def test_an_outage_delays_and_loses_nothing(desk: Desk, fault: dict[str, Any]) -> None:
+    """However it shows itself, half a minute later all is told."""
+    desk.fault(**fault)
+    notifier = desk.notifier()
+    desk.notices.alert("failed", "x")
+    desk.lead()
+    assert desk.tell(notifier) == 0
+    assert desk.tell(notifier) == 2
+
+
+def test_a_refused_notice_blocks_no_other_and_is_dropped_in_the_end(desk: Desk, logs: CapturingLogger) -> None:
+    """The others are told at once; after five tries it stands in the log."""
+    notifier = desk.notifier()
+    desk.notices.alert("failed", "this one is refused")
+    desk.clock.advance(seconds=1)
+    desk.notices.alert("record", "x")
+    desk.fault("status", status=400)
+    assert desk.tell(notifier) == 1
+    assert desk.titles() == [CAUSES["record"].title]
+    desk.fault("status", status=400, count=REFUSALS)
+    assert [desk.tell(notifier) for _ in range(REFUSALS)] == [0] * REFUSALS
+    ((level, dropped),) = logged(logs, "notice.dropped")
+    assert (level, dropped["detail"]) == ("error", "this one is refused")
+    requests.delete(f"{desk.box.url}/faults", timeout=10)
+    assert desk.tell(notifier) == 0
+
+
+def test_a_deleted_webhook_is_reported_once_and_not_used_again(desk: Desk, logs: CapturingLogger) -> None:
+    """Nor by a worker that is started anew: notices go to the address, first of all that the webhook is gone."""
+    requests.delete(desk.box.url + HOOK, timeout=10)
+    desk.notices.alert("failed", "x")
+    assert desk.tell(desk.notifier(alert_email=OWNER)) == 2
+    desk.clock.advance(hours=2)
+    desk.notices.alert("failed", "y")
+    desk.box.post("/faults", {"provider": "discord", "kind": "status", "status": 500, "count": 1})
+    assert desk.tell(desk.notifier(alert_email=OWNER)) == 1
+    assert len(desk.box.get("/faults")) == 1, "Discord was asked again"
+    assert sorted(email["subject"] for email in desk.box.outbox()) == ["An email failed", "An email failed", "Discord's webhook is gone"]
+    ((level, said),) = logged(logs, "discord.gone")
+    assert level == "error" and "secret-token" not in json.dumps(said)
+
+
+def test_a_new_webhook_is_used(desk: Desk) -> None:
+    """The old one's end says nothing about it."""
+    requests.delete(desk.box.url + HOOK, timeout=10)
+    desk.notices.alert("failed", "x")
+    desk.tell(desk.notifier())
+    desk.notices.alert("record", "y")
+    assert desk.tell(desk.notifier(hook="/discord/webhooks/2/other")) == 1
+    assert desk.titles() == [CAUSES["record"].title]
+
+
+def test_without_discord_the_owner_gets_emails(desk: Desk) -> None:
+    """Plain ones, with the same words."""
+    desk.notices.alert("closed", "Resend answered 403 invalid_api_key: no")
+    desk.lead()
+    assert desk.tell(desk.notifier(discord=False, alert_email=OWNER)) == 2
+    emails = {email["subject"]: email for email in desk.box.outbox()}
+    assert set(emails) == {"Sending has stopped", "CRITICAL lead: Ada"}
+    alert = emails["Sending has stopped"]
+    assert (alert["to"], alert["html"]) == ([OWNER], None)
+    assert "invalid_api_key: no" in alert["text"] and "once" in alert["text"]
+    assert "Email: ada@example.org" in emails["CRITICAL lead: Ada"]["text"]
+
+
+def test_an_email_whose_answer_was_lost_is_not_sent_twice(desk: Desk) -> None:
+    """The key is the notice's own; what happens again an hour later is another email."""
+    notifier = desk.notifier(discord=False, alert_email=OWNER)
+    desk.notices.alert("failed", "x")
+    desk.fault("commit-then-503", provider="resend")
+    assert [desk.tell(notifier) for _ in range(2)] == [0, 1]
+    assert len(desk.box.outbox()) == 1
+    desk.clock.advance(hours=1)
+    desk.notices.alert("failed", "x")
+    assert desk.tell(notifier) == 1
+    assert len(desk.box.outbox()) == 2
+
+
+def test_an_email_takes_its_turn_at_resend(desk: Desk) -> None:
+    """While Resend is left alone, alerts leave it alone too."""
+    desk.ledger.decide("pace", {"provider": "resend", "rate": 2, "longest": 0, "hold": 60_000})
+    notifier = desk.notifier(discord=False, alert_email=OWNER)
+    desk.notices.alert("failed", "x")
+    assert [desk.tell(notifier) for _ in range(3)] == [0, 1, 0]
+
+
+def test_without_any_way_the_log_has_it(desk: Desk, logs: CapturingLogger) -> None:
+    """An alert as an error; a lead by its digest only."""
+    desk.notices.alert("failed", "x")
+    desk.lead()
+    assert desk.tell(desk.notifier(discord=False)) == 2
+    assert logged(logs, "alert") == [("error", {"cause": "failed", "count": 1, "detail": "x"})]
+    assert logged(logs, "lead") == [("info", {"contact": ids.digest("ada@example.org")})]
+
+
+def test_a_silent_scheduler_is_told_of(desk: Desk) -> None:
+    """On two looks in a row: at a start, the scheduler may not have begun yet."""
+    notifier = desk.notifier()
+    notifier.watch()
+    desk.ledger.redis.set(ids.TICK, desk.clock.now)
+    notifier.watch()
+    assert desk.tell(notifier) == 0
+    desk.clock.advance(seconds=61)
+    notifier.watch()
+    assert desk.tell(notifier) == 0
+    notifier.watch()
+    assert desk.tell(notifier) == 1
+    assert desk.titles() == ["The scheduler is silent"]
+    assert "123 s ago" in desk.told()[0]["description"]
+
+
+def test_raising_a_notice_wakes_the_worker(desk: Desk, redis: Redis) -> None:
+    """One waiting job is enough for however many."""
+    for _ in range(3):
+        desk.notices.alert("failed", "x")
+    assert redis.llen("rq:queue:notify") == 1
+
+
+def logged(logs: CapturingLogger, event: str) -> list[tuple[str, dict[str, Any]]]:
+    """The level and the facts of each line of one event."""
+    return [(call.method_name, dict(call.kwargs)) for call in logs.calls if call.args == (event,)]

@@ -1,0 +1,105 @@
+"""Pause, ticked and cleared in Notion: the real client against the sandbox, the real recorder, and a fake clock."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.core.errors import NotionError
+from shared.ledger import Ledger
+from shared.operations.enrollment_actions import Steering
+from shared.operations.notion_pause import Ticks
+from tests.conftest import Clock
+from tests.notion.test_recorder import Desk
+from tests.support.sandbox_server import Sandbox
+from tests.support.world import World
+
+
+class Owner(Desk):
+    """A recorded run, and the owner's tick in its row."""
+
+    def __init__(self, world: World, box: Sandbox) -> None:
+        super().__init__(world, box, "evergreen")
+        settings, notion = self.recorder.settings, self.recorder.notion
+        assert notion is not None
+        self.steering = Steering(world.ledger, world.sender.catalog, settings)
+        self.ticks = Ticks(world.ledger, self.steering, settings, notion)
+        self.run = world.sign_up()
+        self.record()
+
+    def tick(self, pause: bool) -> None:
+        """Tick or clear Pause, as a person does."""
+        page = self.row("tracker")["id"]
+        self.box.notion("PATCH", f"/pages/{page}", json={"properties": {"Pause": {"checkbox": pause}}}).raise_for_status()
+
+    @property
+    def state(self) -> str:
+        """The run's state."""
+        return self.world.run(self.run).state
+
+
+@pytest.fixture
+def owner(ledger: Ledger, clock: Clock, box: Sandbox) -> Owner:
+    return Owner(World(ledger, clock), box)
+
+
+def test_a_tick_pauses_and_its_clearing_resumes(owner: Owner) -> None:
+    """The run is held while the tick is there, and moves by the time that it was."""
+    owner.world.work()
+    second = owner.world.run(owner.run).steps[1].due
+    owner.tick(True)
+    assert (owner.ticks.look(), owner.state) == (1, "paused")
+    owner.world.live(48)
+    assert len(owner.world.provider.accepted) == 1
+    owner.tick(False)
+    assert (owner.ticks.look(), owner.state) == (1, "active")
+    assert owner.world.run(owner.run).steps[1].due == second + 48 * 3_600_000
+    assert owner.ticks.look() == 0
+
+
+def test_only_the_edge_acts(owner: Owner) -> None:
+    """A run that was resumed in the console stays so, though the tick is still there; and the other way round."""
+    owner.tick(True)
+    owner.ticks.look()
+    owner.steering.resume(owner.run)
+    assert (owner.ticks.look(), owner.state) == (0, "active")
+    owner.tick(False)
+    owner.ticks.look()
+    owner.steering.pause(owner.run)
+    assert (owner.ticks.look(), owner.state) == (0, "paused")
+
+
+def test_a_deleted_row_is_no_wish_to_go_on(owner: Owner) -> None:
+    """Who throws the row away has not cleared the tick."""
+    owner.tick(True)
+    owner.ticks.look()
+    page = owner.row("tracker")["id"]
+    owner.box.notion("PATCH", f"/pages/{page}", json={"in_trash": True}).raise_for_status()
+    assert (owner.ticks.look(), owner.state) == (0, "paused")
+    assert owner.ticks.look() == 0
+
+
+@pytest.mark.parametrize("fault", ["status", "disconnect"])
+def test_notion_away_changes_nothing(owner: Owner, fault: str) -> None:
+    """An answer that failed is no cleared tick; the next look acts."""
+    owner.tick(True)
+    owner.ticks.look()
+    owner.fault(fault, status=500, count=20)
+    with pytest.raises(NotionError):
+        owner.ticks.look()
+    assert owner.state == "paused"
+
+
+def test_a_tick_on_a_finished_run_does_nothing(owner: Owner) -> None:
+    """There is nothing to hold any more."""
+    owner.steering.cancel(owner.run)
+    owner.tick(True)
+    assert (owner.ticks.look(), owner.state) == (1, "cancelled")
+    assert owner.ticks.look() == 0
+
+
+def test_a_row_of_nobody_is_left_alone(owner: Owner) -> None:
+    """A row that the owner made, or an earlier build, has no run here."""
+    source = owner.made["tracker"]["data_source_id"]
+    properties = {"Name": {"title": [{"text": {"content": "Someone"}}]}, "Pause": {"checkbox": True}}
+    owner.box.notion("POST", "/pages", json={"parent": {"data_source_id": source}, "properties": properties}).raise_for_status()
+    assert owner.ticks.look() == 0

@@ -1,0 +1,50 @@
+"""What the property test found, each as the shortest story that shows it."""
+
+from __future__ import annotations
+
+from shared.core.errors import SendError
+from shared.ledger import Ledger, ids
+from shared.operations.enrollment_actions import Steering
+from tests.conftest import Clock
+from tests.support.world import SETTINGS, World
+
+
+def test_filling_a_batch_takes_no_failure_off_the_queue(ledger: Ledger, clock: Clock) -> None:
+    """The job that will raise for a failed batch member stays, though another worker fills a batch while that member's lease would last."""
+    world = World(ledger, clock, SETTINGS.model_copy(update={"resend_batch_above": 1}))
+    world.sign_up(email="first@example.org")
+    elsewhere = world.next_job()
+    for name in ("a", "b"):
+        world.sign_up(email=f"{name}@example.org")
+    world.provider.faults.append(SendError("conflict", "no repetition can tell"))
+    batch = world.next_job()
+    assert elsewhere and batch and world.sender.send(*batch).result == "in-doubt"
+    world.sign_up(email="last@example.org")
+    assert world.sender.send(*elsewhere).result == "sent"
+    waiting = world.next_job()
+    assert waiting and ledger.peek(*waiting).state == "in-doubt"
+
+
+def test_a_look_that_is_put_off_does_not_bring_back_what_a_pause_took_off(ledger: Ledger, clock: Clock) -> None:
+    """A worker whose send function does not answer, for a step that was paused meanwhile, leaves it off the schedule."""
+    world = World(ledger, clock)
+    run = world.sign_up()
+    Steering(ledger, world.sender.catalog, world.settings).pause(run)
+    assert ledger.postpone(run, 1, 5) is None
+    assert not ledger.redis.exists(ids.OPEN, ids.SCHEDULED)
+
+
+def test_a_repetition_waits_for_no_earlier_step_that_is_retried(ledger: Ledger, clock: Clock) -> None:
+    """What may have been accepted is asked about again at its time, also where a person has reopened an email before it."""
+    world = World(ledger, clock)
+    run = world.sign_up()
+    world.provider.faults.append(SendError("conflict", "no repetition can tell"))
+    world.work()
+    clock.advance(hours=24)
+    world.provider.faults.append(SendError("lost", "no answer"))
+    world.work()
+    assert world.states(run)[:2] == ["in-doubt", "sending"]
+    Steering(ledger, world.sender.catalog, world.settings).retry(run, 1, anew=True)
+    clock.advance(seconds=60)
+    world.release()
+    assert (run, 2) in [world.next_job(), world.next_job()]

@@ -1,0 +1,233 @@
+"""The fence: two copies of one ledger on real Valkeys, one Notion between them, and a fake clock."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from local import valkey
+from shared.core.errors import NotionError
+from shared.integrations.notion import Notion
+from shared.ledger import Ledger, ids
+from shared.recovery.fence import OTHER, UNKNOWN, Fence
+from tests.conftest import Clock
+from tests.support.sandbox_server import Sandbox
+from tests.support.world import SETTINGS, World
+
+
+@pytest.fixture(scope="module")
+def other_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[valkey.Valkey]:
+    """A second Valkey."""
+    directory: Path = tmp_path_factory.mktemp("other")
+    with valkey.serve(directory, 0, secrets.token_hex(8), fsync="everysec") as server:
+        yield server
+
+
+@pytest.fixture
+def other(other_server: valkey.Valkey) -> Iterator[Redis]:
+    with Redis.from_url(other_server.url, password=other_server.password, decode_responses=True) as client:
+        client.flushall()
+        yield client
+
+
+class Copy:
+    """One ledger with its fence and its sender."""
+
+    def __init__(self, redis: Redis, clock: Clock, box: Sandbox, made: dict[str, Any]) -> None:
+        self.redis, self.box, self.clock = redis, box, clock
+        databases = {"notion_token": "ntn_sandbox", "notion_email_sequence_db_id": made["tracker"]["database_id"]}
+        self.world = World(Ledger(redis, clock=clock), clock, SETTINGS.model_copy(update=databases))
+        notion = Notion("ntn_sandbox", f"{box.url}/notion", turn=lambda: None, timeout=0.5)
+        self.fence = Fence(self.world.ledger, self.world.settings, notion, sleep=lambda _: None)
+
+    def sends(self) -> bool:
+        """Whether an email goes out now."""
+        before = len(self.world.provider.accepted)
+        self.world.sign_up(email=f"person{secrets.token_hex(4)}@example.org")
+        self.clock.advance(seconds=5)
+        self.world.work()
+        return len(self.world.provider.accepted) > before
+
+    def why(self) -> str:
+        """What health says of it."""
+        return str(self.world.ledger.vitals()["fence"])
+
+    def restarts(self) -> None:
+        """As after a restart of Redis, whose run id is another one then."""
+        self.redis.hset(ids.FENCE, "server", "of-the-time-before")
+
+
+@pytest.fixture
+def made(box: Sandbox) -> dict[str, Any]:
+    return box.seed("evergreen")
+
+
+@pytest.fixture
+def one(redis: Redis, clock: Clock, box: Sandbox, made: dict[str, Any]) -> Copy:
+    return Copy(redis, clock, box, made)
+
+
+@pytest.fixture
+def two(other: Redis, clock: Clock, box: Sandbox, made: dict[str, Any]) -> Copy:
+    return Copy(other, clock, box, made)
+
+
+def test_nothing_is_sent_before_the_first_answer(one: Copy) -> None:
+    """A new ledger waits for Notion, and no longer."""
+    assert not one.sends()
+    one.fence.look()
+    assert one.sends()
+    assert one.why() == "None"
+
+
+def test_a_restart_of_redis_is_confirmed_anew(one: Copy) -> None:
+    """A copy of a backup looks like this, too."""
+    one.fence.look()
+    one.restarts()
+    assert not one.sends()
+    assert "waiting" in one.why()
+    one.fence.look()
+    assert one.sends()
+
+
+def test_two_copies_of_one_backup(one: Copy, two: Copy) -> None:
+    """The first to answer goes on; the other says why not, also after its minute."""
+    one.fence.look()
+    two.redis.hset(ids.FENCE, mapping=one.redis.hgetall(ids.FENCE))  # type: ignore[arg-type]
+    two.fence.look()  # the copy comes first
+    assert two.sends()
+    one.clock.advance(seconds=61)
+    one.fence.look()
+    assert (one.sends(), one.why()) == (False, OTHER)
+    one.clock.advance(seconds=61)
+    one.fence.look()
+    two.fence.look()
+    assert (one.sends(), two.sends()) == (False, True)
+    assert one.redis.zscore("eg:notices", "alert:fence") is not None
+
+
+def test_the_other_can_be_taken_over_from(one: Copy, two: Copy) -> None:
+    """Who was fenced off claims the lease, and then the other stops."""
+    one.fence.look()
+    two.redis.hset(ids.FENCE, mapping=one.redis.hgetall(ids.FENCE))  # type: ignore[arg-type]
+    two.fence.look()
+    one.clock.advance(seconds=61)
+    one.fence.look()
+    one.fence.claim()
+    assert one.sends()
+    one.clock.advance(seconds=61)
+    two.fence.look()
+    assert two.why() == OTHER
+
+
+def test_an_empty_redis_beside_a_tracker_with_rows_waits(one: Copy, two: Copy) -> None:
+    """It cannot know what was sent already; a person decides."""
+    properties = {"Name": {"title": [{"text": {"content": "Someone"}}]}}
+    parent = {"data_source_id": one.box.seed("evergreen")["tracker"]["data_source_id"]}
+    one.box.notion("POST", "/pages", json={"parent": parent, "properties": properties}).raise_for_status()
+    fresh = Copy(one.redis, one.clock, one.box, {"tracker": {"database_id": parent["data_source_id"]}})
+    fresh.fence.look()
+    assert (fresh.sends(), fresh.why()) == (False, UNKNOWN)
+    fresh.fence.claim()
+    assert fresh.sends()
+
+
+def test_an_empty_redis_beside_another_that_sends_waits(one: Copy, two: Copy) -> None:
+    """A word that was never ours is somebody else's."""
+    one.fence.look()
+    two.fence.look()
+    assert (two.sends(), two.why()) == (False, OTHER)
+
+
+def test_notion_away_a_holder_goes_on_also_after_a_restart(one: Copy) -> None:
+    """A ledger that was at work less than five minutes ago is not kept from it by Notion."""
+    one.fence.look()
+    one.box.fault("disconnect", provider="notion", count=100)
+    one.clock.advance(seconds=240)
+    one.restarts()
+    with pytest.raises(NotionError):
+        one.fence.look()
+    assert one.sends()
+
+
+def test_notion_away_an_old_backup_waits(one: Copy) -> None:
+    """After more than five minutes another copy may have taken over."""
+    one.fence.look()
+    one.box.fault("disconnect", provider="notion")
+    one.clock.advance(seconds=301)
+    one.restarts()
+    with pytest.raises(NotionError):
+        one.fence.look()
+    assert not one.sends()
+    assert "confirmed" in one.why()
+    one.fence.look()  # Notion is back
+    assert one.sends()
+
+
+def test_a_running_holder_tolerates_notion_being_away_for_long(one: Copy) -> None:
+    """Hours without Notion stop nothing, and a restart after them neither."""
+    one.fence.look()
+    one.box.fault("disconnect", provider="notion", count=1000)
+    for _ in range(20):
+        one.clock.advance(seconds=120)
+        with pytest.raises(NotionError):
+            one.fence.look()
+        assert one.sends()
+    one.restarts()
+    with pytest.raises(NotionError):
+        one.fence.look()
+    assert one.sends()
+
+
+@pytest.mark.parametrize("fault", ["commit-then-503", "timeout-after"])
+def test_an_answer_that_got_lost_is_still_ours(one: Copy, fault: str) -> None:
+    """The pending word and the confirmed one both count as our own."""
+    one.fence.look()
+    one.clock.advance(seconds=61)
+    one.box.fault(fault, provider="notion", delay_ms=700, count=1)
+    with pytest.raises(NotionError):
+        one.fence.look()
+    one.fence.look()
+    assert one.sends()
+
+
+def test_the_owners_own_description_stays(one: Copy, made: dict[str, Any]) -> None:
+    """The word stands behind what the owner wrote, and only it changes."""
+    database = f"/databases/{made['tracker']['database_id']}"
+    one.box.notion("PATCH", database, json={"description": [{"type": "text", "text": {"content": "Our sequences"}}]}).raise_for_status()
+    for _ in range(2):
+        one.fence.look()
+        one.clock.advance(seconds=61)
+    text = "".join(part["plain_text"] for part in one.box.notion("GET", database).json()["description"])
+    assert text.startswith("Our sequences (fence: ") and text.count("fence") == 1
+
+
+def test_a_lost_redis_is_told_to_restore(one: Copy, two: Copy) -> None:
+    """Beside a tracker with rows, and a word that nobody holds any more, the mend is to restore, not to take over."""
+    one.fence.look()
+    run = one.world.sign_up()
+    parent = {"data_source_id": one.fence.notion.data_source(one.world.settings.notion_email_sequence_db_id)}
+    properties = {"Name": {"title": [{"text": {"content": "Ada"}}]}, "Enrollment ID": {"rich_text": [{"text": {"content": run}}]}}
+    one.box.notion("POST", "/pages", json={"parent": parent, "properties": properties}).raise_for_status()
+    two.fence.look()
+    assert (two.sends(), two.why()) == (False, UNKNOWN)
+
+
+def test_what_is_overdue_at_a_take_over_goes_singly(one: Copy) -> None:
+    """Another copy may have sent it: under its own key the provider knows it again, in a batch it would not."""
+    one.world.sender = dataclasses.replace(one.world.sender, settings=one.world.settings.model_copy(update={"resend_batch_above": 1}))
+    for number in range(4):
+        one.world.sign_up(email=f"before{number}@example.org")
+    one.clock.advance(seconds=5)
+    one.fence.claim()
+    for number in range(4):
+        one.world.sign_up(email=f"after{number}@example.org")
+    one.clock.advance(seconds=5)
+    one.world.work()
+    assert sorted(one.world.provider.requests) == [1, 1, 1, 1, 4]

@@ -1,0 +1,101 @@
+"""The owner's part of the scheduler: one replica at a time, through every outage, and an edit in time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from scheduler import notion_poll
+from scheduler.notion_poll import LOCK, LOCK_FOR, Owner
+from shared.core.errors import NotionError
+from shared.ledger import Ledger
+from tests.conftest import Clock
+from tests.support.owners_desk import OwnersDesk
+from tests.support.sandbox_server import Sandbox
+from tests.support.waiting import until
+from tests.support.world import SETTINGS, World
+
+
+@pytest.fixture
+def desk(redis: Redis, clock: Clock, box: Sandbox) -> OwnersDesk:
+    """By Redis's own clock."""
+    return OwnersDesk(World(Ledger(redis), clock), box)
+
+
+class Task:
+    """Counts its calls, and raises what it is told to, one each."""
+
+    def __init__(self, *faults: Exception) -> None:
+        self.calls = 0
+        self.faults = list(faults)
+
+    def __call__(self) -> None:
+        self.calls += 1
+        if self.faults:
+            raise self.faults.pop(0)
+
+
+def test_one_replica_looks(ledger: Ledger) -> None:
+    """The second does nothing until the first is gone, and then takes over."""
+    tasks = Task(), Task()
+    first, second = (Owner(ledger, [task]) for task in tasks)
+    assert [first.look(), second.look(), first.look()] == [True, False, True]
+    assert [task.calls for task in tasks] == [2, 0]
+    assert 0 < float(str(ledger.redis.ttl(LOCK))) <= LOCK_FOR
+    ledger.redis.delete(LOCK)  # as when it ran out
+    assert [second.look(), first.look()] == [True, False]
+
+
+def test_a_stopped_replica_leaves_the_lock(ledger: Ledger) -> None:
+    """The other need not wait until it runs out."""
+    stop = threading.Event()
+    first = Owner(ledger, [stop.set])
+    first.run(stop)
+    assert Owner(ledger, [Task()]).look()
+
+
+def test_nothing_ends_the_loop(ledger: Ledger) -> None:
+    """Notion away, Redis away, and a fault of our own: it looks again."""
+    stop = threading.Event()
+    task = Task(NotionError("unsure", "no answer"), RedisConnectionError("away"), IndexError("a fault"))
+    loop = Owner(ledger, [task, stop.set], every=0)
+    loop.run(stop)
+    assert task.calls == 4 and not ledger.redis.exists(LOCK)
+
+
+def running(loop: Owner) -> Callable[[], Any]:
+    """Run the loop in a thread; call the answer to end it."""
+    stop = threading.Event()
+    thread = threading.Thread(target=loop.run, args=(stop,))
+    thread.start()
+
+    def end() -> None:
+        stop.set()
+        thread.join()
+
+    return end
+
+
+def test_an_edit_is_in_the_next_email_in_time(desk: OwnersDesk) -> None:
+    """The loop as the scheduler starts it, by real clocks, at the default rate of Notion, with looks ten times as often."""
+    loop = notion_poll.owner(desk.settings, desk.world.ledger, desk.world.sender.catalog)
+    loop.every = notion_poll.EVERY / 10
+    store = desk.store()
+    end = running(loop)
+    try:
+        page = desk.writes("First.", "First")
+        until(lambda: store["christmas", "christmas_email_1"].subject_source == "First", within=10)
+        desk.changes(page, Subject={"rich_text": [{"text": {"content": "Second"}}]})
+        until(lambda: store["christmas", "christmas_email_1"].subject_source == "Second", within=10)
+    finally:
+        end()
+
+
+def test_without_notion_there_is_nothing_to_look_at(ledger: Ledger) -> None:
+    """No token or no database of templates: no request, no fault."""
+    assert notion_poll.owner(SETTINGS, ledger, World(ledger, Clock()).sender.catalog).tasks == []

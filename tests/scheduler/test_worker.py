@@ -1,0 +1,171 @@
+"""The worker and its job, on RQ and Valkey as they are, with a send function that answers what a test says."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from redis import Redis
+from rq import Queue
+from rq.executions import Execution
+from rq.registry import FailedJobRegistry, StartedJobRegistry
+
+from local.valkey import Valkey
+from scheduler import jobs
+from scheduler.rq_schedule import QUEUE, Job
+from scheduler.worker import MAINTENANCE, NOTIFY, WATCHFUL_TTL, WatchfulWorker, Worker
+from shared.core.errors import StepFailed
+from shared.ledger import ids
+from shared.ledger.notices import Notices
+from tests.support.send_function import SendFunction, calling, serving
+from tests.support.world import World
+
+
+@pytest.fixture
+def send_function() -> Iterator[SendFunction]:
+    with serving() as function:
+        yield function
+
+
+@pytest.fixture
+def world(valkey_server: Valkey, redis: Redis, send_function: SendFunction, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A world whose worker process is this one."""
+    with calling(send_function, valkey_server, monkeypatch) as world:
+        yield world
+
+
+def work(raw: Redis) -> Queue:
+    """Let a real worker empty the queue."""
+    queue = Queue(QUEUE, connection=raw, job_class=Job)
+    Worker([queue], connection=raw, job_class=Job).work(burst=True, logging_level="CRITICAL")
+    return queue
+
+
+def test_a_job_asks_the_send_function_for_its_step(world: World, raw: Redis, send_function: SendFunction) -> None:
+    """The token and the request id of the webhook go along, and nothing of the job stays in Redis."""
+    run = world.sign_up()
+    work(raw)
+    assert send_function.asked == [({"enrollment": run, "step": 1}, "Bearer internal", "request-1")]
+    assert raw.keys(f"rq:job:{run}-1-*") == []
+
+
+def test_a_job_with_nothing_to_do_asks_nobody(world: World, raw: Redis, send_function: SendFunction) -> None:
+    """A look at a step that is not due, or ended, or never was, saves the trip."""
+    run = world.sign_up()
+    world.ledger.skip(run, 1, "by hand")
+    for step in (1, 2, 9):
+        jobs.send_step(run, step)
+    assert send_function.asked == []
+
+
+def test_a_worker_that_slept_is_no_failure_of_the_step(world: World, raw: Redis, send_function: SendFunction) -> None:
+    """RQ's alarm rings as the machine wakes, before the answer is read: the step is looked at again, and the failed list stays empty."""
+    send_function.meanwhile = lambda: os.kill(os.getpid(), signal.SIGALRM)
+    run = world.sign_up()
+    queue = work(raw)
+    assert FailedJobRegistry(queue=queue).get_job_ids() == []
+    assert world.redis.zscore(ids.OPEN, f"{run}-1") is not None
+
+
+@pytest.mark.parametrize("result", ["failed", "in-doubt"])
+def test_a_step_that_ended_badly_is_in_rqs_failed_list(world: World, raw: Redis, send_function: SendFunction, result: str) -> None:
+    """RQ's failed list is what a person must look at."""
+    run = world.sign_up()
+    send_function.result = result
+    queue = work(raw)
+    (failed,) = FailedJobRegistry(queue=queue).get_job_ids()
+    assert failed == f"{run}-1-1"
+    ended = Job.fetch(failed, connection=raw).latest_result()
+    assert ended is not None and f"step 1 is {result}: so it is" in str(ended.exc_string)
+
+
+def test_a_job_whose_step_ended_badly_elsewhere_raises(world: World, send_function: SendFunction) -> None:
+    """Another job's batch may have ended the step."""
+    run = world.sign_up()
+    world.redis.hset(ids.enrollment_key(run), mapping={"1.state": "failed", "1.why": "refused"})
+    with pytest.raises(StepFailed, match="step 1 is failed: refused"):
+        jobs.send_step(run, 1)
+    assert send_function.asked == []
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_an_unavailable_send_function_is_asked_again_later(world: World, raw: Redis, send_function: SendFunction, status: int) -> None:
+    """The ledger looks again in five seconds; the job itself has done its duty."""
+    run = world.sign_up()
+    send_function.status = status
+    queue = work(raw)
+    assert FailedJobRegistry(queue=queue).count == 0
+    score = world.redis.zscore(ids.SCHEDULED, f"{run}-1-2")
+    assert isinstance(score, float) and score == pytest.approx(world.ledger.now() / 1000 + 5, abs=2)
+
+
+def test_no_answer_is_asked_again_later(world: World, raw: Redis, send_function: SendFunction) -> None:
+    """A send function that is not there loses nothing."""
+    run = world.sign_up()
+    send_function.server.shutdown()
+    send_function.server.server_close()
+    work(raw)
+    assert world.redis.zscore(ids.SCHEDULED, f"{run}-1-2") is not None
+
+
+def test_a_paced_answer_leaves_the_next_look_to_the_ledger(world: World, raw: Redis, send_function: SendFunction) -> None:
+    """The send function has put the step back on the schedule itself."""
+    run = world.sign_up()
+    send_function.status = 429
+    work(raw)
+    assert world.redis.zscore(ids.SCHEDULED, f"{run}-1-2") is None
+
+
+def test_the_jobs_of_a_dead_worker_are_forgotten(world: World, raw: Redis) -> None:
+    """A job whose worker was killed is no failure: the sweeper finds its step again."""
+    run = world.sign_up()
+    queue = Queue(QUEUE, connection=raw, job_class=Job)
+    job = queue.jobs[0]
+    raw.delete(queue.key)
+    job.save()
+    started = StartedJobRegistry(queue=queue)
+    raw.zadd(started.key, {Execution(id="x", job_id=job.id, connection=raw).composite_key: time.time() - 1})
+    raw.rpush(queue.intermediate_queue_key, "stuck-1-1-1")
+    raw.set("rq:job:stuck-1-1-1", "a hash of a wrong type ends no worker")
+    raw.set(queue.intermediate_queue.get_first_seen_key("stuck-1-1-1"), time.time() - 61)
+    Worker([queue], connection=raw, job_class=Job).clean_registries()
+    assert FailedJobRegistry(queue=queue).count == 0
+    assert raw.zcard(started.key) == 0
+    assert raw.llen(queue.intermediate_queue_key) == 0
+    assert raw.exists(f"rq:job:{run}-1-1") == 0
+
+
+def watch(raw: Redis, **options: Any) -> Queue:
+    """Let a real worker tell the owner, without a way to do so but the log."""
+    queue = Queue(NOTIFY, connection=raw, job_class=Job)
+    WatchfulWorker([queue], connection=raw, job_class=Job, **options).work(burst=not options, logging_level="CRITICAL", max_idle_time=3)
+    return queue
+
+
+def test_a_notify_job_tells_the_owner(world: World, raw: Redis) -> None:
+    """What lay there to be told is told, and nothing of the job stays."""
+    Notices(world.ledger).alert("failed", "x")
+    world.redis.set(ids.TICK, world.ledger.now())
+    queue = watch(raw)
+    assert Notices(world.ledger).take() is None
+    assert (queue.count, FailedJobRegistry(queue=queue).count, raw.keys("rq:job:notify-*")) == (0, 0, [])
+
+
+def test_an_idle_worker_tells_what_has_become_due(world: World, raw: Redis) -> None:
+    """Nobody pushes a job when a notice's time has come: here, a second after a teller died with it."""
+    Notices(world.ledger).alert("failed", "x")
+    raw.delete("rq:queue:notify")
+    assert Notices(world.ledger, lease=1).take() is not None
+    world.redis.set(ids.TICK, world.ledger.now())
+    watch(raw, worker_ttl=16, maintenance_interval=0)
+    assert world.redis.zcard("eg:notices") == 0
+
+
+def test_an_idle_worker_looks_around_often_enough(raw: Redis) -> None:
+    """It waits for a job no longer than a third of the time between two looks."""
+    worker = WatchfulWorker([Queue(NOTIFY, connection=raw)], connection=raw, worker_ttl=WATCHFUL_TTL)
+    assert worker.dequeue_timeout <= MAINTENANCE / 3

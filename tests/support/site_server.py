@@ -1,0 +1,85 @@
+"""The demo site for a test, with a stand-in for the webhooks that keeps what it is sent."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Request, Response, jsonify, request
+from werkzeug.serving import make_server
+
+from local import gateway, site, stack
+from shared.core.settings import Settings
+
+CALCOM_SECRET = "calcom-secret-of-a-test"
+OPERATOR_TOKEN = "operator-token-of-a-test"
+
+
+@dataclass
+class Received:
+    """What a webhook was sent: its name, the raw body, the JSON in it, and the headers."""
+
+    name: str
+    data: bytes
+    body: dict[str, Any]
+    headers: dict[str, str]
+
+    @classmethod
+    def of(cls, name: str, request: Request) -> Received:
+        """As it stands in a request."""
+        return cls(name, request.get_data(), request.get_json(), dict(request.headers))
+
+
+@dataclass
+class Webhooks:
+    """The stand-in: it accepts everything, or answers with the status of `refuse_with`."""
+
+    received: list[Received] = field(default_factory=list)
+    refuse_with: int | None = None
+
+    @property
+    def app(self) -> Flask:
+        """It as a WSGI app."""
+        app = Flask("webhooks")
+
+        @app.post("/webhook/<name>")
+        def accept(name: str) -> Response:
+            self.received.append(Received.of(name, request))
+            answer = jsonify(status="accepted" if self.refuse_with is None else "error", message="as the test wants it")
+            answer.status_code = self.refuse_with or 202
+            if self.refuse_with == 503:
+                answer.headers["Retry-After"] = "5"
+            return answer
+
+        return app
+
+
+def place(directory: Path) -> stack.Place:
+    """Where a stack would live; nothing is started there."""
+    return stack.place({"LOCAL_DIR": str(directory), "PORT": "18080", "SANDBOX_PORT": "18090", "VALKEY_PORT": "16390"})
+
+
+def settings(where: stack.Place, **changes: Any) -> Settings:
+    """Of a stack whose email goes to the sandbox."""
+    own = {"resend_api_url": f"{where.sandbox_url}/resend", "calcom_webhook_secret": CALCOM_SECRET, "operator_token": OPERATOR_TOKEN}
+    return Settings.model_validate({**own, "testing_mode": True, "testing_step": "5s", **changes})
+
+
+@contextmanager
+def serving(directory: Path) -> Iterator[tuple[str, Webhooks]]:
+    """The site and the stand-in behind one gateway on a free port, for the length of a `with` block: its URL, and the stand-in."""
+    where, webhooks = place(directory), Webhooks()
+    app = gateway.with_site(webhooks.app, site.create(settings(where), where, webhooks.app))
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", webhooks
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,245 @@
+"""Redis dies, or refuses, or holds garbage, at every point of an email's way: a real Valkey, killed with -9 and started again."""
+
+from __future__ import annotations
+
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
+from rq import Queue
+
+from local import valkey
+from scheduler import jobs
+from scheduler.release import Loop
+from scheduler.rq_schedule import QUEUE, Job, Schedule
+from scheduler.worker import Worker
+from shared import services
+from shared.ledger import Ledger, ids
+from tests.conftest import Clock
+from tests.support.functions_client import LINK, Functions, deployed, load
+from tests.support.sandbox_server import sandbox, serving
+from tests.support.waiting import until
+from tests.support.webhook_calls import kept
+from tests.support.world import SETTINGS, World
+
+BATCHES = SETTINGS.model_copy(update={"resend_batch_above": 1})
+QUICK = SETTINGS.model_copy(update={"testing_mode": True, "testing_step": 0.5})
+
+
+class Doomed(Ledger):
+    """A ledger whose Redis dies before one of its scripts, or after it without an answer.
+
+    Attributes:
+        doom: the script and `before` or `after`; None once it has happened.
+    """
+
+    def __init__(self, server: valkey.Valkey, clock: Clock, doom: tuple[str, str]) -> None:
+        address = {"password": server.password, "decode_responses": True, "retry": Retry(NoBackoff(), 0)}
+        super().__init__(Redis.from_url(server.url, **address), clock=clock)
+        self.process = server.process
+        self.doom: tuple[str, str] | None = doom
+
+    def decide(self, script: str, arguments: Any, *texts: str) -> Any:
+        """As the ledger does, as long as there is a Redis."""
+        if self.doom == (script, "before"):
+            self._die()
+        answer = super().decide(script, arguments, *texts)
+        if self.doom == (script, "after"):
+            self._die()
+            raise RedisConnectionError("the answer was lost")
+        return answer
+
+    def _die(self) -> None:
+        self.doom = None
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("script", ["enroll", "release", "claim", "post", "settle", "sweep"])
+def test_redis_dies(tmp_path: Path, clock: Clock, script: str, when: str) -> None:
+    """Before or after any decision: when it is back, with what is on its disk, each email goes once and none is missing."""
+    with valkey.serve(tmp_path, 0, "secret") as server:
+        world = World(Doomed(server, clock, (script, when)), clock)
+        with pytest.raises(RedisConnectionError):
+            world.sign_up()
+            world.work()
+            world.ledger.sweep([])
+    with valkey.serve(tmp_path, server.port, "secret"):
+        run = world.sign_up()  # a form that got no 202 is posted again, and one that was enrolled is not enrolled twice
+        world.live(hours=25)
+        assert world.provider.email_ids == [f"{run}-1", f"{run}-2"]
+        assert world.states(run) == ["sent"] * 2 + ["scheduled"] * 5
+
+
+@pytest.mark.parametrize("people", [1, 3])
+def test_it_was_accepted_and_could_not_be_written_down(tmp_path: Path, clock: Clock, people: int) -> None:
+    """After the lease the identical request is repeated, the provider recognizes it, and the email is `sent`, once."""
+    with valkey.serve(tmp_path, 0, "secret") as server:
+        world = World(Doomed(server, clock, ("settle", "before")), clock, BATCHES)
+        runs = [world.sign_up(email=f"p{number}@example.org") for number in range(people)]
+        with pytest.raises(RedisConnectionError):
+            world.work()
+    with valkey.serve(tmp_path, server.port, "secret"):
+        assert {world.run(run).step(1).state for run in runs} == {"sending"}
+        clock.advance(seconds=44.9)
+        suspects, _ = world.ledger.sweep([f"{run}-1" for run in runs])
+        assert world.work() == [] and suspects == set()
+        clock.advance(seconds=10)
+        world.ledger.sweep(world.ledger.sweep([])[0])
+        world.work()
+        assert {world.run(run).step(1).state for run in runs} == {"sent"}
+    assert world.provider.requests == [people, people]
+    assert sorted(world.provider.email_ids) == sorted(f"{run}-1" for run in runs)
+
+
+REFUSALS: dict[str, Callable[[Redis, bool], object]] = {
+    "READONLY": lambda redis, on: redis.replicaof("127.0.0.1", "9") if on else redis.replicaof("NO", "ONE"),
+    "NOREPLICAS": lambda redis, on: redis.config_set("min-replicas-to-write", int(on)),
+    "OOM": lambda redis, on: redis.config_set("maxmemory", int(on)),
+}
+
+
+@pytest.fixture(params=REFUSALS)
+def refuse(request: pytest.FixtureRequest, redis: Redis) -> Iterator[Callable[[bool], object]]:
+    """Makes the test's Redis refuse every write, or take it again."""
+    yield lambda on: REFUSALS[request.param](redis, on)
+    REFUSALS[request.param](redis, False)
+
+
+@contextmanager
+def releasing(ledger: Ledger, connection: Redis) -> Iterator[None]:
+    """The scheduler's loop, at work."""
+    stop = threading.Event()
+    thread = threading.Thread(target=Loop(ledger, Schedule(ledger, connection), stop).run)
+    thread.start()
+    try:
+        yield
+        assert thread.is_alive()
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_the_scheduler_waits_for_a_redis_that_refuses(redis: Redis, refuse: Callable[[bool], object]) -> None:
+    """Its loop goes on, and releases what became due meanwhile as soon as it may."""
+    ledger = Ledger(redis)
+    world = World(ledger, Clock(ledger.now()), QUICK)
+    run = world.sign_up()
+    ledger.skip(run, 1, "by hand")
+    redis.delete(ids.QUEUE)
+    refuse(True)
+    with releasing(ledger, redis):
+        until(lambda: ledger.now() > world.run(run).step(2).due + 300)
+        assert redis.llen(ids.QUEUE) == 0
+        refuse(False)
+        until(lambda: redis.lrange(ids.QUEUE, 0, -1) == [f"{run}-2-1"], within=5)
+
+
+@pytest.fixture
+def functions(valkey_server: valkey.Valkey, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
+    """The functions, with Resend's stand-in and the send function as servers."""
+    with (
+        sandbox() as box,
+        deployed(valkey_server, monkeypatch, RESEND_API_URL=f"{box.url}/resend") as found,
+        serving(load("send-email").application) as url,
+    ):
+        found.set(SEND_FUNCTION_URL=url)
+        jobs._pool.cache_clear()
+        yield found
+
+
+def everything(functions: Functions) -> dict[str, Any]:
+    """What each function answers that writes, by its status and Retry-After."""
+    answers = {
+        "christmas-signup": functions.sign_up({"email": "bob@example.org"}),
+        "assessment": functions.client("assessment").post("/", json={"email": "bob@example.org"}),
+        "send-email": functions.send(f"{ids.run_key('christmas', 'ada@example.org')}-1", 1),
+        "unsubscribe": functions.client("unsubscribe").post(LINK),
+    }
+    return {name: (answer.status_code, answer.headers.get("Retry-After")) for name, answer in answers.items()}
+
+
+def test_functions_answer_503_to_a_redis_that_refuses(functions: Functions, redis: Redis, refuse: Callable[[bool], object]) -> None:
+    """Nothing is half-done; what comes again afterwards is taken."""
+    assert functions.sign_up().status_code == 202
+    before = kept(functions)
+    refuse(True)
+    assert all(status == 503 and int(retry_after) > 0 for status, retry_after in everything(functions).values())
+    assert kept(functions) == before
+    assert functions.contact("bob@example.org") is None
+    refuse(False)
+    assert {name: status for name, (status, _) in everything(functions).items()} == {
+        "christmas-signup": 202,
+        "assessment": 202,
+        "send-email": 200,
+        "unsubscribe": 200,
+    }
+
+
+class _Loading(socketserver.StreamRequestHandler):
+    """Answers as a Redis that reads its data after a start."""
+
+    def handle(self) -> None:
+        """Greet, and refuse the rest."""
+        while line := self.rfile.readline():
+            words = []
+            for _ in range(int(line[1:])):
+                words.append(self.rfile.read(int(self.rfile.readline()[1:]) + 2).strip().upper())
+            greeting = b"%1\r\n+proto\r\n:3\r\n" if words[0] == b"HELLO" else b"+OK\r\n"
+            known = words[0] in (b"HELLO", b"AUTH", b"CLIENT", b"SELECT")
+            self.wfile.write(greeting if known else b"-LOADING Redis is loading the dataset in memory\r\n")
+
+
+def test_functions_answer_503_while_redis_loads(valkey_server: valkey.Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis that is still reading its data is as good as away."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Loading) as loading:
+        loading.daemon_threads = True
+        threading.Thread(target=loading.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        with deployed(valkey_server, monkeypatch, REDIS_URL=f"redis://127.0.0.1:{loading.server_address[1]}/0", REDIS_PASSWORD="") as found:
+            answer = found.sign_up()
+            assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+        loading.shutdown()
+
+
+def test_garbage_on_the_queue_stops_no_worker(functions: Functions, redis: Redis, valkey_server: valkey.Valkey) -> None:
+    """A job without its hash, one of a wrong type (RQ's worker ends there and is started again), one of an enrollment of a wrong type:
+    the email behind them goes all the same."""
+    assert functions.sign_up().status_code == 202
+    run = functions.run()
+    assert run
+    redis.lpush(ids.QUEUE, "christmas-gone-1-1-1")
+    redis.set(ids.enrollment_key("christmas-bad-1"), "text")
+    redis.set("rq:job:christmas-odd-1-1-1", "a job of a wrong type")
+    redis.lpush(ids.QUEUE, "christmas-odd-1-1-1")
+    job = "christmas-bad-1-1-1"
+    redis.copy(f"rq:job:{run.id}-1-1", f"rq:job:{job}")
+    redis.hset(f"rq:job:{job}", "data", str(redis.hget(f"rq:job:{job}", "data")).replace(run.id, "christmas-bad-1"))
+    redis.lpush(ids.QUEUE, job)
+    with services.connect(services.current_settings(), decode=False) as raw:
+        for _ in range(2):
+            Worker([Queue(QUEUE, connection=raw, job_class=Job)], connection=raw, job_class=Job).work(burst=True, logging_level="CRITICAL")
+    assert functions.ledger.peek(run.id, 1).state == "sent"
+    assert redis.zrange("rq:failed:send", 0, -1) == [job]
+
+
+def test_an_enrollment_of_a_wrong_type_stops_no_other(ledger: Ledger, clock: Clock) -> None:
+    """Neither where steps are swept up nor where a batch is filled."""
+    world = World(ledger, clock, BATCHES)
+    runs = [world.sign_up(email=f"p{number}@example.org") for number in range(3)]
+    world.redis.delete(ids.enrollment_key(runs[1]))
+    world.redis.set(ids.enrollment_key(runs[1]), "text")
+    first = world.next_job()
+    assert first and world.sender.send(*first).result == "sent"
+    world.redis.delete(ids.QUEUE)
+    world.live(hours=1)
+    assert [world.states(run)[0] for run in (runs[0], runs[2])] == ["sent", "sent"]
+    assert world.redis.zscore(ids.OPEN, f"{runs[1]}-1") is None
