@@ -26,7 +26,8 @@ from shared.domain import catalog
 from shared.domain.catalog import Catalog
 from shared.domain.forms import SignUp
 from shared.intake.enrolling import Intake, sign_up
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 
 AT_ONCE = 200  # sign-ups in one pipeline
 DUE = 5_000  # jobs that are released for one figure

@@ -75,14 +75,14 @@ def redis(watch: Watch) -> None:
 def webhook(watch: Watch) -> None:
     """Watch a webhook's stages."""
     from shared.intake import enrolling
-    from shared.web import endpoint, forms
+    from shared.web import endpoint, forms, guards
 
     watch.over(endpoint, "body", "read the body")
-    watch.over(endpoint, "limit_rate", "rate limit by address of the caller; the time from Redis")
+    watch.over(guards, "limit_rate", "rate limit by address of the caller; the time from Redis")
     watch.over(endpoint, "parse", "parse and validate")
     watch.over(forms, "intake", "intake")
     watch.over(enrolling, "sign_up", "sign_up: the use case")
-    watch.over(enrolling, "run_of", "sign_up: due times")
+    watch.over(enrolling, "plan_enrollment", "sign_up: due times")
     watch.over(endpoint, "answer", "make the answer")
 
 

@@ -21,10 +21,10 @@ from shared import services
 from shared.core import log
 from shared.domain import catalog
 from shared.domain.catalog import CAMPAIGNS
-from shared.domain.forms import Contact
-from shared.emails.template_store import LastGood
-from shared.ledger import Ledger
+from shared.domain.enrollments import Contact
+from shared.ledger.client import Ledger
 from shared.ledger.listing import Listing
+from shared.ledger.template_texts import LastGood
 from shared.preview import campaign_diff
 from shared.preview.campaign_diff import Change, Way
 

@@ -25,7 +25,7 @@ from shared.doctor.settings_checks import Finding, Findings
 from shared.domain import catalog
 from shared.domain.catalog import CAMPAIGNS
 from shared.integrations.notion import Notion
-from shared.ledger import Ledger
+from shared.ledger.client import Ledger
 from shared.sending.composing import compile_templates
 
 MARKS = {"fault": "[bold red]fault[/]", "note": "[yellow]note[/]", "ok": "[green]ok[/]"}

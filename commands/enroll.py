@@ -20,7 +20,8 @@ from shared.domain.forms import MeetingEvent, NewClient, NoShow, PostCall, SignU
 from shared.intake import enrolling, meetings
 from shared.intake.enrolling import Intake
 from shared.integrations.notion import iso
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.preview import plan
 
 ROOT = Path(__file__).parents[1]

@@ -9,7 +9,8 @@ import click
 from commands.outside import command, connect, yes
 from commands.printing import as_json, console, print_json
 from shared.integrations.notion import iso
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.recovery.fence import Fence
 
 TAKE_OVER = "Another copy may be sending at this moment. Is it stopped?"

@@ -19,7 +19,7 @@ from shared.emails.subjects import Subjects
 from shared.emails.template_store import Store
 from shared.integrations.notion import Notion
 from shared.integrations.resend import Resend
-from shared.ledger import Ledger
+from shared.ledger.client import Ledger
 from shared.ledger.pacing import Pacer
 
 LEAST_RATE = 2.0  # requests a second that Resend has always allowed

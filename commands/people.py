@@ -16,14 +16,14 @@ from shared.core import log, settings
 from shared.core.settings import Settings
 from shared.domain import catalog
 from shared.domain.catalog import CAMPAIGNS
-from shared.domain.forms import normalized
-from shared.intake import csv_import, delivery_events
+from shared.domain.enrollments import normalized
+from shared.intake import csv_import
 from shared.intake.enrolling import Intake
 from shared.integrations.notion import Notion, iso
-from shared.ledger import Ledger
+from shared.ledger.client import Ledger
 from shared.ledger.pacing import Pacer
 from shared.ledger.people import People
-from shared.operations import privacy
+from shared.operations import privacy, suppressions
 
 TRIGGERS = ("signup", "assessment", "christmas-signup", "christmas-assessment")
 
@@ -103,7 +103,7 @@ def suppress(address: str | None, listing: bool, as_json: bool) -> None:
         raise click.UsageError("name an address, or --list")
     ledger = _ledger(_settings())
     if address:
-        ended = delivery_events.suppress(address, ledger)
+        ended = suppressions.suppress(address, ledger)
         if as_json:
             return print_json({"email": address, "ended": ended})
         return console.print(f"{address} gets no more email; runs that ended: {ended}.")
@@ -125,7 +125,7 @@ def suppress(address: str | None, listing: bool, as_json: bool) -> None:
 @speaks_plainly
 def unsuppress(address: str, has_consent: bool, as_json: bool) -> None:
     """Let an address get email again that bounced, complained or was suppressed by hand. Runs that ended stay ended."""
-    lifted = delivery_events.unsuppress(address, _ledger(_settings()), has_consent=has_consent)
+    lifted = suppressions.unsuppress(address, _ledger(_settings()), has_consent=has_consent)
     if as_json:
         return print_json({"email": address, "lifted": lifted})
     console.print(f"Lifted: {', '.join(lifted)}." if lifted else "This address was not suppressed.")

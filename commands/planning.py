@@ -18,9 +18,7 @@ from shared.core.settings import Settings
 from shared.domain import timing
 from shared.domain.catalog import Campaign, Catalog
 from shared.domain.segments import SEGMENTS, Segment
-from shared.intake.enrolling import Intake
 from shared.integrations.notion import iso
-from shared.ledger import Ledger
 from shared.preview import plan as planning
 from shared.preview.plan import Planned
 from shared.sending.composing import compile_templates
@@ -88,15 +86,17 @@ def plan(
     campaign, zone = campaign_of(catalog, slug), zone_of(timezone, found)
     meets, today = planning.meets(campaign), now()
     anchor = instant(begins, zone) if begins else today + (MEETING_AHEAD if meets else 0)
-    intake = Intake(Ledger(services.connect(found)), catalog, found, today if meets else anchor, "plan")
+    begins_at = today if meets else anchor
     contact = planning.person(segment, found, email=email, timezone=timezone, assessment_score=None if score is None else str(score))
-    emails = planning.plan(campaign, contact, anchor, intake, compile_templates(catalog, found))
+    emails = planning.plan(
+        campaign, contact, anchor, now=begins_at, catalog=catalog, templates=compile_templates(catalog, found), settings=found
+    )
     own = ZoneInfo(found.business_timezone)
     if as_json:
         rows = [_row(each, zone, own) | ({"text": each.text} if text else {}) for each in emails]
         return print_json({"campaign": slug, "segment": segment, "anchor": iso(anchor), "timezone": str(zone), "emails": rows})
     console.print(f"[bold]{campaign.name}[/] for {escape(email)}, {segment}, {'meeting' if meets else 'sign-up'} {local(anchor, zone)}")
-    _print_plan(emails, zone, own, intake.now)
+    _print_plan(emails, zone, own, begins_at)
     for each in emails if text else ():
         console.rule(f"{each.number}. {escape(each.subject)}", align="left")
         console.print(each.text, markup=False, soft_wrap=True)

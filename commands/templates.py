@@ -20,10 +20,11 @@ from shared.core.settings import Settings
 from shared.domain import catalog
 from shared.domain.catalog import CAMPAIGNS, Catalog
 from shared.domain.segments import SEGMENTS, Segment
-from shared.emails.template_store import Key, LastGood, Store, compile_source, name_of
+from shared.emails.template_store import Key, Store, compile_source, name_of
 from shared.integrations.notion import Notion
-from shared.ledger import Ledger
+from shared.ledger.client import Ledger
 from shared.ledger.pacing import Pacer
+from shared.ledger.template_texts import LastGood
 from shared.notion.template_pull import Adopter
 from shared.notion.template_push import Pusher
 from shared.notion.template_rows import Row, fault_of, key_of, rows, source_of

@@ -20,7 +20,8 @@ from redis import Redis
 from local import ports, stack
 from shared.core import settings
 from shared.core.stack_file import ROOT
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 
 ANSWER_WITHIN = 20  # seconds
 

@@ -32,7 +32,7 @@ from scheduler import dashboard_jobs
 from shared import serve, services
 from shared.core import log
 from shared.core.settings import Settings
-from shared.web import endpoint
+from shared.web import guards
 
 USER = "evergreen"
 WRONG_PASSWORDS = parse("5/5 minutes")  # of one IP
@@ -118,7 +118,7 @@ def _door(settings: Settings) -> Callable[[], Response | None]:
     limiter = FixedWindowRateLimiter(MemoryStorage())
 
     def check() -> Response | None:
-        who = endpoint.client_ip(request)
+        who = guards.client_ip(request)
         if not limiter.test(WRONG_PASSWORDS, who):
             refusal = _refusal(HTTPStatus.TOO_MANY_REQUESTS, "Too many wrong passwords. Wait five minutes.")
             refusal.headers["Retry-After"] = str(WRONG_PASSWORDS.get_expiry())

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from shared.core import log
-from shared.ledger import Ledger
+from shared.ledger.client import Ledger
 from shared.ledger.readings import Readings, read
 
 RESULTS = ("sent", "skipped", "failed", "in-doubt", "cancelled")

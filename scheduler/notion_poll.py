@@ -16,7 +16,8 @@ from shared.core.errors import NotionError
 from shared.core.settings import Settings
 from shared.domain.catalog import Catalog
 from shared.integrations.notion import Notion
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.ledger.pacing import Pacer
 from shared.notion.template_pull import Adopter
 from shared.operations.enrollment_actions import Steering

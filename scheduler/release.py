@@ -13,7 +13,7 @@ from scheduler import metrics, notion_poll
 from scheduler.rq_schedule import Schedule
 from shared import services
 from shared.core import log
-from shared.ledger import Ledger
+from shared.ledger.client import Ledger
 
 LONGEST_SLEEP = 0.25
 SWEEP_EVERY = 5.0

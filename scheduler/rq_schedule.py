@@ -19,7 +19,8 @@ from rq_scheduler import Scheduler
 from rq_scheduler.utils import from_unix, rationalize_until
 
 from shared.core.errors import ScheduleError
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 
 QUEUE = "send"
 ALLOWED = frozenset({"scheduler.jobs.send_step", "scheduler.jobs.record", "scheduler.jobs.notify"})

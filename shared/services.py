@@ -13,7 +13,7 @@ from redis.retry import Retry
 from shared.core import log, settings
 from shared.core.settings import Settings
 from shared.domain.catalog import CAMPAIGNS, Catalog, load
-from shared.ledger import Ledger
+from shared.ledger.client import Ledger
 
 
 @cache

@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 
 from local import valkey
-from shared.ledger import Ledger
+from shared.ledger.client import Ledger
 
 if TYPE_CHECKING:  # what is heavy, or has this module's clock, is loaded by the fixtures that need it
     from wsgiref.types import WSGIApplication

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.chaos.diary import Accepted, Entry
-from shared.domain.forms import Enrollment
+from shared.domain.enrollments import Enrollment
 from shared.ledger import ids
 
 Find = Callable[[str], Enrollment | None]

@@ -5,7 +5,7 @@ from flask import Request, Response
 from shared import services
 from shared.intake import meetings
 from shared.integrations import calcom
-from shared.web import endpoint, forms
+from shared.web import endpoint, forms, guards
 
 SETTINGS = services.current_settings().require("redis_url", "calcom_webhook_secret")
 services.catalog()
@@ -15,7 +15,7 @@ services.catalog()
 def handle(request: Request) -> Response:
     """Verify, parse, remind, end or recover, answer 200."""
     data = endpoint.body(request)
-    with endpoint.proving("signature"):
+    with guards.proving("signature"):
         calcom.verify(data, request.headers.get("X-Cal-Signature-256"), SETTINGS.calcom_webhook_secret)
     event = calcom.event(data)
     outcome = meetings.report(event, trigger="calcom-booking", intake=forms.intake(request)) if event else "ignored"

@@ -8,7 +8,7 @@ from shared import services
 from shared.domain.forms import NoShow
 from shared.intake import meetings
 from shared.integrations import calendly
-from shared.web import endpoint, forms
+from shared.web import endpoint, forms, guards
 
 SETTINGS = services.current_settings().require("redis_url", "calendly_signing_key|operator_token")
 services.catalog()
@@ -19,9 +19,9 @@ def handle(request: Request) -> Response:
     """Verify, parse, enroll or end, answer 200 to Calendly and 202 to the operator."""
     data = endpoint.body(request)
     if "Authorization" in request.headers:
-        endpoint.require_bearer(request, SETTINGS.operator_token)
+        guards.require_bearer(request, SETTINGS.operator_token)
         return forms.reported(request, data, NoShow, trigger=meetings.NO_SHOW)
-    with endpoint.proving("signature"):
+    with guards.proving("signature"):
         calendly.verify(data, request.headers.get("Calendly-Webhook-Signature"), SETTINGS.calendly_signing_key, time.time())
     event = calendly.event(data)
     outcome = meetings.report(event, trigger="calendly-booking", intake=forms.intake(request)) if event else "ignored"

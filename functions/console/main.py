@@ -5,7 +5,7 @@ from flask import Request, Response
 from shared import services
 from shared.console import api
 from shared.console.web import Console
-from shared.web import endpoint
+from shared.web import endpoint, guards
 
 SETTINGS = services.current_settings().require("redis_url", "operator_token")
 services.catalog()
@@ -16,6 +16,6 @@ CONSOLE = Console(SETTINGS)
 def handle(request: Request) -> Response:
     """Programs show the token and get JSON; people have a session and get pages. Neither proof opens the other's door."""
     if "Authorization" in request.headers or request.path.startswith("/api/"):
-        endpoint.require_bearer(request, SETTINGS.operator_token)
+        guards.require_bearer(request, SETTINGS.operator_token)
         return api.answer(request)
     return CONSOLE.answer(request)

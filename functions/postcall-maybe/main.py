@@ -4,7 +4,7 @@ from flask import Request, Response
 
 from shared import services
 from shared.domain.forms import PostCall
-from shared.web import endpoint, forms
+from shared.web import endpoint, forms, guards
 
 services.current_settings().require("redis_url", "operator_token")
 services.catalog()
@@ -14,5 +14,5 @@ services.catalog()
 def handle(request: Request) -> Response:
     """Verify, parse, enroll, answer 202."""
     data = endpoint.body(request)
-    endpoint.prove_operator(request, data)
+    guards.prove_operator(request, data)
     return forms.reported(request, data, PostCall, trigger="postcall-maybe")

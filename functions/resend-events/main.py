@@ -6,7 +6,7 @@ from shared import services
 from shared.core.errors import WebhookError
 from shared.intake import delivery_events
 from shared.integrations import resend_events
-from shared.web import endpoint
+from shared.web import endpoint, guards
 
 SETTINGS = services.current_settings().require("redis_url", "resend_webhook_secret")
 SOON = 5  # seconds, in which the sender of that email will have reported
@@ -16,7 +16,7 @@ SOON = 5  # seconds, in which the sender of that email will have reported
 def handle(request: Request) -> Response:
     """Verify, parse, record or suppress, answer 200."""
     data = endpoint.body(request)
-    with endpoint.proving("signature"):
+    with guards.proving("signature"):
         key = resend_events.verify(data, dict(request.headers), SETTINGS.resend_webhook_secret)
     event = resend_events.event(data, key)
     outcome = delivery_events.receive(event, services.ledger()) if event else "ignored"

@@ -7,7 +7,7 @@ from shared import services
 from shared.emails.template_store import Store
 from shared.integrations.resend import Resend
 from shared.sending.sender import Sender
-from shared.web import endpoint
+from shared.web import endpoint, guards
 
 SETTINGS = services.current_settings().require(
     "redis_url", "resend_api_key", "resend_from_email", "internal_token", "unsubscribe_key", "postal_address", "business_name"
@@ -31,7 +31,7 @@ class Order(BaseModel):
 @endpoint.function("send-email")
 def handle(request: Request) -> Response:
     """Verify, parse, send, say how it ended."""
-    endpoint.require_bearer(request, SETTINGS.internal_token)
+    guards.require_bearer(request, SETTINGS.internal_token)
     order = endpoint.parse(request, endpoint.body(request), Order)
     result = SENDER.send(order.enrollment, order.step)
     body: dict[str, object] = {"result": result.result, "until": result.until, "why": result.why}

@@ -5,7 +5,7 @@ from redis.exceptions import RedisError
 
 from shared import services
 from shared.sending import unsubscribe_link
-from shared.web import endpoint
+from shared.web import endpoint, guards
 
 SETTINGS = services.current_settings().require("redis_url", "unsubscribe_key")
 PAGE = """<!doctype html>
@@ -41,7 +41,7 @@ def handle(request: Request) -> Response:
     """GET asks, POST unsubscribes; both need the token of the link."""
     contact = unsubscribe_link.contact_of(request.args.get("token", ""), key=SETTINGS.unsubscribe_key)
     if contact is None:
-        endpoint.refused("link")
+        guards.refused("link")
         return _page(401, "This link is not complete", "Please open it again from the email, or reply to the email to be taken off.")
     if request.method != "POST":
         return _page(200, "Stop these emails?", f"You will get no more of them from {SETTINGS.business_name}.", ask=True)

@@ -15,7 +15,7 @@ from shared.console.views import Views
 from shared.core.errors import SteeringError, WebhookError
 from shared.core.settings import Settings
 from shared.domain.forms import Email
-from shared.intake import delivery_events
+from shared.operations import suppressions
 from shared.operations.enrollment_actions import STOPPED, Steering
 from shared.preview import test_email
 
@@ -93,9 +93,9 @@ class Decisions:
         """Keep an address from all email, or let it get email again."""
         email, where = _address(form), address("suppressions")
         if decision == "add":
-            ended = delivery_events.suppress(email, services.ledger())
+            ended = suppressions.suppress(email, services.ledger())
             return Done(where, f"This address gets no more email; enrollments that ended: {ended}.")
-        lifted = delivery_events.unsuppress(email, services.ledger(), has_consent=form.get("consent") == "yes")
+        lifted = suppressions.unsuppress(email, services.ledger(), has_consent=form.get("consent") == "yes")
         if not lifted:
             return Done(where, "This address was not suppressed.", failed=True)
         own_list = {"bounced", "complained"} & set(lifted)

@@ -14,7 +14,7 @@ from redis import Redis
 
 from shared.core.errors import WebhookError
 from shared.core.settings import Settings
-from shared.web import endpoint
+from shared.web import guards
 
 LASTS = 12 * 3600  # seconds
 PER_ADDRESS = "5/5 minutes"
@@ -80,7 +80,7 @@ class Door:
     def check_form(self, request: Request, session: Session, token: str) -> None:
         """Let only forms of our own pages pass, sent from them; raises WebhookError 403."""
         if not self._from_here(request) or not hmac.compare_digest(token.encode(), self.form_token(session).encode()):
-            endpoint.refused("form")
+            guards.refused("form")
             raise WebhookError(403, "This form is out of date, or it was not sent from the console. Open the page again; nothing was done.")
 
     def _from_here(self, request: Request) -> bool:
@@ -100,11 +100,11 @@ class Door:
         Raises:
             WebhookError: 429 after too many attempts, 401 for a wrong password.
         """
-        endpoint.limit_rate("console login", endpoint.client_ip(request), PER_ADDRESS)
-        endpoint.limit_rate("console logins", "all", OVERALL)
+        guards.limit_rate("console login", guards.client_ip(request), PER_ADDRESS)
+        guards.limit_rate("console logins", "all", OVERALL)
         given, known = (hashlib.sha256(text.encode()).digest() for text in (password, self._settings.console_password))
         if not hmac.compare_digest(given, known):
-            endpoint.refused("password")
+            guards.refused("password")
             raise WebhookError(401, "That is not the password.")
         return Session(signed_in=True)
 

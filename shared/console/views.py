@@ -15,13 +15,14 @@ from shared.console.troubles import troubles
 from shared.core.errors import RenderingError, WebhookError
 from shared.core.settings import Settings
 from shared.domain.catalog import Campaign
-from shared.domain.forms import normalized
+from shared.domain.enrollments import normalized
 from shared.domain.segments import SEGMENTS, Segment
 from shared.emails.rendering import Email
-from shared.emails.template_store import Key, LastGood, Store, name_of
+from shared.emails.template_store import Key, Store, name_of
 from shared.ledger import ids
 from shared.ledger.figures import Figures
 from shared.ledger.people import People, Suppression
+from shared.ledger.template_texts import LastGood
 from shared.operations.enrollment_queries import STATES, Desk
 from shared.preview import test_email
 

@@ -11,8 +11,8 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from shared.core.errors import LedgerError
 from shared.core.settings import Settings
 from shared.doctor.settings_checks import Finding, Findings, Level
-from shared.emails.template_store import LastGood
-from shared.ledger import Ledger
+from shared.ledger.client import Ledger
+from shared.ledger.template_texts import LastGood
 
 SILENT_AFTER = 15_000  # milliseconds
 OVERDUE_AFTER = 60_000

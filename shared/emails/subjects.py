@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shared.core.errors import RenderingError
 from shared.core.settings import Settings
 from shared.domain.catalog import Catalog
-from shared.domain.forms import Contact
+from shared.domain.enrollments import Contact
 from shared.sending.composing import Templates
 
 

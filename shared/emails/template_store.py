@@ -1,8 +1,7 @@
 """The texts of the emails: for each template the last good one from Notion, or the file where there was never one.
 
-The owner's part of the scheduler writes the last good texts to Redis; whoever sends reads them there and never asks Notion. Keys:
-`eg:templates` (hash, name → source), `eg:templates:version` (grows with each change), `eg:templates:rejected` (hash, name → sentence),
-`eg:templates:pushed` (hash, name → digest of what `templates push` last wrote). A name is `<campaign>/<template id>`.
+The scheduler polls Notion and writes the last good texts to the ledger (`shared/ledger/template_texts.py`); sending reads them there and
+never asks Notion. A name is `<campaign>/<template id>`.
 """
 
 from __future__ import annotations
@@ -11,10 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import cast
 
 from redis import Redis
-from redis.client import Pipeline
 from redis.exceptions import RedisError
 
 from shared.core import log
@@ -22,11 +19,8 @@ from shared.core.errors import CampaignError, RenderingError
 from shared.core.settings import Settings
 from shared.domain.catalog import Catalog
 from shared.emails.rendering import Brand, Email, Template, compile_template
+from shared.ledger.template_texts import LastGood
 
-SOURCES = "eg:templates"
-VERSION = "eg:templates:version"
-REJECTED = "eg:templates:rejected"
-PUSHED = "eg:templates:pushed"
 REFRESH = 3.0  # seconds for which a process goes on without asking Redis
 
 Key = tuple[str, str]
@@ -52,64 +46,6 @@ def compile_templates(catalog: Catalog, settings: Settings) -> Templates:
         CampaignError: for the first that is wrong, with file, line and reason.
     """
     return {key: compile_source(source, key, catalog, settings) for key, source in catalog.sources.items()}
-
-
-class LastGood:
-    """What Redis holds of the owner's texts.
-
-    Args:
-        redis: a client that decodes answers to text.
-    """
-
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
-
-    def _hash(self, key: str) -> dict[str, str]:
-        return cast(dict[str, str], self._redis.hgetall(key))  # the client decodes, which its types cannot say
-
-    def version(self) -> str:
-        """What changes with every change of a text; cheap to ask."""
-        return str(self._redis.get(VERSION) or "0")
-
-    def sources(self) -> dict[str, str]:
-        """Each template's last good source, by name."""
-        return self._hash(SOURCES)
-
-    def rejected(self) -> dict[str, str]:
-        """What is wrong with an edit that was not taken, by the template's name, in a sentence."""
-        return self._hash(REJECTED)
-
-    def pushed(self) -> dict[str, str]:
-        """Digests of the texts that `templates push` wrote, by name."""
-        return self._hash(PUSHED)
-
-    def accept(self, name: str, source: str) -> None:
-        """This is the last good text now."""
-        self._change(lambda pipe: pipe.hset(SOURCES, name, source))
-
-    def withdraw(self, name: str) -> None:
-        """The file goes out again."""
-        self._change(lambda pipe: pipe.hdel(SOURCES, name))
-
-    def _change(self, write: Callable[[Pipeline], object]) -> None:
-        with self._redis.pipeline() as pipe:
-            write(pipe)
-            pipe.incr(VERSION)
-            pipe.execute()
-
-    def reject(self, sentences: Mapping[str, str]) -> dict[str, str]:
-        """Remember what is wrong now, and nothing else; the last good texts go on. Returns the sentences that are new."""
-        before = self.rejected()
-        with self._redis.pipeline() as pipe:
-            pipe.delete(REJECTED)
-            for name, sentence in sentences.items():
-                pipe.hset(REJECTED, name, sentence)
-            pipe.execute()
-        return {name: sentence for name, sentence in sentences.items() if before.get(name) != sentence}
-
-    def push(self, name: str, digest: str) -> None:
-        """Remember what was pushed."""
-        self._redis.hset(PUSHED, name, digest)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from shared.core.errors import EvergreenError, WebhookError
-from shared.domain.forms import SCORES, SignUp
+from shared.domain.enrollments import SCORES
+from shared.domain.forms import SignUp
 from shared.domain.timing import OLD_AT_MOST
 from shared.intake import enrolling
 from shared.intake.enrolling import Intake

@@ -1,19 +1,15 @@
-"""Suppressing: who gets no email any more, because they or their mail server said so, and what Resend reports of each email."""
+"""Delivery events: what Resend reports of an email or an address becomes one order to the ledger."""
 
 from __future__ import annotations
 
 from shared.core import log
-from shared.core.errors import SteeringError
 from shared.domain import timing
-from shared.domain.forms import normalized
 from shared.integrations.resend_events import DeliveryEvent
-from shared.ledger import Ledger, ids
-from shared.ledger.people import REASONS, People
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 
 SEEN_TTL = 7 * timing.DAY
 MOST_STEPS = 1000  # a number beyond it is another program's
-BY_OPERATOR = ("complained", "bounced", "manual")
-CONSENT = "given to the operator, who lifted the unsubscribe"
 _logger = log.logger("suppressing")
 
 
@@ -44,41 +40,6 @@ def receive(event: DeliveryEvent, ledger: Ledger) -> str:
     outcome = str(ledger.decide("receive", order))
     _logger.info("resend.event", what=event.what, outcome=outcome, enrollment=enrollment, step=step)
     return outcome
-
-
-def suppress(email: str, ledger: Ledger) -> int:
-    """Send no email of any kind to an address from now on, by the operator's decision; returns how many runs that ended.
-
-    Args:
-        email: the address, known or not.
-        ledger: the truth.
-    """
-    return ledger.suppress(ids.digest(normalized(email)), "manual")
-
-
-def unsuppress(email: str, ledger: Ledger, *, has_consent: bool = False) -> list[str]:
-    """Let an address get email again. Runs that ended stay ended.
-
-    Args:
-        email: the address.
-        ledger: the truth.
-        has_consent: whether the person has asked for it; only then is their unsubscribe lifted, and the consent written down.
-
-    Returns:
-        The reasons that were lifted; none where there was no suppression.
-
-    Raises:
-        SteeringError: where the person has unsubscribed and has not asked for email since.
-    """
-    people, contact = People(ledger), ids.digest(normalized(email))
-    if "unsubscribed" in people.suppression(contact).reasons and not has_consent:
-        raise SteeringError(
-            "this person has unsubscribed, and only they can take that back: have them sign up again with the consent box ticked, "
-            "or add --i-have-their-consent if they have asked you"
-        )
-    lifted = people.lift(contact, REASONS if has_consent else BY_OPERATOR, consent=CONSENT)
-    _logger.info("unsuppressed", contact=contact, reasons=lifted)
-    return lifted
 
 
 def _step(email_id: str | None) -> tuple[str | None, int | None]:

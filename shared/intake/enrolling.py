@@ -14,8 +14,10 @@ from shared.core.errors import TooManyRequests, WebhookError
 from shared.core.settings import Settings
 from shared.domain import timing
 from shared.domain.catalog import Campaign, CampaignStep, Catalog
+from shared.domain.enrollment_plan import plan_enrollment
 from shared.domain.forms import NewClient, NoShow, Person, PostCall, SignUp
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 
 SEEN_TTL = 24 * timing.HOUR
 MESSAGE = "Thank you. Your details have arrived."
@@ -82,7 +84,7 @@ def sign_up(form: SignUp, *, trigger: str, intake: Intake) -> Answer:
         anchor, warning = _reported(form.email_1_sent_at, "email_1_sent_at", intake.now)
         if by_website and form.email_1_sent_at is None:
             warning = "the first email was sent by the website, but email_1_sent_at is missing; the time of the request was used instead"
-        run |= run_of(campaign, anchor, _zone(form, campaign, intake), intake, warning=warning, by_website=by_website)
+        run |= _plan(campaign, anchor, _zone(form, campaign, intake), intake, warning, by_website=by_website)
     said = {"consent": form.consent or None, "lead": _lead(form) if intake.leads else None}
     return _enroll(form, _fields(form, intake) | _consent(form, intake), run | said, trigger, campaign if enrolls else None, intake)
 
@@ -104,7 +106,7 @@ def report(form: NoShow | PostCall | NewClient, *, trigger: str, intake: Intake)
         anchor, warning = _reported(form.call_at, "call_at", intake.now) if isinstance(form, PostCall) else (intake.now, None)
         values = {"package": form.package} if isinstance(form, NewClient) and form.package else {}
         run = start_of(campaign, _subject(form, campaign), intake)
-        run |= run_of(campaign, anchor, _zone(form, campaign, intake), intake, warning=warning, values=values)
+        run |= _plan(campaign, anchor, _zone(form, campaign, intake), intake, warning, values=values)
     if isinstance(form, NewClient):
         run["exit"] = exits("client", intake.now, intake)
     return _enroll(form, _fields(form, intake), run, trigger, campaign, intake)
@@ -125,54 +127,11 @@ def start_of(campaign: Campaign, subject: str, intake: Intake) -> dict[str, Any]
     return {"key": key, "slug": campaign.slug, "kind": campaign.kind, "request_id": intake.request_id}
 
 
-def run_of(
-    campaign: Campaign,
-    anchor: int,
-    zone_name: str | None,
-    intake: Intake,
-    *,
-    warning: str | None = None,
-    values: Mapping[str, str] | None = None,
-    by_website: frozenset[int] | set[int] = frozenset(),
-) -> dict[str, Any]:
-    """The part of an order that describes the new run.
-
-    Args:
-        anchor: the instant from which delays count.
-        zone_name: the contact's time zone, where it is known.
-        warning: what the owner should know of the anchor.
-        values: what its emails may say of the occasion.
-        by_website: the steps that the website has sent.
-    """
-    settings = intake.settings
+def _plan(campaign: Campaign, anchor: int, zone_name: str | None, intake: Intake, warning: str | None, **more: Any) -> dict[str, Any]:
+    """The part of an order that describes the new enrollment; an anchor that was replaced is logged."""
     if warning:
         _logger.warning("anchor.replaced", warning=warning, campaign=campaign.slug, request_id=intake.request_id)
-    delays = [step.delay for step in campaign.steps]
-    if settings.testing_mode:
-        width = settings.testing_step or campaign.testing_step
-        delays = timing.testing(delays, width)
-        if campaign.steps[0].before is not None and anchor > intake.now:  # the meeting, too, is a few steps away
-            anchor = intake.now + round((len(delays) + 1) * width * 1000)
-    window = campaign.window.window if campaign.window else None
-    dues = timing.dues(anchor, delays, window, timing.zone(zone_name, settings.business_timezone))
-
-    def step(delay: timing.Delay) -> dict[str, Any]:
-        due = dues[delay.number]
-        fate: dict[str, Any] = {}
-        if delay.number in by_website:
-            fate["sent"] = anchor
-        elif delay.milliseconds < 0 and due <= intake.now:
-            fate["skipped"] = "its time was past when the meeting was booked"
-        return {"number": delay.number, "offset": delay.milliseconds, "due": due, **fate}
-
-    return {
-        "group": campaign.group,
-        "reentry": campaign.reentry,
-        "anchor": anchor,
-        "warning": warning,
-        "values": json.dumps(values) if values else None,
-        "steps": [step(delay) for delay in delays],
-    }
+    return plan_enrollment(campaign, anchor, zone_name, settings=intake.settings, now=intake.now, warning=warning, **more)
 
 
 def _enroll(form: Person, fields: dict[str, str], said: dict[str, Any], trigger: str, campaign: Campaign | None, intake: Intake) -> Answer:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from shared.core import log
 from shared.domain import timing
+from shared.domain.catalog import Campaign
+from shared.domain.enrollment_plan import plan_enrollment
 from shared.domain.forms import MeetingEvent
-from shared.intake.enrolling import Intake, exits, run_of, start_of
+from shared.intake.enrolling import Intake, exits, start_of
 from shared.ledger import ids
 
 SEEN_TTL = 7 * timing.DAY
@@ -61,7 +64,7 @@ def _reminders(event: MeetingEvent, trigger: str, intake: Intake) -> dict[str, A
     day, hour = timing.spoken(event.starts, timing.zone(event.contact.get("timezone"), intake.settings.business_timezone))
     values = {"reschedule_url": intake.settings.booking_url, **event.values, "meeting_day": day, "meeting_time": hour}
     anchor = event.starts if any(step.before is not None for step in campaign.steps) else event.at
-    run = run_of(campaign, anchor, event.contact.get("timezone"), intake, values=values)
+    run = _plan(campaign, anchor, event, intake, values)
     return start_of(campaign, f"{event.uid}:{event.starts}", intake) | run
 
 
@@ -69,5 +72,10 @@ def _recovery(event: MeetingEvent, intake: Intake) -> dict[str, Any]:
     campaign = intake.catalog.triggered_by(NO_SHOW)
     if campaign is None:
         return {}
-    run = run_of(campaign, intake.now, event.contact.get("timezone"), intake, values=event.values)
+    run = _plan(campaign, intake.now, event, intake, event.values)
     return start_of(campaign, event.uid, intake) | run
+
+
+def _plan(campaign: Campaign, anchor: int, event: MeetingEvent, intake: Intake, values: Mapping[str, str]) -> dict[str, Any]:
+    zone_name = event.contact.get("timezone")
+    return plan_enrollment(campaign, anchor, zone_name, settings=intake.settings, now=intake.now, values=values)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 from urllib.request import getproxies
@@ -21,6 +20,7 @@ from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnection
 
 from shared.core.errors import SendError, masked
 from shared.core.optional_imports import without
+from shared.integrations.provider import Accepted, Listed
 
 with without("httpx"):  # it would be for the SDK's other client
     import resend
@@ -32,31 +32,6 @@ _CLOSED_STATUS = {401, 403, 404, 405}
 _CLOSED_TYPES = {"missing_api_key", "invalid_api_key", "restricted_api_key", "suspended_api_key", "invalid_permission"}
 _QUOTA_TYPES = {"daily_quota_exceeded", "monthly_quota_exceeded", "email_above_quota"}
 CONNECT_SHARE = 0.3
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """What the provider took: an id per email, and the requests per second that it says it allows."""
-
-    ids: list[str]
-    rate: float | None
-
-
-@dataclass(frozen=True)
-class Listed:
-    """An email as Resend lists it, which is without its tags.
-
-    Attributes:
-        id: Resend's own.
-        to: the addresses, in lower case.
-        subject: as it arrived.
-        at: when it was accepted, in milliseconds since 1970 UTC.
-    """
-
-    id: str
-    to: tuple[str, ...]
-    subject: str
-    at: int
 
 
 class _Connection(HTTPClient):

@@ -16,7 +16,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from shared.core.errors import WebhookError, masked
-from shared.domain.forms import Instant, normalized
+from shared.domain.enrollments import normalized
+from shared.domain.forms import Instant
 from shared.integrations.payloads import Loose, milliseconds
 
 TAG = "email_id"  # ours, on each email that we send

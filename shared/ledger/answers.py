@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.domain.forms import Contact
+from shared.domain.enrollments import Contact
 from shared.ledger import ids
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-from shared.domain.forms import SCORES, Contact
-from shared.ledger import Ledger, ids
+from shared.domain.enrollments import SCORES, Contact
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 
 STATES = ("active", "paused", "completed", "exited", "cancelled")
 

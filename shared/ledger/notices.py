@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.ledger import Ledger
+from shared.ledger.client import Ledger
 
 HOUR = 3_600_000
 

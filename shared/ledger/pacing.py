@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from shared.ledger import Ledger
+from shared.ledger.client import Ledger
 
 LONGEST = 3.0  # seconds to sleep before asking again: another process may have been told to hold back meanwhile
 

@@ -14,9 +14,10 @@ from shared.core import log
 from shared.core.errors import NotionError
 from shared.core.settings import Settings
 from shared.domain.catalog import Campaign, Catalog
-from shared.domain.forms import Contact, Enrollment
+from shared.domain.enrollments import Contact, Enrollment
 from shared.integrations.notion import Notion, Value, plain
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.ledger.notices import Notices
 from shared.ledger.outbox import UNSURE, Entry, Outbox
 from shared.ledger.pacing import Pacer

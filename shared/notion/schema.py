@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.domain.catalog import Campaign
-from shared.domain.forms import Contact, Enrollment, Step
+from shared.domain.enrollments import Contact, Enrollment, Step
 from shared.domain.segments import SEGMENTS
 from shared.integrations.notion import Value, iso
 

@@ -10,10 +10,11 @@ from shared.core import log
 from shared.core.errors import CampaignError, NotionError, masked
 from shared.core.settings import Settings
 from shared.domain.catalog import Catalog
-from shared.emails.template_store import Key, LastGood, name_of
+from shared.emails.template_store import Key, name_of
 from shared.integrations.notion import Notion
-from shared.ledger import Ledger
+from shared.ledger.client import Ledger
 from shared.ledger.notices import Notices
+from shared.ledger.template_texts import LastGood
 from shared.notion.schema import TEMPLATES, own_name
 from shared.notion.template_rows import Row, fault_of, key_of, rows, source_of
 

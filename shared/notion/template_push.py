@@ -12,8 +12,9 @@ from shared.core.settings import Settings
 from shared.domain import sample_person
 from shared.domain.catalog import Catalog
 from shared.emails.rendering import Email
-from shared.emails.template_store import Key, LastGood, compile_source, name_of
+from shared.emails.template_store import Key, compile_source, name_of
 from shared.integrations.notion import Notion, Value
+from shared.ledger.template_texts import LastGood
 from shared.notion.markdown import to_notion
 from shared.notion.schema import TEMPLATES, own_name, renamed
 from shared.notion.template_rows import Row, key_of, rows, source_of

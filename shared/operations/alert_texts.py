@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.core.settings import Settings
-from shared.domain.forms import Contact
+from shared.domain.enrollments import Contact
 from shared.integrations.discord import Embed
 from shared.ledger.notices import Notice
 

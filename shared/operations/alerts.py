@@ -14,12 +14,13 @@ from shared.core import log
 from shared.core.errors import NoticeError, SendError
 from shared.core.settings import Settings
 from shared.integrations.discord import Discord, Embed
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.ledger.notices import HOUR, Notice, Notices
 from shared.operations import alert_texts
 
 if TYPE_CHECKING:  # it would bring all that sending needs
-    from shared.sending.sender import Provider
+    from shared.integrations.provider import Provider
 
 SILENT_AFTER = 60_000  # milliseconds without a tick of the scheduler
 STAY_FOR = 2.5  # seconds that a teller sits out; Discord's window is two. After a longer time it is called again

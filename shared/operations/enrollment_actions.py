@@ -10,8 +10,8 @@ from shared.core.errors import SteeringError
 from shared.core.settings import Settings
 from shared.domain import timing
 from shared.domain.catalog import Catalog
-from shared.domain.forms import Enrollment
-from shared.ledger import Ledger
+from shared.domain.enrollments import Enrollment
+from shared.ledger.client import Ledger
 
 STOPPED = "stopped by hand"
 _logger = log.logger("steering")

@@ -10,8 +10,9 @@ from shared.core.errors import SteeringError
 from shared.core.settings import Settings
 from shared.domain import timing
 from shared.domain.catalog import Catalog
-from shared.domain.forms import SCORES, Contact, Enrollment, Step, normalized
-from shared.ledger import Ledger, ids
+from shared.domain.enrollments import SCORES, Contact, Enrollment, Step, normalized
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.ledger.figures import Figures
 from shared.ledger.listing import Listing
 

@@ -10,7 +10,8 @@ from shared.core import log
 from shared.core.errors import NotionError, SteeringError
 from shared.core.settings import Settings
 from shared.integrations.notion import Notion, plain
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.notion import schema
 from shared.notion.schema import TRACKER
 from shared.operations.enrollment_actions import Steering

@@ -9,9 +9,10 @@ from typing import Any
 from shared.core import log
 from shared.core.errors import NotionError
 from shared.core.settings import Settings
-from shared.domain.forms import normalized
+from shared.domain.enrollments import normalized
 from shared.integrations.notion import Notion, iso
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.ledger.people import REASONS, Erased, People
 from shared.notion import schema
 from shared.notion.schema import CONTACTS, EMAIL_LOG, TRACKER

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from shared.domain.catalog import Campaign, CampaignStep, Catalog
-from shared.domain.forms import Contact, Enrollment
+from shared.domain.enrollments import Contact, Enrollment
 from shared.domain.segments import SEGMENTS
 from shared.emails.template_store import name_of
 

@@ -8,12 +8,11 @@ from typing import Any
 
 from shared.core.settings import Settings
 from shared.domain import sample_person, timing
-from shared.domain.catalog import Campaign
-from shared.domain.forms import SCORES, Contact
+from shared.domain.catalog import Campaign, Catalog
+from shared.domain.enrollment_plan import plan_enrollment
+from shared.domain.enrollments import SCORES, Contact
 from shared.domain.segments import Segment
-from shared.intake import enrolling
-from shared.intake.enrolling import Intake
-from shared.ledger import Item
+from shared.ledger.answers import Item
 from shared.sending.composing import Templates, compose
 
 SENT_BY_WEBSITE = {"website": "the website sends it", "website-if-reported": "unless the website says that it sent it"}
@@ -51,25 +50,29 @@ def person(segment: Segment, settings: Settings, **known: str | None) -> dict[st
     return {name: str(sample[name]) for name in names} | {name: value for name, value in known.items() if value is not None}
 
 
-def plan(campaign: Campaign, contact: Mapping[str, str], anchor: int, intake: Intake, templates: Templates) -> list[Planned]:
-    """Every email of one run.
+def plan(
+    campaign: Campaign, contact: Mapping[str, str], anchor: int, *, now: int, catalog: Catalog, templates: Templates, settings: Settings
+) -> list[Planned]:
+    """Every email of one enrollment.
 
     Args:
         campaign: which.
         contact: the person's fields; an address is among them.
         anchor: the instant from which delays count: the sign-up, or the meeting.
-        intake: where and when it would come in; its ledger is not asked.
+        now: when it would come in, in milliseconds since 1970 UTC.
+        catalog: the campaigns.
         templates: the texts.
+        settings: who sends, and the testing mode's step.
 
     Raises:
         RenderingError: when a text cannot be filled.
     """
-    real, tested = (_steps(campaign, contact, anchor, intake, testing) for testing in (False, True))
+    real, tested = (_steps(campaign, contact, anchor, now, settings, testing) for testing in (False, True))
     person = Contact(contact)
     planned = []
     for step, production, testing in zip(campaign.steps, real, tested, strict=True):
-        item = Item("plan", step.number, campaign.slug, "", person, _occasion(anchor, contact, intake.settings))
-        email = compose(item, catalog=intake.catalog, templates=templates, settings=intake.settings) or {}
+        item = Item("plan", step.number, campaign.slug, "", person, _occasion(anchor, contact, settings))
+        email = compose(item, catalog=catalog, templates=templates, settings=settings) or {}
         note = production.get("skipped") or SENT_BY_WEBSITE.get(step.sent_by, "")
         template = step.template_for(person.segment)
         planned.append(Planned(step.number, production["due"], testing["due"], template, email["subject"], email["text"], note))
@@ -81,10 +84,11 @@ def meets(campaign: Campaign) -> bool:
     return any(step.before is not None for step in campaign.steps)
 
 
-def _steps(campaign: Campaign, contact: Mapping[str, str], anchor: int, intake: Intake, testing: bool) -> list[dict[str, Any]]:
-    settings = intake.settings.model_copy(update={"testing_mode": testing})
-    there = Intake(intake.ledger, intake.catalog, settings, intake.now, intake.request_id)
-    steps: list[dict[str, Any]] = enrolling.run_of(campaign, anchor, contact.get("timezone"), there)["steps"]
+def _steps(
+    campaign: Campaign, contact: Mapping[str, str], anchor: int, now: int, settings: Settings, testing: bool
+) -> list[dict[str, Any]]:
+    own = settings.model_copy(update={"testing_mode": testing})
+    steps: list[dict[str, Any]] = plan_enrollment(campaign, anchor, contact.get("timezone"), settings=own, now=now)["steps"]
     return steps
 
 

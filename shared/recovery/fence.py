@@ -18,7 +18,8 @@ from shared.core import log
 from shared.core.errors import FenceError, NotionError
 from shared.core.settings import Settings
 from shared.integrations.notion import Notion, plain
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.ledger.notices import Notices
 from shared.notion import schema
 from shared.notion.schema import TRACKER

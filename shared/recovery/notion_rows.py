@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from shared.core.settings import Settings
 from shared.domain.catalog import Campaign, Catalog
-from shared.domain.forms import normalized
+from shared.domain.enrollments import normalized
 from shared.domain.segments import SEGMENTS
 from shared.integrations.notion import Notion
 from shared.ledger import ids

@@ -15,9 +15,9 @@ from shared.core.settings import Settings
 from shared.domain import timing
 from shared.domain.catalog import Catalog
 from shared.emails.subjects import Subjects
-from shared.intake.enrolling import Intake
 from shared.integrations.notion import Notion
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.recovery import sent_list
 from shared.recovery.fence import UNKNOWN
 from shared.recovery.notion_rows import FINISHED, Left, Reader, Rows, Run
@@ -136,9 +136,8 @@ class Restorer:
     def _orders(self, rows: Rows, report: Report) -> list[dict[str, Any]]:
         """What restore.lua is asked: once for each run, and for each person without one."""
         now = self.ledger.now()
-        intake = Intake(self.ledger, self.catalog, self.settings, now, "restored")
         runs = _latest(rows, report)
-        drafts = [draft(run, rows, intake) for run in runs if run.status not in FINISHED and run.number]
+        drafts = [draft(run, rows, self.settings, now) for run in runs if run.status not in FINISHED and run.number]
         drafts = sorted((one for one in drafts if any(one.open)), key=lambda one: now if one.anchor is None else one.anchor)
         listed = self._listed(drafts, rows, now)
         settle(drafts, rows, listed, self.subjects)

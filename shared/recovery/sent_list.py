@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from shared.core import log
 from shared.core.errors import SendError
 from shared.domain import timing
-from shared.integrations.resend import Listed
+from shared.integrations.provider import Listed
 
 TRIES = 5
 KEPT = timing.DAY  # for which Resend keeps what it lists on every plan: so far back a list that has ended is complete

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from shared.domain.forms import Contact
+from shared.core.settings import Settings
+from shared.domain.enrollment_plan import plan_enrollment
+from shared.domain.enrollments import Contact
 from shared.emails.subjects import Subjects
-from shared.intake.enrolling import Intake, run_of
-from shared.integrations.resend import Listed
+from shared.integrations.provider import Listed
 from shared.ledger import ids
 from shared.notion.cells import MINUTE
 from shared.recovery.notion_rows import Logged, Rows, Run
@@ -51,13 +52,14 @@ class Draft:
         return self.anchor is not None and step["due"] - EARLY <= self.until
 
 
-def draft(run: Run, rows: Rows, intake: Intake) -> Draft:
+def draft(run: Run, rows: Rows, settings: Settings, now: int) -> Draft:
     """Lay out a run: every step with its due, and what the rows tell of it.
 
     Args:
         run: an open one.
         rows: all that Notion tells.
-        intake: the campaigns' times depend on its settings and its now.
+        settings: the campaigns' times depend on them.
+        now: the time, in milliseconds since 1970 UTC.
     """
     contact = Contact(rows.people[ids.digest(run.email)].fields)
     numbers = [step.number for step in run.campaign.steps]
@@ -65,10 +67,10 @@ def draft(run: Run, rows: Rows, intake: Intake) -> Draft:
     marks = {number: log.sent_at for number, log in logged.items() if log.state == "sent" and log.sent_at is not None} | run.marks
     anchor = run.anchor
     if anchor is None and (marked := [number for number in numbers if number in marks]):
-        offsets = {step["number"]: step["offset"] for step in run_of(run.campaign, 0, None, intake)["steps"]}
+        offsets = {step["number"]: step["offset"] for step in plan_enrollment(run.campaign, 0, None, settings=settings, now=now)["steps"]}
         anchor = marks[marked[-1]] + MINUTE - offsets[marked[-1]]
-    shape = run_of(run.campaign, intake.now if anchor is None else anchor, None, intake)
-    until = run.paused_at if run.status == "paused" and run.paused_at is not None else intake.now
+    shape = plan_enrollment(run.campaign, now if anchor is None else anchor, None, settings=settings, now=now)
+    until = run.paused_at if run.status == "paused" and run.paused_at is not None else now
     steps = [step | _known(run, step, marks.get(step["number"]), logged.get(step["number"]), anchor) for step in shape["steps"]]
     return Draft(run, contact, anchor, until, logged, steps, shape["group"])
 

@@ -8,9 +8,10 @@ from typing import cast
 
 from shared.core.settings import Settings
 from shared.domain.catalog import Catalog
-from shared.domain.forms import Step, normalized
+from shared.domain.enrollments import Step, normalized
 from shared.integrations.notion import Notion
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.notion.cells import MINUTE, Cells
 from shared.notion.schema import CONTACTS, EMAIL_LOG, NUMBERED, TRACKER, Source
 from shared.recovery.notion_rows import Reader

@@ -9,10 +9,11 @@ from typing import Any
 
 from shared.core.errors import LedgerError
 from shared.domain import timing
-from shared.domain.forms import Contact, Enrollment, Step
+from shared.domain.enrollments import Contact, Enrollment, Step
 from shared.emails.subjects import Subjects
-from shared.integrations.resend import Listed
-from shared.ledger import Ledger, ids
+from shared.integrations.provider import Listed
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.recovery import sent_list
 from shared.recovery.sent_list import Follow, Lister, SentList, unseen
 from shared.recovery.step_outcomes import EARLY

@@ -8,7 +8,8 @@ from shared.core.errors import RenderingError
 from shared.core.settings import Settings
 from shared.domain.catalog import Catalog
 from shared.emails.template_store import Templates, compile_templates
-from shared.ledger import Item, ids
+from shared.ledger import ids
+from shared.ledger.answers import Item
 from shared.sending import unsubscribe_link
 
 __all__ = ["Templates", "compile_templates", "compose"]

@@ -9,16 +9,18 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from shared.core import log
 from shared.core.errors import RenderingError, SendError
 from shared.core.settings import Settings
 from shared.domain import timing
 from shared.domain.catalog import Campaign, Catalog
-from shared.domain.forms import Enrollment
-from shared.integrations.resend import Accepted
-from shared.ledger import AHEAD, Claimed, Item, Ledger, Refused, Settled, ids
+from shared.domain.enrollments import Enrollment
+from shared.integrations.provider import Provider
+from shared.ledger import ids
+from shared.ledger.answers import Claimed, Item, Refused, Settled
+from shared.ledger.client import AHEAD, Ledger
 from shared.sending.composing import Templates, compose
 
 PROBE_AFTER = 60  # seconds until one email is tried again behind a closed gate
@@ -27,16 +29,6 @@ BUSY_AFTER = 60
 RETRY_DELAYS = (60, 300, 3600)  # before the second attempt, the third, and all later ones; from the first post
 _RESULTS = {"sent": "sent", "failed": "failed", "in-doubt": "in-doubt", "skipped": "skipped", "cancelled": "skipped"}
 _logger = log.logger("sending")
-
-
-class Provider(Protocol):
-    """Whoever takes emails: `integrations.resend.Resend`."""
-
-    def send(self, email: dict[str, Any], *, key: str) -> Accepted:
-        """Send one email; raises SendError."""
-
-    def send_batch(self, emails: list[dict[str, Any]], *, key: str) -> Accepted:
-        """Send several in one request; raises SendError."""
 
 
 @dataclass(frozen=True)

@@ -1,31 +1,24 @@
-"""What every HTTP function shares: request id, proofs, limits, parsing, and errors turned into answers."""
+"""What every HTTP function shares: request id, body, parsing, and errors turned into answers."""
 
 from __future__ import annotations
 
 import functools
-import hmac
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from ipaddress import ip_address
+from collections.abc import Callable
 from typing import TypeVar
 
 from flask import Request, Response, jsonify
-from limits import parse as parse_limit
 from pydantic import BaseModel, ValidationError
 from redis.exceptions import RedisError
-from standardwebhooks import Webhook, WebhookVerificationError
 
 from shared import services
 from shared.core import log
-from shared.core.errors import TooManyRequests, WebhookError
+from shared.core.errors import WebhookError
 from shared.integrations import payloads
-from shared.ledger import ids
 
 Model = TypeVar("Model", bound=BaseModel)
 Handler = Callable[[Request], Response]
 REDIS_RETRY_AFTER = 5
-REFUSED = "eg:limit:refused"  # how many proofs have failed, by function
 _logger = log.logger("endpoint")
 
 
@@ -140,120 +133,6 @@ def parse(request: Request, data: bytes, model: type[Model]) -> Model:
         if any(fault["type"] in ("json_invalid", "model_type") for fault in faults):
             raise WebhookError(400, "the body is not a JSON object") from None
         raise WebhookError(422, "the request is not valid", details=faults) from None
-
-
-@contextmanager
-def proving(proof: str) -> Iterator[None]:
-    """Log and count a proof that fails in this block.
-
-    Args:
-        proof: its kind, such as `signature`.
-    """
-    try:
-        yield
-    except WebhookError as error:
-        if error.status == 401:
-            refused(proof)
-        raise
-
-
-def refused(proof: str) -> None:
-    """Log and count a proof that failed, without anything of what was shown.
-
-    Args:
-        proof: its kind, such as `signature`.
-    """
-    _logger.warning("proof.failed", proof=proof)
-    with suppress(RedisError):  # it is refused also while Redis is away
-        services.ledger().redis.hincrby(REFUSED, log.known("function"), 1)
-
-
-def require_bearer(request: Request, token: str) -> None:
-    """Let only the holder of a token pass; raises WebhookError 401."""
-    given = request.headers.get("Authorization", "")
-    if not token or not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
-        refused("bearer token")
-        raise WebhookError(401, "the bearer token is missing or wrong")
-
-
-def prove_operator(request: Request, data: bytes) -> None:
-    """Let only the operator pass, or a server that signs for them; raises WebhookError 401."""
-    settings = services.current_settings()
-    if "Authorization" not in request.headers and settings.website_webhook_secret:
-        _verify_signature(request, data, settings.website_webhook_secret)
-    else:
-        require_bearer(request, settings.operator_token)
-
-
-def prove_website(request: Request, data: bytes) -> bool:
-    """Check the signature of the website's server, where one is set up.
-
-    Args:
-        request: the request.
-        data: its body, which the signature covers.
-
-    Returns:
-        Whether the request is proved; else anybody may have sent it, and limits apply.
-
-    Raises:
-        WebhookError: 401 for a bad signature.
-    """
-    settings = services.current_settings()
-    if settings.website_webhook_secret:
-        _verify_signature(request, data, settings.website_webhook_secret)
-    return bool(settings.website_webhook_secret)
-
-
-def _verify_signature(request: Request, data: bytes, secret: str) -> None:
-    try:
-        Webhook(secret).verify(data, {name.lower(): value for name, value in request.headers.items()}, json_parse=False)
-    except (WebhookVerificationError, ValueError):  # malformed headers raise ValueError (binascii's and unicode's too)
-        refused("signature")
-        raise WebhookError(401, "the signature is missing, wrong or too old") from None
-
-
-def client_ip(request: Request) -> str:
-    """Who sent this: the peer, or what a trusted proxy says of it."""
-    networks = services.current_settings().trusted_networks
-    chain = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
-    address = request.remote_addr or "unknown"
-    while chain:
-        try:
-            trusted = any(ip_address(address) in network for network in networks)
-        except ValueError:
-            break
-        if not trusted:
-            break
-        address = chain.pop()
-    return address
-
-
-def limit(kind: str, who: str, rate: str) -> dict[str, object]:
-    """A limit, as the ledger counts by it.
-
-    Args:
-        kind: what is counted by, such as `ip`.
-        who: whose requests; kept as a digest.
-        rate: such as `10/second`.
-    """
-    item = parse_limit(rate)
-    return {"key": f"{kind}:{rate}:{ids.digest(who)}", "most": item.amount, "window": item.get_expiry() * 1000}
-
-
-def limit_rate(kind: str, who: str, rate: str) -> int:
-    """Count a request, by what stands at `limit`.
-
-    Returns:
-        The ledger's time, in milliseconds since 1970 UTC.
-
-    Raises:
-        TooManyRequests: for one too many.
-    """
-    now, wait = services.ledger().decide("limit", limit(kind, who, rate))
-    if wait:
-        _logger.warning("rate.limited", by=kind)
-        raise TooManyRequests(wait)
-    return int(now)
 
 
 def idempotency_key(request: Request) -> str | None:

@@ -11,7 +11,7 @@ from shared import services
 from shared.domain.forms import NewClient, NoShow, PostCall, SignUp
 from shared.intake import enrolling
 from shared.intake.enrolling import Answer, Intake
-from shared.web import endpoint
+from shared.web import endpoint, guards
 
 
 def website(request: Request, *, trigger: str) -> Response:
@@ -25,12 +25,12 @@ def website(request: Request, *, trigger: str) -> Response:
         WebhookError: for what is not proved, not readable, not valid or too often.
     """
     data, settings = endpoint.body(request), services.current_settings()
-    proved = endpoint.prove_website(request, data)
-    now = None if proved else endpoint.limit_rate("ip", endpoint.client_ip(request), settings.webhook_rate_per_ip)
+    proved = guards.prove_website(request, data)
+    now = None if proved else guards.limit_rate("ip", guards.client_ip(request), settings.webhook_rate_per_ip)
     form = endpoint.parse(request, data, SignUp)
     if form.fax_number:  # only a robot fills the field that nobody sees
         return endpoint.answer(202, Answer(form.email, None).body)
-    limit = None if proved else endpoint.limit("address", form.email, settings.webhook_rate_per_address)
+    limit = None if proved else guards.limit("address", form.email, settings.webhook_rate_per_address)
     return endpoint.answer(202, enrolling.sign_up(form, trigger=trigger, intake=intake(request, now, limit)).body)
 
 

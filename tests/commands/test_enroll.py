@@ -13,7 +13,8 @@ from redis import Redis
 from commands import main
 from local import valkey
 from shared.core.stack_file import ROOT
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from tests.support.commanding import Commands
 
 ADDRESS = "ada@example.org"

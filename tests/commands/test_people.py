@@ -19,7 +19,8 @@ from shared.core.settings import Settings
 from shared.domain.forms import MeetingEvent
 from shared.intake import meetings
 from shared.integrations.notion import Notion
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.ledger.pacing import Pacer
 from shared.notion.recorder import Recorder
 from shared.operations import privacy

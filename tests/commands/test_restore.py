@@ -14,7 +14,7 @@ from redis import Redis
 
 from local import valkey
 from shared.core.stack_file import ROOT
-from shared.ledger import Ledger
+from shared.ledger.client import Ledger
 from tests.conftest import Clock
 from tests.support.lost_ledger import LostLedger
 from tests.support.sandbox_server import Sandbox

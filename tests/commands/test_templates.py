@@ -15,7 +15,7 @@ from redis import Redis
 
 from local import valkey
 from shared.core.stack_file import ROOT
-from shared.ledger import Ledger
+from shared.ledger.client import Ledger
 from tests.conftest import Clock
 from tests.support.owners_desk import OwnersDesk
 from tests.support.sandbox_server import sandbox

@@ -14,7 +14,8 @@ from redis import Redis
 
 from local import ports, valkey
 from shared.core.stack_file import ROOT
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from tests.support.deploy_files import DEPLOY, Desk
 from tests.support.functions_client import SECRET, environment
 from tests.support.waiting import WITHIN, until

@@ -19,7 +19,8 @@ from shared.core.settings import Settings
 from shared.doctor import redis_checks, settings_checks
 from shared.doctor.service_checks import Heard, public, resend
 from shared.doctor.settings_checks import Finding
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from tests.conftest import Clock
 from tests.support.sandbox_server import Sandbox, sandbox, serving
 

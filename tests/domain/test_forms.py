@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from redis import Redis
 
 from local import valkey
-from shared.domain.forms import SCORES, Contact, Enrollment, SignUp, Step
+from shared.domain.enrollments import SCORES, Contact, Enrollment, Step
+from shared.domain.forms import SignUp
 from tests.support.functions_client import ADDRESS, Functions, deployed
 
 LONG = "x" * 10_000

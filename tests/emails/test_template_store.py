@@ -10,7 +10,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from local import valkey
 from shared.domain import catalog
-from shared.emails.template_store import REFRESH, VERSION, LastGood, Store, compile_templates
+from shared.emails.template_store import REFRESH, Store, compile_templates
+from shared.ledger.template_texts import VERSION, LastGood
 from tests.support.world import SETTINGS
 
 KEY = ("christmas", "christmas_email_1")

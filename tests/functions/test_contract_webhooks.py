@@ -17,7 +17,7 @@ from redis import Redis
 from werkzeug.test import TestResponse
 
 from local import valkey
-from shared.domain.forms import Enrollment
+from shared.domain.enrollments import Enrollment
 from shared.ledger import ids
 from tests.integrations.test_contract_calendars import CONTRACTS, sample, vector
 from tests.support.functions_client import Functions

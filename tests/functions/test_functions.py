@@ -11,7 +11,8 @@ import pytest
 from redis import Redis
 
 from local import valkey
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from tests.conftest import Clock
 from tests.support.functions_client import ADDRESS, BEARER, DEFAULTS, LINK, Functions, deployed
 from tests.support.sandbox_server import Sandbox, sandbox

@@ -12,7 +12,8 @@ from redis import Redis
 from local import valkey
 from shared.domain.forms import MeetingEvent
 from shared.intake import meetings
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.ledger.people import People
 from shared.sending import unsubscribe_link
 from tests.conftest import Clock

@@ -10,7 +10,7 @@ import pytest
 from redis import Redis
 
 from local import valkey
-from shared.domain.forms import Enrollment
+from shared.domain.enrollments import Enrollment
 from shared.domain.timing import DAY, HOUR
 from shared.ledger import ids
 from shared.ledger.notices import Notices

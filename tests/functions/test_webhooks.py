@@ -14,7 +14,7 @@ from redis import Redis
 
 from local import valkey
 from shared.core.errors import SettingsError
-from shared.domain.forms import Enrollment
+from shared.domain.enrollments import Enrollment
 from shared.ledger import ids
 from tests.support import calendar_samples
 from tests.support.functions_client import ADDRESS, SECRET, Functions, signed

@@ -13,10 +13,11 @@ import pytest
 
 from local import valkey
 from shared.core.errors import SendError, SettingsError
-from shared.domain.forms import Step
+from shared.domain.enrollments import Step
 from shared.intake import delivery_events
 from shared.integrations.resend_events import DeliveryEvent, event
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.operations.enrollment_actions import Steering
 from tests.conftest import Clock
 from tests.support.functions_client import Functions, deployed, signed

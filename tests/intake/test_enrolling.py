@@ -12,10 +12,12 @@ import pytest
 
 from shared.core.settings import Settings
 from shared.domain.catalog import Campaign, Catalog
-from shared.domain.forms import Contact, Enrollment, SignUp
+from shared.domain.enrollments import Contact, Enrollment
+from shared.domain.forms import SignUp
 from shared.domain.timing import DAY, HOUR
 from shared.intake import enrolling
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from tests.conftest import START, Clock
 from tests.support.functions_client import ADDRESS
 from tests.support.world import ADA, SETTINGS, World

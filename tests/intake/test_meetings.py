@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.domain.forms import Enrollment, MeetingEvent
+from shared.domain.enrollments import Enrollment
+from shared.domain.forms import MeetingEvent
 from shared.domain.timing import DAY, HOUR
 from shared.intake import meetings
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from tests.conftest import Clock
 from tests.support.world import ADA, SETTINGS, World
 

@@ -56,7 +56,7 @@ def test_a_booking() -> None:
     """A new booking says who comes, when, where, and how to move it."""
     assert read(calendar_samples.calcom_created()) == MeetingEvent(
         what="booked",
-        key=f"calcom:BOOKING_CREATED:{calendar_samples.UID}:{milliseconds(samples.POSTED)}",
+        key=f"calcom:BOOKING_CREATED:{calendar_samples.UID}:{milliseconds(calendar_samples.POSTED)}",
         uid=calendar_samples.UID,
         at=milliseconds(calendar_samples.POSTED),
         starts=milliseconds(calendar_samples.START),

@@ -85,7 +85,7 @@ def test_a_booking() -> None:
     """A new booking says who comes, when, where, and how to move it; no first name is made up."""
     assert read(calendar_samples.calendly_created()) == MeetingEvent(
         what="booked",
-        key=f"calendly:invitee.created:{calendar_samples.invitee_uri(calendar_samples.UID)}:{milliseconds(samples.POSTED)}",
+        key=f"calendly:invitee.created:{calendar_samples.invitee_uri(calendar_samples.UID)}:{milliseconds(calendar_samples.POSTED)}",
         uid=calendar_samples.UID,
         at=milliseconds(calendar_samples.POSTED),
         starts=milliseconds(calendar_samples.START),

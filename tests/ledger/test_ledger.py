@@ -12,7 +12,9 @@ from redis import Redis
 
 from shared.core.errors import LedgerError, SendError
 from shared.domain.catalog import Catalog
-from shared.ledger import Claimed, Item, Ledger, Refused, ids
+from shared.ledger import ids
+from shared.ledger.answers import Claimed, Item, Refused
+from shared.ledger.client import Ledger
 from shared.sending import sender as sending
 from shared.sending.composing import compose
 from tests.conftest import Clock

@@ -10,7 +10,8 @@ from math import ceil
 import pytest
 
 from shared.domain.timing import DAY
-from shared.ledger import AHEAD, Ledger, Refused
+from shared.ledger.answers import Refused
+from shared.ledger.client import AHEAD, Ledger
 from shared.ledger.pacing import Pacer
 from tests.conftest import Clock
 from tests.support.world import World

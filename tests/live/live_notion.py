@@ -9,7 +9,7 @@ import pytest
 
 from local import valkey
 from shared.domain import catalog
-from shared.domain.forms import Contact, Enrollment, Step
+from shared.domain.enrollments import Contact, Enrollment, Step
 from shared.integrations.notion import Value, plain
 from shared.notion.schema import (
     CONTACTS,

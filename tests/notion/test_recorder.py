@@ -10,7 +10,8 @@ import pytest
 
 from shared.core.errors import SendError
 from shared.integrations.notion import Notion
-from shared.ledger import KEEP_FINISHED, Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import KEEP_FINISHED, Ledger
 from shared.ledger.outbox import Outbox
 from shared.ledger.pacing import Pacer
 from shared.notion.recorder import Recorder

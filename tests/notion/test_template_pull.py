@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from shared.core.errors import NotionError
-from shared.ledger import Ledger
+from shared.ledger.client import Ledger
 from shared.ledger.notices import Notices
 from shared.notion.template_pull import READ_AGAIN
 from tests.conftest import Clock

@@ -14,7 +14,8 @@ from structlog.testing import CapturingLogger
 from shared.core.settings import Settings
 from shared.integrations.discord import Discord
 from shared.integrations.resend import Resend
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.ledger.notices import Notices
 from shared.operations import alerts
 from shared.operations.alert_texts import CAUSES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.core.errors import NotionError
-from shared.ledger import Ledger
+from shared.ledger.client import Ledger
 from shared.operations.enrollment_actions import Steering
 from shared.operations.notion_pause import Ticks
 from tests.conftest import Clock

@@ -11,7 +11,8 @@ from shared.domain.catalog import Campaign, Catalog
 from shared.domain.forms import MeetingEvent
 from shared.domain.timing import DAY, HOUR
 from shared.intake import meetings
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.operations.enrollment_actions import Steering
 from tests.conftest import START, Clock
 from tests.support.steered import GAPS, dues, live_at, sent_at, waiting

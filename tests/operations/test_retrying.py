@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from shared.core.errors import SendError, SteeringError
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.operations.enrollment_actions import Steering
 from tests.conftest import Clock
 from tests.support.steered import complete_without, dues, failed, in_doubt, keys, live_at, sent_at

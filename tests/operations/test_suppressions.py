@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from shared.core.errors import SteeringError
-from shared.intake import delivery_events
 from shared.ledger import ids
 from shared.ledger.people import People
+from shared.operations import suppressions
 from tests.conftest import Clock
 from tests.support.world import ADA, World
 
@@ -24,7 +24,7 @@ def test_by_hand(world: World) -> None:
     """The operator's decision ends the runs, whatever the address's capitals, and is listed."""
     run = world.sign_up()
     world.work()
-    assert delivery_events.suppress(f" {ADDRESS.upper()} ", world.ledger) == 1
+    assert suppressions.suppress(f" {ADDRESS.upper()} ", world.ledger) == 1
     found = world.run(run)
     assert (found.state, found.why) == ("exited", "manual")
     world.live(300)
@@ -34,7 +34,7 @@ def test_by_hand(world: World) -> None:
 
 def test_an_unknown_address(world: World) -> None:
     """It is kept as a hash, and stops a later run."""
-    assert delivery_events.suppress(ADDRESS, world.ledger) == 0
+    assert suppressions.suppress(ADDRESS, world.ledger) == 0
     assert listed(world) == [(None, ["manual"])]
     assert ADDRESS not in str(world.redis.hgetall(ids.contact_key(CONTACT)))
     assert world.ledger.enrollment(world.sign_up()) is None
@@ -44,7 +44,7 @@ def test_the_latest_comes_first(world: World, clock: Clock) -> None:
     """The list begins with the newest."""
     for address in ("a@example.org", "b@example.org"):
         world.sign_up(email=address)
-        delivery_events.suppress(address, world.ledger)
+        suppressions.suppress(address, world.ledger)
         clock.advance(seconds=1)
     assert [email for email, _ in listed(world)] == ["b@example.org", "a@example.org"]
 
@@ -54,8 +54,8 @@ def test_lifted(world: World, reason: str) -> None:
     """What the operator may lift is gone from the list; ended runs stay ended, and a new campaign may begin."""
     run = world.sign_up()
     world.ledger.suppress(CONTACT, reason)
-    assert delivery_events.unsuppress(ADDRESS, world.ledger) == [reason]
-    assert delivery_events.unsuppress(ADDRESS, world.ledger) == []
+    assert suppressions.unsuppress(ADDRESS, world.ledger) == [reason]
+    assert suppressions.unsuppress(ADDRESS, world.ledger) == []
     assert listed(world) == [] and world.run(run).state == "exited"
 
 
@@ -65,10 +65,10 @@ def test_an_unsubscribe_is_the_persons_own(world: World, clock: Clock) -> None:
     world.ledger.suppress(CONTACT, "unsubscribed")
     world.ledger.suppress(CONTACT, "bounced")
     with pytest.raises(SteeringError, match="only they can take that back"):
-        delivery_events.unsuppress(ADDRESS, world.ledger)
+        suppressions.unsuppress(ADDRESS, world.ledger)
     assert listed(world) == [(ADDRESS, ["bounced", "unsubscribed"])]
     clock.advance(hours=1)
-    assert delivery_events.unsuppress(ADDRESS, world.ledger, has_consent=True) == ["bounced", "unsubscribed"]
+    assert suppressions.unsuppress(ADDRESS, world.ledger, has_consent=True) == ["bounced", "unsubscribed"]
     contact = world.ledger.contact(CONTACT)
     assert contact and contact.fields["consent_at"] == str(clock.now) and "operator" in contact.fields["consent_text"]
     assert listed(world) == []
@@ -88,5 +88,5 @@ def test_a_form_lifts_only_an_unsubscribe(world: World) -> None:
 
 def test_nobody_is_made_up(world: World) -> None:
     """Lifting nothing of an unknown address leaves no trace of it."""
-    assert delivery_events.unsuppress(ADDRESS, world.ledger, has_consent=True) == []
+    assert suppressions.unsuppress(ADDRESS, world.ledger, has_consent=True) == []
     assert world.redis.keys("eg:*") == []

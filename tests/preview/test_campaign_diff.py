@@ -13,7 +13,7 @@ from redis import Redis
 
 from local import valkey
 from shared.domain.catalog import CAMPAIGNS
-from shared.ledger import Ledger
+from shared.ledger.client import Ledger
 from shared.operations.enrollment_actions import Steering
 from tests.conftest import Clock
 from tests.support.commanding import Commands

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from shared.core.errors import SendError
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.operations.enrollment_actions import Steering
 from tests.conftest import Clock
 from tests.support.world import SETTINGS, World

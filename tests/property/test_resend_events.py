@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from shared.intake import delivery_events
-from shared.integrations.resend import Accepted
+from shared.integrations.provider import Accepted
 from shared.integrations.resend_events import DeliveryEvent
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from tests.conftest import Clock
 from tests.support.provider_double import MemoryProvider
 from tests.support.world import SETTINGS, World

@@ -9,8 +9,9 @@ from typing import Any, cast
 
 from redis import Redis
 
-from shared.domain.forms import Enrollment
-from shared.ledger import Ledger, ids
+from shared.domain.enrollments import Enrollment
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 
 LEASE = 45_000
 OPEN_STATES = ("scheduled", "sending")

@@ -14,7 +14,8 @@ from redis import Redis
 from local import valkey
 from shared.core.errors import NotionError
 from shared.integrations.notion import Notion
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.recovery.fence import OTHER, UNKNOWN, Fence
 from tests.conftest import Clock
 from tests.support.sandbox_server import Sandbox

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.operations.enrollment_actions import Steering
 from shared.operations.notion_pause import Ticks
 from tests.conftest import START, Clock

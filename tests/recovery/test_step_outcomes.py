@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.ledger import Ledger
+from shared.ledger.client import Ledger
 from shared.operations.enrollment_actions import Steering
 from tests.conftest import Clock
 from tests.support.lost_ledger import Foreign, LostLedger, Unlisted

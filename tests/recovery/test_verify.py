@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.recovery.verify_notion import NotionWitness
 from shared.recovery.verify_resend import Finding, ResendWitness, held, mend
 from tests.conftest import Clock

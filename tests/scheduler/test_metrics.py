@@ -20,7 +20,8 @@ from shared.core.errors import SendError
 from shared.core.stack_file import ROOT
 from shared.intake.delivery_events import receive
 from shared.integrations.resend_events import DeliveryEvent, What
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from tests.support.world import World
 
 GRAFANA = ROOT / "deploy" / "grafana"

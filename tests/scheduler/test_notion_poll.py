@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from scheduler import notion_poll
 from scheduler.notion_poll import LOCK, LOCK_FOR, Owner
 from shared.core.errors import NotionError
-from shared.ledger import Ledger
+from shared.ledger.client import Ledger
 from tests.conftest import Clock
 from tests.support.owners_desk import OwnersDesk
 from tests.support.sandbox_server import Sandbox

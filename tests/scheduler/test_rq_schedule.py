@@ -14,7 +14,8 @@ from rq.utils import import_attribute
 from scheduler import jobs
 from scheduler.rq_schedule import ALLOWED, QUEUE, Job, Schedule
 from shared.core.errors import ScheduleError
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from tests.support.world import World
 
 

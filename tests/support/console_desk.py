@@ -20,7 +20,8 @@ from local import valkey
 from shared import serve, services
 from shared.domain.forms import SignUp
 from shared.intake import enrolling
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from tests.support.functions_client import ROOT, deployed
 
 PASSWORD = "correct horse battery staple"

@@ -28,8 +28,9 @@ from werkzeug.test import TestResponse
 from local import valkey
 from shared import services
 from shared.core.settings import Settings
-from shared.domain.forms import Contact, Enrollment
-from shared.ledger import Ledger, ids
+from shared.domain.enrollments import Contact, Enrollment
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.sending import unsubscribe_link
 from tests.support.world import ADA
 

@@ -9,8 +9,9 @@ from typing import Any
 from shared.core.errors import SendError
 from shared.emails.subjects import Subjects
 from shared.integrations.notion import Notion, iso
-from shared.integrations.resend import Listed, Resend
-from shared.ledger import Ledger
+from shared.integrations.provider import Listed
+from shared.integrations.resend import Resend
+from shared.ledger.client import Ledger
 from shared.ledger.outbox import Outbox
 from shared.ledger.pacing import Pacer
 from shared.notion.recorder import Recorder

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.emails.template_store import LastGood, Store
+from shared.emails.template_store import Store
 from shared.integrations.notion import Notion
+from shared.ledger.template_texts import LastGood
 from shared.notion.template_pull import Adopter, Verdict
 from tests.support.sandbox_server import Sandbox, text
 from tests.support.world import World

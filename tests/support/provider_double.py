@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shared.core.errors import SendError
-from shared.integrations.resend import Accepted
+from shared.integrations.provider import Accepted
 
 DAY = 24 * 3_600_000
 

@@ -15,8 +15,8 @@ from redis import Redis
 
 from local import valkey
 from shared.core.errors import SendError
-from shared.integrations.resend import Accepted
-from shared.ledger import Ledger
+from shared.integrations.provider import Accepted
+from shared.ledger.client import Ledger
 from shared.operations.enrollment_actions import Steering
 from tests.support.world import World
 

@@ -11,9 +11,11 @@ from redis import Redis
 from shared.core.settings import Settings
 from shared.domain import catalog
 from shared.domain.catalog import Catalog
-from shared.domain.forms import Enrollment, SignUp
+from shared.domain.enrollments import Enrollment
+from shared.domain.forms import SignUp
 from shared.intake import enrolling
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.sending.composing import Templates, compile_templates
 from shared.sending.sender import Result, Sender
 from tests.conftest import Clock

@@ -12,7 +12,7 @@ import pytest
 
 from local.trial import Trial, running
 from shared.domain import catalog
-from shared.domain.forms import Enrollment
+from shared.domain.enrollments import Enrollment
 from shared.domain.timing import HOUR
 from shared.ledger import ids
 from shared.ledger.listing import Listing

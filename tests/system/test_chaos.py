@@ -10,7 +10,7 @@ from benchmarks.chaos.diary import Accepted, Diary, Entry
 from benchmarks.chaos.judging import Find, Verdict, judge, judge_notion
 from benchmarks.chaos.running import Plan, chaos
 from benchmarks.chaos.stories import STORIES
-from shared.domain.forms import Enrollment, Step
+from shared.domain.enrollments import Enrollment, Step
 
 RUN = "christmas-0123456789abcdef0123-1"
 LEASE = 9.0

@@ -25,7 +25,8 @@ import pytest
 
 from local import ports, valkey
 from shared.core.stack_file import ROOT
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from tests.support.functions_client import environment
 from tests.support.waiting import WITHIN, until
 from tests.support.world import ADA

@@ -30,8 +30,10 @@ from local import valkey
 from local.ports import HOST, free
 from shared.domain.catalog import Catalog
 from shared.emails.template_store import compile_source
-from shared.integrations.resend import Accepted, Resend
-from shared.ledger import Ledger, ids
+from shared.integrations.provider import Accepted
+from shared.integrations.resend import Resend
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.ledger.notices import Notices
 from shared.sending.sender import Sender
 from tests.conftest import Clock

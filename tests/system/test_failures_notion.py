@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.ledger import Ledger
+from shared.ledger.client import Ledger
 from shared.ledger.notices import Notices
 from shared.ledger.outbox import Outbox
 from tests.conftest import Clock

@@ -22,7 +22,8 @@ from scheduler.release import Loop
 from scheduler.rq_schedule import QUEUE, Job, Schedule
 from scheduler.worker import Worker
 from shared import services
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from tests.conftest import Clock
 from tests.support.functions_client import LINK, Functions, deployed, load
 from tests.support.sandbox_server import sandbox, serving

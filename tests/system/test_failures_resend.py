@@ -12,9 +12,11 @@ import pytest
 import resend
 
 from shared.core.errors import SendError
-from shared.domain.forms import Step
-from shared.integrations.resend import Accepted, Resend
-from shared.ledger import Ledger, ids
+from shared.domain.enrollments import Step
+from shared.integrations.provider import Accepted
+from shared.integrations.resend import Resend
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.ledger.notices import Notices
 from tests.conftest import Clock
 from tests.support.raw_server import answer, raw

@@ -12,7 +12,8 @@ from shared.domain.catalog import SendWindow
 from shared.domain.forms import MeetingEvent, NewClient, NoShow, PostCall, SignUp
 from shared.domain.timing import DAY, HOUR
 from shared.intake import enrolling, meetings
-from shared.ledger import Ledger, ids
+from shared.ledger import ids
+from shared.ledger.client import Ledger
 from shared.sending.sender import Result
 from tests.conftest import START, Clock
 from tests.support.functions_client import ADDRESS

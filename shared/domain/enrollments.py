@@ -1,0 +1,94 @@
+"""Enrollments: what the ledger holds of a contact, of one contact in one campaign, and of each of its emails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shared.domain.segments import SEGMENTS, Segment, segment
+
+SCORES = ("assessment_score", "red_systems", "orange_systems", "yellow_systems", "green_systems")
+
+
+def normalized(email: str) -> str:
+    """An address as it is compared and kept: trimmed and in lower case."""
+    return email.strip().lower()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One email of one enrollment, as the ledger holds it. Instants are milliseconds since 1970 UTC."""
+
+    number: int
+    state: str
+    due: int
+    offset: int
+    next: int | None = None
+    attempts: int = 0
+    posted: int | None = None
+    ambiguous: bool = False
+    frozen: str | None = None
+    sent_at: int | None = None
+    sent_by: str | None = None
+    provider_id: str | None = None
+    why: str | None = None
+    delivered: int | None = None
+    opened: int | None = None
+    clicked: int | None = None
+    bounced: int | None = None
+    complained: int | None = None
+    note: str | None = None
+    anew: bool = False
+
+
+@dataclass(frozen=True)
+class Enrollment:
+    """One contact's run through one campaign, as the ledger holds it."""
+
+    id: str
+    slug: str
+    kind: str
+    state: str
+    anchor: int
+    contact: str
+    why: str | None = None
+    request_id: str = ""
+    paused_at: int | None = None
+    steps: tuple[Step, ...] = ()
+
+    def step(self, number: int) -> Step:
+        """The step of that number; raises KeyError where there is none."""
+        for step in self.steps:
+            if step.number == number:
+                return step
+        raise KeyError(number)
+
+
+@dataclass(frozen=True)
+class Contact:
+    """What is known of a person, as the ledger holds it: the fields of every webhook, merged."""
+
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def email(self) -> str:
+        """The address."""
+        return self.fields["email"]
+
+    @property
+    def segment(self) -> Segment:
+        """How urgent the person's situation is, from the latest scores; without any, as an earlier build had it."""
+        if not self.assessed and (known := self.fields.get("segment")) in SEGMENTS:
+            return known
+        return segment(int(self.fields.get("red_systems", 0)), int(self.fields.get("orange_systems", 0)))
+
+    @property
+    def assessed(self) -> bool:
+        """Whether any score is known."""
+        return any(name in self.fields for name in SCORES)
+
+    @property
+    def subscription(self) -> str:
+        """Whether the person may get email: `subscribed`, or the strongest reason why not."""
+        reason = next((reason for reason in ("complained", "bounced", "unsubscribed", "manual") if reason in self.fields), "subscribed")
+        return "unsubscribed" if reason == "manual" else reason

@@ -1,0 +1,324 @@
+"""The ledger: the one record of the truth, in Redis. Every decision about an email is one Lua script, run whole or not at all.
+
+The scripts lie beside this file; each says in its head what it keeps true. Instants are milliseconds since 1970 UTC, by the clock of
+Redis unless a clock is given. No other module of Evergreen knows a key's name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from redis import Redis
+
+from shared.core.errors import LedgerError
+from shared.domain.enrollments import Contact, Enrollment, Step
+from shared.ledger import ids
+from shared.ledger.answers import Claimed, Item, Leave, Peek, Refused, Settled
+
+__all__ = ["Claimed", "Item", "Leave", "Ledger", "Peek", "Refused", "Settled", "ids"]
+
+VERSION = "1"
+WINDOW = 23 * 3_600_000
+KEEP_FINISHED = 90 * 86_400_000
+BATCH = 100
+AHEAD = 30  # milliseconds before its turn at which a request is frozen: with a hundred emails, that takes about ten
+_FOLDER = Path(__file__).parent
+
+
+def _instant(text: Any) -> int | None:
+    return int(text) if text not in (None, "") else None
+
+
+def _flat(values: Sequence[str]) -> dict[str, str]:
+    return dict(zip(values[::2], values[1::2], strict=True))
+
+
+class Ledger:
+    """The decisions, one method each.
+
+    Args:
+        redis: a client that decodes answers to text.
+        lease: seconds a claim holds.
+        job_timeout: seconds a worker gives one job.
+        clock: the time in milliseconds, for tests; without it Redis's own.
+    """
+
+    def __init__(self, redis: Redis, *, lease: float = 45, job_timeout: float = 30, clock: Callable[[], int] | None = None) -> None:
+        self.redis = redis
+        self.lease = lease
+        self._clock = clock
+        constants = {
+            "LEASE": round(lease * 1000),
+            "WINDOW": WINDOW,
+            "KEEP_FINISHED": KEEP_FINISHED,
+            "JOB_TIMEOUT": round(job_timeout),
+            "AHEAD": AHEAD,
+        }
+        prelude = (_FOLDER / "prelude.lua").read_text(encoding="utf-8")
+        for name, value in constants.items():
+            prelude = prelude.replace(f"${name}", str(value))
+        self._scripts = {
+            file.stem: redis.register_script(prelude + file.read_text(encoding="utf-8"))
+            for file in _FOLDER.glob("*.lua")
+            if file.stem != "prelude"
+        }
+
+    def decide(self, script: str, arguments: Mapping[str, Any] | int, *texts: str) -> Any:
+        """Run one script, named after its file; its arguments and answer stand in its head. What is None is left out.
+
+        Args:
+            script: its name.
+            arguments: what becomes JSON.
+            texts: what it need not look into, such as a request of a megabyte.
+        """
+        known = {key: value for key, value in arguments.items() if value is not None} if isinstance(arguments, Mapping) else arguments
+        return self._scripts[script](args=[self._clock() if self._clock else "", json.dumps(known), *texts])
+
+    def now(self) -> int:
+        """The time that counts."""
+        if self._clock:
+            return self._clock()
+        seconds, microseconds = self.redis.time()
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    def check_version(self) -> None:
+        """Mark a new ledger with this version; raises LedgerError where another version wrote it."""
+        self.redis.set("eg:version", VERSION, nx=True)
+        found = str(self.redis.get("eg:version"))
+        if found != VERSION:
+            raise LedgerError(f"the ledger in Redis has version {found}, this program reads {VERSION}; run the release that wrote it.")
+
+    def enroll(self, order: Mapping[str, Any]) -> tuple[str, str]:
+        """Enroll or track a contact; the order's form stands in enroll.lua.
+
+        Returns:
+            `enrolled`, `exists`, `blocked`, `tracked` with the enrollment's id (or nothing), `duplicate` with the first answer,
+            or `limited` with the milliseconds to wait.
+        """
+        what, which = self.decide("enroll", order)
+        return what, str(which)
+
+    def release(self, limit: int = 500) -> tuple[int, int, int | None]:
+        """Put what is due on the queue; returns how many, how many needed no look, and the milliseconds until the next is due."""
+        released, dropped, following = self.decide("release", limit)
+        return released, dropped, _instant(following)
+
+    def release_all(self) -> int:
+        """Put everything that is due on the queue; returns how many looks that were."""
+        total = 0
+        while True:
+            released, dropped, _ = self.release()
+            total += released
+            if not released + dropped:
+                return total
+
+    def sweep(self, suspects: Iterable[str], *, grace: float = 5, limit: int = 500, queue_short: int = 100) -> tuple[set[str], int]:
+        """Look again at steps that are overdue for the second time.
+
+        Args:
+            suspects: the overdue email ids that the last pass returned.
+            grace: seconds a look may be late.
+            limit: how many steps to look at, at most.
+            queue_short: jobs on the queue from which nothing is swept: what waits there is not lost.
+
+        Returns:
+            The email ids that are overdue now, and how many were woken.
+        """
+        asked = {"grace": round(grace * 1000), "suspects": list(suspects), "limit": limit, "queue_short": queue_short}
+        overdue, woken = self.decide("sweep", asked)
+        return set(overdue), woken
+
+    def claim(
+        self,
+        enrollment: str,
+        step: int,
+        *,
+        token: str,
+        late: Mapping[str, int],
+        rate: float = 0,
+        longest_wait: float = 1,
+        batch_above: int = 0,
+        ignore_late: bool = False,
+        fenced: bool = False,
+    ) -> Claimed | Refused:
+        """Claim a step, and others with it where more are ready than can go singly.
+
+        Args:
+            enrollment: the enrollment's id.
+            step: the step's number.
+            token: who claims; the same for post and settle.
+            late: milliseconds after its due from which a step is late, by campaign.
+            rate: requests per second that the provider takes; 0: as it last said.
+            longest_wait: seconds to wait for a turn at the most.
+            batch_above: how many more must be ready for a batch; 0: by the rate.
+            ignore_late: claim it even when it is late.
+            fenced: whether the fence must be on: where there is a Notion, another copy of this ledger may be at work.
+        """
+        answer = self.decide(
+            "claim",
+            {
+                "enrollment": enrollment,
+                "step": step,
+                "token": token,
+                "late": dict(late),
+                "ignore_late": ignore_late,
+                "fenced": fenced or None,
+                "rate": rate,
+                "longest_wait": round(longest_wait * 1000),
+                "batch": BATCH - 1,
+                "batch_above": batch_above,
+            },
+        )
+        if answer[0] != "claimed":
+            return Refused(answer[0], _instant(answer[1]), answer[2])
+        items = [
+            Item(e, int(n), slug, request_id, Contact(_flat(fields)), json.loads(values), retries)
+            for e, n, slug, request_id, fields, values, retries in answer[3]
+        ]
+        return Claimed(int(answer[1]), int(answer[2]), items, answer[4], answer[5])
+
+    def post(
+        self, members: Sequence[str], *, token: str, request: str, body: str, spare: float, turn: int = 0, rate: float = 0
+    ) -> Leave | None:
+        """Ask whether a request may leave now, and freeze it.
+
+        Args:
+            members: the email ids in it.
+            token: who claimed them.
+            request: the request's id, also its idempotency key.
+            body: what will be posted, as JSON.
+            spare: seconds that the lease must still hold.
+            turn: the turn at the provider that came with the claim, or with the last answer.
+            rate: as for claim.
+
+        Returns:
+            When it may leave; None where it must not.
+        """
+        asked = {
+            "members": list(members),
+            "token": token,
+            "request": request,
+            "spare": round(spare * 1000),
+            "turn": turn,
+            "rate": rate,
+        }
+        answer = self.decide("post", asked, body)
+        return Leave(int(answer[0]), int(answer[1]), bool(answer[2])) if answer else None
+
+    def settle(self, members: Sequence[str], outcome: str, *, token: str, **details: Any) -> list[Settled]:
+        """Write down how a request ended; the outcomes and details stand in settle.lua."""
+        given = {"retry_after": 0, "delays": [0], "patience": 0} | details
+        answer = self.decide("settle", {"members": list(members), "outcome": outcome, "token": token} | given)
+        return [Settled(id, state, _instant(following), int(attempts), why) for id, state, following, attempts, why in answer]
+
+    def move(self, enrollment: str, *, from_anchor: int, to_anchor: int, dues: Mapping[int, int]) -> bool:
+        """Move an enrollment's anchor and its untried steps; does nothing when the anchor is no longer `from_anchor`."""
+        asked = {"enrollment": enrollment, "from": from_anchor, "to": to_anchor, "dues": {str(step): due for step, due in dues.items()}}
+        return bool(self.decide("move", asked))
+
+    def skip(self, enrollment: str, step: int, why: str) -> str:
+        """Leave a step out; returns its state afterwards."""
+        return str(self.decide("skip", {"enrollment": enrollment, "step": step, "why": why}))
+
+    def postpone(self, enrollment: str, step: int, wait: float) -> int | None:
+        """Look at a waiting step again in `wait` seconds; returns the instant, or None when it needs no look."""
+        return _instant(self.decide("postpone", {"enrollment": enrollment, "step": step, "wait": round(wait * 1000)}))
+
+    def suppress(self, contact: str, reason: str) -> int:
+        """Stop email to a contact, for `bounced`, `complained`, `unsubscribed` or `manual`; returns how many runs that ended."""
+        return int(self.decide("suppress", {"contact": contact, "reason": reason}))
+
+    def peek(self, enrollment: str, step: int) -> Peek:
+        """The little that a worker must know of a step."""
+        names = [f"{step}.state", f"{step}.next", f"{step}.why", "request_id"]
+        pipe = self.redis.pipeline(transaction=False)
+        pipe.hmget(ids.enrollment_key(enrollment), names)
+        pipe.time()
+        (state, following, why, request_id), (seconds, microseconds) = pipe.execute()
+        now = self._clock() if self._clock else int(seconds) * 1000 + int(microseconds) // 1000
+        return Peek(state, _instant(following), why, request_id, now)
+
+    def _hash(self, key: str) -> dict[str, str]:
+        return cast(dict[str, str], self.redis.hgetall(key))  # the client decodes, which its types cannot say
+
+    def enrollment(self, enrollment: str) -> Enrollment | None:
+        """An enrollment with its steps, in the order in which they go out."""
+        fields = self._hash(ids.enrollment_key(enrollment))
+        if not fields:
+            return None
+        steps = tuple(_step(int(number), fields) for number in fields["steps"].split(",") if number)
+        return Enrollment(
+            id=enrollment,
+            slug=fields["slug"],
+            kind=fields["kind"],
+            state=fields["state"],
+            anchor=int(fields["anchor"]),
+            contact=fields["contact"],
+            why=fields.get("why"),
+            request_id=fields.get("request_id", ""),
+            paused_at=_instant(fields.get("paused_at")),
+            steps=steps,
+        )
+
+    def contact(self, contact: str) -> Contact | None:
+        """What is known of a person."""
+        fields = self._hash(ids.contact_key(contact))
+        return Contact(fields) if fields else None
+
+    def vitals(self) -> dict[str, Any]:
+        """What health asks: milliseconds since the scheduler's last tick and of the oldest overdue look, depths, workers, and the gate."""
+        pipe = self.redis.pipeline(transaction=False)
+        pipe.get(ids.TICK)
+        pipe.zrange(ids.OPEN, 0, 0, withscores=True)
+        pipe.zcard(ids.SCHEDULED)
+        pipe.llen(ids.QUEUE)
+        pipe.scard(ids.WORKERS)
+        pipe.scard(ids.RECORDERS)
+        pipe.zcard(ids.OUTBOX)
+        pipe.hget(ids.GATE, "reason")
+        pipe.hmget(ids.FENCE, "on", "server", "why")
+        pipe.info("server")
+        tick, first, scheduled, queued, workers, recorders, outbox, gate, fence, server = pipe.execute()
+        now = self.now()
+        return {
+            "tick_age": now - int(tick) if tick else None,
+            "overdue": max(0, now - int(first[0][1])) if first else 0,
+            "scheduled": scheduled,
+            "queued": queued,
+            "workers": workers,
+            "recorders": recorders,
+            "outbox": outbox,
+            "gate": gate,
+            "fence": (fence[2] or "waiting for a first answer from Notion") if fence[0] and fence[1] != server["run_id"] else None,
+        }
+
+
+def _step(number: int, fields: Mapping[str, str]) -> Step:
+    def value(name: str) -> str | None:
+        return fields.get(f"{number}.{name}")
+
+    return Step(
+        number=number,
+        state=fields[f"{number}.state"],
+        due=int(fields[f"{number}.due"]),
+        offset=int(fields[f"{number}.offset"]),
+        next=_instant(value("next")),
+        attempts=int(value("attempts") or 0),
+        posted=_instant(value("posted")),
+        ambiguous=value("ambiguous") == "1",
+        frozen=value("frozen"),
+        sent_at=_instant(value("sent")),
+        sent_by=value("by"),
+        provider_id=value("id"),
+        why=value("why"),
+        delivered=_instant(value("delivered")),
+        opened=_instant(value("opened")),
+        clicked=_instant(value("clicked")),
+        bounced=_instant(value("bounced")),
+        complained=_instant(value("complained")),
+        note=value("note"),
+        anew=value("anew") == "1",
+    )

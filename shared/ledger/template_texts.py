@@ -1,0 +1,75 @@
+"""What Redis holds of the texts that the owner writes in Notion: for each template the last good one.
+
+The scheduler writes them; whoever sends reads them here and never asks Notion. A name is `<campaign>/<template id>`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import cast
+
+from redis import Redis
+from redis.client import Pipeline
+
+SOURCES = "eg:templates"  # a hash: name to source
+VERSION = "eg:templates:version"  # grows with each change
+REJECTED = "eg:templates:rejected"  # a hash: name to what is wrong, in a sentence
+PUSHED = "eg:templates:pushed"  # a hash: name to the digest of what `templates push` last wrote
+
+
+class LastGood:
+    """What Redis holds of the owner's texts.
+
+    Args:
+        redis: a client that decodes answers to text.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def _hash(self, key: str) -> dict[str, str]:
+        return cast(dict[str, str], self._redis.hgetall(key))  # the client decodes, which its types cannot say
+
+    def version(self) -> str:
+        """What changes with every change of a text; cheap to ask."""
+        return str(self._redis.get(VERSION) or "0")
+
+    def sources(self) -> dict[str, str]:
+        """Each template's last good source, by name."""
+        return self._hash(SOURCES)
+
+    def rejected(self) -> dict[str, str]:
+        """What is wrong with an edit that was not taken, by the template's name, in a sentence."""
+        return self._hash(REJECTED)
+
+    def pushed(self) -> dict[str, str]:
+        """Digests of the texts that `templates push` wrote, by name."""
+        return self._hash(PUSHED)
+
+    def accept(self, name: str, source: str) -> None:
+        """This is the last good text now."""
+        self._change(lambda pipe: pipe.hset(SOURCES, name, source))
+
+    def withdraw(self, name: str) -> None:
+        """The file goes out again."""
+        self._change(lambda pipe: pipe.hdel(SOURCES, name))
+
+    def _change(self, write: Callable[[Pipeline], object]) -> None:
+        with self._redis.pipeline() as pipe:
+            write(pipe)
+            pipe.incr(VERSION)
+            pipe.execute()
+
+    def reject(self, sentences: Mapping[str, str]) -> dict[str, str]:
+        """Remember what is wrong now, and nothing else; the last good texts go on. Returns the sentences that are new."""
+        before = self.rejected()
+        with self._redis.pipeline() as pipe:
+            pipe.delete(REJECTED)
+            for name, sentence in sentences.items():
+                pipe.hset(REJECTED, name, sentence)
+            pipe.execute()
+        return {name: sentence for name, sentence in sentences.items() if before.get(name) != sentence}
+
+    def push(self, name: str, digest: str) -> None:
+        """Remember what was pushed."""
+        self._redis.hset(PUSHED, name, digest)

@@ -1,0 +1,49 @@
+"""Suppressions by the operator: who gets no email any more, and who may again."""
+
+from __future__ import annotations
+
+from shared.core import log
+from shared.core.errors import SteeringError
+from shared.domain.enrollments import normalized
+from shared.ledger import ids
+from shared.ledger.client import Ledger
+from shared.ledger.people import REASONS, People
+
+BY_OPERATOR = ("complained", "bounced", "manual")
+CONSENT = "given to the operator, who lifted the unsubscribe"
+_logger = log.logger("suppressing")
+
+
+def suppress(email: str, ledger: Ledger) -> int:
+    """Send no email of any kind to an address from now on, by the operator's decision; returns how many runs that ended.
+
+    Args:
+        email: the address, known or not.
+        ledger: the truth.
+    """
+    return ledger.suppress(ids.digest(normalized(email)), "manual")
+
+
+def unsuppress(email: str, ledger: Ledger, *, has_consent: bool = False) -> list[str]:
+    """Let an address get email again. Runs that ended stay ended.
+
+    Args:
+        email: the address.
+        ledger: the truth.
+        has_consent: whether the person has asked for it; only then is their unsubscribe lifted, and the consent written down.
+
+    Returns:
+        The reasons that were lifted; none where there was no suppression.
+
+    Raises:
+        SteeringError: where the person has unsubscribed and has not asked for email since.
+    """
+    people, contact = People(ledger), ids.digest(normalized(email))
+    if "unsubscribed" in people.suppression(contact).reasons and not has_consent:
+        raise SteeringError(
+            "this person has unsubscribed, and only they can take that back: have them sign up again with the consent box ticked, "
+            "or add --i-have-their-consent if they have asked you"
+        )
+    lifted = people.lift(contact, REASONS if has_consent else BY_OPERATOR, consent=CONSENT)
+    _logger.info("unsuppressed", contact=contact, reasons=lifted)
+    return lifted
