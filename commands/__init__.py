@@ -20,8 +20,6 @@ from commands.simulating import simulate
 from commands.steering import COMMANDS as STEERING
 from commands.templates import templates
 from commands.verify import verify
-from tools.manifests import write_manifests
-from tools.openapi import write_openapi
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,9 +32,7 @@ def main() -> None:
         load_dotenv(Path(os.environ.get("LOCAL_DIR", ROOT / ".local")) / "settings.env")
 
 
-main.add_command(write_manifests)
 main.add_command(notion)
-main.add_command(write_openapi)
 main.add_command(templates)
 for command in (forget, export, import_people, suppress, unsuppress):
     main.add_command(command)

@@ -24,9 +24,9 @@ from shared.doctor.service_checks import Heard
 from shared.doctor.settings_checks import Finding, Findings
 from shared.domain import catalog
 from shared.domain.catalog import CAMPAIGNS
+from shared.emails.template_store import compile_templates
 from shared.integrations.notion import Notion
 from shared.ledger.client import Ledger
-from shared.sending.composing import compile_templates
 
 MARKS = {"fault": "[bold red]fault[/]", "note": "[yellow]note[/]", "ok": "[green]ok[/]"}
 TIMEOUT = 5  # seconds for one answer

@@ -18,10 +18,10 @@ from shared.core.settings import Settings
 from shared.domain import timing
 from shared.domain.catalog import Campaign, Catalog
 from shared.domain.segments import SEGMENTS, Segment
+from shared.emails.template_store import compile_templates
 from shared.integrations.notion import iso
 from shared.preview import plan as planning
 from shared.preview.plan import Planned
-from shared.sending.composing import compile_templates
 
 MEETING_AHEAD = 3 * timing.DAY
 

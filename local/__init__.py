@@ -1,1 +1,1 @@
-"""The one-machine stack: everything that runs Evergreen on a laptop or a single small server without outside accounts."""
+"""The one-machine stack: everything that runs Evergreen on one computer without outside accounts. May import anything but tests."""

@@ -1,1 +1,1 @@
-"""The processes that make time pass: the release loop, the workers, and the jobs that they run."""
+"""The processes that make time pass: release, workers and their jobs, metrics, polling Notion. May import shared."""

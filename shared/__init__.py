@@ -1,1 +1,1 @@
-"""Everything that functions, scheduler and workers have in common: the campaigns, the ledger, and the use cases on it."""
+"""Everything that functions, scheduler, commands and the local stack share. Imports none of them; docs/house.md says who may import whom."""

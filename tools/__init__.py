@@ -1,1 +1,1 @@
-"""Say in one sentence what may be here, and what it may import."""
+"""The developer's tools: the set-up, deployment files, the OpenAPI document, screenshots. Nothing that runs imports them."""

@@ -1,4 +1,4 @@
-"""`evergreen manifests`: the Knative and OpenFaaS functions and the public routes, generated from stack.yml into deploy/."""
+"""`make manifests`: the Knative and OpenFaaS functions and the public routes, generated from stack.yml into deploy/."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from commands.printing import console, speaks_plainly
 from shared.core.stack_file import PUBLIC, ROOT, STACK_FILE
 from shared.domain import catalog
 
-HEAD = "# Generated from stack.yml by `./evergreen manifests`; change that file, not this one.\n"
-HEAD_OF_CAMPAIGNS = "# Generated from these folders by `./evergreen manifests --campaigns`; run again when a file comes or goes.\n"
+HEAD = "# Generated from stack.yml by `make manifests`; change that file, not this one.\n"
+HEAD_OF_CAMPAIGNS = "# Generated from these folders by `make manifests`, with --campaigns; run it again when a file comes or goes.\n"
 HOST = "Host(`evergreen.example.org`)"  # kustomize puts the host of PUBLIC_URL here: deploy/components/settings
 PAGES = ("unsubscribe", "console", "health")  # public at the root too
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
@@ -262,5 +262,9 @@ def write_manifests(check: bool, campaigns: Path | None) -> None:
     if not stale:
         console.print("Everything in deploy/ is what stack.yml says.")
     elif check:
-        console.print("Mend it with: ./evergreen manifests")
+        console.print("Fix it with: make manifests")
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    write_manifests()

@@ -1,4 +1,4 @@
-"""`evergreen openapi`: the public webhooks as an OpenAPI 3.1 document, made from the very models that check what is posted."""
+"""`make openapi`: the public webhooks as an OpenAPI 3.1 document, made from the very models that check what is posted."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def write_openapi(check: bool) -> None:
         FILE.write_text(text, encoding="utf-8")
         click.echo(f"wrote {FILE.relative_to(ROOT)}")
     elif not FILE.exists() or FILE.read_text(encoding="utf-8") != text:
-        click.echo(f"{FILE.relative_to(ROOT)} is not current; run: ./evergreen openapi", err=True)
+        click.echo(f"{FILE.relative_to(ROOT)} is not current; run: make openapi", err=True)
         sys.exit(1)
 
 
@@ -244,3 +244,7 @@ def _schemas() -> dict[str, Any]:
 def _object(required: list[str], description: str = "", /, **properties: Any) -> dict[str, Any]:
     described = {"description": description} if description else {}
     return {"type": "object", **described, "required": required, "properties": properties}
+
+
+if __name__ == "__main__":
+    write_openapi()

@@ -1,1 +1,1 @@
-"""The operator's console: pages that the server renders, over the same use cases as the JSON API and the command line."""
+"""The owner's pages and their JSON API. The top of shared: may import all of it; nothing else of shared imports it."""

@@ -1,1 +1,1 @@
-"""Say in one sentence what may be here, and what it may import."""
+"""What every process needs first: settings, errors, logs. Imports nothing of ours; the only package that reads the environment."""

@@ -1,1 +1,1 @@
-"""Say in one sentence what may be here, and what it may import."""
+"""What is wrong with a set-up, and how to fix it. May import sending, notion and what is below; asks, and changes nothing."""

@@ -1,1 +1,1 @@
-"""Say in one sentence what may be here, and what it may import."""
+"""The words of the business and their rules: campaigns, forms, enrollments, due times, segments. May import core; no clock, no network."""

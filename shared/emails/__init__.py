@@ -1,1 +1,1 @@
-"""Say in one sentence what may be here, and what it may import."""
+"""Texts in, emails out: templates, placeholders, layout. May import what is below and the ledger, for texts; sends nothing."""

@@ -8,7 +8,7 @@ from shared.core.errors import RenderingError
 from shared.core.settings import Settings
 from shared.domain.catalog import Catalog
 from shared.domain.enrollments import Contact
-from shared.sending.composing import Templates
+from shared.emails.template_store import Templates
 
 
 @dataclass(frozen=True)

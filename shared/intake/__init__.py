@@ -1,1 +1,1 @@
-"""Say in one sentence what may be here, and what it may import."""
+"""What comes in becomes one order to the ledger. May import domain, ledger and integrations; knows no HTTP."""

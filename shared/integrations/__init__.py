@@ -1,1 +1,1 @@
-"""One module per outside system; each turns its system's faults into Evergreen's errors."""
+"""One module per outside system; each turns its system's faults into our errors. May import core and domain, and never one another."""

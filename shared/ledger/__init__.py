@@ -1,1 +1,1 @@
-"""The ledger: the one record of the truth, in Redis. The only package that names a Redis key. May import core and domain."""
+"""The ledger: the one record of the truth, in Redis. May import core and domain; the only package that names a Redis key."""

@@ -1,1 +1,1 @@
-"""Say in one sentence what may be here, and what it may import."""
+"""What we keep in Notion and read from it. May import emails, intake and what is below; delays no email."""

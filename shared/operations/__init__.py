@@ -1,1 +1,1 @@
-"""Say in one sentence what may be here, and what it may import."""
+"""What a person decides and asks, whether by console, API, command or Notion. May import sending, notion and below; knows no HTTP."""

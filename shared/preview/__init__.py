@@ -1,1 +1,1 @@
-"""Say in one sentence what may be here, and what it may import."""
+"""What would happen: plans, simulations, differences, test emails. May import sending, notion and what is below; changes nothing."""

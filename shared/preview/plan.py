@@ -12,8 +12,9 @@ from shared.domain.catalog import Campaign, Catalog
 from shared.domain.enrollment_plan import plan_enrollment
 from shared.domain.enrollments import SCORES, Contact
 from shared.domain.segments import Segment
+from shared.emails.template_store import Templates
 from shared.ledger.answers import Item
-from shared.sending.composing import Templates, compose
+from shared.sending.composing import compose
 
 SENT_BY_WEBSITE = {"website": "the website sends it", "website-if-reported": "unless the website says that it sent it"}
 

@@ -1,1 +1,1 @@
-"""Say in one sentence what may be here, and what it may import."""
+"""After a loss: which copy may send, how a lost ledger is rebuilt, and whether all agree. May import sending, notion and what is below."""

@@ -1,1 +1,1 @@
-"""Say in one sentence what may be here, and what it may import."""
+"""One claimed step becomes one posted email. May import emails and what is below; the only package that posts to contacts."""

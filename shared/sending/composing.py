@@ -7,12 +7,10 @@ from typing import Any
 from shared.core.errors import RenderingError
 from shared.core.settings import Settings
 from shared.domain.catalog import Catalog
-from shared.emails.template_store import Templates, compile_templates
+from shared.emails.template_store import Templates
 from shared.ledger import ids
 from shared.ledger.answers import Item
 from shared.sending import unsubscribe_link
-
-__all__ = ["Templates", "compile_templates", "compose"]
 
 
 def compose(item: Item, *, catalog: Catalog, templates: Templates, settings: Settings) -> dict[str, Any] | None:

@@ -17,11 +17,12 @@ from shared.core.settings import Settings
 from shared.domain import timing
 from shared.domain.catalog import Campaign, Catalog
 from shared.domain.enrollments import Enrollment
+from shared.emails.template_store import Templates
 from shared.integrations.provider import Provider
 from shared.ledger import ids
 from shared.ledger.answers import Claimed, Item, Refused, Settled
 from shared.ledger.client import AHEAD, Ledger
-from shared.sending.composing import Templates, compose
+from shared.sending.composing import compose
 
 PROBE_AFTER = 60  # seconds until one email is tried again behind a closed gate
 UNREACHABLE_AFTER = 10

@@ -1,1 +1,1 @@
-"""Say in one sentence what may be here, and what it may import."""
+"""What HTTP functions share: requests, proofs, limits, answers. May import services, intake and below. Only it and console know Flask."""

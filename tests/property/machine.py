@@ -11,12 +11,12 @@ from redis import Redis
 
 from shared.core.errors import SendError
 from shared.domain.catalog import Campaign, Catalog
+from shared.emails.template_store import compile_templates
 from shared.intake import meetings
 from shared.integrations.provider import Accepted
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.operations.enrollment_actions import Steering
-from shared.sending.composing import compile_templates
 from shared.sending.sender import Sender
 from tests.conftest import Clock
 from tests.property import watch as seen

@@ -13,10 +13,10 @@ from shared.domain import catalog
 from shared.domain.catalog import Catalog
 from shared.domain.enrollments import Enrollment
 from shared.domain.forms import SignUp
+from shared.emails.template_store import Templates, compile_templates
 from shared.intake import enrolling
 from shared.ledger import ids
 from shared.ledger.client import Ledger
-from shared.sending.composing import Templates, compile_templates
 from shared.sending.sender import Result, Sender
 from tests.conftest import Clock
 from tests.support.provider_double import MemoryProvider

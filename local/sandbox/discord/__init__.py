@@ -1,1 +1,1 @@
-"""Say in one sentence what may be here, and what it may import."""
+"""The stand-in for Discord: its webhooks, and the messages as they were posted."""

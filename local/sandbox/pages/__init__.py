@@ -1,1 +1,1 @@
-"""Say in one sentence what may be here, and what it may import."""
+"""The sandbox's pages for people: the outbox, faults, Discord's messages, previews."""

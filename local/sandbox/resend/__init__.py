@@ -1,1 +1,1 @@
-"""Say in one sentence what may be here, and what it may import."""
+"""The stand-in for Resend: its API, its idempotency keys, and the events that it posts."""
