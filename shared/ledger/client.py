@@ -1,14 +1,13 @@
-"""The ledger: the one record of the truth, in Redis. Every decision about an email is one Lua script, run whole or not at all.
+"""The ledger's client: one method for each decision. Every decision about an email is one Lua script, run whole or not at all.
 
-The scripts lie beside this file; each says in its head what it keeps true. Instants are milliseconds since 1970 UTC, by the clock of
-Redis unless a clock is given. No other module of Evergreen knows a key's name.
+The scripts lie in `scripts/`; each says in its head what it keeps true. Instants are milliseconds since 1970 UTC, by the clock of Redis
+unless a clock is given.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 from redis import Redis
@@ -17,15 +16,13 @@ from shared.core.errors import LedgerError
 from shared.domain.enrollments import Contact, Enrollment, Step
 from shared.ledger import ids
 from shared.ledger.answers import Claimed, Item, Leave, Peek, Refused, Settled
-
-__all__ = ["Claimed", "Item", "Leave", "Ledger", "Peek", "Refused", "Settled", "ids"]
+from shared.ledger.script_sources import sources
 
 VERSION = "1"
 WINDOW = 23 * 3_600_000
 KEEP_FINISHED = 90 * 86_400_000
 BATCH = 100
 AHEAD = 30  # milliseconds before its turn at which a request is frozen: with a hundred emails, that takes about ten
-_FOLDER = Path(__file__).parent
 
 
 def _instant(text: Any) -> int | None:
@@ -57,14 +54,7 @@ class Ledger:
             "JOB_TIMEOUT": round(job_timeout),
             "AHEAD": AHEAD,
         }
-        prelude = (_FOLDER / "prelude.lua").read_text(encoding="utf-8")
-        for name, value in constants.items():
-            prelude = prelude.replace(f"${name}", str(value))
-        self._scripts = {
-            file.stem: redis.register_script(prelude + file.read_text(encoding="utf-8"))
-            for file in _FOLDER.glob("*.lua")
-            if file.stem != "prelude"
-        }
+        self._scripts = {name: redis.register_script(source) for name, source in sources(constants).items()}
 
     def decide(self, script: str, arguments: Mapping[str, Any] | int, *texts: str) -> Any:
         """Run one script, named after its file; its arguments and answer stand in its head. What is None is left out.

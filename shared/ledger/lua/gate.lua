@@ -1,0 +1,20 @@
+-- @include base
+-- What holds all sending back: the gate, and the fence of a copy that may not be the only one.
+
+local GATE, FENCE = 'eg:gate', 'eg:fence'
+
+-- Why this copy of the ledger may not send, or nil: where the fence is on, this very start of Redis must have been confirmed in Notion.
+local function fenced()
+  local v = redis.call('HMGET', FENCE, 'on', 'server', 'why')
+  if not v[1] or v[2] and string.find(redis.call('INFO', 'server'), 'run_id:' .. v[2], 1, true) then return nil end
+  return 'fenced: ' .. (v[3] or 'waiting for a first answer from Notion')
+end
+
+-- The gate that holds all sending back, or nil. Past its time, release lets a single step through as a probe; an accepted email opens it.
+local function gate()
+  local v = redis.call('HMGET', GATE, 'reason', 'until', 'probe')
+  if v[1] then return {reason = v[1], till = tonumber(v[2]), probe = v[3]} end
+  local why = fenced()
+  return why and {reason = why} or nil
+end
+local function shut(held) return held and (not held.till or held.till > now) end

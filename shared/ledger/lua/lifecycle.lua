@@ -1,0 +1,114 @@
+-- @include base rq_jobs outbox wakeups lists
+-- How an enrollment and its steps move from one state to the next, and what else ends with them.
+
+-- What the outbox named has been told; the time for which a finished run is kept begins then.
+local function told(member)
+  redis.call('HDEL', 'eg:outbox:failures', member)
+  local enrollment = string.match(member, '^enrollment:(.+)$')
+  if enrollment and redis.call('HEXISTS', enrollment_key(enrollment), 'ended') == 1 then
+    redis.call('PEXPIRE', enrollment_key(enrollment), KEEP_FINISHED)
+    keep_runs(redis.call('HGET', enrollment_key(enrollment), 'contact'))
+  end
+end
+
+-- The run is in another state now.
+local function enter(enrollment, state)
+  local key = enrollment_key(enrollment)
+  local before = redis.call('HGET', key, 'state')
+  if before then
+    for _, list in ipairs({list_names(enrollment, before)}) do redis.call('ZREM', list, enrollment) end
+  end
+  redis.call('HSET', key, 'state', state)
+  local created = redis.call('HGET', key, 'created') or int(now)
+  redis.call('ZADD', 'eg:recent', created, enrollment)
+  redis.call('ZADD', 'eg:of:' .. slug_of(enrollment), created, enrollment)
+  for _, list in ipairs({list_names(enrollment, state)}) do redis.call('ZADD', list, created, enrollment) end
+  local contact = redis.call('HGET', key, 'contact')
+  if state == 'active' or state == 'paused' then redis.call('PERSIST', 'eg:enrollments:' .. contact) else keep_runs(contact) end
+end
+
+-- The run is over: its group is free, and it is kept for a while.
+local function end_run(enrollment, state, why)
+  local key = enrollment_key(enrollment)
+  local e = fields(key, 'contact', 'group')
+  enter(enrollment, state)
+  redis.call('HSET', key, 'ended', int(now))
+  if why then redis.call('HSET', key, 'why', why) end
+  local contact = 'eg:contact:' .. e.contact
+  if e.group and redis.call('HGET', contact, 'group.' .. e.group) == enrollment then redis.call('HDEL', contact, 'group.' .. e.group) end
+  redis.call('PEXPIRE', key, KEEP_FINISHED)
+  dirty('enrollment', enrollment)
+end
+
+-- A step has come to its end: the next due one may go, or the run is complete.
+local function advance(enrollment)
+  local key = enrollment_key(enrollment)
+  if redis.call('HGET', key, 'state') ~= 'active' then return end
+  local open = false
+  for _, step in ipairs(steps_in_order(enrollment)) do
+    local v = redis.call('HMGET', key, step .. '.state', step .. '.next')
+    if v[1] == 'scheduled' or v[1] == 'sending' then
+      if v[1] == 'scheduled' and tonumber(v[2]) <= now then wake(enrollment, step, now) end
+      open = true
+      break
+    end
+  end
+  if not open then end_run(enrollment, 'completed') end
+end
+
+-- Off RQ's failed list, whichever look is on it: nobody needs to look at the step any more.
+local function unlist(enrollment, step)
+  for look = 1, tonumber(step_of(enrollment, step).look) do
+    local job = email_id(enrollment, step) .. '-' .. int(look)
+    if redis.call('ZREM', 'rq:failed:send', job) == 1 then redis.call('DEL', 'rq:job:' .. job) end
+  end
+end
+
+-- End a step as `state`. What was frozen is kept only where the outcome is unknown: a person may want it repeated as it was.
+-- A failure must end in RQ's failed list: where its own job is not the one at work (`at_work`), a new one is queued, which will raise.
+local function end_step(enrollment, step, state, changes, at_work)
+  changes.state, changes.lease, changes.solo, changes.forced = state, false, false, false
+  if state == 'in-doubt' then
+    changes.ambiguous = '1'
+  else
+    local request = redis.call('HGET', enrollment_key(enrollment), step .. '.frozen')
+    if request then redis.call('DEL', frozen_key(request)) end
+    changes.posted, changes.frozen, changes.ambiguous = false, false, false
+  end
+  local before = redis.call('HGET', enrollment_key(enrollment), step .. '.state')
+  if state == 'sent' and (before == 'failed' or before == 'in-doubt') then unlist(enrollment, step) end
+  set_step(enrollment, step, changes)  -- `accepted` may be said twice
+  if before ~= state then tally(enrollment, step .. '.' .. state) end
+  close_step(enrollment, step)
+  dirty('enrollment', enrollment)
+  if state == 'sent' or state == 'failed' or state == 'in-doubt' then dirty('email', email_id(enrollment, step)) end
+  if state == 'failed' or state == 'in-doubt' then
+    alert(state, email_id(enrollment, step) .. ': ' .. (changes.why or 'no reason given'))
+    if at_work ~= email_id(enrollment, step) then
+      local look = redis.call('HINCRBY', enrollment_key(enrollment), step .. '.look', 1)
+      push(email_id(enrollment, step) .. '-' .. int(look), enrollment, step)
+    end
+  end
+  advance(enrollment)
+end
+
+-- End a run before its time. What is being sent right now ends as it ends. Why people leave is counted under the last email they got.
+local LEAVING = {booked = true, client = true, unsubscribed = true}
+local function stop_run(enrollment, state, why)
+  end_run(enrollment, state, why)
+  local last = '0'
+  for _, step in ipairs(steps_in_order(enrollment)) do
+    if redis.call('HGET', enrollment_key(enrollment), step .. '.state') == 'sent' then last = step end
+  end
+  if state == 'exited' and LEAVING[why] then tally(enrollment, last .. '.' .. why) end
+  for _, step in ipairs(steps_in_order(enrollment)) do
+    if redis.call('HGET', enrollment_key(enrollment), step .. '.state') == 'scheduled' then
+      end_step(enrollment, step, 'cancelled', {why = why})
+    end
+  end
+end
+
+local function is_open(enrollment)
+  local state = enrollment and redis.call('HGET', enrollment_key(enrollment), 'state')
+  return state == 'active' or state == 'paused'
+end

@@ -1,0 +1,10 @@
+-- @include base
+-- How often something may be done.
+
+-- Count what may be done `most` times in a window, which begins with the first. Returns the milliseconds until it may be done again, 0: now.
+local function wait_after(limit)
+  local key = 'eg:limit:' .. limit.key
+  local count = redis.call('INCR', key)
+  if count == 1 then redis.call('PEXPIRE', key, int(limit.window)) end
+  return count > limit.most and math.max(redis.call('PTTL', key), 1) or 0
+end

@@ -1,0 +1,35 @@
+-- @include base
+-- Where people find enrollments, and what the console counts of a campaign.
+
+-- Count what happened to a campaign's emails, for the console's funnel.
+local function tally(enrollment, name)
+  local slug = redis.call('HGET', enrollment_key(enrollment), 'slug')
+  if slug then redis.call('HINCRBY', 'eg:tally:' .. slug, name, 1) end
+end
+
+-- Where lists find a run: all, a campaign's, those in a state, and a campaign's in a state; the latest first.
+local STATES = {'active', 'paused', 'completed', 'exited', 'cancelled'}
+local function slug_of(enrollment) return string.match(enrollment, '^(.+)%-%x+%-%d+$') or '' end
+local function list_names(enrollment, state)
+  return 'eg:in:' .. state, 'eg:in:' .. state .. ':' .. slug_of(enrollment)
+end
+
+-- The list of a contact's runs lasts as long as the last of them.
+local function keep_runs(contact)
+  local list = 'eg:enrollments:' .. contact
+  for _, enrollment in ipairs(redis.call('SMEMBERS', list)) do
+    local state = redis.call('HGET', enrollment_key(enrollment), 'state')
+    if state == 'active' or state == 'paused' then return redis.call('PERSIST', list) end
+    if not state then redis.call('SREM', list, enrollment) end
+  end
+  redis.call('PEXPIRE', list, KEEP_FINISHED)
+end
+
+-- No list holds the run any more.
+local function unlist_run(enrollment)
+  redis.call('ZREM', 'eg:recent', enrollment)
+  redis.call('ZREM', 'eg:of:' .. slug_of(enrollment), enrollment)
+  for _, state in ipairs(STATES) do
+    for _, list in ipairs({list_names(enrollment, state)}) do redis.call('ZREM', list, enrollment) end
+  end
+end

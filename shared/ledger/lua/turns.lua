@@ -1,0 +1,94 @@
+-- @include base
+-- Turns at a provider: all processes together ask no more often than its rate allows.
+
+local AHEAD = $AHEAD
+
+-- How many requests a second a provider takes: as set, else as it last said itself, else 2.
+local function rate_of(provider, set)
+  return set > 0 and set or tonumber(redis.call('GET', 'eg:rate:' .. provider) or '2')
+end
+
+-- The latest turns at a provider, the earliest first; some may be yet to come, but none by much unless the clock was set back.
+local TURNS = 50
+local function turns_at(provider)
+  local turns = {}
+  for at in string.gmatch(redis.call('GET', 'eg:turns:' .. provider) or '', '%d+') do
+    if tonumber(at) < now + 10000 then turns[#turns + 1] = tonumber(at) end
+  end
+  return turns
+end
+
+local function keep_turns(provider, turns)
+  table.sort(turns)
+  if #turns > TURNS then table.remove(turns, 1) end
+  for i, at in ipairs(turns) do turns[i] = int(at) end
+  redis.call('SET', 'eg:turns:' .. provider, table.concat(turns, ','), 'PX', 60000)
+end
+
+-- Take a turn out of the list; nothing where it is too old to be there.
+local function drop_turn(turns, planned)
+  for i, at in ipairs(turns) do
+    if at == planned then return table.remove(turns, i) end
+  end
+end
+
+-- How many turns may be taken at once, and the milliseconds after which these come again: a second's turns (of more than ten, a share that
+-- comes several times a second) after a second, and 1.5 % more, so that no jitter squeezes one too many into the provider's window.
+local function spacing(rate)
+  local groups = math.max(math.ceil(rate / 10), 1)
+  return math.max(math.floor(rate / groups), 1), 1015 / math.min(groups, rate)
+end
+
+-- A turn at a provider, after all others: the instant (it is then ours), or nil and how long it would be when that is longer than `longest`.
+local function turn(provider, rate, longest)
+  local turns, at_once, apart = turns_at(provider), spacing(rate)
+  local before = turns[#turns - at_once + 1]
+  local at = math.max(now, tonumber(redis.call('GET', 'eg:hold:' .. provider) or '0'), before and math.ceil(before + apart) or 0)
+  if at - now > longest then return nil, at - now end
+  turns[#turns + 1] = at
+  keep_turns(provider, turns)
+  return at
+end
+
+-- Whether a turn has room among those that were taken or come before it. What is taken lies at most AHEAD in the future; others yield.
+local function fits(turns, at, at_once, apart)
+  local all = {at}
+  for _, other in ipairs(turns) do
+    if other <= at + AHEAD then all[#all + 1] = other end
+  end
+  table.sort(all)
+  for i = 1, #all - at_once do
+    if all[i] <= at and at <= all[i + at_once] and all[i + at_once] - all[i] < apart then return false end
+  end
+  return true
+end
+
+-- Take a planned turn, or plan it anew where it is past, or others were moved, so that it has no room. Returns the milliseconds to wait for
+-- it, and whether it was planned anew.
+local function take_turn(provider, rate, planned)
+  local turns, at_once, apart = turns_at(provider), spacing(rate)
+  drop_turn(turns, planned)
+  local wanted = math.max(planned, now)
+  local at = wanted
+  for _, other in ipairs(turns) do
+    if fits(turns, at, at_once, apart) then break end
+    at = math.max(wanted, math.ceil(other + apart))
+  end
+  turns[#turns + 1] = at
+  keep_turns(provider, turns)
+  return at - now, at > wanted
+end
+
+-- A request left later than its turn was taken.
+local function move_turn(provider, taken, left)
+  local turns = turns_at(provider)
+  if not drop_turn(turns, taken) then return end
+  turns[#turns + 1] = left
+  keep_turns(provider, turns)
+end
+
+-- Nobody is to ask a provider before then.
+local function hold(provider, milliseconds)
+  local till = math.max(now + milliseconds, tonumber(redis.call('GET', 'eg:hold:' .. provider) or '0'))
+  redis.call('SET', 'eg:hold:' .. provider, int(till), 'PX', int(till - now + 1))
+end

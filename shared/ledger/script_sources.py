@@ -1,0 +1,44 @@
+"""The Lua scripts as Redis gets them: each decision in `scripts/`, behind what its head includes from `lua/`.
+
+A file's first line names what it uses: `-- @include base outbox`. An include may name others; each comes once, and before what needs it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+_INCLUDE = re.compile(r"-- @include ([\w ]+)\n")
+
+
+def sources(constants: Mapping[str, int]) -> dict[str, str]:
+    """Every script whole, by the name of its file.
+
+    Args:
+        constants: what stands in the files as `$NAME`.
+    """
+    included = {file.stem: file.read_text(encoding="utf-8") for file in (FOLDER / "lua").glob("*.lua")}
+    for name, value in constants.items():
+        included = {stem: text.replace(f"${name}", str(value)) for stem, text in included.items()}
+    return {file.stem: _whole(file.read_text(encoding="utf-8"), included) for file in (FOLDER / "scripts").glob("*.lua")}
+
+
+def included_by(text: str) -> list[str]:
+    """What a file's first line includes."""
+    match = _INCLUDE.match(text)
+    return match[1].split() if match else []
+
+
+def _whole(script: str, included: Mapping[str, str]) -> str:
+    order: dict[str, str] = {}
+
+    def add(text: str) -> None:
+        for name in included_by(text):
+            if name not in order:
+                add(included[name])
+                order[name] = included[name]
+
+    add(script)
+    return "".join([*order.values(), script])

@@ -1,0 +1,167 @@
+-- @include base rq_jobs gate wakeups lifecycle contacts turns
+-- Claim a step for sending, and up to `batch` others where more are ready than can go singly. Keeps true: one holder per step; nothing is
+-- claimed early, out of order, twice, of an inactive run, for a suppressed address or behind the gate; a request that may have been accepted
+-- is only ever repeated as it was, with the very same members. The turn at the provider is planned here, so that no claim waits for one; the last look takes it.
+-- ARGV[2]: {enrollment, step, token, late: {slug: ms}, ignore_late, fenced (the fence must be on), rate (0: as learned), longest_wait, batch, batch_above (0: by the rate)}
+-- Returns {'claimed', wait, turn, [item…], frozen request id or '', frozen body or ''} with item = [enrollment, step, slug, request_id, [contact…], values, retries],
+-- or {what, until or '', why or ''} with what: gone · done (why is the step's state, and its reason) · not-yet · waits · closed · pace ·
+-- late (until is its due).
+local a = cjson.decode(ARGV[2])
+local rate = rate_of('resend', a.rate)
+local batch_above = a.batch_above > 0 and a.batch_above or math.min(rate, 20)
+
+-- What was due before this ledger took over from another copy may have gone out already: it goes singly, under the key by which the
+-- provider would know it again.
+local taken_over = tonumber(redis.call('HGET', FENCE, 'taken_over') or '0')
+
+local function stop(what, till, why) return {what, till and int(till) or '', why or ''} end
+
+local function done()
+  local s = step_of(a.enrollment, a.step)
+  return stop('done', nil, s.state .. (s.why and ': ' .. s.why or ''))
+end
+
+-- What forbids the step to be sent at all, whenever: the run's state or a suppression.
+local function barrier(enrollment)
+  local e = fields(enrollment_key(enrollment), 'state', 'why', 'kind', 'contact')
+  if e.state ~= 'active' then return (e.state or 'forgotten') .. (e.why and ': ' .. e.why or '') end
+  local why = suppressed(e.contact, e.kind)
+  return why and 'suppressed: ' .. why or nil
+end
+
+local function late(enrollment, s)
+  local e = fields(enrollment_key(enrollment), 'slug', 'catch_up')
+  local after = a.late[e.slug]
+  return after and not e.catch_up and not s.forced and not s.posted and s.attempts == 0 and now - s.due > after
+end
+
+-- When the next email of a run that catches up may go: at most one a day to a person, whatever has held it back.
+local function too_soon(enrollment, s)
+  local e = fields(enrollment_key(enrollment), 'catch_up', 'contact')
+  local last = e.catch_up and not s.forced and redis.call('HGET', 'eg:contact:' .. e.contact, 'last_sent')
+  return last and last + e.catch_up > now and last + e.catch_up or nil
+end
+
+local function take(enrollment, step, unsure)
+  set_step(enrollment, step, {state = 'sending', next = now + LEASE, lease = a.token, ambiguous = unsure and '1' or nil})
+  redis.call('ZADD', OPEN, int(now + LEASE), email_id(enrollment, step))
+  local e = fields(enrollment_key(enrollment), 'slug', 'request_id', 'contact', 'values', step .. '.retries')
+  return {enrollment, tonumber(step), e.slug, e.request_id or '', redis.call('HGETALL', 'eg:contact:' .. e.contact), e.values or '{}',
+    tonumber(e[step .. '.retries'] or '0')}
+end
+
+-- An earlier post of these steps may have been accepted, and they may not be sent now: only a person can tell. `stopped` is the one of
+-- them that may not go any more; the others only went along with it.
+local function doubt(members, why, stopped)
+  for _, id in ipairs(members) do
+    local enrollment, step = parse_email_id(id)
+    if step_of(enrollment, step).state == 'sending' then
+      local own = (not stopped or id == stopped) and why or 'its batch cannot be repeated, as another email of it may not go (' .. why .. ')'
+      end_step(enrollment, step, 'in-doubt', {why = own}, email_id(a.enrollment, a.step))
+    end
+  end
+  return done()
+end
+
+local function repeat_frozen(s, id)
+  local frozen = hash(frozen_key(s.frozen))
+  if not frozen.body or now >= s.posted + WINDOW then
+    return doubt({id}, 'the outcome was not learned within the window for repeating it')
+  end
+  local members, items = {}, {}
+  for member in string.gmatch(frozen.members, '[^,]+') do members[#members + 1] = member end
+  for _, member in ipairs(members) do
+    local why = barrier(parse_email_id(member))
+    if why then return doubt(members, why, member) end
+    local enrollment, step = parse_email_id(member)
+    if step_of(enrollment, step).state ~= 'sending' then return doubt(members, 'another email of its batch was decided without it') end
+  end
+  local at, longer = turn('resend', rate, a.longest_wait)
+  if not at then
+    wake(a.enrollment, a.step, now + longer - a.longest_wait)
+    return stop('pace', now + longer)
+  end
+  for i, member in ipairs(members) do
+    local enrollment, step = parse_email_id(member)
+    items[i] = take(enrollment, step, true)
+  end
+  return {'claimed', at - now, at, items, s.frozen, frozen.body}
+end
+
+-- Others from the head of the queue that may go with the first. A job that needs no look any more, or whose step an earlier one will wake,
+-- is dropped; the rest goes back as it stood.
+local function fill(items)
+  local back = {}
+  for _, job in ipairs(redis.call('LPOP', QUEUE, a.batch) or {}) do
+    local enrollment, step = parse_job_id(job)
+    local known, s = pcall(step_of, enrollment, step)  -- what is no enrollment of ours must not stop the others
+    if not known then s = nil end
+    local ready = s and s.state == 'scheduled' and s.next <= now
+    if ready and not s.solo and s.due >= taken_over and s.attempts == 0 and not held_up(enrollment, step) and not barrier(enrollment) and not late(enrollment, s) and not too_soon(enrollment, s) then
+      items[#items + 1] = take(enrollment, step)
+      redis.call('DEL', 'rq:job:' .. job)
+    elseif s and (ready and held_up(enrollment, step) or (s.state == 'scheduled' or s.state == 'sending') and s.next > now) then
+      redis.call('DEL', 'rq:job:' .. job)
+    else
+      back[#back + 1] = job
+    end
+  end
+  for i = #back, 1, -1 do redis.call('LPUSH', QUEUE, back[i]) end
+end
+
+local function claim()
+  local enrollment, step = a.enrollment, tostring(a.step)
+  local id, s = email_id(enrollment, step), step_of(enrollment, step)
+  if not s.state then return stop('gone') end
+  if s.state ~= 'scheduled' and s.state ~= 'sending' then return done() end
+  if s.next > now then
+    if s.state == 'scheduled' and not barrier(enrollment) then wake(enrollment, step, s.next) end
+    return stop('not-yet', s.next)
+  end
+  if s.state == 'sending' and not s.posted then  -- its holder died before posting: as if it had never been claimed
+    set_step(enrollment, step, {state = 'scheduled', lease = false})
+    s.state = 'scheduled'
+  end
+  local unsure = s.state == 'sending'
+  if not unsure then
+    local why = barrier(enrollment)
+    if why and redis.call('HGET', enrollment_key(enrollment), 'state') == 'paused' then
+      close_step(enrollment, step)
+      return done()
+    elseif why then
+      end_step(enrollment, step, 'skipped', {why = why})
+      return done()
+    end
+  end
+  if a.fenced and redis.call('HEXISTS', FENCE, 'on') == 0 then  -- a new Redis: first it must be known that it is the only one
+    wake(enrollment, step, now + 2000)
+    return stop('closed', now + 2000, 'waiting for the fence')
+  end
+  local held = gate()
+  if held and held.probe ~= id then
+    wake(enrollment, step, now)
+    return stop('closed', held.till, held.reason)
+  end
+  if unsure then return repeat_frozen(s, id) end
+  if held_up(enrollment, step) then
+    redis.call('ZADD', OPEN, int(now + LEASE), id)
+    return stop('waits')
+  end
+  local later = too_soon(enrollment, s)
+  if later then
+    set_step(enrollment, step, {next = later})
+    wake(enrollment, step, later)
+    return stop('not-yet', later)
+  end
+  if not a.ignore_late and late(enrollment, s) then return stop('late', s.due) end
+  local at, longer = turn('resend', rate, a.longest_wait)
+  if not at then
+    wake(enrollment, step, now + longer - a.longest_wait)
+    return stop('pace', now + longer)
+  end
+  local items = {take(enrollment, step)}
+  if s.attempts == 0 and not s.solo and s.due >= taken_over and not held and redis.call('LLEN', QUEUE) >= batch_above then fill(items) end
+  return {'claimed', at - now, at, items, '', ''}
+end
+
+return claim()

@@ -1,0 +1,175 @@
+-- @include base outbox wakeups lists lifecycle contacts limits
+-- Enroll a contact in a campaign, or only remember it, in one step. Keeps true: one run per key unless re-entry allows another,
+-- one active run per contact and group, one effect per idempotency key, no new run for a suppressed address; a meeting ends as its latest
+-- event says, in whatever order they arrive; nobody is enrolled more often than the limit.
+-- ARGV[2]: {contact, fields, source, consent, seen, seen_ttl, answer, lead, limit: {key, most, window}}; where it ends other runs: {exit: {reason, slugs, before}}; where a
+-- calendar says it: {meeting: {what, uid, at, starts, replaces, keep}}; where the webhook has a campaign: {key, slug, kind, request_id}; and
+-- where the form carries what it requires: {group, reentry, anchor, warning, values, steps: [{number, offset, due, sent, skipped}]}.
+-- Returns {what, enrollment or ''}, {'duplicate', the first answer}, or {'limited', milliseconds until it may be tried again}. what: enrolled · exists · blocked · tracked · cancelled · ignored.
+local a = cjson.decode(ARGV[2])
+
+local contact = 'eg:contact:' .. a.contact
+
+local function remember()
+  local flat = {}
+  for name, value in pairs(a.fields) do flat[#flat + 1] = name; flat[#flat + 1] = value end
+  redis.call('HSET', contact, unpack(flat))
+  redis.call('HSETNX', contact, 'source', a.source)
+  if a.consent then
+    redis.call('HDEL', contact, 'unsubscribed')
+    unlist_suppressed(a.contact)
+    redis.call('HSET', contact, 'consent_at', int(now))
+  end
+  if a.lead and redis.call('HGET', contact, 'lead') ~= a.lead then
+    redis.call('HSET', contact, 'lead', a.lead)
+    notice('lead:' .. a.contact, now)
+  end
+  dirty('contact', a.contact)
+end
+
+-- What has happened ends the runs that list it, as far as they began before it.
+local function exit_runs()
+  local ends = {}
+  for _, slug in ipairs(a.exit.slugs) do ends[slug] = true end
+  for _, enrollment in ipairs(redis.call('SMEMBERS', 'eg:enrollments:' .. a.contact)) do
+    local e = fields(enrollment_key(enrollment), 'slug', 'created')
+    if ends[e.slug] and is_open(enrollment) and tonumber(e.created) <= a.exit.before then stop_run(enrollment, 'exited', a.exit.reason) end
+  end
+end
+
+-- No run, but a row for the owner to see: run 0, which a later run takes over.
+local function track()
+  if not a.key then return 'tracked', '' end
+  local enrollment = a.key .. '-0'
+  if redis.call('HEXISTS', 'eg:runs', a.key) == 0 then
+    redis.call('HSET', enrollment_key(enrollment), 'slug', a.slug, 'kind', a.kind, 'contact', a.contact, 'state', 'tracking',
+      'anchor', int(now), 'request_id', a.request_id, 'steps', '')
+    dirty('enrollment', enrollment)
+  end
+  return 'tracked', ''
+end
+
+-- Why there is no new run, and which other one there is; or nothing, and the new run's id.
+local function obstacle()
+  local run = redis.call('HGET', 'eg:runs', a.key)
+  if run then
+    local last = a.key .. '-' .. run
+    if a.reentry == 'never' or is_open(last) then return 'exists', last end
+  end
+  if a.group then
+    local other = redis.call('HGET', contact, 'group.' .. a.group)
+    if is_open(other) then return 'blocked', other end
+  end
+  if suppressed(a.contact, a.kind) then return track() end
+  return nil, a.key .. '-' .. int((run or 0) + 1)
+end
+
+local function create(enrollment)
+  local order = {}
+  for i, s in ipairs(a.steps) do order[i] = int(s.number) end
+  redis.call('HSET', 'eg:runs', a.key, string.match(enrollment, '%d+$'))
+  redis.call('HSET', enrollment_key(enrollment), 'slug', a.slug, 'kind', a.kind, 'contact', a.contact,
+    'anchor', int(a.anchor), 'created', int(now), 'request_id', a.request_id, 'steps', table.concat(order, ','))
+  local tracked = redis.call('HGET', enrollment_key(a.key .. '-0'), 'page')
+  if tracked then redis.call('HSET', enrollment_key(enrollment), 'page', tracked) end
+  redis.call('DEL', enrollment_key(a.key .. '-0'))
+  if a.warning then redis.call('HSET', enrollment_key(enrollment), 'warning', a.warning) end
+  if a.values then redis.call('HSET', enrollment_key(enrollment), 'values', a.values) end
+  if a.group then
+    redis.call('HSET', enrollment_key(enrollment), 'group', a.group)
+    redis.call('HSET', contact, 'group.' .. a.group, enrollment)
+  end
+  redis.call('SADD', 'eg:enrollments:' .. a.contact, enrollment)
+  enter(enrollment, 'active')
+  tally(enrollment, 'enrolled')
+  local open = false
+  for _, s in ipairs(a.steps) do
+    local step = int(s.number)
+    if s.sent then
+      set_step(enrollment, step, {state = 'sent', due = s.due, offset = s.offset, sent = s.sent, by = 'website'})
+      dirty('email', email_id(enrollment, step))
+    elseif s.skipped then
+      set_step(enrollment, step, {state = 'skipped', due = s.due, offset = s.offset, why = s.skipped})
+    else
+      set_step(enrollment, step, {state = 'scheduled', due = s.due, offset = s.offset, next = s.due})
+      wake(enrollment, step, s.due)
+      open = true
+    end
+  end
+  dirty('enrollment', enrollment)
+  if not open then end_run(enrollment, 'completed') end
+end
+
+local function cancel(enrollment, why)
+  if is_open(enrollment) then stop_run(enrollment, 'cancelled', why) end
+end
+
+local function meeting_key(uid) return 'eg:meeting:' .. uid end
+
+-- The meeting will not take place; should its booking arrive only now, nothing comes of that.
+local function drop(uid, why)
+  cancel(redis.call('HGET', meeting_key(uid), 'run'), why)
+  redis.call('HSET', meeting_key(uid), 'gone', '1')
+  redis.call('PEXPIRE', meeting_key(uid), int(a.meeting.keep))
+end
+
+-- Each returns whether the event enrolls, and if not, what became of it.
+local meet = {}
+function meet.booked(m, known)
+  if m.replaces then drop(m.replaces, 'the meeting was moved') end
+  if known.gone or known.at and tonumber(known.at) > m.at then return false, 'ignored' end
+  if known.starts and tonumber(known.starts) ~= m.starts then cancel(known.run, 'the meeting was moved') end
+  redis.call('HSET', meeting_key(m.uid), 'at', int(m.at), 'starts', int(m.starts), 'contact', a.contact)
+  return true
+end
+function meet.cancelled(m)
+  drop(m.uid, 'the meeting was cancelled')
+  return false, 'cancelled'
+end
+meet['no-show'] = function(m, known)
+  local of_another = known.contact and known.contact ~= a.contact  -- a guest; only the booker is asked to book again
+  if known.gone or of_another or known.judged and tonumber(known.judged) >= m.at then return false, 'ignored' end
+  redis.call('HSET', meeting_key(m.uid), 'judged', int(m.at))
+  return true
+end
+meet['no-show-undone'] = function(m, known)
+  if known.judged and tonumber(known.judged) >= m.at then return false, 'ignored' end
+  redis.call('HSET', meeting_key(m.uid), 'judged', int(m.at))
+  cancel(known.recovery, 'the no-show was taken back')
+  return false, 'cancelled'
+end
+
+-- Only what stands for the person at the meeting is remembered: a cancellation tells us nothing new of them.
+local function meeting(m)
+  local known = fields(meeting_key(m.uid), 'gone', 'at', 'starts', 'contact', 'judged', 'run', 'recovery')
+  local enrolls, what = meet[m.what](m, known)
+  redis.call('PEXPIRE', meeting_key(m.uid), int(m.keep))
+  return enrolls, what
+end
+
+local wait = a.limit and wait_after(a.limit) or 0
+if wait > 0 then return {'limited', wait} end
+if a.seen then
+  local answer = redis.call('GET', 'eg:seen:' .. a.seen)
+  if answer then return {'duplicate', answer} end
+  redis.call('SET', 'eg:seen:' .. a.seen, a.answer, 'PX', int(a.seen_ttl))
+end
+if a.meeting then
+  local enrolls, what = meeting(a.meeting)
+  if a.exit then exit_runs() end
+  if not enrolls then
+    if a.meeting.what == 'booked' then remember() end
+    return {what, ''}
+  end
+elseif a.exit then
+  exit_runs()
+end
+remember()
+if not a.steps then return {track()} end
+local what, enrollment = obstacle()
+if not what then
+  create(enrollment)
+  what = 'enrolled'
+end
+if a.meeting then redis.call('HSET', meeting_key(a.meeting.uid), a.meeting.what == 'booked' and 'run' or 'recovery', enrollment) end
+return {what, enrollment}

@@ -1,0 +1,14 @@
+-- @include base outbox wakeups lifecycle
+-- Hold a run. Keeps true: from here on none of its steps is claimed; one that is being sent right now ends as it ends.
+-- ARGV[2]: {enrollment}. Returns the run's state, or '' where there is none.
+local a = cjson.decode(ARGV[2])
+local key = enrollment_key(a.enrollment)
+local state = redis.call('HGET', key, 'state')
+if state ~= 'active' then return state or '' end
+enter(a.enrollment, 'paused')
+redis.call('HSET', key, 'paused_at', int(now))
+for _, step in ipairs(steps_in_order(a.enrollment)) do
+  if redis.call('HGET', key, step .. '.state') == 'scheduled' then close_step(a.enrollment, step) end
+end
+dirty('enrollment', a.enrollment)
+return 'paused'

@@ -1,0 +1,98 @@
+-- @include base outbox lists lifecycle contacts
+-- Take what the provider reports of an email or an address. Keeps true: each report has its effect once, with its mark in the same step;
+-- what was accepted is `sent` whoever says so; a batch is accepted whole; from a suppression on no step is claimed for the address.
+-- ARGV[2]: {seen, seen_ttl, what, at} and, where known: contact, enrollment, step, id (the provider's), sent (when it accepted), reason.
+-- what: accepted · delivered · opened · clicked · delayed · bounced · bounced-for-now · complained · suppressed · failed · unsubscribed.
+-- Returns suppressed · recorded · ignored · duplicate, or busy: the email's sender is about to report; tell it again in a moment.
+local a = cjson.decode(ARGV[2])
+
+local INSTANTS = {delivered = true, opened = true, clicked = true, bounced = true, complained = true}
+local SUPPRESSES = {bounced = 'bounced', suppressed = 'bounced', complained = 'complained', unsubscribed = 'unsubscribed'}
+
+local step = a.step and int(a.step)
+local key = a.enrollment and enrollment_key(a.enrollment)
+
+-- The step as it is and what it knows of the provider, or nil where it is not the addressee's.
+local function reported_step()
+  if not step or redis.call('HGET', key, 'contact') ~= a.contact then return nil end
+  local s = step_of(a.enrollment, step)
+  if not s.state then return nil end
+  local known = fields(key, step .. '.id', step .. '.by', step .. '.anew', step .. '.delivered')
+  s.id, s.by, s.anew, s.delivered = known[step .. '.id'], known[step .. '.by'], known[step .. '.anew'], known[step .. '.delivered']
+  return s
+end
+
+-- Whether the report settles an attempt whose outcome is open. One of an attempt that is known already says nothing of a later one.
+local function settles(s)
+  if s.id and s.id == a.id then return false end
+  return s.state == 'in-doubt' or s.state == 'sending' and (s.posted or s.anew) or s.state == 'scheduled' and s.anew
+end
+
+local function accept(id)
+  local enrollment, number = parse_email_id(id)
+  local contact = redis.call('HGET', enrollment_key(enrollment), 'contact')
+  if tonumber(redis.call('HGET', 'eg:contact:' .. contact, 'last_sent') or '0') < a.sent then
+    redis.call('HSET', 'eg:contact:' .. contact, 'last_sent', int(a.sent))
+    dirty('contact', contact)
+  end
+  local told = id == email_id(a.enrollment, step) and a.id or nil  -- the others' own reports bring theirs
+  end_step(enrollment, number, 'sent', {sent = a.sent, by = 'evergreen', id = told, why = false, next = false})
+end
+
+-- The provider takes a batch as a whole or not at all.
+local function accept_request(s)
+  local members = s.frozen and redis.call('HGET', frozen_key(s.frozen), 'members') or email_id(a.enrollment, step)
+  for id in string.gmatch(members, '[^,]+') do
+    local other = step_of(parse_email_id(id))
+    local undecided = other.state == 'sending' or other.state == 'in-doubt' or other.state == 'scheduled'
+    if undecided and other.frozen == s.frozen then accept(id) end
+  end
+end
+
+-- Remember when it first happened and what was said of it. Returns whether that is news.
+local function note(s)
+  local news = INSTANTS[a.what] and redis.call('HSETNX', key, step .. '.' .. a.what, int(a.at)) == 1
+  if news then tally(a.enrollment, step .. '.' .. a.what) end
+  if a.what == 'delivered' then redis.call('HDEL', key, step .. '.note') end
+  if a.reason and not (a.what == 'delayed' and s.delivered) then
+    redis.call('HSET', key, step .. '.note', a.reason)
+    news = true
+  end
+  return news
+end
+
+local function record(s)
+  local news = settles(s)
+  if news then accept_request(s) end
+  local v = redis.call('HMGET', key, step .. '.state', step .. '.id', step .. '.by')
+  local ours = v[1] == 'sent' and v[3] == 'evergreen'
+  if ours and a.id and not v[2] then
+    set_step(a.enrollment, step, {id = a.id})
+    news, v[2] = true, a.id
+  end
+  news = note(s) or news
+  if a.what == 'failed' and ours and v[2] == a.id then
+    end_step(a.enrollment, step, 'failed', {why = a.reason, sent = false, by = false})
+  elseif news then
+    dirty('email', email_id(a.enrollment, step))
+  end
+  return news and 'recorded' or 'ignored'
+end
+
+-- A person who has agreed since the report stays subscribed.
+local function suppress_unless_agreed(reason)
+  local agreed = tonumber(redis.call('HGET', 'eg:contact:' .. a.contact, 'consent_at') or '0')
+  if reason == 'unsubscribed' and agreed > a.at then return 'ignored' end
+  suppress(a.contact, reason)
+  dirty('contact', a.contact)
+  return 'suppressed'
+end
+
+local seen = 'eg:seen:' .. a.seen
+if redis.call('EXISTS', seen) == 1 then return 'duplicate' end
+local s = reported_step()
+if s and a.what == 'failed' and s.state == 'sending' and s.lease and s.next > now then return 'busy' end
+redis.call('SET', seen, '', 'PX', int(a.seen_ttl))
+local outcome = s and record(s) or 'ignored'
+if a.contact and SUPPRESSES[a.what] then return suppress_unless_agreed(SUPPRESSES[a.what]) end
+return outcome

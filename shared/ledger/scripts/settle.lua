@@ -1,0 +1,107 @@
+-- @include base outbox gate wakeups lifecycle turns
+-- Write down how a request ended. Keeps true: what was accepted is `sent` whoever says so and whenever; what may have been accepted ends
+-- only as `sent` or `in-doubt`; a sure refusal leaves no trace of a post; the next due step of the run goes at once.
+-- ARGV[2]: {token, at_work, outcome, members, ids, why, retry_after, hold, delays, patience, gate, gate_until, rate_seen, turn, left}
+-- outcome: accepted · refused · skipped · dissolved · waiting · failing · ambiguous · conflict. `delays` are the waits before attempts 2, 3 and all later
+-- ones; `hold` keeps every request back that long; `patience` is how long after its due a step that fails surely is tried;
+-- `turn` is the turn at the provider, and `left` when the request left. Returns [[id, state, next or '', attempts, why or '']…].
+local a = cjson.decode(ARGV[2])
+
+local function delay(attempts) return a.delays[math.min(math.max(attempts, 1), #a.delays)] end
+
+local function finish(enrollment, step, state) end_step(enrollment, step, state, {why = a.why}, a.at_work) end
+
+-- Back to the schedule as if nothing had been posted; in a paused run, to wait for its resumption.
+local function put_back(enrollment, step, s, at, attempts, solo)
+  local state = redis.call('HGET', enrollment_key(enrollment), 'state')
+  if state ~= 'active' and state ~= 'paused' then return finish(enrollment, step, 'cancelled') end
+  set_step(enrollment, step, {state = 'scheduled', next = at, lease = false, posted = false, frozen = false,
+    attempts = attempts, solo = solo and '1' or false, why = a.why})
+  if s.frozen then redis.call('DEL', frozen_key(s.frozen)) end
+  if state == 'active' then wake(enrollment, step, at) else close_step(enrollment, step) end
+end
+
+-- May have been accepted: the very same request again, within the window.
+local function try_again(enrollment, step, s, at, attempts)
+  if at >= s.posted + WINDOW then return finish(enrollment, step, 'in-doubt') end
+  set_step(enrollment, step, {next = at, lease = false, ambiguous = '1', why = a.why, attempts = attempts})
+  wake(enrollment, step, at)
+end
+
+local decide = {}
+function decide.refused(enrollment, step, s) finish(enrollment, step, s.ambiguous and 'in-doubt' or 'failed') end
+function decide.dissolved(enrollment, step, s)
+  if s.ambiguous then return finish(enrollment, step, 'in-doubt') end
+  put_back(enrollment, step, s, now, s.attempts - 1, true)
+end
+function decide.waiting(enrollment, step, s)
+  local at, attempts = now + a.retry_after, math.max(s.attempts - 1, 0)
+  if s.ambiguous then return try_again(enrollment, step, s, at, attempts) end
+  put_back(enrollment, step, s, at, attempts, s.solo)
+end
+function decide.failing(enrollment, step, s)
+  local attempts = s.attempts + 1
+  if now > s.due + a.patience and attempts >= #a.delays then return finish(enrollment, step, 'failed') end
+  put_back(enrollment, step, s, now + delay(attempts), attempts, true)
+end
+function decide.ambiguous(enrollment, step, s)
+  local attempts = s.attempts
+  local at = attempts < #a.delays and s.posted + delay(attempts) or now + delay(attempts)
+  try_again(enrollment, step, s, math.max(at, now + a.retry_after), attempts)
+end
+function decide.skipped(enrollment, step, s) finish(enrollment, step, s.ambiguous and 'in-doubt' or 'skipped') end
+function decide.conflict(enrollment, step)  -- its repetition may meet the same answer: then a person may send it anew at once
+  set_step(enrollment, step, {conflict = '1'})
+  finish(enrollment, step, 'in-doubt')
+end
+
+-- How late an email was accepted after its due, for the histogram: counted under the upper end of its bucket, in seconds. The provider's
+-- report may have come before its answer, and told when that was.
+local LATENESS = {1, 5, 15, 60, 300, 900, 3600, 21600, 86400}
+local function count_lateness(enrollment, step, due)
+  local accepted = tonumber(redis.call('HGET', enrollment_key(enrollment), step .. '.sent') or now)
+  local late, bucket = math.max(accepted - due, 0), '+Inf'
+  for i = #LATENESS, 1, -1 do
+    if late <= LATENESS[i] * 1000 then bucket = int(LATENESS[i]) end
+  end
+  redis.call('HINCRBY', 'eg:lateness', bucket, 1)
+  redis.call('HINCRBY', 'eg:lateness', 'sum', int(late))
+end
+
+-- A gate without an end was closed by a person, and only a person opens it.
+local held = gate()
+if a.gate and not held then alert('closed', a.gate) end
+if a.gate and (not held or held.till) then redis.call('HSET', GATE, 'reason', a.gate, 'until', int(a.gate_until), 'probe', '') end
+if a.outcome == 'accepted' and held and held.till then redis.call('DEL', GATE) end
+if a.rate_seen and redis.call('GET', 'eg:rate:resend') ~= a.rate_seen then redis.call('SET', 'eg:rate:resend', a.rate_seen) end
+if a.left then move_turn('resend', a.turn, a.left) end
+if a.hold then hold('resend', a.hold) end
+if a.hold then redis.call('HINCRBY', 'eg:counts', 'held', 1) end
+redis.call('HINCRBY', 'eg:counts', a.outcome, #a.members)
+
+local settled = {}
+for i, id in ipairs(a.members) do
+  local enrollment, step = parse_email_id(id)
+  local s = step_of(enrollment, step)
+  if a.outcome == 'accepted' then
+    if s.state then
+      count_lateness(enrollment, step, s.due)
+      local contact = redis.call('HGET', enrollment_key(enrollment), 'contact')
+      redis.call('HSET', 'eg:contact:' .. contact, 'last_sent', int(now))
+      dirty('contact', contact)
+      end_step(enrollment, step, 'sent', {sent = now, by = 'evergreen', id = a.ids[i], why = false, next = false})
+    end
+  elseif s.state == 'sending' and s.lease == a.token then
+    decide[a.outcome](enrollment, step, s)
+  end
+  -- Three attempts without success is news for the owner.
+  local attempts = a.outcome ~= 'accepted' and step_of(enrollment, step).attempts or 0
+  if attempts >= 3 and redis.call('HSETNX', enrollment_key(enrollment), step .. '.alerted', '1') == 1 then alert('retrying', id .. ': ' .. (a.why or 'no reason given')) end
+  if attempts >= 3 then
+    dirty('email', id)
+    dirty('enrollment', enrollment)
+  end
+  local after = redis.call('HMGET', enrollment_key(enrollment), step .. '.state', step .. '.next', step .. '.attempts', step .. '.why')
+  settled[i] = {id, after[1] or '', after[2] or '', after[3] or '0', after[4] or ''}
+end
+return settled

@@ -1,0 +1,32 @@
+-- @include base rq_jobs outbox gate wakeups lists
+-- Find open steps whose look is overdue, and look again at those that were overdue a pass ago too. Keeps true: no step is forgotten,
+-- whatever job, worker or registry was lost. ARGV[2]: {grace, suspects, limit, queue_short}. Returns {overdue ids, how many were woken}.
+local a = cjson.decode(ARGV[2])
+-- Runs that are kept no longer leave the lists, a few at a time.
+for _, enrollment in ipairs(redis.call('ZRANDMEMBER', 'eg:recent', 20)) do
+  if redis.call('EXISTS', enrollment_key(enrollment)) == 0 then unlist_run(enrollment) end
+end
+if redis.call('ZCOUNT', OUTBOX, '-inf', int(now)) > 0 then record_soon() end
+if shut(gate()) or redis.call('LLEN', QUEUE) > a.queue_short then return {{}, 0} end
+
+local suspect, woken, overdue = {}, 0, {}
+for _, id in ipairs(a.suspects) do suspect[id] = true end
+
+local function sweep(id)
+  local enrollment, step = parse_email_id(id)
+  local v = redis.call('HMGET', enrollment_key(enrollment), 'state', step .. '.state', step .. '.look')
+  if not (v[2] == 'scheduled' and v[1] == 'active' or v[2] == 'sending') then return redis.call('ZREM', OPEN, id) end
+  local scheduled = redis.call('ZSCORE', SCHEDULED, id .. '-' .. (v[3] or ''))
+  if scheduled then return end
+  if suspect[id] then
+    wake(enrollment, step, now)
+    woken = woken + 1
+  else
+    overdue[#overdue + 1] = id
+  end
+end
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', OPEN, '-inf', int(now - a.grace), 'LIMIT', 0, a.limit)) do
+  if not pcall(sweep, id) then redis.call('ZREM', OPEN, id) end
+end
+return {overdue, woken}
