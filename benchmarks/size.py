@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import requests
 from redis import Redis
@@ -28,6 +28,7 @@ from shared.domain.forms import SignUp
 from shared.intake.enrolling import Intake, sign_up
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.listing import Listing
 
 AT_ONCE = 200  # sign-ups in one pipeline
 DUE = 5_000  # jobs that are released for one figure
@@ -168,7 +169,7 @@ def console_pages(server: Valkey, filler: Filler, directory: Path) -> dict[str, 
         filler: which filled it.
         directory: for logs.
     """
-    (run,) = cast(list[str], filler.redis.zrange("eg:recent", at := random.randrange(100), at))
+    (run,) = Listing(filler.ledger).page(random.randrange(100), 1).enrollments
     door = Door(Settings(console_password=SECRETS["CONSOLE_PASSWORD"], operator_token=SECRETS["OPERATOR_TOKEN"]))
     medians = {}
     with _functions(server, filler.folder, directory) as url, requests.Session() as browser:

@@ -24,7 +24,7 @@ from shared.domain.catalog import CAMPAIGNS
 from shared.domain.enrollments import Contact
 from shared.ledger.client import Ledger
 from shared.ledger.listing import Listing
-from shared.ledger.template_texts import LastGood
+from shared.ledger.template_texts import TemplateTexts
 from shared.preview import campaign_diff
 from shared.preview.campaign_diff import Change, Way
 
@@ -50,7 +50,7 @@ def diff(old: str, offline: bool, as_json: bool) -> None:
     else:
         ledger = services.ledger()
         ledger.check_version()
-        changes = campaign_diff.diff(was, services.catalog(), _ways(ledger), LastGood(ledger.redis).sources())
+        changes = campaign_diff.diff(was, services.catalog(), _ways(ledger), TemplateTexts(ledger).sources())
     if as_json:
         return print_json([change.as_dict for change in changes])
     _print(changes, offline)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import click
 
 from commands.outside import command, connect, yes
 from commands.printing import as_json, console, print_json
 from shared.integrations.notion import iso
-from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.fence_state import FenceState
+from shared.ledger.listing import Listing
 from shared.recovery.fence import Fence
 
 TAKE_OVER = "Another copy may be sending at this moment. Is it stopped?"
@@ -40,15 +39,15 @@ def fence(take_over: bool, fresh: bool, yes: bool, as_json: bool) -> None:
         console.print(f"[green]This copy may send.[/] Notion confirmed it last at {since}.")
     else:
         console.print(f"[bold red]This copy may not send:[/] {why}.", soft_wrap=True)
-        if next(outside.ledger.redis.scan_iter(ids.enrollment_key("*"), count=1000), None) is None:
+        if next(Listing(outside.ledger).every(), None) is None:
             console.print("This Redis holds no run. If it was lost, `evergreen restore` rebuilds it.")
     raise SystemExit(0 if holds else 1)
 
 
 def state(ledger: Ledger) -> tuple[bool, str | None, str | None]:
     """Whether this copy may send, why not, and when Notion confirmed it last (ISO 8601)."""
-    found = cast(dict[str, str], ledger.redis.hgetall(ids.FENCE))
-    why = ledger.vitals()["fence"] if found.get("on") else None
+    fence_state = FenceState(ledger)
+    found, why = fence_state.read(), fence_state.refusal()
     if not found.get("confirmed") and not why:
         why = "the scheduler has not looked yet; is it running?"
     return why is None, why, iso(int(found["at"])) if found.get("at") else None

@@ -59,7 +59,7 @@ class Outside:
     @property
     def subjects(self) -> Subjects:
         """How subjects read now."""
-        return Subjects(self.catalog, Store(self.catalog, self.settings, self.ledger.redis), self.settings)
+        return Subjects(self.catalog, Store(self.catalog, self.settings, self.ledger), self.settings)
 
     def resend_turn(self) -> None:
         """Wait for a turn at Resend."""

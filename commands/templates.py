@@ -24,7 +24,7 @@ from shared.emails.template_store import Key, Store, compile_source, name_of
 from shared.integrations.notion import Notion
 from shared.ledger.client import Ledger
 from shared.ledger.pacing import Pacer
-from shared.ledger.template_texts import LastGood
+from shared.ledger.template_texts import TemplateTexts
 from shared.notion.template_pull import Adopter
 from shared.notion.template_push import Pusher
 from shared.notion.template_rows import Row, fault_of, key_of, rows, source_of
@@ -79,7 +79,7 @@ def push(force: bool, dry_run: bool, as_json: bool) -> None:
     """Make a row and a page in Notion for each email; what you edited there stays."""
     found = _settings("notion_token", "notion_templates_db_id")
     campaigns, ledger = _catalog(found), _ledger(found)
-    pusher = Pusher(_notion(found, ledger), campaigns, found, LastGood(ledger.redis), force, dry_run)
+    pusher = Pusher(_notion(found, ledger), campaigns, found, TemplateTexts(ledger), force, dry_run)
     done = _followed(pusher.push(), len(campaigns.sources), "Pushing")
     if as_json:
         print_json([pushed.as_dict for pushed in done])
@@ -173,7 +173,7 @@ def preview(template: str, segment: Segment, out: Path | None, send_to: str | No
     found = _settings(*(("resend_api_key", "resend_from_email") if send_to else ()))
     campaigns = _catalog(found)
     key = _key(template, campaigns)
-    store = Store(campaigns, found, services.connect(found))
+    store = Store(campaigns, found, Ledger(services.connect(found)))
     email = test_email.sample(key, segment, templates=store, catalog=campaigns, settings=found)
     if out:
         try:

@@ -18,7 +18,8 @@ from local.supervisor import Part
 from shared.core import settings
 from shared.core.errors import SettingsError
 from shared.core.stack_file import ROOT
-from shared.ledger import ids
+from shared.ledger.client import Ledger
+from shared.ledger.fence_state import FenceState
 
 GENERATED = (
     "REDIS_PASSWORD",
@@ -189,15 +190,11 @@ def stages(where: Place, environ: Mapping[str, str]) -> list[list[Part]]:
         return ticked and (not health.get("fenced") or waits_for_a_person())
 
     def waits_for_a_person() -> bool:
-        with redis.Redis(HOST, where.valkey_port, password=password) as client:
-            return bool(client.hexists(ids.FENCE, "why"))  # whoever is to mend it needs a stack that runs
+        with redis.Redis(HOST, where.valkey_port, password=password, decode_responses=True) as client:
+            return "why" in FenceState(Ledger(client)).read()  # whoever is to mend it needs a stack that runs
 
     def works(name: str) -> bool:
         return bool(json.loads(_get(where.port, "/health") or "{}").get(name))
-
-    def waits_on(queue: str) -> bool:
-        with redis.Redis(HOST, where.valkey_port, password=password) as client:
-            return bool(client.scard(f"rq:workers:{queue}"))
 
     def python(name: str, answers: Callable[[], bool], *module: str, port: int | None = None) -> Part:
         return Part(name, [sys.executable, "-m", *module], answers, port, ROOT)
@@ -214,7 +211,7 @@ def stages(where: Place, environ: Mapping[str, str]) -> list[list[Part]]:
                 for number in range(1, where.send_workers + 1)
             ),
             python("recorder", lambda: works("recorders"), "scheduler.worker", "record"),
-            python("notifier", lambda: waits_on("notify"), "scheduler.worker", "notify"),
+            python("notifier", lambda: works("notifiers"), "scheduler.worker", "notify"),
             python("dashboard", lambda: listens(where.dashboard_port), "scheduler.dashboard", port=where.dashboard_port),
         ],
     ]

@@ -20,7 +20,6 @@ from redis import Redis
 from local import ports, stack
 from shared.core import settings
 from shared.core.stack_file import ROOT
-from shared.ledger import ids
 from shared.ledger.client import Ledger
 
 ANSWER_WITHIN = 20  # seconds
@@ -122,11 +121,11 @@ class Trial:
 
     def stop_sending(self) -> None:
         """Close the gate by hand."""
-        self.redis().hset(ids.GATE, mapping={"reason": "stopped for a trial"})
+        self.ledger().stop_sending("stopped for a trial")
 
     def start_sending(self) -> None:
         """Open it again."""
-        self.redis().delete(ids.GATE)
+        self.ledger().start_sending()
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """The gateway's log lines of one event, such as `email.not_sent`."""

@@ -90,19 +90,19 @@ def _backlog(now: Readings) -> Iterator[Metric]:
         ("failed_jobs", "Jobs on RQ's failed list.", now.failed),
     ):
         yield _gauges(name, help_text, ["queue"], {(queue,): number for queue, number in numbers.items()})
-    yield _gauge("scheduled", "Looks on the schedule.", now.vitals["scheduled"])
+    yield _gauge("scheduled", "Looks on the schedule.", now.health.scheduled)
     yield _gauge("open_steps", "Emails that are still to be sent.", now.gauges["open"])
     yield _gauge("late_steps", "Emails whose next look is overdue by more than a minute.", now.gauges["late"])
-    yield _gauge("overdue_seconds", "How long the oldest look is overdue.", now.vitals["overdue"] / 1000)
-    yield _gauge("outbox", "Changes that Notion has not been told yet.", now.vitals["outbox"])
+    yield _gauge("overdue_seconds", "How long the oldest look is overdue.", now.health.overdue / 1000)
+    yield _gauge("outbox", "Changes that Notion has not been told yet.", now.health.outbox)
     yield _gauge("notices", "Messages that the owner has not been told yet.", now.gauges["notices"])
 
 
 def _health(now: Readings) -> Iterator[Metric]:
-    if now.vitals["tick_age"] is not None:
-        yield _gauge("scheduler_tick_age_seconds", "Since the scheduler's last sign of life.", now.vitals["tick_age"] / 1000)
-    yield _gauge("sending_stopped", "Whether the gate holds all sending back.", now.vitals["gate"] is not None)
-    yield _gauge("fenced", "Whether the fence holds all sending back.", now.vitals["fence"] is not None)
+    if now.health.tick_age is not None:
+        yield _gauge("scheduler_tick_age_seconds", "Since the scheduler's last sign of life.", now.health.tick_age / 1000)
+    yield _gauge("sending_stopped", "Whether the gate holds all sending back.", now.health.gate is not None)
+    yield _gauge("fenced", "Whether the fence holds all sending back.", now.health.fence is not None)
     yield _gauge("suppressed_contacts", "Contacts who get no more email.", now.gauges["suppressed"])
     yield _gauge("templates_rejected", "Edits of templates in Notion that were not taken.", now.gauges["rejected"])
 

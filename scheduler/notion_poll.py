@@ -16,8 +16,8 @@ from shared.core.errors import NotionError
 from shared.core.settings import Settings
 from shared.domain.catalog import Catalog
 from shared.integrations.notion import Notion
-from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.fence_state import FenceState
 from shared.ledger.pacing import Pacer
 from shared.notion.template_pull import Adopter
 from shared.operations.enrollment_actions import Steering
@@ -104,7 +104,7 @@ def owner(settings: Settings, ledger: Ledger, catalog: Catalog) -> Owner:
 def fence(settings: Settings, ledger: Ledger) -> Owner:
     """The fence's part: a loop of its own, because sending waits for it."""
     if not settings.fenced:
-        return Owner(ledger, [lambda: ledger.redis.hdel(ids.FENCE, "on")], lock=FENCE_LOCK, lock_for=FENCE_LOCK_FOR)
+        return Owner(ledger, [lambda: FenceState(ledger).drop("on")], lock=FENCE_LOCK, lock_for=FENCE_LOCK_FOR)
     tasks = [Fence(ledger, settings, _notion(settings, ledger)).look]
     return Owner(ledger, tasks, FENCE_EVERY, FENCE_LOCK, FENCE_LOCK_FOR)
 

@@ -24,7 +24,6 @@ from benchmarks.chaos.trouble import Trouble
 from local import stack
 from local.supervisor import Part, Supervisor
 from local.trial import Trial, environ_for, start
-from scheduler.rq_schedule import QUEUE
 from shared.core import settings
 from shared.core.stack_file import ROOT
 from shared.ledger import ids
@@ -158,7 +157,7 @@ def _suffer(plan: Plan, trial: Trial, environ: dict[str, str], pids: Callable[[]
 
 def _failed_without_cause(trial: Trial) -> list[str]:
     """What stands in RQ's failed list although no person has to look at it."""
-    jobs = (ids.parse_job_id(job) for job in cast(list[str], trial.redis().zrange(f"rq:failed:{QUEUE}", 0, -1)))
+    jobs = (ids.parse_job_id(job) for job in cast(list[str], trial.redis().zrange(ids.FAILED, 0, -1)))
     states = {ids.email_id(*step): trial.ledger().peek(*step).state for step in jobs}
     return [f"RQ's failed list holds {name}, which is {state}" for name, state in states.items() if state not in ("failed", "in-doubt")]
 

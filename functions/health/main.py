@@ -4,11 +4,17 @@ from flask import Request, Response
 from redis.exceptions import RedisError
 
 from shared import services
+from shared.ledger.health import Health, Problem, read_health
 from shared.web import endpoint
 
 services.current_settings().require("redis_url")
-SILENT_AFTER = 15_000  # milliseconds without a tick of the scheduler
-OVERDUE_AFTER = 60_000
+# What holds emails back, in words; the other problems do not.
+REASONS = {
+    Problem.STOPPED: "sending is stopped",
+    Problem.FENCED: "fenced: another copy of this ledger may be sending",
+    Problem.SILENT: "the scheduler is silent",
+    Problem.OVERDUE: "an email is overdue",
+}
 
 
 @endpoint.function("health", methods=("GET", "HEAD"))
@@ -21,29 +27,26 @@ def handle(_request: Request) -> Response:
         "notion_configured": bool(settings.notion_token),
         "discord_configured": bool(settings.discord_webhook_url),
     }
-    reasons = []
     try:
-        vitals = services.ledger().vitals()
+        health = read_health(services.ledger())
     except RedisError:
-        reasons.append("Redis is away")
+        reasons = ["Redis is away"]
     else:
-        if vitals["tick_age"] is None or vitals["tick_age"] > SILENT_AFTER:
-            reasons.append("the scheduler is silent")
-        if vitals["overdue"] > OVERDUE_AFTER:
-            reasons.append("an email is overdue")
-        if vitals["fence"]:
-            reasons.append("fenced: another copy of this ledger may be sending")
-        if vitals["gate"]:
-            reasons.append("sending is stopped")
-        facts |= {
-            "fenced": bool(vitals["fence"]),
-            "scheduler_age_ms": vitals["tick_age"],
-            "oldest_overdue_ms": vitals["overdue"],
-            "scheduled": vitals["scheduled"],
-            "queue_depth": vitals["queued"],
-            "workers": vitals["workers"],
-            "recorders": vitals["recorders"],
-            "outbox_depth": vitals["outbox"],
-        }
+        reasons = [REASONS[problem] for problem in health.problems if problem in REASONS]
+        facts |= _numbers(health)
     status = {"status": "degraded" if reasons else "healthy", "reasons": reasons}
     return endpoint.answer(503 if reasons else 200, status | facts)
+
+
+def _numbers(health: Health) -> dict[str, object]:
+    return {
+        "fenced": health.fence is not None,
+        "scheduler_age_ms": health.tick_age,
+        "oldest_overdue_ms": health.overdue,
+        "scheduled": health.scheduled,
+        "queue_depth": health.queued,
+        "workers": health.workers["send"],
+        "recorders": health.workers["record"],
+        "notifiers": health.workers["notify"],
+        "outbox_depth": health.outbox,
+    }

@@ -15,7 +15,7 @@ SETTINGS = services.current_settings().require(
 SENDER = Sender(
     ledger=services.ledger(),
     catalog=services.catalog(),
-    templates=Store(services.catalog(), SETTINGS, services.ledger().redis),
+    templates=Store(services.catalog(), SETTINGS, services.ledger()),
     provider=Resend(SETTINGS.resend_api_key, SETTINGS.resend_api_url, timeout=SETTINGS.provider_timeout, pool=SETTINGS.threads),
     settings=SETTINGS,
 )

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from flask import Request
 from itsdangerous import BadData, URLSafeTimedSerializer
-from redis import Redis
 
 from shared.core.errors import WebhookError
 from shared.core.settings import Settings
@@ -19,7 +18,6 @@ from shared.web import guards
 LASTS = 12 * 3600  # seconds
 PER_ADDRESS = "5/5 minutes"
 OVERALL = "20/hour"
-_ENDED = "eg:console:ended:"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -107,16 +105,6 @@ class Door:
             guards.refused("password")
             raise WebhookError(401, "That is not the password.")
         return Session(signed_in=True)
-
-
-def end(session: Session, redis: Redis) -> None:
-    """Sign out: a copy of the cookie opens nothing any more."""
-    redis.set(_ENDED + session.name, "", ex=LASTS)
-
-
-def has_ended(session: Session, redis: Redis) -> bool:
-    """Whether somebody has signed out of it."""
-    return bool(redis.exists(_ENDED + session.name))
 
 
 def is_near(request: Request) -> bool:

@@ -21,8 +21,9 @@ from shared.emails.rendering import Email
 from shared.emails.template_store import Key, Store, name_of
 from shared.ledger import ids
 from shared.ledger.figures import Figures
+from shared.ledger.health import read_health
 from shared.ledger.people import People, Suppression
-from shared.ledger.template_texts import LastGood
+from shared.ledger.template_texts import TemplateTexts
 from shared.operations.enrollment_queries import STATES, Desk
 from shared.preview import test_email
 
@@ -48,13 +49,13 @@ class Views:
     @cached_property
     def texts(self) -> Store:
         """The emails as they go out now."""
-        return Store(services.catalog(), self.settings, services.ledger().redis)
+        return Store(services.catalog(), self.settings, services.ledger())
 
     def overview(self, _request: Request) -> Shown:
         """How things stand."""
         desk, figures = self.desk, Figures(services.ledger())
         found = desk.overview()
-        trouble = troubles(services.ledger().vitals(), found)
+        trouble = troubles(read_health(services.ledger()), found)
         looked_at = [(desk.detail(enrollment), number) for enrollment, number in figures.next_steps(UPCOMING)]
         upcoming = [(run, step) for run, number in looked_at if run for step in run["steps"] if step["step"] == number and step["next"]]
         values = {
@@ -69,8 +70,8 @@ class Views:
     def health(self, _request: Request) -> Shown:
         """Every sign of life."""
         found = self.desk.overview()
-        vitals = services.ledger().vitals()
-        values = {"vitals": vitals, "found": found, "troubles": troubles(vitals, found), "backlog": Figures(services.ledger()).backlog()}
+        health = read_health(services.ledger())
+        values = {"health": health, "found": found, "troubles": troubles(health, found), "backlog": Figures(services.ledger()).backlog()}
         return Shown("health.html", "Health", values | {"settings": self.settings})
 
     def enrollments(self, request: Request) -> Shown:
@@ -102,7 +103,7 @@ class Views:
 
     def campaigns(self, _request: Request) -> Shown:
         """All campaigns with their funnels."""
-        figures, rejected = Figures(services.ledger()), LastGood(services.ledger().redis).rejected()
+        figures, rejected = Figures(services.ledger()), TemplateTexts(services.ledger()).rejected()
         listed = [
             {"campaign": campaign, "funnel": figures.funnel(campaign.slug), "states": figures.states(campaign.slug)}
             for campaign in services.catalog().campaigns.values()
@@ -112,7 +113,7 @@ class Views:
     def campaign(self, _request: Request, slug: str) -> Shown:
         """One campaign: its steps, texts and figures."""
         campaign = self._campaign(slug)
-        figures, rejected = Figures(services.ledger()), LastGood(services.ledger().redis).rejected()
+        figures, rejected = Figures(services.ledger()), TemplateTexts(services.ledger()).rejected()
         keys = [(slug, template) for step in campaign.steps for template in dict.fromkeys(step.templates)]
         values = {
             "campaign": campaign,
@@ -141,7 +142,7 @@ class Views:
             "email": email,
             "problem": problem,
             "edited": self.texts.edited(key),
-            "rejected": LastGood(services.ledger().redis).rejected().get(name_of(key)),
+            "rejected": TemplateTexts(services.ledger()).rejected().get(name_of(key)),
             "can_test": bool(self.settings.resend_api_key and self.settings.resend_from_email),
         }
         return Shown("email.html", template, values)

@@ -20,6 +20,8 @@ from shared.console.views import Views
 from shared.core import log
 from shared.core.errors import RenderingError, SendError, SteeringError, WebhookError
 from shared.core.settings import Settings
+from shared.ledger import sessions
+from shared.ledger.health import read_health
 from shared.web import endpoint
 
 SESSION = "evergreen_console"
@@ -99,7 +101,7 @@ class Console:
         form = _form(request) if request.method == "POST" else {}
         if request.path == "/login" and request.method == "POST":
             return self._sign_in(request, form)
-        if session is None or not session.signed_in or login.has_ended(session, services.ledger().redis):
+        if session is None or not session.signed_in or sessions.has_ended(services.ledger(), session.name):
             return self._login_page(request, over=request.method == "POST" or SESSION in request.cookies)
         if request.path == "/login":
             return _to(BASE)
@@ -123,7 +125,7 @@ class Console:
         return self._said(request, _to(done.where), ("!" if done.failed else "") + done.said)
 
     def _page(self, request: Request, session: Session, shown: Shown) -> Response:
-        vitals = services.ledger().vitals()
+        health = read_health(services.ledger())
         said = self._door.read_note(request.cookies.get(SAID, ""))
         common = {
             "token": self._door.form_token(session),
@@ -131,8 +133,8 @@ class Console:
             "now": services.ledger().now(),
             "zone": self._settings.business_timezone,
             "business": self._settings.business_name,
-            "stopped": vitals["gate"],
-            "fenced": vitals["fence"],
+            "stopped": health.gate,
+            "fenced": health.fence,
             "testing": self._settings.testing_mode,
             "said": said.removeprefix("!"),
             "said_badly": said.startswith("!"),
@@ -183,7 +185,7 @@ class Console:
 
     @staticmethod
     def _sign_out(session: Session) -> Response:
-        login.end(session, services.ledger().redis)
+        sessions.end(services.ledger(), session.name, login.LASTS)
         response = _to(BASE)
         response.delete_cookie(SESSION, path=BASE)
         return response

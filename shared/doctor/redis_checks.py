@@ -12,10 +12,9 @@ from shared.core.errors import LedgerError
 from shared.core.settings import Settings
 from shared.doctor.settings_checks import Finding, Findings, Level
 from shared.ledger.client import Ledger
-from shared.ledger.template_texts import LastGood
+from shared.ledger.health import Health, Problem, read_health
+from shared.ledger.template_texts import TemplateTexts
 
-SILENT_AFTER = 15_000  # milliseconds
-OVERDUE_AFTER = 60_000
 SKEW_NOTED, SKEW_WRONG = 2_000, 60_000  # milliseconds
 OLDEST = 7
 _KEEPING: dict[str, tuple[str, Level, str]] = {
@@ -48,7 +47,7 @@ def redis(ledger: Ledger, found: Settings, clock: Callable[[], int]) -> Findings
     yield from _skew(ledger, clock)
     yield from _ledger(ledger)
     yield from _at_work(ledger, found)
-    for name, why in LastGood(ledger.redis).rejected().items():
+    for name, why in TemplateTexts(ledger).rejected().items():
         yield Finding("fault", name, f"an edit in Notion was not taken: {why}", "correct its page; the last good text goes out meanwhile")
 
 
@@ -97,24 +96,31 @@ def _ledger(ledger: Ledger) -> Findings:
 
 def _at_work(ledger: Ledger, found: Settings) -> Findings:
     """Scheduler, workers, and what stops the sending."""
-    vitals = ledger.vitals()
-    if vitals["tick_age"] is None or vitals["tick_age"] > SILENT_AFTER:
+    health = read_health(ledger)
+    yield from _workers(health, found)
+    for problem in health.problems:
+        match problem:
+            case Problem.STOPPED:
+                mend = "mend what it says, then `evergreen start-sending`; an exhausted quota ends by itself"
+                yield Finding("fault", "sending", f"is stopped: {health.gate}", mend)
+            case Problem.FENCED:
+                yield Finding("fault", "fence", str(health.fence), "`evergreen fence` says more; --take-over lets this copy send")
+            case Problem.OVERDUE:
+                mend = "look at the log of scheduler and workers"
+                yield Finding("fault", "sending", f"an email has been due for {health.overdue / 60_000:.0f} minutes", mend)
+
+
+def _workers(health: Health, found: Settings) -> Findings:
+    """The scheduler, and a worker for each queue that these settings need."""
+    if Problem.SILENT in health.problems or health.tick_age is None:
         yield Finding("fault", "scheduler", "is silent: nothing that falls due goes out", "start `python -m scheduler.release`")
     else:
-        yield Finding("ok", "scheduler", f"was at work {vitals['tick_age'] / 1000:.1f} s ago")
+        yield Finding("ok", "scheduler", f"was at work {health.tick_age / 1000:.1f} s ago")
     losses = {"send": "no email goes out"}
     losses |= {"record": "nothing is recorded in Notion"} if found.notion_token else {}
     losses |= {"notify": "nobody is alerted"} if found.discord_webhook_url or found.alert_email else {}
     for queue, loss in losses.items():
-        if not (count := ledger.redis.scard(f"rq:workers:{queue}")):
+        if not (count := health.workers[queue]):
             yield Finding("fault", f"worker {queue}", f"there is none: {loss}", f"start `python -m scheduler.worker {queue}`")
         else:
             yield Finding("ok", f"worker {queue}", f"{count} at work")
-    if vitals["gate"]:
-        mend = "mend what it says, then `evergreen start-sending`; an exhausted quota ends by itself"
-        yield Finding("fault", "sending", f"is stopped: {vitals['gate']}", mend)
-    if vitals["fence"]:
-        yield Finding("fault", "fence", vitals["fence"], "`evergreen fence` says more; --take-over lets this copy send")
-    if vitals["overdue"] > OVERDUE_AFTER:
-        mend = "look at the log of scheduler and workers"
-        yield Finding("fault", "sending", f"an email has been due for {vitals['overdue'] / 60_000:.0f} minutes", mend)

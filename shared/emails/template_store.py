@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from redis import Redis
 from redis.exceptions import RedisError
 
 from shared.core import log
@@ -19,7 +18,8 @@ from shared.core.errors import CampaignError, RenderingError
 from shared.core.settings import Settings
 from shared.domain.catalog import Catalog
 from shared.emails.rendering import Brand, Email, Template, compile_template
-from shared.ledger.template_texts import LastGood
+from shared.ledger.client import Ledger
+from shared.ledger.template_texts import TemplateTexts
 
 REFRESH = 3.0  # seconds for which a process goes on without asking Redis
 
@@ -69,16 +69,16 @@ class Store(Mapping[Key, Template]):
     Args:
         catalog: the campaigns; their files are the fallback.
         settings: who sends.
-        redis: a client that decodes answers to text.
+        ledger: holds the last good texts.
         clock: seconds; a test may not want to wait.
 
     Raises:
         CampaignError: when a file is wrong.
     """
 
-    def __init__(self, catalog: Catalog, settings: Settings, redis: Redis, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, catalog: Catalog, settings: Settings, ledger: Ledger, clock: Callable[[], float] = time.monotonic) -> None:
         self._catalog, self._settings, self._clock = catalog, settings, clock
-        self._last_good = LastGood(redis)
+        self._last_good = TemplateTexts(ledger)
         self._files = compile_templates(catalog, settings)
         self._sources: dict[str, str] = {}
         self._edited: dict[Key, Template] = {}

@@ -217,6 +217,14 @@ class Ledger:
         """Look at a waiting step again in `wait` seconds; returns the instant, or None when it needs no look."""
         return _instant(self.decide("postpone", {"enrollment": enrollment, "step": step, "wait": round(wait * 1000)}))
 
+    def stop_sending(self, reason: str) -> None:
+        """Close the gate until `start_sending`: nothing is claimed behind it."""
+        self.decide("gate", {"reason": reason})
+
+    def start_sending(self) -> None:
+        """Open the gate, whatever closed it."""
+        self.decide("gate", {})
+
     def suppress(self, contact: str, reason: str) -> int:
         """Stop email to a contact, for `bounced`, `complained`, `unsubscribed` or `manual`; returns how many runs that ended."""
         return int(self.decide("suppress", {"contact": contact, "reason": reason}))
@@ -253,37 +261,14 @@ class Ledger:
             steps=steps,
         )
 
+    def knows(self, enrollment: str) -> bool:
+        """Whether there is such an enrollment."""
+        return bool(self.redis.exists(ids.enrollment_key(enrollment)))
+
     def contact(self, contact: str) -> Contact | None:
         """What is known of a person."""
         fields = self._hash(ids.contact_key(contact))
         return Contact(fields) if fields else None
-
-    def vitals(self) -> dict[str, Any]:
-        """What health asks: milliseconds since the scheduler's last tick and of the oldest overdue look, depths, workers, and the gate."""
-        pipe = self.redis.pipeline(transaction=False)
-        pipe.get(ids.TICK)
-        pipe.zrange(ids.OPEN, 0, 0, withscores=True)
-        pipe.zcard(ids.SCHEDULED)
-        pipe.llen(ids.QUEUE)
-        pipe.scard(ids.WORKERS)
-        pipe.scard(ids.RECORDERS)
-        pipe.zcard(ids.OUTBOX)
-        pipe.hget(ids.GATE, "reason")
-        pipe.hmget(ids.FENCE, "on", "server", "why")
-        pipe.info("server")
-        tick, first, scheduled, queued, workers, recorders, outbox, gate, fence, server = pipe.execute()
-        now = self.now()
-        return {
-            "tick_age": now - int(tick) if tick else None,
-            "overdue": max(0, now - int(first[0][1])) if first else 0,
-            "scheduled": scheduled,
-            "queued": queued,
-            "workers": workers,
-            "recorders": recorders,
-            "outbox": outbox,
-            "gate": gate,
-            "fence": (fence[2] or "waiting for a first answer from Notion") if fence[0] and fence[1] != server["run_id"] else None,
-        }
 
 
 def _step(number: int, fields: Mapping[str, str]) -> Step:

@@ -10,13 +10,11 @@ GATE = "eg:gate"
 FENCE = "eg:fence"
 OUTBOX = "eg:outbox"
 TICK = "eg:tick"
-TICKED = "eg:ticked"
-WEBHOOK_GONE = "eg:notices:gone"  # a digest of the Discord webhook that was deleted
 SCHEDULED = "rq:scheduler:scheduled_jobs"
+QUEUES = ("send", "record", "notify")  # each has workers of its own
 QUEUE = "rq:queue:send"
 RECORD_QUEUE = "rq:queue:record"
-WORKERS = "rq:workers:send"
-RECORDERS = "rq:workers:record"
+FAILED = "rq:failed:send"
 
 _JOB = re.compile(r"(.+)-(\d+)-(\d+)")
 _EMAIL = re.compile(r"(.+)-(\d+)")
@@ -59,6 +57,11 @@ def parse_job_id(text: str) -> tuple[str, int]:
 def enrollment_key(enrollment: str) -> str:
     """Where an enrollment's hash is kept."""
     return f"eg:enrollment:{enrollment}"
+
+
+def workers_key(queue: str) -> str:
+    """Where RQ lists the workers of a queue."""
+    return f"rq:workers:{queue}"
 
 
 def contact_key(contact: str) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.health import OVERDUE_AFTER
 
 RECENT = "eg:recent"
-FAILED = "rq:failed:send"
-LATE = 60_000  # milliseconds past its look from which a step is shown as late
 SHOWN = 20
 DAY = 24 * 3_600_000
 
@@ -60,19 +60,25 @@ class Listing:
         names = cast(list[str], self._redis.zrevrange(_list(slug, state), start, start + size))
         return Page(names[:size], start + size if len(names) > size else None)
 
+    def every(self) -> Iterator[str]:
+        """All enrollments, tracked ones too, in no order. Walks through the keys, so that nothing else waits for it."""
+        prefix = ids.enrollment_key("")
+        for key in self._redis.scan_iter(f"{prefix}*", count=1000):
+            yield str(key).removeprefix(prefix)
+
     def counts(self) -> dict[str, int]:
         """How many: enrollments, due within a day, late, and ended badly and not looked at yet."""
         now = self._ledger.now()
         pipe = self._redis.pipeline(transaction=False)
         pipe.zcard(RECENT)
         pipe.zcount(ids.OPEN, "-inf", now + DAY)
-        pipe.zcount(ids.OPEN, "-inf", now - LATE)
-        pipe.zcard(FAILED)
+        pipe.zcount(ids.OPEN, "-inf", now - OVERDUE_AFTER)
+        pipe.zcard(ids.FAILED)
         return dict(zip(("enrollments", "due_within_a_day", "late", "to_look_at"), pipe.execute(), strict=True))
 
     def failures(self) -> list[tuple[str, int]]:
         """The latest steps that ended failed or in doubt and that nobody has retried, as enrollment and number."""
-        jobs = cast(list[str], self._redis.zrevrange(FAILED, 0, SHOWN - 1))
+        jobs = cast(list[str], self._redis.zrevrange(ids.FAILED, 0, SHOWN - 1))
         return list(dict.fromkeys(ids.parse_job_id(job) for job in jobs))
 
 

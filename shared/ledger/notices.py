@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from shared.ledger.client import Ledger
 
 HOUR = 3_600_000
+_GONE = "eg:notices:gone"  # a digest of the Discord webhook that was deleted
 
 
 @dataclass(frozen=True)
@@ -69,3 +70,15 @@ class Notices:
     def failed(self, notice: Notice, wait: float) -> int:
         """It could not be told; try again in `wait` seconds. Returns how often it failed by now."""
         return int(self.ledger.decide("told", {"member": f"{notice.kind}:{notice.subject}", "wait": round(wait * 1000)}))
+
+    def give_up(self, channel: str) -> None:
+        """Remember a channel that is gone for good.
+
+        Args:
+            channel: a digest of its address.
+        """
+        self.ledger.redis.set(_GONE, channel)
+
+    def is_given_up(self, channel: str) -> bool:
+        """Whether this channel was found to be gone."""
+        return self.ledger.redis.get(_GONE) == channel

@@ -45,6 +45,10 @@ class Outbox:
         kind, _, id = found[0].partition(":")
         return Entry(kind, id, found[1])
 
+    def pending(self) -> set[str]:
+        """All that Notion must still be told of, by its name in the outbox."""
+        return set(cast(list[str], self.ledger.redis.zrange(ids.OUTBOX, 0, -1)))
+
     def recorded(self, entry: Entry) -> None:
         """Notion knows it, as it was when it was taken."""
         self.ledger.decide("recorded", {"member": entry.member, "version": entry.version})

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.figures import STATES
-
-QUEUES = ("send", "record", "notify")
-LATE_AFTER = 60_000  # milliseconds
+from shared.ledger.health import OVERDUE_AFTER, Health, read_health
 
 
 @dataclass(frozen=True)
@@ -19,7 +16,7 @@ class Readings:
     """The numbers at one instant.
 
     Attributes:
-        vitals: see Ledger.vitals.
+        health: see shared/ledger/health.py.
         tallies: by campaign, what happened so far: `enrolled`, `<step>.sent`, `<step>.delivered`, ...
         states: by campaign, how many runs are in each state, of those that are still kept.
         queued, workers, failed: by queue, the jobs that wait, who works, and the jobs on RQ's failed list.
@@ -28,7 +25,7 @@ class Readings:
         gauges: `open` and `late` steps, `notices` that wait, `suppressed` contacts, `rejected` templates.
     """
 
-    vitals: dict[str, Any]
+    health: Health
     tallies: Mapping[str, dict[str, int]]
     states: Mapping[str, dict[str, int]]
     queued: dict[str, int]
@@ -55,22 +52,22 @@ def read(ledger: Ledger, slugs: Sequence[str]) -> Readings:
         pipe.hgetall(f"eg:tally:{slug}")
         for state in STATES:
             pipe.zcard(f"eg:in:{state}:{slug}")
-    for queue in QUEUES:
+    for queue in ids.QUEUES:
         pipe.llen(f"rq:queue:{queue}")
-        pipe.scard(f"rq:workers:{queue}")
+        pipe.scard(ids.workers_key(queue))
         pipe.zcard(f"rq:failed:{queue}")
     pipe.hgetall("eg:lateness")
     pipe.hgetall("eg:counts")
     pipe.zcard(ids.OPEN)
-    pipe.zcount(ids.OPEN, "-inf", now - LATE_AFTER)
+    pipe.zcount(ids.OPEN, "-inf", now - OVERDUE_AFTER)
     pipe.zcard("eg:notices")
     pipe.zcard("eg:suppressed")
     pipe.hlen("eg:templates:rejected")
     answers = iter(pipe.execute())
     campaigns = {slug: (_numbers(next(answers)), {state: next(answers) for state in STATES}) for slug in slugs}
-    queues = {queue: (next(answers), next(answers), next(answers)) for queue in QUEUES}
+    queues = {queue: (next(answers), next(answers), next(answers)) for queue in ids.QUEUES}
     return Readings(
-        vitals=ledger.vitals(),
+        health=read_health(ledger),
         tallies={slug: tally for slug, (tally, _) in campaigns.items()},
         states={slug: states for slug, (_, states) in campaigns.items()},
         queued={queue: numbers[0] for queue, numbers in queues.items()},

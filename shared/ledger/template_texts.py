@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import cast
 
-from redis import Redis
 from redis.client import Pipeline
+
+from shared.ledger.client import Ledger
 
 SOURCES = "eg:templates"  # a hash: name to source
 VERSION = "eg:templates:version"  # grows with each change
@@ -17,15 +18,15 @@ REJECTED = "eg:templates:rejected"  # a hash: name to what is wrong, in a senten
 PUSHED = "eg:templates:pushed"  # a hash: name to the digest of what `templates push` last wrote
 
 
-class LastGood:
+class TemplateTexts:
     """What Redis holds of the owner's texts.
 
     Args:
-        redis: a client that decodes answers to text.
+        ledger: holds them.
     """
 
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+    def __init__(self, ledger: Ledger) -> None:
+        self._redis = ledger.redis
 
     def _hash(self, key: str) -> dict[str, str]:
         return cast(dict[str, str], self._redis.hgetall(key))  # the client decodes, which its types cannot say

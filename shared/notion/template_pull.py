@@ -14,7 +14,7 @@ from shared.emails.template_store import Key, name_of
 from shared.integrations.notion import Notion
 from shared.ledger.client import Ledger
 from shared.ledger.notices import Notices
-from shared.ledger.template_texts import LastGood
+from shared.ledger.template_texts import TemplateTexts
 from shared.notion.schema import TEMPLATES, own_name
 from shared.notion.template_rows import Row, fault_of, key_of, rows, source_of
 
@@ -98,7 +98,7 @@ class Adopter:
         self._source = self._source or self.notion.data_source(self.settings.notion_templates_db_id)
         found = rows(self.notion, self._source, self.settings)
         self._pages = {row.page: self._pages[row.page] for row in found if row.page in self._pages}
-        last_good = LastGood(self.ledger.redis)
+        last_good = TemplateTexts(self.ledger)
         known = last_good.sources()
         keys, verdicts = self._assign(found)
         self._again = READ_AGAIN
@@ -130,7 +130,7 @@ class Adopter:
                 live.add(key)
         return keys, verdicts
 
-    def _judge(self, row: Row, key: Key, known: Mapping[str, str], last_good: LastGood) -> Verdict:
+    def _judge(self, row: Row, key: Key, known: Mapping[str, str], last_good: TemplateTexts) -> Verdict:
         name = name_of(key)
         try:
             page = self._read(row)
@@ -183,7 +183,7 @@ class Adopter:
         return page.checked[1:]
 
     def _orphans(
-        self, keys: Mapping[str, Key], verdicts: Mapping[str, Verdict], known: Iterable[str], last_good: LastGood
+        self, keys: Mapping[str, Key], verdicts: Mapping[str, Verdict], known: Iterable[str], last_good: TemplateTexts
     ) -> dict[str, str]:
         """Withdraw the texts whose rows are no longer Live; returns a sentence for each whose row is gone."""
         status: dict[str, set[str]] = {}
@@ -195,7 +195,7 @@ class Adopter:
                 _logger.info("template.withdrawn", template=name)
         return {name: GONE for name in known if name not in status and tuple(name.split("/", 1)) in self.catalog.sources}
 
-    def _tell(self, found: Iterable[Row], verdicts: Mapping[str, Verdict], last_good: LastGood, sentences: dict[str, str]) -> None:
+    def _tell(self, found: Iterable[Row], verdicts: Mapping[str, Verdict], last_good: TemplateTexts, sentences: dict[str, str]) -> None:
         """Write what is wrong into the rows and into Redis, and raise an alert for what is new."""
         before = last_good.rejected()
         for row in found:

@@ -14,7 +14,7 @@ from shared.domain.catalog import Catalog
 from shared.emails.rendering import Email
 from shared.emails.template_store import Key, compile_source, name_of
 from shared.integrations.notion import Notion, Value
-from shared.ledger.template_texts import LastGood
+from shared.ledger.template_texts import TemplateTexts
 from shared.notion.markdown import to_notion
 from shared.notion.schema import TEMPLATES, own_name, renamed
 from shared.notion.template_rows import Row, key_of, rows, source_of
@@ -52,7 +52,7 @@ class Pusher:
     notion: Notion
     catalog: Catalog
     settings: Settings
-    last_good: LastGood
+    last_good: TemplateTexts
     force: bool = False
     dry_run: bool = False
 

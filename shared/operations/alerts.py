@@ -16,13 +16,13 @@ from shared.core.settings import Settings
 from shared.integrations.discord import Discord, Embed
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.health import Problem, read_health
 from shared.ledger.notices import HOUR, Notice, Notices
 from shared.operations import alert_texts
 
 if TYPE_CHECKING:  # it would bring all that sending needs
     from shared.integrations.provider import Provider
 
-SILENT_AFTER = 60_000  # milliseconds without a tick of the scheduler
 STAY_FOR = 2.5  # seconds that a teller sits out; Discord's window is two. After a longer time it is called again
 BUSY_AFTER = 30  # seconds, where the other side does not say
 REFUSALS = 5
@@ -51,10 +51,10 @@ class Notifier:
 
     def watch(self) -> None:
         """Raise an alert when the scheduler is silent on two looks in a row: right after a start it may not have begun yet."""
-        age = self.ledger.vitals()["tick_age"]
-        silent = age is None or age > SILENT_AFTER
+        health = read_health(self.ledger)
+        silent = Problem.SILENT in health.problems
         if silent and self._silent:
-            since = f"{age // 1000} s ago" if age is not None else "never"
+            since = f"{health.tick_age // 1000} s ago" if health.tick_age is not None else "never"
             Notices(self.ledger).alert("silent", f"Its last sign of life: {since}.")
         self._silent = silent
 
@@ -95,7 +95,7 @@ class Notifier:
         embed = self._worded(notice)
         if embed is None:
             return
-        if self.discord and self.ledger.redis.get(ids.WEBHOOK_GONE) != self._webhook():
+        if self.discord and not Notices(self.ledger).is_given_up(self._webhook()):
             self.discord.post(embed)
         elif self.provider and self.settings.alert_email:
             self._email(notice, embed, self.provider)
@@ -144,4 +144,4 @@ class Notifier:
         """Say once that the webhook was deleted, and use it no more. The alert comes first, so that no crash can swallow it."""
         _logger.error("discord.gone", why=error.reason)
         notices.alert("discord", error.reason)
-        self.ledger.redis.set(ids.WEBHOOK_GONE, self._webhook())
+        notices.give_up(self._webhook())

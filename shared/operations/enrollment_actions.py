@@ -87,12 +87,12 @@ class Steering:
 
     def stop_sending(self, reason: str = STOPPED) -> None:
         """Hold everything back until `start_sending`."""
-        self.ledger.decide("gate", {"reason": reason})
+        self.ledger.stop_sending(reason)
         _logger.warning("sending.stopped", reason=reason)
 
     def start_sending(self) -> None:
         """Send again what is due, whatever stopped it."""
-        self.ledger.decide("gate", {})
+        self.ledger.start_sending()
         _logger.warning("sending.started")
 
     def _run(self, enrollment: str) -> Enrollment:

@@ -14,6 +14,7 @@ from shared.domain.enrollments import SCORES, Contact, Enrollment, Step, normali
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.figures import Figures
+from shared.ledger.health import read_health
 from shared.ledger.listing import Listing
 
 STATES = ("active", "paused", "completed", "exited", "cancelled")
@@ -119,16 +120,16 @@ class Desk:
 
     def overview(self) -> dict[str, Any]:
         """How things stand: what is due, late and failed, what stops sending, and what waits to be recorded."""
-        vitals = self.ledger.vitals()
+        health = read_health(self.ledger)
         failures = [(run.id, run.step(number)) for name, number in self._listing.failures() if (run := self.ledger.enrollment(name))]
         return {
-            "sending_stopped": vitals["gate"],
-            "fenced": vitals["fence"],
-            "scheduler_age_ms": vitals["tick_age"],
-            "workers": vitals["workers"],
-            "scheduled": vitals["scheduled"],
-            "queued": vitals["queued"],
-            "outbox": vitals["outbox"],
+            "sending_stopped": health.gate,
+            "fenced": health.fence,
+            "scheduler_age_ms": health.tick_age,
+            "workers": health.workers["send"],
+            "scheduled": health.scheduled,
+            "queued": health.queued,
+            "outbox": health.outbox,
             **self._listing.counts(),
             "failures": [{"enrollment": run, **_step(step)} for run, step in failures if step.state in ("failed", "in-doubt")],
         }

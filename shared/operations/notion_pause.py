@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import cast
 
 from shared.core import log
 from shared.core.errors import NotionError, SteeringError
 from shared.core.settings import Settings
 from shared.integrations.notion import Notion, plain
-from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.notion_ticks import NotionTicks
 from shared.notion import schema
 from shared.notion.schema import TRACKER
 from shared.operations.enrollment_actions import Steering
@@ -36,6 +35,10 @@ class Ticks:
     notion: Notion
     _source: str = field(default="")
 
+    @property
+    def _ticks(self) -> NotionTicks:
+        return NotionTicks(self.ledger)
+
     def look(self) -> int:
         """Act on every edge; returns how many there were.
 
@@ -48,15 +51,15 @@ class Ticks:
             return 0  # `evergreen notion check` says so
         rows = self.notion.pages(self._source, {"property": pause, "checkbox": {"equals": True}})
         ticked = {run: str(row["id"]) for row in rows if (run := plain(row["properties"].get(id_name)))}
-        known = cast(set[str], self.ledger.redis.smembers(ids.TICKED))
+        known = self._ticks.known()
         came = [run for run, page in ticked.items() if run not in known and self._is_ticked(page, pause)]
         gone = [run for run in known - set(ticked) if self._is_cleared(run, pause)]
         for run in came:
             self._steer(run, self.steering.pause)
-            self.ledger.redis.sadd(ids.TICKED, run)
+            self._ticks.add(run)
         for run in gone:
             self._steer(run, self.steering.resume)
-            self.ledger.redis.srem(ids.TICKED, run)
+            self._ticks.remove(run)
         return len(came) + len(gone)
 
     def _is_ticked(self, page: str, pause: str) -> bool:
@@ -66,18 +69,18 @@ class Ticks:
 
     def _is_cleared(self, run: str, pause: str) -> bool:
         """Whether the tick was taken away by hand; a row that was deleted is no wish to go on."""
-        page = self.ledger.redis.hget(ids.enrollment_key(run), "page")
+        page = self._ticks.page(run)
         if not page:
-            self.ledger.redis.srem(ids.TICKED, run)
+            self._ticks.remove(run)
             return False
         try:
-            found = self.notion.page(str(page))
+            found = self.notion.page(page)
         except NotionError as error:
             if error.kind != "gone":
                 raise
             found = {"in_trash": True}
         if found.get("in_trash"):
-            self.ledger.redis.srem(ids.TICKED, run)
+            self._ticks.remove(run)
             return False
         return not found["properties"].get(pause, {}).get("checkbox")
 

@@ -12,14 +12,13 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import cast
 
 from shared.core import log
 from shared.core.errors import FenceError, NotionError
 from shared.core.settings import Settings
 from shared.integrations.notion import Notion, plain
-from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.fence_state import FenceState
 from shared.ledger.notices import Notices
 from shared.notion import schema
 from shared.notion.schema import TRACKER
@@ -52,14 +51,18 @@ class Fence:
     _database: str = field(default="")
     _rest: str = field(default="")
 
+    @property
+    def _held(self) -> FenceState:
+        return FenceState(self.ledger)
+
     def look(self) -> None:
         """Renew the lease where it is time.
 
         Raises:
             NotionError: when Notion does not answer; whether sending may go on without it is settled first.
         """
-        state, server, now = self._state(), self._server(), self.ledger.now()
-        self._keep(on="1")
+        state, server, now = self._held.read(), self._held.server(), self.ledger.now()
+        self._held.keep(on="1")
         starts = state.get("server") != server
         if state.get("why") in (OTHER, UNKNOWN) or (not starts and now - int(state.get("at", 0)) < RENEW_AFTER):
             self._beat(starts, now)
@@ -75,8 +78,8 @@ class Fence:
     def claim(self) -> None:
         """Take the lease, whoever holds it; what is overdue then goes singly, for another copy may have sent it. Raises NotionError."""
         self._read()
-        self._write(self._server())
-        self._keep(on="1", taken_over=str(self.ledger.now()))
+        self._write(self._held.server())
+        self._held.keep(on="1", taken_over=str(self.ledger.now()))
 
     def _renew(self, state: dict[str, str], server: str, now: int, *, starts: bool) -> None:
         word = self._read()
@@ -90,16 +93,16 @@ class Fence:
     def _write(self, server: str, *, settles_in: float = 0) -> None:
         """Put a new word: first here, then in Notion, so that we know it as ours whatever the answer."""
         word = secrets.token_hex(8)
-        self._keep(pending=word)
+        self._held.keep(pending=word)
         self.notion.describe(self._database, f"{self._rest} (fence: {word})".strip())
         if settles_in:
             self.sleep(settles_in)
-            found, state = self._read(), self._state()
+            found, state = self._read(), self._held.read()
             if found not in (word, state.get("confirmed"), state.get("pending")):  # another replica beside this very Redis is no other copy
                 raise FenceError(OTHER)
-        self.ledger.redis.hdel(ids.FENCE, "pending", "why")
+        self._held.drop("pending", "why")
         now = self.ledger.now()
-        self._keep(confirmed=word, server=server, at=str(now), beat=str(now))
+        self._held.keep(confirmed=word, server=server, at=str(now), beat=str(now))
 
     def _read(self) -> str | None:
         """The word in Notion, or None; what else stands there is kept."""
@@ -115,37 +118,28 @@ class Fence:
         id_name = schema.own_name("Enrollment ID", TRACKER, self.settings.notion_property_names)
         for row in self.notion.pages(source):
             run = plain(row["properties"].get(id_name))
-            if run is None or not self.ledger.redis.exists(ids.enrollment_key(run)):
+            if run is None or not self.ledger.knows(run):
                 raise FenceError(UNKNOWN)
 
     def _go_on_alone(self, state: dict[str, str], server: str, now: int, reason: str, *, starts: bool) -> None:
         """Notion is away: who holds the lease keeps it; a start goes on where the ledger was at work a moment ago."""
         recent = "confirmed" in state and now - int(state.get("beat", 0)) < TRUSTED_FOR
         if starts and recent:
-            self._keep(server=server, beat=str(now))
+            self._held.keep(server=server, beat=str(now))
             _logger.warning("fence.unconfirmed", why="Notion is away; this ledger was at work a moment ago, and goes on")
         elif not starts:
-            self._keep(beat=str(now))
+            self._held.keep(beat=str(now))
         else:
             why = f"nothing is sent before Notion has confirmed that no other copy is sending: {reason}"
-            self._keep(why=why)
+            self._held.keep(why=why)
             Notices(self.ledger).alert("fence", why)
 
     def _stop(self, why: str) -> None:
         _logger.error("fence.lost", why=why)
-        self.ledger.redis.hdel(ids.FENCE, "server")
-        self._keep(why=why)
+        self._held.drop("server")
+        self._held.keep(why=why)
         Notices(self.ledger).alert("fence", why)
 
     def _beat(self, starts: bool, now: int) -> None:
         if not starts:
-            self._keep(beat=str(now))
-
-    def _keep(self, **fields: str) -> None:
-        self.ledger.redis.hset(ids.FENCE, mapping=fields)  # type: ignore[arg-type]  # text to text, which its types do not accept
-
-    def _state(self) -> dict[str, str]:
-        return cast(dict[str, str], self.ledger.redis.hgetall(ids.FENCE))
-
-    def _server(self) -> str:
-        return str(cast(dict[str, str], self.ledger.redis.info("server"))["run_id"])
+            self._held.keep(beat=str(now))

@@ -18,6 +18,7 @@ from shared.emails.subjects import Subjects
 from shared.integrations.notion import Notion
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.fence_state import FenceState
 from shared.recovery import sent_list
 from shared.recovery.fence import UNKNOWN
 from shared.recovery.notion_rows import FINISHED, Left, Reader, Rows, Run
@@ -113,9 +114,9 @@ class Restorer:
 
     def _hold(self) -> None:
         """Keep a ledger that was not confirmed from sending while it knows only a part."""
-        redis = self.ledger.redis
-        if redis.hget(ids.FENCE, "server") != redis.info("server")["run_id"]:
-            redis.hset(ids.FENCE, mapping={"on": "1", "why": UNKNOWN})
+        fence = FenceState(self.ledger)
+        if fence.read().get("server") != fence.server():
+            fence.keep(on="1", why=UNKNOWN)
 
     def _count(self, order: dict[str, Any], what: str, report: Report) -> None:
         if what == "contact":

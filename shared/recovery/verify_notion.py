@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import cast
 
 from shared.core.settings import Settings
 from shared.domain.catalog import Catalog
@@ -12,6 +11,7 @@ from shared.domain.enrollments import Step, normalized
 from shared.integrations.notion import Notion
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.outbox import Outbox
 from shared.notion.cells import MINUTE, Cells
 from shared.notion.schema import CONTACTS, EMAIL_LOG, NUMBERED, TRACKER, Source
 from shared.recovery.notion_rows import Reader
@@ -48,7 +48,7 @@ class NotionWitness:
         Args:
             everything: the runs in the ledger, read before.
         """
-        self._pending = set(cast(list[str], self.ledger.redis.zrange(ids.OUTBOX, 0, -1)))
+        self._pending = Outbox(self.ledger).pending()
         people = self._index(CONTACTS, "Email")
         runs, emails = self._index(TRACKER, "Enrollment ID"), self._index(EMAIL_LOG, "Email ID")
         findings = [*_twice(people), *_twice(runs), *_twice(emails)]

@@ -14,6 +14,7 @@ from shared.emails.subjects import Subjects
 from shared.integrations.provider import Listed
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.listing import Listing
 from shared.recovery import sent_list
 from shared.recovery.sent_list import Follow, Lister, SentList, unseen
 from shared.recovery.step_outcomes import EARLY
@@ -70,9 +71,8 @@ class Held:
 def held(ledger: Ledger, follow: Follow = unseen) -> list[Held]:
     """Every run in the ledger of a person who was not forgotten, tracked ones too."""
     found = []
-    prefix = ids.enrollment_key("")
-    for key in follow(ledger.redis.scan_iter(f"{prefix}*", count=1000), "Reading the ledger"):
-        run = ledger.enrollment(key.removeprefix(prefix))
+    for name in follow(Listing(ledger).every(), "Reading the ledger"):
+        run = ledger.enrollment(name)
         contact = ledger.contact(run.contact) if run else None
         if run and contact and "email" in contact.fields:
             found.append(Held(run, contact))

@@ -15,9 +15,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from shared import services
 from shared.core import log
 from shared.core.errors import TooManyRequests, WebhookError
-from shared.ledger import ids
+from shared.ledger import ids, limits
 
-REFUSED = "eg:limit:refused"  # how many proofs have failed, by function
 _logger = log.logger("endpoint")
 
 
@@ -44,7 +43,7 @@ def refused(proof: str) -> None:
     """
     _logger.warning("proof.failed", proof=proof)
     with suppress(RedisError):  # it is refused also while Redis is away
-        services.ledger().redis.hincrby(REFUSED, log.known("function"), 1)
+        limits.refused(services.ledger(), log.known("function"))
 
 
 def require_bearer(request: Request, token: str) -> None:
@@ -128,8 +127,8 @@ def limit_rate(kind: str, who: str, rate: str) -> int:
     Raises:
         TooManyRequests: for one too many.
     """
-    now, wait = services.ledger().decide("limit", limit(kind, who, rate))
+    now, wait = limits.count(services.ledger(), limit(kind, who, rate))
     if wait:
         _logger.warning("rate.limited", by=kind)
         raise TooManyRequests(wait)
-    return int(now)
+    return now

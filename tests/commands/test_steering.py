@@ -12,6 +12,7 @@ from redis import Redis
 from commands import main
 from local import valkey
 from shared.ledger import ids
+from shared.ledger.health import read_health
 from tests.support.functions_client import ADDRESS, NOWHERE, Functions, deployed, fresh_services
 
 RUN = f"{ids.run_key('christmas', ADDRESS)}-1"
@@ -140,9 +141,9 @@ def test_list_filters_and_goes_on(functions: Functions) -> None:
 def test_all_sending_is_stopped_and_started(functions: Functions) -> None:
     """With a reason, if there is one to give."""
     assert evergreen("stop-sending", "wrong price").exit_code == 0
-    assert functions.ledger.vitals()["gate"] == "wrong price"
+    assert read_health(functions.ledger).gate == "wrong price"
     assert json.loads(evergreen("start-sending", "--json").stdout) == {"sending_stopped": None}
-    assert functions.ledger.vitals()["gate"] is None
+    assert read_health(functions.ledger).gate is None
     assert json.loads(evergreen("stop-sending", "--json").stdout) == {"sending_stopped": "stopped by hand"}
 
 

@@ -14,6 +14,7 @@ from shared.console import actions
 from shared.console.actions import OF_RUN, OF_STEP, Decision
 from shared.core.errors import SteeringError
 from shared.ledger import ids
+from shared.ledger.health import read_health
 from shared.operations.enrollment_actions import Steering
 from tests.support.console_desk import RUN, TOKEN, Desk, set_step, sign_up
 
@@ -86,12 +87,12 @@ class TestOneUseCase:
         """Stop and start of all sending, suppress and unsuppress."""
         commands = {command.name: command for command in COMMANDS}
         assert CliRunner().invoke(commands["stop-sending"], ["a wrong price"]).exit_code == 0
-        by_hand = desk.ledger.vitals()["gate"]
+        by_hand = read_health(desk.ledger).gate
         desk.said("/sending/start")
         desk.said("/sending/stop", {"reason": "a wrong price"})
-        assert desk.ledger.vitals()["gate"] == by_hand == "a wrong price"
+        assert read_health(desk.ledger).gate == by_hand == "a wrong price"
         assert CliRunner().invoke(commands["start-sending"]).exit_code == 0
-        assert desk.ledger.vitals()["gate"] is None
+        assert read_health(desk.ledger).gate is None
         assert CliRunner().invoke(suppress, ["a@example.org"]).exit_code == 0
         desk.said("/suppressions/add", {"email": "b@example.org"})
         listed = json.loads(CliRunner().invoke(suppress, ["--list", "--json"]).output)

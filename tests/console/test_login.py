@@ -12,6 +12,7 @@ from redis import Redis
 
 from local import valkey
 from shared.console.login import LASTS
+from shared.ledger.health import read_health
 from tests.support.console_desk import PASSWORD, TOKEN, Desk, console
 
 
@@ -151,7 +152,7 @@ def test_a_form_of_another_site_does_nothing(desk: Desk, token: str | None, head
     desk.sign_in()
     answer = desk.post("/sending/stop", {"reason": "mischief"}, token=token, headers=headers)
     assert answer.status_code == 403 and "nothing was done" in answer.text
-    assert desk.ledger.vitals()["gate"] is None
+    assert read_health(desk.ledger).gate is None
 
 
 @pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "same-origin"}, {"Origin": "http://127.0.0.1:8080"}])
@@ -159,7 +160,7 @@ def test_a_form_of_our_own_works(desk: Desk, headers: dict[str, str]) -> None:
     """In old browsers, too."""
     desk.sign_in()
     assert desk.post("/sending/stop", {"reason": "a wrong price"}, headers=headers).status_code == 303
-    assert desk.ledger.vitals()["gate"] == "a wrong price"
+    assert read_health(desk.ledger).gate == "a wrong price"
 
 
 def test_the_token_of_another_session_is_not_taken(app: WSGIApplication, desk: Desk) -> None:

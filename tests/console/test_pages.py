@@ -16,6 +16,7 @@ from shared import services
 from shared.console.actions import OF_RUN, OF_STEP
 from shared.console.login import Door, Session
 from shared.ledger import ids
+from shared.ledger.health import read_health
 from tests.support.console_desk import RUN, Desk, console, set_step, sign_up
 from tests.support.functions_client import NOWHERE
 from tests.system.test_browser_console import PAGES, populate
@@ -118,8 +119,8 @@ class TestPages:
         assert "Sending is stopped" in desk.get("/health").text and "the key was refused" in desk.get("/enrollments").text
         desk.ledger.decide("gate", {})
         redis.set(ids.TICK, desk.ledger.now())
-        redis.sadd(ids.WORKERS, "w")
-        redis.sadd(ids.RECORDERS, "r")
+        redis.sadd(ids.workers_key("send"), "w")
+        redis.sadd(ids.workers_key("record"), "r")
         assert "Everything is at work." in desk.get("/health").text
         assert "All is well" in desk.get("").text
 
@@ -185,10 +186,10 @@ class TestForms:
     def test_all_sending_is_stopped_and_started(self, desk: Desk) -> None:
         """Every page says so meanwhile."""
         desk.said("/sending/stop", {"reason": "  a wrong\nprice "})
-        assert desk.ledger.vitals()["gate"] == "a wrong price"
+        assert read_health(desk.ledger).gate == "a wrong price"
         assert "<strong>Sending is stopped:</strong> a wrong price." in desk.get("/campaigns").text
         desk.said("/sending/start")
-        assert desk.ledger.vitals()["gate"] is None
+        assert read_health(desk.ledger).gate is None
 
     def test_an_address_is_suppressed_and_lifted(self, ada: Desk, redis: Redis) -> None:
         """Its run ends; a lift names what else is to do."""

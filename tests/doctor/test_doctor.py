@@ -159,7 +159,7 @@ BROKEN: dict[str, tuple[Callable[[World, Redis], object], str, str]] = {
     "Redis forgets": (in_redis("CONFIG", "SET", "maxmemory-policy", "allkeys-lru"), "Redis maxmemory-policy", "noeviction"),
     "another release's ledger": (in_redis("SET", "eg:version", "0"), "ledger", "the release that wrote it"),
     "no scheduler": (in_redis("DEL", ids.TICK), "scheduler", "scheduler.release"),
-    "no worker": (in_redis("DEL", ids.WORKERS), "worker send", "scheduler.worker send"),
+    "no worker": (in_redis("DEL", ids.workers_key("send")), "worker send", "scheduler.worker send"),
     "a closed gate": (in_redis("HSET", ids.GATE, "reason", "Resend answered 403"), "sending", "start-sending"),
     "another copy": (in_redis("HSET", ids.FENCE, "on", "1", "why", "another copy sends"), "fence", "evergreen fence"),
     "a rejected edit": (

@@ -11,7 +11,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from local import valkey
 from shared.domain import catalog
 from shared.emails.template_store import REFRESH, Store, compile_templates
-from shared.ledger.template_texts import VERSION, LastGood
+from shared.ledger.client import Ledger
+from shared.ledger.template_texts import VERSION, TemplateTexts
 from tests.support.world import SETTINGS
 
 KEY = ("christmas", "christmas_email_1")
@@ -35,8 +36,8 @@ def seconds() -> Seconds:
 
 
 @pytest.fixture
-def store(redis: Redis, seconds: Seconds) -> Store:
-    return Store(CATALOG, SETTINGS, redis, seconds)
+def store(ledger: Ledger, seconds: Seconds) -> Store:
+    return Store(CATALOG, SETTINGS, ledger, seconds)
 
 
 def text_of(store: Store, **values: str) -> str:
@@ -52,50 +53,50 @@ def test_it_holds_every_file(store: Store) -> None:
         assert store[key].subject_source == template.subject_source and not store.edited(key)
 
 
-def test_a_new_text_shows_after_the_refresh_and_not_before(store: Store, redis: Redis, seconds: Seconds) -> None:
+def test_a_new_text_shows_after_the_refresh_and_not_before(store: Store, ledger: Ledger, seconds: Seconds) -> None:
     """Redis is asked once in so many seconds; a withdrawn text gives way to the file."""
     before = text_of(store)
-    LastGood(redis).accept(NAME, "Subject: Hi\n\nMine.")
+    TemplateTexts(ledger).accept(NAME, "Subject: Hi\n\nMine.")
     assert text_of(store) == before
     seconds.now = REFRESH
     assert text_of(store) == "Mine." and store.edited(KEY)
-    LastGood(redis).withdraw(NAME)
+    TemplateTexts(ledger).withdraw(NAME)
     seconds.now *= 2
     assert text_of(store) == before
 
 
-def test_asking_costs_one_small_get(store: Store, redis: Redis, seconds: Seconds) -> None:
+def test_asking_costs_one_small_get(store: Store, ledger: Ledger, seconds: Seconds) -> None:
     """However often a template is used, and however many there are."""
     text_of(store)
     for second in range(10):
         seconds.now = REFRESH * (second + 1)
-        before = redis.info("stats")["total_commands_processed"]
+        before = ledger.redis.info("stats")["total_commands_processed"]
         for _ in range(50):
             text_of(store)
-        assert redis.info("stats")["total_commands_processed"] - before == 2, "one GET and this INFO"
+        assert ledger.redis.info("stats")["total_commands_processed"] - before == 2, "one GET and this INFO"
 
 
-def test_an_unchanged_text_is_not_compiled_again(store: Store, redis: Redis, seconds: Seconds) -> None:
+def test_an_unchanged_text_is_not_compiled_again(store: Store, ledger: Ledger, seconds: Seconds) -> None:
     """Another template's edit leaves it as it is."""
-    LastGood(redis).accept(NAME, "Subject: Hi\n\nMine.")
+    TemplateTexts(ledger).accept(NAME, "Subject: Hi\n\nMine.")
     first = store[KEY]
-    LastGood(redis).accept("christmas/christmas_email_2", "Subject: Hi\n\nOther.")
+    TemplateTexts(ledger).accept("christmas/christmas_email_2", "Subject: Hi\n\nOther.")
     seconds.now = REFRESH
     assert store[KEY] is first and store["christmas", "christmas_email_2"].subject_source == "Hi"
 
 
 @pytest.mark.parametrize("source", ["Subject: Hi\n\n{{ unknown_here }}", "", "no subject"])
-def test_a_text_that_this_release_refuses_gives_way_to_the_file(store: Store, redis: Redis, source: str) -> None:
+def test_a_text_that_this_release_refuses_gives_way_to_the_file(store: Store, ledger: Ledger, source: str) -> None:
     """Another release may have taken it; no send stops for it."""
     before = CATALOG.sources[KEY].split("\n")[0].removeprefix("Subject: ")
-    LastGood(redis).accept(NAME, source)
-    LastGood(redis).accept("christmas/gone_since", source)
+    TemplateTexts(ledger).accept(NAME, source)
+    TemplateTexts(ledger).accept("christmas/gone_since", source)
     assert store[KEY].subject_source == before
 
 
-def test_who_lacks_a_value_gets_the_files_text(store: Store, redis: Redis) -> None:
+def test_who_lacks_a_value_gets_the_files_text(store: Store, ledger: Ledger) -> None:
     """A text that needs a score goes to those who have one; the others' email is neither stopped nor spoiled."""
-    LastGood(redis).accept(NAME, "Subject: Hi\n\nYou have {{ assessment_score }} points.")
+    TemplateTexts(ledger).accept(NAME, "Subject: Hi\n\nYou have {{ assessment_score }} points.")
     assert text_of(store, assessment_score="45") == "You have 45 points."
     assert text_of(store) == "Hi there,"
 
@@ -103,21 +104,21 @@ def test_who_lacks_a_value_gets_the_files_text(store: Store, redis: Redis) -> No
 def test_without_redis_the_texts_stay(tmp_path: Path, seconds: Seconds) -> None:
     """The last good text goes on while Redis is away."""
     with valkey.serve(tmp_path, 0, "secret") as server:
-        redis = Redis.from_url(server.url, password=server.password, decode_responses=True, retry=None)
-        LastGood(redis).accept(NAME, "Subject: Hi\n\nMine.")
-        store = Store(CATALOG, SETTINGS, redis, seconds)
+        ledger = Ledger(Redis.from_url(server.url, password=server.password, decode_responses=True, retry=None))
+        TemplateTexts(ledger).accept(NAME, "Subject: Hi\n\nMine.")
+        store = Store(CATALOG, SETTINGS, ledger, seconds)
         assert text_of(store) == "Mine."
         server.process.kill()
         server.process.wait()
         with pytest.raises(RedisConnectionError):
-            redis.get(VERSION)
+            ledger.redis.get(VERSION)
         seconds.now = REFRESH
         assert text_of(store) == "Mine."
 
 
-def test_only_new_sentences_are_told(redis: Redis) -> None:
+def test_only_new_sentences_are_told(ledger: Ledger) -> None:
     """A rejection that stays is not told again; one that is mended is forgotten."""
-    last_good = LastGood(redis)
+    last_good = TemplateTexts(ledger)
     assert last_good.reject({"a/b": "one", "a/c": "two"}) == {"a/b": "one", "a/c": "two"}
     assert last_good.reject({"a/b": "one", "a/c": "three"}) == {"a/c": "three"}
     assert last_good.reject({}) == {} == last_good.rejected()

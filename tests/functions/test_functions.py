@@ -13,6 +13,7 @@ from redis import Redis
 from local import valkey
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.health import read_health
 from tests.conftest import Clock
 from tests.support.functions_client import ADDRESS, BEARER, DEFAULTS, LINK, Functions, deployed
 from tests.support.sandbox_server import Sandbox, sandbox
@@ -52,8 +53,8 @@ class TestChristmasSignup:
         run = functions.run()
         assert run and before <= run.anchor <= functions.ledger.now()
         assert [step.due - run.anchor for step in run.steps] == [hours * 3_600_000 for hours in (0, 24, 72, 120, 168, 216, 264)]
-        vitals = functions.ledger.vitals()
-        assert (vitals["queued"], vitals["scheduled"]) == (1, 6)
+        health = read_health(functions.ledger)
+        assert (health.queued, health.scheduled) == (1, 6)
 
     def test_the_answer_does_not_tell_who_is_known(self, functions: Functions) -> None:
         """New, enrolled, unsubscribed and complained addresses get the same answer."""
@@ -68,7 +69,7 @@ class TestChristmasSignup:
         answer = functions.post(b'{"email":" Ada@Example.org "}')
         assert (answer.status_code, answer.json) == (202, accepted(campaign=None))
         assert functions.run() is None and functions.contact()
-        assert functions.ledger.vitals()["queued"] == 0
+        assert read_health(functions.ledger).queued == 0
         assert functions.sign_up({"email": "ADA@example.org"}).json == accepted()
         assert functions.run(number=1)
 

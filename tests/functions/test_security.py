@@ -14,7 +14,8 @@ from scheduler import release, worker
 from shared.core.errors import SettingsError
 from shared.core.settings import Settings
 from shared.core.stack_file import listed
-from shared.web import endpoint, guards
+from shared.ledger import limits
+from shared.web import endpoint
 from tests.support.functions_client import LINK, Functions, deployed, fresh_services
 from tests.support.webhook_calls import FORMS, good, post, webhooks
 
@@ -141,8 +142,8 @@ class TestProofs:
         assert answer.status_code == 401
         assert [call.kwargs for call in logger.calls if call.args == ("proof.failed",)] == [{"proof": proof}]
         redis = functions.ledger.redis
-        assert redis.hgetall(guards.REFUSED) == {name: "1"}
-        assert list(redis.scan_iter()) == [guards.REFUSED]
+        assert redis.hgetall(limits.REFUSED) == {name: "1"}
+        assert list(redis.scan_iter()) == [limits.REFUSED]
         assert "tell-tale" not in answer.text + str(logger.calls)
 
     def test_a_right_proof_is_not(self, functions: Functions) -> None:
@@ -150,7 +151,7 @@ class TestProofs:
         for name in ("calcom-booking", "calendly-noshow", "postcall-maybe"):
             assert post(functions, name, good(name)).status_code in (200, 202)
         assert functions.client("unsubscribe").get(LINK).status_code == 200
-        assert not functions.ledger.redis.exists(guards.REFUSED)
+        assert not functions.ledger.redis.exists(limits.REFUSED)
 
     def test_it_is_refused_without_redis_too(self, functions: Functions) -> None:
         """Nobody is let in, or told anything else, because a counter cannot be reached."""

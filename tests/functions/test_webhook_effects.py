@@ -13,6 +13,7 @@ from local import valkey
 from shared.domain.enrollments import Enrollment
 from shared.domain.timing import DAY, HOUR
 from shared.ledger import ids
+from shared.ledger.health import read_health
 from shared.ledger.notices import Notices
 from tests.support import calendar_samples
 from tests.support.functions_client import ADDRESS, Functions
@@ -91,8 +92,8 @@ class TestNurture:
     def test_without_scores_there_is_tracking_only(self, functions: Functions, name: str) -> None:
         """Contact and row, no email; scores that come later begin the first run."""
         assert (post(functions, name, {"email": ADDRESS}).json or {})["campaign"] is None
-        vitals = functions.ledger.vitals()
-        assert (vitals["queued"], vitals["scheduled"]) == (0, 0) and functions.contact()
+        health = read_health(functions.ledger)
+        assert (health.queued, health.scheduled) == (0, 0) and functions.contact()
         slug = str((post(functions, name, {"email": ADDRESS, **SCORES}).json or {})["campaign"])
         assert run(functions, slug)
 
@@ -100,7 +101,7 @@ class TestNurture:
         """The newsletter's form is remembered, scores too."""
         assert (post(functions, "signup", ADA).json or {})["campaign"] is None
         contact = functions.contact()
-        assert contact and contact.fields["red_systems"] == "2" and functions.ledger.vitals()["queued"] == 0
+        assert contact and contact.fields["red_systems"] == "2" and read_health(functions.ledger).queued == 0
 
     def test_an_assessment_without_a_name_greets_by_the_signups(self, functions: Functions) -> None:
         """The email that leaves says the name that an earlier form gave."""

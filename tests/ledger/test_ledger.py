@@ -15,6 +15,7 @@ from shared.domain.catalog import Catalog
 from shared.ledger import ids
 from shared.ledger.answers import Claimed, Item, Refused
 from shared.ledger.client import Ledger
+from shared.ledger.health import read_health
 from shared.sending import sender as sending
 from shared.sending.composing import compose
 from tests.conftest import Clock
@@ -159,14 +160,14 @@ def test_a_wrong_key_closes_all_sending_until_a_probe_is_accepted(world: World) 
     world.provider.faults.extend([SendError("closed", "Resend answered 401")] * 2)
     world.work()
     assert len(world.provider.requests) == 1
-    assert world.ledger.vitals()["gate"] == "Resend answered 401"
+    assert read_health(world.ledger).gate == "Resend answered 401"
     world.clock.advance(seconds=61)
     world.work()
     assert len(world.provider.requests) == 2 and not world.provider.accepted
     world.clock.advance(seconds=61)
     world.work()
     assert sorted(world.provider.email_ids) == sorted(f"{run}-1" for run in runs)
-    assert world.ledger.vitals()["gate"] is None
+    assert read_health(world.ledger).gate is None
 
 
 def test_an_exhausted_quota_waits_for_its_reset(world: World) -> None:

@@ -9,6 +9,7 @@ import pytest
 from shared.core.errors import SendError, SteeringError
 from shared.domain.timing import HOUR
 from shared.ledger import ids
+from shared.ledger.health import read_health
 from shared.operations.enrollment_actions import Steering
 from tests.conftest import START
 from tests.support.steered import GAPS, complete_without, dues, failed, live_at, sent_at, waiting
@@ -111,7 +112,7 @@ def test_what_was_asked_for_while_all_sending_is_stopped_goes_out_afterwards(wor
 def test_nothing_is_claimed_while_all_sending_is_stopped(world: World, steering: Steering) -> None:
     """What was on the queue and was taken off it meanwhile goes out at the start as if nothing had been, without the sweeper."""
     steering.stop_sending("a typo in the second email")
-    assert world.ledger.vitals()["gate"] == "a typo in the second email"
+    assert read_health(world.ledger).gate == "a typo in the second email"
     stopped = world.sign_up()
     world.work()
     assert not world.provider.accepted
@@ -141,7 +142,7 @@ def test_starting_also_opens_a_gate_that_nobody_closed(world: World, steering: S
     """After a new key was set, a person need not wait for the next try."""
     world.provider.faults.append(SendError("closed", "the key is refused"))
     live_at(world, START + 24 * HOUR)
-    assert world.ledger.vitals()["gate"]
+    assert read_health(world.ledger).gate
     steering.start_sending()
     world.work()
     assert world.states(run)[1] == "sent"

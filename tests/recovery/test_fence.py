@@ -16,6 +16,7 @@ from shared.core.errors import NotionError
 from shared.integrations.notion import Notion
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.health import read_health
 from shared.recovery.fence import OTHER, UNKNOWN, Fence
 from tests.conftest import Clock
 from tests.support.sandbox_server import Sandbox
@@ -57,7 +58,7 @@ class Copy:
 
     def why(self) -> str:
         """What health says of it."""
-        return str(self.world.ledger.vitals()["fence"])
+        return str(read_health(self.world.ledger).fence)
 
     def restarts(self) -> None:
         """As after a restart of Redis, whose run id is another one then."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.emails.template_store import Store
 from shared.integrations.notion import Notion
-from shared.ledger.template_texts import LastGood
+from shared.ledger.template_texts import TemplateTexts
 from shared.notion.template_pull import Adopter, Verdict
 from tests.support.sandbox_server import Sandbox, text
 from tests.support.world import World
@@ -27,7 +27,7 @@ class OwnersDesk:
         self.settings = world.settings.model_copy(update=database | {"notion_api_url": f"{box.url}/notion"})
         self.notion = Notion("ntn_sandbox", f"{box.url}/notion", turn=self._turn, timeout=0.5)
         self.adopter = Adopter(world.ledger, world.sender.catalog, self.settings, self.notion)
-        self.last_good = LastGood(world.redis)
+        self.last_good = TemplateTexts(world.ledger)
 
     def _turn(self) -> None:
         self.requests += 1
@@ -80,7 +80,7 @@ class OwnersDesk:
 
     def store(self) -> Store:
         """What a send function has just after its start."""
-        return Store(self.world.sender.catalog, self.settings, self.world.redis)
+        return Store(self.world.sender.catalog, self.settings, self.world.ledger)
 
     def subject(self, template: str = TEMPLATE) -> str:
         """The subject of the text that goes out now."""

@@ -27,6 +27,7 @@ from local import ports, valkey
 from shared.core.stack_file import ROOT
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.health import read_health
 from tests.support.functions_client import environment
 from tests.support.waiting import WITHIN, until
 from tests.support.world import ADA
@@ -183,7 +184,7 @@ def _answer(port: int, request: bytes) -> bytes:
 def _at_work(ledger: Ledger) -> bool:
     """Whether the scheduler has ticked, or a worker waits for jobs: before that, RQ does not listen to SIGTERM."""
     workers = [str(key) for key in ledger.redis.keys("rq:worker:*")]
-    return ledger.vitals()["tick_age"] is not None or any(ledger.redis.hget(worker, "state") == "idle" for worker in workers)
+    return read_health(ledger).tick_age is not None or any(ledger.redis.hget(worker, "state") == "idle" for worker in workers)
 
 
 @pytest.mark.parametrize("command", [["-m", "scheduler.release"], ["-m", "scheduler.worker", "send"], ["-m", "scheduler.worker", "notify"]])

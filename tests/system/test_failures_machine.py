@@ -34,6 +34,7 @@ from shared.integrations.provider import Accepted
 from shared.integrations.resend import Resend
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.health import read_health
 from shared.ledger.notices import Notices
 from shared.sending.sender import Sender
 from tests.conftest import Clock
@@ -134,7 +135,7 @@ class TestClock:
         world.clock.advance(hours=-1)
         world.release()
         world.clock.advance(seconds=70)
-        assert world.ledger.vitals()["tick_age"] == 70_000
+        assert read_health(world.ledger).tick_age == 70_000
 
 
 @contextmanager

@@ -1,0 +1,96 @@
+"""Health: whether emails go out, judged in one place. The function `health`, the console, doctor and the alerts all read it here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shared.ledger import ids
+from shared.ledger.client import Ledger
+from shared.ledger.fence_state import why_fenced
+
+SILENT_AFTER = 15_000  # milliseconds without a tick of the scheduler
+OVERDUE_AFTER = 60_000  # milliseconds that a wake-up may be late
+BEHIND = 100  # changes that wait for Notion from which on it is worth a word
+
+
+class Problem(StrEnum):
+    """What is wrong, the gravest first."""
+
+    STOPPED = "stopped"  # a person, a refused key or an exhausted quota holds all sending back
+    FENCED = "fenced"  # another copy of this ledger may be sending
+    SILENT = "silent"  # the scheduler releases nothing
+    OVERDUE = "overdue"  # an email is due, and has not been looked at
+    NO_SENDER = "no-sender"  # no worker takes from the queue `send`
+    NO_RECORDER = "no-recorder"  # no worker takes from the queue `record`
+    BEHIND = "behind"  # Notion learns what happened only later
+
+
+@dataclass(frozen=True)
+class Health:
+    """The ledger at one instant.
+
+    Attributes:
+        tick_age: milliseconds since the scheduler's last tick; None where there was none.
+        overdue: milliseconds by which the oldest wake-up is late.
+        scheduled: wake-ups on the schedule.
+        queued: jobs on the queue `send`.
+        workers: the workers of each queue.
+        outbox: changes that Notion has not been told yet.
+        gate: why all sending is stopped, or None.
+        fence: why this copy of the ledger may not send, or None.
+    """
+
+    tick_age: int | None
+    overdue: int
+    scheduled: int
+    queued: int
+    workers: dict[str, int]
+    outbox: int
+    gate: str | None
+    fence: str | None
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What is wrong, the gravest first."""
+        wrong = {
+            Problem.STOPPED: self.gate is not None,
+            Problem.FENCED: self.fence is not None,
+            Problem.SILENT: self.tick_age is None or self.tick_age > SILENT_AFTER,
+            Problem.OVERDUE: self.overdue > OVERDUE_AFTER,
+            Problem.NO_SENDER: not self.workers["send"],
+            Problem.NO_RECORDER: not self.workers["record"],
+            Problem.BEHIND: self.outbox > BEHIND,
+        }
+        return [problem for problem, is_there in wrong.items() if is_there]
+
+
+def read_health(ledger: Ledger) -> Health:
+    """Look at the ledger, in two round trips.
+
+    Raises:
+        RedisError: when Redis does not answer.
+    """
+    pipe = ledger.redis.pipeline(transaction=False)
+    pipe.get(ids.TICK)
+    pipe.zrange(ids.OPEN, 0, 0, withscores=True)
+    pipe.zcard(ids.SCHEDULED)
+    pipe.llen(ids.QUEUE)
+    for queue in ids.QUEUES:
+        pipe.scard(ids.workers_key(queue))
+    pipe.zcard(ids.OUTBOX)
+    pipe.hget(ids.GATE, "reason")
+    pipe.hgetall(ids.FENCE)
+    pipe.info("server")
+    tick, first, scheduled, queued, *workers, outbox, gate, fence, server = pipe.execute()
+    now = ledger.now()
+    return Health(
+        tick_age=now - int(tick) if tick else None,
+        overdue=max(0, now - int(first[0][1])) if first else 0,
+        scheduled=scheduled,
+        queued=queued,
+        workers=dict(zip(ids.QUEUES, workers, strict=True)),
+        outbox=outbox,
+        gate=gate,
+        fence=why_fenced(fence, server["run_id"]),
+    )
