@@ -35,17 +35,17 @@ test-live: setup ## against your real Resend and Notion accounts: docs/live.md s
 	@$(BIN)/pytest -o python_files='live_*.py' tests/live $(ARGS)
 
 property: setup ## a long search for a sequence of events that breaks the promise (5,000 examples)
-	@EVERGREEN_PROPERTY_EXAMPLES=5000 $(BIN)/pytest -n $(WORKERS) tests/test_property.py $(ARGS)
+	@EVERGREEN_PROPERTY_EXAMPLES=5000 $(BIN)/pytest -n $(WORKERS) tests/property/test_property.py $(ARGS)
 
 check: setup ## style, types and who may import whom
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet || { echo "Not formatted; mend it with: $(BIN)/ruff format"; exit 1; }
 	@$(BIN)/mypy --no-error-summary shared scheduler commands local tests benchmarks
 	@for entry in $(ENTRIES); do $(BIN)/mypy --no-error-summary $$entry || exit 1; done
-	@$(BIN)/pytest --quiet --no-header tests/test_import_rule.py
+	@$(BIN)/pytest --quiet --no-header tests/house/test_imports.py
 	@$(BIN)/shellcheck --external-sources deploy/*.sh .ci/run
 	@$(BIN)/python evergreen manifests --check
-	@$(BIN)/pytest --quiet --no-header tests/test_deploy_manifests.py
+	@$(BIN)/pytest --quiet --no-header tests/deploy/test_manifests.py
 
 bench: setup ## how fast, how late and how large Evergreen is, beside the last recorded run (a few minutes)
 	@$(BIN)/python -m benchmarks.quick $(ARGS)
@@ -63,7 +63,7 @@ backup: setup ## a copy of the ledger of the stack that runs, in .local/backups
 	@$(BIN)/python -m local.backup $(ARGS)
 
 screenshots: setup ## the pictures in docs/img anew; needs a Chromium
-	@$(BIN)/python -m local.screenshots
+	@$(BIN)/python -m tools.screenshots
 
 audit: setup ## known vulnerabilities of what the image installs, as pypi.org knows them
 	@test -x $(BIN)/pip-audit || { echo "pip-audit is not installed yet: make lock, then make audit"; exit 1; }

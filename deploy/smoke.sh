@@ -48,7 +48,7 @@ answer="$(ask GET /health)"
 expect 200 "$answer" "healthy" "The reasons stand in the answer; the scheduler's and the workers' logs say more: kubectl -n evergreen logs deploy/scheduler"
 
 answer="$(ask POST /webhook/send-email '{}' "Content-Type: application/json")"
-expect "404" "$answer" "send-email is not reachable from outside" "The ingress routes too much: run ./evergreen manifests and deploy again."
+expect "404" "$answer" "send-email is not reachable from outside" "The ingress routes too much: run make manifests and deploy again."
 
 body="{\"email\":\"$address\",\"first_name\":\"Smoke\"}"
 proof=("Content-Type: application/json")

@@ -97,7 +97,7 @@ def every_function(stack_file: Path = functions.STACK_FILE) -> WSGIApplication:
     """Every function of stack.yml at /function/<name>, and at /webhook/<name> and its own place at the root where it is public.
 
     Args:
-        stack_file: see `shared.functions.listed`.
+        stack_file: see `shared.core.stack_file.listed`.
 
     Raises:
         SettingsError: when stack.yml or a function that it lists is missing, or when every function lacks a setting.

@@ -56,7 +56,7 @@ class TestForm:
 
     def test_a_line_is_an_object(self) -> None:
         """Level, UTC time, the part that speaks, and what it says; also from a logger that is older than the configuration."""
-        (line,) = logged("from shared import log; old = log.logger('old'); log.configure(); old.info('hello', count=1)")
+        (line,) = logged("from shared.core import log; old = log.logger('old'); log.configure(); old.info('hello', count=1)")
         assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", line.pop("timestamp"))
         assert line == {"event": "hello", "level": "info", "part": "old", "count": 1}
 
@@ -64,26 +64,30 @@ class TestForm:
         """Their warnings are shown in the same form, their chatter only at DEBUG."""
         chat = "import logging; x = logging.getLogger('urllib3'); x.debug('a'); x.warning('b %s', 'c')"
         for level, shown in (("INFO", ["b c"]), ("DEBUG", ["a", "b c"])):
-            assert [line["event"] for line in logged(f"from shared import log; log.configure({level!r}); {chat}")] == shown
+            assert [line["event"] for line in logged(f"from shared.core import log; log.configure({level!r}); {chat}")] == shown
 
     @pytest.mark.parametrize(("level", "shown"), [("debug", 4), ("INFO", 3), ("WARNING", 2), ("error", 1), ("nonsense", 3)])
     def test_levels(self, level: str, shown: int) -> None:
         """LOG_LEVEL is the lowest that is shown; an unknown one is INFO."""
-        code = (
-            f"from shared import log; log.configure({level!r}); x = log.logger('a'); [x.debug(''), x.info(''), x.warning(''), x.error('')]"
-        )
-        assert len(logged(code)) == shown
+        say = "x = log.logger('a'); [x.debug(''), x.info(''), x.warning(''), x.error('')]"
+        assert len(logged(f"from shared.core import log; log.configure({level!r}); {say}")) == shown
 
     def test_the_setting_counts(self) -> None:
         """The first use of the settings sets up the log as they say."""
         assert (
-            len(logged("from shared import log, services as s; s.current_settings(); log.logger('a').info('b')", LOG_LEVEL="WARNING")) == 0
+            len(
+                logged(
+                    "from shared import services as s; from shared.core import log; s.current_settings(); log.logger('a').info('b')",
+                    LOG_LEVEL="WARNING",
+                )
+            )
+            == 0
         )
 
     def test_an_exception_is_one_line_without_an_address(self) -> None:
         """A traceback is a field of its line, and the addresses in what was raised are masked."""
         raising = f"try: raise ValueError('bad: {BOB}')\nexcept ValueError: log.logger('a').exception('oh')"
-        (line,) = logged(f"from shared import log; log.configure()\n{raising}")
+        (line,) = logged(f"from shared.core import log; log.configure()\n{raising}")
         assert "ValueError: bad: " in line["exception"] and BOB not in line["exception"]
 
 
@@ -122,7 +126,7 @@ class TestAWholeRun:
         """Accepted, refused, limited, sent, failed, unsubscribed, crashed: each leaves a line, and none names a person or a secret."""
         crash = tmp_path / "main.py"
         crash.write_text(
-            f"from shared import endpoint\n\n@endpoint.function('crash')\ndef handle(request):\n    raise RuntimeError('no {BOB}')\n"
+            f"from shared.web import endpoint\n\n@endpoint.function('crash')\ndef handle(request):\n    raise RuntimeError('no {BOB}')\n"
         )
         bob = ADA | {"email": BOB, "first_name": "Roberta", "email_1_status": "sent"}
         with sandbox() as box:

@@ -55,9 +55,9 @@ def test_the_schemas_bite() -> None:
 
 
 def test_what_is_generated_is_up_to_date() -> None:
-    """`./evergreen manifests` would change nothing."""
+    """`make manifests` would change nothing."""
     for path, text in manifests.texts().items():
-        assert (DEPLOY / path).read_text(encoding="utf-8") == text, f"run: ./evergreen manifests ({path})"
+        assert (DEPLOY / path).read_text(encoding="utf-8") == text, f"run: make manifests ({path})"
 
 
 def test_the_stack_file_fits_its_schema() -> None:

@@ -12,8 +12,8 @@ from shared.operations.alert_texts import CAUSES
 PAGE = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
 FAILURES = PAGE.partition("\n## The chaos run")[0]  # its table is of another kind
 ROWS = [line for line in FAILURES.splitlines() if line.startswith("| ") and not line.startswith("| what happens |")]
-LINK = re.compile(r"\[([a-z0-9 ]+)\]\(\.\./tests/(test_[a-z_]+\.py)\)")
-OWN = sorted(path.name for path in (ROOT / "tests").glob("test_failures_*.py"))
+LINK = re.compile(r"\[([a-z0-9 ]+)\]\(\.\./tests/([a-z_/]+\.py)\)")
+OWN = sorted(f"system/{path.name}" for path in (ROOT / "tests" / "system").glob("test_failures_*.py"))
 
 
 def names_in(file: str) -> set[str]:

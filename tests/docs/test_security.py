@@ -24,8 +24,8 @@ def rows(heading: str) -> list[list[str]]:
 def test_a_threat_names_tests_that_exist(threat: list[str]) -> None:
     """At least one, each by its file and its function."""
     _, _, shown = threat
-    named = re.findall(r"`(tests/test_\w+\.py)::(test_\w+)`", shown)
-    assert named and len(named) == shown.count("`") // 2, "a test is named as tests/test_file.py::test_name"
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", shown)
+    assert named and len(named) == shown.count("`") // 2, "a test is named as tests/folder/test_file.py::test_name"
     for file, test in named:
         tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
         assert test in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}, f"{file} has no {test}"

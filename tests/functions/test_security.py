@@ -15,7 +15,7 @@ from shared.core.errors import SettingsError
 from shared.core.settings import Settings
 from shared.core.stack_file import listed
 from shared.ledger import limits
-from shared.web import endpoint
+from shared.web import guards
 from tests.support.functions_client import LINK, Functions, deployed, fresh_services
 from tests.support.webhook_calls import FORMS, good, post, webhooks
 
@@ -137,7 +137,7 @@ class TestProofs:
     ) -> None:
         """By function, in the log and in Redis; what was shown stands in neither, nor in the answer."""
         logger = CapturingLogger()
-        monkeypatch.setattr(endpoint, "_logger", logger)
+        monkeypatch.setattr(guards, "_logger", logger)
         answer = functions.post(b'{"email": "tell-tale"}', name, headers=headers, query_string={"token": "tell-tale"})
         assert answer.status_code == 401
         assert [call.kwargs for call in logger.calls if call.args == ("proof.failed",)] == [{"proof": proof}]

@@ -1,71 +1,67 @@
-"""Who may import whom: functions, scheduler → shared; local → anything; shared none of them; integrations next to nothing."""
+"""Who may import whom: `lint-imports` holds the contract in pyproject.toml; here is what it cannot see, and that it bites."""
 
 from __future__ import annotations
 
 import ast
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-OURS = ("benchmarks", "functions", "local", "scheduler", "shared", "tests")
-ALLOWED = {
-    "functions": ("shared",),
-    "scheduler": ("scheduler", "shared"),
-    "commands": ("commands", "shared"),
-    "shared": ("shared",),
-}
-INTEGRATIONS_MAY = ("shared.errors", "shared.lean", "shared.models", "shared.posted", "shared.settings")
+from shared.core.stack_file import ROOT
+
+PACKAGES = ("shared", "scheduler", "commands", "local", "tools")
+OURS = (*PACKAGES, "functions", "benchmarks", "tests")
+LINT = Path(sys.executable).with_name("lint-imports")
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Every module that a file imports, inside functions too: the line and the full name, `from a import b` as a.b."""
+def imported(path: Path) -> Iterator[str]:
+    """Every module that a file imports, inside functions too."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            package = ".".join(path.relative_to(ROOT).parts[: -node.level]) if node.level else ""
-            module = ".".join(filter(None, (package, node.module)))
-            yield from ((node.lineno, f"{module}.{alias.name}") for alias in node.names)
+            yield node.module or "."
 
 
-def is_within(module: str, packages: tuple[str, ...]) -> bool:
-    """Whether a module is one of the packages or lies in one."""
-    return any(module == package or module.startswith(f"{package}.") for package in packages)
+@pytest.mark.parametrize("entry", sorted(ROOT.glob("functions/*/main.py")), ids=lambda entry: str(entry.parent.name))
+def test_a_function_imports_of_ours_only_what_is_shared(entry: Path) -> None:
+    """A function's folder is no package, so the contract cannot see it."""
+    assert {name.split(".")[0] for name in imported(entry)} & {*OURS, ""} == {"shared"}
 
 
-def breaches(path: Path) -> list[str]:
-    """The imports of a file that the rule forbids."""
-    parts = path.relative_to(ROOT).parts
-    allowed = INTEGRATIONS_MAY if parts[:2] == ("shared", "integrations") else ALLOWED[parts[0]]
-    return [
-        f"{path.relative_to(ROOT)}:{line} {name}" for line, name in imports(path) if is_within(name, OURS) and not is_within(name, allowed)
-    ]
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The packages and their contract, to be broken."""
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__", "*.md"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
 
 
-@pytest.mark.parametrize("folder", ALLOWED)
-def test_a_folder_imports_only_what_it_may(folder: str) -> None:
-    """No file reaches into a folder that must not be below it."""
-    files = list((ROOT / folder).rglob("*.py"))
-    assert files
-    assert [breach for path in files for breach in breaches(path)] == []
+@pytest.mark.parametrize(
+    ("module", "statement", "contract"),
+    [
+        ("shared/domain/timing.py", "from shared.ledger import ids", "one way through"),
+        ("shared/doctor/redis_checks.py", "def late() -> None:\n    from shared.preview import plan", "one way through"),
+        ("shared/integrations/discord.py", "import shared.integrations.notion", "one outside system a module"),
+        ("shared/core/log.py", "from scheduler import jobs", "shared imports none of those that use it"),
+        ("shared/sending/sender.py", "from flask import request", "only web, console and the server know Flask"),
+    ],
+)
+def test_an_import_the_wrong_way_breaks_the_contract(copy: Path, module: str, statement: str, contract: str) -> None:
+    """Up, sideways, out of shared, or to Flask, also inside a function."""
+    with (copy / module).open("a", encoding="utf-8") as file:
+        file.write(f"\n{statement}\n")
+    found = subprocess.run([LINT, "--no-cache"], cwd=copy, capture_output=True, text=True, check=False)
+    assert found.returncode == 1 and f"{contract} BROKEN" in found.stdout, found.stdout + found.stderr
 
 
-def test_the_rule_finds_a_breach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every spelling of a forbidden import is found, also inside a function, and an allowed one is not."""
-    monkeypatch.setitem(globals(), "ROOT", tmp_path)
-    integration = tmp_path / "shared" / "integrations" / "resend.py"
-    integration.parent.mkdir(parents=True)
-    integration.write_text(
-        "from shared.errors import SendError\nfrom shared import settings\n"
-        "from shared import ledger\nfrom shared.integrations import notion\nfrom . import discord\n"
-        "def late():\n    import scheduler.jobs\n    from ..sending import send\n"
-    )
-    assert breaches(integration) == [
-        "shared/integrations/resend.py:3 shared.ledger",
-        "shared/integrations/resend.py:4 shared.integrations.notion",
-        "shared/integrations/resend.py:5 shared.integrations.discord",
-        "shared/integrations/resend.py:7 scheduler.jobs",
-        "shared/integrations/resend.py:8 shared.sending.send",
-    ]
+def test_a_module_without_a_room_breaks_the_contract(copy: Path) -> None:
+    """Whatever is new in shared must be given its place among the others."""
+    (copy / "shared" / "helpers.py").write_text('"""Anything."""\n')
+    found = subprocess.run([LINT, "--no-cache"], cwd=copy, capture_output=True, text=True, check=False)
+    assert found.returncode == 1 and "helpers" in found.stdout, found.stdout + found.stderr

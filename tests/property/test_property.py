@@ -276,10 +276,10 @@ class Promise(PersonsDecide):
 def test_the_promise_holds_whatever_happens(redis: Redis, monkeypatch: pytest.MonkeyPatch, search: int) -> None:
     """No sequence of events makes an email go out twice, too early, out of order or to somebody who left, or lets one be forgotten."""
     silent = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    monkeypatch.setattr("shared.enrolling._logger", silent)
-    monkeypatch.setattr("shared.sending._logger", silent)
-    monkeypatch.setattr("shared.steering._logger", silent)
-    monkeypatch.setattr("shared.meetings._logger", silent)
+    monkeypatch.setattr("shared.intake.enrolling._logger", silent)
+    monkeypatch.setattr("shared.sending.sender._logger", silent)
+    monkeypatch.setattr("shared.operations.enrollment_actions._logger", silent)
+    monkeypatch.setattr("shared.intake.meetings._logger", silent)
     run_state_machine_as_test(
         lambda: Promise(redis),  # type: ignore[arg-type]  # hypothesis only calls it
         settings=settings(

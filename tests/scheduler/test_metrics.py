@@ -141,13 +141,13 @@ class TestFigures:
 
     def test_the_exporter_knows_every_bucket_of_the_ledger(self) -> None:
         """A bucket that one of them does not know would be lost."""
-        script = (ROOT / "shared" / "ledger" / "settle.lua").read_text()
+        script = (ROOT / "shared" / "ledger" / "scripts" / "settle.lua").read_text()
         found = re.search(r"LATENESS = \{(.+?)\}", script)
         assert found and [*found[1].split(", "), "+Inf"] == [*metrics.LATENESS]
 
     def test_the_exporter_knows_every_outcome_of_the_ledger(self) -> None:
         """One that settle.lua decides and nobody shows would be invisible."""
-        script = (ROOT / "shared" / "ledger" / "settle.lua").read_text()
+        script = (ROOT / "shared" / "ledger" / "scripts" / "settle.lua").read_text()
         assert {"accepted", *re.findall(r"^function decide\.(\w+)", script, re.MULTILINE)} == {*metrics.OUTCOMES}
 
     def test_attempts(self, world: World) -> None:

@@ -201,7 +201,7 @@ def drive(calls: list[Call], environ: dict[str, str]) -> tuple[list[tuple[int, s
         Status and body of each answer, and the lines that the process wrote to stderr.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "tests.functions_client"],
+        [sys.executable, "-m", "tests.support.functions_client"],
         cwd=ROOT,
         env={name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields} | environ,
         input=json.dumps([[call.function, call.options] for call in calls]),

@@ -141,7 +141,7 @@ class TestClock:
 @contextmanager
 def suspended_sender(*words: str) -> Iterator[subprocess.Popen[str]]:
     """This file as a program, suspended where it rests; see `_main` for the words."""
-    argv = [sys.executable, "-m", "tests.test_failures_machine", *words]
+    argv = [sys.executable, "-m", "tests.system.test_failures_machine", *words]
     with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout and process.stdout.readline() == "resting\n"

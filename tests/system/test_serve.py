@@ -58,7 +58,8 @@ def handle(request):
 ASK_EACH = """
 import json, pathlib, sys
 from werkzeug.test import Client
-from shared import log, serve
+from shared import serve
+from shared.core import log
 log.configure()
 client = Client(serve.every_function(pathlib.Path(sys.argv[1])))
 paths = ("/function/echo", "/webhook/echo", "/function/inner", "/health")
@@ -122,7 +123,7 @@ def _started_with(directory: Path, missing: str, by: set[str]) -> subprocess.Com
     """A process that mounts three functions, of which some require a setting that is not given, and asks each of them."""
     for name in ("echo", "health", "inner"):
         (directory / "functions" / name).mkdir(parents=True)
-        requires = f"from shared import settings\nsettings.load().require({missing.lower()!r})\n" if name in by else ""
+        requires = f"from shared.core import settings\nsettings.load().require({missing.lower()!r})\n" if name in by else ""
         (directory / "functions" / name / "main.py").write_text(f"{requires}NAME = {name!r}\n{ECHO}")
     (directory / "stack.yml").write_text(STACK)
     return subprocess.run(

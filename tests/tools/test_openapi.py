@@ -19,7 +19,7 @@ DOCUMENT = openapi.document()
 
 
 def test_the_file_is_current() -> None:
-    """docs/openapi.json is what the models say today; `./evergreen openapi` writes it."""
+    """docs/openapi.json is what the models say today; `make openapi` writes it."""
     result = CliRunner().invoke(openapi.write_openapi, ["--check"])
     assert result.exit_code == 0, result.output
 
@@ -31,7 +31,7 @@ def test_a_stale_file_is_noticed(tmp_path: Any, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(openapi, "rendered", lambda: "{}\n")
     openapi.FILE.write_text("old")
     stale = CliRunner().invoke(openapi.write_openapi, ["--check"])
-    assert (stale.exit_code, "./evergreen openapi" in stale.output) == (1, True)
+    assert (stale.exit_code, "make openapi" in stale.output) == (1, True)
     assert CliRunner().invoke(openapi.write_openapi).exit_code == 0
     assert openapi.FILE.read_text() == "{}\n"
 

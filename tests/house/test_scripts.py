@@ -1,0 +1,90 @@
+"""The Lua scripts: each names what it uses and no more, what it uses comes in one direction, and luacheck has nothing to say."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from shared.ledger.script_sources import FOLDER, included_by, sources
+
+INCLUDES = ["base", "rq_jobs", "outbox", "gate", "wakeups", "lists", "lifecycle", "contacts", "limits", "turns"]
+FILES = sorted([*FOLDER.glob("lua/*.lua"), *FOLDER.glob("scripts/*.lua")])
+GIVEN = ("redis", "cjson", "KEYS", "ARGV")
+by_name = pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+
+
+def defined(source: str) -> set[str]:
+    """The names that a file defines for others: its local functions and constants at the margin."""
+    functions = re.findall(r"^local function (\w+)", source, re.M)
+    constants = re.findall(r"^local ([\w, ]+) =", source, re.M)
+    return {*functions, *(name.strip() for names in constants for name in names.split(","))}
+
+
+TEXTS = {name: (FOLDER / "lua" / f"{name}.lua").read_text(encoding="utf-8") for name in INCLUDES}
+DEFINED = {name: defined(text) for name, text in TEXTS.items()}
+
+
+def used(source: str) -> list[str]:
+    """The includes of which a file uses a name that is not its own, in their order."""
+    code = re.sub(r"'[^'\n]*'", "''", re.sub(r"--[^\n]*", "", source))
+    own = set(re.findall(r"\blocal function (\w+)", code)) | {
+        name.strip() for names in re.findall(r"\blocal ([\w, ]+) =", code) for name in names.split(",")
+    }
+    words = set(re.findall(r"(?<![\w.])\w+\b(?!\s*=[^=])", code)) - own
+    return [name for name in INCLUDES if words & DEFINED[name]]
+
+
+def test_every_include_is_known() -> None:
+    """The list above, which gives their direction, has them all."""
+    assert sorted(INCLUDES) == sorted(file.stem for file in FOLDER.glob("lua/*.lua"))
+
+
+@by_name
+def test_a_file_names_what_it_uses(file: Path) -> None:
+    """Its first line has each include of which it uses something, and no other, in their one direction."""
+    source = file.read_text(encoding="utf-8")
+    assert included_by(source) == used(source)
+    if file.parent.name == "lua":
+        assert all(INCLUDES.index(name) < INCLUDES.index(file.stem) for name in included_by(source))
+
+
+@pytest.mark.parametrize("script", sorted(sources({})))
+def test_a_script_gets_each_include_once_and_in_time(script: str) -> None:
+    """What an include needs stands before it, and nothing stands twice."""
+    whole = sources({})[script]
+    at = {name: whole.find(text) for name, text in TEXTS.items() if text in whole}
+    assert at and all(whole.count(TEXTS[name]) == 1 for name in at)
+    assert all(at[needed] < at[name] for name in at for needed in included_by(TEXTS[name]))
+
+
+@by_name
+def test_a_head_says_what_is_kept_true(file: Path) -> None:
+    """A decision's head says what it keeps true; an include's says what it is for."""
+    head = [line for line in file.read_text(encoding="utf-8").split("\n", 3) if line.startswith("-- ") and "@include" not in line]
+    assert head
+    if file.parent.name == "scripts" and file.stem != "empty":
+        comment = re.match(r"(?:--[^\n]*\n)+", file.read_text(encoding="utf-8"))
+        assert comment and "Keeps true:" in comment[0]
+
+
+@by_name
+def test_luacheck_has_nothing_to_say(file: Path) -> None:
+    """No unknown name, no shadowed one, nothing unused; Debian's package lua-check brings it."""
+    if not (luacheck := shutil.which("luacheck")):
+        pytest.skip("luacheck is not installed (Debian: lua-check)")
+    names = (
+        {name for include in INCLUDES for name in DEFINED[include]}
+        if file.parent.name == "scripts"
+        else {name for include in INCLUDES[: INCLUDES.index(file.stem)] for name in DEFINED[include]}
+    )
+    ignored = ["211"] if file.parent.name == "lua" else []  # an include defines for others
+    source = re.sub(r"\$[A-Z_]+", "0", file.read_text(encoding="utf-8"))
+    command = [luacheck, "-", "--no-color", "--std", "lua51", "--no-max-line-length", "--read-globals", *GIVEN, *sorted(names)]
+    found = subprocess.run(
+        [*command, *(["--ignore", *ignored] if ignored else [])], input=source, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stdout
