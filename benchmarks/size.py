@@ -18,7 +18,7 @@ from redis import Redis
 from benchmarks import campaigns
 from local import ports, processes
 from local.valkey import Valkey
-from shared.console.login import Door, Session
+from shared.console.login import Login, Session
 from shared.core import log
 from shared.core.settings import Settings
 from shared.core.stack_file import ROOT
@@ -170,7 +170,7 @@ def console_pages(server: Valkey, filler: Filler, directory: Path) -> dict[str, 
         directory: for logs.
     """
     (run,) = Listing(filler.ledger).page(random.randrange(100), 1).enrollments
-    door = Door(Settings(console_password=SECRETS["CONSOLE_PASSWORD"], operator_token=SECRETS["OPERATOR_TOKEN"]))
+    door = Login(Settings(console_password=SECRETS["CONSOLE_PASSWORD"], operator_token=SECRETS["OPERATOR_TOKEN"]))
     medians = {}
     with _functions(server, filler.folder, directory) as url, requests.Session() as browser:
         browser.headers["Cookie"] = f"{_session_cookie()}={door.written(Session(signed_in=True))}"

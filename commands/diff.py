@@ -26,7 +26,7 @@ from shared.ledger.client import Ledger
 from shared.ledger.listing import Listing
 from shared.ledger.template_texts import TemplateTexts
 from shared.preview import campaign_diff
-from shared.preview.campaign_diff import Change, Way
+from shared.preview.campaign_diff import Change, Participant
 
 COLORS = {"step-gone": "bold red", "campaign-gone": "bold red", "step-new": "yellow", "time": "yellow"}
 
@@ -76,13 +76,13 @@ def _folder_of(old: str, folder: Path) -> Iterator[Path]:
         yield Path(kept)
 
 
-def _ways(ledger: Ledger) -> list[Way]:
+def _ways(ledger: Ledger) -> list[Participant]:
     """Every run that is on its way."""
     found = []
     for name in follow(_names(ledger), "Reading the ledger"):
         run = ledger.enrollment(name)
         if run:
-            found.append(Way(run, ledger.contact(run.contact) or Contact()))
+            found.append(Participant(run, ledger.contact(run.contact) or Contact()))
     return found
 
 

@@ -20,7 +20,7 @@ from shared.core import log, settings
 from shared.core.errors import CampaignError, SettingsError
 from shared.core.settings import Settings
 from shared.doctor import redis_checks, service_checks, settings_checks
-from shared.doctor.service_checks import Heard
+from shared.doctor.service_checks import Answer
 from shared.doctor.settings_checks import Finding, Findings
 from shared.domain import catalog
 from shared.domain.catalog import CAMPAIGNS
@@ -101,18 +101,18 @@ def _campaigns(found: Settings) -> Findings:
         yield Finding("ok", "campaigns", f"{len(campaigns.campaigns)} with {len(campaigns.sources)} emails")
 
 
-def _ask(url: str, headers: Mapping[str, str]) -> Heard:
+def _ask(url: str, headers: Mapping[str, str]) -> Answer:
     """A GET request that follows no redirect; without an answer its status is 0."""
     try:
         answer = requests.get(url, headers=dict(headers), timeout=TIMEOUT, allow_redirects=False)
     except (requests.RequestException, ValueError):  # ValueError: a key with letters that no header can hold
-        return Heard(0)
+        return Answer(0)
     try:
         said = answer.json()
     except ValueError:
         said = None
     lower = {name.lower(): value for name, value in answer.headers.items()}
-    return Heard(answer.status_code, said if isinstance(said, dict) else {}, lower)
+    return Answer(answer.status_code, said if isinstance(said, dict) else {}, lower)
 
 
 def _print(findings: list[Finding]) -> None:

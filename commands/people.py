@@ -21,8 +21,8 @@ from shared.intake import csv_import
 from shared.intake.enrolling import Intake
 from shared.integrations.notion import Notion, iso
 from shared.ledger.client import Ledger
+from shared.ledger.contacts import Contacts
 from shared.ledger.pacing import Pacer
-from shared.ledger.people import People
 from shared.operations import privacy, suppressions
 
 TRIGGERS = ("signup", "assessment", "christmas-signup", "christmas-assessment")
@@ -107,7 +107,7 @@ def suppress(address: str | None, listing: bool, as_json: bool) -> None:
         if as_json:
             return print_json({"email": address, "ended": ended})
         return console.print(f"{address} gets no more email; runs that ended: {ended}.")
-    found = People(ledger).suppressions()
+    found = Contacts(ledger).suppressions()
     if as_json:
         return print_json([asdict(each) | {"reasons": {reason: iso(at) for reason, at in each.reasons.items()}} for each in found])
     table = Table("Who", "Why", "Since", box=None, pad_edge=False)
@@ -178,5 +178,5 @@ def _report(sheet: csv_import.Sheet, notes: list[csv_import.Fault], applied: boo
     if table.rows:
         console.print(table)
     agreed = sum(row.form.consent is True for row in sheet.rows)
-    console.print(f"People: {len(sheet.rows)}, with consent: {agreed}. Lines merged: {sheet.doubles}. Faults: {len(sheet.faults)}.")
+    console.print(f"Contacts: {len(sheet.rows)}, with consent: {agreed}. Lines merged: {sheet.doubles}. Faults: {len(sheet.faults)}.")
     console.print("They are in." if applied else "Nothing was changed: add --apply to do it.")

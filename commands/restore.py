@@ -11,9 +11,9 @@ from rich.table import Table
 from commands.outside import Outside, command, connect, follow, yes
 from commands.printing import as_json, console, print_json
 from shared.integrations.notion import iso
-from shared.notion.template_pull import Adopter
+from shared.notion.template_pull import Puller
 from shared.recovery.fence import Fence
-from shared.recovery.notion_rows import Left
+from shared.recovery.notion_rows import NotRestored
 from shared.recovery.restore import Report, Restorer
 
 RUNS = {
@@ -76,7 +76,7 @@ def restore(dry_run: bool, yes: bool, as_json: bool) -> None:
 def _take_texts(outside: Outside) -> None:
     """The owner's own texts first: by their subjects emails are found in Resend's list."""
     if outside.settings.notion_templates_db_id:
-        Adopter(outside.ledger, outside.catalog, outside.settings, outside.notion).look()
+        Puller(outside.ledger, outside.catalog, outside.settings, outside.notion).look()
 
 
 def _print(report: Report) -> None:
@@ -105,7 +105,7 @@ def _print(report: Report) -> None:
     console.print(f"\n{last}")
 
 
-def _print_list(title: str, entries: list[Left]) -> None:
+def _print_list(title: str, entries: list[NotRestored]) -> None:
     if entries:
         console.print(f"\n[bold]{title}[/]")
         for why, same in groupby(sorted(entries, key=lambda entry: entry.why), key=lambda entry: entry.why):

@@ -14,9 +14,9 @@ from rich.table import Column, Table
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
 from shared.core import log
-from shared.core.errors import SteeringError
-from shared.operations.enrollment_actions import STOPPED, Steering
-from shared.operations.enrollment_queries import STATES, Desk
+from shared.core.errors import ActionError
+from shared.operations.enrollment_actions import STOPPED, EnrollmentActions
+from shared.operations.enrollment_queries import STATES, EnrollmentQueries
 
 COLORS = {"active": "green", "sent": "green", "paused": "yellow", "sending": "yellow", "failed": "bold red", "in-doubt": "bold red"}
 who = click.argument("who", metavar="ID|ADDRESS")
@@ -24,21 +24,21 @@ step_number = click.argument("step", type=click.IntRange(min=1))
 yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
-def _desk() -> Desk:
+def _desk() -> EnrollmentQueries:
     found = services.current_settings()
     log.configure("ERROR")
     ledger = services.ledger()
     ledger.check_version()
-    return Desk(ledger, services.catalog(), found)
+    return EnrollmentQueries(ledger, services.catalog(), found)
 
 
-def _decide(who: str, as_json: bool, decision: Callable[[Steering, str], object], question: str = "") -> None:
+def _decide(who: str, as_json: bool, decision: Callable[[EnrollmentActions, str], object], question: str = "") -> None:
     """Find the run, ask where there is something to ask, decide, and show what became of it."""
     desk = _desk()
     enrollment = desk.find(who)
     if question:
         click.confirm(f"{question} ({enrollment})", abort=True, err=True)
-    decision(Steering(desk.ledger, desk.catalog, desk.settings), enrollment)
+    decision(EnrollmentActions(desk.ledger, desk.catalog, desk.settings), enrollment)
     _show([desk.detail(enrollment) or {}], as_json)
 
 
@@ -48,7 +48,7 @@ def _decide(who: str, as_json: bool, decision: Callable[[Steering, str], object]
 @speaks_plainly
 def pause(who: str, as_json: bool) -> None:
     """Hold a run until it is resumed."""
-    _decide(who, as_json, lambda steering, run: steering.pause(run))
+    _decide(who, as_json, lambda actions, run: actions.pause(run))
 
 
 @click.command()
@@ -58,7 +58,7 @@ def pause(who: str, as_json: bool) -> None:
 @speaks_plainly
 def resume(who: str, catch_up: bool, as_json: bool) -> None:
     """Let a paused run go on; the rest moves by the length of the pause."""
-    _decide(who, as_json, lambda steering, run: steering.resume(run, catch_up=catch_up))
+    _decide(who, as_json, lambda actions, run: actions.resume(run, catch_up=catch_up))
 
 
 @click.command()
@@ -68,7 +68,7 @@ def resume(who: str, catch_up: bool, as_json: bool) -> None:
 @speaks_plainly
 def cancel(who: str, yes: bool, as_json: bool) -> None:
     """End a run for good."""
-    _decide(who, as_json, lambda steering, run: steering.cancel(run), "" if yes else "End it for good?")
+    _decide(who, as_json, lambda actions, run: actions.cancel(run), "" if yes else "End it for good?")
 
 
 @click.command()
@@ -78,7 +78,7 @@ def cancel(who: str, yes: bool, as_json: bool) -> None:
 @speaks_plainly
 def skip(who: str, step: int, as_json: bool) -> None:
     """Leave one email out."""
-    _decide(who, as_json, lambda steering, run: steering.skip(run, step))
+    _decide(who, as_json, lambda actions, run: actions.skip(run, step))
 
 
 @click.command("send-now")
@@ -88,7 +88,7 @@ def skip(who: str, step: int, as_json: bool) -> None:
 @speaks_plainly
 def send_now(who: str, step: int, as_json: bool) -> None:
     """Send one email now, before its time and ahead of its turn."""
-    _decide(who, as_json, lambda steering, run: steering.send_now(run, step))
+    _decide(who, as_json, lambda actions, run: actions.send_now(run, step))
 
 
 @click.command()
@@ -101,7 +101,7 @@ def send_now(who: str, step: int, as_json: bool) -> None:
 def retry(who: str, step: int, anew: bool, yes: bool, as_json: bool) -> None:
     """Try an email again that ended failed or in doubt."""
     question = "It may arrive twice. Send it anew?" if anew and not yes else ""
-    _decide(who, as_json, lambda steering, run: steering.retry(run, step, anew=anew), question)
+    _decide(who, as_json, lambda actions, run: actions.retry(run, step, anew=anew), question)
 
 
 @click.command()
@@ -114,7 +114,7 @@ def show(who: str, as_json: bool) -> None:
     runs = [run.id for run in desk.runs_of(who)] if "@" in who else [who]
     found = [detail for run in runs if (detail := desk.detail(run))]
     if not found:
-        raise SteeringError("there is no such enrollment; `evergreen list` shows those there are")
+        raise ActionError("there is no such enrollment; `evergreen list` shows those there are")
     _show(found, as_json)
 
 
@@ -164,11 +164,11 @@ def start_sending(as_json: bool) -> None:
 
 def _set_gate(reason: str | None, as_json: bool) -> None:
     desk = _desk()
-    steering = Steering(desk.ledger, desk.catalog, desk.settings)
+    actions = EnrollmentActions(desk.ledger, desk.catalog, desk.settings)
     if reason:
-        steering.stop_sending(reason)
+        actions.stop_sending(reason)
     else:
-        steering.start_sending()
+        actions.start_sending()
     if as_json:
         print_json({"sending_stopped": reason})
     else:

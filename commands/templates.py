@@ -25,7 +25,7 @@ from shared.integrations.notion import Notion
 from shared.ledger.client import Ledger
 from shared.ledger.pacing import Pacer
 from shared.ledger.template_texts import TemplateTexts
-from shared.notion.template_pull import Adopter
+from shared.notion.template_pull import Puller
 from shared.notion.template_push import Pusher
 from shared.notion.template_rows import Row, fault_of, key_of, rows, source_of
 from shared.preview import test_email
@@ -100,7 +100,7 @@ def pull(as_json: bool) -> None:
     ledger = _ledger(found)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("Pulling")
-        adopter = Adopter(ledger, _catalog(found), found, _notion(found, ledger))
+        adopter = Puller(ledger, _catalog(found), found, _notion(found, ledger))
         verdicts = adopter.look(lambda done, of: progress.update(task, completed=done, total=of))
     if as_json:
         print_json([verdict.as_dict for verdict in verdicts])

@@ -19,9 +19,9 @@ from shared.integrations.notion import Notion
 from shared.ledger.client import Ledger
 from shared.ledger.fence_state import FenceState
 from shared.ledger.pacing import Pacer
-from shared.notion.template_pull import Adopter
-from shared.operations.enrollment_actions import Steering
-from shared.operations.notion_pause import Ticks
+from shared.notion.template_pull import Puller
+from shared.operations.enrollment_actions import EnrollmentActions
+from shared.operations.notion_pause import NotionPause
 from shared.recovery.fence import Fence
 
 EVERY = 20.0  # seconds from look to look: an edit goes out within a minute
@@ -33,7 +33,7 @@ _logger = log.logger("owner")
 
 
 @dataclass
-class Owner:
+class NotionPoll:
     """Looks at Notion again and again.
 
     Attributes:
@@ -91,22 +91,22 @@ class Owner:
             _logger.info("owner.stopped_without_lock")
 
 
-def owner(settings: Settings, ledger: Ledger, catalog: Catalog) -> Owner:
+def owner(settings: Settings, ledger: Ledger, catalog: Catalog) -> NotionPoll:
     """The owner's part for these settings; without Notion it has nothing to look at."""
     tasks: list[Callable[[], object]] = []
     if settings.notion_token and settings.notion_email_sequence_db_id:
-        tasks.append(Ticks(ledger, Steering(ledger, catalog, settings), settings, _notion(settings, ledger)).look)
+        tasks.append(NotionPause(ledger, EnrollmentActions(ledger, catalog, settings), settings, _notion(settings, ledger)).look)
     if settings.notion_token and settings.notion_templates_db_id:
-        tasks.append(Adopter(ledger, catalog, settings, _notion(settings, ledger)).look)
-    return Owner(ledger, tasks)
+        tasks.append(Puller(ledger, catalog, settings, _notion(settings, ledger)).look)
+    return NotionPoll(ledger, tasks)
 
 
-def fence(settings: Settings, ledger: Ledger) -> Owner:
+def fence(settings: Settings, ledger: Ledger) -> NotionPoll:
     """The fence's part: a loop of its own, because sending waits for it."""
     if not settings.fenced:
-        return Owner(ledger, [lambda: FenceState(ledger).drop("on")], lock=FENCE_LOCK, lock_for=FENCE_LOCK_FOR)
+        return NotionPoll(ledger, [lambda: FenceState(ledger).drop("on")], lock=FENCE_LOCK, lock_for=FENCE_LOCK_FOR)
     tasks = [Fence(ledger, settings, _notion(settings, ledger)).look]
-    return Owner(ledger, tasks, FENCE_EVERY, FENCE_LOCK, FENCE_LOCK_FOR)
+    return NotionPoll(ledger, tasks, FENCE_EVERY, FENCE_LOCK, FENCE_LOCK_FOR)
 
 
 def _notion(settings: Settings, ledger: Ledger) -> Notion:

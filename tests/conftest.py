@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # what is heavy, or has this module's clock, is loaded by the
 
     from playwright.sync_api import Browser, Page
 
-    from shared.operations.enrollment_actions import Steering
+    from shared.operations.enrollment_actions import EnrollmentActions
     from tests.support.console_desk import Desk
     from tests.support.sandbox_server import Sandbox
     from tests.support.site_server import Webhooks
@@ -86,11 +86,11 @@ def world(ledger: Ledger, clock: Clock) -> World:
 
 
 @pytest.fixture
-def steering(world: World) -> Steering:
+def actions(world: World) -> EnrollmentActions:
     """The operator's hand on it."""
-    from shared.operations.enrollment_actions import Steering
+    from shared.operations.enrollment_actions import EnrollmentActions
 
-    return Steering(world.ledger, world.sender.catalog, world.settings)
+    return EnrollmentActions(world.ledger, world.sender.catalog, world.settings)
 
 
 @pytest.fixture

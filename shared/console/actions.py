@@ -1,4 +1,4 @@
-"""What a person can decide in the console: each decision is one method of Steering, one route of the API and one command."""
+"""What a person can decide in the console: each decision is one method of EnrollmentActions, one route of the API and one command."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.operations.enrollment_actions import Steering
+from shared.operations.enrollment_actions import EnrollmentActions
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Decision:
         done: what is said afterwards.
         title: of the page that asks.
         question: what is asked before, where it cannot be undone; "" where nothing is.
-        options: what Steering's method is given beside the run and the step.
+        options: what EnrollmentActions's method is given beside the run and the step.
         route: the API's last word and the command's name, where they differ from `name`.
     """
 
@@ -37,15 +37,15 @@ class Decision:
         option = "".join(f" --{name.replace('_', '-')}" for name in self.options or ())
         return (self.route or self.name) + option
 
-    def take(self, steering: Steering, enrollment: str, step: int | None) -> None:
+    def take(self, actions: EnrollmentActions, enrollment: str, step: int | None) -> None:
         """Do it; raises SteeringError where it does not fit.
 
         Args:
-            steering: the use case.
+            actions: the use case.
             enrollment: the run.
             step: the step's number, for a decision about a step.
         """
-        method: Callable[..., str] = getattr(steering, (self.route or self.name).replace("-", "_"))
+        method: Callable[..., str] = getattr(actions, (self.route or self.name).replace("-", "_"))
         method(enrollment, *([] if step is None else [step]), **(self.options or {}))
 
 

@@ -11,10 +11,10 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Map, Rule
 
 from shared import services
-from shared.core.errors import SteeringError, WebhookError
+from shared.core.errors import ActionError, WebhookError
 from shared.domain.segments import SEGMENTS
-from shared.operations.enrollment_actions import STOPPED, Steering
-from shared.operations.enrollment_queries import STATES, Desk
+from shared.operations.enrollment_actions import STOPPED, EnrollmentActions
+from shared.operations.enrollment_queries import STATES, EnrollmentQueries
 from shared.web import endpoint
 
 ROUTES = Map(
@@ -83,8 +83,8 @@ def answer(request: Request) -> Response:
     return endpoint.answer(200, _ANSWERS[name](request, **values))
 
 
-def _desk() -> Desk:
-    return Desk(services.ledger(), services.catalog(), services.current_settings())
+def _desk() -> EnrollmentQueries:
+    return EnrollmentQueries(services.ledger(), services.catalog(), services.current_settings())
 
 
 def _overview(_request: Request) -> dict[str, Any]:
@@ -116,22 +116,22 @@ def _steer(request: Request, enrollment: str, decision: str, step: int | None = 
     if step is not None and step not in steps:
         raise WebhookError(404, f"{enrollment} has no step {step}")
     options = _body(request, decision).model_dump()
-    steering = Steering(services.ledger(), services.catalog(), services.current_settings())
-    decide: Callable[..., str] = getattr(steering, decision.replace("-", "_"))
+    actions = EnrollmentActions(services.ledger(), services.catalog(), services.current_settings())
+    decide: Callable[..., str] = getattr(actions, decision.replace("-", "_"))
     try:
         decide(enrollment, *([] if step is None else [step]), **options)
-    except SteeringError as error:
+    except ActionError as error:
         raise WebhookError(409, str(error)) from None
     return _show(request, enrollment)
 
 
 def _sending(request: Request, decision: str) -> dict[str, Any]:
     options = _body(request, decision).model_dump()
-    steering = Steering(services.ledger(), services.catalog(), services.current_settings())
+    actions = EnrollmentActions(services.ledger(), services.catalog(), services.current_settings())
     if decision == "stop":
-        steering.stop_sending(**options)
+        actions.stop_sending(**options)
     else:
-        steering.start_sending()
+        actions.start_sending()
     return {"sending_stopped": options.get("reason")}
 
 

@@ -12,11 +12,11 @@ from shared import services
 from shared.console.actions import OF_RUN, OF_STEP
 from shared.console.looks import Shown, address
 from shared.console.views import Views
-from shared.core.errors import SteeringError, WebhookError
+from shared.core.errors import ActionError, WebhookError
 from shared.core.settings import Settings
 from shared.domain.forms import Email
 from shared.operations import suppressions
-from shared.operations.enrollment_actions import STOPPED, Steering
+from shared.operations.enrollment_actions import STOPPED, EnrollmentActions
 from shared.preview import test_email
 
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
@@ -42,7 +42,7 @@ class Done:
 class Decisions:
     """The forms' effects, through the use cases of the API and the command line.
 
-    Every method raises SteeringError where a decision does not fit.
+    Every method raises ActionError where a decision does not fit.
 
     Attributes:
         settings: of this process.
@@ -53,8 +53,8 @@ class Decisions:
     views: Views
 
     @property
-    def _steering(self) -> Steering:
-        return Steering(services.ledger(), services.catalog(), self.settings)
+    def _steering(self) -> EnrollmentActions:
+        return EnrollmentActions(services.ledger(), services.catalog(), self.settings)
 
     def ask(self, request: Request, enrollment: str, decision: str, step: int | None = None) -> Shown:
         """The question before a decision about a run or a step."""
@@ -105,7 +105,7 @@ class Decisions:
     def test(self, form: dict[str, str], slug: str, template: str) -> Done:
         """Send an email, filled for a made-up person, to the owner."""
         if not (self.settings.resend_api_key and self.settings.resend_from_email):
-            raise SteeringError("RESEND_API_KEY and RESEND_FROM_EMAIL are not set for the console, so it cannot send.")
+            raise ActionError("RESEND_API_KEY and RESEND_FROM_EMAIL are not set for the console, so it cannot send.")
         segment = form.get("segment", "")
         key = self.views.key(slug, template)
         sent = test_email.send_test(self.views.sample(key, self.views.named(segment)), _address(form), self.settings)
@@ -116,4 +116,4 @@ def _address(form: dict[str, str]) -> str:
     try:
         return _EMAIL.validate_python(form.get("email", ""))
     except ValidationError:
-        raise SteeringError("That is no email address.") from None
+        raise ActionError("That is no email address.") from None

@@ -34,7 +34,7 @@ class Session:
     name: str = field(default_factory=lambda: secrets.token_urlsafe(16))
 
 
-class Door:
+class Login:
     """Who may see the console.
 
     Args:

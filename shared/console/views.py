@@ -20,11 +20,11 @@ from shared.domain.segments import SEGMENTS, Segment
 from shared.emails.rendering import Email
 from shared.emails.template_store import Key, Store, name_of
 from shared.ledger import ids
+from shared.ledger.contacts import Contacts, Suppression
 from shared.ledger.figures import Figures
 from shared.ledger.health import read_health
-from shared.ledger.people import People, Suppression
 from shared.ledger.template_texts import TemplateTexts
-from shared.operations.enrollment_queries import STATES, Desk
+from shared.operations.enrollment_queries import STATES, EnrollmentQueries
 from shared.preview import test_email
 
 UPCOMING = 10
@@ -42,9 +42,9 @@ class Views:
     settings: Settings
 
     @property
-    def desk(self) -> Desk:
+    def desk(self) -> EnrollmentQueries:
         """What there is to see."""
-        return Desk(services.ledger(), services.catalog(), self.settings)
+        return EnrollmentQueries(services.ledger(), services.catalog(), self.settings)
 
     @cached_property
     def texts(self) -> Store:
@@ -90,7 +90,7 @@ class Views:
         """One run's timeline."""
         run = self.run(enrollment)
         others = [other for other in self.desk.runs_of(run["email"]) if other.id != enrollment] if run["email"] else []
-        reasons = list(People(services.ledger()).suppression(ids.digest(normalized(run["email"]))).reasons) if run["email"] else []
+        reasons = list(Contacts(services.ledger()).suppression(ids.digest(normalized(run["email"]))).reasons) if run["email"] else []
         offers = {step["step"]: actions.for_step(run, step) for step in run["steps"]}
         values = {"run": run, "others": others, "offers": offers, "run_offers": actions.for_run(run), "reasons": reasons}
         return Shown("enrollment.html", run["email"] or "Enrollment", values)
@@ -184,7 +184,7 @@ class Views:
 
     def suppressions(self, _request: Request) -> Shown:
         """Who gets no email."""
-        found: list[Suppression] = People(services.ledger()).suppressions(SUPPRESSED)
+        found: list[Suppression] = Contacts(services.ledger()).suppressions(SUPPRESSED)
         return Shown("suppressions.html", "Suppressions", {"found": found, "most": SUPPRESSED})
 
 

@@ -14,11 +14,11 @@ from werkzeug.routing import Map, Rule
 from shared import services
 from shared.console import login, looks
 from shared.console.decisions import Decisions, Done
-from shared.console.login import Door, Session
+from shared.console.login import Login, Session
 from shared.console.looks import BASE, STATIC, Shown
 from shared.console.views import Views
 from shared.core import log
-from shared.core.errors import RenderingError, SendError, SteeringError, WebhookError
+from shared.core.errors import ActionError, RenderingError, SendError, WebhookError
 from shared.core.settings import Settings
 from shared.ledger import sessions
 from shared.ledger.health import read_health
@@ -65,7 +65,7 @@ class Console:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._door = Door(settings)
+        self._door = Login(settings)
         self._views = Views(settings)
         self._decisions = Decisions(settings, self._views)
 
@@ -120,7 +120,7 @@ class Console:
             return self._page(request, session, view(request, **values))
         try:
             done: Done = getattr(self._decisions, name)(form, **values)
-        except (SteeringError, SendError, RenderingError) as error:
+        except (ActionError, SendError, RenderingError) as error:
             done = Done(_back(request, form), error.reason if isinstance(error, SendError) else str(error), failed=True)
         return self._said(request, _to(done.where), ("!" if done.failed else "") + done.said)
 

@@ -41,7 +41,7 @@ class StepFailed(EvergreenError):
     """A step has ended `failed` or `in-doubt`, and a person should look at it."""
 
 
-class SteeringError(EvergreenError):
+class ActionError(EvergreenError):
     """A person's decision about a run or a step does not fit: there is none, or it is in another state."""
 
 
@@ -126,7 +126,7 @@ class NotionError(EvergreenError):
 
 
 @dataclass
-class NoticeError(EvergreenError):
+class AlertError(EvergreenError):
     """The owner could not be told of something.
 
     Attributes:

@@ -16,7 +16,7 @@ SHARED_DOMAIN = "resend.dev"  # https://resend.com/docs/knowledge-base/what-emai
 
 
 @dataclass(frozen=True)
-class Heard:
+class Answer:
     """An answer: its HTTP status (0: there was none), its JSON where it is an object, and its headers in lower case."""
 
     status: int
@@ -24,7 +24,7 @@ class Heard:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Ask = Callable[[str, Mapping[str, str]], Heard]
+Ask = Callable[[str, Mapping[str, str]], Answer]
 
 
 def resend(found: Settings, ask: Ask) -> Findings:
@@ -55,7 +55,7 @@ def resend(found: Settings, ask: Ask) -> Findings:
     yield from _rate(found, heard)
 
 
-def _domain(found: Settings, heard: Heard) -> Findings:
+def _domain(found: Settings, heard: Answer) -> Findings:
     own = parseaddr(found.resend_from_email)[1].rpartition("@")[2].lower()
     if own == SHARED_DOMAIN:
         mend = "verify a domain of yours at resend.com/domains"
@@ -75,7 +75,7 @@ def _domain(found: Settings, heard: Heard) -> Findings:
             yield Finding("ok", "RESEND_FROM_EMAIL", f"the domain {own} is verified")
 
 
-def _rate(found: Settings, heard: Heard) -> Findings:
+def _rate(found: Settings, heard: Answer) -> Findings:
     allowed = heard.headers.get("ratelimit-limit", "")
     if allowed.isdecimal() and found.resend_rate > int(allowed):
         message = f"is {found.resend_rate:g} requests a second, and Resend takes {allowed}"

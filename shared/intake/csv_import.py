@@ -22,7 +22,7 @@ from shared.domain.timing import OLD_AT_MOST
 from shared.intake import enrolling
 from shared.intake.enrolling import Intake
 from shared.ledger import ids
-from shared.ledger.people import People
+from shared.ledger.contacts import Contacts
 
 SOURCE = "import"
 PERSONAL = ("email", "name", "first_name", "business_name", "timezone", *SCORES, "consent", "consent_text")
@@ -203,7 +203,7 @@ def apply(rows: list[Row], intake: Intake, *, trigger: str | None, consent_on_fi
     Yields:
         For each row None, or why it was only remembered or not taken.
     """
-    people = People(intake.ledger)
+    people = Contacts(intake.ledger)
     for row in rows:
         agreed = row.form.consent or (consent_on_file and row.form.consent is not False)
         reasons = people.suppression(ids.digest(row.form.email)).reasons

@@ -16,7 +16,7 @@ from typing import Any
 
 import requests
 
-from shared.core.errors import NoticeError, masked
+from shared.core.errors import AlertError, masked
 
 TITLE, DESCRIPTION, FIELDS, NAME, VALUE, FOOTER, SUM = 256, 4096, 25, 256, 1024, 2048, 6000
 _MARKUP = re.compile(r"([\\`*_~|<>\[\]#@]|:(?=//))")
@@ -62,15 +62,15 @@ class Discord:
         """Post one message; what is too long is shortened. While Discord wants to be left alone, it is not asked.
 
         Raises:
-            NoticeError: when it was not posted, or may not have been.
+            AlertError: when it was not posted, or may not have been.
         """
         if (wait := self._free_at - self._clock()) > 0:
-            raise NoticeError("busy", "Discord wants to be left alone", wait)
+            raise AlertError("busy", "Discord wants to be left alone", wait)
         body = {"embeds": [_fitted(embed)], "allowed_mentions": {"parse": []}}
         try:
             answer = self._session.post(self._url, params={"wait": "true"}, json=body, timeout=self._timeout, allow_redirects=False)
         except requests.RequestException as error:
-            raise NoticeError("busy", f"Discord did not answer ({type(error).__name__})") from None
+            raise AlertError("busy", f"Discord did not answer ({type(error).__name__})") from None
         said = _json(answer)
         if answer.headers.get("X-RateLimit-Remaining") == "0":
             self._rest(_seconds(answer.headers.get("X-RateLimit-Reset-After")))
@@ -84,15 +84,15 @@ class Discord:
         self._free_at = max(self._free_at, self._clock() + (seconds or 0))
 
 
-def _refusal(answer: requests.Response, said: dict[str, Any]) -> NoticeError:
+def _refusal(answer: requests.Response, said: dict[str, Any]) -> AlertError:
     """Sort an answer by what may be done about it. A page of somebody in between, with a status of 404, is not Discord's word."""
     status = answer.status_code
     reason = f"Discord answered {status}: {masked(str(said.get('message') or 'no reason given'), 200)}"
     if status in (401, 403, 404) and "code" in said:
-        return NoticeError("gone", reason)
+        return AlertError("gone", reason)
     if status in (401, 403, 404, 408, 429) or status >= 500:
-        return NoticeError("busy", reason, _seconds(said.get("retry_after")) or _seconds(answer.headers.get("Retry-After")))
-    return NoticeError("refused", reason)
+        return AlertError("busy", reason, _seconds(said.get("retry_after")) or _seconds(answer.headers.get("Retry-After")))
+    return AlertError("refused", reason)
 
 
 def _json(answer: requests.Response) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from shared.domain.catalog import Campaign, Catalog
 from shared.domain.enrollments import Contact, Enrollment
 from shared.integrations.notion import Notion, Value, plain
 from shared.ledger import ids
+from shared.ledger.alerts import Alerts
 from shared.ledger.client import Ledger
-from shared.ledger.notices import Notices
 from shared.ledger.outbox import UNSURE, Entry, Outbox
 from shared.ledger.pacing import Pacer
 from shared.notion import schema
@@ -65,10 +65,10 @@ class Recorder:
         if error.kind in ("refused", "gone"):
             failures = outbox.failed(entry, REFUSED_AFTER)
             _logger.error("record.refused", thing=entry.member, why=error.reason, failures=failures)
-            Notices(self.ledger).alert("record", f"{entry.member}: {error.reason}")
+            Alerts(self.ledger).report("record", f"{entry.member}: {error.reason}")
             return False
         if error.kind == "denied":
-            Notices(self.ledger).alert("record", error.reason)
+            Alerts(self.ledger).report("record", error.reason)
         outbox.give_back(entry)
         wait = error.retry_after or min(SHORT * 2**self._faults, LONG)
         self._faults += 1

@@ -12,8 +12,8 @@ from shared.core.settings import Settings
 from shared.domain.catalog import Catalog
 from shared.emails.template_store import Key, name_of
 from shared.integrations.notion import Notion
+from shared.ledger.alerts import Alerts
 from shared.ledger.client import Ledger
-from shared.ledger.notices import Notices
 from shared.ledger.template_texts import TemplateTexts
 from shared.notion.schema import TEMPLATES, own_name
 from shared.notion.template_rows import Row, fault_of, key_of, rows, source_of
@@ -67,7 +67,7 @@ class _Page:
 
 
 @dataclass
-class Adopter:
+class Puller:
     """What taking texts needs; it remembers the pages that it has read.
 
     Attributes:
@@ -208,7 +208,7 @@ class Adopter:
                 self._mark(row, verdict.sentence if verdict.what == "rejected" else "")
         for name, sentence in last_good.reject(sentences).items():
             _logger.warning("template.rejected", template=name, why=sentence)
-            Notices(self.ledger).alert("template", f"{name}: {sentence}")
+            Alerts(self.ledger).report("template", f"{name}: {sentence}")
 
     def _mark(self, row: Row, sentence: str) -> None:
         if row.error is None or row.error == sentence:

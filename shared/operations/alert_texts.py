@@ -1,4 +1,4 @@
-"""How a notice is worded: what happened, how often, and what to do about it."""
+"""How a alert is worded: what happened, how often, and what to do about it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shared.core.settings import Settings
 from shared.domain.enrollments import Contact
 from shared.integrations.discord import Embed
-from shared.ledger.notices import Notice
+from shared.ledger.alerts import Alert
 
 COLORS = {"CRITICAL": 0xB3261E, "URGENT": 0xC77700, "OPTIMIZE": 0x1F6F54}
 ALERT = 0xC77700
@@ -89,20 +89,20 @@ def lead(contact: Contact, settings: Settings) -> Embed:
     )
 
 
-def alert(notice: Notice, settings: Settings) -> Embed:
+def alert(alert: Alert, settings: Settings) -> Embed:
     """Something that a person must look at.
 
     Args:
-        notice: what happened.
+        alert: what happened.
         settings: for the business's name.
     """
-    cause = CAUSES.get(notice.subject, Cause(f"Something needs a look: {notice.subject}", "The console and the logs say more."))
-    latest = "Latest: " if notice.count > 1 else ""
+    cause = CAUSES.get(alert.subject, Cause(f"Something needs a look: {alert.subject}", "The console and the logs say more."))
+    latest = "Latest: " if alert.count > 1 else ""
     return Embed(
         title=cause.title,
-        description=f"{latest}{notice.detail}\n\n{cause.help}".strip(),
+        description=f"{latest}{alert.detail}\n\n{cause.help}".strip(),
         color=ALERT,
-        fields=(("Since the last message", "once" if notice.count <= 1 else f"{notice.count} times"),),
+        fields=(("Since the last message", "once" if alert.count <= 1 else f"{alert.count} times"),),
         footer=settings.business_name,
     )
 

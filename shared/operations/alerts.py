@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from shared.core import log
-from shared.core.errors import NoticeError, SendError
+from shared.core.errors import AlertError, SendError
 from shared.core.settings import Settings
 from shared.integrations.discord import Discord, Embed
 from shared.ledger import ids
+from shared.ledger.alerts import HOUR, Alert, Alerts
 from shared.ledger.client import Ledger
 from shared.ledger.health import Problem, read_health
-from shared.ledger.notices import HOUR, Notice, Notices
 from shared.operations import alert_texts
 
 if TYPE_CHECKING:  # it would bring all that sending needs
@@ -32,10 +32,10 @@ _logger = log.logger("notifying")
 
 @dataclass
 class Notifier:
-    """What telling needs. Without Discord, or after its webhook was deleted, notices go to ALERT_EMAIL; without that, to the log.
+    """What telling needs. Without Discord, or after its webhook was deleted, alerts go to ALERT_EMAIL; without that, to the log.
 
     Attributes:
-        ledger: holds the notices.
+        ledger: holds the alerts.
         settings: where to tell, and the business's name.
         discord: the channel, if there is one.
         provider: sends the emails, if there is one.
@@ -55,63 +55,63 @@ class Notifier:
         silent = Problem.SILENT in health.problems
         if silent and self._silent:
             since = f"{health.tick_age // 1000} s ago" if health.tick_age is not None else "never"
-            Notices(self.ledger).alert("silent", f"Its last sign of life: {since}.")
+            Alerts(self.ledger).report("silent", f"Its last sign of life: {since}.")
         self._silent = silent
 
     def drain(self, seconds: float) -> int:
-        """Tell what may be told, for so many seconds at the most; returns how many notices that were."""
-        notices = Notices(self.ledger)
+        """Tell what may be told, for so many seconds at the most; returns how many alerts that were."""
+        alerts = Alerts(self.ledger)
         deadline, done = time.monotonic() + seconds, 0
-        while time.monotonic() < deadline and (notice := notices.take()):
+        while time.monotonic() < deadline and (alert := alerts.take()):
             try:
-                self._tell(notice)
-            except NoticeError as error:
-                if self._put_back(notice, notices, error):
+                self._tell(alert)
+            except AlertError as error:
+                if self._put_back(alert, alerts, error):
                     return done
             else:
-                notices.told(notice)
+                alerts.told(alert)
                 done += 1
         return done
 
-    def _put_back(self, notice: Notice, notices: Notices, error: NoticeError) -> bool:
-        """Keep a notice for later; returns whether the other side is better left alone for longer than one waits."""
+    def _put_back(self, alert: Alert, alerts: Alerts, error: AlertError) -> bool:
+        """Keep a alert for later; returns whether the other side is better left alone for longer than one waits."""
         if error.kind == "gone":
-            self._forget_discord(notices, error)
-            notices.failed(notice, 0)
+            self._forget_discord(alerts, error)
+            alerts.failed(alert, 0)
             return False
         wait = BUSY_AFTER if error.retry_after is None else error.retry_after
-        failures = notices.failed(notice, wait)
-        known = {"kind": notice.kind, "subject": notice.subject, "detail": notice.detail, "why": error.reason}
+        failures = alerts.failed(alert, wait)
+        known = {"kind": alert.kind, "subject": alert.subject, "detail": alert.detail, "why": error.reason}
         if error.kind == "refused" and failures >= REFUSALS:
-            _logger.error("notice.dropped", **known)
-            notices.told(notice)
+            _logger.error("alert.dropped", **known)
+            alerts.told(alert)
             return False
-        _logger.warning("notice.delayed", **known, wait=wait)
+        _logger.warning("alert.delayed", **known, wait=wait)
         if error.kind == "busy" and wait <= STAY_FOR:
             self.sleep(wait)
         return error.kind == "busy" and wait > STAY_FOR
 
-    def _tell(self, notice: Notice) -> None:
-        embed = self._worded(notice)
+    def _tell(self, alert: Alert) -> None:
+        embed = self._worded(alert)
         if embed is None:
             return
-        if self.discord and not Notices(self.ledger).is_given_up(self._webhook()):
+        if self.discord and not Alerts(self.ledger).is_given_up(self._webhook()):
             self.discord.post(embed)
         elif self.provider and self.settings.alert_email:
-            self._email(notice, embed, self.provider)
-        elif notice.kind == "lead":
-            _logger.info("lead", contact=notice.subject)
+            self._email(alert, embed, self.provider)
+        elif alert.kind == "lead":
+            _logger.info("lead", contact=alert.subject)
         else:
-            _logger.error("alert", cause=notice.subject, count=notice.count, detail=notice.detail)
+            _logger.error("alert", cause=alert.subject, count=alert.count, detail=alert.detail)
 
-    def _worded(self, notice: Notice) -> Embed | None:
+    def _worded(self, alert: Alert) -> Embed | None:
         """The words; None for a person who was forgotten meanwhile."""
-        if notice.kind != "lead":
-            return alert_texts.alert(notice, self.settings)
-        contact = self.ledger.contact(notice.subject)
+        if alert.kind != "lead":
+            return alert_texts.alert(alert, self.settings)
+        contact = self.ledger.contact(alert.subject)
         return alert_texts.lead(contact, self.settings) if contact and "email" in contact.fields else None
 
-    def _email(self, notice: Notice, embed: Embed, provider: Provider) -> None:
+    def _email(self, alert: Alert, embed: Embed, provider: Provider) -> None:
         text = alert_texts.as_text(embed)
         email = {
             "from": self.settings.resend_from_email,
@@ -119,29 +119,29 @@ class Notifier:
             "subject": " ".join(embed.title.split()),
             "text": text,
         }
-        # Versions begin anew once a notice was told, and then it is quiet for an hour.
-        key = f"notice-{notice.kind}-{notice.subject}-{notice.version}-{self.ledger.now() // HOUR}-{ids.digest(text)}"
+        # Versions begin anew once a alert was told, and then it is quiet for an hour.
+        key = f"notice-{alert.kind}-{alert.subject}-{alert.version}-{self.ledger.now() // HOUR}-{ids.digest(text)}"
         self._await_turn()
         try:
             provider.send(email, key=key)
         except SendError as error:
             if error.kind in ("refused", "conflict", "closed"):
-                raise NoticeError("refused", error.reason) from None
-            raise NoticeError("busy", error.reason, error.retry_after) from None
+                raise AlertError("refused", error.reason) from None
+            raise AlertError("busy", error.reason, error.retry_after) from None
 
     def _await_turn(self) -> None:
-        """Take a turn at Resend beside the emails to contacts; NoticeError where that is far off."""
+        """Take a turn at Resend beside the emails to contacts; AlertError where that is far off."""
         asked = {"provider": "resend", "rate": self.settings.resend_rate or SLOWEST_RATE, "longest": round(STAY_FOR * 1000)}
         wait = int(self.ledger.decide("pace", asked)) / 1000
         if wait < 0:
-            raise NoticeError("busy", "Resend is left alone for a while", -wait)
+            raise AlertError("busy", "Resend is left alone for a while", -wait)
         self.sleep(wait)
 
     def _webhook(self) -> str:
         return ids.digest(self.settings.discord_webhook_url)
 
-    def _forget_discord(self, notices: Notices, error: NoticeError) -> None:
+    def _forget_discord(self, alerts: Alerts, error: AlertError) -> None:
         """Say once that the webhook was deleted, and use it no more. The alert comes first, so that no crash can swallow it."""
         _logger.error("discord.gone", why=error.reason)
-        notices.alert("discord", error.reason)
-        notices.give_up(self._webhook())
+        alerts.report("discord", error.reason)
+        alerts.give_up(self._webhook())

@@ -1,4 +1,4 @@
-"""Steering: what a person decides about a run, a step or all sending. Console, command line and Notion's Pause all come here."""
+"""EnrollmentActions: what a person decides about a run, a step or all sending. Console, command line and Notion's Pause all come here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from shared.core import log
-from shared.core.errors import SteeringError
+from shared.core.errors import ActionError
 from shared.core.settings import Settings
 from shared.domain import timing
 from shared.domain.catalog import Catalog
@@ -18,10 +18,10 @@ _logger = log.logger("steering")
 
 
 @dataclass(frozen=True)
-class Steering:
+class EnrollmentActions:
     """The operator's decisions, each one script of the ledger: safe beside a release or a send at the same instant.
 
-    Every method returns the run's state afterwards, and raises SteeringError where there is no such run or the decision does not fit.
+    Every method returns the run's state afterwards, and raises ActionError where there is no such run or the decision does not fit.
     """
 
     ledger: Ledger
@@ -41,7 +41,7 @@ class Steering:
         """
         run = self._run(enrollment)
         if run.state != "paused" or run.paused_at is None:
-            raise SteeringError(f"{enrollment} is {run.state}, not paused")
+            raise ActionError(f"{enrollment} is {run.state}, not paused")
         now = self.ledger.now()
         moving = [] if catch_up else [step for step in run.steps if step.state == "scheduled" and step.offset >= 0]
         anchor = run.anchor + (max(0, now - run.paused_at) if moving else 0)  # Redis's clock may have been set back
@@ -67,7 +67,7 @@ class Steering:
         self._step(enrollment, step)
         state = self.ledger.skip(enrollment, step, "skipped by hand")
         if state != "skipped":
-            raise SteeringError(f"step {step} of {enrollment} is {state}")
+            raise ActionError(f"step {step} of {enrollment} is {state}")
         return self._decided("skip", enrollment, self._run(enrollment).state)
 
     def send_now(self, enrollment: str, step: int) -> str:
@@ -98,12 +98,12 @@ class Steering:
     def _run(self, enrollment: str) -> Enrollment:
         run = self.ledger.enrollment(enrollment)
         if run is None:
-            raise SteeringError(f"there is no enrollment {enrollment!r}; `evergreen list` shows them")
+            raise ActionError(f"there is no enrollment {enrollment!r}; `evergreen list` shows them")
         return run
 
     def _step(self, enrollment: str, step: int) -> None:
         if step not in [known.number for known in self._run(enrollment).steps]:
-            raise SteeringError(f"{enrollment} has no step {step}")
+            raise ActionError(f"{enrollment} has no step {step}")
 
     def _window(self, run: Enrollment) -> tuple[timing.Window | None, ZoneInfo]:
         """When the campaign may send, and by which clock."""
@@ -136,13 +136,13 @@ class Steering:
 
     def _answered(self, decision: str, enrollment: str, obstacle: str) -> str:
         if obstacle:
-            raise SteeringError(f"{enrollment}: {obstacle}")
+            raise ActionError(f"{enrollment}: {obstacle}")
         return self._decided(decision, enrollment, self._run(enrollment).state)
 
     def _decided(self, decision: str, enrollment: str, state: str, *, fits: tuple[str, ...] = ()) -> str:
         if not state:
-            raise SteeringError(f"there is no enrollment {enrollment!r}; `evergreen list` shows them")
+            raise ActionError(f"there is no enrollment {enrollment!r}; `evergreen list` shows them")
         if fits and state not in fits:
-            raise SteeringError(f"{enrollment} is {state}")
+            raise ActionError(f"{enrollment} is {state}")
         _logger.info("steered", decision=decision, enrollment=enrollment, state=state)
         return state

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.core.errors import SteeringError
+from shared.core.errors import ActionError
 from shared.core.settings import Settings
 from shared.domain import timing
 from shared.domain.catalog import Catalog
@@ -26,7 +26,7 @@ _OPEN = ("active", "paused")
 
 
 @dataclass(frozen=True)
-class Desk:
+class EnrollmentQueries:
     """What there is to see. Every instant is text: RFC 3339, in UTC."""
 
     ledger: Ledger
@@ -44,16 +44,16 @@ class Desk:
             who: an enrollment's id; or an address, which stands for its only open run, or for its only run.
 
         Raises:
-            SteeringError: when there is none, or more than one.
+            ActionError: when there is none, or more than one.
         """
         if "@" not in who:
             return who
         runs = self.runs_of(who)
         if not runs:
-            raise SteeringError("there is no enrollment of this address; `evergreen list` shows those there are")
+            raise ActionError("there is no enrollment of this address; `evergreen list` shows those there are")
         fit = [run for run in runs if run.state in _OPEN] or runs
         if len(fit) > 1:
-            raise SteeringError(f"this address has several enrollments; say which one: {', '.join(run.id for run in fit)}")
+            raise ActionError(f"this address has several enrollments; say which one: {', '.join(run.id for run in fit)}")
         return fit[0].id
 
     def runs_of(self, address: str) -> list[Enrollment]:

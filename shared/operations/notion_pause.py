@@ -6,31 +6,31 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from shared.core import log
-from shared.core.errors import NotionError, SteeringError
+from shared.core.errors import ActionError, NotionError
 from shared.core.settings import Settings
 from shared.integrations.notion import Notion, plain
 from shared.ledger.client import Ledger
 from shared.ledger.notion_ticks import NotionTicks
 from shared.notion import schema
 from shared.notion.schema import TRACKER
-from shared.operations.enrollment_actions import Steering
+from shared.operations.enrollment_actions import EnrollmentActions
 
 _logger = log.logger("ticks")
 
 
 @dataclass
-class Ticks:
+class NotionPause:
     """Looks for ticks that came or went since the last look.
 
     Attributes:
         ledger: remembers which rows were ticked.
-        steering: pauses and resumes.
+        actions: pauses and resumes.
         settings: where the tracker is, and what its columns are called.
         notion: is asked.
     """
 
     ledger: Ledger
-    steering: Steering
+    actions: EnrollmentActions
     settings: Settings
     notion: Notion
     _source: str = field(default="")
@@ -55,10 +55,10 @@ class Ticks:
         came = [run for run, page in ticked.items() if run not in known and self._is_ticked(page, pause)]
         gone = [run for run in known - set(ticked) if self._is_cleared(run, pause)]
         for run in came:
-            self._steer(run, self.steering.pause)
+            self._steer(run, self.actions.pause)
             self._ticks.add(run)
         for run in gone:
-            self._steer(run, self.steering.resume)
+            self._steer(run, self.actions.resume)
             self._ticks.remove(run)
         return len(came) + len(gone)
 
@@ -87,5 +87,5 @@ class Ticks:
     def _steer(self, run: str, decide: Callable[[str], str]) -> None:
         try:
             decide(run)
-        except SteeringError as error:  # it is so already, or the run is over
+        except ActionError as error:  # it is so already, or the run is over
             _logger.info("tick.without_effect", enrollment=run, why=str(error))

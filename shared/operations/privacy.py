@@ -13,7 +13,7 @@ from shared.domain.enrollments import normalized
 from shared.integrations.notion import Notion, iso
 from shared.ledger import ids
 from shared.ledger.client import Ledger
-from shared.ledger.people import REASONS, Erased, People
+from shared.ledger.contacts import REASONS, Contacts, Erased
 from shared.notion import schema
 from shared.notion.schema import CONTACTS, EMAIL_LOG, TRACKER
 
@@ -55,7 +55,7 @@ def export(email: str, ledger: Ledger) -> dict[str, Any] | None:
         email: the address.
         ledger: the truth.
     """
-    people, contact = People(ledger), ids.digest(normalized(email))
+    people, contact = Contacts(ledger), ids.digest(normalized(email))
     held = people.held(contact)
     if not held:
         return None
@@ -83,7 +83,7 @@ def forget(email: str, ledger: Ledger, settings: Settings, notion: Notion | None
         settings: say which databases are the owner's.
         notion: the workspace; None leaves its pages alone.
     """
-    people, address = People(ledger), normalized(email)
+    people, address = Contacts(ledger), normalized(email)
     contact = ids.digest(address)
     known = people.held(contact).pages
     erased = people.forget(contact)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from shared.core import log
-from shared.core.errors import SteeringError
+from shared.core.errors import ActionError
 from shared.domain.enrollments import normalized
 from shared.ledger import ids
 from shared.ledger.client import Ledger
-from shared.ledger.people import REASONS, People
+from shared.ledger.contacts import REASONS, Contacts
 
 BY_OPERATOR = ("complained", "bounced", "manual")
 CONSENT = "given to the operator, who lifted the unsubscribe"
@@ -36,11 +36,11 @@ def unsuppress(email: str, ledger: Ledger, *, has_consent: bool = False) -> list
         The reasons that were lifted; none where there was no suppression.
 
     Raises:
-        SteeringError: where the person has unsubscribed and has not asked for email since.
+        ActionError: where the person has unsubscribed and has not asked for email since.
     """
-    people, contact = People(ledger), ids.digest(normalized(email))
+    people, contact = Contacts(ledger), ids.digest(normalized(email))
     if "unsubscribed" in people.suppression(contact).reasons and not has_consent:
-        raise SteeringError(
+        raise ActionError(
             "this person has unsubscribed, and only they can take that back: have them sign up again with the consent box ticked, "
             "or add --i-have-their-consent if they have asked you"
         )

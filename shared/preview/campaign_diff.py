@@ -56,7 +56,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Way:
+class Participant:
     """A run that is on its way, and whose."""
 
     run: Enrollment
@@ -67,7 +67,7 @@ class Way:
         return any(step.number == number and step.state in ("scheduled", "sending") for step in self.run.steps)
 
 
-def diff(old: Catalog, new: Catalog, ways: Collection[Way] | None, edited: Collection[str] = ()) -> list[Change]:
+def diff(old: Catalog, new: Catalog, ways: Collection[Participant] | None, edited: Collection[str] = ()) -> list[Change]:
     """What changes, by campaign and step.
 
     Args:
@@ -90,7 +90,7 @@ class _Campaigns:
     slug: str
     old: Catalog
     new: Catalog
-    ways: list[Way] | None
+    ways: list[Participant] | None
     edited: Collection[str]
 
     def changes(self) -> Iterator[Change]:
@@ -105,7 +105,7 @@ class _Campaigns:
             for number in sorted({step.number for step in (*before.steps, *after.steps)}):
                 yield from self._step(number, before.step(number), after.step(number))
 
-    def _change(self, step: int | None, what: str, meaning: str, ways: Collection[Way] | None, diff: str = "") -> Change:
+    def _change(self, step: int | None, what: str, meaning: str, ways: Collection[Participant] | None, diff: str = "") -> Change:
         return Change(self.slug, step, what, meaning, None if self.ways is None or ways is None else len(ways), diff)
 
     def _settings(self, before: Campaign, after: Campaign) -> Iterator[Change]:
@@ -141,7 +141,7 @@ class _Campaigns:
             else:
                 yield self._change(number, "text", f"{now}: the new text goes out", getting, lines)
 
-    def _waiting(self, number: int) -> list[Way] | None:
+    def _waiting(self, number: int) -> list[Participant] | None:
         return None if self.ways is None else [way for way in self.ways if way.waits_for(number)]
 
 

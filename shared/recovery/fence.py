@@ -17,9 +17,9 @@ from shared.core import log
 from shared.core.errors import FenceError, NotionError
 from shared.core.settings import Settings
 from shared.integrations.notion import Notion, plain
+from shared.ledger.alerts import Alerts
 from shared.ledger.client import Ledger
 from shared.ledger.fence_state import FenceState
-from shared.ledger.notices import Notices
 from shared.notion import schema
 from shared.notion.schema import TRACKER
 
@@ -132,13 +132,13 @@ class Fence:
         else:
             why = f"nothing is sent before Notion has confirmed that no other copy is sending: {reason}"
             self._held.keep(why=why)
-            Notices(self.ledger).alert("fence", why)
+            Alerts(self.ledger).report("fence", why)
 
     def _stop(self, why: str) -> None:
         _logger.error("fence.lost", why=why)
         self._held.drop("server")
         self._held.keep(why=why)
-        Notices(self.ledger).alert("fence", why)
+        Alerts(self.ledger).report("fence", why)
 
     def _beat(self, starts: bool, now: int) -> None:
         if not starts:

@@ -60,7 +60,7 @@ class Logged:
 
 
 @dataclass
-class Run:
+class EnrollmentRow:
     """What the rows of one run say together.
 
     Attributes:
@@ -92,7 +92,7 @@ class Run:
         """Which of their runs it is; 0 only tracks."""
         return int(self.id.rpartition("-")[2])
 
-    def unite(self, other: Run) -> None:
+    def unite(self, other: EnrollmentRow) -> None:
         """Take in a duplicate: all marks, the earliest anchor, the end if one has ended, and the pause if one is paused."""
         self.marks = other.marks | self.marks
         self.anchor = min((at for at in (self.anchor, other.anchor) if at is not None), default=None)
@@ -102,7 +102,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Left:
+class NotRestored:
     """A row that is not restored: its page's id or the enrollment's, and why."""
 
     row: str
@@ -122,9 +122,9 @@ class Rows:
     """
 
     people: dict[str, Person] = field(default_factory=dict)
-    runs: dict[str, Run] = field(default_factory=dict)
+    runs: dict[str, EnrollmentRow] = field(default_factory=dict)
     logged: dict[str, Logged] = field(default_factory=dict)
-    left: list[Left] = field(default_factory=list)
+    left: list[NotRestored] = field(default_factory=list)
     duplicates: int = 0
 
     def last_logged_run(self, key: str) -> int:
@@ -177,7 +177,7 @@ class Reader:
     def _contact(self, cells: Cells, rows: Rows) -> None:
         email = normalized(cells.text("Email") or "")
         if not email:
-            rows.left.append(Left(cells.id, "the contact has no address"))
+            rows.left.append(NotRestored(cells.id, "the contact has no address"))
             return
         found = {name: text for column, name in _TEXTS.items() if (text := cells.text(column)) and normalized(text) != email}
         for column, name in _NUMBERS.items():
@@ -197,7 +197,7 @@ class Reader:
     def _email(self, cells: Cells, rows: Rows) -> None:
         id, state = cells.text("Email ID") or "", (cells.text("Status") or "").lower()
         if not re.fullmatch(r".+-\d+-\d+", id) or state not in _LOGGED:
-            rows.left.append(Left(cells.id, "the row of the email log has no Email ID or Status of ours"))
+            rows.left.append(NotRestored(cells.id, "the row of the email log has no Email ID or Status of ours"))
             return
         known = rows.logged.get(id)
         if known and _LOGGED.index(known.state) <= _LOGGED.index(state):
@@ -208,7 +208,7 @@ class Reader:
             reports, state = reports | ({} if sent_at is None else {state: sent_at}), "sent"
         rows.logged[id] = Logged(state, cells.id, sent_at, cells.text("Resend ID"), cells.text("Sent By"), cells.text("Error"), reports)
 
-    def _run(self, cells: Cells, rows: Rows) -> Run | None:
+    def _run(self, cells: Cells, rows: Rows) -> EnrollmentRow | None:
         """The run of a row, without an id where the row has none that fits."""
         email, name = normalized(cells.text("Email") or ""), cells.text("Campaign") or ""
         campaign = _campaign(name, self.catalog)
@@ -226,7 +226,7 @@ class Reader:
             else ""
         )
         if campaign is None or why:
-            rows.left.append(Left(cells.text("Enrollment ID") or cells.id, why))
+            rows.left.append(NotRestored(cells.text("Enrollment ID") or cells.id, why))
             return None
         contact = rows.people.setdefault(ids.digest(email), Person({"email": email}))
         if (own := cells.text("Name")) and normalized(own) != email:
@@ -239,9 +239,9 @@ class Reader:
         if status not in ("tracking", *FINISHED):
             status = "paused" if status == "paused" or ticked else "active"
         anchor, paused_at = cells.instant("Anchor", up=True), cells.instant("Paused At", up=True)
-        return Run(id, campaign, email, cells.id, status, anchor, paused_at, marks, cells.text("Segment"), ticked)
+        return EnrollmentRow(id, campaign, email, cells.id, status, anchor, paused_at, marks, cells.text("Segment"), ticked)
 
-    def _id_by_address(self, run: Run, rows: Rows) -> str:
+    def _id_by_address(self, run: EnrollmentRow, rows: Rows) -> str:
         key = ids.run_key(run.campaign.slug, run.email)
         if run.status == "tracking":
             return f"{key}-0"
@@ -249,7 +249,7 @@ class Reader:
         return f"{key}-{max([*known, rows.last_logged_run(key), 1])}"
 
 
-def _add(run: Run, rows: Rows) -> None:
+def _add(run: EnrollmentRow, rows: Rows) -> None:
     if known := rows.runs.get(run.id):
         known.unite(run)
         rows.duplicates += 1

@@ -21,7 +21,7 @@ from shared.ledger.client import Ledger
 from shared.ledger.fence_state import FenceState
 from shared.recovery import sent_list
 from shared.recovery.fence import UNKNOWN
-from shared.recovery.notion_rows import FINISHED, Left, Reader, Rows, Run
+from shared.recovery.notion_rows import FINISHED, EnrollmentRow, NotRestored, Reader, Rows
 from shared.recovery.sent_list import Follow, Lister, SentList, unseen
 from shared.recovery.step_outcomes import EARLY, Draft, draft, settle
 
@@ -55,10 +55,10 @@ class Report:
     steps: Counter[str] = field(default_factory=Counter)
     contacts: int = 0
     duplicates: int = 0
-    in_doubt: list[Left] = field(default_factory=list)
-    paused: list[Left] = field(default_factory=list)
-    left: list[Left] = field(default_factory=list)
-    notes: list[Left] = field(default_factory=list)
+    in_doubt: list[NotRestored] = field(default_factory=list)
+    paused: list[NotRestored] = field(default_factory=list)
+    left: list[NotRestored] = field(default_factory=list)
+    notes: list[NotRestored] = field(default_factory=list)
     list_from: int | None = None
 
     @property
@@ -123,16 +123,16 @@ class Restorer:
             return
         report.runs[what] += 1
         if what in _REASONS:
-            report.left.append(Left(order["run"], _REASONS[what]))
+            report.left.append(NotRestored(order["run"], _REASONS[what]))
         if what != "restored":
             return
         for step in order["steps"]:
             report.steps[step["state"]] += 1
             if step["state"] == "in-doubt":
-                report.in_doubt.append(Left(ids.email_id(order["run"], step["number"]), step["why"]))
+                report.in_doubt.append(NotRestored(ids.email_id(order["run"], step["number"]), step["why"]))
         if order["what"] == "paused":
-            report.paused.append(Left(order["run"], order["why"]))
-        report.notes += [Left(order["run"], note) for note in order["notes"]]
+            report.paused.append(NotRestored(order["run"], order["why"]))
+        report.notes += [NotRestored(order["run"], note) for note in order["notes"]]
 
     def _orders(self, rows: Rows, report: Report) -> list[dict[str, Any]]:
         """What restore.lua is asked: once for each run, and for each person without one."""
@@ -151,7 +151,7 @@ class Restorer:
             blocked = one.group is not None and place in held
             held.add(place)
             if blocked:
-                report.left.append(Left(one.run.id, _REASONS["blocked"]))
+                report.left.append(NotRestored(one.run.id, _REASONS["blocked"]))
             orders.append(_person(one.run, rows) | _bare(one.run, now) | ({} if blocked else _open(one, now)))
         with_run = {order["contact"] for order in orders}
         orders += [_contact(contact, rows) for contact in rows.people if contact not in with_run]
@@ -165,15 +165,15 @@ class Restorer:
         return sent_list.read(self.lister, min([*dues, now - LOOK_BACK, last_logged - EARLY]), now=now, turn=self.turn, follow=self.follow)
 
 
-def _latest(rows: Rows, report: Report) -> list[Run]:
+def _latest(rows: Rows, report: Report) -> list[EnrollmentRow]:
     """The last run of each person and campaign: it alone can be open."""
-    latest: dict[str, Run] = {}
+    latest: dict[str, EnrollmentRow] = {}
     for run in rows.runs.values():
         other = latest.get(run.key)
         if other is None or run.number > other.number:
             latest[run.key], run = run, other or run
         if run is not latest[run.key] and run.number and run.status not in FINISHED:
-            report.left.append(Left(run.id, "there is a later run of the same person and campaign"))
+            report.left.append(NotRestored(run.id, "there is a later run of the same person and campaign"))
     return list(latest.values())
 
 
@@ -182,11 +182,11 @@ def _contact(contact: str, rows: Rows) -> dict[str, Any]:
     return _filled({"contact": contact, "fields": person.fields, "page": person.page, "reason": person.reason})
 
 
-def _person(run: Run, rows: Rows) -> dict[str, Any]:
+def _person(run: EnrollmentRow, rows: Rows) -> dict[str, Any]:
     return _contact(ids.digest(run.email), rows)
 
 
-def _bare(run: Run, now: int) -> dict[str, Any]:
+def _bare(run: EnrollmentRow, now: int) -> dict[str, Any]:
     """The part of an order that every run has; alone, it only says that there was one."""
     return {
         "run": run.id,
@@ -229,7 +229,7 @@ def _open(one: Draft, now: int) -> dict[str, Any]:
     )
 
 
-def _rowless(rows: Rows, runs: list[Run]) -> list[dict[str, Any]]:
+def _rowless(rows: Rows, runs: list[EnrollmentRow]) -> list[dict[str, Any]]:
     """Runs that only the email log knows: they are not begun again."""
     known = {run.key: run.number for run in runs}
     found = {ids.parse_email_id(email)[0] for email in rows.logged}

@@ -13,7 +13,7 @@ from shared.emails.subjects import Subjects
 from shared.integrations.provider import Listed
 from shared.ledger import ids
 from shared.notion.cells import MINUTE
-from shared.recovery.notion_rows import Logged, Rows, Run
+from shared.recovery.notion_rows import EnrollmentRow, Logged, Rows
 from shared.recovery.sent_list import SentList
 
 EARLY = 5 * MINUTE  # by which clocks may differ
@@ -34,7 +34,7 @@ class Draft:
         group: of which one campaign runs at a time.
     """
 
-    run: Run
+    run: EnrollmentRow
     contact: Contact
     anchor: int | None
     until: int
@@ -52,7 +52,7 @@ class Draft:
         return self.anchor is not None and step["due"] - EARLY <= self.until
 
 
-def draft(run: Run, rows: Rows, settings: Settings, now: int) -> Draft:
+def draft(run: EnrollmentRow, rows: Rows, settings: Settings, now: int) -> Draft:
     """Lay out a run: every step with its due, and what the rows tell of it.
 
     Args:
@@ -120,7 +120,7 @@ def _found(draft: Draft, number: int, listed: SentList, subjects: Subjects) -> L
     return next((one for one in candidates if one.subject in own), None)
 
 
-def _known(run: Run, step: dict[str, Any], sent_at: int | None, log: Logged | None, anchor: int | None) -> dict[str, Any]:
+def _known(run: EnrollmentRow, step: dict[str, Any], sent_at: int | None, log: Logged | None, anchor: int | None) -> dict[str, Any]:
     """What the rows tell of a step; nothing where it is open."""
     planned = run.campaign.step(step["number"])
     by_website = planned is not None and planned.sent_by == "website"

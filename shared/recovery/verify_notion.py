@@ -16,7 +16,7 @@ from shared.notion.cells import MINUTE, Cells
 from shared.notion.schema import CONTACTS, EMAIL_LOG, NUMBERED, TRACKER, Source
 from shared.recovery.notion_rows import Reader
 from shared.recovery.sent_list import Follow, unseen
-from shared.recovery.verify_resend import Finding, Held
+from shared.recovery.verify_resend import EnrollmentRecord, Finding
 
 _LOGGED = {"sent": ("sent", "bounced", "complained"), "failed": ("failed",), "in-doubt": ("in doubt",)}
 _OPEN = ("active", "paused")
@@ -42,7 +42,7 @@ class NotionWitness:
     follow: Follow = unseen
     _pending: set[str] = field(default_factory=set)
 
-    def compare(self, everything: list[Held]) -> list[Finding]:
+    def compare(self, everything: list[EnrollmentRecord]) -> list[Finding]:
         """What Notion says otherwise; raises NotionError.
 
         Args:
@@ -76,7 +76,7 @@ class NotionWitness:
             return None
         return Finding("gap", contact, "the contact has no row in Notion", tell=("contact", contact))
 
-    def _run(self, one: Held, rows: Index) -> Iterator[Finding]:
+    def _run(self, one: EnrollmentRecord, rows: Index) -> Iterator[Finding]:
         run, tell = one.run, ("enrollment", one.run.id)
         if self._waits(*tell):
             return
@@ -99,7 +99,7 @@ class NotionWitness:
         elif step.state != "sent" and mark is not None:
             yield Finding("disagreement", id, f"its row has a mark, and it is {step.state}", "clear the mark in Notion, or skip the step")
 
-    def _emails(self, one: Held, rows: Index) -> Iterator[Finding]:
+    def _emails(self, one: EnrollmentRecord, rows: Index) -> Iterator[Finding]:
         for step in one.run.steps:
             id = ids.email_id(one.run.id, step.number)
             if step.state not in _LOGGED or self._waits("email", id):

@@ -56,7 +56,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Held:
+class EnrollmentRecord:
     """A run that the ledger holds, and of whom."""
 
     run: Enrollment
@@ -68,14 +68,14 @@ class Held:
         return self.contact.email
 
 
-def held(ledger: Ledger, follow: Follow = unseen) -> list[Held]:
+def held(ledger: Ledger, follow: Follow = unseen) -> list[EnrollmentRecord]:
     """Every run in the ledger of a person who was not forgotten, tracked ones too."""
     found = []
     for name in follow(Listing(ledger).every(), "Reading the ledger"):
         run = ledger.enrollment(name)
         contact = ledger.contact(run.contact) if run else None
         if run and contact and "email" in contact.fields:
-            found.append(Held(run, contact))
+            found.append(EnrollmentRecord(run, contact))
     return sorted(found, key=lambda one: one.run.id)
 
 
@@ -99,7 +99,7 @@ class ResendWitness:
     follow: Follow = unseen
     list_from: int | None = field(default=None)
 
-    def compare(self, everything: list[Held], since: int) -> list[Finding]:
+    def compare(self, everything: list[EnrollmentRecord], since: int) -> list[Finding]:
         """What Resend knows otherwise.
 
         Args:
@@ -112,7 +112,7 @@ class ResendWitness:
             return [
                 Finding("gap", "resend", "Resend's list could not be read", "give RESEND_API_KEY full access, or try again in a minute")
             ]
-        by_address: dict[str, list[Held]] = {}
+        by_address: dict[str, list[EnrollmentRecord]] = {}
         for one in everything:
             by_address.setdefault(one.email, []).append(one)
         findings: list[Finding] = []
@@ -120,7 +120,7 @@ class ResendWitness:
             findings += [*self._twice(email, runs, listed), *self._unknown(email, runs, listed), *self._open(email, runs, listed)]
         return findings
 
-    def _twice(self, email: str, runs: list[Held], listed: SentList) -> Iterator[Finding]:
+    def _twice(self, email: str, runs: list[EnrollmentRecord], listed: SentList) -> Iterator[Finding]:
         """More emails of a subject than the person's runs have steps of it."""
         began = min(one.run.anchor for one in runs) - EARLY
         counts = Counter(one.subject for one in listed.to(email) if one.at >= began)
@@ -138,7 +138,7 @@ class ResendWitness:
                 message = f"Resend accepted {counts[subject]} emails of this subject for {len(steps)} step(s)"
                 yield Finding("duplicate", ids.email_id(run.id, step.number), message)
 
-    def _unknown(self, email: str, runs: list[Held], listed: SentList) -> Iterator[Finding]:
+    def _unknown(self, email: str, runs: list[EnrollmentRecord], listed: SentList) -> Iterator[Finding]:
         """Steps that count as sent by us, of which Resend knows nothing."""
         known = {one.id for one in listed.to(email)}
         for one in runs:
@@ -149,7 +149,7 @@ class ResendWitness:
                 if step.provider_id not in known if step.provider_id else not near:
                     yield Finding("gap", ids.email_id(one.run.id, step.number), "it counts as sent, and Resend does not list it")
 
-    def _open(self, email: str, runs: list[Held], listed: SentList) -> Iterator[Finding]:
+    def _open(self, email: str, runs: list[EnrollmentRecord], listed: SentList) -> Iterator[Finding]:
         """Emails that Resend took for steps that count as scheduled or in doubt."""
         known = {step.provider_id for one in runs for step in one.run.steps}
         free = [one for one in listed.to(email) if one.id not in known]

@@ -1,4 +1,4 @@
-"""Console, JSON API and command line decide alike: each decision is one method of Steering, by whatever way it is taken."""
+"""Console, JSON API and command line decide alike: each decision is one method of EnrollmentActions, by whatever way it is taken."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from commands.steering import COMMANDS
 from shared import services
 from shared.console import actions
 from shared.console.actions import OF_RUN, OF_STEP, Decision
-from shared.core.errors import SteeringError
+from shared.core.errors import ActionError
 from shared.ledger import ids
 from shared.ledger.health import read_health
-from shared.operations.enrollment_actions import Steering
+from shared.operations.enrollment_actions import EnrollmentActions
 from tests.support.console_desk import RUN, TOKEN, Desk, set_step, sign_up
 
 HERE = f"/enrollments/{RUN}"
@@ -78,7 +78,7 @@ class TestOneUseCase:
     def test_each_decision_is_a_method_of_steering_and_a_command(self, decision: Decision) -> None:
         """By the same name."""
         name = decision.route or decision.name
-        assert callable(getattr(Steering, name.replace("-", "_")))
+        assert callable(getattr(EnrollmentActions, name.replace("-", "_")))
         command = next(command for command in COMMANDS if command.name == name)
         options = {option for parameter in command.params for option in parameter.opts}
         assert set(decision.command.split()[1:]) <= options
@@ -102,8 +102,8 @@ class TestOneUseCase:
 
     def test_a_refusal_is_the_same_sentence(self, ada: Desk) -> None:
         """Word for word."""
-        with pytest.raises(SteeringError) as caught:
-            Steering(services.ledger(), services.catalog(), services.current_settings()).resume(RUN)
+        with pytest.raises(ActionError) as caught:
+            EnrollmentActions(services.ledger(), services.catalog(), services.current_settings()).resume(RUN)
         said = ada.said(f"{HERE}/resume")
         answer = ada.client.post(f"/console/api{HERE}/resume", headers={"Authorization": f"Bearer {TOKEN}"})
         assert said == str(caught.value) == (answer.json or {})["message"]

@@ -13,7 +13,7 @@ from local import valkey
 from shared import services
 from shared.ledger import ids
 from shared.ledger.listing import Listing
-from shared.operations.enrollment_actions import Steering
+from shared.operations.enrollment_actions import EnrollmentActions
 from tests.support.functions_client import ADDRESS, Functions, deployed
 
 TOKEN = "operator-token"
@@ -198,12 +198,12 @@ def test_a_list_goes_on_where_the_page_before_ended(functions: Functions) -> Non
 
 def test_a_filtered_list_reads_what_it_shows(functions: Functions) -> None:
     """Every state and campaign has a list of its own, which a run enters and leaves with its state."""
-    listing, steering = Listing(functions.ledger), Steering(functions.ledger, services.catalog(), services.current_settings())
+    listing, actions = Listing(functions.ledger), EnrollmentActions(functions.ledger, services.catalog(), services.current_settings())
     assert listing.page(slug="christmas", state="active").enrollments == [RUN]
-    steering.pause(RUN)
+    actions.pause(RUN)
     assert (listing.page(state="active").enrollments, listing.page(state="paused").enrollments) == ([], [RUN])
-    steering.resume(RUN)
-    steering.cancel(RUN)
+    actions.resume(RUN)
+    actions.cancel(RUN)
     assert listing.page(slug="christmas", state="cancelled").enrollments == listing.page(slug="christmas").enrollments == [RUN]
     functions.ledger.redis.delete(ids.enrollment_key(RUN))
     functions.ledger.sweep(())

@@ -14,7 +14,7 @@ from redis import Redis
 from local import valkey
 from shared import services
 from shared.console.actions import OF_RUN, OF_STEP
-from shared.console.login import Door, Session
+from shared.console.login import Login, Session
 from shared.ledger import ids
 from shared.ledger.health import read_health
 from tests.support.console_desk import RUN, Desk, console, set_step, sign_up
@@ -127,7 +127,7 @@ class TestPages:
     def test_without_redis_a_page_says_so(self, valkey_server: valkey.Valkey, tmp_path: Path) -> None:
         """503 with Retry-After, and that nothing is lost."""
         with console(valkey_server, tmp_path, REDIS_URL="redis://127.0.0.1:9/0") as app:
-            cookie = Door(services.current_settings()).written(Session(signed_in=True))
+            cookie = Login(services.current_settings()).written(Session(signed_in=True))
             answer = Desk(app).get_with(cookie, "/enrollments")
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
         assert "Redis is away" in answer.text and "none is lost" in answer.text

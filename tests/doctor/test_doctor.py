@@ -17,7 +17,7 @@ from commands import main
 from local import valkey
 from shared.core.settings import Settings
 from shared.doctor import redis_checks, settings_checks
-from shared.doctor.service_checks import Heard, public, resend
+from shared.doctor.service_checks import Answer, public, resend
 from shared.doctor.settings_checks import Finding
 from shared.ledger import ids
 from shared.ledger.client import Ledger
@@ -253,23 +253,23 @@ class TestResend:
 
     def test_a_key_that_may_only_send_is_fine(self) -> None:
         """It answers 401 restricted_api_key to every question, and is all that Evergreen needs."""
-        heard = Heard(401, {"name": "restricted_api_key", "message": "This API key is restricted to only send emails"})
+        heard = Answer(401, {"name": "restricted_api_key", "message": "This API key is restricted to only send emails"})
         assert found_by(resend(self.KEY, lambda _url, _headers: heard))["RESEND_API_KEY"][0] == "ok"
 
     def test_the_sandbox_has_no_domains(self, box: tuple[Sandbox, dict[str, Any]]) -> None:
         """Then its list of emails tells that the key is good."""
-        found = found_by(resend(self.KEY, lambda url, _headers: Heard(200) if "/emails" in url else Heard(404)))
+        found = found_by(resend(self.KEY, lambda url, _headers: Answer(200) if "/emails" in url else Answer(404)))
         assert (found["RESEND_API_KEY"][0], found["RESEND_FROM_EMAIL"][0]) == ("ok", "note")
 
     @pytest.mark.parametrize(("status", "level"), [(0, "fault"), (503, "note"), (429, "note")])
     def test_it_is_away(self, status: int, level: str) -> None:
         """Out of reach is our fault until shown otherwise; a refusal for now is not."""
-        assert found_by(resend(self.KEY, lambda _url, _headers: Heard(status)))["Resend"][0] == level
+        assert found_by(resend(self.KEY, lambda _url, _headers: Answer(status)))["Resend"][0] == level
 
 
 def test_degraded_is_not_unreachable() -> None:
     """A 503 of our own health shows that the address is right."""
-    heard = Heard(503, {"status": "degraded", "reasons": ["the scheduler is silent"]})
+    heard = Answer(503, {"status": "degraded", "reasons": ["the scheduler is silent"]})
     assert found_by(public(Settings(), lambda _url, _headers: heard)) == {"health": ("note", "is degraded: the scheduler is silent")}
 
 

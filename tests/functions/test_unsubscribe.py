@@ -14,7 +14,7 @@ from shared.domain.forms import MeetingEvent
 from shared.intake import meetings
 from shared.ledger import ids
 from shared.ledger.client import Ledger
-from shared.ledger.people import People
+from shared.ledger.contacts import Contacts
 from shared.sending import unsubscribe_link
 from tests.conftest import Clock
 from tests.support.functions_client import ADDRESS, DEFAULTS, LINK, Call, Functions, deployed, drive, environment
@@ -64,7 +64,7 @@ class TestOneClick:
         """The token holds no time: the link of years ago is the link of today, and works for who was forgotten."""
         assert unsubscribe_link.link(CONTACT, key=DEFAULTS["UNSUBSCRIBE_KEY"], public_url="") == LINK
         assert functions.client("unsubscribe").post(LINK, data=ONE_CLICK).status_code == 200
-        assert [each.contact for each in People(functions.ledger).suppressions()] == [CONTACT]
+        assert [each.contact for each in Contacts(functions.ledger).suppressions()] == [CONTACT]
         functions.sign_up()
         assert functions.run() is None
 

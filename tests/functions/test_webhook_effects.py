@@ -13,8 +13,8 @@ from local import valkey
 from shared.domain.enrollments import Enrollment
 from shared.domain.timing import DAY, HOUR
 from shared.ledger import ids
+from shared.ledger.alerts import Alerts
 from shared.ledger.health import read_health
-from shared.ledger.notices import Notices
 from tests.support import calendar_samples
 from tests.support.functions_client import ADDRESS, Functions
 from tests.support.sandbox_server import sandbox
@@ -155,10 +155,10 @@ class TestLeads:
 
     def told(self, functions: Functions) -> int:
         """How many leads there are to tell now; each is told."""
-        notices, count = Notices(functions.ledger), 0
-        while notice := notices.take():
-            assert (notice.kind, notice.subject) == ("lead", ids.digest(ADDRESS))
-            notices.told(notice)
+        alerts, count = Alerts(functions.ledger), 0
+        while alert := alerts.take():
+            assert (alert.kind, alert.subject) == ("lead", ids.digest(ADDRESS))
+            alerts.told(alert)
             count += 1
         return count
 
@@ -177,7 +177,7 @@ class TestLeads:
     def test_others_are_none(self, functions: Functions, scores: dict[str, int]) -> None:
         """URGENT, OPTIMIZE and no scores at all are not worth a call at once."""
         post(functions, "assessment", {"email": ADDRESS, **scores})
-        assert functions.ledger.redis.zcard("eg:notices") == 0
+        assert functions.ledger.redis.zcard("eg:alerts") == 0
 
 
 class TestMissedCalls:

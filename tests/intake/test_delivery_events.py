@@ -18,7 +18,7 @@ from shared.intake import delivery_events
 from shared.integrations.resend_events import DeliveryEvent, event
 from shared.ledger import ids
 from shared.ledger.client import Ledger
-from shared.operations.enrollment_actions import Steering
+from shared.operations.enrollment_actions import EnrollmentActions
 from tests.conftest import Clock
 from tests.support.functions_client import Functions, deployed, signed
 from tests.support.world import ADA, SETTINGS, World
@@ -177,7 +177,7 @@ class TestDelivery:
         step = world.run(run).step(1)
         assert (step.state, step.why, step.sent_at) == ("failed", "Resend gave up: reached_daily_quota", None)
         assert world.redis.hget("eg:alert:failed", "detail") == f"{run}-1: {step.why}"
-        Steering(world.ledger, world.sender.catalog, world.settings).retry(run, 1)
+        EnrollmentActions(world.ledger, world.sender.catalog, world.settings).retry(run, 1)
         world.work()
         assert of(world.run(run).step(1)) == ("sent", "id-1", "evergreen")
 
@@ -186,7 +186,7 @@ class TestDelivery:
         run = world.sign_up()
         world.work()
         tell(world, "failed", run, reason="quota")
-        Steering(world.ledger, world.sender.catalog, world.settings).retry(run, 1)
+        EnrollmentActions(world.ledger, world.sender.catalog, world.settings).retry(run, 1)
         for what in ("accepted", "failed"):
             tell(world, what, run)
             assert world.run(run).step(1).state == "scheduled"
@@ -198,7 +198,7 @@ class TestDelivery:
         """A doubtful email that a person has sent anew is not sent again when the first turns out to have arrived."""
         run = in_doubt(world)
         world.ledger.decide("gate", {"reason": "a pause, so that the new one waits"})
-        Steering(world.ledger, world.sender.catalog, world.settings).retry(run, 1, anew=True)
+        EnrollmentActions(world.ledger, world.sender.catalog, world.settings).retry(run, 1, anew=True)
         assert world.run(run).step(1).state == "scheduled"
         tell(world, "delivered", run)
         world.ledger.decide("gate", {})

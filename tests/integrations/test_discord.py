@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from shared.core.errors import NoticeError
+from shared.core.errors import AlertError
 from shared.integrations.discord import Discord, Embed
 from tests.support.sandbox_server import Sandbox
 
@@ -32,9 +32,9 @@ def posted(box: Sandbox) -> list[dict[str, Any]]:
     return messages
 
 
-def refused(discord: Discord, embed: Embed = EMBED) -> NoticeError:
+def refused(discord: Discord, embed: Embed = EMBED) -> AlertError:
     """Post, and give the error that it must raise."""
-    with pytest.raises(NoticeError) as caught:
+    with pytest.raises(AlertError) as caught:
         discord.post(embed)
     assert "secret-token" not in str(caught.value) and "127.0.0.1" not in str(caught.value)
     return caught.value

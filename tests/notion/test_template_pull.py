@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from shared.core.errors import NotionError
+from shared.ledger.alerts import Alerts
 from shared.ledger.client import Ledger
-from shared.ledger.notices import Notices
 from shared.notion.template_pull import READ_AGAIN
 from tests.conftest import Clock
 from tests.support.owners_desk import NAME, TEMPLATE, OwnersDesk
@@ -104,7 +104,7 @@ def test_a_bad_edit_is_refused_in_a_sentence_and_the_last_good_text_goes_on(
     assert found.what == "rejected" and sentence in found.sentence
     assert desk.error(page) == found.sentence == desk.last_good.rejected()[NAME]
     assert desk.subject() == "Good"
-    alert = Notices(desk.world.ledger).take()
+    alert = Alerts(desk.world.ledger).take()
     assert alert and (alert.subject, alert.count) == ("template", 1) and sentence[:40] in alert.detail
     assert not desk.verdict().changed
     desk.changes(page, Subject={"rich_text": [{"text": {"content": "Better"}}]})

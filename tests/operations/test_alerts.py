@@ -15,8 +15,8 @@ from shared.core.settings import Settings
 from shared.integrations.discord import Discord
 from shared.integrations.resend import Resend
 from shared.ledger import ids
+from shared.ledger.alerts import Alerts
 from shared.ledger.client import Ledger
-from shared.ledger.notices import Notices
 from shared.operations import alerts
 from shared.operations.alert_texts import CAUSES
 from shared.operations.alerts import REFUSALS, Notifier
@@ -33,7 +33,7 @@ class Desk:
 
     def __init__(self, ledger: Ledger, clock: Clock, box: Sandbox) -> None:
         self.ledger, self.clock, self.box = ledger, clock, box
-        self.notices = Notices(ledger)
+        self.alerts = Alerts(ledger)
         self.slept: list[float] = []
 
     def notifier(self, *, discord: bool = True, alert_email: str = "", hook: str = HOOK) -> Notifier:
@@ -107,7 +107,7 @@ def test_a_lead_is_told_with_all_that_is_known(desk: Desk) -> None:
 
 
 def test_a_person_who_was_forgotten_is_not_told_of(desk: Desk) -> None:
-    """The notice ends quietly."""
+    """The alert ends quietly."""
     desk.lead()
     desk.ledger.redis.delete(ids.contact_key(ids.digest("ada@example.org")))
     notifier = desk.notifier()
@@ -117,7 +117,7 @@ def test_a_person_who_was_forgotten_is_not_told_of(desk: Desk) -> None:
 @pytest.mark.parametrize("cause", [*CAUSES, "unheard-of"])
 def test_an_alert_says_what_happened_and_what_to_do(desk: Desk, cause: str) -> None:
     """One sentence of help for each cause, a general one for a cause that nobody foresaw."""
-    desk.notices.alert(cause, "christmas-1-2: it broke")
+    desk.alerts.report(cause, "christmas-1-2: it broke")
     desk.tell(desk.notifier())
     (embed,) = desk.told()
     assert "christmas-1-2: it broke" in embed["description"]
@@ -128,10 +128,10 @@ def test_an_alert_says_what_happened_and_what_to_do(desk: Desk, cause: str) -> N
 def test_an_alert_is_told_once_an_hour_with_the_count(desk: Desk) -> None:
     """What comes in the quiet hour is told at its end, as one message with the latest of it."""
     notifier = desk.notifier()
-    desk.notices.alert("failed", "first")
+    desk.alerts.report("failed", "first")
     desk.tell(notifier)
     for number in range(3):
-        desk.notices.alert("failed", f"later {number}")
+        desk.alerts.report("failed", f"later {number}")
         desk.tell(notifier)
     assert len(desk.told()) == 1
     desk.clock.advance(hours=1)
@@ -147,15 +147,15 @@ def test_causes_do_not_silence_each_other(desk: Desk) -> None:
     """The hour is each cause's own."""
     notifier = desk.notifier()
     for cause in ("failed", "closed", "record"):
-        desk.notices.alert(cause, "x")
+        desk.alerts.report(cause, "x")
         desk.tell(notifier)
     assert desk.titles() == [CAUSES[cause].title for cause in ("failed", "closed", "record")]
 
 
 def test_what_a_killed_teller_had_taken_is_told_again(desk: Desk) -> None:
     """Between taking and telling nothing is lost; the lease of a minute runs out."""
-    desk.notices.alert("failed", "x")
-    assert desk.notices.take() is not None
+    desk.alerts.report("failed", "x")
+    assert desk.alerts.take() is not None
     notifier = desk.notifier()
     assert desk.tell(notifier) == 0
     assert desk.tell(notifier) == 1
@@ -173,14 +173,14 @@ def test_more_than_discord_takes_at_once_wait_their_turn(desk: Desk) -> None:
 
 
 def test_a_429_is_kept(desk: Desk) -> None:
-    """Discord is left alone for as long as it says; then the notice is told, and no sooner."""
+    """Discord is left alone for as long as it says; then the alert is told, and no sooner."""
     desk.fault("status", status=429, retry_after=120)
     notifier = desk.notifier()
     now = [100.0]
     assert notifier.discord is not None
     notifier.discord._clock = lambda: now[0]
-    desk.notices.alert("failed", "x")
-    desk.notices.alert("record", "y")
+    desk.alerts.report("failed", "x")
+    desk.alerts.report("record", "y")
     assert desk.tell(notifier) == 0
     for _ in range(3):
         now[0] += 31
@@ -196,7 +196,7 @@ def test_an_outage_delays_and_loses_nothing(desk: Desk, fault: dict[str, Any]) -
     """However it shows itself, half a minute later all is told."""
     desk.fault(**fault)
     notifier = desk.notifier()
-    desk.notices.alert("failed", "x")
+    desk.alerts.report("failed", "x")
     desk.lead()
     assert desk.tell(notifier) == 0
     assert desk.tell(notifier) == 2
@@ -205,27 +205,27 @@ def test_an_outage_delays_and_loses_nothing(desk: Desk, fault: dict[str, Any]) -
 def test_a_refused_notice_blocks_no_other_and_is_dropped_in_the_end(desk: Desk, logs: CapturingLogger) -> None:
     """The others are told at once; after five tries it stands in the log."""
     notifier = desk.notifier()
-    desk.notices.alert("failed", "this one is refused")
+    desk.alerts.report("failed", "this one is refused")
     desk.clock.advance(seconds=1)
-    desk.notices.alert("record", "x")
+    desk.alerts.report("record", "x")
     desk.fault("status", status=400)
     assert desk.tell(notifier) == 1
     assert desk.titles() == [CAUSES["record"].title]
     desk.fault("status", status=400, count=REFUSALS)
     assert [desk.tell(notifier) for _ in range(REFUSALS)] == [0] * REFUSALS
-    ((level, dropped),) = logged(logs, "notice.dropped")
+    ((level, dropped),) = logged(logs, "alert.dropped")
     assert (level, dropped["detail"]) == ("error", "this one is refused")
     requests.delete(f"{desk.box.url}/faults", timeout=10)
     assert desk.tell(notifier) == 0
 
 
 def test_a_deleted_webhook_is_reported_once_and_not_used_again(desk: Desk, logs: CapturingLogger) -> None:
-    """Nor by a worker that is started anew: notices go to the address, first of all that the webhook is gone."""
+    """Nor by a worker that is started anew: alerts go to the address, first of all that the webhook is gone."""
     requests.delete(desk.box.url + HOOK, timeout=10)
-    desk.notices.alert("failed", "x")
+    desk.alerts.report("failed", "x")
     assert desk.tell(desk.notifier(alert_email=OWNER)) == 2
     desk.clock.advance(hours=2)
-    desk.notices.alert("failed", "y")
+    desk.alerts.report("failed", "y")
     desk.box.post("/faults", {"provider": "discord", "kind": "status", "status": 500, "count": 1})
     assert desk.tell(desk.notifier(alert_email=OWNER)) == 1
     assert len(desk.box.get("/faults")) == 1, "Discord was asked again"
@@ -237,16 +237,16 @@ def test_a_deleted_webhook_is_reported_once_and_not_used_again(desk: Desk, logs:
 def test_a_new_webhook_is_used(desk: Desk) -> None:
     """The old one's end says nothing about it."""
     requests.delete(desk.box.url + HOOK, timeout=10)
-    desk.notices.alert("failed", "x")
+    desk.alerts.report("failed", "x")
     desk.tell(desk.notifier())
-    desk.notices.alert("record", "y")
+    desk.alerts.report("record", "y")
     assert desk.tell(desk.notifier(hook="/discord/webhooks/2/other")) == 1
     assert desk.titles() == [CAUSES["record"].title]
 
 
 def test_without_discord_the_owner_gets_emails(desk: Desk) -> None:
     """Plain ones, with the same words."""
-    desk.notices.alert("closed", "Resend answered 403 invalid_api_key: no")
+    desk.alerts.report("closed", "Resend answered 403 invalid_api_key: no")
     desk.lead()
     assert desk.tell(desk.notifier(discord=False, alert_email=OWNER)) == 2
     emails = {email["subject"]: email for email in desk.box.outbox()}
@@ -258,14 +258,14 @@ def test_without_discord_the_owner_gets_emails(desk: Desk) -> None:
 
 
 def test_an_email_whose_answer_was_lost_is_not_sent_twice(desk: Desk) -> None:
-    """The key is the notice's own; what happens again an hour later is another email."""
+    """The key is the alert's own; what happens again an hour later is another email."""
     notifier = desk.notifier(discord=False, alert_email=OWNER)
-    desk.notices.alert("failed", "x")
+    desk.alerts.report("failed", "x")
     desk.fault("commit-then-503", provider="resend")
     assert [desk.tell(notifier) for _ in range(2)] == [0, 1]
     assert len(desk.box.outbox()) == 1
     desk.clock.advance(hours=1)
-    desk.notices.alert("failed", "x")
+    desk.alerts.report("failed", "x")
     assert desk.tell(notifier) == 1
     assert len(desk.box.outbox()) == 2
 
@@ -274,13 +274,13 @@ def test_an_email_takes_its_turn_at_resend(desk: Desk) -> None:
     """While Resend is left alone, alerts leave it alone too."""
     desk.ledger.decide("pace", {"provider": "resend", "rate": 2, "longest": 0, "hold": 60_000})
     notifier = desk.notifier(discord=False, alert_email=OWNER)
-    desk.notices.alert("failed", "x")
+    desk.alerts.report("failed", "x")
     assert [desk.tell(notifier) for _ in range(3)] == [0, 1, 0]
 
 
 def test_without_any_way_the_log_has_it(desk: Desk, logs: CapturingLogger) -> None:
     """An alert as an error; a lead by its digest only."""
-    desk.notices.alert("failed", "x")
+    desk.alerts.report("failed", "x")
     desk.lead()
     assert desk.tell(desk.notifier(discord=False)) == 2
     assert logged(logs, "alert") == [("error", {"cause": "failed", "count": 1, "detail": "x"})]
@@ -306,7 +306,7 @@ def test_a_silent_scheduler_is_told_of(desk: Desk) -> None:
 def test_raising_a_notice_wakes_the_worker(desk: Desk, redis: Redis) -> None:
     """One waiting job is enough for however many."""
     for _ in range(3):
-        desk.notices.alert("failed", "x")
+        desk.alerts.report("failed", "x")
     assert redis.llen("rq:queue:notify") == 1
 
 

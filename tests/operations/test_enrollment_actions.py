@@ -1,4 +1,4 @@
-"""Steering: cancel, skip, send now, stop and start all sending, and what is refused."""
+"""EnrollmentActions: cancel, skip, send now, stop and start all sending, and what is refused."""
 
 from __future__ import annotations
 
@@ -6,180 +6,180 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.core.errors import SendError, SteeringError
+from shared.core.errors import ActionError, SendError
 from shared.domain.timing import HOUR
 from shared.ledger import ids
 from shared.ledger.health import read_health
-from shared.operations.enrollment_actions import Steering
+from shared.operations.enrollment_actions import EnrollmentActions
 from tests.conftest import START
 from tests.support.steered import GAPS, complete_without, dues, failed, live_at, sent_at, waiting
 from tests.support.world import World
 
 
-def test_a_cancelled_run_sends_nothing_any_more(world: World, steering: Steering, run: str) -> None:
+def test_a_cancelled_run_sends_nothing_any_more(world: World, actions: EnrollmentActions, run: str) -> None:
     """Neither from the schedule nor by a job that is on its way; it can be neither paused nor resumed."""
     world.clock.advance(hours=24)
     world.release()
-    assert steering.cancel(run) == "cancelled"
+    assert actions.cancel(run) == "cancelled"
     world.live(300)
     assert world.states(run) == ["sent"] + ["cancelled"] * 6
     assert waiting(world) == (0, 0)
-    for refused in (steering.pause, steering.resume):
-        with pytest.raises(SteeringError, match="cancelled"):
+    for refused in (actions.pause, actions.resume):
+        with pytest.raises(ActionError, match="cancelled"):
             refused(run)
 
 
-def test_a_paused_run_can_be_cancelled_and_frees_its_group(world: World, steering: Steering, run: str) -> None:
+def test_a_paused_run_can_be_cancelled_and_frees_its_group(world: World, actions: EnrollmentActions, run: str) -> None:
     """While it is paused no other campaign of the group begins; afterwards one may."""
-    steering.pause(run)
+    actions.pause(run)
     contact = ids.digest("ada@example.org")
     assert world.redis.hget(ids.contact_key(contact), "group.nurture") == run
-    steering.cancel(run)
+    actions.cancel(run)
     assert world.redis.hget(ids.contact_key(contact), "group.nurture") is None
 
 
-def test_a_skipped_step_is_left_out(world: World, steering: Steering, run: str) -> None:
+def test_a_skipped_step_is_left_out(world: World, actions: EnrollmentActions, run: str) -> None:
     """The others go out at their times."""
-    assert steering.skip(run, 2) == "active"
+    assert actions.skip(run, 2) == "active"
     world.live(300)
     assert sent_at(world, run) == [0, None, *GAPS[1:]]
     assert world.run(run).step(2).why == "skipped by hand"
 
 
-def test_a_step_of_a_paused_run_can_be_skipped(world: World, steering: Steering, run: str) -> None:
+def test_a_step_of_a_paused_run_can_be_skipped(world: World, actions: EnrollmentActions, run: str) -> None:
     """The run stays paused and goes on without it."""
-    steering.pause(run)
-    assert steering.skip(run, 2) == "paused"
-    steering.resume(run)
+    actions.pause(run)
+    assert actions.skip(run, 2) == "paused"
+    actions.resume(run)
     world.live(300)
     assert sent_at(world, run) == [0, None, *GAPS[1:]]
 
 
-def test_skipping_all_that_is_left_completes_the_run(world: World, steering: Steering, run: str) -> None:
+def test_skipping_all_that_is_left_completes_the_run(world: World, actions: EnrollmentActions, run: str) -> None:
     """With the last open step the run ends; of a paused one, at its resumption."""
-    assert [steering.skip(run, number) for number in range(2, 8)] == ["active"] * 5 + ["completed"]
+    assert [actions.skip(run, number) for number in range(2, 8)] == ["active"] * 5 + ["completed"]
     other = world.sign_up(email="bo@example.org")
-    steering.pause(other)
-    assert [steering.skip(other, number) for number in range(1, 8)] == ["paused"] * 7
-    assert steering.resume(other) == "completed"
+    actions.pause(other)
+    assert [actions.skip(other, number) for number in range(1, 8)] == ["paused"] * 7
+    assert actions.resume(other) == "completed"
 
 
-def test_what_was_sent_cannot_be_skipped(world: World, steering: Steering, run: str) -> None:
+def test_what_was_sent_cannot_be_skipped(world: World, actions: EnrollmentActions, run: str) -> None:
     """The sentence says why."""
-    with pytest.raises(SteeringError, match=f"step 1 of {run} is sent"):
-        steering.skip(run, 1)
+    with pytest.raises(ActionError, match=f"step 1 of {run} is sent"):
+        actions.skip(run, 1)
 
 
-def test_a_step_goes_out_before_its_time_and_ahead_of_its_turn(world: World, steering: Steering, run: str) -> None:
+def test_a_step_goes_out_before_its_time_and_ahead_of_its_turn(world: World, actions: EnrollmentActions, run: str) -> None:
     """Only that one; the earlier ones keep their times."""
-    assert steering.send_now(run, 4) == "active"
+    assert actions.send_now(run, 4) == "active"
     world.work()
     assert world.provider.email_ids == [f"{run}-1", f"{run}-4"]
     world.live(300)
     assert sent_at(world, run) == [0, 24, 72, 0, *GAPS[3:]]
 
 
-def test_a_step_that_is_late_goes_out_without_shifting_the_run(world: World, steering: Steering, run: str) -> None:
+def test_a_step_that_is_late_goes_out_without_shifting_the_run(world: World, actions: EnrollmentActions, run: str) -> None:
     """The late policy is for what nobody asked for."""
     world.clock.advance(hours=24 + 20)
-    steering.send_now(run, 2)
+    actions.send_now(run, 2)
     world.work()
     assert sent_at(world, run)[:2] == [0, 44]
     assert dues(world, run)[2] == 72
 
 
-def test_a_shift_of_the_run_does_not_put_off_what_a_person_wants_now(world: World, steering: Steering, run: str) -> None:
+def test_a_shift_of_the_run_does_not_put_off_what_a_person_wants_now(world: World, actions: EnrollmentActions, run: str) -> None:
     """While the one that is late moves the run, the other goes out all the same."""
     world.clock.advance(hours=24 + 20)
-    steering.send_now(run, 5)
+    actions.send_now(run, 5)
     world.redis.delete(ids.QUEUE)
     assert world.sender.send(run, 2).result == "sent"
     assert world.sender.send(run, 5).result == "sent"
     assert dues(world, run)[2] == 92
 
 
-def test_what_was_asked_for_while_all_sending_is_stopped_goes_out_afterwards(world: World, steering: Steering, run: str) -> None:
+def test_what_was_asked_for_while_all_sending_is_stopped_goes_out_afterwards(world: World, actions: EnrollmentActions, run: str) -> None:
     """The gate is above everything."""
-    steering.stop_sending()
-    steering.send_now(run, 2)
+    actions.stop_sending()
+    actions.send_now(run, 2)
     world.work()
     assert world.states(run)[1] == "scheduled"
-    steering.start_sending()
+    actions.start_sending()
     world.work()
     assert world.states(run)[1] == "sent"
 
 
-def test_nothing_is_claimed_while_all_sending_is_stopped(world: World, steering: Steering) -> None:
+def test_nothing_is_claimed_while_all_sending_is_stopped(world: World, actions: EnrollmentActions) -> None:
     """What was on the queue and was taken off it meanwhile goes out at the start as if nothing had been, without the sweeper."""
-    steering.stop_sending("a typo in the second email")
+    actions.stop_sending("a typo in the second email")
     assert read_health(world.ledger).gate == "a typo in the second email"
     stopped = world.sign_up()
     world.work()
     assert not world.provider.accepted
-    steering.start_sending()
+    actions.start_sending()
     queued = world.sign_up(email="bo@example.org")
-    steering.stop_sending()
+    actions.stop_sending()
     job = world.next_job()
     assert job and world.sender.send(*job).result == "parked"
-    steering.start_sending()
+    actions.start_sending()
     assert world.release() == 2
     world.work()
     assert sorted(world.provider.email_ids) == sorted([f"{stopped}-1", f"{queued}-1"])
 
 
-def test_what_is_on_the_queue_when_all_sending_stops_stays_there(world: World, steering: Steering, run: str) -> None:
+def test_what_is_on_the_queue_when_all_sending_stops_stays_there(world: World, actions: EnrollmentActions, run: str) -> None:
     """Nothing is lost with it."""
     world.clock.advance(hours=24)
     world.release()
-    steering.stop_sending()
+    actions.stop_sending()
     assert world.redis.llen(ids.QUEUE) == 1
-    steering.start_sending()
+    actions.start_sending()
     world.work()
     assert world.states(run)[1] == "sent"
 
 
-def test_starting_also_opens_a_gate_that_nobody_closed(world: World, steering: Steering, run: str) -> None:
+def test_starting_also_opens_a_gate_that_nobody_closed(world: World, actions: EnrollmentActions, run: str) -> None:
     """After a new key was set, a person need not wait for the next try."""
     world.provider.faults.append(SendError("closed", "the key is refused"))
     live_at(world, START + 24 * HOUR)
     assert read_health(world.ledger).gate
-    steering.start_sending()
+    actions.start_sending()
     world.work()
     assert world.states(run)[1] == "sent"
 
 
 @pytest.mark.parametrize("reason", ["bounced", "complained", "unsubscribed", "manual"])
-def test_nothing_is_sent_to_a_suppressed_contact_by_hand_either(world: World, steering: Steering, run: str, reason: str) -> None:
+def test_nothing_is_sent_to_a_suppressed_contact_by_hand_either(world: World, actions: EnrollmentActions, run: str, reason: str) -> None:
     """Neither a failed step again nor a waiting one now; the run has ended."""
     failed(world, run)
     world.ledger.suppress(ids.digest("ada@example.org"), reason)
-    for refused in (steering.retry, steering.send_now):
-        with pytest.raises(SteeringError):
+    for refused in (actions.retry, actions.send_now):
+        with pytest.raises(ActionError):
             refused(run, 2)
     world.live(300)
     assert world.provider.email_ids == [f"{run}-1"]
 
 
-def test_a_completed_run_of_a_suppressed_contact_is_not_reopened(world: World, steering: Steering, run: str) -> None:
+def test_a_completed_run_of_a_suppressed_contact_is_not_reopened(world: World, actions: EnrollmentActions, run: str) -> None:
     """The suppression came after the run."""
     complete_without(world, run, 2)
     world.ledger.suppress(ids.digest("ada@example.org"), "complained")
-    with pytest.raises(SteeringError, match="the contact is suppressed: complained"):
-        steering.retry(run, 2)
+    with pytest.raises(ActionError, match="the contact is suppressed: complained"):
+        actions.retry(run, 2)
 
 
 @pytest.mark.parametrize("decision", ["pause", "resume", "cancel", "skip", "send_now", "retry"])
-def test_an_unknown_run_is_named(steering: Steering, decision: str) -> None:
+def test_an_unknown_run_is_named(actions: EnrollmentActions, decision: str) -> None:
     """Each decision says in a sentence that there is no such thing."""
     step = (2,) if decision in ("skip", "send_now", "retry") else ()
-    decide: Callable[..., str] = getattr(steering, decision)
-    with pytest.raises(SteeringError, match="there is no"):
+    decide: Callable[..., str] = getattr(actions, decision)
+    with pytest.raises(ActionError, match="there is no"):
         decide("christmas-0-1", *step)
 
 
 @pytest.mark.parametrize("decision", ["skip", "send_now", "retry"])
-def test_an_unknown_step_is_named(steering: Steering, run: str, decision: str) -> None:
+def test_an_unknown_step_is_named(actions: EnrollmentActions, run: str, decision: str) -> None:
     """Each decision says so."""
-    decide: Callable[..., str] = getattr(steering, decision)
-    with pytest.raises(SteeringError, match=r"no such step|has no step 99"):
+    decide: Callable[..., str] = getattr(actions, decision)
+    with pytest.raises(ActionError, match=r"no such step|has no step 99"):
         decide(run, 99)

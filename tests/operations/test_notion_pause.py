@@ -6,8 +6,8 @@ import pytest
 
 from shared.core.errors import NotionError
 from shared.ledger.client import Ledger
-from shared.operations.enrollment_actions import Steering
-from shared.operations.notion_pause import Ticks
+from shared.operations.enrollment_actions import EnrollmentActions
+from shared.operations.notion_pause import NotionPause
 from tests.conftest import Clock
 from tests.notion.test_recorder import Desk
 from tests.support.sandbox_server import Sandbox
@@ -21,8 +21,8 @@ class Owner(Desk):
         super().__init__(world, box, "evergreen")
         settings, notion = self.recorder.settings, self.recorder.notion
         assert notion is not None
-        self.steering = Steering(world.ledger, world.sender.catalog, settings)
-        self.ticks = Ticks(world.ledger, self.steering, settings, notion)
+        self.actions = EnrollmentActions(world.ledger, world.sender.catalog, settings)
+        self.ticks = NotionPause(world.ledger, self.actions, settings, notion)
         self.run = world.sign_up()
         self.record()
 
@@ -60,11 +60,11 @@ def test_only_the_edge_acts(owner: Owner) -> None:
     """A run that was resumed in the console stays so, though the tick is still there; and the other way round."""
     owner.tick(True)
     owner.ticks.look()
-    owner.steering.resume(owner.run)
+    owner.actions.resume(owner.run)
     assert (owner.ticks.look(), owner.state) == (0, "active")
     owner.tick(False)
     owner.ticks.look()
-    owner.steering.pause(owner.run)
+    owner.actions.pause(owner.run)
     assert (owner.ticks.look(), owner.state) == (0, "paused")
 
 
@@ -91,7 +91,7 @@ def test_notion_away_changes_nothing(owner: Owner, fault: str) -> None:
 
 def test_a_tick_on_a_finished_run_does_nothing(owner: Owner) -> None:
     """There is nothing to hold any more."""
-    owner.steering.cancel(owner.run)
+    owner.actions.cancel(owner.run)
     owner.tick(True)
     assert (owner.ticks.look(), owner.state) == (1, "cancelled")
     assert owner.ticks.look() == 0

@@ -4,39 +4,39 @@ from __future__ import annotations
 
 import pytest
 
-from shared.core.errors import SendError, SteeringError
+from shared.core.errors import ActionError, SendError
 from shared.ledger import ids
 from shared.ledger.client import Ledger
-from shared.operations.enrollment_actions import Steering
+from shared.operations.enrollment_actions import EnrollmentActions
 from tests.conftest import Clock
 from tests.support.steered import complete_without, dues, failed, in_doubt, keys, live_at, sent_at
 from tests.support.world import SETTINGS, World
 
 
-def test_a_failed_step_is_sent_again_under_another_key(world: World, steering: Steering, run: str) -> None:
+def test_a_failed_step_is_sent_again_under_another_key(world: World, actions: EnrollmentActions, run: str) -> None:
     """The provider's memory of the first request must not answer for the second."""
     failed(world, run)
-    assert steering.retry(run, 2) == "active"
+    assert actions.retry(run, 2) == "active"
     world.work()
     assert world.states(run)[1] == "sent"
     assert keys(world) == [f"{run}-1", f"{run}-2-r1"]
 
 
-def test_a_retry_long_after_is_sent_now_and_shifts_nothing(world: World, steering: Steering, run: str) -> None:
+def test_a_retry_long_after_is_sent_now_and_shifts_nothing(world: World, actions: EnrollmentActions, run: str) -> None:
     """It is late because a person looked late."""
     failed(world, run)
     world.live(47)
-    steering.retry(run, 2)
+    actions.retry(run, 2)
     world.work()
     assert sent_at(world, run)[1] == 71
     assert dues(world, run)[2] == 72
 
 
-def test_a_step_in_doubt_is_repeated_as_it_was_while_the_provider_remembers(world: World, steering: Steering, run: str) -> None:
+def test_a_step_in_doubt_is_repeated_as_it_was_while_the_provider_remembers(world: World, actions: EnrollmentActions, run: str) -> None:
     """The same key and the same bytes: what was accepted is not accepted again, and the step is sent."""
     in_doubt(world, run)
     world.clock.advance(hours=22)
-    assert steering.retry(run, 2) == "active"
+    assert actions.retry(run, 2) == "active"
     world.work()
     assert world.states(run)[1] == "sent"
     assert world.provider.email_ids == [f"{run}-1", f"{run}-2"]
@@ -46,13 +46,13 @@ def test_a_step_in_doubt_is_repeated_as_it_was_while_the_provider_remembers(worl
 def test_a_whole_batch_in_doubt_is_repeated_as_that_batch(ledger: Ledger, clock: Clock) -> None:
     """Retrying one member repeats them all, in one request, and each arrives once."""
     world = World(ledger, clock, SETTINGS.model_copy(update={"resend_batch_above": 1}))
-    steering = Steering(ledger, world.sender.catalog, world.settings)
+    actions = EnrollmentActions(ledger, world.sender.catalog, world.settings)
     runs = [world.sign_up(email=f"{name}@example.org") for name in ("a", "b", "c")]
     world.provider.faults.extend(["lost", SendError("conflict", "another body")])
     world.work()
     live_at(world, clock.now + 60_000)
     assert {world.run(run).step(1).state for run in runs} == {"in-doubt"}
-    steering.retry(runs[1], 1)
+    actions.retry(runs[1], 1)
     world.work()
     assert {world.run(run).step(1).state for run in runs} == {"sent"}
     assert world.provider.requests == [3, 3, 3]
@@ -62,37 +62,37 @@ def test_a_whole_batch_in_doubt_is_repeated_as_that_batch(ledger: Ledger, clock:
 def test_a_batch_of_which_one_was_cancelled_is_not_repeated(ledger: Ledger, clock: Clock) -> None:
     """It could only be repeated whole."""
     world = World(ledger, clock, SETTINGS.model_copy(update={"resend_batch_above": 1}))
-    steering = Steering(ledger, world.sender.catalog, world.settings)
+    actions = EnrollmentActions(ledger, world.sender.catalog, world.settings)
     runs = [world.sign_up(email=f"{name}@example.org") for name in ("a", "b")]
     world.provider.faults.append(SendError("conflict", "another body"))
     world.work()
-    steering.cancel(runs[0])
-    with pytest.raises(SteeringError, match="sent anew"):
-        steering.retry(runs[1], 1)
-    steering.retry(runs[1], 1, anew=True)
+    actions.cancel(runs[0])
+    with pytest.raises(ActionError, match="sent anew"):
+        actions.retry(runs[1], 1)
+    actions.retry(runs[1], 1, anew=True)
     world.work()
     assert world.states(runs[1])[0] == "sent"
 
 
-def test_after_the_window_only_a_person_who_says_so_sends_it_anew(world: World, steering: Steering, run: str) -> None:
+def test_after_the_window_only_a_person_who_says_so_sends_it_anew(world: World, actions: EnrollmentActions, run: str) -> None:
     """Without the word it is refused; with it the email may arrive twice, and that is written down."""
     in_doubt(world, run)
     world.clock.advance(hours=23)
-    with pytest.raises(SteeringError, match="say so if it shall be sent anew"):
-        steering.retry(run, 2)
+    with pytest.raises(ActionError, match="say so if it shall be sent anew"):
+        actions.retry(run, 2)
     assert world.states(run)[1] == "in-doubt"
-    assert steering.retry(run, 2, anew=True) == "active"
+    assert actions.retry(run, 2, anew=True) == "active"
     world.work()
     assert world.states(run)[1] == "sent"
     assert world.provider.twice == [f"{run}-2"]
     assert world.redis.hmget(ids.enrollment_key(run), "2.anew", "2.retries") == ["1", "1"]
 
 
-def test_a_retry_opens_a_completed_run_again(world: World, steering: Steering, run: str) -> None:
+def test_a_retry_opens_a_completed_run_again(world: World, actions: EnrollmentActions, run: str) -> None:
     """It holds its group until the email is out, and is kept like any open run."""
     complete_without(world, run, 2)
     contact = ids.contact_key(ids.digest("ada@example.org"))
-    assert steering.retry(run, 2) == "active"
+    assert actions.retry(run, 2) == "active"
     assert world.redis.hget(contact, "group.nurture") == run
     assert world.redis.ttl(ids.enrollment_key(run)) == -1
     world.work()
@@ -101,37 +101,37 @@ def test_a_retry_opens_a_completed_run_again(world: World, steering: Steering, r
     assert world.redis.hget(contact, "group.nurture") is None
 
 
-def test_a_retry_does_not_reopen_a_run_beside_another_of_its_group(world: World, steering: Steering, run: str) -> None:
+def test_a_retry_does_not_reopen_a_run_beside_another_of_its_group(world: World, actions: EnrollmentActions, run: str) -> None:
     """The person is in another campaign of the group by now."""
     complete_without(world, run, 2)
     another = world.sign_up(email="bo@example.org")
     world.redis.hset(ids.contact_key(ids.digest("ada@example.org")), "group.nurture", another)
-    with pytest.raises(SteeringError, match="another campaign of the same group"):
-        steering.retry(run, 2)
+    with pytest.raises(ActionError, match="another campaign of the same group"):
+        actions.retry(run, 2)
     assert world.run(run).state == "completed"
 
 
-def test_a_retry_takes_the_step_off_rqs_failed_list(world: World, steering: Steering, run: str) -> None:
+def test_a_retry_takes_the_step_off_rqs_failed_list(world: World, actions: EnrollmentActions, run: str) -> None:
     """Whichever of its looks had raised: a person has looked at it now."""
     failed(world, run)
     looks = [f"{run}-2-{look}" for look in (1, 2, 3)]
     world.redis.hset(ids.enrollment_key(run), "2.look", 3)
     world.redis.zadd("rq:failed:send", {job: 1 for job in [*looks, f"{run}-3-1"]})
-    steering.retry(run, 2)
+    actions.retry(run, 2)
     assert world.redis.zrange("rq:failed:send", 0, -1) == [f"{run}-3-1"]
 
 
-def test_only_what_ended_badly_is_retried(world: World, steering: Steering, run: str) -> None:
+def test_only_what_ended_badly_is_retried(world: World, actions: EnrollmentActions, run: str) -> None:
     """Neither what was sent nor what waits."""
     for step, state in ((1, "sent"), (2, "scheduled")):
-        with pytest.raises(SteeringError, match=f"the step is {state}"):
-            steering.retry(run, step)
+        with pytest.raises(ActionError, match=f"the step is {state}"):
+            actions.retry(run, step)
 
 
-def test_after_a_conflict_a_person_may_send_it_anew_at_once(world: World, steering: Steering, run: str) -> None:
+def test_after_a_conflict_a_person_may_send_it_anew_at_once(world: World, actions: EnrollmentActions, run: str) -> None:
     """The provider would answer the old request with the same conflict, so `anew` does not wait until it forgets."""
     in_doubt(world, run)
-    steering.retry(run, 2, anew=True)
+    actions.retry(run, 2, anew=True)
     world.work()
     assert world.states(run)[1] == "sent"
     assert world.run(run).step(2).anew

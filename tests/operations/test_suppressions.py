@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shared.core.errors import SteeringError
+from shared.core.errors import ActionError
 from shared.ledger import ids
-from shared.ledger.people import People
+from shared.ledger.contacts import Contacts
 from shared.operations import suppressions
 from tests.conftest import Clock
 from tests.support.world import ADA, World
@@ -17,7 +17,7 @@ CONTACT = ids.digest(ADDRESS)
 
 def listed(world: World) -> list[tuple[str | None, list[str]]]:
     """Who gets no email, and why."""
-    return [(each.email, sorted(each.reasons)) for each in People(world.ledger).suppressions()]
+    return [(each.email, sorted(each.reasons)) for each in Contacts(world.ledger).suppressions()]
 
 
 def test_by_hand(world: World) -> None:
@@ -64,7 +64,7 @@ def test_an_unsubscribe_is_the_persons_own(world: World, clock: Clock) -> None:
     world.sign_up(consent=True, consent_text="Yes, write to me")
     world.ledger.suppress(CONTACT, "unsubscribed")
     world.ledger.suppress(CONTACT, "bounced")
-    with pytest.raises(SteeringError, match="only they can take that back"):
+    with pytest.raises(ActionError, match="only they can take that back"):
         suppressions.unsuppress(ADDRESS, world.ledger)
     assert listed(world) == [(ADDRESS, ["bounced", "unsubscribed"])]
     clock.advance(hours=1)

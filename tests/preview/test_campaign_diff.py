@@ -14,7 +14,7 @@ from redis import Redis
 from local import valkey
 from shared.domain.catalog import CAMPAIGNS
 from shared.ledger.client import Ledger
-from shared.operations.enrollment_actions import Steering
+from shared.operations.enrollment_actions import EnrollmentActions
 from tests.conftest import Clock
 from tests.support.commanding import Commands
 from tests.support.world import World
@@ -41,7 +41,7 @@ def world(ledger: Ledger, clock: Clock) -> World:
     world.sign_up()
     bob = world.sign_up(email="bob@example.org", red_systems=0, orange_systems=0)
     world.live(25)
-    Steering(ledger, world.sender.catalog, world.settings).pause(bob)
+    EnrollmentActions(ledger, world.sender.catalog, world.settings).pause(bob)
     return world
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from redis import Redis
 
-from shared.core.errors import SteeringError
+from shared.core.errors import ActionError
 from shared.domain.forms import MeetingEvent
 from shared.intake import enrolling, meetings
 from shared.ledger import ids
@@ -57,7 +57,7 @@ class PersonsDecide(RuleBasedStateMachine):
     @rule(which=WHICH)
     def the_operator_pauses(self, which: int) -> None:
         for run in self._runs("active")[which % 4 :][:1]:
-            assert self.rig.steering.pause(run) == "paused"
+            assert self.rig.actions.pause(run) == "paused"
             self.rig.watch.held.add(run)
 
     @precondition(lambda self: bool(self.emails() and self.rig.watch.held))
@@ -70,23 +70,23 @@ class PersonsDecide(RuleBasedStateMachine):
     @rule(which=st.integers(0, 999))
     def the_operator_cancels(self, which: int) -> None:
         for run in self._runs(*HOLDING)[which % 8 :][:1]:
-            assert self.rig.steering.cancel(run) == "cancelled"
+            assert self.rig.actions.cancel(run) == "cancelled"
             self.rig.watch.ended.add(run)
 
     @precondition(lambda self: self.emails())
     @rule(which=WHICH)
     def the_operator_sends_now(self, which: int) -> None:
         id = pick(self.emails(), which)
-        with suppress(SteeringError):
-            self.rig.steering.send_now(*ids.parse_email_id(id))
+        with suppress(ActionError):
+            self.rig.actions.send_now(*ids.parse_email_id(id))
             self.rig.watch.forced.add(id)
 
     @precondition(lambda self: bool(self.emails() and set(BAD_ENDS) & set(self.rig.states().values())))
     @rule(which=WHICH, anew=st.booleans())
     def the_operator_retries(self, which: int, anew: bool) -> None:
         before = {id: state for id, state in self.rig.states().items() if state in BAD_ENDS}
-        with suppress(SteeringError):
-            self.rig.steering.retry(*ids.parse_email_id(pick(list(before), which)), anew=anew)
+        with suppress(ActionError):
+            self.rig.actions.retry(*ids.parse_email_id(pick(list(before), which)), anew=anew)
         after = self.rig.states()
         for id in [id for id, state in before.items() if after[id] != state]:
             self.rig.watch.again(id)
@@ -124,7 +124,7 @@ class PersonsDecide(RuleBasedStateMachine):
 
     def _resume(self, run: str, catch_up: bool) -> None:
         self.rig.watch.held.discard(run)
-        assert self.rig.steering.resume(run, catch_up=catch_up) in ("active", "completed")
+        assert self.rig.actions.resume(run, catch_up=catch_up) in ("active", "completed")
 
     def _report(self, event: MeetingEvent) -> None:
         """A booking ends the runs that list it; what ends by an event of any kind stays ended."""

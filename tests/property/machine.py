@@ -16,7 +16,7 @@ from shared.intake import meetings
 from shared.integrations.provider import Accepted
 from shared.ledger import ids
 from shared.ledger.client import Ledger
-from shared.operations.enrollment_actions import Steering
+from shared.operations.enrollment_actions import EnrollmentActions
 from shared.sending.sender import Sender
 from tests.conftest import Clock
 from tests.property import watch as seen
@@ -170,9 +170,9 @@ class Rig:
         return None
 
     @property
-    def steering(self) -> Steering:
+    def actions(self) -> EnrollmentActions:
         """The operator's hand."""
-        return Steering(self.ledger, self.sender.catalog, self.settings)
+        return EnrollmentActions(self.ledger, self.sender.catalog, self.settings)
 
     def look(self, enrollment: str, step: int) -> None:
         """What a job does: `scheduler.jobs.send_step`, without HTTP."""

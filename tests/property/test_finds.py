@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared.core.errors import SendError
 from shared.ledger import ids
 from shared.ledger.client import Ledger
-from shared.operations.enrollment_actions import Steering
+from shared.operations.enrollment_actions import EnrollmentActions
 from tests.conftest import Clock
 from tests.support.world import SETTINGS, World
 
@@ -30,7 +30,7 @@ def test_a_look_that_is_put_off_does_not_bring_back_what_a_pause_took_off(ledger
     """A worker whose send function does not answer, for a step that was paused meanwhile, leaves it off the schedule."""
     world = World(ledger, clock)
     run = world.sign_up()
-    Steering(ledger, world.sender.catalog, world.settings).pause(run)
+    EnrollmentActions(ledger, world.sender.catalog, world.settings).pause(run)
     assert ledger.postpone(run, 1, 5) is None
     assert not ledger.redis.exists(ids.OPEN, ids.SCHEDULED)
 
@@ -45,7 +45,7 @@ def test_a_repetition_waits_for_no_earlier_step_that_is_retried(ledger: Ledger, 
     world.provider.faults.append(SendError("lost", "no answer"))
     world.work()
     assert world.states(run)[:2] == ["in-doubt", "sending"]
-    Steering(ledger, world.sender.catalog, world.settings).retry(run, 1, anew=True)
+    EnrollmentActions(ledger, world.sender.catalog, world.settings).retry(run, 1, anew=True)
     clock.advance(seconds=60)
     world.release()
     assert (run, 2) in [world.next_job(), world.next_job()]

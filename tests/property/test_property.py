@@ -245,9 +245,9 @@ class Promise(PersonsDecide):
     def _stop_or_start(self) -> None:
         self.rig.watch.by_hand = not self.rig.watch.by_hand
         if self.rig.watch.by_hand:
-            self.rig.steering.stop_sending()
+            self.rig.actions.stop_sending()
         else:
-            self.rig.steering.start_sending()
+            self.rig.actions.start_sending()
 
     def _lose(self, job: str) -> None:
         self.rig.watch.lost.add(ids.email_id(*ids.parse_job_id(job)))

@@ -9,8 +9,8 @@ import pytest
 
 from shared.ledger import ids
 from shared.ledger.client import Ledger
-from shared.operations.enrollment_actions import Steering
-from shared.operations.notion_pause import Ticks
+from shared.operations.enrollment_actions import EnrollmentActions
+from shared.operations.notion_pause import NotionPause
 from tests.conftest import START, Clock
 from tests.support.lost_ledger import LostLedger, at
 from tests.support.sandbox_server import Sandbox, sandbox, text
@@ -145,15 +145,15 @@ def test_a_paused_run_stays_paused(lost: LostLedger) -> None:
     """Until somebody resumes it; then it moves by the pause's length."""
     run = lost.world.sign_up()
     lost.world.live(1)
-    steering = Steering(lost.ledger, lost.world.sender.catalog, lost.settings)
-    steering.pause(run)
+    actions = EnrollmentActions(lost.ledger, lost.world.sender.catalog, lost.settings)
+    actions.pause(run)
     lost.record()
     lost.lose()
     lost.clock.advance(hours=100)
     assert lost.restore().runs["restored"] == 1
     lost.world.live(1)
     assert (lost.world.run(run).state, lost.sent().total()) == ("paused", 1)
-    steering.resume(run)
+    actions.resume(run)
     assert abs(lost.world.run(run).step(2).due - lost.clock.now - 23 * HOUR) < 10 * 60_000
 
 
@@ -167,7 +167,7 @@ def test_a_ticked_run_comes_back_paused_and_clearing_the_tick_resumes_it(lost: L
     lost.lose()
     report = lost.restore()
     assert [left.row for left in report.paused] == [run]
-    ticks = Ticks(lost.ledger, Steering(lost.ledger, lost.world.sender.catalog, lost.settings), lost.settings, lost.notion)
+    ticks = NotionPause(lost.ledger, EnrollmentActions(lost.ledger, lost.world.sender.catalog, lost.settings), lost.settings, lost.notion)
     assert (ticks.look(), lost.world.run(run).state) == (0, "paused")
     lost.change(page, Pause={"checkbox": False})
     assert (ticks.look(), lost.world.run(run).state) == (1, "active")
@@ -192,7 +192,7 @@ def test_who_has_finished_never_begins_again(lost: LostLedger) -> None:
     lost.world.sign_up()
     other = lost.person(1)
     lost.world.live(1)
-    Steering(lost.ledger, lost.world.sender.catalog, lost.settings).cancel(other)
+    EnrollmentActions(lost.ledger, lost.world.sender.catalog, lost.settings).cancel(other)
     lost.world.live(270)
     lost.record()
     lost.lose()

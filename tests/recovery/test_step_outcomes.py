@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from shared.ledger.client import Ledger
-from shared.operations.enrollment_actions import Steering
+from shared.operations.enrollment_actions import EnrollmentActions
 from tests.conftest import Clock
 from tests.support.lost_ledger import Foreign, LostLedger, Unlisted
 from tests.support.sandbox_server import Sandbox, sandbox
@@ -64,7 +64,7 @@ def test_an_email_that_was_sent_ahead_of_its_time_is_found(lost: LostLedger) -> 
     run = lost.world.sign_up()
     lost.world.live(1)
     lost.record()
-    Steering(lost.ledger, lost.world.sender.catalog, lost.settings).send_now(run, 5)
+    EnrollmentActions(lost.ledger, lost.world.sender.catalog, lost.settings).send_now(run, 5)
     lost.world.work()
     assert lost.sent()[f"{run}-5"] == 1
     lost.lose()
@@ -101,7 +101,7 @@ def test_the_list_of_another_account_settles_nothing(lost: LostLedger) -> None:
 def test_a_step_without_a_mark_before_a_later_one_is_left_out(lost: LostLedger) -> None:
     """It was skipped; sent now it would come after what follows it."""
     run = lost.world.sign_up()
-    Steering(lost.ledger, lost.world.sender.catalog, lost.settings).skip(run, 2)
+    EnrollmentActions(lost.ledger, lost.world.sender.catalog, lost.settings).skip(run, 2)
     lost.world.live(80)
     lost.record()
     lost.lose()

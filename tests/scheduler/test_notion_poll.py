@@ -11,7 +11,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from scheduler import notion_poll
-from scheduler.notion_poll import LOCK, LOCK_FOR, Owner
+from scheduler.notion_poll import LOCK, LOCK_FOR, NotionPoll
 from shared.core.errors import NotionError
 from shared.ledger.client import Ledger
 from tests.conftest import Clock
@@ -43,7 +43,7 @@ class Task:
 def test_one_replica_looks(ledger: Ledger) -> None:
     """The second does nothing until the first is gone, and then takes over."""
     tasks = Task(), Task()
-    first, second = (Owner(ledger, [task]) for task in tasks)
+    first, second = (NotionPoll(ledger, [task]) for task in tasks)
     assert [first.look(), second.look(), first.look()] == [True, False, True]
     assert [task.calls for task in tasks] == [2, 0]
     assert 0 < float(str(ledger.redis.ttl(LOCK))) <= LOCK_FOR
@@ -54,21 +54,21 @@ def test_one_replica_looks(ledger: Ledger) -> None:
 def test_a_stopped_replica_leaves_the_lock(ledger: Ledger) -> None:
     """The other need not wait until it runs out."""
     stop = threading.Event()
-    first = Owner(ledger, [stop.set])
+    first = NotionPoll(ledger, [stop.set])
     first.run(stop)
-    assert Owner(ledger, [Task()]).look()
+    assert NotionPoll(ledger, [Task()]).look()
 
 
 def test_nothing_ends_the_loop(ledger: Ledger) -> None:
     """Notion away, Redis away, and a fault of our own: it looks again."""
     stop = threading.Event()
     task = Task(NotionError("unsure", "no answer"), RedisConnectionError("away"), IndexError("a fault"))
-    loop = Owner(ledger, [task, stop.set], every=0)
+    loop = NotionPoll(ledger, [task, stop.set], every=0)
     loop.run(stop)
     assert task.calls == 4 and not ledger.redis.exists(LOCK)
 
 
-def running(loop: Owner) -> Callable[[], Any]:
+def running(loop: NotionPoll) -> Callable[[], Any]:
     """Run the loop in a thread; call the answer to end it."""
     stop = threading.Event()
     thread = threading.Thread(target=loop.run, args=(stop,))

@@ -20,7 +20,7 @@ from scheduler.rq_schedule import QUEUE, Job
 from scheduler.worker import MAINTENANCE, NOTIFY, WATCHFUL_TTL, WatchfulWorker, Worker
 from shared.core.errors import StepFailed
 from shared.ledger import ids
-from shared.ledger.notices import Notices
+from shared.ledger.alerts import Alerts
 from tests.support.send_function import SendFunction, calling, serving
 from tests.support.world import World
 
@@ -148,18 +148,18 @@ def watch(raw: Redis, **options: Any) -> Queue:
 
 def test_a_notify_job_tells_the_owner(world: World, raw: Redis) -> None:
     """What lay there to be told is told, and nothing of the job stays."""
-    Notices(world.ledger).alert("failed", "x")
+    Alerts(world.ledger).report("failed", "x")
     world.redis.set(ids.TICK, world.ledger.now())
     queue = watch(raw)
-    assert Notices(world.ledger).take() is None
+    assert Alerts(world.ledger).take() is None
     assert (queue.count, FailedJobRegistry(queue=queue).count, raw.keys("rq:job:notify-*")) == (0, 0, [])
 
 
 def test_an_idle_worker_tells_what_has_become_due(world: World, raw: Redis) -> None:
     """Nobody pushes a job when a notice's time has come: here, a second after a teller died with it."""
-    Notices(world.ledger).alert("failed", "x")
+    Alerts(world.ledger).report("failed", "x")
     raw.delete("rq:queue:notify")
-    assert Notices(world.ledger, lease=1).take() is not None
+    assert Alerts(world.ledger, lease=1).take() is not None
     world.redis.set(ids.TICK, world.ledger.now())
     watch(raw, worker_ttl=16, maintenance_interval=0)
     assert world.redis.zcard("eg:notices") == 0

@@ -7,7 +7,7 @@ from typing import Any
 from shared.emails.template_store import Store
 from shared.integrations.notion import Notion
 from shared.ledger.template_texts import TemplateTexts
-from shared.notion.template_pull import Adopter, Verdict
+from shared.notion.template_pull import Puller, Verdict
 from tests.support.sandbox_server import Sandbox, text
 from tests.support.world import World
 
@@ -26,7 +26,7 @@ class OwnersDesk:
         database = {"notion_templates_db_id": self.made["templates"]["database_id"], "notion_token": "ntn_sandbox"}
         self.settings = world.settings.model_copy(update=database | {"notion_api_url": f"{box.url}/notion"})
         self.notion = Notion("ntn_sandbox", f"{box.url}/notion", turn=self._turn, timeout=0.5)
-        self.adopter = Adopter(world.ledger, world.sender.catalog, self.settings, self.notion)
+        self.adopter = Puller(world.ledger, world.sender.catalog, self.settings, self.notion)
         self.last_good = TemplateTexts(world.ledger)
 
     def _turn(self) -> None:

@@ -17,7 +17,7 @@ from local import valkey
 from shared.core.errors import SendError
 from shared.integrations.provider import Accepted
 from shared.ledger.client import Ledger
-from shared.operations.enrollment_actions import Steering
+from shared.operations.enrollment_actions import EnrollmentActions
 from tests.support.world import World
 
 WITHIN = 20  # seconds, for what should take milliseconds
@@ -129,9 +129,9 @@ class Racetrack:
     world: World
 
     @property
-    def steering(self) -> Steering:
+    def actions(self) -> EnrollmentActions:
         """The operator's hand."""
-        return Steering(self.world.ledger, self.world.sender.catalog, self.world.settings)
+        return EnrollmentActions(self.world.ledger, self.world.sender.catalog, self.world.settings)
 
     @property
     def clock(self) -> SharedClock:

@@ -33,9 +33,9 @@ from shared.emails.template_store import compile_source
 from shared.integrations.provider import Accepted
 from shared.integrations.resend import Resend
 from shared.ledger import ids
+from shared.ledger.alerts import Alerts
 from shared.ledger.client import Ledger
 from shared.ledger.health import read_health
-from shared.ledger.notices import Notices
 from shared.sending.sender import Sender
 from tests.conftest import Clock
 from tests.support.functions_client import ROOT, deployed
@@ -54,7 +54,7 @@ def world(ledger: Ledger, clock: Clock) -> World:
 
 def alerts(world: World) -> dict[str, str]:
     """What the owner was told, each cause with its latest detail."""
-    return {notice.subject: notice.detail for notice in iter(Notices(world.ledger).take, None) if notice.kind == "alert"}
+    return {alert.subject: alert.detail for alert in iter(Alerts(world.ledger).take, None) if alert.kind == "alert"}
 
 
 def broken(world: World) -> Sender:

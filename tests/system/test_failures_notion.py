@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from shared.ledger.alerts import Alerts
 from shared.ledger.client import Ledger
-from shared.ledger.notices import Notices
 from shared.ledger.outbox import Outbox
 from tests.conftest import Clock
 from tests.notion.test_recorder import Desk
@@ -62,8 +62,8 @@ def everything_is_there_once(desk: Desk, run: str) -> None:
 
 def alerts(desk: Desk) -> list[tuple[str, str]]:
     """What the owner was told, each with its latest detail."""
-    found = iter(Notices(desk.world.ledger).take, None)
-    return [(notice.subject, notice.detail) for notice in found if notice.kind == "alert"]
+    found = iter(Alerts(desk.world.ledger).take, None)
+    return [(alert.subject, alert.detail) for alert in found if alert.kind == "alert"]
 
 
 OUTAGES: dict[str, dict[str, Any]] = {

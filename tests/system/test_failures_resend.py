@@ -16,8 +16,8 @@ from shared.domain.enrollments import Step
 from shared.integrations.provider import Accepted
 from shared.integrations.resend import Resend
 from shared.ledger import ids
+from shared.ledger.alerts import Alerts
 from shared.ledger.client import Ledger
-from shared.ledger.notices import Notices
 from tests.conftest import Clock
 from tests.support.raw_server import answer, raw
 from tests.support.sandbox_server import Sandbox, sandbox
@@ -154,7 +154,7 @@ def test_a_refused_key_or_domain_holds_everything_back(post: Post, box: Sandbox,
         assert post.gate() == post.world.clock.now + 60_000
         post.world.clock.advance(seconds=60)
     assert post.watched.sizes == [post.people, 1, 1]
-    alert = Notices(post.world.ledger).take()
+    alert = Alerts(post.world.ledger).take()
     assert alert and (alert.subject, alert.count) == ("closed", 1) and "Resend answered 40" in alert.detail
     arrived_once(post, box)
 
@@ -199,7 +199,7 @@ def test_a_key_that_was_used_with_another_body_is_in_doubt(post: Post, box: Sand
     post.world.work()
     assert post.states() == {"in-doubt"}
     assert len(post.watched.sizes) == 1
-    alert = Notices(post.world.ledger).take()
+    alert = Alerts(post.world.ledger).take()
     assert alert and (alert.subject, alert.count) == ("in-doubt", post.people)
 
 
@@ -249,6 +249,6 @@ def test_two_hundred_failures_are_one_message(ledger: Ledger, clock: Clock) -> N
         world.sign_up(email=f"p{number}@example.org")
         world.clock.advance(ms=300)
     world.work()
-    notices = Notices(ledger)
+    notices = Alerts(ledger)
     alerts = [notice for notice in iter(notices.take, None) if notice.kind == "alert"]
     assert [(alert.subject, alert.count) for alert in alerts] == [("failed", 200)]

@@ -9,12 +9,12 @@ import pytest
 from redis import Redis
 
 from local import valkey
-from shared.core.errors import SteeringError
+from shared.core.errors import ActionError
 from shared.domain.forms import MeetingEvent
 from shared.domain.timing import DAY, HOUR
 from shared.intake import meetings
 from shared.ledger import ids
-from shared.operations.enrollment_actions import Steering
+from shared.operations.enrollment_actions import EnrollmentActions
 from tests.conftest import START
 from tests.support import racing
 from tests.support.racing import Racetrack
@@ -42,9 +42,9 @@ def state(track: Racetrack, run: str, step: int = 1) -> str:
 
 def crowd(track: Racetrack) -> list[str]:
     """The runs of many people, whose first emails are due and on the schedule, not on the queue."""
-    track.steering.stop_sending()
+    track.actions.stop_sending()
     runs = [track.world.sign_up(email=f"c{number}@example.org") for number in range(MANY)]
-    track.steering.start_sending()
+    track.actions.start_sending()
     return runs
 
 
@@ -52,7 +52,7 @@ def test_a_pause_before_the_claim_wins(track: Racetrack) -> None:
     """A worker that is about to claim gets nothing once the pause is acknowledged."""
     run = track.world.sign_up()
     worker = track.start("worker", send(run), before="claim")
-    assert track.steering.pause(run) == "paused"
+    assert track.actions.pause(run) == "paused"
     assert worker.finish() == "parked"
     assert (track.accepted, state(track, run)) == ([], "scheduled")
 
@@ -61,7 +61,7 @@ def test_a_claim_before_the_pause_ends_as_it_ends(track: Racetrack) -> None:
     """The email that was claimed goes out; the pause holds what comes after it."""
     run = track.world.sign_up()
     worker = track.start("worker", send(run), before="post")
-    track.steering.pause(run)
+    track.actions.pause(run)
     assert worker.finish() == "sent"
     track.clock.advance(seconds=DAY / 1000)
     track.world.work()
@@ -74,9 +74,9 @@ def test_pauses_and_claims_at_once_agree(track: Racetrack) -> None:
     start = racing.meeting_point()
 
     def pause(world: World) -> object:
-        steering = Steering(world.ledger, world.sender.catalog, world.settings)
+        actions = EnrollmentActions(world.ledger, world.sender.catalog, world.settings)
         start.wait(racing.WITHIN)
-        return [steering.pause(run) for run in runs]
+        return [actions.pause(run) for run in runs]
 
     def work(world: World) -> object:
         start.wait(racing.WITHIN)
@@ -92,12 +92,12 @@ def test_pauses_and_claims_at_once_agree(track: Racetrack) -> None:
 def test_a_resumption_that_was_worked_out_for_another_pause_does_nothing(track: Racetrack) -> None:
     """Between an operator's look and his word another resumed the run and paused it again: the new pause holds."""
     run = track.world.sign_up()
-    track.steering.pause(run)
+    track.actions.pause(run)
     slow = track.start("slow", lambda world: _resume(world, run), before="resume")
     track.clock.advance(seconds=10)
-    track.steering.resume(run)
+    track.actions.resume(run)
     track.clock.advance(seconds=10)
-    track.steering.pause(run)
+    track.actions.pause(run)
     assert slow.finish() == f"{run} is paused"
     track.world.work()
     assert (track.accepted, track.world.run(run).paused_at) == ([], START + 20_000)
@@ -105,8 +105,8 @@ def test_a_resumption_that_was_worked_out_for_another_pause_does_nothing(track: 
 
 def _resume(world: World, run: str) -> str:
     try:
-        return Steering(world.ledger, world.sender.catalog, world.settings).resume(run)
-    except SteeringError as error:
+        return EnrollmentActions(world.ledger, world.sender.catalog, world.settings).resume(run)
+    except ActionError as error:
         return str(error)
 
 
@@ -114,7 +114,7 @@ def test_resumptions_and_releases_at_once_send_each_email_once(track: Racetrack)
     """One process resumes many runs whose steps are due while another releases and sends: nothing is lost, nothing comes twice."""
     runs = crowd(track)
     for run in runs:
-        track.steering.pause(run)
+        track.actions.pause(run)
     start = racing.meeting_point()
 
     def resume(world: World) -> object:
@@ -172,8 +172,8 @@ def test_a_late_answer_before_the_retry(track: Racetrack) -> None:
     """The step is sent by it, and there is nothing to retry."""
     run, worker = _in_doubt(track)
     assert worker.wake() == "sent"
-    with pytest.raises(SteeringError, match="the step is sent"):
-        track.steering.retry(run, 1)
+    with pytest.raises(ActionError, match="the step is sent"):
+        track.actions.retry(run, 1)
     assert track.accepted == [f"{run}-1"]
 
 
@@ -184,7 +184,7 @@ def test_a_late_answer_after_the_retry(track: Racetrack, before: str, anew: bool
     run, worker = _in_doubt(track)
     if anew:
         track.clock.advance(seconds=23 * 3600)
-    track.steering.retry(run, 1, anew=anew)
+    track.actions.retry(run, 1, anew=anew)
     again = track.start("again", send(run), before=before) if before else None
     assert worker.wake() == "sent"
     if again:
@@ -255,11 +255,11 @@ def test_a_worker_that_wakes_after_its_lease_and_a_pause_posts_nothing(track: Ra
     run = track.world.sign_up()
     sleeper = track.start("sleeper", send(run), before="post")
     sleeper.suspend()
-    track.steering.pause(run)
+    track.actions.pause(run)
     track.sweep()
     track.world.work()
     assert sleeper.wake() == "parked"
     assert (track.accepted, state(track, run)) == ([], "scheduled")
-    track.steering.resume(run)
+    track.actions.resume(run)
     track.world.work()
     assert track.accepted == [f"{run}-1"]

@@ -15,7 +15,7 @@ _SUPPRESSED = "eg:suppressed"
 
 
 @dataclass(frozen=True)
-class Held:
+class ContactRecord:
     """All of a person's record, as it is kept. Instants are milliseconds since 1970 UTC, in text.
 
     Attributes:
@@ -64,7 +64,7 @@ class Erased:
     meetings: int
 
 
-class People:
+class Contacts:
     """Look up, forget, suppress and lift.
 
     Args:
@@ -74,14 +74,14 @@ class People:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
 
-    def held(self, contact: str) -> Held:
+    def held(self, contact: str) -> ContactRecord:
         """All that is held of a contact (its digest); empty where that is nothing. Looks through all tracked runs and meetings."""
         redis = self.ledger.redis
         listed = cast(set[str], redis.smembers(f"eg:enrollments:{contact}")) | self._tracked(contact)
         enrollments = {run: cast(dict[str, str], redis.hgetall(ids.enrollment_key(run))) for run in sorted(listed)}
         meetings = {key: cast(dict[str, str], redis.hgetall(key)) for key in self._of(contact, "eg:meeting:*")}
         fields = cast(dict[str, str], redis.hgetall(ids.contact_key(contact)))
-        return Held(fields, {run: kept for run, kept in enrollments.items() if kept}, meetings)
+        return ContactRecord(fields, {run: kept for run, kept in enrollments.items() if kept}, meetings)
 
     def forget(self, contact: str) -> Erased:
         """Erase a contact but for its suppression, and for the marks that prevent a second run."""

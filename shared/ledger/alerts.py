@@ -1,4 +1,4 @@
-"""Notices: what the owner must be told of at once. An alert is told once per cause and hour, with how often it came; a lead once.
+"""Alerts: what the owner must be told of at once. An alert is told once per cause and hour, with how often it came; a lead once.
 
 They lie in the ledger until they are told, so that neither a dead worker nor a silent Discord loses one.
 """
@@ -14,7 +14,7 @@ _GONE = "eg:notices:gone"  # a digest of the Discord webhook that was deleted
 
 
 @dataclass(frozen=True)
-class Notice:
+class Alert:
     """One thing to tell.
 
     Attributes:
@@ -32,7 +32,7 @@ class Notice:
     version: str
 
 
-class Notices:
+class Alerts:
     """Raise, take, and mark as told.
 
     Args:
@@ -44,7 +44,7 @@ class Notices:
         self.ledger = ledger
         self._lease = lease
 
-    def alert(self, cause: str, detail: str) -> None:
+    def report(self, cause: str, detail: str) -> None:
         """Have the owner told.
 
         Args:
@@ -53,23 +53,23 @@ class Notices:
         """
         self.ledger.decide("alert", {"cause": cause, "detail": detail})
 
-    def take(self) -> Notice | None:
-        """The next notice that may be told now, or None."""
+    def take(self) -> Alert | None:
+        """The next alert that may be told now, or None."""
         found = self.ledger.decide("notice", {"lease": round(self._lease * 1000)})
         if not found:
             return None
         member, version, count, detail = found
         kind, _, subject = member.partition(":")
-        return Notice(kind, subject, int(count or 0), detail or "", version)
+        return Alert(kind, subject, int(count or 0), detail or "", version)
 
-    def told(self, notice: Notice) -> None:
+    def told(self, alert: Alert) -> None:
         """It was told (or never can be); what came meanwhile is told when the hour is over."""
-        member = f"{notice.kind}:{notice.subject}"
-        self.ledger.decide("told", {"member": member, "version": notice.version, "count": notice.count, "quiet": HOUR})
+        member = f"{alert.kind}:{alert.subject}"
+        self.ledger.decide("told", {"member": member, "version": alert.version, "count": alert.count, "quiet": HOUR})
 
-    def failed(self, notice: Notice, wait: float) -> int:
+    def failed(self, alert: Alert, wait: float) -> int:
         """It could not be told; try again in `wait` seconds. Returns how often it failed by now."""
-        return int(self.ledger.decide("told", {"member": f"{notice.kind}:{notice.subject}", "wait": round(wait * 1000)}))
+        return int(self.ledger.decide("told", {"member": f"{alert.kind}:{alert.subject}", "wait": round(wait * 1000)}))
 
     def give_up(self, channel: str) -> None:
         """Remember a channel that is gone for good.
