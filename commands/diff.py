@@ -50,7 +50,7 @@ def diff(old: str, offline: bool, as_json: bool) -> None:
     else:
         ledger = services.ledger()
         ledger.check_version()
-        changes = campaign_diff.diff(was, services.catalog(), _ways(ledger), TemplateTexts(ledger).sources())
+        changes = campaign_diff.diff(was, services.catalog(), _participants(ledger), TemplateTexts(ledger).sources())
     if as_json:
         return print_json([change.as_dict for change in changes])
     _print(changes, offline)
@@ -76,8 +76,8 @@ def _folder_of(old: str, folder: Path) -> Iterator[Path]:
         yield Path(kept)
 
 
-def _ways(ledger: Ledger) -> list[Participant]:
-    """Every run that is on its way."""
+def _participants(ledger: Ledger) -> list[Participant]:
+    """Every enrollment that is on its way."""
     found = []
     for name in follow(_names(ledger), "Reading the ledger"):
         run = ledger.enrollment(name)

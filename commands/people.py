@@ -178,5 +178,5 @@ def _report(sheet: csv_import.Sheet, notes: list[csv_import.Fault], applied: boo
     if table.rows:
         console.print(table)
     agreed = sum(row.form.consent is True for row in sheet.rows)
-    console.print(f"Contacts: {len(sheet.rows)}, with consent: {agreed}. Lines merged: {sheet.doubles}. Faults: {len(sheet.faults)}.")
+    console.print(f"People: {len(sheet.rows)}, with consent: {agreed}. Lines merged: {sheet.doubles}. Faults: {len(sheet.faults)}.")
     console.print("They are in." if applied else "Nothing was changed: add --apply to do it.")

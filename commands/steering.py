@@ -94,14 +94,15 @@ def send_now(who: str, step: int, as_json: bool) -> None:
 @click.command()
 @who
 @step_number
-@click.option("--anew", is_flag=True, help="Send it as a new email, even though the first may have arrived.")
+@click.option("--as-new", is_flag=True, help="Send it as a new email, even though the first may have arrived.")
+@click.option("--anew", "as_new", is_flag=True, hidden=True)
 @yes
 @as_json
 @speaks_plainly
-def retry(who: str, step: int, anew: bool, yes: bool, as_json: bool) -> None:
+def retry(who: str, step: int, as_new: bool, yes: bool, as_json: bool) -> None:
     """Try an email again that ended failed or in doubt."""
-    question = "It may arrive twice. Send it anew?" if anew and not yes else ""
-    _decide(who, as_json, lambda actions, run: actions.retry(run, step, anew=anew), question)
+    question = "It may arrive twice. Send it again?" if as_new and not yes else ""
+    _decide(who, as_json, lambda actions, run: actions.retry(run, step, as_new=as_new), question)
 
 
 @click.command()

@@ -11,20 +11,21 @@ from commands.printing import as_json, console, print_json
 from shared.domain import timing
 from shared.integrations.notion import iso
 from shared.recovery.verify_notion import NotionWitness
-from shared.recovery.verify_resend import Finding, ResendWitness, held, mend
+from shared.recovery.verify_resend import Finding, ResendWitness, fix, held
 
 COLORS = {"duplicate": "bold red", "gap": "yellow", "disagreement": "yellow"}
 
 
 @click.command()
-@click.option("--mend", "mends", is_flag=True, help="Mend what is safe: never sends, never deletes.")
+@click.option("--fix", "fixes", is_flag=True, help="Fix what is safe: never sends, never deletes.")
+@click.option("--mend", "fixes", is_flag=True, hidden=True)
 @click.option("--days", type=click.IntRange(min=1), default=30, show_default=True, help="How far back to look into Resend's list.")
 @as_json
 @command
-def verify(mends: bool, days: int, as_json: bool) -> None:
+def verify(fixes: bool, days: int, as_json: bool) -> None:
     """Compare the ledger with Resend's list and with Notion: duplicates, gaps, disagreements.
 
-    --mend has what Notion lacks written again, and marks as sent what was in doubt and Resend knows. Exit status 1 when something
+    --fix has what Notion lacks written again, and marks as sent what was in doubt and Resend knows. Exit status 1 when something
     remains."""
     outside = connect()
     ledger = outside.ledger
@@ -36,13 +37,13 @@ def verify(mends: bool, days: int, as_json: bool) -> None:
         findings += witness.compare(everything, ledger.now() - days * timing.DAY)
         list_from = witness.list_from
     findings += NotionWitness(ledger, outside.catalog, outside.settings, outside.notion, follow).compare(everything)
-    if mends:
-        findings = mend(findings, ledger)
+    if fixes:
+        findings = fix(findings, ledger)
     if as_json:
         print_json({"runs": len(everything), "list_from": iso(list_from), "findings": [finding.as_dict for finding in findings]})
     else:
         _print(findings, len(everything), iso(list_from))
-    raise SystemExit(any(not finding.mended for finding in findings))
+    raise SystemExit(any(not finding.fixed for finding in findings))
 
 
 def _print(findings: list[Finding], runs: int, list_from: str | None) -> None:
@@ -52,6 +53,6 @@ def _print(findings: list[Finding], runs: int, list_from: str | None) -> None:
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     for finding in findings:
-        what_to_do = "[green]mended[/]" if finding.mended else "--mend mends it" if finding.mendable else finding.advice
+        what_to_do = "[green]fixed[/]" if finding.fixed else "--fix fixes it" if finding.fixable else finding.advice
         table.add_row(f"[{COLORS[finding.kind]}]{finding.kind}[/]", finding.what, escape(finding.message), what_to_do)
     console.print(table)

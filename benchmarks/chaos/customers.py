@@ -112,8 +112,8 @@ class Customer:
         for again in range(times):
             done = self.post(f"{self.world.url}/webhook/{form}", json.dumps(body).encode(), {"Idempotency-Key": str(uuid.uuid4())})
             if not again and not blocked:
-                self.enrolled(f"{ids.run_key(slug, self.address)}-1", tuple(range(first, STEPS[slug] + 1)), done)
-        return f"{ids.run_key(slug, self.address)}-1"
+                self.enrolled(f"{ids.enrollment_prefix(slug, self.address)}-1", tuple(range(first, STEPS[slug] + 1)), done)
+        return f"{ids.enrollment_prefix(slug, self.address)}-1"
 
     def reported(self, webhook: str, slug: str, ends: str = "") -> str:
         """The owner reports something of this person; returns the run."""
@@ -121,7 +121,7 @@ class Customer:
         done = self.post(f"{self.world.url}/webhook/{webhook}", json.dumps({"email": self.address}).encode(), self.world.operator | key)
         if ends:
             self.ended(ends, "client", done)
-        return self.enrolled(f"{ids.run_key(slug, self.address)}-1", tuple(range(1, STEPS[slug] + 1)), done)
+        return self.enrolled(f"{ids.enrollment_prefix(slug, self.address)}-1", tuple(range(1, STEPS[slug] + 1)), done)
 
     def calendar(self, action: str, uid: str, starts: datetime, old: str | None = None) -> tuple[int, int]:
         """Cal.com reports what became of a booking."""
@@ -176,4 +176,4 @@ class Customer:
 
 def reminders(uid: str, starts: datetime) -> str:
     """The run of a booking's reminders."""
-    return f"{ids.run_key('booking-reminder', f'{uid}:{round(starts.timestamp() * 1000)}')}-1"
+    return f"{ids.enrollment_prefix('booking-reminder', f'{uid}:{round(starts.timestamp() * 1000)}')}-1"

@@ -62,7 +62,7 @@ def missed(c: Customer) -> None:
     uid, starts, _ = c.book()
     time.sleep(c.world.width * 3.5)
     done = c.calendar("no-show", uid, starts)
-    c.enrolled(f"{ids.run_key('noshow-recovery', uid)}-1", (1, 2, 3), done)
+    c.enrolled(f"{ids.enrollment_prefix('noshow-recovery', uid)}-1", (1, 2, 3), done)
 
 
 def after_the_call(c: Customer) -> None:

@@ -70,11 +70,11 @@ SEND_NOW = Decision(
 RETRY = Decision("retry", "Retry", "It is tried again.")
 ANEW = Decision(
     "retry-anew",
-    "Send anew…",
+    "Send as new…",
     "It is sent as a new email.",
-    "Send the email anew",
+    "Send the email as a new one",
     "The first one may have arrived: look for it in Resend's list of emails before. If it did, this person gets it twice.",
-    options={"anew": True},
+    options={"as_new": True},
     route="retry",
 )
 OF_RUN = {decision.name: decision for decision in (PAUSE, RESUME, CATCH_UP, CANCEL)}

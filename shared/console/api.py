@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from flask import Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Map, Rule
 
@@ -49,10 +49,10 @@ class Retry(Nothing):
     """The body of a retry.
 
     Attributes:
-        anew: send it as a new email even though the first may have arrived.
+        as_new: send it as a new email even though the first may have arrived; `anew` is its older name.
     """
 
-    anew: bool = False
+    as_new: bool = Field(default=False, validation_alias=AliasChoices("as_new", "anew"))
 
 
 class Stop(Nothing):

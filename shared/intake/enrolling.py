@@ -123,7 +123,7 @@ def start_of(campaign: Campaign, subject: str, intake: Intake) -> dict[str, Any]
     Args:
         subject: the address, or the event key of a per-event campaign.
     """
-    key = ids.run_key(campaign.slug, subject)
+    key = ids.enrollment_prefix(campaign.slug, subject)
     return {"key": key, "slug": campaign.slug, "kind": campaign.kind, "request_id": intake.request_id}
 
 

@@ -25,7 +25,7 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def run_key(slug: str, subject: str) -> str:
+def enrollment_prefix(slug: str, subject: str) -> str:
     """What an enrollment's id begins with; the run's number follows.
 
     Args:

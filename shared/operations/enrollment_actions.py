@@ -74,15 +74,15 @@ class EnrollmentActions:
         """Send one step now, before its time and ahead of its turn."""
         return self._answered("send-now", enrollment, self.ledger.decide("hurry", {"enrollment": enrollment, "step": step})[0])
 
-    def retry(self, enrollment: str, step: int, *, anew: bool = False) -> str:
+    def retry(self, enrollment: str, step: int, *, as_new: bool = False) -> str:
         """Try a step again that ended failed or in doubt.
 
         Args:
             enrollment: the run's id.
             step: the step's number.
-            anew: send it as a new email even though the first may have arrived.
+            as_new: send it as a new email even though the first may have arrived.
         """
-        asked = {"enrollment": enrollment, "step": step, "anew": anew or None}
+        asked = {"enrollment": enrollment, "step": step, "anew": as_new or None}
         return self._answered("retry", enrollment, self.ledger.decide("retry", asked)[0])
 
     def stop_sending(self, reason: str = STOPPED) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ class Change:
         step: which, where it is about one.
         what: `text`, `step-gone`, `step-new`, `time`, `setting`, `campaign-gone` or `campaign-new`.
         meaning: for whom it holds, in a sentence.
-        people: how many runs on their way it concerns; None where no ledger was asked.
+        people: how many enrollments on their way it concerns; None where no ledger was asked.
         diff: the changed lines of a text.
     """
 
@@ -57,30 +57,30 @@ class Change:
 
 @dataclass(frozen=True)
 class Participant:
-    """A run that is on its way, and whose."""
+    """An enrollment that is on its way, and its contact."""
 
-    run: Enrollment
+    enrollment: Enrollment
     contact: Contact
 
     def waits_for(self, number: int) -> bool:
         """Whether a step is still to go out."""
-        return any(step.number == number and step.state in ("scheduled", "sending") for step in self.run.steps)
+        return any(step.number == number and step.state in ("scheduled", "sending") for step in self.enrollment.steps)
 
 
-def diff(old: Catalog, new: Catalog, ways: Collection[Participant] | None, edited: Collection[str] = ()) -> list[Change]:
+def diff(old: Catalog, new: Catalog, participants: Collection[Participant] | None, edited: Collection[str] = ()) -> list[Change]:
     """What changes, by campaign and step.
 
     Args:
         old: the campaigns as they are deployed.
         new: the campaigns as they will be.
-        ways: the active and paused runs; None where no ledger was asked.
+        participants: the active and paused enrollments; None where no ledger was asked.
         edited: names of templates that go out as Notion has them, whatever the file says.
     """
-    return [
-        change
-        for slug in sorted({*old.campaigns, *new.campaigns})
-        for change in _Campaigns(slug, old, new, None if ways is None else [way for way in ways if way.run.slug == slug], edited).changes()
-    ]
+    changes: list[Change] = []
+    for slug in sorted({*old.campaigns, *new.campaigns}):
+        own = None if participants is None else [one for one in participants if one.enrollment.slug == slug]
+        changes += _Campaigns(slug, old, new, own, edited).changes()
+    return changes
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class _Campaigns:
     slug: str
     old: Catalog
     new: Catalog
-    ways: list[Participant] | None
+    participants: list[Participant] | None
     edited: Collection[str]
 
     def changes(self) -> Iterator[Change]:
@@ -99,24 +99,28 @@ class _Campaigns:
         if before is None:
             yield self._change(None, "campaign-new", "nobody is on the way yet", [])
         elif after is None:
-            yield self._change(None, "campaign-gone", "their remaining emails are skipped", self.ways)
+            yield self._change(None, "campaign-gone", "their remaining emails are skipped", self.participants)
         else:
             yield from self._settings(before, after)
             for number in sorted({step.number for step in (*before.steps, *after.steps)}):
                 yield from self._step(number, before.step(number), after.step(number))
 
-    def _change(self, step: int | None, what: str, meaning: str, ways: Collection[Participant] | None, diff: str = "") -> Change:
-        return Change(self.slug, step, what, meaning, None if self.ways is None or ways is None else len(ways), diff)
+    def _change(self, step: int | None, what: str, meaning: str, concerned: Collection[Participant] | None, diff: str = "") -> Change:
+        people = None if self.participants is None or concerned is None else len(concerned)
+        return Change(self.slug, step, what, meaning, people, diff)
+
+    def _those(self, concerned: Callable[[Participant], bool]) -> list[Participant] | None:
+        return None if self.participants is None else [one for one in self.participants if concerned(one)]
 
     def _settings(self, before: Campaign, after: Campaign) -> Iterator[Change]:
         was, now = before.model_dump(mode="json"), after.model_dump(mode="json")
         for key, meaning in _KEYS.items():
             if was[key] != now[key]:
-                yield self._change(None, "setting", f"{key}: {meaning}", [] if meaning == _NEW_RUNS else self.ways)
+                yield self._change(None, "setting", f"{key}: {meaning}", [] if meaning == _NEW_RUNS else self.participants)
 
     def _step(self, number: int, before: CampaignStep | None, after: CampaignStep | None) -> Iterator[Change]:
         if before is None:
-            without = None if self.ways is None else [way for way in self.ways if number not in [step.number for step in way.run.steps]]
+            without = self._those(lambda one: number not in [step.number for step in one.enrollment.steps])
             yield self._change(number, "step-new", "runs that have begun do not get it", without)
         elif after is None:
             yield self._change(number, "step-gone", "it is skipped", self._waiting(number))
@@ -135,14 +139,14 @@ class _Campaigns:
             lines = _lines(self.old.sources[self.slug, was], self.new.sources[self.slug, now], was, now)
             if not lines:
                 continue
-            getting = None if self.ways is None else [way for way in self._waiting(number) or [] if way.contact.segment in segments]
+            getting = None if self.participants is None else [one for one in self._waiting(number) or [] if one.contact.segment in segments]
             if name_of((self.slug, now)) in self.edited:
                 yield self._change(number, "text", f"{now}: nobody gets it, for Notion's text goes out", [], lines)
             else:
                 yield self._change(number, "text", f"{now}: the new text goes out", getting, lines)
 
     def _waiting(self, number: int) -> list[Participant] | None:
-        return None if self.ways is None else [way for way in self.ways if way.waits_for(number)]
+        return self._those(lambda one: one.waits_for(number))
 
 
 def _hours(step: CampaignStep) -> str:

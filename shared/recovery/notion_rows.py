@@ -242,7 +242,7 @@ class Reader:
         return EnrollmentRow(id, campaign, email, cells.id, status, anchor, paused_at, marks, cells.text("Segment"), ticked)
 
     def _id_by_address(self, run: EnrollmentRow, rows: Rows) -> str:
-        key = ids.run_key(run.campaign.slug, run.email)
+        key = ids.enrollment_prefix(run.campaign.slug, run.email)
         if run.status == "tracking":
             return f"{key}-0"
         known = [other.number for other in rows.runs.values() if other.key == key]
@@ -266,4 +266,4 @@ def _fits(id: str, campaign: Campaign, email: str) -> bool:
     """Whether an Enrollment ID is one, of this campaign and, where ids are made from addresses, of this address."""
     if not re.fullmatch(rf"{re.escape(campaign.slug)}-[0-9a-f]{{20}}-\d{{1,6}}", id):
         return False
-    return campaign.reentry == "per-event" or id.rpartition("-")[0] == ids.run_key(campaign.slug, email)
+    return campaign.reentry == "per-event" or id.rpartition("-")[0] == ids.enrollment_prefix(campaign.slug, email)

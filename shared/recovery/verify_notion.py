@@ -59,7 +59,7 @@ class NotionWitness:
             findings += self._run(one, runs)
             if self.settings.notion_email_log_db_id:
                 findings += self._emails(one, emails)
-        return findings + list(_strangers(runs, {one.run.id for one in everything}))
+        return findings + list(_strangers(runs, {one.enrollment.id for one in everything}))
 
     def _index(self, source: Source, key: str) -> Index:
         found: Index = {}
@@ -77,7 +77,7 @@ class NotionWitness:
         return Finding("gap", contact, "the contact has no row in Notion", tell=("contact", contact))
 
     def _run(self, one: EnrollmentRecord, rows: Index) -> Iterator[Finding]:
-        run, tell = one.run, ("enrollment", one.run.id)
+        run, tell = one.enrollment, ("enrollment", one.enrollment.id)
         if self._waits(*tell):
             return
         found = rows.get(run.id)
@@ -100,8 +100,8 @@ class NotionWitness:
             yield Finding("disagreement", id, f"its row has a mark, and it is {step.state}", "clear the mark in Notion, or skip the step")
 
     def _emails(self, one: EnrollmentRecord, rows: Index) -> Iterator[Finding]:
-        for step in one.run.steps:
-            id = ids.email_id(one.run.id, step.number)
+        for step in one.enrollment.steps:
+            id = ids.email_id(one.enrollment.id, step.number)
             if step.state not in _LOGGED or self._waits("email", id):
                 continue
             found = rows.get(id)

@@ -31,9 +31,9 @@ class Finding:
         what: the id of the email, run or contact, or of a page in Notion.
         message: what is the matter.
         advice: what a person may do about it.
-        tell: the kind and id of what Notion shall be told again; that mends it.
-        found: the listed email that settles a step in doubt; that mends it.
-        mended: whether that was done.
+        tell: the kind and id of what Notion shall be told again; that fixes it.
+        found: the listed email that settles a step in doubt; that fixes it.
+        fixed: whether that was done.
     """
 
     kind: str
@@ -42,24 +42,24 @@ class Finding:
     advice: str = ""
     tell: tuple[str, str] | None = None
     found: Listed | None = None
-    mended: bool = False
+    fixed: bool = False
 
     @property
-    def mendable(self) -> bool:
-        """Whether it can be mended without a person."""
+    def fixable(self) -> bool:
+        """Whether it can be fixed without a person."""
         return self.tell is not None or self.found is not None
 
     @property
     def as_dict(self) -> dict[str, Any]:
         """For JSON; without addresses."""
-        return {name: value for name, value in asdict(self).items() if name not in ("tell", "found")} | {"mendable": self.mendable}
+        return {name: value for name, value in asdict(self).items() if name not in ("tell", "found")} | {"fixable": self.fixable}
 
 
 @dataclass(frozen=True)
 class EnrollmentRecord:
-    """A run that the ledger holds, and of whom."""
+    """An enrollment that the ledger holds, and its contact."""
 
-    run: Enrollment
+    enrollment: Enrollment
     contact: Contact
 
     @property
@@ -76,7 +76,7 @@ def held(ledger: Ledger, follow: Follow = unseen) -> list[EnrollmentRecord]:
         contact = ledger.contact(run.contact) if run else None
         if run and contact and "email" in contact.fields:
             found.append(EnrollmentRecord(run, contact))
-    return sorted(found, key=lambda one: one.run.id)
+    return sorted(found, key=lambda one: one.enrollment.id)
 
 
 @dataclass
@@ -122,16 +122,16 @@ class ResendWitness:
 
     def _twice(self, email: str, runs: list[EnrollmentRecord], listed: SentList) -> Iterator[Finding]:
         """More emails of a subject than the person's runs have steps of it."""
-        began = min(one.run.anchor for one in runs) - EARLY
+        began = min(one.enrollment.anchor for one in runs) - EARLY
         counts = Counter(one.subject for one in listed.to(email) if one.at >= began)
         often = {subject for subject, count in counts.items() if count > 1}
         if not often:
             return
         of_subject: dict[str, list[tuple[Enrollment, Step]]] = {}
         for one in runs:
-            for step in one.run.steps:
-                for subject in often & self.subjects.of(one.run.slug, step.number, one.contact):
-                    of_subject.setdefault(subject, []).append((one.run, step))
+            for step in one.enrollment.steps:
+                for subject in often & self.subjects.of(one.enrollment.slug, step.number, one.contact):
+                    of_subject.setdefault(subject, []).append((one.enrollment, step))
         for subject, steps in of_subject.items():
             if counts[subject] > len(steps) and not any(step.anew for _, step in steps):
                 run, step = steps[0]
@@ -142,41 +142,41 @@ class ResendWitness:
         """Steps that count as sent by us, of which Resend knows nothing."""
         known = {one.id for one in listed.to(email)}
         for one in runs:
-            for step in one.run.steps:
+            for step in one.enrollment.steps:
                 if step.state != "sent" or step.sent_by != "evergreen" or step.sent_at is None or not listed.covers(step.sent_at - EARLY):
                     continue
                 near = any(abs(other.at - step.sent_at) <= EARLY for other in listed.to(email))
                 if step.provider_id not in known if step.provider_id else not near:
-                    yield Finding("gap", ids.email_id(one.run.id, step.number), "it counts as sent, and Resend does not list it")
+                    yield Finding("gap", ids.email_id(one.enrollment.id, step.number), "it counts as sent, and Resend does not list it")
 
     def _open(self, email: str, runs: list[EnrollmentRecord], listed: SentList) -> Iterator[Finding]:
         """Emails that Resend took for steps that count as scheduled or in doubt."""
-        known = {step.provider_id for one in runs for step in one.run.steps}
+        known = {step.provider_id for one in runs for step in one.enrollment.steps}
         free = [one for one in listed.to(email) if one.id not in known]
-        unnamed = [step.sent_at for one in runs for step in one.run.steps if step.sent_at and not step.provider_id]
+        unnamed = [step.sent_at for one in runs for step in one.enrollment.steps if step.sent_at and not step.provider_id]
         free = [one for one in free if not any(abs(one.at - at) <= EARLY for at in unnamed)]
         for one in runs if free else []:
-            for step in one.run.steps:
+            for step in one.enrollment.steps:
                 if step.state not in ("scheduled", "in-doubt"):
                     continue
-                own = self.subjects.of(one.run.slug, step.number, one.contact)
-                found = next((other for other in free if other.subject in own and other.at >= one.run.anchor - EARLY), None)
+                own = self.subjects.of(one.enrollment.slug, step.number, one.contact)
+                found = next((other for other in free if other.subject in own and other.at >= one.enrollment.anchor - EARLY), None)
                 if found is None:
                     continue
                 free.remove(found)
-                id, message = ids.email_id(one.run.id, step.number), f"it is {step.state}, and Resend has accepted it"
+                id, message = ids.email_id(one.enrollment.id, step.number), f"it is {step.state}, and Resend has accepted it"
                 if step.state == "in-doubt":
                     yield Finding("disagreement", id, message, found=found)
                 else:
-                    yield Finding("disagreement", id, message, f"evergreen skip {one.run.id} {step.number}")
+                    yield Finding("disagreement", id, message, f"evergreen skip {one.enrollment.id} {step.number}")
 
 
-def mend(findings: list[Finding], ledger: Ledger) -> list[Finding]:
+def fix(findings: list[Finding], ledger: Ledger) -> list[Finding]:
     """Do what is safe: what is in doubt and known to Resend is sent; what Notion lacks is told again.
 
     Args:
         findings: what was found.
-        ledger: is mended.
+        ledger: is fixed.
 
     Returns:
         The findings, as they are then.
@@ -184,10 +184,10 @@ def mend(findings: list[Finding], ledger: Ledger) -> list[Finding]:
     things = [finding.tell for finding in findings if finding.tell]
     if things:
         ledger.decide("tell", {"things": things})
-    return [_mended(finding, ledger) for finding in findings]
+    return [_fixed(finding, ledger) for finding in findings]
 
 
-def _mended(finding: Finding, ledger: Ledger) -> Finding:
+def _fixed(finding: Finding, ledger: Ledger) -> Finding:
     done = finding.tell is not None
     if finding.found:
         enrollment, number = ids.parse_email_id(finding.what)
@@ -199,4 +199,4 @@ def _mended(finding: Finding, ledger: Ledger) -> Finding:
         ledger.decide("receive", told | seen | {"at": finding.found.at, "sent": finding.found.at})
         after = ledger.enrollment(enrollment)
         done = after is not None and after.step(number).state == "sent"
-    return Finding(**(vars(finding) | {"mended": done}))
+    return Finding(**(vars(finding) | {"fixed": done}))

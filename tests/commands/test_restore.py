@@ -121,8 +121,8 @@ def test_verify_mends_and_ends_with_its_status(terminal: Terminal, lost: LostLed
     lost.record()
     (row,) = lost.rows("tracker")
     lost.change(row["id"], Email_1_Sent={"date": None})
-    assert "--mend mends it" in terminal.types("verify", status=1)
-    assert [found["mended"] for found in terminal.says("verify", "--mend")["findings"]] == [True]
+    assert "--fix fixes it" in terminal.types("verify", status=1)
+    assert [found["fixed"] for found in terminal.says("verify", "--fix")["findings"]] == [True]
     lost.record()
     assert lost.rows("tracker")[0]["Email 1 Sent"]
     assert "All agree" in terminal.types("verify")

@@ -15,7 +15,7 @@ from shared.ledger import ids
 from shared.ledger.health import read_health
 from tests.support.functions_client import ADDRESS, NOWHERE, Functions, deployed, fresh_services
 
-RUN = f"{ids.run_key('christmas', ADDRESS)}-1"
+RUN = f"{ids.enrollment_prefix('christmas', ADDRESS)}-1"
 
 
 @pytest.fixture
@@ -72,10 +72,10 @@ def test_sending_anew_asks_first(functions: Functions) -> None:
     key = ids.enrollment_key(RUN)
     functions.ledger.redis.hset(key, mapping={"1.state": "in-doubt", "1.posted": 1, "1.frozen": "gone"})
     plain = evergreen("retry", RUN, "1")
-    assert plain.exit_code == 1 and "say so if it shall be sent anew" in plain.stderr
-    assert evergreen("retry", RUN, "1", "--anew", answer="n\n").exit_code == 1
+    assert plain.exit_code == 1 and "say so if it shall be sent as new" in plain.stderr
+    assert evergreen("retry", RUN, "1", "--as-new", answer="n\n").exit_code == 1
     assert functions.ledger.peek(RUN, 1).state == "in-doubt"
-    assert evergreen("retry", RUN, "1", "--anew", answer="y\n").exit_code == 0
+    assert evergreen("retry", RUN, "1", "--anew", answer="y\n").exit_code == 0, "the older spelling of --as-new"
     assert functions.ledger.redis.hget(key, "1.anew") == "1"
 
 
@@ -107,7 +107,7 @@ def test_an_address_with_two_open_runs_names_nobody(functions: Functions) -> Non
     """It says which ones there are; with one of them ended it is clear again."""
     functions.set(OPERATOR_TOKEN="operator-token")
     functions.client("postcall-maybe").post("/", json={"email": ADDRESS}, headers={"Authorization": "Bearer operator-token"})
-    other = f"{ids.run_key('postcall-maybe', ADDRESS)}-1"
+    other = f"{ids.enrollment_prefix('postcall-maybe', ADDRESS)}-1"
     result = evergreen("pause", ADDRESS)
     assert result.exit_code == 1 and RUN in result.stderr and other in result.stderr
     assert evergreen("cancel", RUN, "--yes").exit_code == 0

@@ -17,7 +17,7 @@ from shared.operations.enrollment_actions import EnrollmentActions
 from tests.support.functions_client import ADDRESS, Functions, deployed
 
 TOKEN = "operator-token"
-RUN = f"{ids.run_key('christmas', ADDRESS)}-1"
+RUN = f"{ids.enrollment_prefix('christmas', ADDRESS)}-1"
 HERE = f"/api/enrollments/{RUN}"
 
 
@@ -102,7 +102,7 @@ def test_a_step_is_skipped_sent_now_and_retried(functions: Functions) -> None:
     assert decide(functions, "/steps/2/skip")["steps"][1]["why"] == "skipped by hand"
     assert decide(functions, "/steps/3/send-now")["steps"][2]["next"] < get(functions, HERE)["steps"][2]["due"]
     functions.ledger.redis.hset(ids.enrollment_key(RUN), "4.state", "failed")
-    assert decide(functions, "/steps/4/retry", anew=False)["steps"][3]["state"] == "scheduled"
+    assert decide(functions, "/steps/4/retry", as_new=False)["steps"][3]["state"] == "scheduled"
 
 
 def test_all_sending_is_stopped_and_started(functions: Functions) -> None:

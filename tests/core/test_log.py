@@ -48,7 +48,7 @@ def send(email: str, headers: dict[str, str] = BEARER) -> Call:
 
 def run(email: str) -> str:
     """The id of somebody's run."""
-    return f"{ids.run_key('christmas', email)}-1"
+    return f"{ids.enrollment_prefix('christmas', email)}-1"
 
 
 class TestForm:

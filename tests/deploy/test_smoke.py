@@ -61,7 +61,7 @@ def test_the_smoke_test_tries_all_and_leaves_a_cancelled_run(evergreen: str, led
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "All is well" in ended.stdout
     address = re.findall(r"forget (\S+)", ended.stdout)[0]
-    run = ledger.enrollment(f"{ids.run_key('postcall-maybe', address)}-1")
+    run = ledger.enrollment(f"{ids.enrollment_prefix('postcall-maybe', address)}-1")
     assert run is not None
     assert run.state == "cancelled"
 

@@ -32,8 +32,8 @@ SECTIONS = {
 
 
 def options(command: click.Command) -> set[str]:
-    """The names of a command's options, as they are typed."""
-    return {parameter.opts[0] for parameter in command.params if isinstance(parameter, click.Option)}
+    """The names of a command's options, as they are typed; older spellings are hidden."""
+    return {parameter.opts[0] for parameter in command.params if isinstance(parameter, click.Option) and not parameter.hidden}
 
 
 def test_every_command_has_its_section() -> None:

@@ -116,18 +116,18 @@ def nurtured(functions: Functions, email: str) -> str:
     """Put somebody into the Christmas campaign, a day before the first sample was posted; returns the run's id."""
     functions.ledger._clock = lambda: round(datetime(2026, 11, 20, tzinfo=UTC).timestamp() * 1000)
     assert functions.sign_up(ADA | {"email": email}).status_code == 202
-    return f"{ids.run_key('christmas', email)}-1"
+    return f"{ids.enrollment_prefix('christmas', email)}-1"
 
 
 def states(functions: Functions, name: str) -> dict[str, str]:
     """Every run there is, named by its campaign, and its state."""
-    known = {"christmas": ids.run_key("christmas", person(name))}
+    known = {"christmas": ids.enrollment_prefix("christmas", person(name))}
     for label, file in ((REMINDERS, "created"), (f"{REMINDERS} moved", "rescheduled")):
         booking = json.loads(sample(f"calcom/booking_{file}.json"))["payload"]
         starts = round(datetime.fromisoformat(booking["startTime"]).timestamp() * 1000)
-        known[label] = ids.run_key(REMINDERS, f"{booking['uid']}:{starts}")
+        known[label] = ids.enrollment_prefix(REMINDERS, f"{booking['uid']}:{starts}")
     payload = json.loads(sample(name)).get("payload", {})
-    known[RECOVERY] = ids.run_key(RECOVERY, payload.get("bookingUid") or str(payload.get("uri")).rsplit("/", 1)[-1])
+    known[RECOVERY] = ids.enrollment_prefix(RECOVERY, payload.get("bookingUid") or str(payload.get("uri")).rsplit("/", 1)[-1])
     runs: dict[str, Enrollment] = {label: run for label, key in known.items() if (run := functions.ledger.enrollment(f"{key}-1"))}
     assert len(runs) == len(list(functions.ledger.redis.scan_iter("eg:enrollment:*"))), "there is a run that the table does not name"
     return {label: run.state for label, run in runs.items()}

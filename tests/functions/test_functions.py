@@ -19,7 +19,7 @@ from tests.support.functions_client import ADDRESS, BEARER, DEFAULTS, LINK, Func
 from tests.support.sandbox_server import Sandbox, sandbox
 from tests.support.world import World
 
-RUN = f"{ids.run_key('christmas', ADDRESS)}-1"
+RUN = f"{ids.enrollment_prefix('christmas', ADDRESS)}-1"
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ class TestSendEmail:
         functions.sign_up()
         functions.sign_up({"email": "bob@example.org"})
         assert functions.send(RUN, 1).status_code == 200
-        answer = functions.send(f"{ids.run_key('christmas', 'bob@example.org')}-1", 1)
+        answer = functions.send(f"{ids.enrollment_prefix('christmas', 'bob@example.org')}-1", 1)
         assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
         assert len(box.outbox()) == 1
 

@@ -37,7 +37,7 @@ def functions(redis: Redis, valkey_server: valkey.Valkey, monkeypatch: pytest.Mo
 
 def run(functions: Functions, slug: str, subject: str = ADDRESS, number: int = 1) -> Enrollment | None:
     """Somebody's run through a campaign."""
-    return functions.ledger.enrollment(f"{ids.run_key(slug, subject)}-{number}")
+    return functions.ledger.enrollment(f"{ids.enrollment_prefix(slug, subject)}-{number}")
 
 
 def iso(instant: int) -> str:

@@ -31,7 +31,7 @@ def bring(world: World, found: Sheet, trigger: str | None = TRIGGER, *, consent_
 
 def run_of(address: str) -> str:
     """Somebody's first run in the five-day campaign."""
-    return f"{ids.run_key(CAMPAIGN, address)}-1"
+    return f"{ids.enrollment_prefix(CAMPAIGN, address)}-1"
 
 
 def day(days: float) -> str:

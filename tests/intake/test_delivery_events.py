@@ -198,7 +198,7 @@ class TestDelivery:
         """A doubtful email that a person has sent anew is not sent again when the first turns out to have arrived."""
         run = in_doubt(world)
         world.ledger.decide("gate", {"reason": "a pause, so that the new one waits"})
-        EnrollmentActions(world.ledger, world.sender.catalog, world.settings).retry(run, 1, anew=True)
+        EnrollmentActions(world.ledger, world.sender.catalog, world.settings).retry(run, 1, as_new=True)
         assert world.run(run).step(1).state == "scheduled"
         tell(world, "delivered", run)
         world.ledger.decide("gate", {})

@@ -59,7 +59,7 @@ class Desk:
         given = SignUp.model_validate({"email": ADDRESS} | form)
         intake = enrolling.Intake(self.ledger, CATALOG, self.settings, self.clock.now, "request-1", key=key)
         enrolling.sign_up(given, trigger=trigger, intake=intake)
-        runs = [self.ledger.enrollment(f"{ids.run_key(trigger, given.email)}-{number}") for number in (3, 2, 1)]
+        runs = [self.ledger.enrollment(f"{ids.enrollment_prefix(trigger, given.email)}-{number}") for number in (3, 2, 1)]
         return next((run for run in runs if run), None)
 
     def fields(self) -> dict[str, str]:
@@ -161,7 +161,7 @@ class TestAgain:
         """Twenty sign-ups at the same moment begin one run with each step once."""
         with ThreadPoolExecutor(20) as pool:
             runs = list(pool.map(lambda _: desk.sign_up("plain"), range(20)))
-        assert {run and run.id for run in runs} == {f"{ids.run_key('plain', ADDRESS)}-1"}
+        assert {run and run.id for run in runs} == {f"{ids.enrollment_prefix('plain', ADDRESS)}-1"}
         redis = desk.ledger.redis
         assert (redis.zcard(ids.OPEN), redis.llen(ids.QUEUE), redis.zcard(ids.SCHEDULED)) == (3, 1, 2)
 

@@ -52,12 +52,12 @@ def report(world: World, event: MeetingEvent) -> str:
 
 def reminders(world: World, event: MeetingEvent) -> Enrollment | None:
     """The run of reminders of a booking."""
-    return world.ledger.enrollment(f"{ids.run_key('booking-reminder', f'{event.uid}:{event.starts}')}-1")
+    return world.ledger.enrollment(f"{ids.enrollment_prefix('booking-reminder', f'{event.uid}:{event.starts}')}-1")
 
 
 def recovery(world: World, uid: str = "one", run: int = 1) -> Enrollment | None:
     """The run of a missed meeting."""
-    return world.ledger.enrollment(f"{ids.run_key('noshow-recovery', uid)}-{run}")
+    return world.ledger.enrollment(f"{ids.enrollment_prefix('noshow-recovery', uid)}-{run}")
 
 
 def subjects(world: World) -> list[str]:

@@ -390,7 +390,7 @@ def test_a_turn_taken_later_moves_what_follows_it(ledger: Ledger, clock: Clock) 
         turns.append(claimed.turn - began)
         clock.advance(ms=1)
     assert turns == [0, 1]
-    slow = f"{ids.run_key('christmas', 'slow@example.org')}-1-1"
+    slow = f"{ids.enrollment_prefix('christmas', 'slow@example.org')}-1-1"
     clock.advance(ms=498)
     ledger.settle([slow], "accepted", token="slow", ids=["id-0"], turn=began, left=began + 400)
     asked = {"provider": "resend", "rate": 2, "longest": 5000}

@@ -28,7 +28,7 @@ from tests.support.world import World
 
 LEFT: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "release-a6aa893.json").read_text(encoding="utf-8"))
 PEOPLE = ("mary", "ada", "grace", "katherine", "annie")
-RUNS = [f"{ids.run_key('christmas', f'{name}@example.org')}-1" for name in PEOPLE]
+RUNS = [f"{ids.enrollment_prefix('christmas', f'{name}@example.org')}-1" for name in PEOPLE]
 MARY, ADA, GRACE, KATHERINE, ANNIE = RUNS
 TAKEN: dict[str, dict[str, Any]] = {taken["email_id"]: taken for taken in LEFT["accepted"]}
 LOST = ids.email_id(KATHERINE, 3)  # accepted, and its answer never came

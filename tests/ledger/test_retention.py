@@ -132,7 +132,7 @@ def test_a_finished_run_leaves_its_mark_and_the_person_only(world: World) -> Non
         "eg:runs",
         f"eg:contact:{CONTACT}",
     }
-    assert world.redis.hget("eg:runs", ids.run_key("christmas", str(ADA["email"]))) == "1"
+    assert world.redis.hget("eg:runs", ids.enrollment_prefix("christmas", str(ADA["email"]))) == "1"
 
 
 def test_ninety_days_begin_when_the_end_is_recorded(world: World) -> None:

@@ -81,7 +81,7 @@ def test_resuming_keeps_to_the_campaigns_hours(world: World) -> None:
     world.sender = replace(world.sender, catalog=Catalog({"office": office}, {}))
     actions = EnrollmentActions(world.ledger, world.sender.catalog, world.settings)
     world.sign_up()
-    run = f"{ids.run_key('office', 'ada@example.org')}-1"
+    run = f"{ids.enrollment_prefix('office', 'ada@example.org')}-1"
     assert dues(world, run) == [1, 25, 49]  # the test starts at 8:00
     actions.pause(run)
     world.clock.advance(hours=12)
@@ -138,12 +138,12 @@ def test_a_reminder_never_moves_and_is_skipped_when_its_time_has_passed(world: W
     starts = clock.now + 5 * DAY
     event = MeetingEvent("booked", "k", "one", clock.now, starts, contact={"email": "ada@example.org"})
     meetings.report(event, trigger="calcom-booking", intake=world.intake)
-    run = f"{ids.run_key('booking-reminder', f'one:{starts}')}-1"
+    run = f"{ids.enrollment_prefix('booking-reminder', f'one:{starts}')}-1"
     actions.pause(run)
     clock.advance(hours=100)
     actions.resume(run)
     assert world.states(run) == ["skipped", "scheduled"]
-    assert world.run(run).step(1).why == "its time passed while the run was paused"
+    assert world.run(run).step(1).why == "its time passed while it was paused"
     assert world.run(run).anchor == starts
     world.live(24)
     assert world.run(run).step(2).sent_at == starts - HOUR
@@ -154,7 +154,7 @@ def test_catching_up_sends_no_reminder_late(world: World, actions: EnrollmentAct
     """One that comes to its turn only after its hour is skipped, as it would have been without a pause."""
     event = MeetingEvent("booked", "k", "one", clock.now, clock.now + 5 * DAY, contact={"email": "ada@example.org"})
     meetings.report(event, trigger="calcom-booking", intake=world.intake)
-    run = f"{ids.run_key('booking-reminder', f'one:{event.starts}')}-1"
+    run = f"{ids.enrollment_prefix('booking-reminder', f'one:{event.starts}')}-1"
     actions.pause(run)
     actions.resume(run, catch_up=True)
     actions.stop_sending()
@@ -168,7 +168,7 @@ def test_reminders_that_are_all_past_complete_the_run(world: World, actions: Enr
     """A resumption after the meeting leaves nothing to send."""
     event = MeetingEvent("booked", "k", "one", clock.now, clock.now + 2 * DAY, contact={"email": "ada@example.org"})
     meetings.report(event, trigger="calcom-booking", intake=world.intake)
-    run = f"{ids.run_key('booking-reminder', f'one:{event.starts}')}-1"
+    run = f"{ids.enrollment_prefix('booking-reminder', f'one:{event.starts}')}-1"
     actions.pause(run)
     clock.advance(hours=49)
     assert actions.resume(run) == "completed"

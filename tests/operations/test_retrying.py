@@ -67,9 +67,9 @@ def test_a_batch_of_which_one_was_cancelled_is_not_repeated(ledger: Ledger, cloc
     world.provider.faults.append(SendError("conflict", "another body"))
     world.work()
     actions.cancel(runs[0])
-    with pytest.raises(ActionError, match="sent anew"):
+    with pytest.raises(ActionError, match="sent as new"):
         actions.retry(runs[1], 1)
-    actions.retry(runs[1], 1, anew=True)
+    actions.retry(runs[1], 1, as_new=True)
     world.work()
     assert world.states(runs[1])[0] == "sent"
 
@@ -78,10 +78,10 @@ def test_after_the_window_only_a_person_who_says_so_sends_it_anew(world: World, 
     """Without the word it is refused; with it the email may arrive twice, and that is written down."""
     in_doubt(world, run)
     world.clock.advance(hours=23)
-    with pytest.raises(ActionError, match="say so if it shall be sent anew"):
+    with pytest.raises(ActionError, match="say so if it shall be sent as new"):
         actions.retry(run, 2)
     assert world.states(run)[1] == "in-doubt"
-    assert actions.retry(run, 2, anew=True) == "active"
+    assert actions.retry(run, 2, as_new=True) == "active"
     world.work()
     assert world.states(run)[1] == "sent"
     assert world.provider.twice == [f"{run}-2"]
@@ -131,7 +131,7 @@ def test_only_what_ended_badly_is_retried(world: World, actions: EnrollmentActio
 def test_after_a_conflict_a_person_may_send_it_anew_at_once(world: World, actions: EnrollmentActions, run: str) -> None:
     """The provider would answer the old request with the same conflict, so `anew` does not wait until it forgets."""
     in_doubt(world, run)
-    actions.retry(run, 2, anew=True)
+    actions.retry(run, 2, as_new=True)
     world.work()
     assert world.states(run)[1] == "sent"
     assert world.run(run).step(2).anew

@@ -86,7 +86,7 @@ class PersonsDecide(RuleBasedStateMachine):
     def the_operator_retries(self, which: int, anew: bool) -> None:
         before = {id: state for id, state in self.rig.states().items() if state in BAD_ENDS}
         with suppress(ActionError):
-            self.rig.actions.retry(*ids.parse_email_id(pick(list(before), which)), anew=anew)
+            self.rig.actions.retry(*ids.parse_email_id(pick(list(before), which)), as_new=anew)
         after = self.rig.states()
         for id in [id for id, state in before.items() if after[id] != state]:
             self.rig.watch.again(id)

@@ -45,7 +45,7 @@ def test_a_repetition_waits_for_no_earlier_step_that_is_retried(ledger: Ledger, 
     world.provider.faults.append(SendError("lost", "no answer"))
     world.work()
     assert world.states(run)[:2] == ["in-doubt", "sending"]
-    EnrollmentActions(ledger, world.sender.catalog, world.settings).retry(run, 1, anew=True)
+    EnrollmentActions(ledger, world.sender.catalog, world.settings).retry(run, 1, as_new=True)
     clock.advance(seconds=60)
     world.release()
     assert (run, 2) in [world.next_job(), world.next_job()]

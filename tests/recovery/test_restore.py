@@ -251,7 +251,7 @@ def test_the_earlier_builds_sequences_go_on_after_their_last_email(ledger: Ledge
     marks = {f"Email_{number}_Sent": at(-300 + 24 * number) for number in range(1, 8)}
     lost.write("tracker", Name={"title": text("Cy")}, Email={"email": "cy@example.org"}, **christmas, **marks)
     report = lost.restore()
-    ada, bob = (f"{ids.run_key('christmas', email)}-1" for email in (ADAS, "bob@example.org"))
+    ada, bob = (f"{ids.enrollment_prefix('christmas', email)}-1" for email in (ADAS, "bob@example.org"))
     assert report.runs == {"restored": 2, "marked": 1}
     assert [(left.row, left.why) for left in report.paused] == [(bob, "neither a mark nor an anchor says where it stands")]
     assert lost.world.states(ada) == ["sent"] * 2 + ["scheduled"] * 5

@@ -9,7 +9,7 @@ import pytest
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.recovery.verify_notion import NotionWitness
-from shared.recovery.verify_resend import Finding, ResendWitness, held, mend
+from shared.recovery.verify_resend import Finding, ResendWitness, fix, held
 from tests.conftest import Clock
 from tests.support.lost_ledger import LostLedger, Unlisted, at
 from tests.support.sandbox_server import Sandbox, sandbox, text
@@ -32,9 +32,9 @@ class Verified(LostLedger):
         """The kind of each finding, and of what."""
         return [(finding.kind, finding.what) for finding in self.verify()]
 
-    def mends(self) -> list[Finding]:
+    def fixes(self) -> list[Finding]:
         """Mend what can be, let the recorder work, and look again."""
-        mend(self.verify(), self.ledger)
+        fix(self.verify(), self.ledger)
         self.record()
         return self.verify()
 
@@ -76,7 +76,7 @@ def test_an_email_that_was_accepted_twice_is_named(desk: Verified, run: str) -> 
     again = next(email for email in desk.box.outbox() if email["to"] == ["ada@example.org"])
     desk.provider.send({key: again[key] for key in ("from", "to", "subject", "text")}, key="another")
     assert desk.found() == [("duplicate", f"{run}-1")]
-    assert desk.mends()[0].mended is False
+    assert desk.fixes()[0].fixed is False
 
 
 def test_an_email_that_resend_does_not_know_is_a_gap(desk: Verified, run: str) -> None:
@@ -94,7 +94,7 @@ def test_what_is_in_doubt_and_known_to_resend_is_mended(desk: Verified, run: str
     desk.change(page, Status={"select": {"name": "In Doubt"}})
     before = desk.sent()
     assert ("disagreement", f"{run}-2") in desk.found()
-    assert desk.mends() == []
+    assert desk.fixes() == []
     after = desk.world.run(run).step(2)
     assert (after.state, after.provider_id, after.sent_at) == ("sent", sent.provider_id, sent.sent_at)
     assert desk.sent() == before
@@ -106,7 +106,7 @@ def test_a_scheduled_email_that_resend_has_is_named_and_left(desk: Verified, run
     assert contact is not None
     (subject,) = desk.subjects.of("christmas", 3, contact)
     desk.provider.send({"from": "me@example.org", "to": ["ada@example.org"], "subject": subject, "text": "Hi"}, key="by a copy")
-    (finding,) = desk.mends()
+    (finding,) = desk.fixes()
     assert (finding.kind, finding.what, finding.advice) == ("disagreement", f"{run}-3", f"evergreen skip {run} 3")
     assert desk.world.run(run).step(3).state == "scheduled"
 
@@ -131,21 +131,21 @@ def test_rows_that_are_missing_or_stale_are_written_again(desk: Verified, run: s
             ("disagreement", f"{other}-1"),
         ]
     )
-    assert desk.mends() == []
+    assert desk.fixes() == []
 
 
 def test_a_duplicate_row_is_named_and_never_deleted(desk: Verified, run: str) -> None:
     """Which of the two is right, a person says."""
     page = desk.write("tracker", Name={"title": text("Ada")}, Enrollment_ID={"rich_text": text(run)})
     assert desk.found() == [("duplicate", page)]
-    desk.mends()
+    desk.fixes()
     assert len(desk.rows("tracker")) == 2
 
 
 def test_a_mark_that_nobody_knows_of_and_a_run_that_is_gone_are_named(desk: Verified, run: str) -> None:
     """The owner's own date in a row, and an active row that the ledger does not have."""
     desk.change(desk.rows("tracker")[0]["id"], Email_3_Sent=at(10))
-    stranger = f"{ids.run_key('christmas', 'who@example.org')}-1"
+    stranger = f"{ids.enrollment_prefix('christmas', 'who@example.org')}-1"
     desk.write("tracker", Enrollment_ID={"rich_text": text(stranger)}, Status={"select": {"name": "Active"}})
     assert desk.found() == [("disagreement", f"{run}-3"), ("gap", stranger)]
 

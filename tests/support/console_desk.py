@@ -33,7 +33,7 @@ ADA: dict[str, Any] = {
     "assessment_score": 45,
     "red_systems": 2,
 }
-RUN = f"{ids.run_key('christmas', 'ada@example.org')}-1"
+RUN = f"{ids.enrollment_prefix('christmas', 'ada@example.org')}-1"
 
 
 @contextmanager
@@ -121,7 +121,7 @@ def sign_up(form: dict[str, Any] | None = None, *, trigger: str = "christmas-sig
     ledger = services.ledger()
     intake = enrolling.Intake(ledger, services.catalog(), services.current_settings(), ledger.now(), f"request-{number}")
     enrolling.sign_up(SignUp.model_validate(body), trigger=trigger, intake=intake)
-    return f"{ids.run_key('christmas', body['email'])}-1"
+    return f"{ids.enrollment_prefix('christmas', body['email'])}-1"
 
 
 def set_step(redis: Redis, enrollment: str, step: int, **fields: Any) -> None:

@@ -133,7 +133,7 @@ class Functions:
 
     def run(self, email: str = ADDRESS, number: int = 1) -> Enrollment | None:
         """Somebody's run through the Christmas campaign."""
-        return self.ledger.enrollment(f"{ids.run_key('christmas', email)}-{number}")
+        return self.ledger.enrollment(f"{ids.enrollment_prefix('christmas', email)}-{number}")
 
     def contact(self, email: str = ADDRESS) -> Contact | None:
         """What is known of somebody."""

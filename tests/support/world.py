@@ -73,7 +73,7 @@ class World:
         """Sign somebody up for Christmas (Ada, unless told otherwise); returns the enrollment's id."""
         body: dict[str, Any] = {**(form or ADA), **changes}
         enrolling.sign_up(SignUp.model_validate(body), trigger="christmas-signup", intake=self.intake)
-        return f"{ids.run_key('christmas', body['email'])}-1"
+        return f"{ids.enrollment_prefix('christmas', body['email'])}-1"
 
     def run(self, enrollment: str) -> Enrollment:
         """The enrollment as the ledger has it."""

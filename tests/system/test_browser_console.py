@@ -168,7 +168,7 @@ def test_steps_are_skipped_sent_now_and_retried(page: Page, url: str) -> None:
     for link, button, said in (
         ("Skip… email 6", "Skip the email", "That email is left out."),
         ("Send now… email 7", "Send the email now", "On its way."),
-        ("Send anew… email 2", "Send the email anew", "It is sent as a new email."),
+        ("Send as new… email 2", "Send the email as a new one", "It is sent as a new email."),
     ):
         page.get_by_role("link", name=link).click()
         page.get_by_role("button", name=button).click()
@@ -185,8 +185,8 @@ def test_a_failure_is_retried_from_the_list(page: Page) -> None:
     page.get_by_role("button", name="Retry email 3").click()
     page.get_by_role("status").filter(has_text="It is tried again.").wait_for()
     assert page.get_by_role("heading", name="Failures").is_visible()
-    page.get_by_role("link", name="Send anew… email 2").click()
-    page.get_by_role("button", name="Send the email anew").click()
+    page.get_by_role("link", name="Send as new… email 2").click()
+    page.get_by_role("button", name="Send the email as a new one").click()
     page.get_by_text("Nothing failed, and nothing is in doubt.").wait_for()
 
 

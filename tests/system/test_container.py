@@ -169,7 +169,7 @@ def test_a_function_answers_and_finishes_what_it_has_begun(image: Path, python: 
             caller.sendall(body)
             assert caller.recv(65536).startswith(b"HTTP/1.1 202")
         assert process.wait(WITHIN) == 0
-    assert ledger.enrollment(f"{ids.run_key('christmas', str(ADA['email']))}-1") is not None
+    assert ledger.enrollment(f"{ids.enrollment_prefix('christmas', str(ADA['email']))}-1") is not None
 
 
 def _answer(port: int, request: bytes) -> bytes:

@@ -66,7 +66,7 @@ def test_two_errors_then_fine_is_one_email(trial: Trial) -> None:
     trial.fault(kind="status", status=500, count=2)
     trial.sign_up(SIGN_UP | {"email": "errors@example.org"})
     until(lambda: bool(arrivals(trial, "errors@example.org")), within=30)
-    run = trial.ledger().enrollment(f"{ids.run_key('christmas', 'errors@example.org')}-1")
+    run = trial.ledger().enrollment(f"{ids.enrollment_prefix('christmas', 'errors@example.org')}-1")
     assert run is not None
     until(lambda: trial.ledger().peek(run.id, 1).state == "sent")
     assert len(arrivals(trial, "errors@example.org")) == 1
@@ -77,7 +77,7 @@ def test_a_timeout_after_accepting_is_one_email(trial: Trial) -> None:
     """The provider took it and never answered: the repetition is recognized, and nothing arrives twice."""
     trial.fault(kind="timeout-after", count=1, delay_ms=5000)
     trial.sign_up(SIGN_UP | {"email": "timeout@example.org"})
-    run = f"{ids.run_key('christmas', 'timeout@example.org')}-1"
+    run = f"{ids.enrollment_prefix('christmas', 'timeout@example.org')}-1"
     until(lambda: trial.ledger().peek(run, 1).state == "sent", within=30)
     assert len(arrivals(trial, "timeout@example.org")) == 1
     outcomes = {event["outcome"] for event in trial.events("email.not_sent") if event["email_id"] == f"{run}-1"}
@@ -92,7 +92,7 @@ def test_a_batch_that_times_out_after_accepting_arrives_once(trial: Trial) -> No
         trial.sign_up(SIGN_UP | {"email": address})
     trial.fault(kind="timeout-after", count=1, delay_ms=5000)
     trial.start_sending()
-    runs = [f"{ids.run_key('christmas', address)}-1" for address in addresses]
+    runs = [f"{ids.enrollment_prefix('christmas', address)}-1" for address in addresses]
     ledger = trial.ledger()
     until(lambda: all(ledger.peek(run, 1).state == "sent" for run in runs), within=40)
     copies = Counter(str(email["to"]) for email in trial.outbox() if email["to"][0].startswith("batch"))
@@ -106,7 +106,7 @@ def test_a_disconnect_and_a_503_after_commit_are_one_email_each(trial: Trial) ->
         address = f"{kind}@example.org"
         trial.fault(kind=kind, count=1, **details)
         trial.sign_up(SIGN_UP | {"email": address})
-        run = f"{ids.run_key('christmas', address)}-1"
+        run = f"{ids.enrollment_prefix('christmas', address)}-1"
         until(lambda run=run: trial.ledger().peek(run, 1).state == "sent", within=30)  # type: ignore[misc]  # a default binds the loop's value
         assert len(arrivals(trial, address)) == 1
 
@@ -128,7 +128,7 @@ def test_killing_every_part_in_turn_loses_nothing_and_sends_nothing_twice(tmp_pa
         signing_up.join(60)
         assert not signing_up.is_alive()
         until(lambda: len(set(trial.email_ids())) == 350, within=90)
-        runs = [f"{ids.run_key('christmas', address)}-1" for address in addresses]
+        runs = [f"{ids.enrollment_prefix('christmas', address)}-1" for address in addresses]
         until(lambda: all(run is not None and run.state == "completed" for run in map(trial.ledger().enrollment, runs)), within=30)
         copies = Counter(trial.email_ids())
     assert set(copies) == {f"{run}-{number}" for run in runs for number in range(1, 8)}

@@ -163,7 +163,7 @@ def everything(functions: Functions) -> dict[str, Any]:
     answers = {
         "christmas-signup": functions.sign_up({"email": "bob@example.org"}),
         "assessment": functions.client("assessment").post("/", json={"email": "bob@example.org"}),
-        "send-email": functions.send(f"{ids.run_key('christmas', 'ada@example.org')}-1", 1),
+        "send-email": functions.send(f"{ids.enrollment_prefix('christmas', 'ada@example.org')}-1", 1),
         "unsubscribe": functions.client("unsubscribe").post(LINK),
     }
     return {name: (answer.status_code, answer.headers.get("Retry-After")) for name, answer in answers.items()}

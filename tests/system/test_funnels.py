@@ -125,7 +125,7 @@ class Funnel(World):
 
     def state(self, slug: str, subject: str = ADDRESS) -> tuple[str, str | None]:
         """How the run stands, and why."""
-        run = self.run(f"{ids.run_key(slug, subject)}-1")
+        run = self.run(f"{ids.enrollment_prefix(slug, subject)}-1")
         return run.state, run.why
 
 

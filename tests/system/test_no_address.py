@@ -64,7 +64,7 @@ def secret(trial: Trial, name: str) -> str:
 
 def state(trial: Trial, email: str, step: int = 1) -> str | None:
     """What has become of a step of somebody's Christmas."""
-    return trial.ledger().peek(f"{ids.run_key('christmas', email)}-1", step).state
+    return trial.ledger().peek(f"{ids.enrollment_prefix('christmas', email)}-1", step).state
 
 
 def opened(value: bytes) -> Iterator[bytes]:

@@ -30,7 +30,7 @@ def sign_up(trial: Trial) -> list[str]:
     """Sign everybody up; returns the runs."""
     addresses = [f"c{number}@example.org" for number in range(CUSTOMERS)]
     assert {trial.sign_up(SIGN_UP | {"email": address}) for address in addresses} == {202}
-    return [f"{ids.run_key('christmas', address)}-1" for address in addresses]
+    return [f"{ids.enrollment_prefix('christmas', address)}-1" for address in addresses]
 
 
 def latest(trial: Trial) -> float:

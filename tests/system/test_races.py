@@ -138,7 +138,7 @@ def _booked(track: Racetrack, uid: str, starts: int, replaces: str | None = None
     now = track.clock.now
     event = MeetingEvent("booked", f"key-{uid}", uid, now, starts, replaces=replaces, contact={"email": "ada@example.org"})
     meetings.report(event, trigger="calcom-booking", intake=track.world.intake)
-    return f"{ids.run_key('booking-reminder', f'{uid}:{starts}')}-1"
+    return f"{ids.enrollment_prefix('booking-reminder', f'{uid}:{starts}')}-1"
 
 
 @pytest.mark.parametrize(("before", "result", "left"), [("claim", "skipped", "cancelled"), ("post", "sent", "sent")])
@@ -184,7 +184,7 @@ def test_a_late_answer_after_the_retry(track: Racetrack, before: str, anew: bool
     run, worker = _in_doubt(track)
     if anew:
         track.clock.advance(seconds=23 * 3600)
-    track.actions.retry(run, 1, anew=anew)
+    track.actions.retry(run, 1, as_new=anew)
     again = track.start("again", send(run), before=before) if before else None
     assert worker.wake() == "sent"
     if again:

@@ -11,14 +11,14 @@ local function suppressed(contact, kind)
   return nil
 end
 
--- Stop email to a contact: all of it, or marketing. One that is being sent right now ends as it ends. Returns how many runs that ended.
+-- Stop email to a contact: all of it, or marketing. One that is being sent right now ends as it ends. Returns how many enrollments that ended.
 local function suppress(contact, reason)
   redis.call('HSETNX', 'eg:contact:' .. contact, reason, int(now))
   redis.call('ZADD', 'eg:suppressed', 'NX', int(now), contact)
   local ended = 0
   for _, enrollment in ipairs(redis.call('SMEMBERS', 'eg:enrollments:' .. contact)) do
     if is_open(enrollment) and suppressed(contact, redis.call('HGET', enrollment_key(enrollment), 'kind')) then
-      stop_run(enrollment, 'exited', reason)
+      stop_enrollment(enrollment, 'exited', reason)
       ended = ended + 1
     end
   end

@@ -1,17 +1,17 @@
 -- @include base rq_jobs outbox wakeups lists
 -- How an enrollment and its steps move from one state to the next, and what else ends with them.
 
--- What the outbox named has been told; the time for which a finished run is kept begins then.
+-- What the outbox named has been told; the time for which a finished enrollment is kept begins then.
 local function told(member)
   redis.call('HDEL', 'eg:outbox:failures', member)
   local enrollment = string.match(member, '^enrollment:(.+)$')
   if enrollment and redis.call('HEXISTS', enrollment_key(enrollment), 'ended') == 1 then
     redis.call('PEXPIRE', enrollment_key(enrollment), KEEP_FINISHED)
-    keep_runs(redis.call('HGET', enrollment_key(enrollment), 'contact'))
+    keep_enrollments(redis.call('HGET', enrollment_key(enrollment), 'contact'))
   end
 end
 
--- The run is in another state now.
+-- The enrollment is in another state now.
 local function enter(enrollment, state)
   local key = enrollment_key(enrollment)
   local before = redis.call('HGET', key, 'state')
@@ -24,11 +24,11 @@ local function enter(enrollment, state)
   redis.call('ZADD', 'eg:of:' .. slug_of(enrollment), created, enrollment)
   for _, list in ipairs({list_names(enrollment, state)}) do redis.call('ZADD', list, created, enrollment) end
   local contact = redis.call('HGET', key, 'contact')
-  if state == 'active' or state == 'paused' then redis.call('PERSIST', 'eg:enrollments:' .. contact) else keep_runs(contact) end
+  if state == 'active' or state == 'paused' then redis.call('PERSIST', 'eg:enrollments:' .. contact) else keep_enrollments(contact) end
 end
 
--- The run is over: its group is free, and it is kept for a while.
-local function end_run(enrollment, state, why)
+-- The enrollment is over: its group is free, and it is kept for a while.
+local function end_enrollment(enrollment, state, why)
   local key = enrollment_key(enrollment)
   local e = fields(key, 'contact', 'group')
   enter(enrollment, state)
@@ -40,7 +40,7 @@ local function end_run(enrollment, state, why)
   dirty('enrollment', enrollment)
 end
 
--- A step has come to its end: the next due one may go, or the run is complete.
+-- A step has come to its end: the next due one may go, or the enrollment is complete.
 local function advance(enrollment)
   local key = enrollment_key(enrollment)
   if redis.call('HGET', key, 'state') ~= 'active' then return end
@@ -53,10 +53,10 @@ local function advance(enrollment)
       break
     end
   end
-  if not open then end_run(enrollment, 'completed') end
+  if not open then end_enrollment(enrollment, 'completed') end
 end
 
--- Off RQ's failed list, whichever look is on it: nobody needs to look at the step any more.
+-- Off RQ's failed list, whichever wake-up is on it: nobody needs to look at the step any more.
 local function unlist(enrollment, step)
   for look = 1, tonumber(step_of(enrollment, step).look) do
     local job = email_id(enrollment, step) .. '-' .. int(look)
@@ -92,10 +92,10 @@ local function end_step(enrollment, step, state, changes, at_work)
   advance(enrollment)
 end
 
--- End a run before its time. What is being sent right now ends as it ends. Why people leave is counted under the last email they got.
+-- End an enrollment before its time. What is being sent right now ends as it ends. Why people leave is counted under the last email they got.
 local LEAVING = {booked = true, client = true, unsubscribed = true}
-local function stop_run(enrollment, state, why)
-  end_run(enrollment, state, why)
+local function stop_enrollment(enrollment, state, why)
+  end_enrollment(enrollment, state, why)
   local last = '0'
   for _, step in ipairs(steps_in_order(enrollment)) do
     if redis.call('HGET', enrollment_key(enrollment), step .. '.state') == 'sent' then last = step end

@@ -7,15 +7,15 @@ local function tally(enrollment, name)
   if slug then redis.call('HINCRBY', 'eg:tally:' .. slug, name, 1) end
 end
 
--- Where lists find a run: all, a campaign's, those in a state, and a campaign's in a state; the latest first.
+-- Where lists find an enrollment: all, a campaign's, those in a state, and a campaign's in a state; the latest first.
 local STATES = {'active', 'paused', 'completed', 'exited', 'cancelled'}
 local function slug_of(enrollment) return string.match(enrollment, '^(.+)%-%x+%-%d+$') or '' end
 local function list_names(enrollment, state)
   return 'eg:in:' .. state, 'eg:in:' .. state .. ':' .. slug_of(enrollment)
 end
 
--- The list of a contact's runs lasts as long as the last of them.
-local function keep_runs(contact)
+-- The list of a contact's enrollments lasts as long as the last of them.
+local function keep_enrollments(contact)
   local list = 'eg:enrollments:' .. contact
   for _, enrollment in ipairs(redis.call('SMEMBERS', list)) do
     local state = redis.call('HGET', enrollment_key(enrollment), 'state')
@@ -25,8 +25,8 @@ local function keep_runs(contact)
   redis.call('PEXPIRE', list, KEEP_FINISHED)
 end
 
--- No list holds the run any more.
-local function unlist_run(enrollment)
+-- No list holds the enrollment any more.
+local function unlist_enrollment(enrollment)
   redis.call('ZREM', 'eg:recent', enrollment)
   redis.call('ZREM', 'eg:of:' .. slug_of(enrollment), enrollment)
   for _, state in ipairs(STATES) do

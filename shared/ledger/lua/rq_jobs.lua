@@ -30,7 +30,7 @@ local function write_rq_job(job, queue, status, timeout, call, description)
   if status == 'queued' then redis.call('HSET', 'rq:job:' .. job, 'enqueued_at', date) end
 end
 
--- A look at a step: the job's only word is "look at this step now".
+-- The wake-up of a step: the job's only word is "look at this step now".
 local function write_job(job, enrollment, step, status)
   write_rq_job(job, 'send', status, JOB_TIMEOUT, '["scheduler.jobs.send_step", null, ["' .. enrollment .. '", ' .. step .. '], {}]',
     'send step ' .. step .. ' of ' .. enrollment)
@@ -57,7 +57,7 @@ end
 
 local function schedule(job, at) redis.call('ZADD', SCHEDULED, string.format('%.3f', at / 1000), job) end
 
--- A scheduled look is void. One that is on the queue, or running, is left to find out for itself.
+-- A scheduled wake-up is void. One that is on the queue, or running, is left to find out for itself.
 local function unschedule(job)
   if redis.call('ZREM', SCHEDULED, job) == 1 then redis.call('DEL', 'rq:job:' .. job) end
 end

@@ -3,13 +3,13 @@
 
 local OPEN = 'eg:open'
 
--- Put a look at a step on the queue; the sweeper finds the step again should the job get lost.
+-- Put the wake-up of a step on the queue; the sweeper finds the step again should the job get lost.
 local function enqueue(job, enrollment, step)
   push(job, enrollment, step)
   redis.call('ZADD', OPEN, int(now + LEASE), email_id(enrollment, step))
 end
 
--- The step's next look is at `at`; a look that was scheduled before is void.
+-- The step's next wake-up is at `at`; a wake-up that was scheduled before is void.
 local function wake(enrollment, step, at)
   local key, id = enrollment_key(enrollment), email_id(enrollment, step)
   local look = redis.call('HINCRBY', key, step .. '.look', 1)
@@ -21,7 +21,7 @@ local function wake(enrollment, step, at)
   redis.call('ZADD', OPEN, int(at), id)
 end
 
--- The step needs no more looks.
+-- The step needs no more wake-ups.
 local function close_step(enrollment, step)
   local id = email_id(enrollment, step)
   local look = redis.call('HGET', enrollment_key(enrollment), step .. '.look')
@@ -35,7 +35,7 @@ local function steps_in_order(enrollment)
   return list
 end
 
--- Whether an earlier step of the run must go first. Its end wakes this one. What a person wants sent now waits for nothing.
+-- Whether an earlier step of the enrollment must go first. Its end wakes this one. What a person wants sent now waits for nothing.
 local function held_up(enrollment, step)
   local key, earlier = enrollment_key(enrollment), {}
   local v = redis.call('HMGET', key, 'steps', step .. '.forced')

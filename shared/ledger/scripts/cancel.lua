@@ -1,6 +1,7 @@
 -- @include base lifecycle
--- End a run for good. Keeps true: none of its steps is claimed any more. ARGV[2]: {enrollment, why}. Returns the run's state, or '' where
--- there is none.
+-- End an enrollment for good. Keeps true: none of its steps is claimed any more.
+-- ARGV[2]: {enrollment, why}.
+-- Returns the enrollment's state, or '' where there is none.
 local a = cjson.decode(ARGV[2])
-if is_open(a.enrollment) then stop_run(a.enrollment, 'cancelled', a.why) end
+if is_open(a.enrollment) then stop_enrollment(a.enrollment, 'cancelled', a.why) end
 return redis.call('HGET', enrollment_key(a.enrollment), 'state') or ''

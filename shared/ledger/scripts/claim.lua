@@ -1,11 +1,13 @@
 -- @include base rq_jobs gate wakeups lifecycle contacts turns
--- Claim a step for sending, and up to `batch` others where more are ready than can go singly. Keeps true: one holder per step; nothing is
--- claimed early, out of order, twice, of an inactive run, for a suppressed address or behind the gate; a request that may have been accepted
--- is only ever repeated as it was, with the very same members. The turn at the provider is planned here, so that no claim waits for one; the last look takes it.
--- ARGV[2]: {enrollment, step, token, late: {slug: ms}, ignore_late, fenced (the fence must be on), rate (0: as learned), longest_wait, batch, batch_above (0: by the rate)}
--- Returns {'claimed', wait, turn, [item…], frozen request id or '', frozen body or ''} with item = [enrollment, step, slug, request_id, [contact…], values, retries],
--- or {what, until or '', why or ''} with what: gone · done (why is the step's state, and its reason) · not-yet · waits · closed · pace ·
--- late (until is its due).
+-- Claim a step for sending, and up to `batch` others where more are ready than can go singly. Keeps true: one holder
+-- per step; nothing is claimed early, out of order, twice, of an inactive enrollment, for a suppressed address or
+-- behind the gate; a request that may have been accepted is only ever repeated as it was, with the very same members.
+-- The turn at the provider is planned here, so that no claim waits for one; the last look takes it.
+-- ARGV[2]: {enrollment, step, token, late: {slug: ms}, ignore_late, fenced (the fence must be on), rate (0: as
+-- learned), longest_wait, batch, batch_above (0: by the rate)}
+-- Returns {'claimed', wait, turn, [item…], frozen request id or '', frozen body or ''} with item = [enrollment, step,
+-- slug, request_id, [contact…], values, retries], or {what, until or '', why or ''} with what: gone · done (why is the
+-- step's state, and its reason) · not-yet · waits · closed · pace · late (until is its due).
 local a = cjson.decode(ARGV[2])
 local rate = rate_of('resend', a.rate)
 local batch_above = a.batch_above > 0 and a.batch_above or math.min(rate, 20)
@@ -21,7 +23,7 @@ local function done()
   return stop('done', nil, s.state .. (s.why and ': ' .. s.why or ''))
 end
 
--- What forbids the step to be sent at all, whenever: the run's state or a suppression.
+-- What forbids the step to be sent at all, whenever: the enrollment's state or a suppression.
 local function barrier(enrollment)
   local e = fields(enrollment_key(enrollment), 'state', 'why', 'kind', 'contact')
   if e.state ~= 'active' then return (e.state or 'forgotten') .. (e.why and ': ' .. e.why or '') end
@@ -35,7 +37,7 @@ local function late(enrollment, s)
   return after and not e.catch_up and not s.forced and not s.posted and s.attempts == 0 and now - s.due > after
 end
 
--- When the next email of a run that catches up may go: at most one a day to a person, whatever has held it back.
+-- When the next email of an enrollment that catches up may go: at most one a day to a person, whatever has held it back.
 local function too_soon(enrollment, s)
   local e = fields(enrollment_key(enrollment), 'catch_up', 'contact')
   local last = e.catch_up and not s.forced and redis.call('HGET', 'eg:contact:' .. e.contact, 'last_sent')
@@ -88,7 +90,7 @@ local function repeat_frozen(s, id)
   return {'claimed', at - now, at, items, s.frozen, frozen.body}
 end
 
--- Others from the head of the queue that may go with the first. A job that needs no look any more, or whose step an earlier one will wake,
+-- Others from the head of the queue that may go with the first. A job that needs no wake-up any more, or whose step an earlier one will wake,
 -- is dropped; the rest goes back as it stood.
 local function fill(items)
   local back = {}
@@ -97,7 +99,8 @@ local function fill(items)
     local known, s = pcall(step_of, enrollment, step)  -- what is no enrollment of ours must not stop the others
     if not known then s = nil end
     local ready = s and s.state == 'scheduled' and s.next <= now
-    if ready and not s.solo and s.due >= taken_over and s.attempts == 0 and not held_up(enrollment, step) and not barrier(enrollment) and not late(enrollment, s) and not too_soon(enrollment, s) then
+    local fresh = ready and not s.solo and s.due >= taken_over and s.attempts == 0
+    if fresh and not (held_up(enrollment, step) or barrier(enrollment) or late(enrollment, s) or too_soon(enrollment, s)) then
       items[#items + 1] = take(enrollment, step)
       redis.call('DEL', 'rq:job:' .. job)
     elseif s and (ready and held_up(enrollment, step) or (s.state == 'scheduled' or s.state == 'sending') and s.next > now) then

@@ -1,11 +1,14 @@
 -- @include base outbox wakeups lists lifecycle contacts limits
--- Enroll a contact in a campaign, or only remember it, in one step. Keeps true: one run per key unless re-entry allows another,
--- one active run per contact and group, one effect per idempotency key, no new run for a suppressed address; a meeting ends as its latest
--- event says, in whatever order they arrive; nobody is enrolled more often than the limit.
--- ARGV[2]: {contact, fields, source, consent, seen, seen_ttl, answer, lead, limit: {key, most, window}}; where it ends other runs: {exit: {reason, slugs, before}}; where a
--- calendar says it: {meeting: {what, uid, at, starts, replaces, keep}}; where the webhook has a campaign: {key, slug, kind, request_id}; and
--- where the form carries what it requires: {group, reentry, anchor, warning, values, steps: [{number, offset, due, sent, skipped}]}.
--- Returns {what, enrollment or ''}, {'duplicate', the first answer}, or {'limited', milliseconds until it may be tried again}. what: enrolled · exists · blocked · tracked · cancelled · ignored.
+-- Enroll a contact in a campaign, or only remember it, in one step. Keeps true: one enrollment per key unless re-entry
+-- allows another, one active enrollment per contact and group, one effect per idempotency key, no new enrollment for a
+-- suppressed address; a meeting ends as its latest event says, in whatever order they arrive; nobody is enrolled more
+-- often than the limit.
+-- ARGV[2]: {contact, fields, source, consent, seen, seen_ttl, answer, lead, limit: {key, most, window}}; where it ends
+-- other enrollments: {exit: {reason, slugs, before}}; where a calendar says it: {meeting: {what, uid, at, starts,
+-- replaces, keep}}; where the webhook has a campaign: {key, slug, kind, request_id}; and where the form carries what it
+-- requires: {group, reentry, anchor, warning, values, steps: [{number, offset, due, sent, skipped}]}.
+-- Returns {what, enrollment or ''}, {'duplicate', the first answer}, or {'limited', milliseconds until it may be tried
+-- again}. what: enrolled · exists · blocked · tracked · cancelled · ignored.
 local a = cjson.decode(ARGV[2])
 
 local contact = 'eg:contact:' .. a.contact
@@ -27,17 +30,17 @@ local function remember()
   dirty('contact', a.contact)
 end
 
--- What has happened ends the runs that list it, as far as they began before it.
-local function exit_runs()
+-- What has happened ends the enrollments that list it, as far as they began before it.
+local function exit_enrollments()
   local ends = {}
   for _, slug in ipairs(a.exit.slugs) do ends[slug] = true end
   for _, enrollment in ipairs(redis.call('SMEMBERS', 'eg:enrollments:' .. a.contact)) do
     local e = fields(enrollment_key(enrollment), 'slug', 'created')
-    if ends[e.slug] and is_open(enrollment) and tonumber(e.created) <= a.exit.before then stop_run(enrollment, 'exited', a.exit.reason) end
+    if ends[e.slug] and is_open(enrollment) and tonumber(e.created) <= a.exit.before then stop_enrollment(enrollment, 'exited', a.exit.reason) end
   end
 end
 
--- No run, but a row for the owner to see: run 0, which a later run takes over.
+-- No enrollment, but a row for the owner to see: run 0, which a later enrollment takes over.
 local function track()
   if not a.key then return 'tracked', '' end
   local enrollment = a.key .. '-0'
@@ -49,7 +52,7 @@ local function track()
   return 'tracked', ''
 end
 
--- Why there is no new run, and which other one there is; or nothing, and the new run's id.
+-- Why there is no new enrollment, and which other one there is; or nothing, and the new enrollment's id.
 local function obstacle()
   local run = redis.call('HGET', 'eg:runs', a.key)
   if run then
@@ -97,11 +100,11 @@ local function create(enrollment)
     end
   end
   dirty('enrollment', enrollment)
-  if not open then end_run(enrollment, 'completed') end
+  if not open then end_enrollment(enrollment, 'completed') end
 end
 
 local function cancel(enrollment, why)
-  if is_open(enrollment) then stop_run(enrollment, 'cancelled', why) end
+  if is_open(enrollment) then stop_enrollment(enrollment, 'cancelled', why) end
 end
 
 local function meeting_key(uid) return 'eg:meeting:' .. uid end
@@ -156,13 +159,13 @@ if a.seen then
 end
 if a.meeting then
   local enrolls, what = meeting(a.meeting)
-  if a.exit then exit_runs() end
+  if a.exit then exit_enrollments() end
   if not enrolls then
     if a.meeting.what == 'booked' then remember() end
     return {what, ''}
   end
 elseif a.exit then
-  exit_runs()
+  exit_enrollments()
 end
 remember()
 if not a.steps then return {track()} end

@@ -1,8 +1,10 @@
 -- @include base rq_jobs outbox wakeups lists
--- Erase a person. Keeps true: nothing of theirs is claimed, posted or told from here on; that they had a run (eg:runs) and that they want no
--- email (the suppression) stays, under a digest. Others of an unsettled batch are in doubt when its holder does not report: the request that
--- could be repeated is erased. ARGV[2]: {contact, enrollments (that no list holds), meetings (keys)}.
--- Returns {enrollments, frozen requests, things that Notion and the owner were to be told of, meetings}, how many of each.
+-- Erase a person. Keeps true: nothing of theirs is claimed, posted or told from here on; that they had an enrollment
+-- (eg:runs) and that they want no email (the suppression) stays, under a digest. Others of an unsettled batch are in
+-- doubt when its holder does not report: the request that could be repeated is erased.
+-- ARGV[2]: {contact, enrollments (that no list holds), meetings (keys)}.
+-- Returns {enrollments, frozen requests, things that Notion and the owner were to be told of, meetings}, how many of
+-- each.
 local a = cjson.decode(ARGV[2])
 local runs, requests, notes, meetings = 0, 0, 0, 0
 
@@ -12,7 +14,7 @@ local function untell(list, member)
   redis.call('HDEL', list .. ':failures', member)
 end
 
--- Its scheduled look goes with it, and what waits on the queue or was listed as failed. A job that runs right now finds nothing.
+-- Its scheduled wake-up goes with it, and what waits on the queue or was listed as failed. A job that runs right now finds nothing.
 local function erase_jobs(id, look)
   for number = look, math.max(look - 1, 0), -1 do
     local job = id .. '-' .. int(number)
@@ -28,16 +30,16 @@ local function erase_step(enrollment, step)
   untell(OUTBOX, 'email:' .. id)
 end
 
-local function erase_run(enrollment)
+local function erase_enrollment(enrollment)
   if redis.call('HGET', enrollment_key(enrollment), 'contact') ~= a.contact then return end
   for _, step in ipairs(steps_in_order(enrollment)) do erase_step(enrollment, step) end
   untell(OUTBOX, 'enrollment:' .. enrollment)
-  unlist_run(enrollment)
+  unlist_enrollment(enrollment)
   runs = runs + redis.call('DEL', enrollment_key(enrollment))
 end
 
-for _, enrollment in ipairs(redis.call('SMEMBERS', 'eg:enrollments:' .. a.contact)) do erase_run(enrollment) end
-for _, enrollment in ipairs(a.enrollments) do erase_run(enrollment) end
+for _, enrollment in ipairs(redis.call('SMEMBERS', 'eg:enrollments:' .. a.contact)) do erase_enrollment(enrollment) end
+for _, enrollment in ipairs(a.enrollments) do erase_enrollment(enrollment) end
 for _, meeting in ipairs(a.meetings) do
   if redis.call('HGET', meeting, 'contact') == a.contact then meetings = meetings + redis.call('DEL', meeting) end
 end

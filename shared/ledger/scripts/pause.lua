@@ -1,6 +1,8 @@
 -- @include base outbox wakeups lifecycle
--- Hold a run. Keeps true: from here on none of its steps is claimed; one that is being sent right now ends as it ends.
--- ARGV[2]: {enrollment}. Returns the run's state, or '' where there is none.
+-- Hold an enrollment. Keeps true: from here on none of its steps is claimed; one that is being sent right now ends as
+-- it ends.
+-- ARGV[2]: {enrollment}.
+-- Returns the enrollment's state, or '' where there is none.
 local a = cjson.decode(ARGV[2])
 local key = enrollment_key(a.enrollment)
 local state = redis.call('HGET', key, 'state')

@@ -1,9 +1,10 @@
 -- @include base turns
--- The last look before a request leaves. Keeps true: only the holder of a lease posts, with time enough to learn the outcome; a request is
--- frozen before its first post and never changes while it may have been accepted; attempts are counted when they are made; no second has
--- more requests than the rate.
--- ARGV[2]: {token, members, request, spare, turn, rate}; ARGV[3]: the request's body. Returns {now, milliseconds until its turn, 1 where that is
--- another turn and it must be asked again, else 0}, or {} when the request must not be posted.
+-- The last look before a request leaves. Keeps true: only the holder of a lease posts, with time enough to learn the
+-- outcome; a request is frozen before its first post and never changes while it may have been accepted; attempts are
+-- counted when they are made; no second has more requests than the rate.
+-- ARGV[2]: {token, members, request, spare, turn, rate}; ARGV[3]: the request's body.
+-- Returns {now, milliseconds until its turn, 1 where that is another turn and it must be asked again, else 0}, or {}
+-- when the request must not be posted.
 local a = cjson.decode(ARGV[2])
 
 for _, id in ipairs(a.members) do

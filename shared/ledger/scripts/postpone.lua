@@ -1,6 +1,8 @@
 -- @include base wakeups
--- Look at a step later, because nobody could look now. Keeps true: only a step of an active run that waits for its look is moved, and its
--- due stays. ARGV[2]: {enrollment, step, wait}. Returns the instant of the look, or ''.
+-- Look at a step later, because nobody could look now. Keeps true: only a step of an active enrollment that waits for
+-- its wake-up is moved, and its due stays.
+-- ARGV[2]: {enrollment, step, wait}.
+-- Returns the instant of the wake-up, or ''.
 local a = cjson.decode(ARGV[2])
 local step = tostring(a.step)
 local s = step_of(a.enrollment, step)

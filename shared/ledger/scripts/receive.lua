@@ -1,9 +1,12 @@
 -- @include base outbox lists lifecycle contacts
--- Take what the provider reports of an email or an address. Keeps true: each report has its effect once, with its mark in the same step;
--- what was accepted is `sent` whoever says so; a batch is accepted whole; from a suppression on no step is claimed for the address.
--- ARGV[2]: {seen, seen_ttl, what, at} and, where known: contact, enrollment, step, id (the provider's), sent (when it accepted), reason.
--- what: accepted · delivered · opened · clicked · delayed · bounced · bounced-for-now · complained · suppressed · failed · unsubscribed.
--- Returns suppressed · recorded · ignored · duplicate, or busy: the email's sender is about to report; tell it again in a moment.
+-- Take what the provider reports of an email or an address. Keeps true: each report has its effect once, with its mark
+-- in the same step; what was accepted is `sent` whoever says so; a batch is accepted whole; from a suppression on no
+-- step is claimed for the address.
+-- ARGV[2]: {seen, seen_ttl, what, at} and, where known: contact, enrollment, step, id (the provider's), sent (when it
+-- accepted), reason. what: accepted · delivered · opened · clicked · delayed · bounced · bounced-for-now · complained ·
+-- suppressed · failed · unsubscribed.
+-- Returns suppressed · recorded · ignored · duplicate, or busy: the email's sender is about to report; tell it again in
+-- a moment.
 local a = cjson.decode(ARGV[2])
 
 local INSTANTS = {delivered = true, opened = true, clicked = true, bounced = true, complained = true}

@@ -1,7 +1,9 @@
 -- @include base rq_jobs gate wakeups
--- Move what is due from the schedule to the queue. Keeps true: nothing is released early, whatever leaves the schedule is either on the
--- queue, back at its later time, waits for an earlier step to end, or needs no look; one bad entry stops no other; two schedulers may call this at once.
--- ARGV[2]: how many entries at most. Returns {released, dropped, milliseconds until the next is due or ''}.
+-- Move what is due from the schedule to the queue. Keeps true: nothing is released early, whatever leaves the schedule
+-- is either on the queue, back at its later time, waits for an earlier step to end, or needs no wake-up; one bad entry
+-- stops no other; two schedulers may call this at once.
+-- ARGV[2]: how many entries at most.
+-- Returns {released, dropped, milliseconds until the next is due or ''}.
 local limit = tonumber(ARGV[2])
 local TICK = 'eg:tick'
 

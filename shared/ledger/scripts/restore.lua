@@ -1,11 +1,14 @@
 -- @include base outbox gate wakeups lists lifecycle contacts
--- Put a person back, and one run of theirs, as Notion tells it. Keeps true: a run that is there already stays as it is, and so does a number
--- that was given before; no run for a suppressed contact, one active run per contact and group; what was sent is never sent again. A run that
--- somebody began anew while the fence kept this ledger from sending takes over what was sent before.
--- ARGV[2]: {contact, fields, page, reason, dry (only say what would become of it)} and, where there is a run: {run, key, number, slug, kind,
--- what}, what: finished · tracking · active · paused; for the latter two also {group, anchor, paused_at, ticked, page_of_run, steps: [{number,
--- offset, due, state, sent, by, id, why, note, reports: {delivered: ms, …}, page}]}.
--- Returns what became of the run: restored · marked · tracked · exists · united · blocked · suppressed, or contact where there is none.
+-- Put a person back, and one enrollment of theirs, as Notion tells it. Keeps true: an enrollment that is there already
+-- stays as it is, and so does a number that was given before; no enrollment for a suppressed contact, one active
+-- enrollment per contact and group; what was sent is never sent again. An enrollment that somebody began anew while the
+-- fence kept this ledger from sending takes over what was sent before.
+-- ARGV[2]: {contact, fields, page, reason, dry (only say what would become of it)} and, where there is an enrollment:
+-- {run, key, number, slug, kind, what}, what: finished · tracking · active · paused; for the latter two also {group,
+-- anchor, paused_at, ticked, page_of_run, steps: [{number, offset, due, state, sent, by, id, why, note, reports:
+-- {delivered: ms, …}, page}]}.
+-- Returns what became of the enrollment: restored · marked · tracked · exists · united · blocked · suppressed, or
+-- contact where there is none.
 local a = cjson.decode(ARGV[2])
 local contact = 'eg:contact:' .. a.contact
 local UNSURE = '?'  -- a page that may be there: whoever records it looks it up first
@@ -20,7 +23,7 @@ end
 
 local function untouched(step) return step.state == 'scheduled' and step.attempts == 0 end
 
--- What a run that began anew must still learn of the one that was lost.
+-- What an enrollment that began again must still learn of the one that was lost.
 local function lessons()
   local list = {}
   if not fenced() or not is_open(a.run) then return list end
@@ -54,7 +57,7 @@ local function outcome()
 end
 
 local function unite()
-  if a.what == 'finished' then return stop_run(a.run, 'cancelled', 'the run had ended before the ledger was lost') end
+  if a.what == 'finished' then return stop_enrollment(a.run, 'cancelled', 'it had ended before the ledger was lost') end
   if a.page_of_run then redis.call('HSETNX', enrollment_key(a.run), 'page', a.page_of_run) end
   for _, s in ipairs(lessons()) do
     set_step(a.run, int(s.number), {page = s.page or UNSURE})
@@ -98,7 +101,7 @@ local function create()
     end
   end
   dirty('enrollment', a.run)
-  if not open and is_open(a.run) then end_run(a.run, 'completed') end
+  if not open and is_open(a.run) then end_enrollment(a.run, 'completed') end
 end
 
 local what = outcome()

@@ -1,8 +1,10 @@
 -- @include base outbox wakeups lifecycle
--- Let a paused run go on. Keeps true: every step that was not sent is open again, at the time it is given; a step before a meeting never
--- moves, and is skipped where its time is past; what a person wanted now goes now; what was worked out for another pause does nothing.
--- ARGV[2]: {enrollment, paused_at, anchor, dues: {number: due}, nexts: {number: next},
--- catch_up (milliseconds between two emails)}. Returns the run's state, or '' where there is none.
+-- Let a paused enrollment go on. Keeps true: every step that was not sent is open again, at the time it is given; a
+-- step before a meeting never moves, and is skipped where its time is past; what a person wanted now goes now; what was
+-- worked out for another pause does nothing.
+-- ARGV[2]: {enrollment, paused_at, anchor, dues: {number: due}, nexts: {number: next}, catch_up (milliseconds between
+-- two emails)}.
+-- Returns the enrollment's state, or '' where there is none.
 local a = cjson.decode(ARGV[2])
 local key = enrollment_key(a.enrollment)
 local e = fields(key, 'state', 'paused_at')
@@ -16,7 +18,7 @@ for _, step in ipairs(steps_in_order(a.enrollment)) do
   if s.state == 'scheduled' then
     local due = a.dues[step] or s.due
     if tonumber(redis.call('HGET', key, step .. '.offset')) < 0 and due <= now then
-      end_step(a.enrollment, step, 'skipped', {why = 'its time passed while the run was paused'})
+      end_step(a.enrollment, step, 'skipped', {why = 'its time passed while it was paused'})
     else
       local next = s.forced and now or math.max(a.nexts[step] or due, now)
       set_step(a.enrollment, step, {due = due, next = next})

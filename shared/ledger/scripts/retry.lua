@@ -1,13 +1,15 @@
 -- @include base outbox wakeups lifecycle contacts
--- Try a step again that ended failed or in doubt, by a person's decision. Keeps true: what may have been accepted is repeated as it was while
--- the provider remembers it; afterwards only where the person says `anew`, and then it is written down; a finished run is opened again only
--- where its group is free. ARGV[2]: {enrollment, step, anew}. Returns {'' or why not}.
+-- Try a step again that ended failed or in doubt, by a person's decision. Keeps true: what may have been accepted is
+-- repeated as it was while the provider remembers it; afterwards only where the person says `anew`, and then it is
+-- written down; a finished enrollment is opened again only where its group is free.
+-- ARGV[2]: {enrollment, step, anew}.
+-- Returns {'' or why not}.
 local a = cjson.decode(ARGV[2])
 
--- Why a run may not go on, or nil.
+-- Why an enrollment may not go on, or nil.
 local function obstacle(enrollment)
   local e = fields(enrollment_key(enrollment), 'state', 'kind', 'contact', 'group')
-  if e.state ~= 'active' and e.state ~= 'completed' then return 'the run is ' .. (e.state or 'forgotten') end
+  if e.state ~= 'active' and e.state ~= 'completed' then return 'the enrollment is ' .. (e.state or 'forgotten') end
   local why = suppressed(e.contact, e.kind)
   if why then return 'the contact is suppressed: ' .. why end
   local other = e.state == 'completed' and e.group and redis.call('HGET', 'eg:contact:' .. e.contact, 'group.' .. e.group)
@@ -63,6 +65,6 @@ elseif s.state == 'failed' or a.anew then
   open_again(a.enrollment, step, {state = 'scheduled', next = now, attempts = 0, posted = false, frozen = false, ambiguous = false,
     lease = false, alerted = false, conflict = false, forced = '1', solo = '1', anew = s.state == 'in-doubt' and '1' or nil})
 else
-  return {'it may have been sent already and can no longer be repeated safely; say so if it shall be sent anew'}
+  return {'it may have been sent already and can no longer be repeated safely; say so if it shall be sent as new'}
 end
 return {''}

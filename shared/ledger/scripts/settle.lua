@@ -1,17 +1,20 @@
 -- @include base outbox gate wakeups lifecycle turns
--- Write down how a request ended. Keeps true: what was accepted is `sent` whoever says so and whenever; what may have been accepted ends
--- only as `sent` or `in-doubt`; a sure refusal leaves no trace of a post; the next due step of the run goes at once.
--- ARGV[2]: {token, at_work, outcome, members, ids, why, retry_after, hold, delays, patience, gate, gate_until, rate_seen, turn, left}
--- outcome: accepted · refused · skipped · dissolved · waiting · failing · ambiguous · conflict. `delays` are the waits before attempts 2, 3 and all later
--- ones; `hold` keeps every request back that long; `patience` is how long after its due a step that fails surely is tried;
--- `turn` is the turn at the provider, and `left` when the request left. Returns [[id, state, next or '', attempts, why or '']…].
+-- Write down how a request ended. Keeps true: what was accepted is `sent` whoever says so and whenever; what may have
+-- been accepted ends only as `sent` or `in-doubt`; a sure refusal leaves no trace of a post; the next due step of the
+-- enrollment goes at once.
+-- ARGV[2]: {token, at_work, outcome, members, ids, why, retry_after, hold, delays, patience, gate, gate_until,
+-- rate_seen, turn, left} outcome: accepted · refused · skipped · dissolved · waiting · failing · ambiguous · conflict.
+-- `delays` are the waits before attempts 2, 3 and all later ones; `hold` keeps every request back that long; `patience`
+-- is how long after its due a step that fails surely is tried; `turn` is the turn at the provider, and `left` when the
+-- request left.
+-- Returns [[id, state, next or '', attempts, why or '']…].
 local a = cjson.decode(ARGV[2])
 
 local function delay(attempts) return a.delays[math.min(math.max(attempts, 1), #a.delays)] end
 
 local function finish(enrollment, step, state) end_step(enrollment, step, state, {why = a.why}, a.at_work) end
 
--- Back to the schedule as if nothing had been posted; in a paused run, to wait for its resumption.
+-- Back to the schedule as if nothing had been posted; in a paused enrollment, to wait for its resumption.
 local function put_back(enrollment, step, s, at, attempts, solo)
   local state = redis.call('HGET', enrollment_key(enrollment), 'state')
   if state ~= 'active' and state ~= 'paused' then return finish(enrollment, step, 'cancelled') end

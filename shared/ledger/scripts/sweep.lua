@@ -1,10 +1,12 @@
 -- @include base rq_jobs outbox gate wakeups lists
--- Find open steps whose look is overdue, and look again at those that were overdue a pass ago too. Keeps true: no step is forgotten,
--- whatever job, worker or registry was lost. ARGV[2]: {grace, suspects, limit, queue_short}. Returns {overdue ids, how many were woken}.
+-- Find open steps whose wake-up is overdue, and look again at those that were overdue a pass ago too. Keeps true: no
+-- step is forgotten, whatever job, worker or registry was lost.
+-- ARGV[2]: {grace, suspects, limit, queue_short}.
+-- Returns {overdue ids, how many were woken}.
 local a = cjson.decode(ARGV[2])
 -- Runs that are kept no longer leave the lists, a few at a time.
 for _, enrollment in ipairs(redis.call('ZRANDMEMBER', 'eg:recent', 20)) do
-  if redis.call('EXISTS', enrollment_key(enrollment)) == 0 then unlist_run(enrollment) end
+  if redis.call('EXISTS', enrollment_key(enrollment)) == 0 then unlist_enrollment(enrollment) end
 end
 if redis.call('ZCOUNT', OUTBOX, '-inf', int(now)) > 0 then record_soon() end
 if shut(gate()) or redis.call('LLEN', QUEUE) > a.queue_short then return {{}, 0} end
