@@ -11,6 +11,7 @@ from shared.core.settings import Settings
 from shared.core.stack_file import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")])
+FOLDERS = ("benchmarks", "commands", "docs", "functions", "local", "scheduler", "shared", "tests", "tools")
 LOCAL_ONLY = {"SANDBOX_PORT", "VALKEY_PORT", "LOCAL_DIR", "SEND_WORKERS", "SANDBOX_RESEND_WEBHOOK_URL", "RESEND_WEBHOOK_SECRET"}
 
 
@@ -25,6 +26,13 @@ def test_links_lead_somewhere(document: Path) -> None:
     """A link to a file of the project names one that exists."""
     for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", document.read_text()):
         assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_named_files_exist(document: Path) -> None:
+    """A file or folder of the project that a document names by its path is there; a <name> stands for any."""
+    named = re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w<>./-]*)", document.read_text())
+    assert [path for path in named if not list(ROOT.glob(re.sub(r"<\w+>", "*", path)))] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

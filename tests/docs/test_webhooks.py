@@ -67,7 +67,7 @@ def test_every_curl_is_accepted(functions: Functions, url: str, curl: str) -> No
     assert (done.returncode, '"accepted"' in done.stdout) == (0, True), done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("named", sorted(set(re.findall(r"`([\w/]+\.py)::([\w:]+)`", FUNNELS))), ids=lambda named: "::".join(named))
+@pytest.mark.parametrize("named", sorted(set(re.findall(r"`tests/([\w/]+\.py)::([\w:]+)`", FUNNELS))), ids=lambda named: "::".join(named))
 def test_every_named_test_exists(named: tuple[str, str]) -> None:
     """A proof that docs/funnels.md names can be run."""
     file, test = named
