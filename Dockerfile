@@ -5,11 +5,12 @@ ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS packages
 COPY requirements.txt .
-# Every package by its hash; wheels, but for crontab, which has none and is built by the base's own setuptools: nothing unpinned is fetched.
+# Exactly what requirements.txt names, by hash; wheels, but for crontab, which has none and is built by the base's own setuptools.
+# Nothing is resolved (--no-deps) and nothing unpinned is fetched, so a newer release of a package changes nothing.
 # The environment has no pip: nothing is installed into a container that runs.
 RUN python -m venv --without-pip /opt/venv && \
     pip install --prefix /opt/venv --ignore-installed --no-cache-dir --no-compile --no-build-isolation \
-      --only-binary :all: --no-binary crontab --require-hashes -r requirements.txt && \
+      --only-binary :all: --no-binary crontab --no-deps --require-hashes -r requirements.txt && \
     /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib
 
 FROM ${BASE}

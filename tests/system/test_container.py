@@ -92,8 +92,9 @@ def python(ground: Path) -> Path:
     own = for_all if subprocess.run([for_all, "-c", "import ensurepip"], capture_output=True).returncode == 0 else sys.executable
     subprocess.run([own, "-m", "venv", str(base)], check=True)
     subprocess.run([own, "-m", "venv", "--without-pip", str(venv)], check=True)
-    # The base image brings these two.
-    subprocess.run([str(base / "bin/pip"), "install", "--quiet", "setuptools", "wheel"], check=True)
+    # The base image brings a setuptools; which one must not change from one day to the next.
+    pinned = ["--no-deps", "--require-hashes", "-r", str(ROOT / "requirements-build.txt")]
+    subprocess.run([str(base / "bin/pip"), "install", "--quiet", *pinned], check=True)
     words = [str(venv) if word == "/opt/venv" else word for word in shlex.split(install) if word != "--no-cache-dir"]
     subprocess.run([str(base / "bin/pip"), "install", "--quiet", *words], cwd=ROOT, check=True)
     return venv / "bin/python"
@@ -143,8 +144,8 @@ def test_the_image_runs_as_nobody_in_particular() -> None:
 
 
 def test_packages_are_pinned_by_hash() -> None:
-    """Every package of the image is named with its hash, and pip is told to insist on it."""
-    assert "--require-hashes" in DOCKERFILE
+    """Every package of the image is named with its hash, and pip is told to insist on it and to look for no other."""
+    assert "--no-deps --require-hashes" in DOCKERFILE
     required = re.split(r"\n(?=[a-z0-9])", (ROOT / "requirements.txt").read_text())
     assert len(required) > 40
     assert all("--hash=sha256:" in package for package in required)
