@@ -13,7 +13,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from shared.functions import ROOT
+from shared.core.stack_file import ROOT
 from tools import set_up
 
 WITHIN = 900  # seconds, for what takes a few with packages at hand, and minutes without

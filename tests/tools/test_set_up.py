@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.markers import default_environment
 
-from shared.functions import ROOT
+from shared.core.stack_file import ROOT
 from tests.tools.project_copy import BASE, Project, wheel
 from tests.tools.test_locks import holds, pins
 from tools import set_up
