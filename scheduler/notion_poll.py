@@ -1,4 +1,4 @@
-"""The owner's hand: fetches what the owner changed in Notion, in a thread beside the release loop, in one replica at a time."""
+"""Polls Notion for what the owner has changed there, in a thread beside the release loop, in one replica at a time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LOCK = "eg:owner"
 LOCK_FOR = 90  # seconds after which another replica takes over from one that died
 FENCE_LOCK, FENCE_LOCK_FOR = "eg:fence:holder", 10
 FENCE_EVERY = 1.0  # seconds: nothing is sent until a new start of Redis is confirmed
-_logger = log.logger("owner")
+_logger = log.logger("notion-poll")
 
 
 @dataclass

@@ -11,7 +11,7 @@ from shared.operations.enrollment_actions import EnrollmentActions
 
 @dataclass(frozen=True)
 class Decision:
-    """A decision about a run or about one of its steps.
+    """A decision about an enrollment or about one of its steps.
 
     Attributes:
         name: in the console's address; of the API's route and of the command.
@@ -19,7 +19,7 @@ class Decision:
         done: what is said afterwards.
         title: of the page that asks.
         question: what is asked before, where it cannot be undone; "" where nothing is.
-        options: what EnrollmentActions's method is given beside the run and the step.
+        options: what the method of EnrollmentActions is given beside the enrollment and the step.
         route: the API's last word and the command's name, where they differ from `name`.
     """
 
@@ -42,7 +42,7 @@ class Decision:
 
         Args:
             actions: the use case.
-            enrollment: the run.
+            enrollment: the enrollment.
             step: the step's number, for a decision about a step.
         """
         method: Callable[..., str] = getattr(actions, (self.route or self.name).replace("-", "_"))
@@ -82,7 +82,7 @@ OF_STEP = {decision.name: decision for decision in (SEND_NOW, SKIP, RETRY, ANEW)
 
 
 def for_run(run: Mapping[str, Any]) -> list[Decision]:
-    """What may be decided about a run as it is.
+    """What may be decided about an enrollment as it is.
 
     Args:
         run: from Desk.detail.

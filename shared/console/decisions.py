@@ -57,7 +57,7 @@ class Decisions:
         return EnrollmentActions(services.ledger(), services.catalog(), self.settings)
 
     def ask(self, request: Request, enrollment: str, decision: str, step: int | None = None) -> Shown:
-        """The question before a decision about a run or a step."""
+        """The question before a decision about an enrollment or a step."""
         run, email, asked = *self._meant(enrollment, step), (OF_RUN if step is None else OF_STEP)[decision]
         back = "/failures" if request.args.get("from") == "failures" else ""
         return Shown("ask.html", asked.title or asked.label, {"run": run, "email": email, "asked": asked, "back": back})
@@ -67,14 +67,14 @@ class Decisions:
         return Shown("stop.html", "Stop all sending", {"reason": STOPPED, "longest": LONGEST_REASON})
 
     def decide(self, form: dict[str, str], enrollment: str, decision: str, step: int | None = None) -> Done:
-        """Steer a run or a step."""
+        """Steer an enrollment or a step."""
         self._meant(enrollment, step)
         asked = (OF_RUN if step is None else OF_STEP)[decision]
         asked.take(self._steering, enrollment, step)
         return Done(address("failures") if form.get("back") == "/failures" else address("enrollments", enrollment), asked.done)
 
     def _meant(self, enrollment: str, step: int | None) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """The run and the step that an address names; raises WebhookError 404."""
+        """The enrollment and the step that an address names; raises WebhookError 404."""
         run = self.views.run(enrollment)
         email = next((known for known in run["steps"] if known["step"] == step), None)
         if step is not None and email is None:

@@ -87,7 +87,7 @@ class Views:
         return Shown("enrollments.html", "Enrollments", values | {"states": STATES, "segments": SEGMENTS})
 
     def enrollment(self, _request: Request, enrollment: str) -> Shown:
-        """One run's timeline."""
+        """One enrollment's timeline."""
         run = self.run(enrollment)
         others = [other for other in self.desk.runs_of(run["email"]) if other.id != enrollment] if run["email"] else []
         reasons = list(Contacts(services.ledger()).suppression(ids.digest(normalized(run["email"]))).reasons) if run["email"] else []
@@ -96,7 +96,7 @@ class Views:
         return Shown("enrollment.html", run["email"] or "Enrollment", values)
 
     def run(self, enrollment: str) -> dict[str, Any]:
-        """A run's details; raises WebhookError 404."""
+        """An enrollment's details; raises WebhookError 404."""
         if not (run := self.desk.detail(enrollment)):
             raise WebhookError(404, "There is no such enrollment. Finished ones are kept for 90 days.")
         return run
@@ -178,7 +178,7 @@ class Views:
         return Shown("failures.html", "Failures", {"rows": list(zip(rows, offers, strict=True)), "total": found["to_look_at"]})
 
     def _failed(self, found: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-        """Each run of the overview's failures, with the step."""
+        """Each enrollment of the overview's failures, with the step."""
         runs = {failure["enrollment"]: self.desk.detail(failure["enrollment"]) for failure in found["failures"]}
         return [(run, failure) for failure in found["failures"] if (run := runs[failure["enrollment"]])]
 

@@ -42,7 +42,7 @@ class StepFailed(EvergreenError):
 
 
 class ActionError(EvergreenError):
-    """A person's decision about a run or a step does not fit: there is none, or it is in another state."""
+    """A person's decision about an enrollment or a step does not fit: there is none, or it is in another state."""
 
 
 class FenceError(EvergreenError):

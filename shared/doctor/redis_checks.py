@@ -1,4 +1,4 @@
-"""Doctoring Redis: whether it keeps what it is told, and whether scheduler and workers are at work on it."""
+"""What doctor asks Redis: whether it keeps every write, and whether scheduler and workers are at work on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Doctoring the outside systems: Resend, Notion, Discord, and our own public address. Only asks; sends and writes nothing."""
+"""What doctor asks the outside systems: Resend, Notion, Discord, and your own public address."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Doctoring: whether the settings make sense together. Each check is a small function that gives findings, and each finding its mend.
+"""What doctor asks of the settings: whether they make sense together. Each check gives findings, and each finding says how to fix it.
 
-What lies outside this process is looked at in doctored_redis.py and doctored_services.py.
+What lies outside this process is looked at in redis_checks.py and service_checks.py.
 """
 
 from __future__ import annotations

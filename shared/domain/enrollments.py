@@ -43,7 +43,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Enrollment:
-    """One contact's run through one campaign, as the ledger holds it."""
+    """One contact in one campaign, as the ledger holds it."""
 
     id: str
     slug: str

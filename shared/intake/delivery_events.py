@@ -10,7 +10,7 @@ from shared.ledger.client import Ledger
 
 SEEN_TTL = 7 * timing.DAY
 MOST_STEPS = 1000  # a number beyond it is another program's
-_logger = log.logger("suppressing")
+_logger = log.logger("delivery-events")
 
 
 def receive(event: DeliveryEvent, ledger: Ledger) -> str:

@@ -113,12 +113,12 @@ def report(form: NoShow | PostCall | NewClient, *, trigger: str, intake: Intake)
 
 
 def exits(reason: str, at: int, intake: Intake) -> dict[str, Any]:
-    """The part of an order that ends the runs which list a reason, as far as they began before it."""
+    """The part of an order that ends the enrollments which list a reason, as far as they began before it."""
     return {"reason": reason, "slugs": intake.catalog.ending_on(reason), "before": at + CLOCKS_DIFFER}
 
 
 def start_of(campaign: Campaign, subject: str, intake: Intake) -> dict[str, Any]:
-    """The part of an order that names the campaign and the run's key; alone it only tracks.
+    """The part of an order that names the campaign and the enrollment's key; alone it only tracks.
 
     Args:
         subject: the address, or the event key of a per-event campaign.
@@ -164,7 +164,7 @@ def _reported(at: Any, field: str, now: int) -> tuple[int, str | None]:
 
 
 def _subject(form: NoShow | PostCall | NewClient, campaign: Campaign) -> str:
-    """What the run's id is made from: the person, or the meeting that was missed."""
+    """What the enrollment's id is made from: the person, or the meeting that was missed."""
     if campaign.reentry != "per-event" or not isinstance(form, NoShow):
         return form.email
     occasion = form.event_id or (round(form.starts_at.timestamp()) if form.starts_at else "")

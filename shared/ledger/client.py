@@ -226,7 +226,7 @@ class Ledger:
         self.decide("gate", {})
 
     def suppress(self, contact: str, reason: str) -> int:
-        """Stop email to a contact, for `bounced`, `complained`, `unsubscribed` or `manual`; returns how many runs that ended."""
+        """Stop email to a contact, for `bounced`, `complained`, `unsubscribed` or `manual`; returns how many enrollments that ended."""
         return int(self.decide("suppress", {"contact": contact, "reason": reason}))
 
     def peek(self, enrollment: str, step: int) -> Peek:

@@ -1,4 +1,4 @@
-"""Listing: which runs there are, for people to look at. Reads no more than it shows."""
+"""Listing: which enrollments there are, for people to look at. Reads no more than it shows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Page:
 
 
 class Listing:
-    """The runs, by when they began.
+    """The enrollments, by when they began.
 
     Args:
         ledger: holds them.
@@ -40,7 +40,7 @@ class Listing:
         self._redis = ledger.redis
 
     def of_contact(self, contact: str) -> list[str]:
-        """All runs of a person, the latest first.
+        """All enrollments of a person, the latest first.
 
         Args:
             contact: the contact's id.
@@ -83,7 +83,7 @@ class Listing:
 
 
 def _list(slug: str | None, state: str | None) -> str:
-    """The list that holds these runs, and no others."""
+    """The list that holds these enrollments, and no others."""
     if state:
         return f"eg:in:{state}:{slug}" if slug else f"eg:in:{state}"
     return f"eg:of:{slug}" if slug else RECENT

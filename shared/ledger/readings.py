@@ -18,7 +18,7 @@ class Readings:
     Attributes:
         health: see shared/ledger/health.py.
         tallies: by campaign, what happened so far: `enrolled`, `<step>.sent`, `<step>.delivered`, ...
-        states: by campaign, how many runs are in each state, of those that are still kept.
+        states: by campaign, how many enrollments are in each state, of those that are still kept.
         queued, workers, failed: by queue, the jobs that wait, who works, and the jobs on RQ's failed list.
         lateness: emails by the upper end of their bucket in seconds, and the `sum` in milliseconds.
         counts: emails by the outcome of each request, and `held`, requests that met the provider's rate limit.

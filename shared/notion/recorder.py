@@ -27,7 +27,7 @@ from shared.notion.schema import CONTACTS, EMAIL_LOG, TRACKER, Source
 SHORT, LONG = 0.5, 10.0  # seconds for which Notion is left alone after a fault, doubled with each that follows
 STAY_FOR = 2.0  # seconds of that which a recorder sits out; after a longer time it is called again
 REFUSED_AFTER = 30  # seconds until a page that Notion refused is tried again; doubled each time
-_logger = log.logger("recording")
+_logger = log.logger("recorder")
 
 
 @dataclass
@@ -112,7 +112,7 @@ class Recorder:
         self._write(page, source, known, values, values)
 
     def _find_run(self, notion: Notion, source: str, run: Enrollment, values: Mapping[str, Value], *, adopts: bool) -> str | None:
-        """The row of this run; or, of an earlier build, one of the same person and campaign that no run claims yet."""
+        """The row of this enrollment; or, of an earlier build, one of the same person and campaign that no enrollment claims yet."""
         keys = {name: str(values[name]) for name in ("Email", "Campaign")}
         id_name = schema.own_name("Enrollment ID", TRACKER, self.settings.notion_property_names)
         unclaimed = None

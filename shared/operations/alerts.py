@@ -27,7 +27,7 @@ STAY_FOR = 2.5  # seconds that a teller sits out; Discord's window is two. After
 BUSY_AFTER = 30  # seconds, where the other side does not say
 REFUSALS = 5
 SLOWEST_RATE = 2  # requests a second that any account at Resend has
-_logger = log.logger("notifying")
+_logger = log.logger("alerts")
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""EnrollmentActions: what a person decides about a run, a step or all sending. Console, command line and Notion's Pause all come here."""
+"""What a person decides about an enrollment, a step or all sending. Console, API, command line and Notion's Pause all come here."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from shared.domain.enrollments import Enrollment
 from shared.ledger.client import Ledger
 
 STOPPED = "stopped by hand"
-_logger = log.logger("steering")
+_logger = log.logger("enrollment-actions")
 
 
 @dataclass(frozen=True)
 class EnrollmentActions:
     """The operator's decisions, each one script of the ledger: safe beside a release or a send at the same instant.
 
-    Every method returns the run's state afterwards, and raises ActionError where there is no such run or the decision does not fit.
+    Every method returns the enrollment's state afterwards. It raises ActionError where there is no such enrollment, or where the decision
+    does not fit.
     """
 
     ledger: Ledger
@@ -29,14 +30,14 @@ class EnrollmentActions:
     settings: Settings
 
     def pause(self, enrollment: str) -> str:
-        """Hold a run: nothing of it is claimed from here on."""
+        """Hold an enrollment: nothing of it is claimed from here on."""
         return self._decided("pause", enrollment, str(self.ledger.decide("pause", {"enrollment": enrollment})), fits=("paused",))
 
     def resume(self, enrollment: str, *, catch_up: bool = False) -> str:
-        """Let a paused run go on.
+        """Let a paused enrollment go on.
 
         Args:
-            enrollment: the run's id.
+            enrollment: the enrollment's id.
             catch_up: keep the original dates, and send what was missed, one email a day; otherwise the rest moves by the pause's length.
         """
         run = self._run(enrollment)
@@ -58,7 +59,7 @@ class EnrollmentActions:
         return self._decided("resume", enrollment, str(self.ledger.decide("resume", asked)), fits=("active", "completed"))
 
     def cancel(self, enrollment: str) -> str:
-        """End a run for good."""
+        """End an enrollment for good."""
         asked = {"enrollment": enrollment, "why": "cancelled by hand"}
         return self._decided("cancel", enrollment, str(self.ledger.decide("cancel", asked)), fits=("cancelled",))
 
@@ -78,7 +79,7 @@ class EnrollmentActions:
         """Try a step again that ended failed or in doubt.
 
         Args:
-            enrollment: the run's id.
+            enrollment: the enrollment's id.
             step: the step's number.
             as_new: send it as a new email even though the first may have arrived.
         """

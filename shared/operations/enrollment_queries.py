@@ -1,4 +1,4 @@
-"""The operator's desk: what is shown of runs and of the whole, to the console's API and to the command line alike."""
+"""What a person sees of enrollments and of the whole: the console, its API and the command line show the same."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class EnrollmentQueries:
         return Listing(self.ledger)
 
     def find(self, who: str) -> str:
-        """The run that is meant.
+        """The enrollment that is meant.
 
         Args:
-            who: an enrollment's id; or an address, which stands for its only open run, or for its only run.
+            who: an enrollment's id; or an address, which stands for its only open enrollment, or for its only one.
 
         Raises:
             ActionError: when there is none, or more than one.
@@ -57,7 +57,7 @@ class EnrollmentQueries:
         return fit[0].id
 
     def runs_of(self, address: str) -> list[Enrollment]:
-        """A person's runs, the latest first."""
+        """A person's enrollments, the latest first."""
         return self._existing(self._listing.of_contact(ids.digest(normalized(address))))
 
     def detail(self, enrollment: str) -> dict[str, Any] | None:
@@ -82,7 +82,7 @@ class EnrollmentQueries:
     def page(
         self, start: int = 0, *, address: str | None = None, slug: str | None = None, state: str | None = None, segment: str | None = None
     ) -> dict[str, Any]:
-        """Some runs, the latest first, and where the list goes on.
+        """Some enrollments, the latest first, and where the list goes on.
 
         Args:
             start: 0, or the `next` of the page before.

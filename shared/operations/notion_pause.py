@@ -15,7 +15,7 @@ from shared.notion import schema
 from shared.notion.schema import TRACKER
 from shared.operations.enrollment_actions import EnrollmentActions
 
-_logger = log.logger("ticks")
+_logger = log.logger("notion-pause")
 
 
 @dataclass
@@ -87,5 +87,5 @@ class NotionPause:
     def _steer(self, run: str, decide: Callable[[str], str]) -> None:
         try:
             decide(run)
-        except ActionError as error:  # it is so already, or the run is over
+        except ActionError as error:  # it is so already, or the enrollment is over
             _logger.info("tick.without_effect", enrollment=run, why=str(error))

@@ -30,7 +30,7 @@ _INSTANTS = {
     *("delivered", "opened", "clicked", "complained", "bounced", "consent_at"),
 }
 _INTERNAL = {"contact", "lease", "look", "solo", "steps", "frozen", "alerted"}
-_logger = log.logger("forgetting")
+_logger = log.logger("privacy")
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def export(email: str, ledger: Ledger) -> dict[str, Any] | None:
 def forget(email: str, ledger: Ledger, settings: Settings, notion: Notion | None) -> Forgotten:
     """Erase a person: what is scheduled, what is remembered, and their pages in Notion.
 
-    What stays, under a digest of the address: that they had a run in each campaign, so that none starts again, and whether they want no
-    email. It may be done again, and then finds what is left.
+    What stays, under a digest of the address: that they had an enrollment in each campaign, so that none starts again, and whether they
+    want no email. It may be done again, and then finds what is left.
 
     Args:
         email: the address.

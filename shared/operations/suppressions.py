@@ -11,11 +11,11 @@ from shared.ledger.contacts import REASONS, Contacts
 
 BY_OPERATOR = ("complained", "bounced", "manual")
 CONSENT = "given to the operator, who lifted the unsubscribe"
-_logger = log.logger("suppressing")
+_logger = log.logger("suppressions")
 
 
 def suppress(email: str, ledger: Ledger) -> int:
-    """Send no email of any kind to an address from now on, by the operator's decision; returns how many runs that ended.
+    """Send no email of any kind to an address from now on, by the operator's decision; returns how many enrollments that ended.
 
     Args:
         email: the address, known or not.
@@ -25,7 +25,7 @@ def suppress(email: str, ledger: Ledger) -> int:
 
 
 def unsuppress(email: str, ledger: Ledger, *, has_consent: bool = False) -> list[str]:
-    """Let an address get email again. Runs that ended stay ended.
+    """Let an address get email again. Enrollments that ended stay ended.
 
     Args:
         email: the address.

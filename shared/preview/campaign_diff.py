@@ -1,4 +1,4 @@
-"""Diffing: what a changed campaign folder does to those who are on their way, before it is deployed."""
+"""What a changed campaign folder does to those who are on their way, before it is deployed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Planning: every email of a run that does not exist, with its times and its text. Needs no Redis."""
+"""Every email of an enrollment that does not exist, with its times and its text. Needs no Redis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simulating: many sign-ups against a provider's rate and quota, on a clock that runs as fast as this machine can. Needs no Redis.
+"""Many sign-ups against a provider's rate and quota, on a clock that runs as fast as this machine can. Needs no Redis.
 
 The catalog, the timing, the segments and the late policy are the real modules. What the ledger and the provider do is simplified:
 
@@ -75,7 +75,7 @@ class Outcome:
         late: emails sent more than a minute after their due.
         latest: milliseconds that the latest email was behind its due.
         furthest: milliseconds that an email was behind the date that the sign-up gave it, shifts included.
-        shifted: how often the late policy moved a run.
+        shifted: how often the late policy moved an enrollment.
         skipped: emails that it left out.
         unsent: emails that were due, or not due yet, when the clock stopped.
         ended: the instant of the last email.
@@ -163,7 +163,7 @@ class _Simulation:
         self._zone = ZoneInfo(settings.business_timezone)
         self._batch_above = settings.resend_batch_above or min(conditions.rate, BATCH_ABOVE)
         self._outages = sorted(conditions.outages)
-        self._scheduled: list[tuple[int, int, _Run]] = []  # by due; one entry a run, for a step waits for the one before it
+        self._scheduled: list[tuple[int, int, _Run]] = []  # by due; one entry an enrollment, for a step waits for the one before it
         self._ready: list[tuple[bool, int, int, _Run]] = []  # transactional ones first, then by due
         self._count = 0
         self._now = conditions.begins

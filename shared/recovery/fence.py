@@ -113,7 +113,7 @@ class Fence:
         return found[1] if found else None
 
     def _refuse_a_stranger(self) -> None:
-        """A Redis that never held the lease may begin only beside a tracker without runs that it does not know."""
+        """A Redis that never held the lease may begin only beside a tracker without enrollments that it does not know."""
         source = self.notion.data_source(self.settings.notion_email_sequence_db_id)
         id_name = schema.own_name("Enrollment ID", TRACKER, self.settings.notion_property_names)
         for row in self.notion.pages(source):

@@ -61,7 +61,7 @@ class Logged:
 
 @dataclass
 class EnrollmentRow:
-    """What the rows of one run say together.
+    """What the rows of one enrollment say together.
 
     Attributes:
         id: the enrollment's.
@@ -89,7 +89,7 @@ class EnrollmentRow:
 
     @property
     def number(self) -> int:
-        """Which of their runs it is; 0 only tracks."""
+        """Which of their enrollments it is; 0 only tracks."""
         return int(self.id.rpartition("-")[2])
 
     def unite(self, other: EnrollmentRow) -> None:
@@ -128,7 +128,7 @@ class Rows:
     duplicates: int = 0
 
     def last_logged_run(self, key: str) -> int:
-        """The highest number of a run of which an email was logged; 0 where there is none."""
+        """The highest number of an enrollment of which an email was logged; 0 where there is none."""
         runs = (ids.parse_email_id(email)[0].rpartition("-") for email in self.logged)
         return max((int(number) for prefix, _, number in runs if prefix == key), default=0)
 
@@ -163,7 +163,7 @@ class Reader:
                     _add(run, rows)
                 else:
                     by_address.append(run)
-        for run in by_address:  # they join the run that has an id, if there is one
+        for run in by_address:  # they join the enrollment that has an id, if there is one
             run.id = self._id_by_address(run, rows)
             _add(run, rows)
         return rows
@@ -209,7 +209,7 @@ class Reader:
         rows.logged[id] = Logged(state, cells.id, sent_at, cells.text("Resend ID"), cells.text("Sent By"), cells.text("Error"), reports)
 
     def _run(self, cells: Cells, rows: Rows) -> EnrollmentRow | None:
-        """The run of a row, without an id where the row has none that fits."""
+        """The enrollment of a row, without an id where the row has none that fits."""
         email, name = normalized(cells.text("Email") or ""), cells.text("Campaign") or ""
         campaign = _campaign(name, self.catalog)
         id = cells.text("Enrollment ID") or ""

@@ -38,15 +38,15 @@ class Report:
 
     Attributes:
         dry: whether nothing was written.
-        runs: how many runs were `restored`, `marked` (over; never again), `tracked`, there already (`exists`), `united` with one that had
-            begun anew, `blocked` or `suppressed`.
+        runs: how many enrollments were `restored`, `marked` (over; never again), `tracked`, there already (`exists`), `united` with one
+            that had begun again, `blocked` or `suppressed`.
         steps: how many steps of restored runs are sent, scheduled, in-doubt, failed or skipped.
         contacts: how many people.
         duplicates: rows that were united with another.
         in_doubt: the emails that a person must look at.
-        paused: the runs that come back paused.
+        paused: the enrollments that come back paused.
         left: the rows that are not restored.
-        notes: what the owner should know of a run.
+        notes: what the owner should know of an enrollment.
         list_from: the instant back to which Resend's list could be read, in milliseconds since 1970 UTC; None where it was not.
     """
 
@@ -135,7 +135,7 @@ class Restorer:
         report.notes += [NotRestored(order["run"], note) for note in order["notes"]]
 
     def _orders(self, rows: Rows, report: Report) -> list[dict[str, Any]]:
-        """What restore.lua is asked: once for each run, and for each person without one."""
+        """What restore.lua is asked: once for each enrollment, and for each person without one."""
         now = self.ledger.now()
         runs = _latest(rows, report)
         drafts = [draft(run, rows, self.settings, now) for run in runs if run.status not in FINISHED and run.number]
@@ -166,7 +166,7 @@ class Restorer:
 
 
 def _latest(rows: Rows, report: Report) -> list[EnrollmentRow]:
-    """The last run of each person and campaign: it alone can be open."""
+    """The last enrollment of each person and campaign: it alone can be open."""
     latest: dict[str, EnrollmentRow] = {}
     for run in rows.runs.values():
         other = latest.get(run.key)
@@ -187,7 +187,7 @@ def _person(run: EnrollmentRow, rows: Rows) -> dict[str, Any]:
 
 
 def _bare(run: EnrollmentRow, now: int) -> dict[str, Any]:
-    """The part of an order that every run has; alone, it only says that there was one."""
+    """The part of an order that every enrollment has; alone, it only says that there was one."""
     return {
         "run": run.id,
         "key": run.key,
@@ -202,7 +202,7 @@ def _bare(run: EnrollmentRow, now: int) -> dict[str, Any]:
 
 
 def _open(one: Draft, now: int) -> dict[str, Any]:
-    """The part of an order that brings back a run that is not over."""
+    """The part of an order that brings back an enrollment that is not over."""
     run = one.run
     why = (
         "neither a mark nor an anchor says where it stands"
@@ -230,7 +230,7 @@ def _open(one: Draft, now: int) -> dict[str, Any]:
 
 
 def _rowless(rows: Rows, runs: list[EnrollmentRow]) -> list[dict[str, Any]]:
-    """Runs that only the email log knows: they are not begun again."""
+    """Enrollments that only the email log knows: they are not begun again."""
     known = {run.key: run.number for run in runs}
     found = {ids.parse_email_id(email)[0] for email in rows.logged}
     keys = {run: run.rpartition("-")[0] for run in found}

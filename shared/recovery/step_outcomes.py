@@ -1,4 +1,4 @@
-"""What became of each email of a run that is restored: by the rows, by Resend's list, or nobody knows."""
+"""What became of each email of an enrollment that is restored: by the rows, by Resend's list, or nobody knows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DOUBT = "it was due before the ledger was restored, and Resend's list does not s
 
 @dataclass
 class Draft:
-    """An open run on its way back.
+    """An open enrollment on its way back.
 
     Attributes:
         run: what the rows say.
@@ -53,7 +53,7 @@ class Draft:
 
 
 def draft(run: EnrollmentRow, rows: Rows, settings: Settings, now: int) -> Draft:
-    """Lay out a run: every step with its due, and what the rows tell of it.
+    """Lay out an enrollment: every step with its due, and what the rows tell of it.
 
     Args:
         run: an open one.
@@ -79,7 +79,7 @@ def settle(drafts: Iterable[Draft], rows: Rows, listed: SentList, subjects: Subj
     """Say of each open step what became of it: `state`, and what belongs to it.
 
     Args:
-        drafts: the open runs.
+        drafts: the open enrollments.
         rows: all that Notion tells.
         listed: what Resend sent; each email of it that turns out to be a step's is taken off.
         subjects: how each email's subject reads.
@@ -113,7 +113,7 @@ def _explain(rows: Rows, listed: SentList, subjects: Subjects) -> None:
 
 
 def _found(draft: Draft, number: int, listed: SentList, subjects: Subjects) -> Listed | None:
-    """The listed email that is this step's: of its subject, since the run began."""
+    """The listed email that is this step's: of its subject, since the enrollment began."""
     since = 0 if draft.anchor is None else draft.anchor - EARLY
     candidates = [one for one in listed.to(draft.run.email) if one.at >= since]
     own = subjects.of(draft.run.campaign.slug, number, draft.contact) if candidates else set()

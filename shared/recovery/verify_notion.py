@@ -46,7 +46,7 @@ class NotionWitness:
         """What Notion says otherwise; raises NotionError.
 
         Args:
-            everything: the runs in the ledger, read before.
+            everything: the enrollments in the ledger, read before.
         """
         self._pending = Outbox(self.ledger).pending()
         people = self._index(CONTACTS, "Email")
@@ -119,7 +119,7 @@ def _twice(rows: Index) -> Iterator[Finding]:
 
 
 def _strangers(rows: Index, known: set[str]) -> Iterator[Finding]:
-    """Runs that go on by their row, and that the ledger does not know."""
+    """Enrollments that go on by their row, and that the ledger does not know."""
     for id, found in rows.items():
         if id not in known and (found[0].text("Status") or "").lower() in _OPEN:
             yield Finding("gap", id, f"its row says {found[0].text('Status')}, and the ledger does not know it", "evergreen restore")

@@ -69,7 +69,7 @@ class EnrollmentRecord:
 
 
 def held(ledger: Ledger, follow: Follow = unseen) -> list[EnrollmentRecord]:
-    """Every run in the ledger of a person who was not forgotten, tracked ones too."""
+    """Every enrollment in the ledger of a person who was not forgotten, tracked ones too."""
     found = []
     for name in follow(Listing(ledger).every(), "Reading the ledger"):
         run = ledger.enrollment(name)
@@ -103,7 +103,7 @@ class ResendWitness:
         """What Resend knows otherwise.
 
         Args:
-            everything: the runs in the ledger, read before.
+            everything: the enrollments in the ledger, read before.
             since: how far back to look, in milliseconds since 1970 UTC.
         """
         listed = sent_list.read(self.lister, since, now=self.ledger.now(), turn=self.turn, follow=self.follow)
@@ -121,7 +121,7 @@ class ResendWitness:
         return findings
 
     def _twice(self, email: str, runs: list[EnrollmentRecord], listed: SentList) -> Iterator[Finding]:
-        """More emails of a subject than the person's runs have steps of it."""
+        """More emails of a subject than the person's enrollments have steps of it."""
         began = min(one.enrollment.anchor for one in runs) - EARLY
         counts = Counter(one.subject for one in listed.to(email) if one.at >= began)
         often = {subject for subject, count in counts.items() if count > 1}

@@ -119,7 +119,7 @@ class Sender:
         return self._claim(enrollment, step, token, ignore_late=True)
 
     def _shift(self, run: Enrollment, campaign: Campaign, step: int) -> None:
-        """Move the run's anchor so that the late step is due now and the gaps after it stay."""
+        """Move the enrollment's anchor so that the late step is due now and the gaps after it stay."""
         contact = self.ledger.contact(run.contact)
         zone = timing.zone(contact.fields.get("timezone") if contact else None, self.settings.business_timezone)
         window = campaign.window.window if campaign.window else None

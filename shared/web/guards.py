@@ -17,7 +17,7 @@ from shared.core import log
 from shared.core.errors import TooManyRequests, WebhookError
 from shared.ledger import ids, limits
 
-_logger = log.logger("endpoint")
+_logger = log.logger("guards")
 
 
 @contextmanager
