@@ -28,8 +28,8 @@ run: setup ## the whole stack on this machine, until Ctrl-C
 	@exec $(BIN)/python -m local
 
 test: setup-dev ## every test, with the coverage of all processes
-	@rm -f $(COVERAGE_FILE)*
-	@COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@rm -f "$(COVERAGE_FILE)"*
+	@COVERAGE_PROCESS_START="$(CURDIR)/pyproject.toml" $(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 

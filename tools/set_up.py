@@ -47,6 +47,7 @@ UV_NAMES = {
 CHECK_INDEX = "Check `index-url` in `pip config list`"
 CAUSES = (
     (r"Errno 28|os error 28|No space left", "the disk is full. Make room, then try again"),
+    (r"[Pp]ermission denied|Read-only file system", f"{ROOT} cannot be written to. Make it yours, then try again"),
     (
         r"certificate|CERTIFICATE|UnknownIssuer",
         "the package index shows a certificate that is not trusted. Check the clock, and `cert` in `pip config list`",
@@ -80,7 +81,7 @@ def ready(lock: Path) -> bool:
 def make_environment() -> None:
     """Make the virtual environment, unless there is one that works."""
     new_enough = "import sys; sys.exit(sys.version_info < (3, 11))"
-    if _works(PYTHON, "-ISc", new_enough) and _works(VENV / "bin" / "pip", "--version"):
+    if _works(PYTHON, "-ISc", new_enough) and _works(VENV / "bin" / "pip", "--version", prints=str(VENV)):
         return
     if find_spec("ensurepip") is None:
         sys.exit("Python's venv is missing. On Debian and Ubuntu: sudo apt-get install python3-venv")
@@ -103,6 +104,7 @@ def install(lock: Path) -> None:
     options, environ = for_uv(subprocess.run([*pip, "config", "list"], stdout=subprocess.PIPE, text=True).stdout)
     options += ["--no-config", "--no-python-downloads", "--python", str(PYTHON)]
     options += ["--no-binary", WITHOUT_WHEEL, "--build-constraints", str(BUILD)]
+    options += ["--compile-bytecode"] if lock == LOCKS["image"] else []  # who runs a service cannot write there later
     _run([str(VENV / "bin" / "uv"), "pip", *exactly, *options, "-r", str(lock)], {**environ, **os.environ})
     for held in LOCKS.values():
         _stamp(held).write_text(_wanted(held))
@@ -190,11 +192,12 @@ def _wanted(lock: Path) -> str:
     return f"# {VENV}\n{lock.read_text()}"
 
 
-def _works(program: Path, *arguments: str) -> bool:
+def _works(program: Path, *arguments: str, prints: str = "") -> bool:
     try:
-        return subprocess.run([str(program), *arguments], capture_output=True).returncode == 0
+        done = subprocess.run([str(program), *arguments], capture_output=True, text=True, errors="replace")
     except OSError:
         return False
+    return done.returncode == 0 and prints in done.stdout
 
 
 def _run(command: list[str], environ: dict[str, str]) -> None:

@@ -38,7 +38,7 @@ class Decision:
         return (self.route or self.name) + option
 
     def take(self, actions: EnrollmentActions, enrollment: str, step: int | None) -> None:
-        """Do it; raises SteeringError where it does not fit.
+        """Do it; raises ActionError where it does not fit.
 
         Args:
             actions: the use case.
@@ -85,7 +85,7 @@ def for_run(run: Mapping[str, Any]) -> list[Decision]:
     """What may be decided about an enrollment as it is.
 
     Args:
-        run: from Desk.detail.
+        run: from EnrollmentQueries.detail.
     """
     return {"active": [PAUSE, CANCEL], "paused": [RESUME, CATCH_UP, CANCEL]}.get(run["state"], [])
 
@@ -94,7 +94,7 @@ def for_step(run: Mapping[str, Any], step: Mapping[str, Any]) -> list[Decision]:
     """What may be decided about a step as it is.
 
     Args:
-        run: from Desk.detail.
+        run: from EnrollmentQueries.detail.
         step: one of its steps.
     """
     if step["state"] == "scheduled":

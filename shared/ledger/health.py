@@ -23,7 +23,7 @@ class Problem(StrEnum):
     OVERDUE = "overdue"  # an email is due, and has not been looked at
     NO_SENDER = "no-sender"  # no worker takes from the queue `send`
     NO_RECORDER = "no-recorder"  # no worker takes from the queue `record`
-    BEHIND = "behind"  # Notion learns what happened only later
+    BEHIND = "behind"  # the workers of `record` are at work, and Notion learns only later what happened
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Health:
             Problem.OVERDUE: self.overdue > OVERDUE_AFTER,
             Problem.NO_SENDER: not self.workers["send"],
             Problem.NO_RECORDER: not self.workers["record"],
-            Problem.BEHIND: self.outbox > BEHIND,
+            Problem.BEHIND: self.outbox > BEHIND and bool(self.workers["record"]),
         }
         return [problem for problem, is_there in wrong.items() if is_there]
 

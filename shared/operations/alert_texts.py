@@ -1,4 +1,4 @@
-"""How a alert is worded: what happened, how often, and what to do about it."""
+"""How an alert is worded: what happened, how often, and what to do about it."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class Notifier:
         return done
 
     def _put_back(self, alert: Alert, alerts: Alerts, error: AlertError) -> bool:
-        """Keep a alert for later; returns whether the other side is better left alone for longer than one waits."""
+        """Keep an alert for later; returns whether the other side is better left alone for longer than one waits."""
         if error.kind == "gone":
             self._forget_discord(alerts, error)
             alerts.failed(alert, 0)
@@ -119,7 +119,7 @@ class Notifier:
             "subject": " ".join(embed.title.split()),
             "text": text,
         }
-        # Versions begin anew once a alert was told, and then it is quiet for an hour.
+        # Versions begin anew once an alert was told, and then it is quiet for an hour.
         key = f"notice-{alert.kind}-{alert.subject}-{alert.version}-{self.ledger.now() // HOUR}-{ids.digest(text)}"
         self._await_turn()
         try:

@@ -102,7 +102,7 @@ def test_a_step_is_skipped_sent_now_and_retried(functions: Functions) -> None:
     assert decide(functions, "/steps/2/skip")["steps"][1]["why"] == "skipped by hand"
     assert decide(functions, "/steps/3/send-now")["steps"][2]["next"] < get(functions, HERE)["steps"][2]["due"]
     functions.ledger.redis.hset(ids.enrollment_key(RUN), "4.state", "failed")
-    assert decide(functions, "/steps/4/retry", as_new=False)["steps"][3]["state"] == "scheduled"
+    assert decide(functions, "/steps/4/retry", anew=False)["steps"][3]["state"] == "scheduled"  # the older name of as_new
 
 
 def test_all_sending_is_stopped_and_started(functions: Functions) -> None:

@@ -6,6 +6,7 @@ import ast
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,22 @@ def imported(path: Path) -> Iterator[str]:
 def test_a_function_imports_of_ours_only_what_is_shared(entry: Path) -> None:
     """A function's folder is no package, so the contract cannot see it."""
     assert {name.split(".")[0] for name in imported(entry)} & {*OURS, ""} == {"shared"}
+
+
+@pytest.mark.parametrize("package", ["shared", "scheduler", "commands", "local", "tools"])
+def test_no_package_imports_what_is_beside_it(package: str) -> None:
+    """Functions, tests and benchmarks are no packages to build on; the contract does not know them."""
+    beside = {"functions", "tests", "benchmarks"} - ({"tests"} if package == "tools" else set())
+    found = {str(path): {name.split(".")[0] for name in imported(path)} & beside for path in (ROOT / package).rglob("*.py")}
+    assert {path: names for path, names in found.items() if names} == {}
+
+
+def test_the_contract_names_every_outside_system() -> None:
+    """A new integration cannot be forgotten there; payloads and provider are what several share."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    (named,) = [contract["modules"] for contract in contracts if contract["name"] == "one outside system a module"]
+    there = {path.stem for path in (ROOT / "shared" / "integrations").glob("*.py")} - {"__init__", "payloads", "provider"}
+    assert sorted(named) == sorted(f"shared.integrations.{name}" for name in there)
 
 
 @pytest.fixture
