@@ -32,8 +32,8 @@ REPORTS: dict[str, type[NoShow | PostCall | NewClient]] = {
 }
 SENTENCES = {
     "enrolled": "[green]Enrolled.[/]",
-    "exists": "[yellow]Nothing changed:[/] there is a run of this campaign already.",
-    "blocked": "[yellow]Not enrolled:[/] another run of the same group is on its way.",
+    "exists": "[yellow]Nothing changed:[/] there is an enrollment of this campaign already.",
+    "blocked": "[yellow]Not enrolled:[/] another enrollment of the same group is on its way.",
     "tracked": "[yellow]Only tracked:[/] the campaign wants an assessment (--score, --red, --orange), or the address gets no email.",
     "ignored": "[yellow]Nothing changed:[/] the meeting is known to have been cancelled.",
 }
@@ -66,7 +66,7 @@ class _Listening(Ledger):
 def enroll(slug: str, address: str, meeting: str | None, as_json: bool, **known: Any) -> None:
     """Put somebody into a campaign, as its webhook would, and say what came of it.
 
-    Exit status 1 when no run began."""
+    Exit status 1 when no enrollment began."""
     found, catalog = services.current_settings(), services.catalog()
     log.configure("CRITICAL")
     campaign = campaign_of(catalog, slug)

@@ -18,7 +18,7 @@ FRESH = "What stands in the tracker will not be known: who signs up again gets e
 
 @click.command()
 @click.option("--take-over", is_flag=True, help="This copy sends from now on; another one stops within a minute.")
-@click.option("--fresh", is_flag=True, help="Begin anew beside a tracker whose runs this Redis does not know.")
+@click.option("--fresh", is_flag=True, help="Begin anew beside a tracker whose enrollments this Redis does not know.")
 @yes
 @as_json
 @command
@@ -40,7 +40,7 @@ def fence(take_over: bool, fresh: bool, yes: bool, as_json: bool) -> None:
     else:
         console.print(f"[bold red]This copy may not send:[/] {why}.", soft_wrap=True)
         if next(Listing(outside.ledger).every(), None) is None:
-            console.print("This Redis holds no run. If it was lost, `evergreen restore` rebuilds it.")
+            console.print("This Redis holds no enrollment. If it was lost, `evergreen restore` rebuilds it.")
     raise SystemExit(0 if holds else 1)
 
 

@@ -98,7 +98,7 @@ def export(address: str, as_json: bool) -> None:
 @as_json
 @speaks_plainly
 def suppress(address: str | None, listing: bool, as_json: bool) -> None:
-    """Send an address no email of any kind from now on; its runs end."""
+    """Send an address no email of any kind from now on; its enrollments end."""
     if bool(address) == listing:
         raise click.UsageError("name an address, or --list")
     ledger = _ledger(_settings())
@@ -106,7 +106,7 @@ def suppress(address: str | None, listing: bool, as_json: bool) -> None:
         ended = suppressions.suppress(address, ledger)
         if as_json:
             return print_json({"email": address, "ended": ended})
-        return console.print(f"{address} gets no more email; runs that ended: {ended}.")
+        return console.print(f"{address} gets no more email; enrollments that ended: {ended}.")
     found = Contacts(ledger).suppressions()
     if as_json:
         return print_json([asdict(each) | {"reasons": {reason: iso(at) for reason, at in each.reasons.items()}} for each in found])

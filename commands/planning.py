@@ -1,4 +1,4 @@
-"""`evergreen plan`: every email of a run that does not exist, and what other commands need to read a campaign and a time."""
+"""`evergreen plan`: every email of an enrollment that does not exist, and what other commands need to read a campaign and a time."""
 
 from __future__ import annotations
 

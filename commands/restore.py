@@ -17,10 +17,10 @@ from shared.recovery.notion_rows import NotRestored
 from shared.recovery.restore import Report, Restorer
 
 RUNS = {
-    "restored": "runs that go on",
-    "united": "runs that began anew meanwhile, and go on where they were",
-    "exists": "runs that were there already, and stay as they are",
-    "marked": "runs that are over, and never begin again",
+    "restored": "enrollments that go on",
+    "united": "enrollments that began anew meanwhile, and go on where they were",
+    "exists": "enrollments that were there already, and stay as they are",
+    "marked": "enrollments that are over, and never begin again",
     "tracked": "people tracked only",
 }
 STEPS = {
@@ -50,7 +50,7 @@ def restore(dry_run: bool, yes: bool, as_json: bool) -> None:
     What the ledger holds already stays as it is. Afterwards this copy takes the fence, and sending begins."""
     outside = connect()
     if not dry_run and not yes:
-        console.print("This builds runs from Notion's rows, and then sends what is due.")
+        console.print("This builds enrollments from Notion's rows, and then sends what is due.")
         click.confirm("Is every other copy of Evergreen stopped, and the earlier build too?", abort=True, err=True)
     if not dry_run:
         _take_texts(outside)

@@ -141,7 +141,7 @@ _FIGURES: dict[str, Callable[[Outcome], str]] = {
     "more than a minute late": lambda each: f"{each.late:,}",
     "the latest, behind its due": lambda each: _lasting(each.latest),
     "behind the date at sign-up": lambda each: _lasting(each.furthest),
-    "runs moved by the late policy": lambda each: f"{each.shifted:,} times",
+    "enrollments moved by the late policy": lambda each: f"{each.shifted:,} times",
     "left out by the late policy": lambda each: f"{each.skipped:,}",
     "not sent when the clock stops": lambda each: f"{each.unsent:,}",
     "days with the quota exhausted": lambda each: f"{len(each.full_days):,}",

@@ -33,7 +33,7 @@ def _desk() -> EnrollmentQueries:
 
 
 def _decide(who: str, as_json: bool, decision: Callable[[EnrollmentActions, str], object], question: str = "") -> None:
-    """Find the run, ask where there is something to ask, decide, and show what became of it."""
+    """Find the enrollment, ask where there is something to ask, decide, and show what became of it."""
     desk = _desk()
     enrollment = desk.find(who)
     if question:
@@ -47,7 +47,7 @@ def _decide(who: str, as_json: bool, decision: Callable[[EnrollmentActions, str]
 @as_json
 @speaks_plainly
 def pause(who: str, as_json: bool) -> None:
-    """Hold a run until it is resumed."""
+    """Hold an enrollment until it is resumed."""
     _decide(who, as_json, lambda actions, run: actions.pause(run))
 
 
@@ -57,7 +57,7 @@ def pause(who: str, as_json: bool) -> None:
 @as_json
 @speaks_plainly
 def resume(who: str, catch_up: bool, as_json: bool) -> None:
-    """Let a paused run go on; the rest moves by the length of the pause."""
+    """Let a paused enrollment go on; the rest moves by the length of the pause."""
     _decide(who, as_json, lambda actions, run: actions.resume(run, catch_up=catch_up))
 
 
@@ -67,7 +67,7 @@ def resume(who: str, catch_up: bool, as_json: bool) -> None:
 @as_json
 @speaks_plainly
 def cancel(who: str, yes: bool, as_json: bool) -> None:
-    """End a run for good."""
+    """End an enrollment for good."""
     _decide(who, as_json, lambda actions, run: actions.cancel(run), "" if yes else "End it for good?")
 
 
@@ -110,7 +110,7 @@ def retry(who: str, step: int, as_new: bool, yes: bool, as_json: bool) -> None:
 @as_json
 @speaks_plainly
 def show(who: str, as_json: bool) -> None:
-    """One run, or all runs of an address, with every email, in the person's local time."""
+    """One enrollment, or all enrollments of an address, with every email, in the person's local time."""
     desk = _desk()
     runs = [run.id for run in desk.runs_of(who)] if "@" in who else [who]
     found = [detail for run in runs if (detail := desk.detail(run))]
@@ -120,13 +120,13 @@ def show(who: str, as_json: bool) -> None:
 
 
 @click.command("list")
-@click.option("--campaign", metavar="SLUG", help="Only runs of this campaign.")
-@click.option("--state", type=click.Choice(STATES), help="Only runs in this state.")
+@click.option("--campaign", metavar="SLUG", help="Only enrollments of this campaign.")
+@click.option("--state", type=click.Choice(STATES), help="Only enrollments in this state.")
 @click.option("--page", type=click.IntRange(min=0), default=0, help="Where to go on, as the page before says.")
 @as_json
 @speaks_plainly
 def list_runs(campaign: str | None, state: str | None, page: int, as_json: bool) -> None:
-    """The latest runs."""
+    """The latest enrollments."""
     desk = _desk()
     found = desk.page(page, slug=campaign, state=state)
     if as_json:

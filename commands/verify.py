@@ -47,7 +47,7 @@ def verify(fixes: bool, days: int, as_json: bool) -> None:
 
 
 def _print(findings: list[Finding], runs: int, list_from: str | None) -> None:
-    console.print(f"{runs} runs were compared" + (f", with Resend's list back to {list_from}." if list_from else "."))
+    console.print(f"{runs} enrollments were compared" + (f", with Resend's list back to {list_from}." if list_from else "."))
     if not findings:
         console.print("[green]All agree.[/]")
         return

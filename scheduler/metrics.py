@@ -90,10 +90,10 @@ def _backlog(now: Readings) -> Iterator[Metric]:
         ("failed_jobs", "Jobs on RQ's failed list.", now.failed),
     ):
         yield _gauges(name, help_text, ["queue"], {(queue,): number for queue, number in numbers.items()})
-    yield _gauge("scheduled", "Looks on the schedule.", now.health.scheduled)
+    yield _gauge("scheduled", "Wake-ups on the schedule.", now.health.scheduled)
     yield _gauge("open_steps", "Emails that are still to be sent.", now.gauges["open"])
-    yield _gauge("late_steps", "Emails whose next look is overdue by more than a minute.", now.gauges["late"])
-    yield _gauge("overdue_seconds", "How long the oldest look is overdue.", now.health.overdue / 1000)
+    yield _gauge("late_steps", "Emails whose next wake-up is overdue by more than a minute.", now.gauges["late"])
+    yield _gauge("overdue_seconds", "How long the oldest wake-up is overdue.", now.health.overdue / 1000)
     yield _gauge("outbox", "Changes that Notion has not been told yet.", now.health.outbox)
     yield _gauge("notices", "Messages that the owner has not been told yet.", now.gauges["notices"])
 

@@ -43,7 +43,7 @@ class TestEnroll:
         """It names the run there is; exit status 1."""
         first = evergreen.json("enroll", "christmas", ADDRESS, *ASSESSED)
         again = evergreen("enroll", "christmas", ADDRESS, *ASSESSED)
-        assert again.exit_code == 1 and "there is a run of this campaign already" in again.output
+        assert again.exit_code == 1 and "there is an enrollment of this campaign already" in again.output
         assert first["enrollment"] in again.output
 
     def test_blocked_by_the_group(self, evergreen: Commands) -> None:

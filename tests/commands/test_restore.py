@@ -86,7 +86,7 @@ def test_a_dry_run_says_what_a_restore_does(terminal: Terminal, lost: LostLedger
     report = terminal.says("restore", "--dry-run")
     assert (report["runs"], report["steps"], report["in_doubt"]) == ({"restored": 1}, {"sent": 1, "scheduled": 6}, [])
     printed = terminal.types("restore", "--dry-run")
-    assert "runs that go on" in printed and "dry run" in printed and "nobody can know" in printed
+    assert "enrollments that go on" in printed and "dry run" in printed and "nobody can know" in printed
     assert keys(lost) == []
 
 
@@ -125,7 +125,7 @@ def test_verify_mends_and_ends_with_its_status(terminal: Terminal, lost: LostLed
     assert [found["fixed"] for found in terminal.says("verify", "--fix")["findings"]] == [True]
     lost.record()
     assert lost.rows("tracker")[0]["Email 1 Sent"]
-    assert "All agree" in terminal.types("verify")
+    assert "All agree" in terminal.types("verify", "--mend"), "the older spelling of --fix"
 
 
 def test_without_notion_there_is_nothing_to_restore_from(terminal: Terminal) -> None:

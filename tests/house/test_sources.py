@@ -20,7 +20,7 @@ from shared.core.stack_file import ROOT
 
 SOURCES = [
     ROOT / "evergreen",
-    *(path for top in ("shared", "functions", "scheduler", "commands", "local") for path in sorted((ROOT / top).rglob("*.py"))),
+    *(path for top in ("shared", "functions", "scheduler", "commands", "local", "tools") for path in sorted((ROOT / top).rglob("*.py"))),
 ]
 
 

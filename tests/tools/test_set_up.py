@@ -25,8 +25,7 @@ IMPORT_ALL = """
 import importlib, pkgutil
 for package in ("commands", "local", "scheduler", "shared"):
     for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
-        if "screenshots" not in module.name:  # a developer's tool
-            importlib.import_module(module.name)
+        importlib.import_module(module.name)
 """
 
 
