@@ -16,6 +16,7 @@ from benchmarks.figures import Figure, Report
 from benchmarks.provider import Provider
 from benchmarks.soak import growth, slope
 from shared.domain import catalog
+from tests.support.waiting import WITHIN
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +34,8 @@ def test_the_stub_counts_copies_but_not_repetitions_under_a_key(stub: Provider) 
     """The same request under its key is one email; without a key it is two."""
     stub.set()
     for key in ({"Idempotency-Key": "a"}, {"Idempotency-Key": "a"}, {}, {}):
-        requests.post(f"{stub.url}/emails", json=email("c1-1"), headers=key, timeout=10).raise_for_status()
-    requests.post(f"{stub.url}/emails/batch", json=[email("c2-1"), email("c3-1")], timeout=10).raise_for_status()
+        requests.post(f"{stub.url}/emails", json=email("c1-1"), headers=key, timeout=WITHIN).raise_for_status()
+    requests.post(f"{stub.url}/emails/batch", json=[email("c2-1"), email("c3-1")], timeout=WITHIN).raise_for_status()
     arrivals, copies = stub.first_arrivals()
     assert set(arrivals) == {"c1-1", "c2-1", "c3-1"}
     assert copies == {"c1-1": 3, "c2-1": 1, "c3-1": 1}

@@ -18,7 +18,7 @@ from redis import Redis
 from local import backup, stack, valkey
 from local.trial import Trial, environ_for, start
 from shared.core.stack_file import ROOT
-from tests.support.waiting import until
+from tests.support.waiting import WITHIN, until
 
 SIGN_UP = {"first_name": "Ada", "assessment_score": 45, "red_systems": 2}
 CUSTOMERS = 4
@@ -59,7 +59,7 @@ def test_a_copy_that_is_put_back_sends_the_rest_and_nothing_twice(tmp_path: Path
     put_back(copy, tmp_path / "valkey")
     with start(environ | SINGLY) as trial:
         trial.limit(resend=2)  # Resend's own: without SINGLY, what is overdue would go in batches
-        until(lambda: sent_once_each(trial), within=60)
+        until(lambda: sent_once_each(trial))
         runs = [email_id.rpartition("-")[0] for email_id in trial.email_ids()]
         until(lambda: all((run := trial.ledger().enrollment(name)) is not None and run.state == "completed" for name in runs))
         again = [email_id for email_id, times in Counter(event["email_id"] for event in trial.events("email.sent")).items() if times == 2]
@@ -85,10 +85,10 @@ def test_an_older_copy_sends_nothing_before_a_person_says_so(tmp_path: Path) -> 
             env=environ | stack.environment(stack.place(environ), environ),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=WITHIN,
         )
         assert (trial.outbox_count(), taken.returncode) == (count, 0), taken.stderr
-        until(lambda: sent_once_each(trial), within=60)
+        until(lambda: sent_once_each(trial))
 
 
 class TestCopy:

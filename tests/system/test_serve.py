@@ -45,7 +45,7 @@ import socket
 
 def handle(request):
     if request.args.get("wait"):
-        with socket.create_connection(("127.0.0.1", int(os.environ["TEST_PORT"])), timeout=20) as test:
+        with socket.create_connection(("127.0.0.1", int(os.environ["TEST_PORT"])), timeout=120) as test:
             test.recv(1)
     return "done"
 """
