@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
 import requests
 from redis import Redis
 
+import benchmarks.stub
 from benchmarks import campaigns, chart, figures, load, provider, size
 from benchmarks.figures import Figure, Report
 from benchmarks.provider import Provider
@@ -43,11 +45,22 @@ def test_the_stub_counts_copies_but_not_repetitions_under_a_key(stub: Provider) 
 
 
 def test_the_stub_refuses_what_is_over_its_limit(stub: Provider) -> None:
-    """Of five requests at once two are taken."""
-    stub.set(per_second=2)
+    """With a limit of none at all, five requests are refused."""
+    stub.set(per_second=0)
     answers = load.post_all(stub.port, "/emails", [email(f"c{number}-1") for number in range(5)])
-    assert answers.statuses == {200: 2, 429: 3}
-    assert stub.count() == {"count": 2, "unique": 0, "requests": 2, "refused": 3}
+    assert answers.statuses == {429: 5}
+    assert stub.count() == {"count": 0, "unique": 0, "requests": 0, "refused": 5}
+
+
+def test_the_stubs_limit_is_that_of_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of five requests at once two are taken, and two more a second later."""
+    now = [100.0]
+    monkeypatch.setattr(benchmarks.stub, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    mailbox = benchmarks.stub.Mailbox()
+    mailbox.set({"per_second": 2})
+    assert [mailbox.full() for _ in range(5)] == [False, False, True, True, True]
+    now[0] += 1
+    assert [mailbox.full() for _ in range(3)] == [False, False, True]
 
 
 def test_the_load_generator_measures_from_the_instant_at_which_a_request_should_have_left(stub: Provider) -> None:
