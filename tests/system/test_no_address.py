@@ -27,9 +27,10 @@ BOOKER = "quintus.private@mail.example.org"
 REFUSED = "ysolde.private@example.com"  # Resend takes none of this domain, and says so with the address
 DOUBTED = "wilhelmine.private@mail.example.org"
 GONE = "thaddeus.private@mail.example.org"
+LATEST = "adalberta.private@mail.example.org"
 KEY = "idempotency-key-of-zebedina"
 # What only these people know of themselves; a match in any case, anywhere, is a find.
-PRIVATE = ("private@", "zebedina", "quintus", "ysolde", "wilhelmine", "thaddeus", "quixworth", "jane doe")
+PRIVATE = ("private@", "zebedina", "quintus", "ysolde", "wilhelmine", "thaddeus", "adalberta", "quixworth", "jane doe")
 SCORES = {"assessment_score": 12, "red_systems": 3}
 
 # Where a person's own words are kept on purpose, as a key and, in a hash, its field. Nothing else may hold any.
@@ -192,6 +193,7 @@ def raw(life: tuple[Trial, Any]) -> Iterator[Redis]:
 def test_redis_while_emails_are_on_their_way(life: tuple[Trial, Any], raw: Redis, secrets: tuple[str, ...]) -> None:
     """Keys, the schedule and RQ's jobs name nobody; what does is on the list above, and is there indeed; nothing is a pickle."""
     trial, _ = life
+    assert trial.sign_up(form(LATEST)) == 202
     assert trial.redis().zcard(ids.SCHEDULED), "emails must still be on their way, or this looks at too little"
     assert trial.redis().zcard("rq:failed:send") >= 2, "one is in doubt, and each of the refused one's fails as it comes due"
     assert not leaks(raw, secrets)
