@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 import resend
 
-from local import ports
 from shared.core.errors import SendError
 from shared.integrations.resend import Resend
 from tests.support import patience
+from tests.support.own_port import own_port
 from tests.support.raw_server import answer, raw
 from tests.support.sandbox_server import EMAIL, Sandbox
 from tests.support.waiting import WITHIN, until
@@ -253,7 +253,8 @@ class TestUnreachable:
 
     def test_nobody_listens(self, connect: Connect) -> None:
         """Connection refused."""
-        assert str(trouble(connect(f"http://127.0.0.1:{ports.free(1)[0]}"))) == "wait: Resend could not be reached"
+        with own_port() as port:
+            assert str(trouble(connect(f"http://127.0.0.1:{port}"))) == "wait: Resend could not be reached"
 
     def test_no_such_name(self, connect: Connect) -> None:
         """The name cannot be resolved (RFC 6761 keeps .invalid free)."""

@@ -6,7 +6,6 @@ import logging
 import os
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -32,6 +31,7 @@ from local.sandbox.discord import api as discord_api
 from local.sandbox.notion import api as notion_api
 from local.sandbox.resend import api as resend_api
 from local.sandbox.state import State, open_state
+from tests.support.own_port import own_port
 from tests.support.waiting import WITHIN, until
 
 ROOT = Path(__file__).parents[2]
@@ -236,18 +236,17 @@ def sandbox_process(directory: Path) -> Iterator[tuple[Sandbox, subprocess.Popen
     Args:
         directory: its LOCAL_DIR.
     """
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    variables = os.environ | {"SANDBOX_PORT": str(port), "LOCAL_DIR": str(directory)}
-    process = subprocess.Popen([sys.executable, "-m", "local.sandbox"], cwd=ROOT, env=variables, start_new_session=True)
-    running = Sandbox(f"http://127.0.0.1:{port}")
-    try:
-        until(lambda: _answers(running))
-        yield running, process
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    with own_port() as port:
+        variables = os.environ | {"SANDBOX_PORT": str(port), "LOCAL_DIR": str(directory)}
+        process = subprocess.Popen([sys.executable, "-m", "local.sandbox"], cwd=ROOT, env=variables, start_new_session=True)
+        running = Sandbox(f"http://127.0.0.1:{port}")
+        try:
+            until(lambda: _answers(running))
+            yield running, process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def _answers(running: Sandbox) -> bool:

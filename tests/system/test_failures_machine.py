@@ -27,7 +27,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from local import valkey
-from local.ports import HOST, free
+from local.ports import HOST
 from shared.domain.catalog import Catalog
 from shared.emails.template_store import compile_source
 from shared.integrations.provider import Accepted
@@ -40,6 +40,7 @@ from shared.sending.sender import Sender
 from tests.conftest import START, Clock
 from tests.support import patience
 from tests.support.functions_client import ROOT, deployed
+from tests.support.own_port import own_port
 from tests.support.racing import SharedClock
 from tests.support.sandbox_server import sandbox
 from tests.support.waiting import WITHIN, until
@@ -205,8 +206,7 @@ def fill(process: subprocess.Popen[bytes], size: int) -> None:
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Valkey ends rather than lose a write that it has confirmed; webhooks answer 503; with room again, everything is whole."""
-    port = free(1)[0]
-    with valkey_on_a_disk(tmp_path, port) as server, deployed(server, monkeypatch) as functions:
+    with own_port() as port, valkey_on_a_disk(tmp_path, port) as server, deployed(server, monkeypatch) as functions:
         assert functions.sign_up().status_code == 202
         (log,) = (tmp_path / "appendonlydir").glob("*.incr.aof")
         full = log.stat().st_size + 300
