@@ -23,7 +23,7 @@ from tests.support import patience
 from tests.support.own_port import own_port
 from tests.support.raw_server import answer, raw
 from tests.support.sandbox_server import EMAIL, Sandbox
-from tests.support.waiting import WITHIN, until
+from tests.support.waiting import SOON, WITHIN, until
 
 BODY = EMAIL | {"to": ["jane@example.org"]}
 Connect = Callable[..., Resend]
@@ -230,10 +230,15 @@ class TestSilence:
         ],
     )
     @pytest.mark.parametrize("batch", [0, 1])
-    def test_an_answer_that_makes_no_sense(self, connect: Connect, said: bytes, kind: str, batch: int) -> None:
+    def test_an_answer_that_makes_no_sense(
+        self, connect: Connect, monkeypatch: pytest.MonkeyPatch, said: bytes, kind: str, batch: int
+    ) -> None:
         """What is not Resend's JSON with an id is no proof of anything, but for its status."""
         with raw(said) as server:
-            assert trouble(connect(server.url, timeout=0.5 if said in UNENDING else WITHIN), batch).kind == kind
+            client, connection = connect(server.url), resend.default_http_client
+            if said in UNENDING:
+                monkeypatch.setattr(connection, "_timeout", (WITHIN, SOON))
+            assert trouble(client, batch).kind == kind
 
     @pytest.mark.parametrize("ids", [["a"], ["a", "b", "c"]])
     def test_a_batch_answer_of_another_length(self, connect: Connect, ids: list[str]) -> None:
@@ -265,7 +270,7 @@ class TestUnreachable:
         with ExitStack() as stack:
             listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
             stack.enter_context(socket.create_connection(listener.getsockname()))
-            assert trouble(connect(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=0.5)).kind == "wait"
+            assert trouble(connect(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=SOON)).kind == "wait"
 
     def test_a_certificate_that_nobody_vouches_for(self, connect: Connect, tmp_path: Path) -> None:
         """Nothing is sent to a server that cannot prove who it is."""

@@ -20,9 +20,8 @@ from shared.integrations.discord import Discord
 from shared.integrations.notion import Notion
 from shared.integrations.resend import Resend
 from tests.support.sandbox_server import Sandbox
-from tests.support.waiting import WITHIN, until
+from tests.support.waiting import SOON, WITHIN, until
 
-SOON = 0.1  # seconds; no answer comes, however long one waits
 _READS = ("/query", "/search")
 
 

@@ -15,7 +15,7 @@ from notion_client.errors import RequestTimeoutError, UnknownHTTPResponseError
 
 from local.sandbox.limits import DEFAULTS
 from tests.support.sandbox_server import Sandbox, sandbox, sandbox_process, stand_still, text, wrong
-from tests.support.waiting import WITHIN, until
+from tests.support.waiting import SOON, WITHIN, until
 
 
 def fault(box: Sandbox, kind: str, **fields: Any) -> None:
@@ -112,7 +112,7 @@ def test_a_timeout_leaves_the_client_without_an_answer(box: Sandbox, kind: str, 
     if saved:
         assert box.notion("POST", f"/data_sources/{row['parent']['data_source_id']}/query", json={}).status_code == 200
     with pytest.raises(RequestTimeoutError):
-        box.notion_client(timeout_ms=300).pages.create(**row)
+        box.notion_client(timeout_ms=SOON * 1000).pages.create(**row)
     until(lambda: box.get("/faults") == [] and (not saved or box.at_work() == 0))
     assert len(contacts(box)) == saved
 

@@ -16,7 +16,7 @@ from resend.http_client_requests import RequestsClient
 
 from local.sandbox.pages.preview import first_words, framed
 from tests.support.sandbox_server import EMAIL, KEY, Sandbox, point_sdk_at, refused, sandbox, sandbox_process, send
-from tests.support.waiting import WITHIN, until
+from tests.support.waiting import SOON, WITHIN, until
 
 LONG = 600_000  # milliseconds for which a connection is held: whoever waits for their end is not quick
 
@@ -67,7 +67,7 @@ def test_a_caller_that_hangs_up_frees_its_key(box: Sandbox, monkeypatch: pytest.
     """A held connection ends with its caller, so that the key can be used again at once."""
     box.fault("timeout-after", delay_ms=LONG)
     patient = resend.default_http_client
-    monkeypatch.setattr(resend, "default_http_client", RequestsClient(timeout=0.2))  # type: ignore[arg-type]  # requests takes fractions
+    monkeypatch.setattr(resend, "default_http_client", RequestsClient(timeout=SOON))  # type: ignore[arg-type]  # requests takes fractions
     assert refused("key").error_type == "HttpClientError"
     monkeypatch.setattr(resend, "default_http_client", patient)
     until(lambda: len(box.outbox()) == 1)
