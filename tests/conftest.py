@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from redis import Redis
 
 from local import valkey
@@ -24,6 +25,9 @@ if TYPE_CHECKING:  # what is heavy, or has this module's clock, is loaded by the
     from tests.support.sandbox_server import Sandbox
     from tests.support.site_server import Webhooks
     from tests.support.world import World
+
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a machine may be slow
+settings.load_profile("patient")
 
 START = 1_800_000_000_000  # an arbitrary instant in milliseconds: 2027-01-15 08:00 UTC
 
@@ -75,6 +79,12 @@ def clock() -> Clock:
 def ledger(redis: Redis, clock: Clock) -> Ledger:
     """A ledger in an empty database, by the test's clock."""
     return Ledger(redis, clock=clock)
+
+
+@pytest.fixture
+def lasting_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tick of the scheduler counts for ten minutes, where a test goes by Redis's own clock."""
+    monkeypatch.setattr("shared.ledger.health.SILENT_AFTER", 600_000)
 
 
 @pytest.fixture

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
 import requests
 from redis import Redis
 
+import benchmarks.stub
 from benchmarks import campaigns, chart, figures, load, provider, size
 from benchmarks.figures import Figure, Report
 from benchmarks.provider import Provider
 from benchmarks.soak import growth, slope
 from shared.domain import catalog
+from tests.support.waiting import WITHIN
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +36,8 @@ def test_the_stub_counts_copies_but_not_repetitions_under_a_key(stub: Provider) 
     """The same request under its key is one email; without a key it is two."""
     stub.set()
     for key in ({"Idempotency-Key": "a"}, {"Idempotency-Key": "a"}, {}, {}):
-        requests.post(f"{stub.url}/emails", json=email("c1-1"), headers=key, timeout=10).raise_for_status()
-    requests.post(f"{stub.url}/emails/batch", json=[email("c2-1"), email("c3-1")], timeout=10).raise_for_status()
+        requests.post(f"{stub.url}/emails", json=email("c1-1"), headers=key, timeout=WITHIN).raise_for_status()
+    requests.post(f"{stub.url}/emails/batch", json=[email("c2-1"), email("c3-1")], timeout=WITHIN).raise_for_status()
     arrivals, copies = stub.first_arrivals()
     assert set(arrivals) == {"c1-1", "c2-1", "c3-1"}
     assert copies == {"c1-1": 3, "c2-1": 1, "c3-1": 1}
@@ -42,11 +45,22 @@ def test_the_stub_counts_copies_but_not_repetitions_under_a_key(stub: Provider) 
 
 
 def test_the_stub_refuses_what_is_over_its_limit(stub: Provider) -> None:
-    """Of five requests at once two are taken."""
-    stub.set(per_second=2)
+    """With a limit of none at all, five requests are refused."""
+    stub.set(per_second=0)
     answers = load.post_all(stub.port, "/emails", [email(f"c{number}-1") for number in range(5)])
-    assert answers.statuses == {200: 2, 429: 3}
-    assert stub.count() == {"count": 2, "unique": 0, "requests": 2, "refused": 3}
+    assert answers.statuses == {429: 5}
+    assert stub.count() == {"count": 0, "unique": 0, "requests": 0, "refused": 5}
+
+
+def test_the_stubs_limit_is_that_of_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of five requests at once two are taken, and two more a second later."""
+    now = [100.0]
+    monkeypatch.setattr(benchmarks.stub, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    mailbox = benchmarks.stub.Mailbox()
+    mailbox.set({"per_second": 2})
+    assert [mailbox.full() for _ in range(5)] == [False, False, True, True, True]
+    now[0] += 1
+    assert [mailbox.full() for _ in range(3)] == [False, False, True]
 
 
 def test_the_load_generator_measures_from_the_instant_at_which_a_request_should_have_left(stub: Provider) -> None:

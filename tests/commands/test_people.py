@@ -25,7 +25,9 @@ from shared.ledger.pacing import Pacer
 from shared.notion.recorder import Recorder
 from shared.operations import privacy
 from tests.conftest import Clock
+from tests.support import patience
 from tests.support.sandbox_server import Sandbox
+from tests.support.waiting import WITHIN
 from tests.support.world import ADA, World
 
 ADDRESS, BOB = str(ADA["email"]), "bob@example.org"
@@ -54,7 +56,7 @@ def in_notion(world: World, box: Sandbox) -> tuple[Settings, Notion, Recorder, d
     databases = {setting: made[name]["database_id"] for name, setting in SOURCES.items()}
     settings = world.settings.model_copy(update=databases)
     pacer = Pacer(world.ledger, "notion", 10_000, sleep=lambda _: None)
-    notion = Notion("ntn_sandbox", f"{box.url}/notion", turn=pacer.wait, timeout=2)
+    notion = patience.notion(box, pacer.wait)
     return settings, notion, Recorder(world.ledger, world.sender.catalog, settings, notion, pacer), made
 
 
@@ -163,13 +165,13 @@ class TestForget:
         world.sign_up()
         world.sign_up(email=BOB)
         world.work()
-        recorder.drain(30)
+        recorder.drain(WITHIN)
         notion.create(notion.data_source(settings.notion_businessx_db_id), {"Email": ADDRESS, "Name": "Ada, an older row"})
         assert rows(box, made) == [ADDRESS] * 4 + [BOB] * 3
         done = privacy.forget(ADDRESS, world.ledger, settings, notion)
         assert (done.pages, done.left) == (4, privacy.BY_HAND)
         assert rows(box, made) == [BOB] * 3
-        recorder.drain(30)
+        recorder.drain(WITHIN)
         assert rows(box, made) == [BOB] * 3
 
     def test_notion_away(self, world: World, box: Sandbox) -> None:
@@ -177,12 +179,12 @@ class TestForget:
         settings, notion, recorder, made = in_notion(world, box)
         world.sign_up()
         world.work()
-        recorder.drain(30)
+        recorder.drain(WITHIN)
         box.fault("status", provider="notion", status=503, count=50)
         done = privacy.forget(ADDRESS, world.ledger, settings, notion)
         assert done.pages == 0 and done.erased.enrollments == 1
         assert len([sentence for sentence in done.left if "https://www.notion.so/" in sentence]) == 3
-        requests.delete(f"{box.url}/faults", timeout=5).raise_for_status()
+        requests.delete(f"{box.url}/faults", timeout=WITHIN).raise_for_status()
         assert privacy.forget(ADDRESS, world.ledger, settings, notion).pages == 3
         assert rows(box, made) == []
 

@@ -18,6 +18,7 @@ from shared.ledger.client import Ledger
 from tests.conftest import Clock
 from tests.support.lost_ledger import LostLedger
 from tests.support.sandbox_server import Sandbox
+from tests.support.waiting import WITHIN
 
 
 class Terminal:
@@ -45,7 +46,7 @@ class Terminal:
         own = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COVERAGE")}
         environ = own | {"ENV_FILE": os.devnull, "COLUMNS": "160", **self.settings}
         command = [sys.executable, "evergreen", *words]
-        ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, input=answer)
+        ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=WITHIN, input=answer)
         assert ended.returncode == status, ended.stdout + ended.stderr
         assert "Traceback" not in ended.stderr
         return ended.stdout if status == 0 else ended.stdout + ended.stderr

@@ -19,6 +19,7 @@ from shared.ledger.client import Ledger
 from tests.conftest import Clock
 from tests.support.owners_desk import OwnersDesk
 from tests.support.sandbox_server import sandbox
+from tests.support.waiting import WITHIN
 from tests.support.world import World
 
 CAMPAIGN = """slug: hello
@@ -64,7 +65,7 @@ class Terminal:
         own = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COVERAGE")}
         environ = own | {"ENV_FILE": os.devnull, "COLUMNS": "200", **self.settings}
         command = [sys.executable, "evergreen", "templates", *words]
-        ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
+        ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=WITHIN)
         assert ended.returncode == status, ended.stdout + ended.stderr
         assert "Traceback" not in ended.stderr
         return ended.stdout + ended.stderr

@@ -17,6 +17,7 @@ from shared.core import log
 from shared.ledger import ids
 from tests.support.functions_client import ADDRESS, BEARER, LINK, NOWHERE, ROOT, SECRET, Call, drive, environment, signed
 from tests.support.sandbox_server import sandbox
+from tests.support.waiting import WITHIN
 from tests.support.world import ADA
 
 FORM = json.dumps(ADA).encode()
@@ -28,7 +29,9 @@ DAVE = "dave.private@example.com"  # Resend takes none of this domain, and says 
 
 def logged(code: str, **environ: str) -> list[dict[str, Any]]:
     """The lines that a Python program of its own writes to stderr, which must all be JSON; stdout must stay empty."""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={"PATH": "", **environ}, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env={"PATH": "", **environ}, capture_output=True, text=True, timeout=WITHIN
+    )
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     return [json.loads(line) for line in done.stderr.splitlines()]
 

@@ -10,6 +10,7 @@ import pytest
 
 from shared.core.optional_imports import without
 from shared.core.stack_file import ROOT
+from tests.support.waiting import WITHIN
 
 
 def test_an_import_goes_on_without_it() -> None:
@@ -32,5 +33,5 @@ def test_what_was_not_loaded_can_be_loaded_afterwards() -> None:
 def test_no_service_loads_what_is_for_terminals(module: str) -> None:
     """rich came along with structlog and httpx, 6 to 10 MB in each process."""
     program = f"import sys, {module}; print('rich' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=WITHIN, check=True)
     assert done.stdout.strip() == "False"

@@ -14,6 +14,7 @@ import yaml
 from shared.core import stack_file
 from shared.core.settings import Settings
 from shared.core.stack_file import ROOT, STACK_FILE
+from tests.support.waiting import WITHIN
 
 SETTINGS = set(Settings.model_fields)
 STACK: dict[str, Any] = yaml.safe_load(STACK_FILE.read_text(encoding="utf-8"))
@@ -97,7 +98,7 @@ def test_no_function_connects_when_it_is_loaded() -> None:
         "POSTAL_ADDRESS": "1 Sample Street",
         "RESEND_WEBHOOK_SECRET": "whsec_Zg==",
     }
-    loaded = subprocess.run([sys.executable, "-c", LOAD_ALL], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
+    loaded = subprocess.run([sys.executable, "-c", LOAD_ALL], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=WITHIN)
     assert loaded.returncode == 0, loaded.stderr
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from local import ports, valkey
+from local import valkey
 from shared.core.stack_file import ROOT
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from tests.support.deploy_files import DEPLOY, Desk
 from tests.support.functions_client import SECRET, environment
+from tests.support.own_port import own_port
 from tests.support.waiting import WITHIN, until
 
 
@@ -30,28 +31,28 @@ def desk(tmp_path: Path) -> Desk:
 @pytest.fixture
 def evergreen(valkey_server: valkey.Valkey, redis: Redis) -> Iterator[str]:
     """All functions in their container's server, and a scheduler; its URL."""
-    (port,) = ports.free(1)
-    environ = {
-        **os.environ,
-        **environment(valkey_server, HOST="127.0.0.1", PORT=str(port), OPERATOR_TOKEN="operator-token", DRAIN="0s"),
-        "WEBSITE_WEBHOOK_SECRET": SECRET,
-        "CALCOM_WEBHOOK_SECRET": "made-up",
-        "CALENDLY_SIGNING_KEY": "made-up",
-        "RESEND_WEBHOOK_SECRET": SECRET,
-        "CONSOLE_PASSWORD": "made-up password",
-    }
-    processes = [
-        subprocess.Popen([sys.executable, "-m", module], cwd=ROOT, env=environ) for module in ("shared.serve", "scheduler.release")
-    ]
-    try:
-        url = f"http://127.0.0.1:{port}"
-        until(lambda: subprocess.run(["curl", "-fsS", f"{url}/health"], capture_output=True).returncode == 0)
-        yield url
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait(WITHIN)
+    with own_port() as port:
+        environ = {
+            **os.environ,
+            **environment(valkey_server, HOST="127.0.0.1", PORT=str(port), OPERATOR_TOKEN="operator-token", DRAIN="0s"),
+            "WEBSITE_WEBHOOK_SECRET": SECRET,
+            "CALCOM_WEBHOOK_SECRET": "made-up",
+            "CALENDLY_SIGNING_KEY": "made-up",
+            "RESEND_WEBHOOK_SECRET": SECRET,
+            "CONSOLE_PASSWORD": "made-up password",
+        }
+        processes = [
+            subprocess.Popen([sys.executable, "-m", module], cwd=ROOT, env=environ) for module in ("shared.serve", "scheduler.release")
+        ]
+        try:
+            url = f"http://127.0.0.1:{port}"
+            until(lambda: subprocess.run(["curl", "-fsS", f"{url}/health"], capture_output=True).returncode == 0)
+            yield url
+        finally:
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.wait(WITHIN)
 
 
 @pytest.mark.parametrize("secret", [SECRET, ""])

@@ -17,6 +17,7 @@ from shared.core.stack_file import ROOT
 from shared.domain.forms import NewClient, NoShow, PostCall, SignUp
 from shared.serve import every_function
 from tests.support.functions_client import Functions
+from tests.support.waiting import WITHIN
 from tests.support.webhook_calls import PROOFS, webhooks
 from tools import openapi
 
@@ -63,7 +64,7 @@ def test_every_curl_is_accepted(functions: Functions, url: str, curl: str) -> No
     """Typed as it stands there, it gets a 2xx."""
     script = f'{SETUP}\ncurl() {{ command curl -sS --fail-with-body "$@"; }}\n{curl}'
     environ = {"PATH": os.environ["PATH"], "URL": url, **PROOFS}
-    done = subprocess.run(["bash", "-euc", script], env=environ, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(["bash", "-euc", script], env=environ, capture_output=True, text=True, timeout=WITHIN, check=False)
     assert (done.returncode, '"accepted"' in done.stdout) == (0, True), done.stdout + done.stderr
 
 

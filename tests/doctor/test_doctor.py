@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from shared.ledger import ids
 from shared.ledger.client import Ledger
 from tests.conftest import Clock
 from tests.support.sandbox_server import Sandbox, sandbox, serving
+from tests.support.waiting import WITHIN
 
 DATABASES = {
     "NOTION_BUSINESSX_DB_ID": "contacts",
@@ -71,11 +73,17 @@ def box() -> Iterator[tuple[Sandbox, dict[str, Any]]]:
 
 @pytest.fixture
 def world(
-    valkey_server: valkey.Valkey, redis: Redis, box: tuple[Sandbox, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    valkey_server: valkey.Valkey,
+    redis: Redis,
+    box: tuple[Sandbox, dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    lasting_tick: None,
 ) -> Iterator[World]:
     """A set-up in which nothing is wrong: scheduler and workers are at work, and every secret is its own."""
     running, made = box
     running.post("/limits", {"notion_per_second": 1000})
+    monkeypatch.setattr(sys.modules["commands.doctor"], "TIMEOUT", WITHIN)  # as an attribute of `commands`, that name is the command
     world = World()
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)

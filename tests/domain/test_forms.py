@@ -192,7 +192,7 @@ VALUES = st.recursive(
 
 
 @given(fields=st.fixed_dictionaries({}, optional={name: VALUES for name in SignUp.model_fields if name != "email"}), known=st.booleans())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_no_fields_lead_to_a_fault(functions: Functions, fields: dict[str, Any], known: bool) -> None:
     """Any JSON in any field is answered 202 or 422, in JSON, and the same when it comes again."""
     body = json.dumps({"email": ADDRESS if known else "?"} | fields).encode()

@@ -178,3 +178,29 @@ class TestPlaces:
         for name, tree in trees():
             if name.split("/")[0] in deployed_paths:
                 assert "local" not in TestCode.imported(tree), name
+
+
+class TestPatience:
+    """What a test must not count on."""
+
+    HERE = sorted(path for path in (ROOT / "tests").rglob("*.py"))
+
+    @staticmethod
+    def is_in_a_hurry(node: ast.AST) -> bool:
+        """Whether a call waits for less than a minute: only what never comes may be waited for so shortly, and that is SOON."""
+        if not isinstance(node, ast.Call):
+            return False
+        given = [word.value for word in node.keywords if word.arg in ("timeout", "timeout_ms", "within")]
+        if isinstance(node.func, ast.Attribute) and node.func.attr in ("wait", "join"):
+            given += node.args
+        return any(isinstance(length, ast.Constant) and isinstance(length.value, int | float) and length.value < 60 for length in given)
+
+    def test_no_test_is_in_a_hurry(self) -> None:
+        """On a busy machine everything takes long."""
+        found = {str(path.relative_to(ROOT)): breaches(self.is_in_a_hurry, ast.parse(path.read_text("utf-8"))) for path in self.HERE}
+        assert not {name: lines for name, lines in found.items() if lines}
+
+    @pytest.mark.parametrize("code", ["get(url, timeout=5)", "until(done, within=0.5)", "process.wait(10)", "thread.join(5)"])
+    def test_the_scan_finds_it(self, code: str) -> None:
+        """It would see each of them."""
+        assert breaches(self.is_in_a_hurry, ast.parse(code))

@@ -391,7 +391,7 @@ class TestFunction:
             {},
             svix(data, secret="whsec_" + base64.b64encode(b"another").decode()),
             svix(data, at=time.time() - 301),
-            svix(data, at=time.time() + 310),
+            svix(data, at=time.time() + 600),
             svix(data + b" "),
             good | {"svix-id": "msg_2"},
             *(good | {"svix-signature": value} for value in ("v1", "v1,", "v1,x", "v1,ü", ",", "v2," + good["svix-signature"][3:])),

@@ -18,7 +18,7 @@ from redis import Redis
 from local import backup, stack, valkey
 from local.trial import Trial, environ_for, start
 from shared.core.stack_file import ROOT
-from tests.support.waiting import until
+from tests.support.waiting import WITHIN, until
 
 SIGN_UP = {"first_name": "Ada", "assessment_score": 45, "red_systems": 2}
 CUSTOMERS = 4
@@ -37,9 +37,12 @@ def begin(trial: Trial, environ: dict[str, str]) -> Path:
     for number in range(CUSTOMERS):
         assert trial.sign_up(SIGN_UP | {"email": f"c{number}@example.org"}) == 202
     until(lambda: trial.outbox_count() >= 8)
+    worker = trial.pids()["worker"]
+    os.kill(worker, signal.SIGSTOP)  # however long the backup takes, emails are left for afterwards
     made = subprocess.run([sys.executable, "-m", "local.backup"], cwd=ROOT, env=environ, capture_output=True, text=True, check=True).stdout
     copy = Path(made.partition(" (")[0])
     before = trial.outbox_count()
+    os.kill(worker, signal.SIGCONT)
     until(lambda: trial.outbox_count() >= before + 6)
     return copy
 
@@ -53,13 +56,13 @@ def sent_once_each(trial: Trial) -> bool:
 
 def test_a_copy_that_is_put_back_sends_the_rest_and_nothing_twice(tmp_path: Path) -> None:
     """What went out after the backup goes to Resend again, as it was and under its key, and is recognized there."""
-    environ = environ_for(tmp_path, TESTING_STEP="3s", PROVIDER_TIMEOUT="1s")
+    environ = environ_for(tmp_path, TESTING_STEP="3s", PROVIDER_TIMEOUT="1s", **SINGLY)
     with start(environ) as trial:
         copy = begin(trial, environ)
     put_back(copy, tmp_path / "valkey")
-    with start(environ | SINGLY) as trial:
+    with start(environ) as trial:
         trial.limit(resend=2)  # Resend's own: without SINGLY, what is overdue would go in batches
-        until(lambda: sent_once_each(trial), within=60)
+        until(lambda: sent_once_each(trial))
         runs = [email_id.rpartition("-")[0] for email_id in trial.email_ids()]
         until(lambda: all((run := trial.ledger().enrollment(name)) is not None and run.state == "completed" for name in runs))
         again = [email_id for email_id, times in Counter(event["email_id"] for event in trial.events("email.sent")).items() if times == 2]
@@ -69,14 +72,14 @@ def test_a_copy_that_is_put_back_sends_the_rest_and_nothing_twice(tmp_path: Path
 
 def test_an_older_copy_sends_nothing_before_a_person_says_so(tmp_path: Path) -> None:
     """The fence was renewed since the backup: the copy waits for a person, and then nothing comes twice."""
-    environ = environ_for(tmp_path, TESTING_STEP="3s", PROVIDER_TIMEOUT="1s")
+    environ = environ_for(tmp_path, TESTING_STEP="3s", PROVIDER_TIMEOUT="1s", **SINGLY)
     with start(environ) as trial:
         copy = begin(trial, environ)
         before = trial.redis().hget("eg:fence", "confirmed")
         os.kill(trial.pids()["valkey"], signal.SIGKILL)
         until(lambda: trial.healthy() and trial.redis().hget("eg:fence", "confirmed") != before)
     put_back(copy, tmp_path / "valkey")
-    with start(environ | SINGLY) as trial:
+    with start(environ) as trial:
         trial.limit(resend=2)  # Resend's own: without SINGLY, what is overdue would go in batches
         assert "fenced" in trial.line_with("NOT WELL")
         count = trial.outbox_count()
@@ -85,10 +88,10 @@ def test_an_older_copy_sends_nothing_before_a_person_says_so(tmp_path: Path) -> 
             env=environ | stack.environment(stack.place(environ), environ),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=WITHIN,
         )
         assert (trial.outbox_count(), taken.returncode) == (count, 0), taken.stderr
-        until(lambda: sent_once_each(trial), within=60)
+        until(lambda: sent_once_each(trial))
 
 
 class TestCopy:

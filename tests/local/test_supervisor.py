@@ -86,8 +86,9 @@ def test_a_part_that_is_killed_comes_back_and_it_is_said(tmp_path: Path) -> None
         assert not gone(stack.pid("worker"))
 
 
-def test_a_part_that_ends_again_and_again_is_started_later_each_time(tmp_path: Path) -> None:
+def test_a_part_that_ends_again_and_again_is_started_later_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pause grows, so that a broken part does not keep the machine busy."""
+    monkeypatch.setattr(supervisor, "STEADY", 600)
     with running(tmp_path, [sleeping("worker")]) as stack:
         for pause in ("again.", "again in 0.5 s.", "again in 1 s."):
             pid = stack.pid("worker")

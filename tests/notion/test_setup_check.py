@@ -15,6 +15,7 @@ from shared.core.stack_file import ROOT
 from shared.integrations.notion import page_id
 from shared.notion.schema import SOURCES
 from tests.support.sandbox_server import Sandbox, sandbox
+from tests.support.waiting import WITHIN
 
 
 class Owner:
@@ -29,7 +30,7 @@ class Owner:
         own = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COVERAGE")}
         environ = own | {"ENV_FILE": os.devnull, "COLUMNS": "200", **self.settings}
         ended = subprocess.run(
-            [sys.executable, "evergreen", "notion", *words], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60
+            [sys.executable, "evergreen", "notion", *words], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=WITHIN
         )
         assert ended.returncode == status, ended.stderr
         return ended.stdout + ended.stderr

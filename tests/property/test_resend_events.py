@@ -86,7 +86,7 @@ class Scene:
         self.fate = "fine"
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(actions=st.lists(ACTIONS, max_size=14), batches=st.booleans())
 @pytest.mark.usefixtures("redis")
 def test_what_was_accepted_is_sent_once(redis: Redis, actions: list[tuple[str, Any]], batches: bool) -> None:

@@ -13,12 +13,12 @@ from redis import Redis
 
 from local import valkey
 from shared.core.errors import NotionError
-from shared.integrations.notion import Notion
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.health import read_health
 from shared.recovery.fence import OTHER, UNKNOWN, Fence
 from tests.conftest import Clock
+from tests.support import patience
 from tests.support.sandbox_server import Sandbox
 from tests.support.world import SETTINGS, World
 
@@ -45,8 +45,7 @@ class Copy:
         self.redis, self.box, self.clock = redis, box, clock
         databases = {"notion_token": "ntn_sandbox", "notion_email_sequence_db_id": made["tracker"]["database_id"]}
         self.world = World(Ledger(redis, clock=clock), clock, SETTINGS.model_copy(update=databases))
-        notion = Notion("ntn_sandbox", f"{box.url}/notion", turn=lambda: None, timeout=0.5)
-        self.fence = Fence(self.world.ledger, self.world.settings, notion, sleep=lambda _: None)
+        self.fence = Fence(self.world.ledger, self.world.settings, patience.notion(box), sleep=lambda _: None)
 
     def sends(self) -> bool:
         """Whether an email goes out now."""
@@ -192,7 +191,7 @@ def test_an_answer_that_got_lost_is_still_ours(one: Copy, fault: str) -> None:
     """The pending word and the confirmed one both count as our own."""
     one.fence.look()
     one.clock.advance(seconds=61)
-    one.box.fault(fault, provider="notion", delay_ms=700, count=1)
+    one.box.fault(fault, provider="notion")
     with pytest.raises(NotionError):
         one.fence.look()
     one.fence.look()

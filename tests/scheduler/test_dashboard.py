@@ -28,6 +28,7 @@ from shared.core.settings import Settings
 from shared.ledger import ids
 from tests.support import browser
 from tests.support.send_function import SendFunction, calling, serving
+from tests.support.waiting import WITHIN
 from tests.support.world import World
 
 PASSWORD = "the right one"
@@ -352,7 +353,7 @@ def test_in_a_browser(world: World, raw: Redis) -> None:
                 ("/0/view/workers", "#workers tbody", "No workers."),
             ):
                 page.goto(path)
-                page.locator(row, has_text=text).first.wait_for(timeout=20_000)
+                page.locator(row, has_text=text).first.wait_for(timeout=WITHIN * 1000)
                 assert "all the queued jobs" not in page.content()
                 assert page.locator("text=the console").first.get_attribute("href") == "https://evergreen.example.org/console"
                 seen = page.locator("text=/^(Delete|Requeue|Requeue All|Compact|Empty queue)$/")

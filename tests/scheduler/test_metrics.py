@@ -14,7 +14,6 @@ import yaml
 from prometheus_client import CollectorRegistry
 from redis import Redis
 
-from local import ports
 from scheduler import metrics
 from shared.core.errors import SendError
 from shared.core.stack_file import ROOT
@@ -22,6 +21,7 @@ from shared.intake.delivery_events import receive
 from shared.integrations.resend_events import DeliveryEvent, What
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from tests.support.own_port import own_port
 from tests.support.world import World
 
 GRAFANA = ROOT / "deploy" / "grafana"
@@ -226,10 +226,10 @@ class TestServer:
 
     def test_prometheus_is_answered(self, world: World) -> None:
         """In its text format."""
-        (port,) = ports.free(1)
-        metrics.start("127.0.0.1", port, metrics.Figures(world.ledger, ["christmas"]))
-        with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-            text = answer.read().decode()
+        with own_port() as port:
+            metrics.start("127.0.0.1", port, metrics.Figures(world.ledger, ["christmas"]))
+            with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+                text = answer.read().decode()
         assert "# TYPE evergreen_lateness_seconds histogram\n" in text
         assert 'evergreen_enrollments_total{campaign="christmas"} 0.0\n' in text
 

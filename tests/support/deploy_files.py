@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from shared.core.stack_file import ROOT
+from tests.support.waiting import WITHIN
 
 DEPLOY = ROOT / "deploy"
 PLATFORMS = ("plain", "knative", "openfaas")
@@ -141,7 +142,7 @@ class Desk:
     def run(self, script: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run a script of deploy/."""
         return subprocess.run(
-            [str(self.deploy / script), *arguments], env={**self.environ, **environ}, capture_output=True, text=True, timeout=60
+            [str(self.deploy / script), *arguments], env={**self.environ, **environ}, capture_output=True, text=True, timeout=WITHIN
         )
 
     def calls(self) -> list[list[str]]:

@@ -32,6 +32,7 @@ from shared.domain.enrollments import Contact, Enrollment
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.sending import unsubscribe_link
+from tests.support.waiting import WITHIN
 from tests.support.world import ADA
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -207,7 +208,7 @@ def drive(calls: list[Call], environ: dict[str, str]) -> tuple[list[tuple[int, s
         input=json.dumps([[call.function, call.options] for call in calls]),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=WITHIN,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -8,9 +8,8 @@ from typing import Any
 
 from shared.core.errors import SendError
 from shared.emails.subjects import Subjects
-from shared.integrations.notion import Notion, iso
+from shared.integrations.notion import iso
 from shared.integrations.provider import Listed
-from shared.integrations.resend import Resend
 from shared.ledger.client import Ledger
 from shared.ledger.outbox import Outbox
 from shared.ledger.pacing import Pacer
@@ -19,7 +18,9 @@ from shared.recovery.fence import Fence
 from shared.recovery.restore import Report, Restorer
 from shared.recovery.sent_list import Lister
 from tests.conftest import START, Clock
+from tests.support import patience
 from tests.support.sandbox_server import Sandbox
+from tests.support.waiting import WITHIN
 from tests.support.world import ADA, World
 
 SOURCES = {"contacts": "notion_businessx_db_id", "tracker": "notion_email_sequence_db_id", "email_log": "notion_email_log_db_id"}
@@ -53,8 +54,8 @@ class LostLedger:
         self.world = World(ledger, clock)
         databases = {setting: self.made[name]["database_id"] for name, setting in SOURCES.items() if name in self.made}
         self.settings = self.world.settings.model_copy(update={"notion_token": "ntn_sandbox", **databases})
-        self.notion = Notion("ntn_sandbox", f"{box.url}/notion", turn=lambda: None, timeout=10)
-        self.provider = Resend("re_sandbox", f"{box.url}/resend", timeout=10)
+        self.notion = patience.notion(box)
+        self.provider = patience.resend(box)
         self.world.sender = dataclasses.replace(self.world.sender, provider=self.provider)
         catalog, templates = self.world.sender.catalog, self.world.sender.templates
         self.subjects = Subjects(catalog, templates, self.settings)
@@ -65,7 +66,7 @@ class LostLedger:
         """Tell Notion everything."""
         self.clock.advance(seconds=30)
         while Outbox(self.ledger).depth():
-            self.recorder.drain(60)
+            self.recorder.drain(WITHIN)
             self.clock.advance(seconds=1)
 
     def pass_minutes(self, minutes: int) -> None:

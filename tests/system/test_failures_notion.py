@@ -99,7 +99,7 @@ def test_an_outage_of_eleven_days(desk: Desk, outage: str) -> None:
 def test_a_notion_that_does_not_answer(desk: Desk) -> None:
     """A few writes hang that were saved; the emails do not wait for them."""
     assert desk.box.state
-    run = live_through(desk, lambda: desk.fault("timeout-after", delay_ms=5000, count=4), desk.box.state.faults.remove)
+    run = live_through(desk, lambda: desk.fault("timeout-after", count=4), desk.box.state.faults.remove)
     everything_is_there_once(desk, run)
 
 

@@ -142,7 +142,7 @@ def test_the_scheduler_waits_for_a_redis_that_refuses(redis: Redis, refuse: Call
         until(lambda: ledger.now() > world.run(run).step(2).due + 300)
         assert redis.llen(ids.QUEUE) == 0
         refuse(False)
-        until(lambda: redis.lrange(ids.QUEUE, 0, -1) == [f"{run}-2-1"], within=5)
+        until(lambda: redis.lrange(ids.QUEUE, 0, -1) == [f"{run}-2-1"])
 
 
 @pytest.fixture

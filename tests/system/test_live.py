@@ -9,6 +9,7 @@ import sys
 from shared.core.stack_file import ROOT
 from shared.notion.schema import SOURCES
 from tests.support.sandbox_server import sandbox
+from tests.support.waiting import WITHIN
 
 LAYOUT = ("contacts", "tracker", "email_log", "templates")
 
@@ -18,7 +19,7 @@ def live(**settings: str) -> str:
     own = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME") or name.startswith("COVERAGE")}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-o", "python_files=live_*.py", "-rs", "tests/live"]
     environ = own | {"ENV_FILE": os.devnull, "COLUMNS": "200"} | settings
-    ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120)
+    ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=WITHIN)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 

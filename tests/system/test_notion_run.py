@@ -47,7 +47,7 @@ def latest(trial: Trial) -> float:
 
 def everything_is_recorded(trial: Trial, runs: list[str]) -> None:
     """Each person, run and email has one row, and each row is complete."""
-    until(lambda: trial.redis().zcard(ids.OUTBOX) == 0, within=60)
+    until(lambda: trial.redis().zcard(ids.OUTBOX) == 0)
     rows = trial.notion()
     assert sorted(row["Email"] for row in rows["Contacts"]) == sorted(f"c{number}@example.org" for number in range(CUSTOMERS))
     assert {(row["First Name"], row["Business Name"], row["Segment"], bool(row["Last Email Sent"])) for row in rows["Contacts"]} == {
@@ -63,7 +63,7 @@ def everything_is_recorded(trial: Trial, runs: list[str]) -> None:
 def test_every_row_is_there_and_complete(trial: Trial) -> None:
     """Recording keeps up while emails go out, on time."""
     runs = sign_up(trial)
-    until(lambda: trial.outbox_count() == CUSTOMERS * 7, within=60)
+    until(lambda: trial.outbox_count() == CUSTOMERS * 7)
     assert latest(trial) < ON_TIME
     everything_is_recorded(trial, runs)
 
@@ -73,7 +73,7 @@ def test_notion_down_for_the_whole_run(trial: Trial) -> None:
     until(lambda: bool(trial.redis().hexists(ids.FENCE, "server")))  # Notion has said that this start may send
     trial.fault(provider="notion", kind="status", status=503, count=None)
     runs = sign_up(trial)
-    until(lambda: trial.outbox_count() == CUSTOMERS * 7, within=60)
+    until(lambda: trial.outbox_count() == CUSTOMERS * 7)
     assert latest(trial) < ON_TIME
     assert not any(trial.notion().values())
     trial.clear_faults()
@@ -85,6 +85,6 @@ def test_notion_saves_and_says_it_did_not(trial: Trial) -> None:
     trial.fault(provider="notion", kind="commit-then-503", rate=0.3, count=None)
     trial.fault(provider="notion", kind="disconnect", after=True, rate=0.2, count=8)
     runs = sign_up(trial)
-    until(lambda: trial.outbox_count() == CUSTOMERS * 7, within=60)
+    until(lambda: trial.outbox_count() == CUSTOMERS * 7)
     assert latest(trial) < ON_TIME
     everything_is_recorded(trial, runs)

@@ -18,6 +18,7 @@ from shared.operations.enrollment_actions import EnrollmentActions
 from tests.conftest import START
 from tests.support import racing
 from tests.support.racing import Racetrack
+from tests.support.waiting import WITHIN
 from tests.support.world import World
 
 MANY = 60
@@ -75,11 +76,11 @@ def test_pauses_and_claims_at_once_agree(track: Racetrack) -> None:
 
     def pause(world: World) -> object:
         actions = EnrollmentActions(world.ledger, world.sender.catalog, world.settings)
-        start.wait(racing.WITHIN)
+        start.wait(WITHIN)
         return [actions.pause(run) for run in runs]
 
     def work(world: World) -> object:
-        start.wait(racing.WITHIN)
+        start.wait(WITHIN)
         return [world.sender.send(run, 1).result for run in reversed(runs)]
 
     operator, worker = track.start("operator", pause), track.start("worker", work)
@@ -118,11 +119,11 @@ def test_resumptions_and_releases_at_once_send_each_email_once(track: Racetrack)
     start = racing.meeting_point()
 
     def resume(world: World) -> object:
-        start.wait(racing.WITHIN)
+        start.wait(WITHIN)
         return [_resume(world, run) for run in runs]
 
     def work(world: World) -> object:
-        start.wait(racing.WITHIN)
+        start.wait(WITHIN)
         while world.redis.llen("test:accepted") < MANY:
             world.work()
         return None
@@ -199,7 +200,7 @@ def test_two_schedulers_release_each_step_once(track: Racetrack) -> None:
     start = racing.meeting_point()
 
     def release(world: World) -> object:
-        start.wait(racing.WITHIN)
+        start.wait(WITHIN)
         return sum(world.ledger.release(1)[0] for _ in range(2 * MANY))
 
     racers = [track.start(name, release) for name in ("one", "two")]
@@ -216,7 +217,7 @@ def test_two_workers_on_one_job_send_one_email(track: Racetrack) -> None:
     def work(world: World) -> object:
         results = []
         for run in runs:
-            start.wait(racing.WITHIN)
+            start.wait(WITHIN)
             results.append(world.sender.send(run, 1).result)
         return results
 

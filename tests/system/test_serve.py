@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 from werkzeug.test import Client
 
-from local import ports
 from shared import serve
 from shared.core import stack_file
 from shared.core.errors import SettingsError
+from tests.support.own_port import own_port
 from tests.support.waiting import WITHIN, until
 
 ECHO = """
@@ -45,7 +45,7 @@ import socket
 
 def handle(request):
     if request.args.get("wait"):
-        with socket.create_connection(("127.0.0.1", int(os.environ["TEST_PORT"])), timeout=20) as test:
+        with socket.create_connection(("127.0.0.1", int(os.environ["TEST_PORT"])), timeout=120) as test:
             test.recv(1)
     return "done"
 """
@@ -82,21 +82,23 @@ def all_functions(tmp_path: Path) -> Client:
 @contextmanager
 def served(directory: Path, code: str, **environ: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A real server process around one function, and its port."""
-    source, (port,) = directory / "main.py", ports.free(1)
+    source = directory / "main.py"
     source.write_text(code)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "shared.serve"],
-        cwd=stack_file.ROOT,
-        env={**os.environ, "FUNCTION_SOURCE": str(source), "FUNCTION_TARGET": "handle", "HOST": "127.0.0.1", "PORT": str(port), **environ},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        until(lambda: get(port, "/_/ready") == 200)
-        yield process, port
-    finally:
-        process.kill()
-        process.communicate()
+    given = {"FUNCTION_SOURCE": str(source), "FUNCTION_TARGET": "handle", "HOST": "127.0.0.1", **environ}
+    with own_port() as port:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "shared.serve"],
+            cwd=stack_file.ROOT,
+            env={**os.environ, **given, "PORT": str(port)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            until(lambda: get(port, "/_/ready") == 200)
+            yield process, port
+        finally:
+            process.kill()
+            process.communicate()
 
 
 def get(port: int, path: str) -> int | None:

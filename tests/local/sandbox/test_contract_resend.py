@@ -27,7 +27,7 @@ from local.sandbox.resend.events import Events, sign
 from local.sandbox.resend.idempotency import TTL_SECONDS
 from shared.core.errors import SettingsError
 from tests.support.sandbox_server import EMAIL, KEY, Inbox, Sandbox, point_sdk_at, refused, sandbox, send, serving
-from tests.support.waiting import until
+from tests.support.waiting import WITHIN, until
 
 CONTRACTS = Path(os.environ.get("CONTRACTS_DIR", ""))
 needs_contracts = pytest.mark.skipif("CONTRACTS_DIR" not in os.environ, reason="CONTRACTS_DIR does not say where Resend's contracts are")
@@ -177,9 +177,9 @@ def test_events_have_the_shape_of_the_samples(monkeypatch: pytest.MonkeyPatch, s
     with serving(inbox.app()) as url, sandbox(webhook_url=url, webhook_secret=SECRET) as box:
         point_sdk_at(box, monkeypatch)
         send(to=recipient, tags=TAGS)
-        event = verified(*inbox.events.get(timeout=5))
+        event = verified(*inbox.events.get(timeout=WITHIN))
         while event["type"] != expected["type"]:
-            event = verified(*inbox.events.get(timeout=5))
+            event = verified(*inbox.events.get(timeout=WITHIN))
     assert shape(event) == shape(expected)
     assert event["data"]["tags"] == expected["data"]["tags"]
     for ours, theirs in ((event["created_at"], expected["created_at"]), (event["data"]["created_at"], expected["data"]["created_at"])):
@@ -201,7 +201,7 @@ def test_the_recipient_decides_what_is_reported(monkeypatch: pytest.MonkeyPatch,
     with serving(inbox.app()) as url, sandbox(webhook_url=url, webhook_secret=SECRET) as box:
         point_sdk_at(box, monkeypatch)
         email_id = send(to=[recipient], tags=TAGS[:1])
-        events = [verified(*inbox.events.get(timeout=5)) for _ in types]
+        events = [verified(*inbox.events.get(timeout=WITHIN)) for _ in types]
         until(lambda: f"email.{resend.Emails.get(email_id)['last_event']}" == types[-1])
     assert [event["type"] for event in events] == types
     assert {event["data"]["email_id"] for event in events} == {email_id}
@@ -220,7 +220,7 @@ def test_an_event_is_tried_again_with_the_same_id(monkeypatch: pytest.MonkeyPatc
         send(to="suppressed@resend.dev")
         start = time.monotonic()
         events.announce(box.state.store.since(0, 1))
-        tries = [inbox.events.get(timeout=5) for _ in range(3)]
+        tries = [inbox.events.get(timeout=WITHIN) for _ in range(3)]
         waited = time.monotonic() - start
         events.close()
     assert len({headers["svix-id"] for headers, _ in tries}) == 1

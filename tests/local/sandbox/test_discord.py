@@ -13,7 +13,8 @@ import requests
 
 from local.sandbox.discord import api
 from local.sandbox.discord.api import Buckets
-from tests.support.sandbox_server import Sandbox, sandbox_process
+from tests.support.sandbox_server import Sandbox, sandbox_process, stand_still
+from tests.support.waiting import WITHIN
 
 HOOK = "/discord/webhooks/1/token"
 EMBED: dict[str, Any] = {"title": "Hello", "description": "World", "color": 255}
@@ -21,7 +22,7 @@ EMBED: dict[str, Any] = {"title": "Hello", "description": "World", "color": 255}
 
 def post(box: Sandbox, body: Any, path: str = f"{HOOK}?wait=true") -> requests.Response:
     """Post a message as a plain HTTP client."""
-    return requests.post(box.url + path, json=body, timeout=10)
+    return requests.post(box.url + path, json=body, timeout=WITHIN)
 
 
 def codes(answer: requests.Response) -> set[str]:
@@ -45,15 +46,15 @@ def test_a_message_is_posted_and_listed(box: Sandbox) -> None:
     assert post(box, {"content": "plain"}, HOOK).status_code == 204
     first, second = box.get("/discord.json")
     assert (first["id"], first["allowed_mentions"], second["content"]) == (answered.json()["id"], {"parse": []}, "plain")
-    page = requests.get(f"{box.url}/discord-page", timeout=10).text
+    page = requests.get(f"{box.url}/discord-page", timeout=WITHIN).text
     assert "Hello" in page and "plain" in page and "#0000ff" in page
 
 
 def test_the_page_shows_text_as_discord_would(box: Sandbox) -> None:
     """Escapes are taken back, and nothing becomes HTML."""
-    assert "Nothing to tell yet" in requests.get(f"{box.url}/discord-page", timeout=10).text
+    assert "Nothing to tell yet" in requests.get(f"{box.url}/discord-page", timeout=WITHIN).text
     post(box, {"embeds": [EMBED | {"title": r"\<b\>Ada\_1"}]})
-    assert "&lt;b&gt;Ada_1" in requests.get(f"{box.url}/discord-page", timeout=10).text
+    assert "&lt;b&gt;Ada_1" in requests.get(f"{box.url}/discord-page", timeout=WITHIN).text
 
 
 @pytest.mark.parametrize(
@@ -82,14 +83,14 @@ def test_a_message_beyond_a_limit_is_refused(box: Sandbox, embed: dict[str, Any]
 def test_what_is_no_message_is_refused(box: Sandbox) -> None:
     """Nothing in it, no JSON, and more than ten embeds."""
     assert post(box, {}).json()["code"] == 50006
-    assert requests.post(f"{box.url}{HOOK}", data="{", timeout=10).json()["code"] == 50109
+    assert requests.post(f"{box.url}{HOOK}", data="{", timeout=WITHIN).json()["code"] == 50109
     assert codes(post(box, {"embeds": [EMBED] * 11})) == {"BASE_TYPE_MAX_LENGTH"}
 
 
 def test_a_deleted_webhook_is_unknown_until_the_reset(box: Sandbox) -> None:
     """Another webhook goes on working."""
-    assert requests.get(box.url + HOOK, timeout=10).json()["name"] == "Evergreen"
-    assert requests.delete(box.url + HOOK, timeout=10).status_code == 204
+    assert requests.get(box.url + HOOK, timeout=WITHIN).json()["name"] == "Evergreen"
+    assert requests.delete(box.url + HOOK, timeout=WITHIN).status_code == 204
     refused = post(box, {"content": "x"})
     assert (refused.status_code, refused.json()) == (404, {"message": "Unknown Webhook", "code": 10015})
     assert post(box, {"content": "x"}, "/discord/webhooks/2/token").status_code == 204
@@ -98,8 +99,9 @@ def test_a_deleted_webhook_is_unknown_until_the_reset(box: Sandbox) -> None:
     assert post(box, {"content": "x"}).status_code == 200
 
 
-def test_one_request_too_many_is_refused_with_all_headers(box: Sandbox) -> None:
+def test_one_request_too_many_is_refused_with_all_headers(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five go in two seconds; the sixth is told when to come again, in the header and more exactly in the body."""
+    stand_still(monkeypatch)
     answers = [post(box, {"content": "x"}) for _ in range(6)]
     assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["4", "3", "2", "1", "0", "0"]
     limited, body = answers[5], answers[5].json()
@@ -127,7 +129,7 @@ def test_faults_apply(box: Sandbox) -> None:
     box.fault("commit-then-503", provider="discord")
     assert post(box, {"content": "kept"}).status_code == 503
     assert [message["content"] for message in box.get("/discord.json")] == ["kept"]
-    assert "Discord: Answer slowly" in requests.post(f"{box.url}/faults-page", data=SLOW, timeout=10).text
+    assert "Discord: Answer slowly" in requests.post(f"{box.url}/faults-page", data=SLOW, timeout=WITHIN).text
 
 
 SLOW = {"action": "set", "provider": "discord", "kind": "slow"}
@@ -137,7 +139,7 @@ def test_messages_survive_the_process(tmp_path: Path) -> None:
     """What was posted and what was deleted are there again after kill -9."""
     with sandbox_process(tmp_path) as (box, _):
         post(box, {"content": "first"})
-        requests.delete(box.url + HOOK, timeout=10)
+        requests.delete(box.url + HOOK, timeout=WITHIN)
     with sandbox_process(tmp_path) as (box, _):
         assert [message["content"] for message in box.get("/discord.json")] == ["first"]
         assert post(box, {"content": "x"}).status_code == 404

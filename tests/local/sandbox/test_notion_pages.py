@@ -9,11 +9,12 @@ from typing import Any
 import requests
 
 from tests.support.sandbox_server import Sandbox, text
+from tests.support.waiting import WITHIN
 
 
 def page(box: Sandbox, path: str) -> str:
     """A page's HTML."""
-    answer = requests.get(box.url + path, timeout=10)
+    answer = requests.get(box.url + path, timeout=WITHIN)
     answer.raise_for_status()
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     return answer.text
@@ -41,7 +42,7 @@ def _attribute(tag: str, name: str) -> str:
 
 def submit(box: Sandbox, path: str, form: dict[str, str], site: str = "same-origin") -> requests.Response:
     """Send a form."""
-    return requests.post(box.url + path, data=form, timeout=10, headers={"Sec-Fetch-Site": site})
+    return requests.post(box.url + path, data=form, timeout=WITHIN, headers={"Sec-Fetch-Site": site})
 
 
 def tracked(box: Sandbox, name: str = "Jane", **more: Any) -> Any:
@@ -163,7 +164,7 @@ def test_the_link_of_an_object_leads_to_its_page(box: Sandbox) -> None:
     database = box.notion_client().databases.retrieve(row["parent"]["database_id"])
     assert "<table>" in page(box, database["url"].removeprefix(box.url))
     for path in ("/notion/p/nothing", "/notion/pages/1", "/notion/sources/1"):
-        assert requests.get(box.url + path, timeout=10).status_code == 404
+        assert requests.get(box.url + path, timeout=WITHIN).status_code == 404
 
 
 def test_every_field_has_a_label_and_every_page_a_heading(box: Sandbox) -> None:

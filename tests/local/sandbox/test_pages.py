@@ -16,7 +16,9 @@ from resend.http_client_requests import RequestsClient
 
 from local.sandbox.pages.preview import first_words, framed
 from tests.support.sandbox_server import EMAIL, KEY, Sandbox, point_sdk_at, refused, sandbox, sandbox_process, send
-from tests.support.waiting import until
+from tests.support.waiting import SOON, WITHIN, until
+
+LONG = 600_000  # milliseconds for which a connection is held: whoever waits for their end is not quick
 
 
 @pytest.fixture(name="box")
@@ -63,12 +65,13 @@ def test_a_connection_fault_closes_the_connection(box: Sandbox, kind: str, field
 
 def test_a_caller_that_hangs_up_frees_its_key(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """A held connection ends with its caller, so that the key can be used again at once."""
-    box.fault("timeout-after")
+    box.fault("timeout-after", delay_ms=LONG)
     patient = resend.default_http_client
-    monkeypatch.setattr(resend, "default_http_client", RequestsClient(timeout=0.2))  # type: ignore[arg-type]  # requests takes fractions
+    monkeypatch.setattr(resend, "default_http_client", RequestsClient(timeout=SOON))  # type: ignore[arg-type]  # requests takes fractions
     assert refused("key").error_type == "HttpClientError"
     monkeypatch.setattr(resend, "default_http_client", patient)
-    until(lambda: box.resend("POST", "/emails", json=EMAIL, headers=KEY | {"Idempotency-Key": "key"}).status_code == 200, 5)
+    until(lambda: len(box.outbox()) == 1)
+    until(lambda: box.resend("POST", "/emails", json=EMAIL, headers=KEY | {"Idempotency-Key": "key"}).status_code == 200)
     assert len(box.outbox()) == 1
 
 
@@ -103,7 +106,7 @@ def test_a_quota_counts_every_recipient_of_its_period() -> None:
         now[0] += int(answers[1].headers["retry-after"])
         assert box.resend("POST", "/emails", json=EMAIL).status_code == 200
         assert box.resend("POST", "/emails/batch", json=[EMAIL] * 2).status_code == 429
-        requests.delete(f"{box.url}/faults", timeout=10)
+        requests.delete(f"{box.url}/faults", timeout=WITHIN)
         box.fault("quota", limit=3, name="monthly_quota_exceeded", retry_after=7)
         monthly = box.resend("POST", "/emails", json=EMAIL)
         assert (monthly.json()["name"], monthly.headers["retry-after"], len(box.outbox())) == ("monthly_quota_exceeded", "7", 2)
@@ -124,7 +127,7 @@ def test_a_quota_counts_every_recipient_of_its_period() -> None:
 )
 def test_a_wrong_fault_or_limit_is_refused(box: Sandbox, path: str, body: Any) -> None:
     """What is misspelled must not silently do nothing."""
-    answer = requests.post(box.url + path, json=body, timeout=10)
+    answer = requests.post(box.url + path, json=body, timeout=WITHIN)
     assert (answer.status_code, list(answer.json())) == (422, ["error"])
     assert box.get("/faults") == []
 
@@ -160,12 +163,13 @@ def test_state_survives_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         point_sdk_at(box, monkeypatch)
         assert (send("key"), [entry["id"] for entry in box.outbox()]) == (first, [first])
         assert box.get("/limits")["resend_per_second"] == 500
-        box.fault("timeout-after")
+        box.fault("timeout-after", delay_ms=LONG)
+        monkeypatch.setattr(resend, "default_http_client", RequestsClient(timeout=2 * WITHIN))
         held = Thread(target=refused, args=("held",))
         held.start()
         until(lambda: box.get("/outbox/count") == {"count": 2})
         process.terminate()
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=WITHIN) == 0
         held.join()
 
 
@@ -218,11 +222,11 @@ def test_an_email_is_shown_in_a_harmless_frame(box: Sandbox) -> None:
     frame = re.search(r'<iframe[^>]*sandbox="([^"]*)"[^>]*src="([^"]*)"', text)
     assert frame and "allow-scripts" not in frame[1] and "allow-same-origin" not in frame[1]
     assert "Images from the web are not loaded" in text
-    policy = requests.get(box.url + frame[2], timeout=10).headers["content-security-policy"]
+    policy = requests.get(box.url + frame[2], timeout=WITHIN).headers["content-security-policy"]
     assert "default-src 'none'" in policy and "script-src" not in policy and policy.startswith("sandbox")
     assert "<pre" in page(box, f"/emails/{email_id}?part=text")
     assert all(word in page(box, f"/emails/{email_id}?part=headers") for word in ("key-1", "step", "one", "Message-ID"))
-    assert requests.get(f"{box.url}/emails/unknown", timeout=10).status_code == 404
+    assert requests.get(f"{box.url}/emails/unknown", timeout=WITHIN).status_code == 404
 
 
 def test_the_preview_forces_the_colors() -> None:
@@ -245,7 +249,9 @@ def test_the_faults_page_sets_and_clears_faults(box: Sandbox) -> None:
     """Each form does what the JSON would; a wrong number is explained; a form on another site is refused."""
 
     def submit(**form: str) -> requests.Response:
-        return requests.post(f"{box.url}/faults-page", data=form, timeout=10, headers={"Sec-Fetch-Site": form.pop("site", "same-origin")})
+        return requests.post(
+            f"{box.url}/faults-page", data=form, timeout=WITHIN, headers={"Sec-Fetch-Site": form.pop("site", "same-origin")}
+        )
 
     assert "Refuse with a status" in submit(action="set", kind="status", status="503", count="2", percent="50").text
     submit(action="set", kind="disconnect", after="on", count="")
@@ -271,7 +277,7 @@ def test_the_faults_page_sets_and_clears_faults(box: Sandbox) -> None:
 
 def page(box: Sandbox, path: str) -> str:
     """A page's HTML."""
-    answer = requests.get(box.url + path, timeout=10)
+    answer = requests.get(box.url + path, timeout=WITHIN)
     answer.raise_for_status()
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     return answer.text

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from resend.exceptions import ResendError
 
 from local.sandbox.limits import DEFAULTS, Limiter
-from tests.support.sandbox_server import EMAIL, KEY, Sandbox, point_sdk_at, refused, sandbox, send
+from tests.support.sandbox_server import EMAIL, KEY, Sandbox, point_sdk_at, refused, sandbox, send, stand_still
 from tests.support.waiting import until
 
 
@@ -159,8 +159,9 @@ def test_no_window_of_a_second_holds_more_than_the_limit(gaps: list[int], limit:
     assert all(later - earlier >= 1 for earlier, later in zip(accepted, accepted[limit:], strict=False))
 
 
-def test_the_rate_limit_is_resends_and_can_be_changed() -> None:
+def test_the_rate_limit_is_resends_and_can_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two requests a second, refused ones with retry-after, a batch counts as one, wrong requests count too."""
+    stand_still(monkeypatch)
     with sandbox(rate=None) as box:
         batch = box.resend("POST", "/emails/batch", json=[EMAIL] * 3)
         nothing = box.resend("GET", "/nothing")
