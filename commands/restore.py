@@ -76,7 +76,7 @@ def restore(dry_run: bool, yes: bool, as_json: bool) -> None:
 def _take_texts(outside: Outside) -> None:
     """The owner's own texts first: by their subjects emails are found in Resend's list."""
     if outside.settings.notion_templates_db_id:
-        Puller(outside.ledger, outside.catalog, outside.settings, outside.notion).look()
+        Puller(outside.ledger, outside.catalog, outside.settings, outside.notion).pull()
 
 
 def _print(report: Report) -> None:

@@ -101,7 +101,7 @@ def pull(as_json: bool) -> None:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("Pulling")
         adopter = Puller(ledger, _catalog(found), found, _notion(found, ledger))
-        verdicts = adopter.look(lambda done, of: progress.update(task, completed=done, total=of))
+        verdicts = adopter.pull(lambda done, of: progress.update(task, completed=done, total=of))
     if as_json:
         print_json([verdict.as_dict for verdict in verdicts])
     else:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # each worker has one queue, and loads only what that needs: 
 UNANSWERED_AFTER = 5  # seconds until a step is looked at again whose send function did not answer
 LINGER = 0.25  # seconds
 RECORD_FOR = 15  # seconds of one record job; what is left then has a job of its own
-NOTIFY_FOR = 15  # seconds of one notify job; what is left then waits for the worker's next look
+NOTIFY_FOR = 15  # seconds of one notify job; what is left then waits for the worker's next round
 _ENDED_BADLY = ("failed", "in-doubt")
 _logger = log.logger("worker")
 

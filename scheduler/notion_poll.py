@@ -24,7 +24,7 @@ from shared.operations.enrollment_actions import EnrollmentActions
 from shared.operations.notion_pause import NotionPause
 from shared.recovery.fence import Fence
 
-EVERY = 20.0  # seconds from look to look: an edit goes out within a minute
+EVERY = 20.0  # seconds from poll to poll: an edit goes out within a minute
 LOCK = "eg:owner"
 LOCK_FOR = 90  # seconds after which another replica takes over from one that died
 FENCE_LOCK, FENCE_LOCK_FOR = "eg:fence:holder", 10
@@ -38,10 +38,10 @@ class NotionPoll:
 
     Attributes:
         ledger: holds the lock.
-        tasks: what to look at, in order.
-        every: seconds from look to look.
+        tasks: what to poll, in order.
+        every: seconds from poll to poll.
         lock: its name.
-        lock_for: seconds that it lasts without a look.
+        lock_for: seconds that it lasts without a poll.
     """
 
     ledger: Ledger
@@ -54,7 +54,7 @@ class NotionPoll:
     def __post_init__(self) -> None:
         self._lock = self.ledger.redis.lock(self.lock, timeout=self.lock_for, thread_local=False)
 
-    def look(self) -> bool:
+    def poll(self) -> bool:
         """Look at everything once, if no other replica does; returns whether it was ours to do.
 
         Raises:
@@ -79,11 +79,11 @@ class NotionPoll:
         while not stop.is_set():
             started = time.monotonic()
             try:
-                self.look()
+                self.poll()
             except (NotionError, RedisError) as error:
                 _logger.warning("owner.away", why=error.reason if isinstance(error, NotionError) else type(error).__name__)
             except Exception:
-                _logger.exception("owner.failed")  # the thread must live on: the next look may find the page mended
+                _logger.exception("owner.failed")  # the thread must live on: the next poll may find the page fixed
             stop.wait(started + self.every - time.monotonic())
         try:
             self._lock.release()
@@ -92,12 +92,12 @@ class NotionPoll:
 
 
 def owner(settings: Settings, ledger: Ledger, catalog: Catalog) -> NotionPoll:
-    """The owner's part for these settings; without Notion it has nothing to look at."""
+    """What the owner may change in Notion, for these settings; without Notion there is nothing to poll."""
     tasks: list[Callable[[], object]] = []
     if settings.notion_token and settings.notion_email_sequence_db_id:
-        tasks.append(NotionPause(ledger, EnrollmentActions(ledger, catalog, settings), settings, _notion(settings, ledger)).look)
+        tasks.append(NotionPause(ledger, EnrollmentActions(ledger, catalog, settings), settings, _notion(settings, ledger)).poll)
     if settings.notion_token and settings.notion_templates_db_id:
-        tasks.append(Puller(ledger, catalog, settings, _notion(settings, ledger)).look)
+        tasks.append(Puller(ledger, catalog, settings, _notion(settings, ledger)).pull)
     return NotionPoll(ledger, tasks)
 
 
@@ -105,7 +105,7 @@ def fence(settings: Settings, ledger: Ledger) -> NotionPoll:
     """The fence's part: a loop of its own, because sending waits for it."""
     if not settings.fenced:
         return NotionPoll(ledger, [lambda: FenceState(ledger).drop("on")], lock=FENCE_LOCK, lock_for=FENCE_LOCK_FOR)
-    tasks = [Fence(ledger, settings, _notion(settings, ledger)).look]
+    tasks = [Fence(ledger, settings, _notion(settings, ledger)).poll]
     return NotionPoll(ledger, tasks, FENCE_EVERY, FENCE_LOCK, FENCE_LOCK_FOR)
 
 

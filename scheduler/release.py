@@ -1,4 +1,4 @@
-"""The scheduler: `python -m scheduler.release`. Releases due looks, sweeps up lost ones, and shows that it lives. Two may run at once."""
+"""The scheduler, `python -m scheduler.release`: releases due wake-ups, sweeps up lost ones, shows that it lives. Two may run at once."""
 
 from __future__ import annotations
 

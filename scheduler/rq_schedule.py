@@ -42,7 +42,7 @@ class Schedule(Scheduler):  # type: ignore[misc]  # rq_scheduler has no types
     """The schedule that RQ's tools see.
 
     Args:
-        ledger: decides what a look at a step leads to.
+        ledger: decides what a wake-up leads to.
         connection: a Redis client that does not decode answers, as RQ wants it.
     """
 
@@ -53,7 +53,7 @@ class Schedule(Scheduler):  # type: ignore[misc]  # rq_scheduler has no types
         self.ledger = ledger
 
     def enqueue_jobs(self) -> int:
-        """Release everything that is due; returns how many looks went to the queue."""
+        """Release everything that is due; returns how many wake-ups went to the queue."""
         return self.ledger.release_all()
 
     def heartbeat(self) -> None:
@@ -64,12 +64,12 @@ class Schedule(Scheduler):  # type: ignore[misc]  # rq_scheduler has no types
             pipe.execute()
 
     def cancel(self, job: RQJob | str) -> None:
-        """Leave the step out whose look this is; it is not enough to forget the look, for the sweeper would find the step again."""
+        """Leave the step out whose wake-up this is; it is not enough to forget the wake-up, for the sweeper would find the step again."""
         enrollment, step = ids.parse_job_id(job if isinstance(job, str) else job.id)
         self.ledger.skip(enrollment, step, "cancelled on the schedule")
 
     def get_jobs(self, until: Any = None, with_times: bool = False, offset: int | None = None, length: int | None = None) -> Iterator[Any]:
-        """The scheduled looks (each with its time, if asked), earliest first; unlike rq-scheduler's own this changes nothing."""
+        """The scheduled wake-ups (each with its time, if asked), earliest first; unlike rq-scheduler's own this changes nothing."""
         found = self.connection.zrangebyscore(
             self.scheduled_jobs_key, 0, rationalize_until(until), withscores=True, start=offset, num=length
         )

@@ -82,7 +82,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Settled:
-    """What became of a step: its state, its next look if it has one, the attempts made, and why it is not sent."""
+    """What became of a step: its state, its next wake-up if it has one, the attempts made, and why it is not sent."""
 
     id: str
     state: str

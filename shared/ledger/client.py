@@ -92,12 +92,12 @@ class Ledger:
         return what, str(which)
 
     def release(self, limit: int = 500) -> tuple[int, int, int | None]:
-        """Put what is due on the queue; returns how many, how many needed no look, and the milliseconds until the next is due."""
+        """Put what is due on the queue; returns how many, how many needed no wake-up, and the milliseconds until the next is due."""
         released, dropped, following = self.decide("release", limit)
         return released, dropped, _instant(following)
 
     def release_all(self) -> int:
-        """Put everything that is due on the queue; returns how many looks that were."""
+        """Put everything that is due on the queue; returns how many wake-ups that were."""
         total = 0
         while True:
             released, dropped, _ = self.release()
@@ -110,7 +110,7 @@ class Ledger:
 
         Args:
             suspects: the overdue email ids that the last pass returned.
-            grace: seconds a look may be late.
+            grace: seconds a wake-up may be late.
             limit: how many steps to look at, at most.
             queue_short: jobs on the queue from which nothing is swept: what waits there is not lost.
 
@@ -214,7 +214,7 @@ class Ledger:
         return str(self.decide("skip", {"enrollment": enrollment, "step": step, "why": why}))
 
     def postpone(self, enrollment: str, step: int, wait: float) -> int | None:
-        """Look at a waiting step again in `wait` seconds; returns the instant, or None when it needs no look."""
+        """Look at a waiting step again in `wait` seconds; returns the instant, or None when it needs none."""
         return _instant(self.decide("postpone", {"enrollment": enrollment, "step": step, "wait": round(wait * 1000)}))
 
     def stop_sending(self, reason: str) -> None:

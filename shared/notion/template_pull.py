@@ -86,7 +86,7 @@ class Puller:
     _failed: set[str] = field(default_factory=set)
     _again: int = 0
 
-    def look(self, progress: Callable[[int, int], None] = lambda done, of: None) -> list[Verdict]:
+    def pull(self, progress: Callable[[int, int], None] = lambda done, of: None) -> list[Verdict]:
         """Look at every row once, read the pages that changed, and take what is good.
 
         Args:

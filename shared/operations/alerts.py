@@ -50,7 +50,7 @@ class Notifier:
     _silent: bool = field(default=False, init=False)
 
     def watch(self) -> None:
-        """Raise an alert when the scheduler is silent on two looks in a row: right after a start it may not have begun yet."""
+        """Raise an alert when the scheduler is silent twice in a row: right after a start it may not have begun yet."""
         health = read_health(self.ledger)
         silent = Problem.SILENT in health.problems
         if silent and self._silent:

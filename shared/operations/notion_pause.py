@@ -20,7 +20,7 @@ _logger = log.logger("notion-pause")
 
 @dataclass
 class NotionPause:
-    """Looks for ticks that came or went since the last look.
+    """Looks for ticks that came or went since the last poll.
 
     Attributes:
         ledger: remembers which rows were ticked.
@@ -39,7 +39,7 @@ class NotionPause:
     def _ticks(self) -> NotionTicks:
         return NotionTicks(self.ledger)
 
-    def look(self) -> int:
+    def poll(self) -> int:
         """Act on every edge; returns how many there were.
 
         Raises:

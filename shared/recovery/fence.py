@@ -55,7 +55,7 @@ class Fence:
     def _held(self) -> FenceState:
         return FenceState(self.ledger)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Renew the lease where it is time.
 
         Raises:

@@ -108,7 +108,7 @@ def test_a_restore_asks_and_then_sends_again(terminal: Terminal, lost: LostLedge
 def test_the_fence_says_why_not_and_lets_a_person_decide(terminal: Terminal, lost: LostLedger) -> None:
     """An empty Redis beside a tracker with rows waits; `--fresh` begins anew."""
     assert "not looked yet" in terminal.types("fence", status=1)
-    lost.fence.look()
+    lost.fence.poll()
     assert "evergreen restore" in terminal.types("fence", status=1)
     assert "Aborted" in terminal.types("fence", "--fresh", answer="n\n", status=1)
     assert terminal.says("fence", "--fresh", "--yes")["why"] is None

@@ -47,45 +47,45 @@ def test_a_tick_pauses_and_its_clearing_resumes(owner: Owner) -> None:
     owner.world.work()
     second = owner.world.run(owner.run).steps[1].due
     owner.tick(True)
-    assert (owner.ticks.look(), owner.state) == (1, "paused")
+    assert (owner.ticks.poll(), owner.state) == (1, "paused")
     owner.world.live(48)
     assert len(owner.world.provider.accepted) == 1
     owner.tick(False)
-    assert (owner.ticks.look(), owner.state) == (1, "active")
+    assert (owner.ticks.poll(), owner.state) == (1, "active")
     assert owner.world.run(owner.run).steps[1].due == second + 48 * 3_600_000
-    assert owner.ticks.look() == 0
+    assert owner.ticks.poll() == 0
 
 
 def test_only_the_edge_acts(owner: Owner) -> None:
     """A run that was resumed in the console stays so, though the tick is still there; and the other way round."""
     owner.tick(True)
-    owner.ticks.look()
+    owner.ticks.poll()
     owner.actions.resume(owner.run)
-    assert (owner.ticks.look(), owner.state) == (0, "active")
+    assert (owner.ticks.poll(), owner.state) == (0, "active")
     owner.tick(False)
-    owner.ticks.look()
+    owner.ticks.poll()
     owner.actions.pause(owner.run)
-    assert (owner.ticks.look(), owner.state) == (0, "paused")
+    assert (owner.ticks.poll(), owner.state) == (0, "paused")
 
 
 def test_a_deleted_row_is_no_wish_to_go_on(owner: Owner) -> None:
     """Who throws the row away has not cleared the tick."""
     owner.tick(True)
-    owner.ticks.look()
+    owner.ticks.poll()
     page = owner.row("tracker")["id"]
     owner.box.notion("PATCH", f"/pages/{page}", json={"in_trash": True}).raise_for_status()
-    assert (owner.ticks.look(), owner.state) == (0, "paused")
-    assert owner.ticks.look() == 0
+    assert (owner.ticks.poll(), owner.state) == (0, "paused")
+    assert owner.ticks.poll() == 0
 
 
 @pytest.mark.parametrize("fault", ["status", "disconnect"])
 def test_notion_away_changes_nothing(owner: Owner, fault: str) -> None:
     """An answer that failed is no cleared tick; the next look acts."""
     owner.tick(True)
-    owner.ticks.look()
+    owner.ticks.poll()
     owner.fault(fault, status=500, count=20)
     with pytest.raises(NotionError):
-        owner.ticks.look()
+        owner.ticks.poll()
     assert owner.state == "paused"
 
 
@@ -93,8 +93,8 @@ def test_a_tick_on_a_finished_run_does_nothing(owner: Owner) -> None:
     """There is nothing to hold any more."""
     owner.actions.cancel(owner.run)
     owner.tick(True)
-    assert (owner.ticks.look(), owner.state) == (1, "cancelled")
-    assert owner.ticks.look() == 0
+    assert (owner.ticks.poll(), owner.state) == (1, "cancelled")
+    assert owner.ticks.poll() == 0
 
 
 def test_a_row_of_nobody_is_left_alone(owner: Owner) -> None:
@@ -102,4 +102,4 @@ def test_a_row_of_nobody_is_left_alone(owner: Owner) -> None:
     source = owner.made["tracker"]["data_source_id"]
     properties = {"Name": {"title": [{"text": {"content": "Someone"}}]}, "Pause": {"checkbox": True}}
     owner.box.notion("POST", "/pages", json={"parent": {"data_source_id": source}, "properties": properties}).raise_for_status()
-    assert owner.ticks.look() == 0
+    assert owner.ticks.poll() == 0

@@ -82,48 +82,48 @@ def two(other: Redis, clock: Clock, box: Sandbox, made: dict[str, Any]) -> Copy:
 def test_nothing_is_sent_before_the_first_answer(one: Copy) -> None:
     """A new ledger waits for Notion, and no longer."""
     assert not one.sends()
-    one.fence.look()
+    one.fence.poll()
     assert one.sends()
     assert one.why() == "None"
 
 
 def test_a_restart_of_redis_is_confirmed_anew(one: Copy) -> None:
     """A copy of a backup looks like this, too."""
-    one.fence.look()
+    one.fence.poll()
     one.restarts()
     assert not one.sends()
     assert "waiting" in one.why()
-    one.fence.look()
+    one.fence.poll()
     assert one.sends()
 
 
 def test_two_copies_of_one_backup(one: Copy, two: Copy) -> None:
     """The first to answer goes on; the other says why not, also after its minute."""
-    one.fence.look()
+    one.fence.poll()
     two.redis.hset(ids.FENCE, mapping=one.redis.hgetall(ids.FENCE))  # type: ignore[arg-type]
-    two.fence.look()  # the copy comes first
+    two.fence.poll()  # the copy comes first
     assert two.sends()
     one.clock.advance(seconds=61)
-    one.fence.look()
+    one.fence.poll()
     assert (one.sends(), one.why()) == (False, OTHER)
     one.clock.advance(seconds=61)
-    one.fence.look()
-    two.fence.look()
+    one.fence.poll()
+    two.fence.poll()
     assert (one.sends(), two.sends()) == (False, True)
     assert one.redis.zscore("eg:notices", "alert:fence") is not None
 
 
 def test_the_other_can_be_taken_over_from(one: Copy, two: Copy) -> None:
     """Who was fenced off claims the lease, and then the other stops."""
-    one.fence.look()
+    one.fence.poll()
     two.redis.hset(ids.FENCE, mapping=one.redis.hgetall(ids.FENCE))  # type: ignore[arg-type]
-    two.fence.look()
+    two.fence.poll()
     one.clock.advance(seconds=61)
-    one.fence.look()
+    one.fence.poll()
     one.fence.claim()
     assert one.sends()
     one.clock.advance(seconds=61)
-    two.fence.look()
+    two.fence.poll()
     assert two.why() == OTHER
 
 
@@ -133,7 +133,7 @@ def test_an_empty_redis_beside_a_tracker_with_rows_waits(one: Copy, two: Copy) -
     parent = {"data_source_id": one.box.seed("evergreen")["tracker"]["data_source_id"]}
     one.box.notion("POST", "/pages", json={"parent": parent, "properties": properties}).raise_for_status()
     fresh = Copy(one.redis, one.clock, one.box, {"tracker": {"database_id": parent["data_source_id"]}})
-    fresh.fence.look()
+    fresh.fence.poll()
     assert (fresh.sends(), fresh.why()) == (False, UNKNOWN)
     fresh.fence.claim()
     assert fresh.sends()
@@ -141,60 +141,60 @@ def test_an_empty_redis_beside_a_tracker_with_rows_waits(one: Copy, two: Copy) -
 
 def test_an_empty_redis_beside_another_that_sends_waits(one: Copy, two: Copy) -> None:
     """A word that was never ours is somebody else's."""
-    one.fence.look()
-    two.fence.look()
+    one.fence.poll()
+    two.fence.poll()
     assert (two.sends(), two.why()) == (False, OTHER)
 
 
 def test_notion_away_a_holder_goes_on_also_after_a_restart(one: Copy) -> None:
     """A ledger that was at work less than five minutes ago is not kept from it by Notion."""
-    one.fence.look()
+    one.fence.poll()
     one.box.fault("disconnect", provider="notion", count=100)
     one.clock.advance(seconds=240)
     one.restarts()
     with pytest.raises(NotionError):
-        one.fence.look()
+        one.fence.poll()
     assert one.sends()
 
 
 def test_notion_away_an_old_backup_waits(one: Copy) -> None:
     """After more than five minutes another copy may have taken over."""
-    one.fence.look()
+    one.fence.poll()
     one.box.fault("disconnect", provider="notion")
     one.clock.advance(seconds=301)
     one.restarts()
     with pytest.raises(NotionError):
-        one.fence.look()
+        one.fence.poll()
     assert not one.sends()
     assert "confirmed" in one.why()
-    one.fence.look()  # Notion is back
+    one.fence.poll()  # Notion is back
     assert one.sends()
 
 
 def test_a_running_holder_tolerates_notion_being_away_for_long(one: Copy) -> None:
     """Hours without Notion stop nothing, and a restart after them neither."""
-    one.fence.look()
+    one.fence.poll()
     one.box.fault("disconnect", provider="notion", count=1000)
     for _ in range(20):
         one.clock.advance(seconds=120)
         with pytest.raises(NotionError):
-            one.fence.look()
+            one.fence.poll()
         assert one.sends()
     one.restarts()
     with pytest.raises(NotionError):
-        one.fence.look()
+        one.fence.poll()
     assert one.sends()
 
 
 @pytest.mark.parametrize("fault", ["commit-then-503", "timeout-after"])
 def test_an_answer_that_got_lost_is_still_ours(one: Copy, fault: str) -> None:
     """The pending word and the confirmed one both count as our own."""
-    one.fence.look()
+    one.fence.poll()
     one.clock.advance(seconds=61)
     one.box.fault(fault, provider="notion")
     with pytest.raises(NotionError):
-        one.fence.look()
-    one.fence.look()
+        one.fence.poll()
+    one.fence.poll()
     assert one.sends()
 
 
@@ -203,7 +203,7 @@ def test_the_owners_own_description_stays(one: Copy, made: dict[str, Any]) -> No
     database = f"/databases/{made['tracker']['database_id']}"
     one.box.notion("PATCH", database, json={"description": [{"type": "text", "text": {"content": "Our sequences"}}]}).raise_for_status()
     for _ in range(2):
-        one.fence.look()
+        one.fence.poll()
         one.clock.advance(seconds=61)
     text = "".join(part["plain_text"] for part in one.box.notion("GET", database).json()["description"])
     assert text.startswith("Our sequences (fence: ") and text.count("fence") == 1
@@ -211,12 +211,12 @@ def test_the_owners_own_description_stays(one: Copy, made: dict[str, Any]) -> No
 
 def test_a_lost_redis_is_told_to_restore(one: Copy, two: Copy) -> None:
     """Beside a tracker with rows, and a word that nobody holds any more, the mend is to restore, not to take over."""
-    one.fence.look()
+    one.fence.poll()
     run = one.world.sign_up()
     parent = {"data_source_id": one.fence.notion.data_source(one.world.settings.notion_email_sequence_db_id)}
     properties = {"Name": {"title": [{"text": {"content": "Ada"}}]}, "Enrollment ID": {"rich_text": [{"text": {"content": run}}]}}
     one.box.notion("POST", "/pages", json={"parent": parent, "properties": properties}).raise_for_status()
-    two.fence.look()
+    two.fence.poll()
     assert (two.sends(), two.why()) == (False, UNKNOWN)
 
 

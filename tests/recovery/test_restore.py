@@ -168,9 +168,9 @@ def test_a_ticked_run_comes_back_paused_and_clearing_the_tick_resumes_it(lost: L
     report = lost.restore()
     assert [left.row for left in report.paused] == [run]
     ticks = NotionPause(lost.ledger, EnrollmentActions(lost.ledger, lost.world.sender.catalog, lost.settings), lost.settings, lost.notion)
-    assert (ticks.look(), lost.world.run(run).state) == (0, "paused")
+    assert (ticks.poll(), lost.world.run(run).state) == (0, "paused")
     lost.change(page, Pause={"checkbox": False})
-    assert (ticks.look(), lost.world.run(run).state) == (1, "active")
+    assert (ticks.poll(), lost.world.run(run).state) == (1, "active")
 
 
 def test_who_is_suppressed_gets_nothing(lost: LostLedger) -> None:

@@ -44,11 +44,11 @@ def test_one_replica_looks(ledger: Ledger) -> None:
     """The second does nothing until the first is gone, and then takes over."""
     tasks = Task(), Task()
     first, second = (NotionPoll(ledger, [task]) for task in tasks)
-    assert [first.look(), second.look(), first.look()] == [True, False, True]
+    assert [first.poll(), second.poll(), first.poll()] == [True, False, True]
     assert [task.calls for task in tasks] == [2, 0]
     assert 0 < float(str(ledger.redis.ttl(LOCK))) <= LOCK_FOR
     ledger.redis.delete(LOCK)  # as when it ran out
-    assert [second.look(), first.look()] == [True, False]
+    assert [second.poll(), first.poll()] == [True, False]
 
 
 def test_a_stopped_replica_leaves_the_lock(ledger: Ledger) -> None:
@@ -56,7 +56,7 @@ def test_a_stopped_replica_leaves_the_lock(ledger: Ledger) -> None:
     stop = threading.Event()
     first = NotionPoll(ledger, [stop.set])
     first.run(stop)
-    assert NotionPoll(ledger, [Task()]).look()
+    assert NotionPoll(ledger, [Task()]).poll()
 
 
 def test_nothing_ends_the_loop(ledger: Ledger) -> None:

@@ -71,7 +71,7 @@ class OwnersDesk:
     def look(self) -> list[Verdict]:
         """Half a minute later, look at everything."""
         self.world.clock.advance(seconds=30)
-        return self.adopter.look()
+        return self.adopter.pull()
 
     def verdict(self) -> Verdict:
         """Look, and expect one row."""
