@@ -22,7 +22,7 @@ from shared.core import settings
 from shared.core.stack_file import ROOT
 from shared.ledger.client import Ledger
 
-ANSWER_WITHIN = 20  # seconds
+ANSWER_WITHIN = 120  # seconds
 
 
 def environ_for(directory: Path, **changes: str) -> dict[str, str]:
@@ -56,7 +56,7 @@ class Trial:
             for line in self.process.stdout:
                 self._lines.put(line.rstrip("\n"))
 
-    def line_with(self, text: str, within: float = 60) -> str:
+    def line_with(self, text: str, within: float = 180) -> str:
         """Wait for a line that holds a text; raises queue.Empty when it does not come within so many seconds."""
         deadline = time.monotonic() + within
         while True:

@@ -81,7 +81,7 @@ def answers(port: int, password: str) -> bool:
 
 
 @contextmanager
-def serve(directory: Path, port: int = 0, password: str = "", fsync: str = "always", start_within: float = 10) -> Iterator[Valkey]:
+def serve(directory: Path, port: int = 0, password: str = "", fsync: str = "always", start_within: float = 60) -> Iterator[Valkey]:
     """Run a Valkey for the length of a `with` block.
 
     Args:
