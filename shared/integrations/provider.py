@@ -32,7 +32,7 @@ class Listed:
 
 
 class Provider(Protocol):
-    """Whoever takes emails: `integrations.resend.Resend`."""
+    """An email provider, such as `integrations.resend.Resend`."""
 
     def send(self, email: dict[str, Any], *, key: str) -> Accepted:
         """Send one email; raises SendError."""

@@ -13,7 +13,6 @@ TICK = "eg:tick"
 SCHEDULED = "rq:scheduler:scheduled_jobs"
 QUEUES = ("send", "record", "notify")  # each has workers of its own
 QUEUE = "rq:queue:send"
-RECORD_QUEUE = "rq:queue:record"
 FAILED = "rq:failed:send"
 
 _JOB = re.compile(r"(.+)-(\d+)-(\d+)")

@@ -1,4 +1,4 @@
-"""The console's sessions that were ended: whoever signs out leaves a cookie behind that must open nothing any more."""
+"""The console's sessions that have ended: after signing out, a cookie that stays behind opens nothing."""
 
 from __future__ import annotations
 

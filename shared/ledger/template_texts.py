@@ -1,6 +1,6 @@
 """What Redis holds of the texts that the owner writes in Notion: for each template the last good one.
 
-The scheduler writes them; whoever sends reads them here and never asks Notion. A name is `<campaign>/<template id>`.
+The scheduler writes them; sending reads them here and never asks Notion. A name is `<campaign>/<template id>`.
 """
 
 from __future__ import annotations

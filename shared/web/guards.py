@@ -71,7 +71,7 @@ def prove_website(request: Request, data: bytes) -> bool:
         data: its body, which the signature covers.
 
     Returns:
-        Whether the request is proved; else anybody may have sent it, and limits apply.
+        Whether the request is proved; else a stranger may have sent it, and limits apply.
 
     Raises:
         WebhookError: 401 for a bad signature.

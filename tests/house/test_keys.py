@@ -39,7 +39,7 @@ def test_a_planted_key_is_found() -> None:
 
 
 def test_only_the_ledger_uses_its_client() -> None:
-    """In shared, nobody reaches through the ledger to Redis itself."""
+    """In shared, no other package reaches through the ledger to Redis itself."""
     reaching = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in files()

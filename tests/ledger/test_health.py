@@ -1,0 +1,45 @@
+"""Health: what counts as a problem, and which is the gravest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shared.ledger.health import BEHIND, OVERDUE_AFTER, SILENT_AFTER, Health, Problem
+
+WELL = Health(
+    tick_age=SILENT_AFTER,
+    overdue=OVERDUE_AFTER,
+    scheduled=7,
+    queued=3,
+    workers={"send": 1, "record": 1, "notify": 0},
+    outbox=BEHIND,
+    gate=None,
+    fence=None,
+)
+
+
+def test_at_its_limits_all_is_well() -> None:
+    """Each limit itself is still allowed, and a missing worker for alerts is not judged here."""
+    assert WELL.problems == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "problems"),
+    [
+        ({"gate": "stopped by hand"}, [Problem.STOPPED]),
+        ({"fence": "another copy"}, [Problem.FENCED]),
+        ({"tick_age": None}, [Problem.SILENT]),
+        ({"tick_age": SILENT_AFTER + 1}, [Problem.SILENT]),
+        ({"overdue": OVERDUE_AFTER + 1}, [Problem.OVERDUE]),
+        ({"workers": {"send": 0, "record": 1, "notify": 1}}, [Problem.NO_SENDER]),
+        ({"outbox": BEHIND + 1}, [Problem.BEHIND]),
+        ({"workers": {"send": 1, "record": 0, "notify": 1}, "outbox": BEHIND + 1}, [Problem.NO_RECORDER]),
+        ({"gate": "x", "fence": "y", "tick_age": None}, [Problem.STOPPED, Problem.FENCED, Problem.SILENT]),
+    ],
+)
+def test_each_problem_is_named(changes: dict[str, Any], problems: list[Problem]) -> None:
+    """The gravest first; where no worker records, that Notion is behind is no news."""
+    assert replace(WELL, **changes).problems == problems
