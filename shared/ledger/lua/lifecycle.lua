@@ -92,6 +92,18 @@ local function end_step(enrollment, step, state, changes, at_work)
   advance(enrollment)
 end
 
+-- An earlier post of these emails may have been accepted, and they may not be sent now: only a person can tell. `stopped` is the one of
+-- them that may not go any more; the others only went along with it.
+local function doubt_all(members, why, stopped, at_work)
+  for _, id in ipairs(members) do
+    local enrollment, step = parse_email_id(id)
+    if step_of(enrollment, step).state == 'sending' then
+      local own = (not stopped or id == stopped) and why or 'its batch cannot be repeated, as another email of it may not go (' .. why .. ')'
+      end_step(enrollment, step, 'in-doubt', {why = own}, at_work)
+    end
+  end
+end
+
 -- End an enrollment before its time. What is being sent right now ends as it ends. Why people leave is counted under the last email they got.
 local LEAVING = {booked = true, client = true, unsubscribed = true}
 local function stop_enrollment(enrollment, state, why)
