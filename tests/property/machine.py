@@ -74,7 +74,7 @@ class WatchedLedger(Ledger):
     """The ledger, before whose decisions workers rest, and each of which is watched."""
 
     def __init__(self, redis: Redis, clock: Clock, watch: Watch) -> None:
-        super().__init__(redis, clock=clock)
+        super().__init__(redis, clock=clock, durable=True)
         self.watch = watch
 
     def decide(self, script: str, arguments: Mapping[str, Any] | int, *texts: str) -> Any:
