@@ -92,7 +92,7 @@ class Fence:
         if starts:
             self._held.drop("steady")
         self._write(server, settles_in=SETTLES_IN if starts else 0)
-        if not starts and "steady" not in state:  # another copy has had its minute to see that it is not the only one
+        if not starts and not {"steady", "alone"} & set(state):  # another copy has had its minute to see that it is not the only one
             self._held.keep(steady=str(now + round(self.ledger.lease * 1000)))
 
     def _write(self, server: str, *, settles_in: float = 0) -> None:
@@ -105,7 +105,7 @@ class Fence:
             found, state = self._read(), self._held.read()
             if found not in (word, state.get("confirmed"), state.get("pending")):  # another replica beside this very Redis is no other copy
                 raise FenceError(OTHER)
-        self._held.drop("pending", "why")
+        self._held.drop("pending", "why", "alone")
         now = self.ledger.now()
         self._held.keep(confirmed=word, server=server, at=str(now), beat=str(now))
 
@@ -131,7 +131,7 @@ class Fence:
         recent = "confirmed" in state and now - int(state.get("beat", 0)) < TRUSTED_FOR
         if starts and recent:
             self._held.drop("steady")
-            self._held.keep(server=server, beat=str(now))
+            self._held.keep(server=server, beat=str(now), alone="1")
             _logger.warning("fence.unconfirmed", why="Notion is away; this ledger was at work a moment ago, and goes on")
         elif not starts:
             self._held.keep(beat=str(now))
