@@ -64,9 +64,9 @@ class EnrollmentActions:
         return self._decided("cancel", enrollment, str(self.ledger.decide("cancel", asked)), fits=("cancelled",))
 
     def skip(self, enrollment: str, step: int) -> str:
-        """Leave one step out."""
+        """Leave one step out: one that waits, or that failed or is in doubt. What is being sent right now ends as it ends."""
         self._step(enrollment, step)
-        state = self.ledger.skip(enrollment, step, "skipped by hand")
+        state = self.ledger.skip(enrollment, step, "skipped by hand", ended=True)
         if state != "skipped":
             raise ActionError(f"step {step} of {enrollment} is {state}")
         return self._decided("skip", enrollment, self._run(enrollment).state)
