@@ -22,7 +22,8 @@ _NUMBERS = {"Assessment Score": "assessment_score"} | {
     f"{color} Systems": f"{color.lower()}_systems" for color in ("Red", "Orange", "Yellow", "Green")
 }
 _REASONS = ("complained", "bounced", "unsubscribed")
-_LOGGED = ("bounced", "complained", "sent", "in doubt", "skipped", "failed", "retrying")  # of two rows of one email, the first of these counts
+# Of two rows of one email, the first of these counts.
+_LOGGED = ("bounced", "complained", "sent", "in doubt", "skipped", "failed", "retrying")
 _REPORTS = {"Delivered At": "delivered", "Opened At": "opened", "Clicked At": "clicked"}
 
 

@@ -210,7 +210,7 @@ class TestWholeBatch:
         """The same rule for each as singly."""
         runs = batch_in_doubt(batches)
         batches.clock.advance(hours=23)
-        with pytest.raises(ActionError, match="0 of 3 emails .* say so if it shall be sent as new"):
+        with pytest.raises(ActionError, match=r"0 of 3 emails .* say so if it shall be sent as new"):
             deciding(batches).retry(runs[0], 1, whole_batch=True)
         assert firsts(batches, runs) == ["in-doubt"] * 3
 
