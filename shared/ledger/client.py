@@ -237,9 +237,9 @@ class Ledger:
         asked = {"enrollment": enrollment, "from": from_anchor, "to": to_anchor, "dues": {str(step): due for step, due in dues.items()}}
         return bool(self.decide("move", asked))
 
-    def skip(self, enrollment: str, step: int, why: str) -> str:
-        """Leave a step out; returns its state afterwards."""
-        return str(self.decide("skip", {"enrollment": enrollment, "step": step, "why": why}))
+    def skip(self, enrollment: str, step: int, why: str, *, ended: bool = False) -> str:
+        """Leave a step out, where nothing of it has left; `ended`: also one that failed or is in doubt. Returns its state afterwards."""
+        return str(self.decide("skip", {"enrollment": enrollment, "step": step, "why": why, "ended": ended or None}))
 
     def postpone(self, enrollment: str, step: int, wait: float) -> int | None:
         """Look at a waiting step again in `wait` seconds; returns the instant, or None when it needs none."""

@@ -81,6 +81,14 @@ class PersonsDecide(RuleBasedStateMachine):
             self.rig.actions.send_now(*ids.parse_email_id(id))
             self.rig.watch.forced.add(id)
 
+    @precondition(lambda self: self.emails())
+    @rule(which=WHICH)
+    def the_operator_skips(self, which: int) -> None:
+        id = pick(self.emails(), which)
+        with suppress(ActionError):
+            self.rig.actions.skip(*ids.parse_email_id(id))
+            self.rig.watch.skipped.add(id)
+
     @precondition(lambda self: bool(self.emails() and set(BAD_ENDS) & set(self.rig.states().values())))
     @rule(which=WHICH, anew=st.booleans())
     def the_operator_retries(self, which: int, anew: bool) -> None:

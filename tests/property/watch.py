@@ -59,6 +59,7 @@ class Watch:
         ended: the runs that an acknowledged suppression, exit or cancellation ended.
         held: the runs whose pause was acknowledged.
         forced: steps that a person has wanted now, or again; these wait for nothing.
+        skipped: steps that a person has left out.
         anew: how often a person let a step be sent anew that may have been accepted.
         by_hand: whether all sending is stopped by hand.
         lost: steps a look at which was lost: the sweeper must find them, and RQ's failed list need not show them.
@@ -74,6 +75,7 @@ class Watch:
     ended: set[str] = field(default_factory=set)
     held: set[str] = field(default_factory=set)
     forced: set[str] = field(default_factory=set)
+    skipped: set[str] = field(default_factory=set)
     anew: Counter[str] = field(default_factory=Counter)
     by_hand: bool = False
     lost: set[str] = field(default_factory=set)
@@ -122,6 +124,7 @@ class Watch:
     def let_go(self, members: Sequence[str], token: str, request: str, body: str, until: int) -> None:
         """A request may be posted, if its answer comes before `until`."""
         for id in members:
+            assert id not in self.skipped, f"{id} may be posted, and was skipped"
             assert self.leases[id][0] == token and until <= self.leases[id][1], f"{id} may be posted without its lease"
             self.unlearned[id][token] = request, body
 
@@ -190,7 +193,8 @@ class Watch:
             self.doubted.add(id)
             assert self.unlearned.get(id), f"{id} is in doubt, and its outcome is known"
         if (taken or self.unlearned.get(id)) and id not in self.anew:
-            assert state in ("sending", "sent", "in-doubt"), f"{id} was perhaps accepted, and is {state}"
+            may_be = {"sending", "sent", "in-doubt"} | ({"skipped"} if id in self.skipped else set())
+            assert state in may_be, f"{id} was perhaps accepted, and is {state}"
 
     def _check_runs(self, found: Mapping[str, Mapping[str, str]], accepted: Sequence[str]) -> None:
         twice = {id for id, count in Counter(accepted).items() if count > 1 + self.anew[id]}
