@@ -103,10 +103,10 @@ class Worker(SimpleWorker):
         with suppress(RedisError):
             super().set_shutdown_requested_date()  # type: ignore[no-untyped-call]
 
-    def teardown(self) -> None:
+    def register_death(self) -> None:
         """Leave RQ's lists; where Redis does not take that, they forget the worker by themselves."""
         with suppress(RedisError):
-            super().teardown()  # type: ignore[no-untyped-call]
+            super().register_death()  # type: ignore[no-untyped-call]
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         """Show that the worker lives; not before, during and after each job."""
