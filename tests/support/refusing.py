@@ -15,18 +15,18 @@ Refuse = Callable[[bool], object]
 
 
 def _no_disk(redis: Redis, on: bool) -> None:
-    """A snapshot that fails: a folder has its name."""
-    folder = Path(cast(dict[str, str], redis.config_get("dir"))["dir"], "dump.rdb")
-    if on:
-        redis.config_set("save", "3600 1000000")
-        folder.unlink(missing_ok=True)
+    """Its last snapshot has failed, once for all, for a folder had its name; whether that counts depends on whether it is to make any."""
+    redis.config_set("save", "3600 1000000" if on else "")
+    if on and not _has_failed(redis):
+        folder = Path(cast(dict[str, str], redis.config_get("dir"))["dir"], "dump.rdb")
         folder.mkdir()
         redis.bgsave()
-        until(lambda: redis.info("persistence")["rdb_last_bgsave_status"] == "err")
-    else:
-        redis.config_set("save", "")
-        if folder.is_dir():
-            folder.rmdir()
+        until(lambda: _has_failed(redis))
+        folder.rmdir()
+
+
+def _has_failed(redis: Redis) -> bool:
+    return bool(redis.info("persistence")["rdb_last_bgsave_status"] == "err")
 
 
 REFUSALS: dict[str, Callable[[Redis, bool], object]] = {
