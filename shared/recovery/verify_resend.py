@@ -193,9 +193,9 @@ def fix(findings: list[Finding], ledger: Ledger) -> list[Finding]:
 def _fixed(finding: Finding, ledger: Ledger) -> Finding:
     done = finding.tell is not None
     if finding.unlisted:
-        run = [ids.parse_email_id(finding.what)[0]]
-        ledger.audit(run, repair=True)
-        done = finding.what not in ledger.audit(run)
+        whose = [ids.parse_email_id(finding.what)[0]]
+        ledger.audit(whose, repair=True)
+        done = finding.what not in ledger.audit(whose)
     elif finding.found:
         enrollment, number = ids.parse_email_id(finding.what)
         run = ledger.enrollment(enrollment)
