@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from local import valkey
 from shared.core.errors import NotionError
 from shared.ledger import ids
+from shared.ledger.alerts import Alerts
 from shared.ledger.client import Ledger
 from shared.ledger.health import read_health
 from shared.recovery.fence import OTHER, UNKNOWN, Fence
@@ -262,23 +263,24 @@ def test_two_answers_in_a_row_that_got_lost(one: Copy) -> None:
     assert (one.sends(), one.why()) == (True, "None")
 
 
-def test_the_owner_is_told_also_where_redis_refuses_that_at_first(one: Copy, two: Copy, refuse: Refuse) -> None:
+def test_the_owner_is_told_also_where_redis_refuses_that_at_first(
+    one: Copy, two: Copy, refuse: Refuse, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What stops sending is told, however often it takes; and nothing is sent meanwhile."""
     one.fence.poll()
     two.fence.claim()
     one.clock.advance(seconds=61)
     one.redis.delete("eg:alert:fence")
-    read = one.fence._read
+    report = Alerts.report
 
-    def read_and_refuse() -> str | None:
+    def refused(alerts: Alerts, cause: str, detail: str) -> None:
         refuse(True)
-        return read()
+        report(alerts, cause, detail)
 
-    one.fence._read = read_and_refuse  # type: ignore[method-assign]
-    with pytest.raises(RedisError):
+    with monkeypatch.context() as patch, pytest.raises(RedisError):
+        patch.setattr(Alerts, "report", refused)
         one.fence.poll()
     refuse(False)
-    one.fence._read = read  # type: ignore[method-assign]
     one.fence.poll()
     assert one.redis.hget("eg:alert:fence", "count") == "1"
     assert (one.sends(), one.why()) == (False, OTHER)
