@@ -100,6 +100,7 @@ class Fence:
             found, state = self._read(), self._held.read()
             if found not in (word, state.get("confirmed"), state.get("pending")):  # another replica beside this very Redis is no other copy
                 raise FenceError(OTHER)
+            word = found or word  # such a replica may have written last
         self._held.drop("pending", "why")
         now = self.ledger.now()
         self._held.keep(confirmed=word, server=server, at=str(now), beat=str(now))
