@@ -133,17 +133,19 @@ class TestAlone:
         assert len(many.provider.accepted) == 4
 
     @pytest.mark.parametrize("fault", [REFUSED, CONFLICT])
-    def test_what_a_person_retries(self, world: World, actions: EnrollmentActions, fault: SendError) -> None:
-        """A step that was refused, or that is sent as new though it may have arrived."""
+    @pytest.mark.parametrize("leads", [True, False])
+    def test_what_a_person_retries(self, world: World, actions: EnrollmentActions, fault: SendError, leads: bool) -> None:
+        """A step that was refused, or that is sent as new though it may have arrived: it neither leads a batch nor goes along in one."""
         run = world.sign_up()
         world.provider.faults.append(fault)
         world.work()
         many = batching(world)
         actions.retry(run, 1, as_new=fault is CONFLICT)
-        lead(many)
-        crowd(many, 2)
+        if not leads:
+            lead(many)
+        crowd(many, 3)
         many.work()
-        assert sorted(many.provider.requests) == [1, 3]
+        assert sorted(many.provider.requests) == ([1, 3] if leads else [1, 4])
 
     def test_what_could_not_be_written(self, many: World, monkeypatch: pytest.MonkeyPatch) -> None:
         """A template that failed is tried again by itself."""
@@ -215,13 +217,17 @@ class TestNotNow:
         assert many.provider.requests == [2]
         assert many.states(going)[0] == "sent"
 
-    def test_two_emails_of_one_person(self, many: World) -> None:
+    @pytest.mark.parametrize("led_by_another", [True, False])
+    def test_two_emails_of_one_person(self, many: World, led_by_another: bool) -> None:
         """The second goes after the first was accepted, never with it."""
         quick = World(many.ledger, many.clock, many.settings.model_copy(update={"testing_mode": True, "testing_step": 10}))
         run = quick.sign_up()
         crowd(quick, 2)
         quick.clock.advance(seconds=11)
         quick.release()
+        quick.redis.rpush(ids.QUEUE, f"{run}-2-1")  # its wake-up came all the same
+        if led_by_another:
+            lead(quick)
         quick.sender.send(*quick.next_job() or pytest.fail("no job"))
         assert quick.states(run)[:2] == ["sent", "scheduled"]
         quick.work()
