@@ -179,7 +179,7 @@ class Ledger:
         batch_above: int = 0,
         ignore_late: bool = False,
         fenced: bool = False,
-        account: str = "",
+        account: str | None = None,
         date: int | None = None,
     ) -> Claimed | Refused:
         """Claim a step, and others with it where more are ready than can go singly.
@@ -233,7 +233,7 @@ class Ledger:
         spare: float,
         turn: int = 0,
         rate: float = 0,
-        account: str = "",
+        account: str | None = None,
     ) -> Leave | None:
         """Ask whether a request may leave now, and freeze it.
 
