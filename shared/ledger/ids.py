@@ -10,6 +10,7 @@ GATE = "eg:gate"
 FENCE = "eg:fence"
 OUTBOX = "eg:outbox"
 TICK = "eg:tick"
+VERSION = "eg:version"
 SCHEDULED = "rq:scheduler:scheduled_jobs"
 QUEUES = ("send", "record", "notify")  # each has workers of its own
 QUEUE = "rq:queue:send"
