@@ -142,6 +142,41 @@ class Ledger:
         overdue, woken = self.decide("sweep", asked)
         return set(overdue), woken
 
+    def audit(self, enrollments: Iterable[str], *, repair: bool = False) -> list[str]:
+        """Find open steps that are on no list, so that nothing would ever look at them.
+
+        Args:
+            enrollments: whose.
+            repair: give each its wake-up back, and have the owner told; else nothing is changed.
+
+        Returns:
+            Their email ids.
+        """
+        return list(self.decide("audit", {"enrollments": list(enrollments), "repair": repair or None}))
+
+    def audit_slice(self, cursor: int = 0, *, size: int = 1000, repair: bool = False) -> tuple[int, list[str]]:
+        """Audit the enrollments among some keys of Redis: the keys themselves, and no list, say which there are.
+
+        Args:
+            cursor: 0, or where the last slice ended.
+            size: how many keys to look through, more or less.
+            repair: as for audit.
+
+        Returns:
+            Where the next slice begins, 0 at the end; and the email ids found.
+        """
+        prefix = ids.enrollment_key("")
+        following, keys = cast(tuple[int, list[str]], self.redis.scan(cursor, match=f"{prefix}*", count=size))
+        return following, self.audit([key.removeprefix(prefix) for key in keys], repair=repair) if keys else []
+
+    def audit_all(self, *, repair: bool = False) -> list[str]:
+        """Audit every enrollment, slice by slice, so that nothing waits for it; returns the email ids found."""
+        following, found = self.audit_slice(repair=repair)
+        while following:
+            following, more = self.audit_slice(following, repair=repair)
+            found += more
+        return list(dict.fromkeys(found))  # a slice may come to an enrollment again
+
     def claim(
         self,
         enrollment: str,

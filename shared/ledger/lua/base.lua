@@ -34,6 +34,9 @@ local function frozen_key(request) return 'eg:frozen:' .. request end
 local function parse_email_id(id) return string.match(id, '^(.+)%-(%d+)$') end
 local function parse_job_id(id) return string.match(id, '^(.+)%-(%d+)%-(%d+)$') end
 
+-- Whether there is a hash: one key of a wrong type must not stop the others.
+local function is_hash(key) return redis.call('TYPE', key).ok == 'hash' end
+
 -- A hash as a table.
 local function hash(key)
   local flat, map = redis.call('HGETALL', key), {}

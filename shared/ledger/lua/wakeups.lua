@@ -3,6 +3,9 @@
 
 local OPEN = 'eg:open'
 
+-- Whether a step needs wake-ups, by its enrollment's state and its own: it has not ended, and does not wait in a paused enrollment.
+local function is_looked_at(run, state) return state == 'scheduled' and run == 'active' or state == 'sending' end
+
 -- Put the wake-up of a step on the queue; the sweeper finds the step again should the job get lost.
 local function enqueue(job, enrollment, step)
   push(job, enrollment, step)

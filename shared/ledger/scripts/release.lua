@@ -18,8 +18,7 @@ local function look_at(job)
   local enrollment, step, look = parse_job_id(job)
   if not enrollment then return 'dropped' end
   local v = redis.call('HMGET', enrollment_key(enrollment), 'state', step .. '.state', step .. '.look', step .. '.next', 'kind')
-  local sendable = v[2] == 'scheduled' and v[1] == 'active' or v[2] == 'sending'
-  if not sendable or v[3] ~= look then return 'dropped' end
+  if not is_looked_at(v[1], v[2]) or v[3] ~= look then return 'dropped' end
   if tonumber(v[4]) > now then
     schedule(job, tonumber(v[4]))
     sweep_from(tonumber(v[4]), enrollment, step)

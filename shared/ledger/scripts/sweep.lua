@@ -1,6 +1,8 @@
 -- @include base rq_jobs outbox gate wakeups lists
 -- Find open steps whose wake-up is overdue, and look again at those that were overdue a pass ago too. Keeps true: no
--- step is forgotten, whatever job, worker or registry was lost.
+-- step is forgotten, whatever job, worker or registry was lost; it leaves the list of open steps only where its
+-- enrollment is gone, or where the ledger says that it needs no wake-up. So nothing here may swallow an error: a Redis
+-- that is full refuses the wake-up, and would take the removal.
 -- ARGV[2]: {grace, suspects, limit, queue_short}.
 -- Returns {overdue ids, how many were woken}.
 local a = cjson.decode(ARGV[2])
@@ -16,8 +18,9 @@ for _, id in ipairs(a.suspects) do suspect[id] = true end
 
 local function sweep(id)
   local enrollment, step = parse_email_id(id)
+  if not enrollment or not is_hash(enrollment_key(enrollment)) then return redis.call('ZREM', OPEN, id) end
   local v = redis.call('HMGET', enrollment_key(enrollment), 'state', step .. '.state', step .. '.look')
-  if not (v[2] == 'scheduled' and v[1] == 'active' or v[2] == 'sending') then return redis.call('ZREM', OPEN, id) end
+  if not is_looked_at(v[1], v[2]) then return redis.call('ZREM', OPEN, id) end
   local scheduled = redis.call('ZSCORE', SCHEDULED, id .. '-' .. (v[3] or ''))
   if scheduled then return end
   if suspect[id] then
@@ -28,7 +31,5 @@ local function sweep(id)
   end
 end
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', OPEN, '-inf', int(now - a.grace), 'LIMIT', 0, a.limit)) do
-  if not pcall(sweep, id) then redis.call('ZREM', OPEN, id) end
-end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', OPEN, '-inf', int(now - a.grace), 'LIMIT', 0, a.limit)) do sweep(id) end
 return {overdue, woken}
