@@ -20,6 +20,8 @@ from rq.worker_registration import clean_worker_registry
 from scheduler import jobs
 from scheduler.rq_schedule import QUEUE, Job
 from shared import services
+from shared.ledger import ids
+from shared.ledger.client import VERSION
 
 NOTIFY = "notify"
 MAINTENANCE = 30  # seconds
@@ -39,10 +41,11 @@ class Worker(SimpleWorker):
     _beat = _asked = float("-inf")
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
-        """Show that the worker lives; not before, during and after each job."""
+        """Show that the worker lives, and which ledger it can read; not before, during and after each job."""
         if monotonic() - self._beat >= HEARTBEAT:
             self._beat = monotonic()
             super().heartbeat(timeout, pipeline)
+            (self.connection if pipeline is None else pipeline).hset(self.key, ids.KNOWS, str(VERSION))
 
     def check_for_suspension(self, burst: bool) -> None:
         """Heed `rq suspend`, now and then."""

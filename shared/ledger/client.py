@@ -37,7 +37,12 @@ def too_new(version: str | None) -> bool:
     Args:
         version: its mark, or None.
     """
-    return version is not None and not (version.isdecimal() and int(version) <= VERSION)
+    return version is not None and (not version.isdecimal() or int(version) > VERSION)
+
+
+def _refuse_too_new(version: str | None) -> None:
+    if version is not None and too_new(version):
+        raise LedgerTooNew(version, VERSION)
 
 
 def _flat(values: Sequence[str]) -> dict[str, str]:
@@ -95,12 +100,12 @@ class Ledger:
         return int(seconds) * 1000 + int(microseconds) // 1000
 
     def version(self) -> int:
-        """The ledger's version, which a new one gets by this; raises LedgerTooNew."""
+        """The ledger's version; one that has none gets it by this, as by any script. Raises LedgerTooNew."""
         return int(self.decide("version", {}))
 
     def check_version(self) -> None:
-        """Raise LedgerTooNew where a newer release has the ledger; for what reads it without a script."""
-        self.version()
+        """Raise LedgerTooNew where a newer release has the ledger: before it is read, or written, without a script."""
+        _refuse_too_new(cast(str | None, self.redis.get(ids.VERSION)))
 
     def enroll(self, order: Mapping[str, Any]) -> tuple[str, str]:
         """Enroll or track a contact; the order's form stands in enroll.lua.
@@ -293,8 +298,7 @@ class Ledger:
         pipe.hmget(ids.enrollment_key(enrollment), names)
         pipe.time()
         version, (state, following, why, request_id), (seconds, microseconds) = pipe.execute()
-        if too_new(version):
-            raise LedgerTooNew(version, VERSION)
+        _refuse_too_new(version)
         now = self._clock() if self._clock else int(seconds) * 1000 + int(microseconds) // 1000
         return Peek(state, _instant(following), why, request_id, now)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from shared.ledger import ids
-from shared.ledger.client import Ledger
+from shared.ledger.client import Ledger, too_new
 from shared.ledger.fence_state import why_fenced
 
 SILENT_AFTER = 15_000  # milliseconds without a tick of the scheduler
@@ -17,6 +17,7 @@ BEHIND = 100  # changes that wait for Notion from which on it is worth a word
 class Problem(StrEnum):
     """What is wrong, the gravest first."""
 
+    TOO_NEW = "too-new"  # a newer release has the ledger, and this program decides nothing on it
     STOPPED = "stopped"  # a person, a refused key or an exhausted quota holds all sending back
     FENCED = "fenced"  # another copy of this ledger may be sending
     SILENT = "silent"  # the scheduler releases nothing
@@ -39,6 +40,7 @@ class Health:
         outbox: changes that Notion has not been told yet.
         gate: why all sending is stopped, or None.
         fence: why this copy of the ledger may not send, or None.
+        version: the ledger's; None where nothing has begun one yet.
     """
 
     tick_age: int | None
@@ -49,11 +51,13 @@ class Health:
     outbox: int
     gate: str | None
     fence: str | None
+    version: str | None
 
     @property
     def problems(self) -> list[Problem]:
         """What is wrong, the gravest first."""
         wrong = {
+            Problem.TOO_NEW: too_new(self.version),
             Problem.STOPPED: self.gate is not None,
             Problem.FENCED: self.fence is not None,
             Problem.SILENT: self.tick_age is None or self.tick_age > SILENT_AFTER,
@@ -72,6 +76,7 @@ def read_health(ledger: Ledger) -> Health:
         RedisError: when Redis does not answer.
     """
     pipe = ledger.redis.pipeline(transaction=False)
+    pipe.get(ids.VERSION)
     pipe.get(ids.TICK)
     pipe.zrange(ids.OPEN, 0, 0, withscores=True)
     pipe.zcard(ids.SCHEDULED)
@@ -82,7 +87,7 @@ def read_health(ledger: Ledger) -> Health:
     pipe.hget(ids.GATE, "reason")
     pipe.hgetall(ids.FENCE)
     pipe.info("server")
-    tick, first, scheduled, queued, *workers, outbox, gate, fence, server = pipe.execute()
+    version, tick, first, scheduled, queued, *workers, outbox, gate, fence, server = pipe.execute()
     now = ledger.now()
     return Health(
         tick_age=now - int(tick) if tick else None,
@@ -93,4 +98,5 @@ def read_health(ledger: Ledger) -> Health:
         outbox=outbox,
         gate=gate,
         fence=why_fenced(fence, server["run_id"]),
+        version=version,
     )

@@ -14,6 +14,7 @@ from redis import Redis
 
 from local import valkey
 from shared.core.stack_file import ROOT
+from shared.ledger import ids
 from shared.ledger.client import Ledger
 from tests.conftest import Clock
 from tests.support.lost_ledger import LostLedger
@@ -78,8 +79,8 @@ def terminal(lost: LostLedger, run: str, valkey_server: valkey.Valkey) -> Termin
 
 
 def keys(lost: LostLedger) -> list[str]:
-    """What Redis holds, but for whose turn it is at a provider."""
-    return [key for key in lost.ledger.redis.scan_iter() if not key.startswith(("eg:turns", "eg:hold"))]
+    """What Redis holds, but for whose turn it is at a provider, and the mark that any script sets."""
+    return [key for key in lost.ledger.redis.scan_iter() if not key.startswith(("eg:turns", "eg:hold", ids.VERSION))]
 
 
 def test_a_dry_run_says_what_a_restore_does(terminal: Terminal, lost: LostLedger) -> None:
