@@ -31,7 +31,7 @@ def migrate_ledger(yes: bool, as_json: bool) -> None:
             again = ", which broke off" if migration.number == broke_off(ledger) else ""
             console.print(f"  {migration.number}{again}: {migration.sentence}", soft_wrap=True)
     if wanted and not yes:
-        console.print(f"An older release does not work on it afterwards, and only a backup leads back: {BACKUP}.", soft_wrap=True)
+        click.echo(f"An older release does not work on it afterwards, and only a backup leads back: {BACKUP}.", err=True)
         click.confirm("Have you made a backup?", abort=True, err=True)
     done: list[Slice] = [each for each in follow(migrate(ledger), "Migrating") if each.done]
     if as_json:

@@ -201,7 +201,7 @@ class TestHeartbeats:
     def test_an_older_worker_blocks_it(self, old: Ledger, says: dict[str, str]) -> None:
         """One that says an older version, or none; it is named, and when it is gone it blocks no more."""
         old.redis.sadd(ids.WORKERS, "rq:worker:box-1", "rq:worker:gone")
-        old.redis.hset("rq:worker:box-1", mapping={"birth": "then", "last_heartbeat": "now", **says})
+        old.redis.hset("rq:worker:box-1", mapping=dict.fromkeys(("birth", "last_heartbeat"), "now") | says)  # type: ignore[arg-type]  # text to text
         assert "worker box-1." in self.blocked_by(old)
         old.redis.delete("rq:worker:box-1")  # it expires by itself
         assert list(migrate(old))
@@ -217,7 +217,7 @@ class TestHeartbeats:
         """Their real heartbeats say which ledger they know, and RQ's own tools still read them."""
         Schedule(old, raw).heartbeat()
         worker = Worker([Queue(QUEUE, connection=raw, job_class=Job)], connection=raw, job_class=Job)
-        worker.register_birth()
+        worker.register_birth()  # type: ignore[no-untyped-call]  # RQ's has no types
         worker.heartbeat()
         (found,) = Worker.all(connection=raw, job_class=Job)
         assert found.name == worker.name
@@ -227,7 +227,7 @@ class TestHeartbeats:
     def test_a_worker_whose_hash_ran_out_says_it_again(self, old: Ledger, raw: Redis) -> None:
         """As after its machine slept: it is not taken for an older one."""
         worker = Worker([Queue(QUEUE, connection=raw, job_class=Job)], connection=raw, job_class=Job)
-        worker.register_birth()
+        worker.register_birth()  # type: ignore[no-untyped-call]  # RQ's has no types
         raw.delete(worker.key)
         worker.heartbeat()
         assert list(migrate(old))
