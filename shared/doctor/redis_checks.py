@@ -48,6 +48,7 @@ def redis(ledger: Ledger, found: Settings, clock: Callable[[], int]) -> Findings
     yield from _skew(ledger, clock)
     yield from _ledger(ledger)
     yield from _at_work(ledger, found)
+    yield from _unlisted(ledger)
     for name, why in TemplateTexts(ledger).rejected().items():
         yield Finding("fault", name, f"an edit in Notion was not taken: {why}", "correct its page; the last good text goes out meanwhile")
 
@@ -99,6 +100,15 @@ def _ledger(ledger: Ledger) -> Findings:
         if broke_off(ledger):
             message = "its migration is at work, or broke off"
         yield Finding("note", "ledger", message, "make a backup, then run `evergreen migrate`")
+
+
+def _unlisted(ledger: Ledger) -> Findings:
+    """Emails that nothing would ever look at; it only asks."""
+    found = ledger.audit_all()
+    if found:
+        message = f"{len(found)} emails are on no list and would never go out, such as {found[0]}"
+        mend = "a scheduler at work puts them back within the hour, `evergreen verify --fix` at once; the log of Redis may say how it came"
+        yield Finding("fault", "ledger", message, mend)
 
 
 def _at_work(ledger: Ledger, found: Settings) -> Findings:

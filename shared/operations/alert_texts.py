@@ -39,6 +39,11 @@ CAUSES = {
     "silent": Cause(
         "The scheduler is silent", "No email is released until it is back: start the scheduler again and read the end of its log."
     ),
+    "unlisted": Cause(
+        "An email was on no list",
+        "It is back on its list, and goes out when it is due, or now. No part of Evergreen takes an email off the list before its end: "
+        "see in the log of Redis whether it lost writes, and whether anybody changed its keys.",
+    ),
     "template": Cause(
         "An edited template was rejected",
         "The last good text is sent meanwhile; correct the page in Notion as the reason says.",

@@ -217,7 +217,7 @@ class TestHeartbeats:
         """Their real heartbeats say which ledger they know, and RQ's own tools still read them."""
         Schedule(old, raw).heartbeat()
         worker = Worker([Queue(QUEUE, connection=raw, job_class=Job)], connection=raw, job_class=Job)
-        worker.register_birth()  # type: ignore[no-untyped-call]  # RQ's has no types
+        worker.register_birth()
         worker.heartbeat()
         (found,) = Worker.all(connection=raw, job_class=Job)
         assert found.name == worker.name
@@ -227,7 +227,7 @@ class TestHeartbeats:
     def test_a_worker_whose_hash_ran_out_says_it_again(self, old: Ledger, raw: Redis) -> None:
         """As after its machine slept: it is not taken for an older one."""
         worker = Worker([Queue(QUEUE, connection=raw, job_class=Job)], connection=raw, job_class=Job)
-        worker.register_birth()  # type: ignore[no-untyped-call]  # RQ's has no types
+        worker.register_birth()
         raw.delete(worker.key)
         worker.heartbeat()
         assert list(migrate(old))

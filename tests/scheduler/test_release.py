@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, cast
 
 import structlog
 from redis import Redis
@@ -23,7 +22,7 @@ def test_a_newer_ledger_is_waited_for_and_said_once(ledger: Ledger, redis: Redis
     redis.config_resetstat()
 
     def passes() -> int:
-        return int(cast(dict[str, Any], redis.info("commandstats")).get("cmdstat_evalsha", {}).get("calls", 0))
+        return int(redis.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0))
 
     with structlog.testing.capture_logs() as logs:
         thread.start()

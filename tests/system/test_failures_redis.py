@@ -102,20 +102,6 @@ def test_it_was_accepted_and_could_not_be_written_down(tmp_path: Path, clock: Cl
     assert sorted(world.provider.email_ids) == sorted(f"{run}-1" for run in runs)
 
 
-REFUSALS: dict[str, Callable[[Redis, bool], object]] = {
-    "READONLY": lambda redis, on: redis.replicaof("127.0.0.1", "9") if on else redis.replicaof("NO", "ONE"),
-    "NOREPLICAS": lambda redis, on: redis.config_set("min-replicas-to-write", int(on)),
-    "OOM": lambda redis, on: redis.config_set("maxmemory", int(on)),
-}
-
-
-@pytest.fixture(params=REFUSALS)
-def refuse(request: pytest.FixtureRequest, redis: Redis) -> Iterator[Callable[[bool], object]]:
-    """Makes the test's Redis refuse every write, or take it again."""
-    yield lambda on: REFUSALS[request.param](redis, on)
-    REFUSALS[request.param](redis, False)
-
-
 @contextmanager
 def releasing(ledger: Ledger, connection: Redis) -> Iterator[None]:
     """The scheduler's loop, at work."""

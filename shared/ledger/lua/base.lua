@@ -7,10 +7,11 @@
 -- No program decides on a ledger of a version that it does not know: this comes before anything else is read or written. A ledger without a
 -- mark is new, or of a release that marked none, and then of version 1: a scheduler was at work on it (eg:tick), somebody was enrolled
 -- (eg:runs), or something had to be told (eg:jobs). What else may come before the first script (workers' registrations, the fence) says
--- nothing. A full Redis takes no mark; then a later script sets it.
+-- nothing.
 local ledger_version = redis.call('GET', 'eg:version')
 if not ledger_version then
   ledger_version = redis.call('EXISTS', 'eg:tick', 'eg:runs', 'eg:jobs') > 0 and 1 or $VERSION
+  -- pcall: a full Redis takes no mark, and must take what only frees memory; a later script sets it.
   redis.pcall('SET', 'eg:version', ledger_version)
 end
 ledger_version = tonumber(ledger_version)
