@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shared.ledger.client import VERSION
 from shared.ledger.health import BEHIND, OVERDUE_AFTER, SILENT_AFTER, Health, Problem
 
 WELL = Health(
@@ -19,6 +20,7 @@ WELL = Health(
     outbox=BEHIND,
     gate=None,
     fence=None,
+    version=str(VERSION),
 )
 
 
@@ -30,6 +32,9 @@ def test_at_its_limits_all_is_well() -> None:
 @pytest.mark.parametrize(
     ("changes", "problems"),
     [
+        ({"version": str(VERSION + 1), "gate": "stopped by hand"}, [Problem.TOO_NEW, Problem.STOPPED]),
+        ({"version": "of another kind"}, [Problem.TOO_NEW]),
+        ({"version": None}, []),
         ({"gate": "stopped by hand"}, [Problem.STOPPED]),
         ({"fence": "another copy"}, [Problem.FENCED]),
         ({"tick_age": None}, [Problem.SILENT]),
