@@ -52,7 +52,7 @@ def test_a_worker_that_slept_through_the_end_of_the_window_does_not_post(world: 
     world.work()
     world.clock.advance(hours=23, seconds=-5)
     world.release()
-    claim = world.ledger.claim(run, 1, token="t", late={}, rate=1000, batch_above=10**6)
+    claim = world.ledger.claim(run, 1, token="t", late={}, rate=1000, batch_above=10**6, date=world.clock.now)
     assert isinstance(claim, Claimed) and claim.request == f"{run}-1"
     world.clock.advance(seconds=5)
     assert world.ledger.post([f"{run}-1"], token="t", request=f"{run}-1", body="{}", spare=11, turn=world.clock.now, rate=1000) is None
