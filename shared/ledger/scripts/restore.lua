@@ -80,8 +80,7 @@ local function waits()
 end
 
 -- What is to become of an enrollment of which something waits: as Notion has it, and as was decided since on the one that stood for it.
-local function bring_back(plan, stand_in)
-  local e = ended(stand_in)
+local function bring_back(plan, stand_in, e)
   if e then
     plan.what, plan.state, plan.why = 'ended', e.state, e.why
     return
@@ -124,7 +123,8 @@ local function decide()
   end
   local last, stand_in = new[#new], new[1]
   if stand_in and number_of(stand_in) == 0 then stand_in = new[2] end
-  local over = not waits() or stand_in and stand_in ~= last and not is_open(stand_in)
+  local e = waits() and ended(stand_in) or nil
+  local over = not waits() or stand_in and (stand_in ~= last or e and is_open(stand_in))
   local because = a.kind and suppressed(a.contact, a.kind) or a.reason and (a.reason ~= 'unsubscribed' or a.kind == 'marketing')
   if stand_in and over and a.reentry == 'when-finished' and not because then
     plan.again = last
@@ -138,7 +138,7 @@ local function decide()
   elseif because then
     plan.what = 'suppressed'
   elseif waits() then
-    bring_back(plan, stand_in)
+    bring_back(plan, stand_in, e)
   else
     plan.what, plan.state = 'restored', 'completed'
   end
