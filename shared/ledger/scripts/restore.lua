@@ -92,7 +92,8 @@ local function bring_back(plan, stand_in, e)
     return
   end
   if other then plan.thrown[#plan.thrown + 1] = other end  -- had the ledger not been lost, the old one would have kept it out
-  plan.what, plan.state = 'restored', a.what
+  plan.what = 'restored'
+  plan.state = a.what
   for _, new in ipairs({stand_in or false, other or false}) do
     local paused_at = new and redis.call('HGET', enrollment_key(new), 'paused_at')
     if plan.state == 'active' and paused_at then plan.state, a.paused_at = 'paused', tonumber(paused_at) end
@@ -140,7 +141,8 @@ local function decide()
   elseif waits() then
     bring_back(plan, stand_in, e)
   else
-    plan.what, plan.state = 'restored', 'completed'
+    plan.what = 'restored'
+    plan.state = 'completed'
   end
   return plan
 end
