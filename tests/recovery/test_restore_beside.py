@@ -22,7 +22,7 @@ from shared.operations.enrollment_actions import EnrollmentActions
 from shared.operations.notion_pause import NotionPause
 from shared.recovery.fence import UNKNOWN
 from tests.conftest import START, Clock
-from tests.support.lost_ledger import LostLedger, Unlisted
+from tests.support.lost_ledger import LostLedger, Unlisted, at
 from tests.support.sandbox_server import sandbox
 from tests.support.world import ADA
 
@@ -239,9 +239,9 @@ def both_campaigns(tale: Tale) -> None:
 
 
 def another_one_and_pause(tale: Tale) -> None:
-    """The operator pauses whatever of hers is open."""
+    """The operator pauses whichever of them is open."""
     tale.signs_up("assessment")
-    for run in tale.open():
+    for run in (f"{CHRISTMAS}-1", f"{BUSOS}-1", f"{FIVE_DAY}-1"):
         tale.decides("pause", run)
 
 
@@ -302,11 +302,11 @@ BY_HAND = AFTER[-3:]
 
 
 def outcome(tale: Tale) -> tuple[Counter[str], set[str], dict[str, tuple[str, ...]]]:
-    """Live on for a month; which emails are out by then, which enrollments were open at its begin, and what is left of each."""
+    """Live on for two weeks; which emails are out by then, which enrollments were open at its begin, and what is left of each."""
     began = tale.open()
     groups = Counter(tale.lost.ledger.redis.hget(ids.enrollment_key(run), "group") or run for run in began)
     assert max(groups.values(), default=1) == 1, "two open enrollments of one group"
-    tale.pass_hours(24 * 30)
+    tale.pass_hours(24 * 15)
     return tale.lost.sent(), began, {run: states for run, states in tale.states().items() if run in began}
 
 
@@ -416,7 +416,7 @@ def test_of_several_new_ones_the_last_goes_on(told: Callable[[], Tale], before: 
     call_cancelled_and_again(tale)
     assert tale.restore()["restored"] == 0
     (again,) = tale.open()
-    tale.pass_hours(24 * 30)
+    tale.pass_hours(24 * 15)
     assert tale.lost.sent() == known | {f"{again}-{step}": 1 for step in (1, 2, 3)}
 
 
@@ -470,7 +470,7 @@ def test_an_email_in_doubt_stays_so(told: Callable[[], Tale], after: Callable[[T
     tale.pass_hours(48)
     tale.restore(lister=None if listed else Unlisted())
     assert tale.states()[f"{CHRISTMAS}-1"][3] == ("sent" if listed else "in-doubt")
-    tale.pass_hours(24 * 30)
+    tale.pass_hours(24 * 15)
     assert tale.lost.sent() == {f"{CHRISTMAS}-1-{step}": 1 for step in range(1, 8) if listed or step != 3}
 
 
@@ -521,7 +521,7 @@ def test_a_restore_that_breaks_off_is_run_again(told: Callable[[], Tale], monkey
     tale.restore()
     again = ids.enrollment_prefix("christmas", "person1@example.org") + "-1"
     assert tale.open() == {f"{CHRISTMAS}-1", f"{POSTCALL}-2", again}
-    tale.pass_hours(24 * 30)
+    tale.pass_hours(24 * 15)
     sent = {f"{run}-{step}": 1 for run in (f"{CHRISTMAS}-1", again) for step in range(1, 8)}
     assert tale.lost.sent() == sent | {f"{POSTCALL}-{run}-{step}": 1 for run in (1, 2) for step in (1, 2, 3)}
     assert tale.lost.restorer().restore().runs["thrown"] == 0
@@ -650,3 +650,65 @@ def test_a_booking_after_the_restore_ends_what_began_before_it(told: Callable[[]
     assert tale.world.run(f"{CHRISTMAS}-1").anchor > booked_at
     tale.calendar("booked", at=booked_at)
     assert tale.world.run(f"{CHRISTMAS}-1").state == "exited"
+
+
+def test_a_dry_run_foresees_the_fence(told: Callable[[], Tale]) -> None:
+    """Before any scheduler has looked, the fence is not on; the restore puts it on."""
+    tale = told()
+    goes_on(tale)
+    reported_and_over(tale)
+    tale.lost.record()
+    tale.lost.lose()
+    tale.world.sign_up()
+    before = tale.states()
+    dry = tale.lost.restorer().restore(dry=True)
+    assert (dry.runs, tale.states()) == ({"restored": 1, "marked": 1, "thrown": 1}, before)
+    assert tale.lost.restorer().restore().as_dict == dry.as_dict | {"dry": False}
+
+
+def test_of_two_lost_ones_of_a_group_one_goes_on(told: Callable[[], Tale]) -> None:
+    """The earlier, as without a new one; and where that one was ended since, the other."""
+    for cancels in (False, True):
+        tale = told()
+        goes_on(tale)
+        tale.lost.record()
+        name, campaign = {"title": [{"text": {"content": "Ada"}}]}, {"select": {"name": "BusinessX Canada"}}
+        ident = {"rich_text": [{"text": {"content": f"{BUSOS}-1"}}]}
+        row = {"Email": {"email": ADDRESS}, "Name": name, "Campaign": campaign, "Enrollment_ID": ident, "Anchor": at(29)}
+        tale.lost.write("tracker", **row)
+        tale.lose()
+        tale.signs_up("christmas-assessment")
+        if cancels:
+            tale.decides("cancel", f"{FIVE_DAY}-1")
+            tale.signs_up()
+            tale.decides("cancel", f"{CHRISTMAS}-1")
+        runs = tale.restore()
+        one, other = (f"{BUSOS}-1", "ended") if cancels else (f"{CHRISTMAS}-1", "blocked")
+        assert (tale.open(), runs["restored"], runs[other], runs["thrown"]) == ({one}, 1, 1, 1)
+
+
+def test_a_row_of_an_earlier_build_counts_as_well(told: Callable[[], Tale]) -> None:
+    """It has no Enrollment ID; who signs up again before the take-over goes on after the last mark, in the same row."""
+    tale = told()
+    name, campaign = {"title": [{"text": {"content": "Ada"}}]}, {"select": {"name": "Christmas 2025"}}
+    marks = {"Email_1_Sent": at(-30), "Email_2_Sent": at(-6)}
+    page = tale.lost.write("tracker", Email={"email": ADDRESS}, Name=name, Campaign=campaign, **marks)
+    tale.lost.fence.poll()
+    tale.signs_up()
+    assert tale.restore() == {"restored": 1, "thrown": 1}
+    tale.pass_hours(24 * 15)
+    assert tale.lost.sent() == {f"{CHRISTMAS}-1-{step}": 1 for step in range(3, 8)}
+    tale.lost.record()
+    assert [(row["id"], row["Status"]) for row in tale.lost.rows("tracker")] == [(page, "Completed")]
+
+
+def test_a_row_that_only_tracks_becomes_the_new_ones(told: Callable[[], Tale]) -> None:
+    """Who gave only an address before the loss, and the assessment after it, has one row."""
+    tale = told()
+    only_tracked(tale)
+    tale.lose()
+    (row,) = tale.lost.rows("tracker")
+    tale.signs_up()
+    assert tale.restore() == {"exists": 1}
+    tale.lost.record()
+    assert [(found["id"], found["Enrollment ID"]) for found in tale.lost.rows("tracker")] == [(row["id"], f"{CHRISTMAS}-1")]
