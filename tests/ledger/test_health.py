@@ -44,9 +44,10 @@ def test_at_its_limits_all_is_well() -> None:
         ({"workers": {"send": 0, "record": 1, "notify": 1}}, [Problem.NO_SENDER]),
         ({"outbox": BEHIND + 1}, [Problem.BEHIND]),
         ({"workers": {"send": 1, "record": 0, "notify": 1}, "outbox": BEHIND + 1}, [Problem.NO_RECORDER]),
+        ({"fence": "the ledger was lost", "outbox": BEHIND + 1}, [Problem.FENCED]),
         ({"gate": "x", "fence": "y", "tick_age": None}, [Problem.STOPPED, Problem.FENCED, Problem.SILENT]),
     ],
 )
 def test_each_problem_is_named(changes: dict[str, Any], problems: list[Problem]) -> None:
-    """The gravest first; where no worker records, that Notion is behind is no news."""
+    """The gravest first; where no worker records, or none may, that Notion is behind is no news."""
     assert replace(WELL, **changes).problems == problems
