@@ -98,3 +98,17 @@ def test_what_is_frozen_no_more_is_in_doubt(world: World) -> None:
     assert first(world, run) == "in-doubt"
     assert world.provider.requests == [1]
     assert world.redis.zcard(ids.OUTBOX) > 0
+
+
+def test_a_batch_of_which_one_was_given_up_is_not_repeated(world: World) -> None:
+    """One member came to its look at the window's end, and the clock was then set back: the other is in doubt too, not sent with it."""
+    many = batching(world)
+    given_up, other = crowd(many, 2)
+    many.provider.faults.append(BROKEN)
+    many.work()
+    many.clock.advance(hours=23)
+    assert many.sender.send(given_up, 1).result == "in-doubt"
+    many.clock.advance(seconds=-10)
+    assert many.sender.send(other, 1).result == "in-doubt"
+    assert many.provider.requests == [2]
+    assert [first(many, run) for run in (given_up, other)] == ["in-doubt", "in-doubt"]
