@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.core.errors import SendError
+from shared.core.errors import RenderingError, SendError
+from shared.domain.catalog import Catalog
 from shared.ledger.answers import Item
 from shared.ledger.client import Ledger
 from shared.sending import sender as sending
@@ -102,3 +103,23 @@ def test_a_rate_that_was_exceeded_holds_everybody(world: World, held: str) -> No
     world.clock.advance(seconds=3)
     world.work()
     assert world.provider.requests == [1]
+
+
+@pytest.mark.parametrize("policy", ["skip", "shift"])
+def test_what_was_tried_in_time_is_not_late(world: World, monkeypatch: pytest.MonkeyPatch, policy: str) -> None:
+    """An email that could not be written at its hour, and comes to its next look after an outage, is sent, and moves nothing."""
+    christmas = world.sender.catalog.campaigns["christmas"]
+    changed = christmas.model_copy(update={"late": christmas.late.model_copy(update={"policy": policy})})
+    world.sender = dataclasses.replace(world.sender, catalog=Catalog({"christmas": changed}, world.sender.catalog.sources))
+    run = world.sign_up()
+
+    def broken(item: Item, **_: Any) -> None:
+        raise RenderingError("no such word")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sending, "compose", broken)
+        world.work()
+    world.clock.advance(hours=20)
+    world.work()
+    assert world.states(run)[0] == "sent"
+    assert world.run(run).step(2).due == world.clock.now + 4 * 3_600_000
