@@ -115,7 +115,7 @@ def test_a_batch_of_which_one_was_given_up_is_not_repeated(world: World) -> None
 
 
 def test_a_batch_that_is_refused_when_it_is_repeated_is_in_doubt(world: World) -> None:
-    """The refusal does not tell what became of the first request: none of its emails goes singly, under a key that the provider never saw."""
+    """The refusal does not tell what became of the first request: none of its emails goes singly under a new key."""
     many = batching(world)
     runs = crowd(many, 3)
     many.provider.faults.extend(["lost", SendError("refused", "Resend answered 422")])
