@@ -106,6 +106,7 @@ end
 
 local what = outcome()
 if a.dry then return what end
+if what ~= 'exists' then mark() end
 if a.fields then remember() end
 if what == 'tracked' then track() end
 if what == 'united' then unite() end
