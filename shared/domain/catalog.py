@@ -106,7 +106,7 @@ class SendWindow(_Data):
 
 
 class Campaign(_Data):
-    """A campaign as its `campaign.yaml` says it; docs/campaigns.md explains every key."""
+    """A campaign as its `campaign.yaml` says it; docs/campaigns.md explains every key, and docs/ledger.md what `per-event` means."""
 
     slug: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)
     name: str = Field(min_length=1, max_length=100)

@@ -105,8 +105,9 @@ def report(form: NoShow | PostCall | NewClient, *, trigger: str, intake: Intake)
     if campaign:
         anchor, warning = _reported(form.call_at, "call_at", intake.now) if isinstance(form, PostCall) else (intake.now, None)
         values = {"package": form.package} if isinstance(form, NewClient) and form.package else {}
-        run = start_of(campaign, _subject(form, campaign), intake)
-        run |= _plan(campaign, anchor, _zone(form, campaign, intake), intake, warning, values=values)
+        occasion = _occasion(form)
+        run = start_of(campaign, _subject(form, campaign, occasion), intake)
+        run |= _plan(campaign, anchor, _zone(form, campaign, intake), intake, warning, occasion=occasion, values=values)
     if isinstance(form, NewClient):
         run["exit"] = exits("client", intake.now, intake)
     return _enroll(form, _fields(form, intake), run, trigger, campaign, intake)
@@ -127,11 +128,16 @@ def start_of(campaign: Campaign, subject: str, intake: Intake) -> dict[str, Any]
     return {"key": key, "slug": campaign.slug, "kind": campaign.kind, "request_id": intake.request_id}
 
 
-def _plan(campaign: Campaign, anchor: int, zone_name: str | None, intake: Intake, warning: str | None, **more: Any) -> dict[str, Any]:
+def _plan(
+    campaign: Campaign, anchor: int, zone_name: str | None, intake: Intake, warning: str | None, *, occasion: str = "", **more: Any
+) -> dict[str, Any]:
     """The part of an order that describes the new enrollment; an anchor that was replaced is logged."""
     if warning:
         _logger.warning("anchor.replaced", warning=warning, campaign=campaign.slug, request_id=intake.request_id)
-    return plan_enrollment(campaign, anchor, zone_name, settings=intake.settings, now=intake.now, warning=warning, **more)
+    plan = plan_enrollment(campaign, anchor, zone_name, settings=intake.settings, now=intake.now, warning=warning, **more)
+    if campaign.reentry == "per-event" and not occasion:  # nobody can tell whether it is the same event
+        plan["reentry"] = "when-finished"
+    return plan
 
 
 def _enroll(form: Person, fields: dict[str, str], said: dict[str, Any], trigger: str, campaign: Campaign | None, intake: Intake) -> Answer:
@@ -163,12 +169,16 @@ def _reported(at: Any, field: str, now: int) -> tuple[int, str | None]:
         raise WebhookError(422, "the request is not valid", details=[{"loc": [field], "msg": str(error)}]) from None
 
 
-def _subject(form: NoShow | PostCall | NewClient, campaign: Campaign) -> str:
+def _occasion(form: Person) -> str:
+    """The missed call that a form is about; empty where it does not say."""
+    if not isinstance(form, NoShow):
+        return ""
+    return form.event_id or (str(round(form.starts_at.timestamp())) if form.starts_at else "")
+
+
+def _subject(form: Person, campaign: Campaign, occasion: str) -> str:
     """What the enrollment's id is made from: the person, or the meeting that was missed."""
-    if campaign.reentry != "per-event" or not isinstance(form, NoShow):
-        return form.email
-    occasion = form.event_id or (round(form.starts_at.timestamp()) if form.starts_at else "")
-    return f"{form.email}:{occasion}"
+    return f"{form.email}:{occasion}" if campaign.reentry == "per-event" and isinstance(form, NoShow) else form.email
 
 
 def _lead(form: SignUp) -> str | None:

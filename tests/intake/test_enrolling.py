@@ -13,7 +13,7 @@ import pytest
 from shared.core.settings import Settings
 from shared.domain.catalog import Campaign, Catalog
 from shared.domain.enrollments import Contact, Enrollment
-from shared.domain.forms import SignUp
+from shared.domain.forms import NoShow, SignUp
 from shared.domain.timing import DAY, HOUR
 from shared.intake import enrolling
 from shared.ledger import ids
@@ -42,6 +42,7 @@ CAMPAIGNS = (
     campaign("only-first", steps=BY_WEBSITE[:1]),
     campaign("office", window={"days": "mon-fri", "from": "09:00", "to": "17:00"}),
     campaign("reminder", kind="transactional"),
+    campaign("missed", reentry="per-event"),
 )
 CATALOG = Catalog({found.slug: found for found in CAMPAIGNS}, {})
 
@@ -61,6 +62,12 @@ class Desk:
         enrolling.sign_up(given, trigger=trigger, intake=intake)
         runs = [self.ledger.enrollment(f"{ids.enrollment_prefix(trigger, given.email)}-{number}") for number in (3, 2, 1)]
         return next((run for run in runs if run), None)
+
+    def missed(self, **call: Any) -> int:
+        """Report a missed call; returns how many enrollments that campaign has had."""
+        intake = enrolling.Intake(self.ledger, CATALOG, self.settings, self.clock.now, "request-1")
+        enrolling.report(NoShow.model_validate({"email": ADDRESS} | call), trigger="missed", intake=intake)
+        return int(self.ledger.redis.hget("eg:tally:missed", "enrolled") or 0)
 
     def fields(self) -> dict[str, str]:
         """What is remembered of the person."""
@@ -201,6 +208,48 @@ class TestAgain:
         assert desk.sign_up("plain", key="form-1") and desk.sign_up("reminder", key="form-1")
         assert desk.sign_up("office", key="form-2", email="bob@example.org")
         assert desk.sign_up("office", key="form-2") is None
+
+
+class TestMissedCalls:
+    """What the operator reports of calls: an occasion that has a name is one enrollment, however that ended."""
+
+    NAMED = ({"event_id": "call-7"}, {"starts_at": iso(START - HOUR)}, {"event_id": "call-7", "starts_at": iso(START - HOUR)})
+
+    @pytest.mark.parametrize("call", NAMED)
+    @pytest.mark.parametrize("end", ["exited", "cancelled", "completed"])
+    def test_the_same_call_again_begins_nothing(self, desk: Desk, call: dict[str, str], end: str) -> None:
+        """Neither while its emails go out nor after them."""
+        assert desk.missed(**call) == 1
+        assert desk.missed(**call) == 1
+        (run,) = (key.removeprefix("eg:enrollment:") for key in desk.ledger.redis.scan_iter("eg:enrollment:missed-*"))
+        if end == "exited":
+            desk.ledger.suppress(CONTACT, "unsubscribed")
+            desk.sign_up("signup", consent=True)
+        elif end == "cancelled":
+            desk.ledger.decide("cancel", {"enrollment": run, "why": "by hand"})
+        else:
+            for step in (1, 2, 3):
+                desk.ledger.decide("skip", {"enrollment": run, "step": step, "why": "by hand"})
+        found = desk.ledger.enrollment(run)
+        assert found and found.state == end
+        desk.clock.advance(hours=24 * 40)
+        assert desk.missed(**call) == 1
+        assert desk.missed(event_id="call-8") == 2, "another call is another enrollment"
+
+    @pytest.mark.parametrize("webhook", ["operator", "form"])
+    def test_a_call_without_a_name_may_be_another(self, desk: Desk, webhook: str) -> None:
+        """Nobody can tell: while the emails go out it is the same one, after them the next."""
+
+        def again() -> int:
+            if webhook == "operator":
+                return desk.missed()
+            desk.sign_up("missed")
+            return int(desk.ledger.redis.hget("eg:tally:missed", "enrolled") or 0)
+
+        assert (again(), again()) == (1, 1)
+        desk.ledger.suppress(CONTACT, "unsubscribed")
+        desk.sign_up("signup", consent=True)
+        assert again() == 2
 
 
 class TestSuppressed:

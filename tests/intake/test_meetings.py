@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from shared.domain.catalog import Catalog
 from shared.domain.enrollments import Enrollment
 from shared.domain.forms import MeetingEvent
 from shared.domain.timing import DAY, HOUR
@@ -58,6 +59,12 @@ def reminders(world: World, event: MeetingEvent) -> Enrollment | None:
 def recovery(world: World, uid: str = "one", run: int = 1) -> Enrollment | None:
     """The run of a missed meeting."""
     return world.ledger.enrollment(f"{ids.enrollment_prefix('noshow-recovery', uid)}-{run}")
+
+
+def known(run: Enrollment | None) -> Enrollment:
+    """A run that must be there."""
+    assert run is not None
+    return run
 
 
 def subjects(world: World) -> list[str]:
@@ -296,3 +303,142 @@ def test_a_full_name_alone_greets_by_its_first_word(world: World, name: str, gre
     world.sign_up(first_name="", name=name)
     world.work()
     assert world.provider.accepted[0]["text"].startswith(greeting)
+
+
+class TestAGroup:
+    """Campaigns of meetings that share a group with others: one that blocks a meeting's own enrollment is not the meeting's."""
+
+    @pytest.fixture
+    def world(self, world: World) -> World:
+        """A booking ends nothing, and its two campaigns are of the group of Christmas."""
+        campaigns = {slug: one.model_copy(update={"exit_on": []}) for slug, one in world.sender.catalog.campaigns.items()}
+        for slug in ("booking-reminder", "noshow-recovery"):
+            campaigns[slug] = campaigns[slug].model_copy(update={"group": "nurture"})
+        world.sender = replace(world.sender, catalog=Catalog(campaigns, world.sender.catalog.sources))
+        return world
+
+    @pytest.fixture
+    def course(self, world: World) -> str:
+        """Ada's Christmas enrollment, which holds the group."""
+        run = world.sign_up()
+        world.work()
+        return run
+
+    @pytest.mark.parametrize("end", ["cancelled", "moved", "renamed"])
+    def test_the_end_of_a_blocked_meeting_ends_nothing_else(self, world: World, course: str, end: str) -> None:
+        """Cancelled, moved under its own name, or moved to another: who goes through Christmas goes on."""
+        assert report(world, booked(world)) == "blocked"
+        after = {
+            "cancelled": told(world, "cancelled", seconds=60),
+            "moved": booked(world, days=8, seconds=60),
+            "renamed": booked(world, "two", days=8, seconds=60, replaces="one"),
+        }
+        report(world, after[end])
+        assert (world.run(course).state, world.run(course).why) == ("active", None)
+        assert world.states(course)[1:] == ["scheduled"] * 6
+
+    def test_a_blocked_recovery_is_taken_back_alone(self, world: World, course: str) -> None:
+        """Missed, not missed after all, missed again, and dropped at last: none of it is about Christmas."""
+        for seconds, what in enumerate(["no-show", "no-show-undone", "no-show", "no-show-undone", "cancelled"]):
+            report(world, told(world, what, seconds=seconds))
+        assert world.run(course).state == "active"
+
+    def test_who_may_get_no_email_has_nothing_to_end(self, world: World) -> None:
+        """A meeting of somebody whose address bounced is only tracked; its cancellation ends nothing."""
+        world.ledger.suppress(ids.digest(PERSON["email"]), "bounced")
+        assert report(world, booked(world)) == "tracked"
+        assert "run" not in world.redis.hgetall(f"eg:meeting:{ids.digest('one')}")
+        assert report(world, told(world, "cancelled", seconds=60)) == "cancelled"
+
+    def test_of_two_meetings_each_ends_its_own(self, world: World) -> None:
+        """The first blocks the second: cancelling the second leaves the first its reminders, cancelling the first drops them."""
+        first, second = booked(world, "first"), booked(world, "second", days=6)
+        assert (report(world, first), report(world, second)) == ("enrolled", "blocked")
+        report(world, told(world, "cancelled", "second", seconds=60))
+        assert due_steps(reminders(world, first)) == ["scheduled", "scheduled"]
+        report(world, told(world, "cancelled", "first", seconds=120))
+        assert due_steps(reminders(world, first)) == ["cancelled", "cancelled"]
+        assert report(world, booked(world, "third", seconds=180)) == "enrolled", "the group is free again"
+
+    def test_a_meeting_that_was_blocked_where_it_was_moved_still_has_an_end(self, world: World) -> None:
+        """What it began before is over; the other meeting, which took the group meanwhile, keeps its reminders."""
+        first, second = booked(world, "first"), booked(world, "second", days=6)
+        report(world, first)
+        world.ledger.decide("cancel", {"enrollment": known(reminders(world, first)).id, "why": "by hand"})
+        assert report(world, second) == "enrolled"
+        assert report(world, booked(world, "first", days=9, seconds=60)) == "blocked"
+        report(world, told(world, "cancelled", "first", seconds=120))
+        assert due_steps(reminders(world, second)) == ["scheduled", "scheduled"]
+
+
+class TestGivenAgain:
+    """One enrollment for an event, however it ended: only the calendar can take the event back and give it again."""
+
+    @staticmethod
+    def deliver(world: World, event: MeetingEvent) -> str:
+        """Let the webhook have it once more, when nobody remembers the first delivery."""
+        for key in world.redis.scan_iter("eg:seen:*"):
+            world.redis.delete(key)
+        return report(world, event)
+
+    @staticmethod
+    def by_hand(world: World, run: Enrollment | None) -> None:
+        """The operator ends an enrollment."""
+        assert world.ledger.decide("cancel", {"enrollment": known(run).id, "why": "by hand"}) == "cancelled"
+
+    def test_a_booking_that_was_cancelled_by_hand_stays_so(self, world: World) -> None:
+        """The calendar sends it again after eight days: there are no reminders."""
+        event = booked(world, days=20)
+        report(world, event)
+        self.by_hand(world, reminders(world, event))
+        world.clock.advance(hours=24 * 8)
+        assert self.deliver(world, event) == "exists"
+        world.live(24 * 13)
+        assert world.provider.accepted == []
+
+    def test_a_no_show_whose_emails_are_over_begins_none_again(self, world: World) -> None:
+        """Marked a second time without having been taken back, by an event of its own."""
+        report(world, told(world, "no-show"))
+        world.live(73)
+        assert due_steps(recovery(world)) == ["sent"] * 3
+        assert report(world, told(world, "no-show")) == "exists"
+        world.live(73)
+        assert len(world.provider.accepted) == 3
+
+    def test_a_no_show_that_ended_by_a_booking_begins_none_again(self, world: World) -> None:
+        """Whoever has booked since is not asked to."""
+        report(world, told(world, "no-show"))
+        report(world, booked(world, "next", seconds=60))
+        assert due_steps(recovery(world)) == ["cancelled"] * 3
+        assert report(world, told(world, "no-show", seconds=120)) == "exists"
+
+    @pytest.mark.parametrize("ended", [False, True])
+    def test_a_meeting_that_comes_back_to_its_start_is_reminded_of_again(self, world: World, ended: bool) -> None:
+        """Moved away and back under one name, also where somebody had ended its reminders; and it stays one event a start."""
+        there, away, back = booked(world), booked(world, days=9, seconds=1), booked(world, seconds=2)
+        report(world, there)
+        if ended:
+            self.by_hand(world, reminders(world, there))
+        assert [report(world, away), report(world, back)] == ["enrolled", "enrolled"]
+        again = world.ledger.enrollment(f"{ids.enrollment_prefix('booking-reminder', f'one:{back.starts}')}-2")
+        assert due_steps(reminders(world, away)) == ["cancelled", "cancelled"]
+        assert due_steps(again) == ["scheduled", "scheduled"]
+        self.by_hand(world, again)
+        assert [self.deliver(world, event) for event in (there, away, back)] == ["ignored", "ignored", "exists"]
+        assert report(world, booked(world, days=9, seconds=3)) == "enrolled", "and the other start as well"
+
+    def test_a_meeting_far_ahead_comes_back_after_months(self, world: World) -> None:
+        """Its first reminders, long over, are forgotten by then; that the calendar took them back is not."""
+        report(world, event := booked(world, days=200))
+        report(world, booked(world, days=210, seconds=1))
+        world.clock.advance(hours=24 * 120)
+        world.redis.delete(ids.enrollment_key(known(reminders(world, event)).id))  # as it would expire
+        assert report(world, booked(world, starts=event.starts)) == "enrolled"
+
+    def test_a_late_taking_back_lets_nothing_begin(self, world: World) -> None:
+        """Only what came after the latest mark takes it back: the mark, delivered again, is the same one."""
+        undone, marked = told(world, "no-show-undone", seconds=1), told(world, "no-show", seconds=2)
+        report(world, marked)
+        assert report(world, undone) == "ignored"
+        self.by_hand(world, recovery(world))
+        assert [self.deliver(world, marked), report(world, told(world, "no-show", seconds=3))] == ["ignored", "exists"]

@@ -39,6 +39,7 @@ class PersonsDecide(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.events: list[MeetingEvent] = []  # each may be delivered again
+        self.begun: set[str] = set()  # the keys of those that began a run
 
     def emails(self) -> list[str]:
         """Every step there ever was."""
@@ -127,10 +128,13 @@ class PersonsDecide(RuleBasedStateMachine):
         assert self.rig.actions.resume(run, catch_up=catch_up) in ("active", "completed")
 
     def _report(self, event: MeetingEvent) -> None:
-        """A booking ends the runs that list it; what ends by an event of any kind stays ended."""
+        """A booking ends the runs that list it, any event else only runs of its meeting; what it ends stays so, and it begins one run."""
         before = {name: run for name, run in watch.runs(self.redis).items() if run["state"] in HOLDING}
         intake = enrolling.Intake(self.rig.ledger, self.rig.sender.catalog, self.rig.settings, self.rig.clock.now, "request-1")
         what = meetings.report(event, trigger=BOOKING, intake=intake)
+        assert what != "enrolled" or event.key not in self.begun, f"{event.key} begins a second run"
+        self.begun |= {event.key} if what == "enrolled" else set()
+        own = self._own_keys(event)
         exits = enrolling.exits("booked", event.at, intake)
         after = watch.runs(self.redis)
         for name, run in before.items():
@@ -138,5 +142,14 @@ class PersonsDecide(RuleBasedStateMachine):
             if event.what == "booked" and what != "duplicate" and listed and int(run["created"]) <= exits["before"]:
                 assert after[name]["state"] == "exited", f"{name} goes on after a booking"
             if after[name]["state"] not in HOLDING:
+                assert name.rpartition("-")[0] in own or (event.what == "booked" and listed), (
+                    f"{name} ends with {event.key}, another's meeting"
+                )
                 self.rig.watch.ended.add(name)
         self.note_dues()
+
+    def _own_keys(self, event: MeetingEvent) -> set[str]:
+        """What the runs may be called that its meeting began, or the one that it replaces."""
+        known = [one for one in self.events if one.uid in (event.uid, event.replaces)]
+        reminders = {ids.enrollment_prefix(BOOKING, f"{one.uid}:{one.starts}") for one in known}
+        return reminders | {ids.enrollment_prefix(meetings.NO_SHOW, one.uid) for one in known}

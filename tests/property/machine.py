@@ -52,8 +52,8 @@ CAMPAIGNS = (
     ),
     _campaign("course", (0, 2), group="nurture", late={"after": "2h", "policy": "send"}, reentry="when-finished"),
     _campaign("notices", (0, 24), kind="transactional", late={"after": "1h", "policy": "skip"}, reentry="when-finished"),
-    _campaign(BOOKING, (-24, -1), kind="transactional", late={"after": "30m", "policy": "skip"}, reentry="per-event"),
-    _campaign(meetings.NO_SHOW, (1, 24), late={"after": "12h", "policy": "shift"}, reentry="per-event", exit_on=["booked"]),
+    _campaign(BOOKING, (-24, -1), kind="transactional", group="calls", late={"after": "30m", "policy": "skip"}, reentry="per-event"),
+    _campaign(meetings.NO_SHOW, (1, 24), group="calls", late={"after": "12h", "policy": "shift"}, reentry="per-event", exit_on=["booked"]),
 )
 NAMED = 2  # the number of the letter that needs a business name
 CATALOG = Catalog(

@@ -1,7 +1,8 @@
 -- @include base outbox wakeups lists lifecycle contacts limits
 -- Enroll a contact in a campaign, or only remember it, in one step. Keeps true: one enrollment per key unless re-entry
--- allows another, one active enrollment per contact and group, one effect per idempotency key, no new enrollment for a
--- suppressed address; a meeting ends as its latest event says, in whatever order they arrive; nobody is enrolled more
+-- allows another, one enrollment per event unless its calendar took it back and gave it again, one active enrollment per
+-- contact and group, one effect per idempotency key, no new enrollment for a suppressed address; a meeting ends as its
+-- latest event says, in whatever order they arrive, and ends nothing but its own enrollments; nobody is enrolled more
 -- often than the limit.
 -- ARGV[2]: {contact, fields, source, consent, seen, seen_ttl, answer, lead, limit: {key, most, window}}; where it ends
 -- other enrollments: {exit: {reason, slugs, before}}; where a calendar says it: {meeting: {what, uid, at, starts,
@@ -52,13 +53,19 @@ local function track()
   return 'tracked', ''
 end
 
+local function meeting_key(uid) return 'eg:meeting:' .. uid end
+
+-- Whether the contact may go through it again, now that there was an enrollment of this key.
+local function may_reenter(last)
+  if a.reentry == 'never' or is_open(last) then return false end
+  return a.reentry ~= 'per-event' or a.meeting and redis.call('HEXISTS', meeting_key(a.meeting.uid), 'taken_back.' .. last) == 1
+end
+
 -- Why there is no new enrollment, and which other one there is; or nothing, and the new enrollment's id.
 local function obstacle()
   local run = redis.call('HGET', 'eg:runs', a.key)
-  if run then
-    local last = a.key .. '-' .. run
-    if a.reentry == 'never' or is_open(last) then return 'exists', last end
-  end
+  local last = run and a.key .. '-' .. run
+  if last and not may_reenter(last) then return 'exists', last end
   if a.group then
     local other = redis.call('HGET', contact, 'group.' .. a.group)
     if is_open(other) then return 'blocked', other end
@@ -107,7 +114,11 @@ local function cancel(enrollment, why)
   if is_open(enrollment) then stop_enrollment(enrollment, 'cancelled', why) end
 end
 
-local function meeting_key(uid) return 'eg:meeting:' .. uid end
+-- The calendar takes back what began an enrollment of the meeting; if it gives the same again, that is the next enrollment.
+local function take_back(enrollment, why)
+  cancel(enrollment, why)
+  if enrollment then redis.call('HSET', meeting_key(a.meeting.uid), 'taken_back.' .. enrollment, '1') end
+end
 
 -- The meeting will not take place; should its booking arrive only now, nothing comes of that.
 local function drop(uid, why)
@@ -121,7 +132,7 @@ local meet = {}
 function meet.booked(m, known)
   if m.replaces then drop(m.replaces, 'the meeting was moved') end
   if known.gone or known.at and tonumber(known.at) > m.at then return false, 'ignored' end
-  if known.starts and tonumber(known.starts) ~= m.starts then cancel(known.run, 'the meeting was moved') end
+  if known.starts and tonumber(known.starts) ~= m.starts then take_back(known.run, 'the meeting was moved') end
   redis.call('HSET', meeting_key(m.uid), 'at', int(m.at), 'starts', int(m.starts), 'contact', a.contact)
   return true
 end
@@ -138,7 +149,7 @@ end
 meet['no-show-undone'] = function(m, known)
   if known.judged and tonumber(known.judged) >= m.at then return false, 'ignored' end
   redis.call('HSET', meeting_key(m.uid), 'judged', int(m.at))
-  cancel(known.recovery, 'the no-show was taken back')
+  take_back(known.recovery, 'the no-show was taken back')
   return false, 'cancelled'
 end
 
@@ -174,5 +185,6 @@ if not what then
   create(enrollment)
   what = 'enrolled'
 end
-if a.meeting then redis.call('HSET', meeting_key(a.meeting.uid), a.meeting.what == 'booked' and 'run' or 'recovery', enrollment) end
+local own = what == 'enrolled' or what == 'exists'  -- one that blocks it is another's, and does not end with the meeting
+if a.meeting and own then redis.call('HSET', meeting_key(a.meeting.uid), a.meeting.what == 'booked' and 'run' or 'recovery', enrollment) end
 return {what, enrollment}
