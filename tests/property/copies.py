@@ -1,0 +1,168 @@
+"""Copies of the ledger in the property test: one behind its fence, one that takes over, and a ledger that has lost its last second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+from redis import Redis
+from redis.exceptions import RedisError
+
+from shared.integrations.notion import Notion
+from shared.integrations.provider import Accepted
+from shared.ledger import ids
+from shared.ledger.client import Ledger
+from shared.ledger.fence_state import FenceState
+from shared.recovery.fence import OTHER, Fence
+from tests.conftest import Clock
+from tests.property.snapshots import snapshot
+from tests.property.watch import FENCE_FIRST, Watch
+from tests.property.watched import HOUR
+from tests.property.workers import WorkersWork
+
+_COPY = "for _, key in ipairs(redis.call('KEYS', '*')) do redis.call('COPY', key, key, 'DB', ARGV[1], 'REPLACE') end"
+KEPT, STARTED = 1, 2  # the databases of a copy that lies somewhere, and of one that is started beside the ledger
+
+
+class Tracker:
+    """Notion as the fence needs it: a description, and no rows."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def database(self, id: str) -> dict[str, Any]:
+        """The database, with the fence's word in its description."""
+        return {"id": id, "description": [{"plain_text": self.text}]}
+
+    def describe(self, _id: str, text: str) -> None:
+        """Write another description."""
+        self.text = text
+
+    def data_source(self, id: str) -> str:
+        """Its only one."""
+        return id
+
+    def pages(self, _source: str) -> Iterator[Any]:
+        """No rows: no ledger is a stranger."""
+        return iter(())
+
+
+class Forbidden:
+    """A provider that must not be asked."""
+
+    def send(self, email: dict[str, Any], *, key: str) -> Accepted:
+        """Take nothing."""
+        raise AssertionError(f"a copy behind its fence sends {key}")
+
+    def send_batch(self, emails: list[dict[str, Any]], *, key: str) -> Accepted:
+        """Take nothing."""
+        raise AssertionError(f"a copy behind its fence sends {key}")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A copy that lies somewhere: what had been seen when it was made, and how many emails the provider had taken."""
+
+    watch: Watch
+    taken: int
+
+
+class LedgersGoBack(WorkersWork):
+    """The rules in which there is more than one ledger. A copy works where nobody sees it but the provider."""
+
+    elsewhere: Redis  # the database KEPT
+    beside: Redis  # the database STARTED
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: Kept | None = None
+        self.tracker = Tracker()
+
+    def fence(self, ledger: Ledger) -> Fence:
+        """What asks Notion whether this copy may send."""
+        return Fence(ledger, self.rig.settings, cast(Notion, self.tracker), sleep=lambda _: None)
+
+    def take_the_word(self) -> None:
+        """This ledger may send, whatever other copy there is."""
+        if self.rig.notion:
+            self.fence(self.rig.ledger).claim()
+            self.rig.watch.fenced = False
+
+    @rule()
+    def a_copy_is_made(self) -> None:
+        self._copy(self.redis, KEPT)
+        self.kept = Kept(self.rig.watch.remembered(), len(self.rig.provider.taken))
+        self.kept.watch.lost |= {worker.id for worker in self.workers}
+
+    @precondition(lambda self: self.rig.notion)
+    @rule(hours=st.sampled_from([0, 0, 1.1, 25]), answered=st.booleans(), old=st.booleans())
+    def a_copy_is_started_beside_the_ledger(self, hours: float, answered: bool, old: bool) -> None:
+        """It sends nothing, not even to try: not before Notion's first answer, nor once that says that another is sending."""
+        self._copy(self.elsewhere if old and self.kept else self.redis, STARTED)
+        self._work_behind_the_fence(self.beside, hours, answered=answered)
+        self.beside.flushdb()
+
+    @precondition(lambda self: self.rig.notion)
+    @rule()
+    def the_word_changes_hands(self) -> None:
+        """Another copy takes over, and somebody lets this one take over again; what was let go before is on its way."""
+        if self.rig.watch.fenced:
+            self.take_the_word()
+        else:
+            self.tracker.text = "(fence: 0123456789abcdef)"
+            with suppress(RedisError):
+                self._poll(self.rig.ledger)
+            self.rig.watch.fenced = FenceState(self.rig.ledger).refusal() is not None
+
+    @precondition(lambda self: self.kept and (self.rig.notion or not self.rig.batches))
+    @rule(workers_live=st.booleans())
+    def the_ledger_goes_back(self, workers_live: bool) -> None:
+        """A replica without the last second is promoted, or a copy takes over: the provider keeps what it has taken since."""
+        assert self.kept
+        if not workers_live:
+            self.kill(list(self.workers))
+        self.redis.swapdb(0, KEPT)
+        self.rig.watch.go_back(self.kept.watch, self.rig.provider.taken[self.kept.taken :])
+        self.rig.watch.lost |= {worker.id for worker in self.workers}
+        self.kept = None
+        if self.rig.notion:
+            self.redis.hset(ids.FENCE, "server", "of-the-time-before")
+            self.take_the_word()
+            self._work_behind_the_fence(self.elsewhere, 0, answered=True)
+        self.elsewhere.flushdb()
+
+    def _copy(self, redis: Redis, database: int) -> None:
+        (self.elsewhere if database == KEPT else self.beside).flushdb()
+        redis.eval(_COPY, 0, str(database))
+
+    def _poll(self, ledger: Ledger) -> None:
+        """A minute is over: the fence looks at the word."""
+        FenceState(ledger).keep(at="0")
+        self.fence(ledger).poll()
+
+    def _work_behind_the_fence(self, redis: Redis, hours: float, *, answered: bool) -> None:
+        """Some passes of the scheduler and the workers of a copy, whose word is no longer the one in Notion."""
+        clock = Clock(self.rig.clock.now + round(hours * HOUR))
+        ledger = Ledger(redis, clock=clock)
+        redis.hset(ids.FENCE, "server", "of-the-time-before")
+        if not FENCE_FIRST:
+            redis.delete(ids.GATE)
+        if answered:
+            self.tracker.text, word = "(fence: 0123456789abcdef)", self.tracker.text
+            self._poll(ledger)
+            self.tracker.text = word
+            assert FenceState(ledger).refusal() == OTHER
+        sender = replace(self.rig.sender, ledger=ledger, provider=Forbidden(), sleep=lambda length: clock.advance(seconds=length))
+        suspects: set[str] = set()
+        for _ in range(3):
+            ledger.release()
+            for job in cast(list[str], redis.lrange(ids.QUEUE, 0, -1)):
+                sender.send(*ids.parse_job_id(job))
+            for id in list(snapshot(redis).open):
+                sender.send(*ids.parse_email_id(id))
+            suspects, _ = ledger.sweep(suspects)
+            clock.advance(seconds=61)

@@ -1,0 +1,105 @@
+"""The ledger and the provider of the property test: each of their calls is watched, can be waited before, and can fail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from redis import Redis
+
+from shared.core.errors import SendError
+from shared.integrations.provider import Accepted
+from shared.ledger import ids
+from shared.ledger.client import Ledger
+from tests.conftest import Clock
+from tests.property.refusals import Refusals
+from tests.property.watch import Watch, email_id
+from tests.property.worker import Killed, rest
+from tests.support.provider_double import DAY, MemoryProvider
+
+HOUR = 3_600_000
+# The provider knows a key for 24 hours, the ledger repeats for 23: a request's way may use up the rest.
+SLACK = HOUR
+# Until a repetition is measured by the provider's own clock, Redis's may be behind by no more than that hour, and never ahead.
+CLOCKS_OF_THEIR_OWN = False
+
+
+class WatchedLedger(Ledger):
+    """The ledger, before whose decisions workers rest, which Redis may refuse, and each of which is watched."""
+
+    def __init__(self, redis: Redis, clock: Clock, watch: Watch) -> None:
+        super().__init__(redis, clock=clock)
+        self.watch = watch
+        self.refusals = Refusals(redis)
+
+    def decide(self, script: str, arguments: Mapping[str, Any] | int, *texts: str) -> Any:
+        rest(script)
+        times = self.refusals.times()
+        with self.refusals.met():
+            for _ in range(times):
+                answer = super().decide(script, arguments, *texts)
+                if isinstance(arguments, Mapping):
+                    self._tell(script, arguments, answer, *texts)
+        return answer
+
+    def _tell(self, script: str, asked: Mapping[str, Any], answer: Any, body: str = "") -> None:
+        if script == "claim" and answer[0] == "claimed":
+            self.watch.claimed(self, answer[3], asked["token"])
+        elif script == "claim" and answer[0] == "done":
+            self.watch.ended_at_the_claim(ids.email_id(asked["enrollment"], asked["step"]))
+        elif script == "post" and answer and not answer[2]:
+            self.watch.let_go(asked["members"], asked["token"], asked["request"], body, self.now() + asked["spare"])
+        elif script == "settle":
+            self.watch.settled(asked["outcome"], asked["token"], self.now(), answer)
+        else:
+            self.watch.decided(script, asked, answer)
+
+
+class FailingProvider(MemoryProvider):
+    """A provider whose next answer is chosen.
+
+    Attributes:
+        outcome: `accepted`; `lost` and `misanswered`: taken, but the answer is of no use; or the kind of an error.
+        retry_after: seconds, 0: not said.
+    """
+
+    def __init__(self, real: Clock, redis_clock: Clock, watch: Watch) -> None:
+        super().__init__(real)
+        self.real, self.redis_clock, self.watch = real, redis_clock, watch
+        self.outcome, self.retry_after = "accepted", 0
+        self.taken: list[str] = []
+        self._last: dict[str, tuple[int, str]] = {}  # when each email was taken last, and under which key
+
+    def _take(self, emails: list[dict[str, Any]], key: str) -> Accepted:
+        left = self.real.now
+        rest("provider")
+        behind = 0 if CLOCKS_OF_THEIR_OWN else self.real.now - self.redis_clock.now
+        if self.real.now - left > SLACK - behind:
+            raise Killed  # its own timeouts have ended such a worker long ago
+        self.watch.arrived(key, json.dumps(emails if key.startswith("batch-") else emails[0]), emails)
+        outcome, self.outcome = self.outcome, "accepted"
+        if outcome == "lost":
+            self.faults.append("lost")
+        elif outcome not in ("accepted", "misanswered"):
+            self.faults.append(SendError(outcome, f"the provider said {outcome}", self.retry_after or None))
+        try:
+            accepted = super()._take(emails, key)
+        finally:
+            self._note(key)
+            rest("answer")
+        if outcome == "misanswered":
+            raise SendError("conflict", "the provider answered for another number of emails")
+        return accepted
+
+    def _note(self, key: str) -> None:
+        """Remember what was taken. A step that a ledger has forgotten is taken again, and nobody's fault, after the provider's day, after
+        a batch, whose key nobody knows any more, or where a person had it sent under another key."""
+        for email in self.accepted[len(self.taken) :]:
+            id = email_id(email)
+            at, before = self._last.get(id, (0, ""))
+            other = before != key and not key.startswith("batch-")
+            if id in self.watch.forgotten and (self.real.now - at >= DAY or before.startswith("batch-") or other):
+                self.watch.excused[id] += 1
+            self._last[id] = self.real.now, key
+            self.taken.append(id)
