@@ -63,6 +63,15 @@ class Forbidden:
         raise AssertionError(f"a copy behind its fence sends {key}")
 
 
+class Copy:
+    """Another database of the same server, with a ledger and a clock of its own."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+        self.clock = Clock()
+        self.ledger = Ledger(redis, clock=self.clock)
+
+
 @dataclass(frozen=True)
 class Kept:
     """A copy that lies somewhere: what had been seen when it was made, and how many emails the provider had taken."""
@@ -74,8 +83,8 @@ class Kept:
 class LedgersGoBack(WorkersWork):
     """The rules in which there is more than one ledger. A copy works where nobody sees it but the provider."""
 
-    elsewhere: Redis  # the database KEPT
-    beside: Redis  # the database STARTED
+    elsewhere: Copy  # the database KEPT
+    beside: Copy  # the database STARTED
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,9 +111,8 @@ class LedgersGoBack(WorkersWork):
     @rule(hours=st.sampled_from([0, 0, 1.1, 25]), answered=st.booleans(), old=st.booleans())
     def a_copy_is_started_beside_the_ledger(self, hours: float, answered: bool, old: bool) -> None:
         """It sends nothing, not even to try: not before Notion's first answer, nor once that says that another is sending."""
-        self._copy(self.elsewhere if old and self.kept else self.redis, STARTED)
+        self._copy(self.elsewhere.redis if old and self.kept else self.redis, STARTED)
         self._work_behind_the_fence(self.beside, hours, answered=answered)
-        self.beside.flushdb()
 
     @precondition(lambda self: self.rig.notion)
     @rule()
@@ -133,10 +141,9 @@ class LedgersGoBack(WorkersWork):
             self.redis.hset(ids.FENCE, "server", "of-the-time-before")
             self.take_the_word()
             self._work_behind_the_fence(self.elsewhere, 0, answered=True)
-        self.elsewhere.flushdb()
 
     def _copy(self, redis: Redis, database: int) -> None:
-        (self.elsewhere if database == KEPT else self.beside).flushdb()
+        (self.elsewhere if database == KEPT else self.beside).redis.flushdb()
         redis.eval(_COPY, 0, str(database))
 
     def _poll(self, ledger: Ledger) -> None:
@@ -144,25 +151,23 @@ class LedgersGoBack(WorkersWork):
         FenceState(ledger).keep(at="0")
         self.fence(ledger).poll()
 
-    def _work_behind_the_fence(self, redis: Redis, hours: float, *, answered: bool) -> None:
+    def _work_behind_the_fence(self, copy: Copy, hours: float, *, answered: bool) -> None:
         """Some passes of the scheduler and the workers of a copy, whose word is no longer the one in Notion."""
-        clock = Clock(self.rig.clock.now + round(hours * HOUR))
-        ledger = Ledger(redis, clock=clock)
-        redis.hset(ids.FENCE, "server", "of-the-time-before")
+        copy.clock.now = self.rig.clock.now + round(hours * HOUR)
+        copy.redis.hset(ids.FENCE, "server", "of-the-time-before")
         if not FENCE_FIRST:
-            redis.delete(ids.GATE)
+            copy.redis.delete(ids.GATE)
         if answered:
             self.tracker.text, word = "(fence: 0123456789abcdef)", self.tracker.text
-            self._poll(ledger)
+            self._poll(copy.ledger)
             self.tracker.text = word
-            assert FenceState(ledger).refusal() == OTHER
-        sender = replace(self.rig.sender, ledger=ledger, provider=Forbidden(), sleep=lambda length: clock.advance(seconds=length))
+            assert FenceState(copy.ledger).refusal() == OTHER
+        sender = replace(self.rig.sender, ledger=copy.ledger, provider=Forbidden())
         suspects: set[str] = set()
         for _ in range(3):
-            ledger.release()
-            for job in cast(list[str], redis.lrange(ids.QUEUE, 0, -1)):
-                sender.send(*ids.parse_job_id(job))
-            for id in list(snapshot(redis).open):
-                sender.send(*ids.parse_email_id(id))
-            suspects, _ = ledger.sweep(suspects)
-            clock.advance(seconds=61)
+            copy.ledger.release()
+            now = snapshot(copy.redis)
+            for look in [*(ids.parse_job_id(job) for job in now.queue), *(ids.parse_email_id(id) for id in now.open)]:
+                sender.send(*look)
+            suspects, _ = copy.ledger.sweep(suspects)
+            copy.clock.advance(seconds=61)

@@ -22,7 +22,7 @@ from hypothesis.stateful import initialize, invariant, rule, run_state_machine_a
 from redis import Redis
 
 from local.valkey import Valkey
-from tests.property.copies import LedgersGoBack
+from tests.property.copies import Copy, LedgersGoBack
 from tests.property.decisions import PEOPLE
 from tests.property.faults import MachinesFail
 from tests.property.machine import Rig
@@ -38,9 +38,9 @@ SILENT = ("intake.enrolling", "intake.meetings", "sending.sender", "operations.e
 class Promise(LedgersGoBack, MachinesFail, WorkersWork):
     """Everything that can happen to a small Evergreen, in any order."""
 
-    def __init__(self, databases: Sequence[Redis]) -> None:
+    def __init__(self, redis: Redis, copies: Sequence[Copy]) -> None:
         super().__init__()
-        self.redis, self.elsewhere, self.beside = databases
+        self.redis, (self.elsewhere, self.beside) = redis, copies
         self.redis.flushall()
 
     @initialize(
@@ -115,9 +115,10 @@ def test_the_promise_holds_whatever_happens(valkey_server: Valkey, monkeypatch: 
     for module in SILENT:
         monkeypatch.setattr(f"shared.{module}._logger", silent)
     url, known = valkey_server.url.removesuffix("0"), {"password": valkey_server.password, "decode_responses": True}
-    databases = [Redis.from_url(f"{url}{number}", **known, single_connection_client=True) for number in range(3)]
+    redis, *others = [Redis.from_url(f"{url}{number}", **known, single_connection_client=True) for number in range(3)]
+    copies = [Copy(other) for other in others]
     run_state_machine_as_test(
-        lambda: Promise(databases),  # type: ignore[arg-type]  # hypothesis only calls it
+        lambda: Promise(redis, copies),  # type: ignore[arg-type]  # hypothesis only calls it
         settings=settings(
             max_examples=EXAMPLES // SEARCHES or 100,
             stateful_step_count=40,
