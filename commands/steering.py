@@ -77,7 +77,7 @@ def cancel(who: str, yes: bool, as_json: bool) -> None:
 @as_json
 @speaks_plainly
 def skip(who: str, step: int, as_json: bool) -> None:
-    """Leave one email out."""
+    """Leave one email out: one that waits, or that failed or is in doubt."""
     _decide(who, as_json, lambda actions, run: actions.skip(run, step))
 
 
@@ -96,13 +96,20 @@ def send_now(who: str, step: int, as_json: bool) -> None:
 @step_number
 @click.option("--as-new", is_flag=True, help="Send it as a new email, even though the first may have arrived.")
 @click.option("--anew", "as_new", is_flag=True, hidden=True)
+@click.option("--whole-batch", is_flag=True, help="The same for every email in doubt that was posted in one request with it.")
 @yes
 @as_json
 @speaks_plainly
-def retry(who: str, step: int, as_new: bool, yes: bool, as_json: bool) -> None:
+def retry(who: str, step: int, as_new: bool, whole_batch: bool, yes: bool, as_json: bool) -> None:
     """Try an email again that ended failed or in doubt."""
-    question = "It may arrive twice. Send it again?" if as_new and not yes else ""
-    _decide(who, as_json, lambda actions, run: actions.retry(run, step, as_new=as_new), question)
+
+    def decide(actions: EnrollmentActions, run: str) -> None:
+        if whole_batch and not yes:
+            twice = "; each may arrive twice" if as_new else ""
+            click.confirm(f"{len(actions.batch(run, step))} emails of the batch are in doubt{twice}. Try them again?", abort=True, err=True)
+        actions.retry(run, step, as_new=as_new, whole_batch=whole_batch)
+
+    _decide(who, as_json, decide, "It may arrive twice. Send it again?" if as_new and not (yes or whole_batch) else "")
 
 
 @click.command()

@@ -9,7 +9,7 @@ import time
 
 from redis.exceptions import RedisError
 
-from scheduler import metrics, notion_poll
+from scheduler import doubt_poll, metrics, notion_poll
 from scheduler.rq_schedule import Schedule
 from shared import services
 from shared.core import log
@@ -75,7 +75,7 @@ def main() -> None:
     loop = Loop(ledger, Schedule(ledger, services.connect(settings, decode=False)), stop)
     _logger.info("scheduler.started")
     metrics.start(settings.host, settings.metrics_port, metrics.Figures(ledger, services.catalog().campaigns))
-    looking = notion_poll.start(stop)
+    looking = [*notion_poll.start(stop), *doubt_poll.start(stop)]
     gc.freeze()  # see shared/serve.py
     loop.run()
     for thread in looking:

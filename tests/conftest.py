@@ -78,7 +78,7 @@ def clock() -> Clock:
 @pytest.fixture
 def ledger(redis: Redis, clock: Clock) -> Ledger:
     """A ledger in an empty database, by the test's clock."""
-    return Ledger(redis, clock=clock)
+    return Ledger(redis, clock=clock, durable=True)
 
 
 @pytest.fixture

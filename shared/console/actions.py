@@ -62,7 +62,11 @@ CANCEL = Decision(
     "cancel", "Cancel…", "Cancelled: no more of these emails.", "Cancel the enrollment", "None of the emails that are left is ever sent."
 )
 SKIP = Decision(
-    "skip", "Skip…", "That email is left out.", "Skip the email", "This email is left out for good. The others keep their dates."
+    "skip",
+    "Skip…",
+    "That email is left out.",
+    "Skip the email",
+    "This email is left out for good, and is not sent again. The others keep their dates.",
 )
 SEND_NOW = Decision(
     "send-now", "Send now…", "On its way.", "Send the email now", "It goes out within seconds, before its time and ahead of its turn."
@@ -77,8 +81,17 @@ ANEW = Decision(
     options={"as_new": True},
     route="retry",
 )
+ANEW_BATCH = Decision(
+    "retry-batch",
+    "Send the whole batch as new…",
+    "All of the batch are sent as new emails.",
+    "Send the whole batch as new",
+    "The first ones may have arrived: look for some of them in Resend's list of emails before. If they did, these people get them twice.",
+    options={"as_new": True, "whole_batch": True},
+    route="retry",
+)
 OF_RUN = {decision.name: decision for decision in (PAUSE, RESUME, CATCH_UP, CANCEL)}
-OF_STEP = {decision.name: decision for decision in (SEND_NOW, SKIP, RETRY, ANEW)}
+OF_STEP = {decision.name: decision for decision in (SEND_NOW, SKIP, RETRY, ANEW, ANEW_BATCH)}
 
 
 def for_run(run: Mapping[str, Any]) -> list[Decision]:
@@ -99,6 +112,7 @@ def for_step(run: Mapping[str, Any], step: Mapping[str, Any]) -> list[Decision]:
     """
     if step["state"] == "scheduled":
         return {"active": [SEND_NOW, SKIP], "paused": [SKIP]}.get(run["state"], [])
-    if run["state"] in ("active", "completed"):
-        return {"failed": [RETRY], "in-doubt": [RETRY, ANEW]}.get(step["state"], [])
-    return []
+    if step["state"] not in ("failed", "in-doubt"):
+        return []
+    again = [RETRY] if step["state"] == "failed" else [RETRY, ANEW, *([ANEW_BATCH] if step["batched"] else [])]
+    return [*(again if run["state"] in ("active", "completed") else []), SKIP]

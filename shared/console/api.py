@@ -50,9 +50,11 @@ class Retry(Nothing):
 
     Attributes:
         as_new: send it as a new email even though the first may have arrived; `anew` is its older name.
+        whole_batch: the same for every email in doubt that was posted in one request with it.
     """
 
     as_new: bool = Field(default=False, validation_alias=AliasChoices("as_new", "anew"))
+    whole_batch: bool = False
 
 
 class Stop(Nothing):

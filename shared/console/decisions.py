@@ -9,7 +9,7 @@ from flask import Request
 from pydantic import TypeAdapter, ValidationError
 
 from shared import services
-from shared.console.actions import OF_RUN, OF_STEP
+from shared.console.actions import ANEW_BATCH, OF_RUN, OF_STEP
 from shared.console.looks import Shown, address
 from shared.console.views import Views
 from shared.core.errors import ActionError, WebhookError
@@ -60,7 +60,17 @@ class Decisions:
         """The question before a decision about an enrollment or a step."""
         run, email, asked = *self._meant(enrollment, step), (OF_RUN if step is None else OF_STEP)[decision]
         back = "/failures" if request.args.get("from") == "failures" else ""
-        return Shown("ask.html", asked.title or asked.label, {"run": run, "email": email, "asked": asked, "back": back})
+        values = {"run": run, "email": email, "asked": asked, "back": back, "batch": 0}
+        if asked is ANEW_BATCH and step is not None:
+            values["batch"] = self._batch(enrollment, step)
+        return Shown("ask.html", asked.title or asked.label, values)
+
+    def _batch(self, enrollment: str, step: int) -> int:
+        """How many emails of a step's batch are in doubt, itself included; 0 where it is not."""
+        try:
+            return len(self._steering.batch(enrollment, step))
+        except ActionError:
+            return 0
 
     def ask_stop(self, _request: Request) -> Shown:
         """The question before all sending stops."""

@@ -27,13 +27,14 @@ from shared.web import endpoint
 SESSION = "evergreen_console"
 VISITOR = "evergreen_visitor"  # before the password is shown; of its own, so that it never takes a session's place
 SAID = "evergreen_said"
+LONGEST_SAID = 1000  # a cookie holds four thousand bytes
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
 # A mail's styles are in its elements; it is shown in a frame of ours, without scripts, forms or an origin.
 MAIL_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src https: data:; base-uri 'none'; frame-ancestors 'self'; sandbox"
-_STEP = "/enrollments/<enrollment>/steps/<int:step>/<any('send-now', skip, retry, 'retry-anew'):decision>"
+_STEP = "/enrollments/<enrollment>/steps/<int:step>/<any('send-now', skip, retry, 'retry-anew', 'retry-batch'):decision>"
 _RUN = "/enrollments/<enrollment>/<any(pause, resume, 'catch-up', cancel):decision>"
 ROUTES = Map(
     [
@@ -192,7 +193,8 @@ class Console:
 
     def _said(self, request: Request, response: Response, text: str) -> Response:
         if text:
-            self._cookie(request, response, SAID, self._door.note(text), 60)
+            said = text if len(text) <= LONGEST_SAID else text[:LONGEST_SAID] + "…"
+            self._cookie(request, response, SAID, self._door.note(said), 60)
         return response
 
     @staticmethod

@@ -94,11 +94,13 @@ class SendError(EvergreenError):
             progress at the provider), `conflict` (no repetition can tell what happened).
         reason: a short sentence without addresses, kept in the ledger and shown to the owner.
         retry_after: seconds until another try makes sense, where the provider said so.
+        date: what time it is by the provider's clock, in milliseconds since 1970 UTC, where the provider itself answered.
     """
 
     kind: str
     reason: str
     retry_after: float | None = field(default=None)
+    date: int | None = None
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.reason}"

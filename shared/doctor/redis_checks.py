@@ -19,7 +19,7 @@ SKEW_NOTED, SKEW_WRONG = 2_000, 60_000  # milliseconds
 OLDEST = 7
 _KEEPING: dict[str, tuple[str, Level, str]] = {
     "appendonly": ("yes", "fault", "what was accepted is lost when Redis stops"),
-    "appendfsync": ("always", "note", "the last second may be lost when the machine stops"),
+    "appendfsync": ("always", "fault", "the last second may be lost when the machine stops, so that no emails go in batches"),
     "maxmemory-policy": ("noeviction", "fault", "runs are thrown away when memory is short"),
 }
 _CONFIG = "set `{name} {value}` in its configuration (deploy/base/valkey.conf), and start it anew"

@@ -5,13 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+CLOCK_SHARE = 0.2  # of a request's timeout: as long as the provider may be asked for its time
+
 
 @dataclass(frozen=True)
 class Accepted:
-    """What the provider took: an id per email, and the requests per second that it says it allows."""
+    """What the provider took.
+
+    Attributes:
+        ids: its own, one for each email.
+        rate: the requests per second that it says it allows.
+        date: what time it is by its clock, in milliseconds since 1970 UTC, where it said so.
+    """
 
     ids: list[str]
     rate: float | None
+    date: int | None = None
 
 
 @dataclass(frozen=True)
@@ -39,3 +48,6 @@ class Provider(Protocol):
 
     def send_batch(self, emails: list[dict[str, Any]], *, key: str) -> Accepted:
         """Send several in one request; raises SendError."""
+
+    def time(self) -> int | None:
+        """What time it is by the provider's clock, in milliseconds since 1970 UTC; None where it does not say."""

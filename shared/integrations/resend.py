@@ -10,6 +10,7 @@ import math
 import ssl
 from collections.abc import Mapping
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 from urllib.request import getproxies
 
@@ -20,7 +21,7 @@ from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnection
 
 from shared.core.errors import SendError, masked
 from shared.core.optional_imports import without
-from shared.integrations.provider import Accepted, Listed
+from shared.integrations.provider import CLOCK_SHARE, Accepted, Listed
 
 with without("httpx"):  # it would be for the SDK's other client
     import resend
@@ -57,7 +58,23 @@ class _Connection(HTTPClient):
         answer = self._session.request(
             method, url, headers=headers, json=json, data=data, files=files, timeout=self._timeout, allow_redirects=False
         )
-        return answer.content, answer.status_code, answer.headers
+        return answer.content, answer.status_code, _own_headers(answer)
+
+    def look(self, url: str) -> Mapping[str, str]:
+        """The headers of an answer to a small request, whatever it is; raises requests.RequestException where there is none in time."""
+        headers = {"Authorization": f"Bearer {resend.api_key}"}
+        timeout = self._timeout[0] * CLOCK_SHARE, self._timeout[1] * CLOCK_SHARE
+        return _own_headers(self._session.get(url, headers=headers, timeout=timeout, allow_redirects=False))
+
+
+def _own_headers(answer: requests.Response) -> Mapping[str, str]:
+    """An answer's headers, without the date where a proxy may have answered: Resend answers in JSON, and its errors have a name."""
+    try:
+        said = answer.json()
+    except requests.JSONDecodeError:
+        said = None
+    own = isinstance(said, dict) and (answer.status_code < 400 or "name" in said)
+    return answer.headers if own else {name: value for name, value in answer.headers.items() if name.lower() != "date"}
 
 
 class Resend:
@@ -73,7 +90,7 @@ class Resend:
     def __init__(self, api_key: str, api_url: str, *, timeout: float = 10, pool: int = 16) -> None:
         resend.api_key = api_key
         resend.api_url = api_url.rstrip("/")
-        resend.default_http_client = _Connection(timeout, pool)
+        self._connection = resend.default_http_client = _Connection(timeout, pool)
 
     def send(self, email: dict[str, Any], *, key: str) -> Accepted:
         """Send one email.
@@ -123,6 +140,22 @@ class Resend:
         except (KeyError, TypeError, ValueError):
             raise SendError("ambiguous", "Resend's list cannot be read") from None
 
+    def time(self) -> int | None:
+        """What time it is by Resend's clock, in milliseconds since 1970 UTC; None where it does not say. A refusal says it, too."""
+        try:
+            return _date(self._connection.look(f"{resend.api_url}/emails?limit=1"))
+        except requests.RequestException:
+            return None
+
+
+def _date(headers: Mapping[str, str]) -> int | None:
+    """The header Date (https://www.rfc-editor.org/rfc/rfc9110#field.date), in milliseconds since 1970 UTC."""
+    text = {name.lower(): value for name, value in headers.items()}.get("date", "")
+    try:
+        return round(parsedate_to_datetime(text).timestamp() * 1000)
+    except ValueError:
+        return None
+
 
 def _listed(entry: Mapping[str, Any]) -> Listed:
     to = tuple(address.rpartition("<")[2].rstrip("> ").strip().lower() for address in entry["to"])
@@ -137,7 +170,7 @@ def _accepted(answer: Any, entries: Any) -> Accepted:
     if not ids or len(ids) != len(known):
         raise SendError("ambiguous", "Resend's answer names no email id")
     headers = {name.lower(): value for name, value in (answer.get("http_headers") or {}).items()}
-    return Accepted(ids, _number(headers.get("ratelimit-limit")))
+    return Accepted(ids, _number(headers.get("ratelimit-limit")), _date(headers))
 
 
 def _refuse(error: ResendError | NoContentError) -> NoReturn:
@@ -151,7 +184,7 @@ def _refuse(error: ResendError | NoContentError) -> NoReturn:
         raise SendError("ambiguous", "Resend did not answer") from None
     reason = f"Resend answered {status} {code}: {masked(str(error.message), 200)}"
     retry_after = _number({name.lower(): value for name, value in error.headers.items()}.get("retry-after"))
-    raise SendError(_kind(status, code), reason, retry_after) from None
+    raise SendError(_kind(status, code), reason, retry_after, _date(error.headers)) from None
 
 
 def _kind(status: int, code: str) -> str:

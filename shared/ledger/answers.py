@@ -35,12 +35,14 @@ class Leave:
     Attributes:
         now: the instant of this answer, in milliseconds since 1970 UTC.
         wait: milliseconds from then until its turn.
-        again: whether that is a later turn than the one that was asked for, and it must be asked again.
+        again: whether it must be asked again: at a later turn than the one that was asked for, or without some of its emails.
+        without: the ids of those, which may not go any more.
     """
 
     now: int
     wait: int
     again: bool
+    without: frozenset[str] = frozenset()
 
     @property
     def turn(self) -> int:
@@ -73,7 +75,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Refused:
-    """Why a claim gave us nothing: `gone`, `done`, `not-yet`, `waits`, `closed`, `pace` or `late`; until when; and the reason."""
+    """Why a claim gave us nothing (see claim.lua); until when; and the reason."""
 
     what: str
     until: int | None

@@ -16,6 +16,7 @@ from shared.core.errors import LedgerError
 from shared.domain.enrollments import Contact, Enrollment, Step
 from shared.ledger import ids
 from shared.ledger.answers import Claimed, Item, Leave, Peek, Refused, Settled
+from shared.ledger.durability import Durability
 from shared.ledger.script_sources import sources
 
 VERSION = "1"
@@ -41,12 +42,22 @@ class Ledger:
         lease: seconds a claim holds.
         job_timeout: seconds a worker gives one job.
         clock: the time in milliseconds, for tests; without it Redis's own.
+        durable: whether Redis keeps every write that it has answered; without it Redis is asked.
     """
 
-    def __init__(self, redis: Redis, *, lease: float = 45, job_timeout: float = 30, clock: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        lease: float = 45,
+        job_timeout: float = 30,
+        clock: Callable[[], int] | None = None,
+        durable: bool | None = None,
+    ) -> None:
         self.redis = redis
         self.lease = lease
         self._clock = clock
+        self._durability = Durability(redis, durable)
         constants = {
             "LEASE": round(lease * 1000),
             "WINDOW": WINDOW,
@@ -168,6 +179,8 @@ class Ledger:
         batch_above: int = 0,
         ignore_late: bool = False,
         fenced: bool = False,
+        account: str = "",
+        date: int | None = None,
     ) -> Claimed | Refused:
         """Claim a step, and others with it where more are ready than can go singly.
 
@@ -181,6 +194,9 @@ class Ledger:
             batch_above: how many more must be ready for a batch; 0: by the rate.
             ignore_late: claim it even when it is late.
             fenced: whether the fence must be on: where there is a Notion, another copy of this ledger may be at work.
+            account: a digest of the provider's key: what was posted with another is not repeated.
+            date: the provider's time, in milliseconds since 1970 UTC, where it was asked because the last answer was `unheard`; 0: it did
+                not say.
         """
         answer = self.decide(
             "claim",
@@ -193,8 +209,10 @@ class Ledger:
                 "fenced": fenced or None,
                 "rate": rate,
                 "longest_wait": round(longest_wait * 1000),
-                "batch": BATCH - 1,
+                "batch": BATCH - 1 if self._durability.holds() else 0,
                 "batch_above": batch_above,
+                "account": account,
+                "date": date,
             },
         )
         if answer[0] != "claimed":
@@ -206,7 +224,16 @@ class Ledger:
         return Claimed(int(answer[1]), int(answer[2]), items, answer[4], answer[5])
 
     def post(
-        self, members: Sequence[str], *, token: str, request: str, body: str, spare: float, turn: int = 0, rate: float = 0
+        self,
+        members: Sequence[str],
+        *,
+        token: str,
+        request: str,
+        body: str,
+        spare: float,
+        turn: int = 0,
+        rate: float = 0,
+        account: str = "",
     ) -> Leave | None:
         """Ask whether a request may leave now, and freeze it.
 
@@ -217,10 +244,10 @@ class Ledger:
             body: what will be posted, as JSON.
             spare: seconds that the lease must still hold.
             turn: the turn at the provider that came with the claim, or with the last answer.
-            rate: as for claim.
+            rate, account: as for claim.
 
         Returns:
-            When it may leave; None where it must not.
+            When it may leave, or that it must be asked again; None where it must not leave.
         """
         asked = {
             "members": list(members),
@@ -229,9 +256,10 @@ class Ledger:
             "spare": round(spare * 1000),
             "turn": turn,
             "rate": rate,
+            "account": account,
         }
         answer = self.decide("post", asked, body)
-        return Leave(int(answer[0]), int(answer[1]), bool(answer[2])) if answer else None
+        return Leave(int(answer[0]), int(answer[1]), bool(answer[2]), frozenset(answer[3])) if answer else None
 
     def settle(self, members: Sequence[str], outcome: str, *, token: str, **details: Any) -> list[Settled]:
         """Write down how a request ended; the outcomes and details stand in settle.lua."""
@@ -244,9 +272,9 @@ class Ledger:
         asked = {"enrollment": enrollment, "from": from_anchor, "to": to_anchor, "dues": {str(step): due for step, due in dues.items()}}
         return bool(self.decide("move", asked))
 
-    def skip(self, enrollment: str, step: int, why: str) -> str:
-        """Leave a step out; returns its state afterwards."""
-        return str(self.decide("skip", {"enrollment": enrollment, "step": step, "why": why}))
+    def skip(self, enrollment: str, step: int, why: str, *, ended: bool = False) -> str:
+        """Leave a step out, where nothing of it has left; `ended`: also one that failed or is in doubt. Returns its state afterwards."""
+        return str(self.decide("skip", {"enrollment": enrollment, "step": step, "why": why, "ended": ended or None}))
 
     def postpone(self, enrollment: str, step: int, wait: float) -> int | None:
         """Look at a waiting step again in `wait` seconds; returns the instant, or None when it needs none."""

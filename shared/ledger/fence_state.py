@@ -13,7 +13,8 @@ UNCONFIRMED = "waiting for a first answer from Notion"
 
 class FenceState:
     """A hash of text: `on`; `server`, the start of Redis that may send; `confirmed` and `pending`, our words in Notion; `why` it may not;
-    and the instants `at` (of the last confirmation), `beat` (when this copy was last at work) and `taken_over`, in milliseconds since 1970.
+    `alone`, where it began without Notion; and the instants `at` (of the last confirmation), `beat` (when this copy was last at work),
+    `taken_over` and `steady` (from which on no other copy can be sending any more, so that batches may go), in milliseconds since 1970.
 
     Args:
         ledger: the copy that is fenced.

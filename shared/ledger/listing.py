@@ -11,6 +11,7 @@ from shared.ledger.client import Ledger
 from shared.ledger.health import OVERDUE_AFTER
 
 RECENT = "eg:recent"
+DOUBTS = "eg:doubts"
 SHOWN = 20
 DAY = 24 * 3_600_000
 
@@ -80,6 +81,23 @@ class Listing:
         """The latest steps that ended failed or in doubt and that nobody has retried, as enrollment and number."""
         jobs = cast(list[str], self._redis.zrevrange(ids.FAILED, 0, SHOWN - 1))
         return list(dict.fromkeys(ids.parse_job_id(job) for job in jobs))
+
+    def doubts(self) -> dict[str, int]:
+        """The emails in doubt, the earliest first: their ids, and since when, in milliseconds since 1970 UTC."""
+        found = cast(list[tuple[str, float]], self._redis.zrange(DOUBTS, 0, -1, withscores=True))
+        return {id: int(since) for id, since in found}
+
+    def doubts_of(self, request: str) -> list[str]:
+        """The emails in doubt that were posted in one request.
+
+        Args:
+            request: its id.
+        """
+        doubts = list(self.doubts())
+        pipe = self._redis.pipeline(transaction=False)
+        for enrollment, step in map(ids.parse_email_id, doubts):
+            pipe.hget(ids.enrollment_key(enrollment), f"{step}.frozen")
+        return [id for id, frozen in zip(doubts, pipe.execute(), strict=True) if frozen == request]
 
 
 def _list(slug: str | None, state: str | None) -> str:

@@ -94,7 +94,7 @@ EMAIL_LOG = Source(
         Property("Email Number", "number"),
         Property("Template", "rich_text"),
         Property("Sent At", "date"),
-        Property("Status", "select", options=("Sent", "Retrying", "Failed", "In Doubt", "Bounced", "Complained")),
+        Property("Status", "select", options=("Sent", "Retrying", "Failed", "In Doubt", "Skipped", "Bounced", "Complained")),
         Property("Delivered At", "date"),
         Property("Opened At", "date"),
         Property("Clicked At", "date"),
@@ -118,7 +118,7 @@ TEMPLATES = Source(
 )
 SOURCES = (CONTACTS, TRACKER, EMAIL_LOG, TEMPLATES)
 SENT_ANEW = "sent anew by hand: an earlier one may have arrived too"
-_STATES = {"sent": "Sent", "failed": "Failed", "in-doubt": "In Doubt"}
+_STATES = {"sent": "Sent", "failed": "Failed", "in-doubt": "In Doubt", "skipped": "Skipped"}
 
 
 def _full_name(contact: Contact) -> str | None:

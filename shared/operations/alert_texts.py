@@ -25,7 +25,8 @@ CAUSES = {
     "failed": Cause("An email failed", "Open it in the console, correct what the reason names, and retry the step."),
     "in-doubt": Cause(
         "Nobody knows whether an email went out",
-        "Look for it in Resend's list of emails; only if it is not there, retry the step in the console.",
+        "Evergreen looks for it in Resend's list of emails by itself. If it is still under Failures in the console after some minutes, look "
+        "there yourself; only if it is not there, retry the step.",
     ),
     "retrying": Cause(
         "An email did not go out in three attempts",

@@ -11,7 +11,9 @@ from shared.core.settings import Settings
 from shared.domain import timing
 from shared.domain.catalog import Catalog
 from shared.domain.enrollments import Enrollment
+from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.listing import Listing
 
 STOPPED = "stopped by hand"
 _logger = log.logger("enrollment-actions")
@@ -64,9 +66,9 @@ class EnrollmentActions:
         return self._decided("cancel", enrollment, str(self.ledger.decide("cancel", asked)), fits=("cancelled",))
 
     def skip(self, enrollment: str, step: int) -> str:
-        """Leave one step out."""
+        """Leave one step out: one that waits, or that failed or is in doubt. What is being sent right now ends as it ends."""
         self._step(enrollment, step)
-        state = self.ledger.skip(enrollment, step, "skipped by hand")
+        state = self.ledger.skip(enrollment, step, "skipped by hand", ended=True)
         if state != "skipped":
             raise ActionError(f"step {step} of {enrollment} is {state}")
         return self._decided("skip", enrollment, self._run(enrollment).state)
@@ -75,16 +77,44 @@ class EnrollmentActions:
         """Send one step now, before its time and ahead of its turn."""
         return self._answered("send-now", enrollment, self.ledger.decide("hurry", {"enrollment": enrollment, "step": step})[0])
 
-    def retry(self, enrollment: str, step: int, *, as_new: bool = False) -> str:
+    def retry(self, enrollment: str, step: int, *, as_new: bool = False, whole_batch: bool = False) -> str:
         """Try a step again that ended failed or in doubt.
 
         Args:
             enrollment: the enrollment's id.
             step: the step's number.
             as_new: send it as a new email even though the first may have arrived.
+            whole_batch: the same for every email in doubt that was posted in one request with it. Each that may go does; of the others
+                the ActionError says why not.
         """
-        asked = {"enrollment": enrollment, "step": step, "anew": as_new or None}
-        return self._answered("retry", enrollment, self.ledger.decide("retry", asked)[0])
+        if whole_batch:
+            self._retry_batch(self.batch(enrollment, step), as_new)
+            return self._decided("retry-batch", enrollment, self._run(enrollment).state)
+        return self._answered("retry", enrollment, self._retried(enrollment, step, as_new))
+
+    def batch(self, enrollment: str, step: int) -> list[str]:
+        """The ids of the emails in doubt that were posted in one request with a step in doubt, its own first."""
+        self._step(enrollment, step)
+        found, own = self._run(enrollment).step(step), ids.email_id(enrollment, step)
+        if found.state != "in-doubt":
+            raise ActionError(f"{enrollment}: the step is {found.state}; only what is in doubt is retried with its batch")
+        others = Listing(self.ledger).doubts_of(found.frozen) if found.frozen else []
+        return [own, *(id for id in others if id != own)]
+
+    def _retry_batch(self, emails: list[str], as_new: bool) -> None:
+        obstacles: dict[str, list[str]] = {}
+        for id in emails:
+            enrollment, step = ids.parse_email_id(id)
+            obstacle = self._retried(enrollment, step, as_new)
+            if obstacle and self.ledger.peek(enrollment, step).state == "in-doubt":  # else it went along with one before
+                obstacles.setdefault(obstacle, []).append(id)
+        if left := sum(map(len, obstacles.values())):
+            reasons = "; ".join(f"{', '.join(names)}: {obstacle}" for obstacle, names in obstacles.items())
+            raise ActionError(f"{len(emails) - left} of {len(emails)} emails are tried again, these are not: {reasons}")
+
+    def _retried(self, enrollment: str, step: int, as_new: bool) -> str:
+        """Try one step again; returns why not."""
+        return str(self.ledger.decide("retry", {"enrollment": enrollment, "step": step, "anew": as_new or None})[0])
 
     def stop_sending(self, reason: str = STOPPED) -> None:
         """Hold everything back until `start_sending`."""

@@ -75,7 +75,7 @@ class EnrollmentQueries:
             "subscription": contact.subscription,
             "consented_at": _instant(int(contact.fields["consent_at"])) if "consent_at" in contact.fields else None,
             "facts": {name: contact.fields[name] for name in FACTS if name in contact.fields},
-            "steps": [_step(step) | {"template": self._template(run, step.number, contact)} for step in run.steps],
+            "steps": [_step(run.id, step) | {"template": self._template(run, step.number, contact)} for step in run.steps],
         }
         return self._summary(run, contact) | more
 
@@ -131,7 +131,7 @@ class EnrollmentQueries:
             "queued": health.queued,
             "outbox": health.outbox,
             **self._listing.counts(),
-            "failures": [{"enrollment": run, **_step(step)} for run, step in failures if step.state in ("failed", "in-doubt")],
+            "failures": [{"enrollment": run, **_step(run, step)} for run, step in failures if step.state in ("failed", "in-doubt")],
         }
 
     def _template(self, run: Enrollment, number: int, contact: Contact) -> str | None:
@@ -164,7 +164,7 @@ def _instant(at: int | None) -> str | None:
     return None if at is None else datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _step(step: Step) -> dict[str, Any]:
+def _step(enrollment: str, step: Step) -> dict[str, Any]:
     return {
         "step": step.number,
         "state": step.state,
@@ -177,4 +177,5 @@ def _step(step: Step) -> dict[str, Any]:
         **{what: _instant(getattr(step, what)) for what in REPORTED},
         "note": step.note,
         "why": step.why,
+        "batched": step.state == "in-doubt" and step.frozen is not None and not step.frozen.startswith(enrollment),
     }

@@ -78,6 +78,7 @@ class Fence:
     def claim(self) -> None:
         """Take the lease, whoever holds it; what is overdue then goes singly, for another copy may have sent it. Raises NotionError."""
         self._read()
+        self._held.drop("steady")
         self._write(self._held.server())
         self._held.keep(on="1", taken_over=str(self.ledger.now()))
 
@@ -88,7 +89,11 @@ class Fence:
             self._refuse_a_stranger()
         if word is not None and word not in ours:
             raise FenceError(OTHER)
+        if starts:
+            self._held.drop("steady")
         self._write(server, settles_in=SETTLES_IN if starts else 0)
+        if not starts and not {"steady", "alone"} & set(state):  # another copy has had its minute to see that it is not the only one
+            self._held.keep(steady=str(now + round(self.ledger.lease * 1000)))
 
     def _write(self, server: str, *, settles_in: float = 0) -> None:
         """Put a new word: first here, then in Notion, so that we know it as ours whatever the answer."""
@@ -100,7 +105,7 @@ class Fence:
             found, state = self._read(), self._held.read()
             if found not in (word, state.get("confirmed"), state.get("pending")):  # another replica beside this very Redis is no other copy
                 raise FenceError(OTHER)
-        self._held.drop("pending", "why")
+        self._held.drop("pending", "why", "alone")
         now = self.ledger.now()
         self._held.keep(confirmed=word, server=server, at=str(now), beat=str(now))
 
@@ -125,7 +130,8 @@ class Fence:
         """Notion is away: who holds the lease keeps it; a start goes on where the ledger was at work a moment ago."""
         recent = "confirmed" in state and now - int(state.get("beat", 0)) < TRUSTED_FOR
         if starts and recent:
-            self._held.keep(server=server, beat=str(now))
+            self._held.drop("steady")
+            self._held.keep(server=server, beat=str(now), alone="1")
             _logger.warning("fence.unconfirmed", why="Notion is away; this ledger was at work a moment ago, and goes on")
         elif not starts:
             self._held.keep(beat=str(now))

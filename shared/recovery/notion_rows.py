@@ -22,7 +22,8 @@ _NUMBERS = {"Assessment Score": "assessment_score"} | {
     f"{color} Systems": f"{color.lower()}_systems" for color in ("Red", "Orange", "Yellow", "Green")
 }
 _REASONS = ("complained", "bounced", "unsubscribed")
-_LOGGED = ("bounced", "complained", "sent", "in doubt", "failed", "retrying")  # of two rows of one email, the first of these counts
+# Of two rows of one email, the first of these counts.
+_LOGGED = ("bounced", "complained", "sent", "in doubt", "skipped", "failed", "retrying")
 _REPORTS = {"Delivered At": "delivered", "Opened At": "opened", "Clicked At": "clicked"}
 
 
@@ -46,7 +47,7 @@ class Logged:
     """An email of the log. Instants are milliseconds since 1970 UTC.
 
     Attributes:
-        state: sent, in doubt, failed or retrying.
+        state: sent, in doubt, skipped, failed or retrying.
         reports: when it was delivered, opened, clicked, bounced, complained about.
     """
 

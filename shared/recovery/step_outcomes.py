@@ -143,6 +143,8 @@ def _decided(draft: Draft, step: dict[str, Any], listed: SentList) -> dict[str, 
     later = max((other["sent"] for other in draft.steps if other["number"] > step["number"] and "sent" in other), default=None)
     if log and log.state == "in doubt":
         return {"state": "in-doubt", "why": log.why or DOUBT}
+    if log and log.state == "skipped":
+        return {"state": "skipped", "why": log.why or "it was skipped before the ledger was restored"}
     if log is None and later is not None and step["due"] <= later + 2 * MINUTE:
         return {"state": "skipped", "why": "it was not sent, and a later email was, before the ledger was restored"}
     if not draft.may_be_sent(step):

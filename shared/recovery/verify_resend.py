@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -79,6 +79,22 @@ def held(ledger: Ledger, follow: Follow = unseen) -> list[EnrollmentRecord]:
     return sorted(found, key=lambda one: one.enrollment.id)
 
 
+def of_contacts(ledger: Ledger, contacts: Iterable[str]) -> list[EnrollmentRecord]:
+    """Every enrollment of some contacts, but of those who were forgotten.
+
+    Args:
+        ledger: holds them.
+        contacts: their ids.
+    """
+    found = []
+    for name in contacts:
+        contact = ledger.contact(name)
+        if contact and "email" in contact.fields:
+            runs = map(ledger.enrollment, Listing(ledger).of_contact(name))
+            found += [EnrollmentRecord(run, contact) for run in runs if run]
+    return found
+
+
 @dataclass
 class ResendWitness:
     """Compares the ledger with Resend's list.
@@ -150,25 +166,36 @@ class ResendWitness:
                     yield Finding("gap", ids.email_id(one.enrollment.id, step.number), "it counts as sent, and Resend does not list it")
 
     def _open(self, email: str, runs: list[EnrollmentRecord], listed: SentList) -> Iterator[Finding]:
-        """Emails that Resend took for steps that count as scheduled or in doubt."""
+        """Emails that Resend took for steps that count as scheduled or in doubt, or whose doubt a person has left."""
         known = {step.provider_id for one in runs for step in one.enrollment.steps}
         free = [one for one in listed.to(email) if one.id not in known]
         unnamed = [step.sent_at for one in runs for step in one.enrollment.steps if step.sent_at and not step.provider_id]
         free = [one for one in free if not any(abs(one.at - at) <= EARLY for at in unnamed)]
-        for one in runs if free else []:
-            for step in one.enrollment.steps:
-                if step.state not in ("scheduled", "in-doubt"):
-                    continue
-                own = self.subjects.of(one.enrollment.slug, step.number, one.contact)
-                found = next((other for other in free if other.subject in own and other.at >= one.enrollment.anchor - EARLY), None)
-                if found is None:
-                    continue
-                free.remove(found)
-                id, message = ids.email_id(one.enrollment.id, step.number), f"it is {step.state}, and Resend has accepted it"
-                if step.state == "in-doubt":
-                    yield Finding("disagreement", id, message, found=found)
-                else:
-                    yield Finding("disagreement", id, message, f"evergreen skip {one.enrollment.id} {step.number}")
+        claims = [
+            (one.enrollment, step, self._fitting(one, step, free))
+            for one in (runs if free else [])
+            for step in one.enrollment.steps
+            if step.state in ("scheduled", "in-doubt") or step.posted is not None
+        ]
+        claimed = Counter(other.id for _, _, found in claims for other in found)
+        named: set[str] = set()
+        for run, step, found in claims:
+            id, message = ids.email_id(run.id, step.number), f"it is {step.state}, and Resend has accepted it"
+            if step.state in ("in-doubt", "skipped") and [claimed[other.id] for other in found] == [1]:
+                yield Finding("disagreement", id, message, found=found[0])
+            elif step.state == "in-doubt" and found:
+                message = "it is in-doubt, and several emails in Resend's list may be it, or one that may be another's"
+                yield Finding("disagreement", id, message, f"look there, then evergreen skip {run.id} {step.number}")
+            elif step.state == "scheduled" and (first := next((other for other in found if other.id not in named), None)):
+                named.add(first.id)
+                yield Finding("disagreement", id, message, f"evergreen skip {run.id} {step.number}")
+
+    def _fitting(self, one: EnrollmentRecord, step: Step, listed: list[Listed]) -> list[Listed]:
+        """Which listed emails can be a step's: of its subject, from its first post on, or else since the enrollment began."""
+        since = (one.enrollment.anchor if step.posted is None else step.posted) - EARLY
+        late = [other for other in listed if other.at >= since]
+        own = self.subjects.of(one.enrollment.slug, step.number, one.contact) if late else set()
+        return [other for other in late if other.subject in own]
 
 
 def fix(findings: list[Finding], ledger: Ledger) -> list[Finding]:

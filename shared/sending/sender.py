@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from time import clock_gettime
 from typing import Any
 
 from shared.core import log
@@ -18,18 +19,26 @@ from shared.domain import timing
 from shared.domain.catalog import Campaign, Catalog
 from shared.domain.enrollments import Enrollment
 from shared.emails.template_store import Templates
-from shared.integrations.provider import Provider
+from shared.integrations.provider import CLOCK_SHARE, Provider
 from shared.ledger import ids
-from shared.ledger.answers import Claimed, Item, Refused, Settled
+from shared.ledger.answers import Claimed, Item, Leave, Refused, Settled
 from shared.ledger.client import AHEAD, Ledger
 from shared.sending.composing import compose
 
+LONGEST_WAIT = 3600  # seconds: nobody waits longer because a provider said so, but for its quota
+OVERSLEPT = 1.0  # seconds after its turn from which on a request does not leave any more: this machine was asleep, or stopped
 PROBE_AFTER = 60  # seconds until one email is tried again behind a closed gate
 UNREACHABLE_AFTER = 10
 BUSY_AFTER = 60
 RETRY_DELAYS = (60, 300, 3600)  # before the second attempt, the third, and all later ones; from the first post
+_SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # macOS has only the second, which counts its sleep
 _RESULTS = {"sent": "sent", "failed": "failed", "in-doubt": "in-doubt", "skipped": "skipped", "cancelled": "skipped"}
 _logger = log.logger("sending")
+
+
+def _seconds_since_boot() -> float:
+    """Also while the machine slept, which time.monotonic() leaves out on Linux."""
+    return clock_gettime(_SINCE_BOOT)
 
 
 @dataclass(frozen=True)
@@ -51,13 +60,20 @@ class Result:
 
 @dataclass(frozen=True)
 class _Post:
-    """One request: whose emails, its id (also the idempotency key), what is posted, the same as it is frozen, its turn at the provider."""
+    """One request: whose emails, its id (also the idempotency key), what is posted, the same as it is frozen, its turn at the provider, and
+    whether it was posted before."""
 
     items: list[Item]
     request: str
     emails: dict[str, Any] | list[dict[str, Any]]
     body: str
     turn: int
+    again: bool = False
+
+    def without(self, gone: frozenset[str], token: str) -> _Post:
+        """The request for the others, written again; one that was never posted."""
+        emails = self.emails if isinstance(self.emails, list) else [self.emails]
+        return _new_post([pair for pair in zip(self.items, emails, strict=True) if pair[0].id not in gone], token, self.turn)
 
 
 @dataclass(frozen=True)
@@ -70,6 +86,7 @@ class Sender:
     provider: Provider
     settings: Settings
     sleep: Callable[[float], None] = time.sleep
+    awake: Callable[[], float] = _seconds_since_boot
 
     def send(self, enrollment: str, step: int) -> Result:
         """Send one step now, if the ledger lets us; others that are ready may go along.
@@ -80,6 +97,8 @@ class Sender:
         """
         token = uuid.uuid4().hex
         claim = self._claim(enrollment, step, token)
+        if isinstance(claim, Refused) and claim.what == "unheard":
+            claim = self._claim(enrollment, step, token, date=self.provider.time() or 0)
         if isinstance(claim, Refused) and claim.what == "late":
             claim = self._be_late(enrollment, step, token)
         if isinstance(claim, Refused):
@@ -89,14 +108,19 @@ class Sender:
         post: _Post | None
         settled: dict[str, Settled] = {}
         if claim.request:
-            post = _Post(claim.items, claim.request, json.loads(claim.body), claim.body, claim.turn)
+            post = _Post(claim.items, claim.request, json.loads(claim.body), claim.body, claim.turn, again=True)
         else:
             post, settled = self._compose(claim, token, asked)
         if post:
             settled |= self._deliver(post, token, asked, ready)
         return _result(settled.get(asked))
 
-    def _claim(self, enrollment: str, step: int, token: str, *, ignore_late: bool = False) -> Claimed | Refused:
+    @property
+    def _account(self) -> str:
+        """Stands for the provider's key: what was posted with one is unknown to another."""
+        return ids.digest(f"{self.settings.resend_api_url} {self.settings.resend_api_key}")
+
+    def _claim(self, enrollment: str, step: int, token: str, *, ignore_late: bool = False, date: int | None = None) -> Claimed | Refused:
         return self.ledger.claim(
             enrollment,
             step,
@@ -106,6 +130,8 @@ class Sender:
             batch_above=self.settings.resend_batch_above,
             ignore_late=ignore_late,
             fenced=self.settings.fenced,
+            account=self._account,
+            date=date,
         )
 
     def _be_late(self, enrollment: str, step: int, token: str) -> Claimed | Refused:
@@ -143,37 +169,53 @@ class Sender:
                 settled |= self._settle([item], "skipped", token, asked, why="the campaign no longer has this step")
             else:
                 written.append((item, email))
-        if not written:
-            return None, settled
-        items = [item for item, _ in written]
-        alone = len(items) == 1
-        emails = written[0][1] if alone else [email for _, email in written]
-        request = items[0].request if alone else f"batch-{token}"
-        return _Post(items, request, emails, json.dumps(emails), claim.turn), settled
+        return (_new_post(written, token, claim.turn) if written else None), settled
 
-    def _leave(self, post: _Post, token: str, ready: float) -> dict[str, int] | None:
-        """Wait for our turn and take the last look; returns the turn and when the request leaves, None where it must not."""
-        members, spare, rate = [item.id for item in post.items], self.settings.provider_timeout + 1, self.settings.resend_rate
+    def _last_look(self, post: _Post, token: str, turn: int) -> Leave | None:
+        return self.ledger.post(
+            [item.id for item in post.items],
+            token=token,
+            request=post.request,
+            body=post.body,
+            spare=self.settings.provider_timeout * (1 + CLOCK_SHARE) + 1,
+            turn=turn,
+            rate=self.settings.resend_rate,
+            account=self._account,
+        )
+
+    def _leave(self, post: _Post, token: str, ready: float) -> tuple[_Post, dict[str, int], float] | None:
+        """Wait for our turn and take the last look.
+
+        Returns:
+            What may leave, without emails that may not go any more; its turn and when it leaves; and by when it must have left, in seconds
+            since boot. None where nothing may.
+        """
         turn = post.turn
         while True:
             self.sleep(max(0.0, ready - AHEAD / 1000 - time.monotonic()))
-            began = time.monotonic()
-            leave = self.ledger.post(members, token=token, request=post.request, body=post.body, spare=spare, turn=turn, rate=rate)
+            began, awake = time.monotonic(), self.awake()
+            leave = self._last_look(post, token, turn)
             if leave is None:
                 return None
             ready, turn = began + leave.wait / 1000, leave.turn
+            if leave.without:
+                post = post.without(leave.without, token)
             if not leave.again:
                 break
         if leave.wait:
             self.sleep(max(0.0, ready - time.monotonic()))
-        return {"turn": turn, "left": leave.now + math.ceil((time.monotonic() - began) * 1000)}
+        left = leave.now + math.ceil((time.monotonic() - began) * 1000)
+        return post, {"turn": turn, "left": left}, awake + leave.wait / 1000 + OVERSLEPT
 
     def _deliver(self, post: _Post, token: str, asked: str, ready: float) -> dict[str, Settled]:
         """Post at our turn, and settle by what is known of the outcome."""
-        taken = self._leave(post, token, ready)
-        if taken is None:
+        leaving = self._leave(post, token, ready)
+        if leaving is None:
             _logger.warning("send.too_late", email_id=asked, request_id=post.items[0].request_id)
             return {}
+        post, taken, at_the_latest = leaving
+        if self.awake() > at_the_latest:
+            return self._settle(post.items, "waiting", token, asked, why="this machine slept when it was to leave")
         try:
             if isinstance(post.emails, list):
                 accepted = self.provider.send_batch(post.emails, key=post.request)
@@ -181,20 +223,21 @@ class Sender:
                 accepted = self.provider.send(post.emails, key=post.request)
         except SendError as error:
             details = self._fault(error, len(post.items))
-            return self._settle(post.items, details.pop("outcome"), token, asked, why=error.reason, **taken, **details)
+            date = self.provider.time() if error.date is None and error.kind == "ambiguous" and not post.again else error.date
+            return self._settle(post.items, details.pop("outcome"), token, asked, why=error.reason, date=date, **taken, **details)
         rate = f"{accepted.rate:g}" if accepted.rate else None
-        return self._settle(post.items, "accepted", token, asked, ids=accepted.ids, rate_seen=rate, **taken)
+        return self._settle(post.items, "accepted", token, asked, ids=accepted.ids, rate_seen=rate, date=accepted.date, **taken)
 
     def _fault(self, error: SendError, size: int) -> dict[str, Any]:
         """What the ledger is told of a request that was not, or perhaps not, accepted."""
-        wait = round((error.retry_after or 0) * 1000)
+        wait = round(min(error.retry_after or 0, LONGEST_WAIT) * 1000)
         match error.kind:
             case "refused":
                 return {"outcome": "dissolved" if size > 1 else "refused"}
             case "closed":
                 return {"outcome": "waiting", "gate": error.reason, "gate_until": self.ledger.now() + PROBE_AFTER * 1000}
             case "quota":
-                return {"outcome": "waiting", "gate": error.reason, "gate_until": self._reset(error, wait)}
+                return {"outcome": "waiting", "gate": error.reason, "gate_until": self._reset(error)}
             case "rate":
                 return {"outcome": "waiting", "retry_after": wait or 1000, "hold": wait or 1000}
             case "wait":
@@ -205,14 +248,13 @@ class Sender:
                 return {"outcome": "ambiguous", "retry_after": BUSY_AFTER * 1000, "delays": self._delays()}
         return {"outcome": "ambiguous", "retry_after": wait, "delays": self._delays()}
 
-    def _reset(self, error: SendError, wait: int) -> int:
-        """When an exhausted quota is full again: as the provider says, else at the next day or month in UTC."""
+    def _reset(self, error: SendError) -> int:
+        """When an exhausted quota is full again: as the provider says, at the next day or month in UTC at the latest."""
         now = self.ledger.now()
-        if wait:
-            return now + wait
         day = datetime.fromtimestamp(now / 1000, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         reset = (day.replace(day=1) + timedelta(days=32)).replace(day=1) if "monthly" in error.reason else day + timedelta(days=1)
-        return round(reset.timestamp() * 1000)
+        latest = round(reset.timestamp() * 1000)
+        return round(min(now + error.retry_after * 1000, latest)) if error.retry_after else latest
 
     def _delays(self) -> list[int]:
         return [round(seconds * 1000 / self.settings.backoff_divisor) for seconds in RETRY_DELAYS]
@@ -235,6 +277,14 @@ class Sender:
             _logger.error("email.trouble", outcome=outcome, why=details.get("why"), **known)
         else:
             _logger.warning("email.not_sent", outcome=outcome, why=details.get("why"), next=state.next, **known)
+
+
+def _new_post(written: list[tuple[Item, dict[str, Any]]], token: str, turn: int) -> _Post:
+    """A first request, for one email or several."""
+    items = [item for item, _ in written]
+    alone = len(items) == 1
+    emails = written[0][1] if alone else [email for _, email in written]
+    return _Post(items, items[0].request if alone else f"batch-{token}", emails, json.dumps(emails), turn)
 
 
 def _refusal(refused: Refused) -> Result:

@@ -153,3 +153,26 @@ def test_an_absent_redis_is_one_sentence(functions: Functions, monkeypatch: pyte
     fresh_services()
     result = evergreen("list")
     assert result.exit_code == 1 and result.stderr.startswith("Error: Redis does not answer")
+
+
+def test_a_whole_batch_in_doubt_is_retried_after_one_question(functions: Functions) -> None:
+    """It says how many emails these are; who may not go is named, with exit status 1."""
+    redis = functions.ledger.redis
+    functions.sign_up({"email": "bo@example.org"})
+    other = f"{ids.enrollment_prefix('christmas', 'bo@example.org')}-1"
+    for run in (RUN, other):
+        redis.hset(ids.enrollment_key(run), mapping={"2.state": "in-doubt", "2.posted": 1, "2.frozen": "batch-1"})
+        redis.zadd("eg:doubts", {f"{run}-2": 1})
+    refused = evergreen("retry", RUN, "2", "--whole-batch", "--as-new", answer="n\n")
+    assert refused.exit_code == 1 and "2 emails of the batch are in doubt; each may arrive twice" in refused.output
+    assert functions.ledger.peek(other, 2).state == "in-doubt"
+    assert evergreen("cancel", other, "--yes").exit_code == 0
+    done = evergreen("retry", RUN, "2", "--whole-batch", "--as-new", "--yes")
+    assert done.exit_code == 1 and f"{other}-2: the enrollment is cancelled" in done.output
+    assert [functions.ledger.peek(run, 2).state for run in (RUN, other)] == ["scheduled", "in-doubt"]
+
+
+def test_a_doubtful_email_is_skipped(functions: Functions) -> None:
+    """As docs/restore.md says."""
+    functions.ledger.redis.hset(ids.enrollment_key(RUN), "2.state", "in-doubt")
+    assert steps(evergreen("skip", RUN, "2", "--json"))[1] == "skipped"

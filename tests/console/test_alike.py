@@ -58,8 +58,9 @@ class TestOneUseCase:
         sign_up()
         if decision in (actions.RESUME, actions.CATCH_UP):
             desk.ledger.decide("pause", {"enrollment": RUN})
-        if decision in (actions.RETRY, actions.ANEW):
-            set_step(desk.ledger.redis, RUN, 2, state="failed" if decision is actions.RETRY else "in-doubt", attempts=3)
+        if decision in (actions.RETRY, actions.ANEW, actions.ANEW_BATCH):
+            state = "failed" if decision is actions.RETRY else "in-doubt"
+            set_step(desk.ledger.redis, RUN, 2, state=state, attempts=3, frozen="batch-1")
         return None if decision.name in OF_RUN else 2
 
     @pytest.mark.parametrize("decision", [*OF_RUN.values(), *OF_STEP.values()], ids=lambda decision: decision.name)

@@ -181,6 +181,35 @@ class TestForms:
         assert ada.said(f"{HERE}/steps/3/retry", {"back": "/failures"}) == "It is tried again."
         assert state(redis, 3) == "scheduled" and "Nothing failed" in ada.get("/failures").text
 
+    def test_a_failure_is_skipped_from_the_list(self, ada: Desk, redis: Redis) -> None:
+        """One in doubt of an enrollment that has ended cannot be retried, and is skipped all the same."""
+        set_step(redis, RUN, 3, state="in-doubt", why="no answer", look=1)
+        ada.said(f"{HERE}/cancel")
+        listed = ada.get("/failures").text
+        assert "The enrollment is cancelled, so it cannot be retried." in listed and f"{HERE}/steps/3/retry" not in listed
+        assert f"{HERE}/steps/3/skip?from=failures" in listed
+        assert ada.said(f"{HERE}/steps/3/skip", {"back": "/failures"}) == "That email is left out."
+        assert state(redis, 3) == "skipped" and "Nothing failed" in ada.get("/failures").text
+
+    def test_a_whole_batch_is_sent_as_new(self, ada: Desk, redis: Redis) -> None:
+        """The question says how many emails these are; who may not go is named."""
+        sign_up({"email": "bo@example.org", "assessment_score": 45})
+        other = f"{ids.enrollment_prefix('christmas', 'bo@example.org')}-1"
+        for run in (RUN, other):
+            set_step(redis, run, 3, state="in-doubt", posted=1, frozen="batch-1", look=1)
+            redis.zadd("eg:doubts", {f"{run}-3": 1})
+        assert f"{HERE}/steps/3/retry-batch" in ada.get(HERE).text
+        assert "2 emails are in doubt of the batch" in ada.get(f"{HERE}/steps/3/retry-batch").text
+        ada.said(f"/enrollments/{other}/cancel")
+        assert f"{other}-3: the enrollment is cancelled" in ada.said(f"{HERE}/steps/3/retry-batch")
+        assert state(redis, 3) == "scheduled"
+
+    def test_an_email_that_went_alone_has_no_batch(self, ada: Desk, redis: Redis) -> None:
+        """So none is offered."""
+        set_step(redis, RUN, 3, state="in-doubt", posted=1, frozen=f"{RUN}-3")
+        listed = ada.get(HERE).text
+        assert f"{HERE}/steps/3/retry-anew" in listed and f"{HERE}/steps/3/retry-batch" not in listed
+
     def test_all_sending_is_stopped_and_started(self, desk: Desk) -> None:
         """Every page says so meanwhile."""
         desk.said("/sending/stop", {"reason": "  a wrong\nprice "})

@@ -301,3 +301,52 @@ class TestUnreachable:
 
             pool.submit(shake_hands)
             assert trouble(connect(f"https://127.0.0.1:{listener.getsockname()[1]}")).kind == "wait"
+
+
+NOON = "Sun, 29 Nov 2026 12:00:00 GMT"
+NOON_MS = 1_795_953_600_000
+ERROR = b'{"statusCode": 401, "name": "restricted_api_key", "message": "may only send"}'
+
+
+class TestTime:
+    """What time it is by Resend's clock, as each of its own answers says."""
+
+    def test_an_acceptance_says_it(self, connect: Connect) -> None:
+        """The header Date is read."""
+        with raw(answer(b'{"id": "a"}', Date=NOON)) as server:
+            assert connect(server.url).send(BODY, key="key").date == NOON_MS
+
+    def test_a_refusal_says_it_too(self, connect: Connect) -> None:
+        """The error carries it."""
+        with raw(answer(ERROR, "401 Unauthorized", Date=NOON)) as server:
+            assert trouble(connect(server.url)).date == NOON_MS
+
+    @pytest.mark.parametrize(
+        ("said", "heard"),
+        [
+            (answer(b'{"object": "list", "data": []}', Date=NOON), NOON_MS),
+            (answer(ERROR, "401 Unauthorized", Date=NOON), NOON_MS),
+            (answer(b'{"statusCode": 429, "name": "rate_limit_exceeded", "message": ""}', "429 Too Many", Date=NOON), NOON_MS),
+            (answer(b"<h1>Sign in to the network</h1>", "200 OK", "text/html", Date=NOON), None),
+            (answer(b"<h1>Bad gateway</h1>", "502 Bad Gateway", "text/html", Date=NOON), None),
+            (answer(b'{"error": "blocked by the proxy"}', "403 Forbidden", Date=NOON), None),
+            (answer(b'{"object": "list", "data": []}', Date="yesterday"), None),
+            (answer(b'{"object": "list", "data": []}'), None),
+            (None, None),
+        ],
+    )
+    def test_it_can_be_asked(self, connect: Connect, said: bytes | None, heard: int | None) -> None:
+        """Whatever Resend itself answers counts, a refused key too; a proxy's own answer does not, for it may have another clock."""
+        with raw(said) as server:
+            assert connect(server.url).time() == heard
+            assert server.requests[0].startswith(b"GET /emails?limit=1 ")
+
+    def test_nobody_answers(self, connect: Connect) -> None:
+        """Then it is not known."""
+        with own_port() as port:
+            assert connect(f"http://127.0.0.1:{port}").time() is None
+
+    def test_the_sandbox_says_it(self, box: Sandbox, connect: Connect) -> None:
+        """As the real service does, with any key."""
+        assert connect(f"{box.url}/resend").time() is not None
+        assert connect(f"{box.url}/resend", key="re_restricted").time() is not None

@@ -9,7 +9,7 @@ from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.operations.enrollment_actions import EnrollmentActions
 from tests.conftest import Clock
-from tests.support.steered import complete_without, dues, failed, in_doubt, keys, live_at, sent_at
+from tests.support.steered import batch_in_doubt, complete_without, dues, failed, in_doubt, keys, live_at, sent_at
 from tests.support.world import SETTINGS, World
 
 
@@ -144,3 +144,94 @@ def test_a_late_answer_takes_a_step_off_the_failed_list(world: World, run: str) 
     world.redis.zadd("rq:failed:send", {f"{run}-2-1": 1, f"{run}-2-2": 2})
     world.ledger.settle([f"{run}-2"], "accepted", token="late", ids=["id-9"])
     assert world.redis.zcard("rq:failed:send") == 0
+
+
+@pytest.fixture
+def batches(ledger: Ledger, clock: Clock) -> World:
+    """A world in which what is ready together goes together."""
+    return World(ledger, clock, SETTINGS.model_copy(update={"resend_batch_above": 1}))
+
+
+def deciding(world: World) -> EnrollmentActions:
+    """The operator."""
+    return EnrollmentActions(world.ledger, world.sender.catalog, world.settings)
+
+
+def firsts(world: World, runs: list[str]) -> list[str]:
+    """The states of the first emails."""
+    return [world.run(run).step(1).state for run in runs]
+
+
+class TestWholeBatch:
+    """One decision for all emails in doubt of one request."""
+
+    def test_all_go_as_new_a_week_later(self, batches: World) -> None:
+        """When the request itself was forgotten long ago; another batch in doubt stays as it is."""
+        runs = batch_in_doubt(batches)
+        others = [batches.sign_up(email=f"{name}@example.org") for name in ("x", "y")]
+        batches.provider.faults.append(SendError("conflict", "another body"))
+        batches.work()
+        batches.redis.delete(*batches.redis.keys("eg:frozen:*"))
+        batches.clock.advance(hours=7 * 24)
+        actions = deciding(batches)
+        assert sorted(actions.batch(runs[1], 1)) == sorted(f"{run}-1" for run in runs)
+        assert actions.batch(runs[1], 1)[0] == f"{runs[1]}-1"
+        assert actions.retry(runs[1], 1, as_new=True, whole_batch=True) == "active"
+        batches.work()
+        assert firsts(batches, runs) == ["sent"] * 3
+        assert firsts(batches, others) == ["in-doubt"] * 2
+        assert sorted(batches.provider.twice) == sorted(f"{run}-1" for run in runs)
+
+    def test_while_it_can_be_repeated_it_goes_as_it_was(self, batches: World) -> None:
+        """The first retry takes the others along, and these are no failures."""
+        runs = batch_in_doubt(batches)
+        deciding(batches).retry(runs[2], 1, whole_batch=True)
+        batches.work()
+        assert firsts(batches, runs) == ["sent"] * 3
+        assert batches.provider.requests == [3, 3, 3]
+        assert batches.provider.twice == []
+
+    def test_who_may_not_go_is_named_with_the_reason(self, batches: World) -> None:
+        """The others go all the same."""
+        runs = batch_in_doubt(batches)
+        actions = deciding(batches)
+        actions.cancel(runs[1])
+        batches.ledger.suppress(ids.digest("c@example.org"), "complained")
+        with pytest.raises(ActionError) as caught:
+            actions.retry(runs[0], 1, as_new=True, whole_batch=True)
+        said = str(caught.value)
+        assert said.startswith("1 of 3 emails are tried again, these are not: ")
+        assert f"{runs[1]}-1: the enrollment is cancelled" in said
+        assert f"{runs[2]}-1: the enrollment is exited" in said
+        batches.work()
+        assert firsts(batches, runs) == ["sent", "in-doubt", "in-doubt"]
+
+    def test_after_the_window_none_goes_without_the_word(self, batches: World) -> None:
+        """The same rule for each as singly."""
+        runs = batch_in_doubt(batches)
+        batches.clock.advance(hours=23)
+        with pytest.raises(ActionError, match=r"0 of 3 emails .* say so if it shall be sent as new"):
+            deciding(batches).retry(runs[0], 1, whole_batch=True)
+        assert firsts(batches, runs) == ["in-doubt"] * 3
+
+    def test_one_that_went_alone_is_its_own_batch(self, world: World, actions: EnrollmentActions, run: str) -> None:
+        """And what is not in doubt has none."""
+        in_doubt(world, run)
+        assert actions.batch(run, 2) == [f"{run}-2"]
+        with pytest.raises(ActionError, match="the step is sent; only what is in doubt"):
+            actions.retry(run, 1, whole_batch=True)
+        actions.retry(run, 2, whole_batch=True, as_new=True)
+        world.work()
+        assert world.states(run)[1] == "sent"
+
+    def test_what_was_settled_or_retried_is_no_part_of_it(self, batches: World) -> None:
+        """Only what is still in doubt is counted and goes."""
+        runs = batch_in_doubt(batches)
+        actions = deciding(batches)
+        actions.skip(runs[0], 1)
+        actions.retry(runs[1], 1, as_new=True)
+        batches.work()
+        assert actions.batch(runs[2], 1) == [f"{runs[2]}-1"]
+        actions.retry(runs[2], 1, as_new=True, whole_batch=True)
+        batches.work()
+        assert firsts(batches, runs) == ["skipped", "sent", "sent"]

@@ -20,11 +20,12 @@ from shared.ledger.fence_state import FenceState
 from shared.recovery.fence import OTHER, Fence
 from tests.conftest import Clock
 from tests.property.snapshots import snapshot
-from tests.property.watch import FENCE_FIRST, Watch
+from tests.property.watch import Watch
 from tests.property.watched import HOUR
 from tests.property.workers import WorkersWork
 
 _COPY = "for _, key in ipairs(redis.call('KEYS', '*')) do redis.call('COPY', key, key, 'DB', ARGV[1], 'REPLACE') end"
+OTHERS = "(fence: 0123456789abcdef)"  # the word of another copy
 KEPT, STARTED = 1, 2  # the databases of a copy that lies somewhere, and of one that is started beside the ledger
 
 
@@ -62,6 +63,10 @@ class Forbidden:
         """Take nothing."""
         raise AssertionError(f"a copy behind its fence sends {key}")
 
+    def time(self) -> int | None:
+        """Anybody may ask what time it is; it does not say."""
+        return None
+
 
 class Copy:
     """Another database of the same server, with a ledger and a clock of its own."""
@@ -69,7 +74,7 @@ class Copy:
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
         self.clock = Clock()
-        self.ledger = Ledger(redis, clock=self.clock)
+        self.ledger = Ledger(redis, clock=self.clock, durable=True)
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,15 @@ class LedgersGoBack(WorkersWork):
             self.fence(self.rig.ledger).claim()
             self.rig.watch.fenced = False
 
+    def look_at_the_word(self, *, a_minute_is_over: bool = False) -> None:
+        """What the scheduler does every few seconds."""
+        if self.rig.notion:
+            if a_minute_is_over:
+                FenceState(self.rig.ledger).keep(at="0")
+            with suppress(RedisError):
+                self.fence(self.rig.ledger).poll()
+            self.rig.watch.fenced = FenceState(self.rig.ledger).refusal() is not None
+
     @rule()
     def a_copy_is_made(self) -> None:
         self._copy(self.redis, KEPT)
@@ -121,10 +135,8 @@ class LedgersGoBack(WorkersWork):
         if self.rig.watch.fenced:
             self.take_the_word()
         else:
-            self.tracker.text = "(fence: 0123456789abcdef)"
-            with suppress(RedisError):
-                self._poll(self.rig.ledger)
-            self.rig.watch.fenced = FenceState(self.rig.ledger).refusal() is not None
+            self.tracker.text = OTHERS
+            self.look_at_the_word(a_minute_is_over=True)
 
     @precondition(lambda self: self.kept and (self.rig.notion or not self.rig.batches))
     @rule(workers_live=st.booleans())
@@ -146,20 +158,14 @@ class LedgersGoBack(WorkersWork):
         (self.elsewhere if database == KEPT else self.beside).redis.flushdb()
         redis.eval(_COPY, 0, str(database))
 
-    def _poll(self, ledger: Ledger) -> None:
-        """A minute is over: the fence looks at the word."""
-        FenceState(ledger).keep(at="0")
-        self.fence(ledger).poll()
-
     def _work_behind_the_fence(self, copy: Copy, hours: float, *, answered: bool) -> None:
         """Some passes of the scheduler and the workers of a copy, whose word is no longer the one in Notion."""
         copy.clock.now = self.rig.clock.now + round(hours * HOUR)
         copy.redis.hset(ids.FENCE, "server", "of-the-time-before")
-        if not FENCE_FIRST:
-            copy.redis.delete(ids.GATE)
         if answered:
-            self.tracker.text, word = "(fence: 0123456789abcdef)", self.tracker.text
-            self._poll(copy.ledger)
+            self.tracker.text, word = OTHERS, self.tracker.text
+            FenceState(copy.ledger).keep(at="0")
+            self.fence(copy.ledger).poll()
             self.tracker.text = word
             assert FenceState(copy.ledger).refusal() == OTHER
         sender = replace(self.rig.sender, ledger=copy.ledger, provider=Forbidden())

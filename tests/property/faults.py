@@ -8,7 +8,7 @@ from hypothesis.stateful import precondition, rule
 from shared.ledger import ids
 from tests.property.decisions import WHICH, PersonsDecide, pick
 from tests.property.refusals import REFUSALS
-from tests.property.watched import CLOCKS_OF_THEIR_OWN, HOUR, SLACK
+from tests.property.watched import HOUR
 from tests.support.provider_double import DAY
 
 SPANS = st.integers(1, 2000) | st.sampled_from([5_000, 40_000, 46_000, 46_000, 61_000, HOUR, 3 * HOUR, 13 * HOUR, DAY - 40_000, 3 * DAY])
@@ -31,13 +31,10 @@ class MachinesFail(PersonsDecide):
         rig = self.rig
         if how == "on":
             rig.forward(ms)
-        elif CLOCKS_OF_THEIR_OWN:
+        else:
             rig.steady = False
             rig.set_clock(rig.clock.now + {"back": -ms, "ahead": ms, "still": 0}[how])
             rig.real.now += ms if how == "still" else 0
-        elif how == "back":
-            rig.steady = False
-            rig.set_clock(max(rig.clock.now - ms, rig.real.now - SLACK))
 
     @precondition(lambda self: self.jobs)
     @rule(which=WHICH, now=st.sampled_from(["first", "last", "due", "due long ago", "due soon", "lost", "all lost"]))

@@ -47,12 +47,12 @@ class Rig:
         self.latest = self.clock.now
         self.watch = Watch()
         self.ledger = WatchedLedger(redis, self.clock, self.watch)
-        self.provider = FailingProvider(self.real, self.clock, self.watch)
+        self.provider = FailingProvider(self.real, self.watch)
         changes: dict[str, object] = {"testing_mode": testing_mode, "resend_batch_above": 1 if batches else 10**6, "resend_rate": rate}
         if notion:  # without one, nobody asks for a fence
             changes |= {"notion_token": "ntn_test", "notion_email_sequence_db_id": "tracker"}
         self.settings = SETTINGS.model_copy(update=changes)
-        self.sender = Sender(self.ledger, CATALOG, TEMPLATES, self.provider, self.settings, sleep=self._sleep)
+        self.sender = Sender(self.ledger, CATALOG, TEMPLATES, self.provider, self.settings, self._sleep, self._awake)
         self.suspects: set[str] = set()
         self.steady = True
         self._expires: dict[tuple[str, int], int] = {}  # by key and what Redis says, which tells a new key of the same name
@@ -114,6 +114,9 @@ class Rig:
 
     def _sleep(self, seconds: float) -> None:
         self.forward(round(seconds * 1000))
+
+    def _awake(self) -> float:
+        return self.real.now / 1000
 
     def forward(self, ms: int) -> None:
         """Let time pass."""

@@ -52,7 +52,8 @@ class Promise(LedgersGoBack, MachinesFail, WorkersWork):
     )
     def begin(self, testing_mode: bool, batches: bool, notion: bool, rate: float, crowd: int) -> None:
         self.rig = Rig(self.redis, testing_mode=testing_mode, batches=batches, rate=rate, notion=notion)
-        self.take_the_word()
+        self.look_at_the_word()
+        self.look_at_the_word(a_minute_is_over=True)  # from then on it is sure to be the only copy
         for email in PEOPLE[:crowd]:
             self.sign_up({"email": email, "business_name": "Engines", "assessment_score": 40}, "letters")
 
@@ -68,6 +69,7 @@ class Promise(LedgersGoBack, MachinesFail, WorkersWork):
     @rule(passes=st.integers(1, 3))
     def all_goes_well(self, passes: int) -> None:
         self.rig.ledger.refusals.coming.clear()
+        self.look_at_the_word()
         for _ in range(passes):
             self.rig.work_and_move_on()
 

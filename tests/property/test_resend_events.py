@@ -93,7 +93,9 @@ def test_what_was_accepted_is_sent_once(redis: Redis, actions: list[tuple[str, A
     """No email goes twice; once all reports are in, every email that the provider took is `sent` and counted once; the rest has ended."""
     redis.flushall()
     clock = Clock()
-    world = World(Ledger(redis, clock=clock), clock, SETTINGS.model_copy(update={"resend_batch_above": 1 if batches else 1000}))
+    world = World(
+        Ledger(redis, clock=clock, durable=True), clock, SETTINGS.model_copy(update={"resend_batch_above": 1 if batches else 1000})
+    )
     scene = Scene(world)
     runs = [world.sign_up(email=address) for address in PEOPLE]
     for action, what in actions:

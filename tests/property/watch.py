@@ -14,10 +14,6 @@ from shared.ledger.client import Ledger
 from tests.property.snapshots import OPEN_STATES, Snapshot
 
 LEASE = 45_000
-# Until the last look asks again whether somebody has stopped the step, what was claimed before the stop may still leave.
-STOPPED_IS_STOPPED = False
-# Until the fence is asked before the gate, a probe passes both.
-FENCE_FIRST = False
 _SURELY_NOT = ("refused", "waiting", "dissolved")
 
 
@@ -127,7 +123,7 @@ class Watch:
     def _may_go(self, id: str, what: str) -> None:
         """Nobody has stopped a step."""
         enrollment, _ = ids.parse_email_id(id)
-        assert not (self.fenced and FENCE_FIRST), f"{id} {what}, and another copy is sending"
+        assert not self.fenced, f"{id} {what}, and another copy is sending"
         assert not self.by_hand, f"{id} {what}, and all sending is stopped by hand"
         assert enrollment not in self.ended, f"{id} {what}, and its run has ended"
         assert enrollment not in self.held, f"{id} {what}, and its run is paused"
@@ -154,9 +150,14 @@ class Watch:
         """A request may be posted, if its answer comes before `until`: from here on it is on its way, and nobody can stop it."""
         for id in members:
             assert self.leases[id][0] == token and until <= self.leases[id][1], f"{id} may be posted without its lease"
-            if STOPPED_IS_STOPPED:
-                self._may_go(id, "may leave")
+            self._may_go(id, "may leave")
             self.unlearned[id][token] = request, body
+
+    def given_back(self, members: Iterable[str], token: str) -> None:
+        """At the last look these may not leave, and nobody holds them any more."""
+        for id in members:
+            if self.leases.get(id, ("", 0))[0] == token:
+                self.leases.pop(id)
 
     def arrived(self, key: str, body: str, emails: Iterable[Mapping[str, Any]]) -> None:
         """A request is at the provider. While an earlier one may have been accepted, it must be the very same."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from redis import Redis
@@ -21,15 +22,13 @@ from tests.support.provider_double import DAY, MemoryProvider
 HOUR = 3_600_000
 # The provider knows a key for 24 hours, the ledger repeats for 23: a request's way may use up the rest.
 SLACK = HOUR
-# Until a repetition is measured by the provider's own clock, Redis's may be behind by no more than that hour, and never ahead.
-CLOCKS_OF_THEIR_OWN = False
 
 
 class WatchedLedger(Ledger):
     """The ledger, before whose decisions workers rest, which Redis may refuse, and each of which is watched."""
 
     def __init__(self, redis: Redis, clock: Clock, watch: Watch) -> None:
-        super().__init__(redis, clock=clock)
+        super().__init__(redis, clock=clock, durable=True)
         self.watch = watch
         self.refusals = Refusals(redis)
 
@@ -50,10 +49,16 @@ class WatchedLedger(Ledger):
             self.watch.ended_at_the_claim(ids.email_id(asked["enrollment"], asked["step"]))
         elif script == "post" and answer and not answer[2]:
             self.watch.let_go(asked["members"], asked["token"], asked["request"], body, self.now() + asked["spare"])
+        elif script == "post":
+            self.watch.given_back([id for id in asked["members"] if not self._leased(id)], asked["token"])
         elif script == "settle":
             self.watch.settled(asked["outcome"], asked["token"], self.now(), answer)
         else:
             self.watch.decided(script, asked, answer)
+
+    def _leased(self, id: str) -> bool:
+        enrollment, step = ids.parse_email_id(id)
+        return bool(self.redis.hexists(ids.enrollment_key(enrollment), f"{step}.lease"))
 
 
 class FailingProvider(MemoryProvider):
@@ -62,27 +67,28 @@ class FailingProvider(MemoryProvider):
     Attributes:
         outcome: `accepted`; `lost` and `misanswered`: taken, but the answer is of no use; or the kind of an error.
         retry_after: seconds, 0: not said.
+        mute: whether it does not say what time it is.
     """
 
-    def __init__(self, real: Clock, redis_clock: Clock, watch: Watch) -> None:
+    def __init__(self, real: Clock, watch: Watch) -> None:
         super().__init__(real)
-        self.real, self.redis_clock, self.watch = real, redis_clock, watch
-        self.outcome, self.retry_after = "accepted", 0
+        self.real, self.watch = real, watch
+        self.outcome, self.retry_after, self.mute = "accepted", 0, False
         self.taken: list[str] = []
         self._last: dict[str, tuple[int, str]] = {}  # when each email was taken last, and under which key
 
     def _take(self, emails: list[dict[str, Any]], key: str) -> Accepted:
         left = self.real.now
         rest("provider")
-        behind = 0 if CLOCKS_OF_THEIR_OWN else self.real.now - self.redis_clock.now
-        if self.real.now - left > SLACK - behind:
+        if self.real.now - left > SLACK:
             raise Killed  # its own timeouts have ended such a worker long ago
         self.watch.arrived(key, json.dumps(emails if key.startswith("batch-") else emails[0]), emails)
         outcome, self.outcome = self.outcome, "accepted"
         if outcome == "lost":
             self.faults.append("lost")
         elif outcome not in ("accepted", "misanswered"):
-            self.faults.append(SendError(outcome, f"the provider said {outcome}", self.retry_after or None))
+            date = None if outcome in ("ambiguous", "wait") or self.mute else self.real.now
+            self.faults.append(SendError(outcome, f"the provider said {outcome}", self.retry_after or None, date))
         try:
             accepted = super()._take(emails, key)
         finally:
@@ -90,7 +96,12 @@ class FailingProvider(MemoryProvider):
             rest("answer")
         if outcome == "misanswered":
             raise SendError("conflict", "the provider answered for another number of emails")
-        return accepted
+        return replace(accepted, date=None) if self.mute else accepted
+
+    def time(self) -> int | None:
+        """What time it is by its clock."""
+        rest("clock")
+        return None if self.mute else self.real.now
 
     def _note(self, key: str) -> None:
         """Remember what was taken. A step that a ledger has forgotten is taken again, and nobody's fault, after the provider's day, after

@@ -17,7 +17,9 @@ from tests.property.watched import HOUR
 from tests.property.worker import Worker
 
 LIKELY = ["lost", "lost", "ambiguous", "ambiguous", "accepted", "accepted"]
-OUTCOMES = st.sampled_from([*LIKELY, "misanswered", "busy", "conflict", "refused", "refused", "rate", "wait", "wait", "quota", "closed"])
+OUTCOMES = st.sampled_from(
+    [*LIKELY, "misanswered", "mute", "lost mute", "busy", "conflict", "refused", "refused", "rate", "wait", "wait", "quota", "closed"]
+)
 WAITS = st.sampled_from([0, 0, 0, 5, 90, 7200])  # the provider's Retry-After, in seconds
 
 
@@ -105,10 +107,15 @@ class WorkersWork(PersonsDecide):
             self.rig.send(*ids.parse_email_id(id))
 
     def _proceed(self, worker: Worker, calls: int, outcome: str, retry_after: int) -> None:
-        self.rig.provider.outcome, self.rig.provider.retry_after = outcome, retry_after
+        provider = self.rig.provider
+        provider.outcome, provider.retry_after, provider.mute = (
+            outcome.removesuffix("mute").strip() or "accepted",
+            retry_after,
+            "mute" in outcome,
+        )
         for _ in range(calls):
             worker.go_on()
-        self.rig.provider.outcome = "accepted"
+        provider.outcome, provider.mute = "accepted", False
         self._bury()
 
     def _bury(self) -> None:

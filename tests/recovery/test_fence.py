@@ -12,8 +12,9 @@ import pytest
 from redis import Redis
 
 from local import valkey
-from shared.core.errors import NotionError
+from shared.core.errors import NotionError, SendError
 from shared.ledger import ids
+from shared.ledger.answers import Claimed
 from shared.ledger.client import Ledger
 from shared.ledger.health import read_health
 from shared.recovery.fence import OTHER, UNKNOWN, Fence
@@ -44,7 +45,7 @@ class Copy:
     def __init__(self, redis: Redis, clock: Clock, box: Sandbox, made: dict[str, Any]) -> None:
         self.redis, self.box, self.clock = redis, box, clock
         databases = {"notion_token": "ntn_sandbox", "notion_email_sequence_db_id": made["tracker"]["database_id"]}
-        self.world = World(Ledger(redis, clock=clock), clock, SETTINGS.model_copy(update=databases))
+        self.world = World(Ledger(redis, clock=clock, durable=True), clock, SETTINGS.model_copy(update=databases))
         self.fence = Fence(self.world.ledger, self.world.settings, patience.notion(box), sleep=lambda _: None)
 
     def sends(self) -> bool:
@@ -227,8 +228,68 @@ def test_what_is_overdue_at_a_take_over_goes_singly(one: Copy) -> None:
         one.world.sign_up(email=f"before{number}@example.org")
     one.clock.advance(seconds=5)
     one.fence.claim()
+    one.clock.advance(seconds=60)
+    one.fence.poll()
+    one.clock.advance(seconds=45)
     for number in range(4):
         one.world.sign_up(email=f"after{number}@example.org")
     one.clock.advance(seconds=5)
     one.world.work()
     assert sorted(one.world.provider.requests) == [1, 1, 1, 1, 4]
+
+
+def sizes(copy: Copy) -> list[int]:
+    """How many emails each request holds where four are due at once."""
+    copy.world.sender = dataclasses.replace(copy.world.sender, settings=copy.world.settings.model_copy(update={"resend_batch_above": 1}))
+    before = len(copy.world.provider.requests)
+    for _ in range(4):
+        copy.world.sign_up(email=f"person{secrets.token_hex(4)}@example.org")
+    copy.clock.advance(seconds=5)
+    copy.world.work()
+    return copy.world.provider.requests[before:]
+
+
+@pytest.mark.parametrize("begins", ["start", "restart", "take-over", "restart without Notion"])
+def test_there_are_no_batches_until_another_copy_must_have_stopped(one: Copy, begins: str) -> None:
+    """A copy has a minute to see that it is not the only one, and a lease to end what it has begun: until then emails go singly."""
+    one.fence.poll()
+    if begins != "start":
+        one.clock.advance(seconds=61)
+        one.fence.poll()
+        one.clock.advance(seconds=46)
+        assert sizes(one) == [4]
+    if begins == "take-over":
+        one.fence.claim()
+    elif begins != "start":
+        one.restarts()
+        if begins == "restart without Notion":
+            one.box.fault("disconnect", provider="notion")
+            with pytest.raises(NotionError):
+                one.fence.poll()
+            one.clock.advance(seconds=61)
+        one.fence.poll()
+    assert sizes(one) == [1, 1, 1, 1]
+    one.clock.advance(seconds=61)
+    one.fence.poll()
+    assert sizes(one) == [1, 1, 1, 1]
+    one.clock.advance(seconds=41)
+    assert sizes(one) == [4]
+
+
+def test_behind_a_timed_gate_a_fenced_copy_tries_nothing(one: Copy, two: Copy) -> None:
+    """Its backup was made while a used-up quota or a refused key held all back: no probe leaves it, and a claimed email does not either."""
+    one.fence.poll()
+    one.world.sign_up()
+    one.world.provider.faults.append(SendError("quota", "Resend answered 429 daily_quota_exceeded", 3600))
+    one.world.work()
+    one.clock.advance(hours=2)
+    one.world.release()
+    claim = one.world.ledger.claim(*one.world.next_job() or ("", 0), token="t", late={}, rate=1000)
+    assert isinstance(claim, Claimed)
+    two.fence.poll()
+    one.redis.hset(ids.FENCE, "why", OTHER)
+    one.redis.hdel(ids.FENCE, "server")
+    id = claim.items[0].id
+    assert one.world.ledger.post([id], token="t", request=id, body="{}", spare=11, turn=claim.turn, rate=1000) is None
+    assert one.world.ledger.release()[0] == 0
+    assert one.world.work() == []

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import pytest
 
+from shared.core.errors import SendError
 from shared.ledger.client import Ledger
 from shared.operations.enrollment_actions import EnrollmentActions
 from tests.conftest import Clock
 from tests.support.lost_ledger import Foreign, LostLedger, Unlisted
+from tests.support.provider_double import MemoryProvider
 from tests.support.sandbox_server import Sandbox, sandbox
 
 HOUR = 3_600_000
@@ -109,3 +112,22 @@ def test_a_step_without_a_mark_before_a_later_one_is_left_out(lost: LostLedger) 
     assert lost.world.states(run) == ["sent", "skipped", "sent"] + ["scheduled"] * 4
     lost.world.live(300)
     assert sorted(lost.sent()) == [f"{run}-{number}" for number in (1, 3, 4, 5, 6, 7)]
+
+
+def test_a_doubt_that_a_person_has_left_is_not_sent_after_a_restore(lost: LostLedger) -> None:
+    """The log says Skipped, so it is: also where Resend's list has no such email and its time has come."""
+    run = lost.world.sign_up()
+    lost.world.live(23)
+    refusing = MemoryProvider(lost.clock)
+    refusing.faults.append(SendError("conflict", "another body"))
+    lost.world.sender = dataclasses.replace(lost.world.sender, provider=refusing)
+    lost.world.live(2)
+    assert lost.world.states(run)[1] == "in-doubt"
+    lost.record()
+    EnrollmentActions(lost.ledger, lost.world.sender.catalog, lost.settings).skip(run, 2)
+    lost.record()
+    assert [row["Status"] for row in lost.rows("email_log") if row["Email ID"] == f"{run}-2"] == ["Skipped"]
+    lost.lose()
+    lost.restore()
+    step = lost.world.run(run).step(2)
+    assert (step.state, step.why) == ("skipped", "skipped by hand; it may have been sent")

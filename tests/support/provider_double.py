@@ -56,7 +56,11 @@ class MemoryProvider:
             self._known[key] = (self.clock(), emails, ids)
         if fault == "lost":
             raise SendError("ambiguous", "no answer")
-        return Accepted(ids, None)
+        return Accepted(ids, None, self.clock())
+
+    def time(self) -> int:
+        """Its clock."""
+        return self.clock()
 
     @property
     def email_ids(self) -> list[str]:

@@ -109,6 +109,10 @@ class SharedProvider:
         self.gate.pass_by("answer")
         return Accepted([f"id-{key}"], None)
 
+    def time(self) -> int | None:
+        """It keeps no clock."""
+        return None
+
     def send_batch(self, emails: list[dict[str, Any]], *, key: str) -> Accepted:
         """No race here sends a batch."""
         raise AssertionError("a batch")

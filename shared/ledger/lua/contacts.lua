@@ -11,6 +11,14 @@ local function suppressed(contact, kind)
   return nil
 end
 
+-- What forbids the steps of an enrollment to be sent at all, whenever: its state or a suppression. Nil where nothing does.
+local function barrier(enrollment)
+  local e = fields(enrollment_key(enrollment), 'state', 'why', 'kind', 'contact')
+  if e.state ~= 'active' then return (e.state or 'forgotten') .. (e.why and ': ' .. e.why or '') end
+  local why = suppressed(e.contact, e.kind)
+  return why and 'suppressed: ' .. why or nil
+end
+
 -- Stop email to a contact: all of it, or marketing. One that is being sent right now ends as it ends. Returns how many enrollments that ended.
 local function suppress(contact, reason)
   redis.call('HSETNX', 'eg:contact:' .. contact, reason, int(now))

@@ -1,5 +1,5 @@
 -- @include base
--- What holds all sending back: the gate, and the fence of a copy that may not be the only one.
+-- What holds all sending back: the fence of a copy that may not be the only one, and the gate.
 
 local GATE, FENCE = 'eg:gate', 'eg:fence'
 
@@ -10,11 +10,16 @@ local function fenced()
   return 'fenced: ' .. (v[3] or 'waiting for a first answer from Notion')
 end
 
--- The gate that holds all sending back, or nil. Past its time, release lets a single step through as a probe; an accepted email opens it.
-local function gate()
+-- The gate where it is closed, or nil. Past its time, release lets a single step through as a probe; an accepted email opens it.
+local function closed_gate()
   local v = redis.call('HMGET', GATE, 'reason', 'until', 'probe')
-  if v[1] then return {reason = v[1], till = tonumber(v[2]), probe = v[3]} end
+  return v[1] and {reason = v[1], till = tonumber(v[2]), probe = v[3]} or nil
+end
+
+-- What holds sending back, or nil. The fence first: a copy that may not send must not send a probe either.
+local function gate()
   local why = fenced()
-  return why and {reason = why} or nil
+  if why then return {reason = why} end
+  return closed_gate()
 end
 local function shut(held) return held and (not held.till or held.till > now) end

@@ -56,32 +56,36 @@ local function advance(enrollment)
   if not open then end_enrollment(enrollment, 'completed') end
 end
 
--- Off RQ's failed list, whichever wake-up is on it: nobody needs to look at the step any more.
+-- Off the doubts and off RQ's failed list, whichever wake-up is on it: nobody needs to look at the step any more.
 local function unlist(enrollment, step)
+  redis.call('ZREM', DOUBTS, email_id(enrollment, step))
   for look = 1, tonumber(step_of(enrollment, step).look) do
     local job = email_id(enrollment, step) .. '-' .. int(look)
     if redis.call('ZREM', 'rq:failed:send', job) == 1 then redis.call('DEL', 'rq:job:' .. job) end
   end
 end
 
--- End a step as `state`. What was frozen is kept only where the outcome is unknown: a person may want it repeated as it was.
+-- End a step as `state`. What was frozen is kept only where the outcome is unknown: a person may want it repeated as it was. Of a doubt that
+-- a person has given up stays what a later proof needs.
 -- A failure must end in RQ's failed list: where its own job is not the one at work (`at_work`), a new one is queued, which will raise.
 local function end_step(enrollment, step, state, changes, at_work)
+  local before = redis.call('HGET', enrollment_key(enrollment), step .. '.state')
+  local listed = before == 'failed' or before == 'in-doubt'
   changes.state, changes.lease, changes.solo, changes.forced = state, false, false, false
   if state == 'in-doubt' then
     changes.ambiguous = '1'
-  else
+    redis.call('ZADD', DOUBTS, int(now), email_id(enrollment, step))
+  elseif state ~= 'skipped' or before ~= 'in-doubt' then
     local request = redis.call('HGET', enrollment_key(enrollment), step .. '.frozen')
     if request then redis.call('DEL', frozen_key(request)) end
     changes.posted, changes.frozen, changes.ambiguous = false, false, false
   end
-  local before = redis.call('HGET', enrollment_key(enrollment), step .. '.state')
-  if state == 'sent' and (before == 'failed' or before == 'in-doubt') then unlist(enrollment, step) end
+  if listed and (state == 'sent' or state == 'skipped') then unlist(enrollment, step) end
   set_step(enrollment, step, changes)  -- `accepted` may be said twice
   if before ~= state then tally(enrollment, step .. '.' .. state) end
   close_step(enrollment, step)
   dirty('enrollment', enrollment)
-  if state == 'sent' or state == 'failed' or state == 'in-doubt' then dirty('email', email_id(enrollment, step)) end
+  if listed or state == 'sent' or state == 'failed' or state == 'in-doubt' then dirty('email', email_id(enrollment, step)) end
   if state == 'failed' or state == 'in-doubt' then
     alert(state, email_id(enrollment, step) .. ': ' .. (changes.why or 'no reason given'))
     if at_work ~= email_id(enrollment, step) then
@@ -90,6 +94,18 @@ local function end_step(enrollment, step, state, changes, at_work)
     end
   end
   advance(enrollment)
+end
+
+-- An earlier post of these emails may have been accepted, and they may not be sent now: only a person can tell. `stopped` is the one of
+-- them that may not go any more; the others only went along with it.
+local function doubt_all(members, why, stopped, at_work)
+  for _, id in ipairs(members) do
+    local enrollment, step = parse_email_id(id)
+    if step_of(enrollment, step).state == 'sending' then
+      local own = (not stopped or id == stopped) and why or 'its batch cannot be repeated, as another email of it may not go (' .. why .. ')'
+      end_step(enrollment, step, 'in-doubt', {why = own}, at_work)
+    end
+  end
 end
 
 -- End an enrollment before its time. What is being sent right now ends as it ends. Why people leave is counted under the last email they got.

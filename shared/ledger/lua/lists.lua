@@ -1,6 +1,8 @@
 -- @include base
 -- Where people find enrollments, and what the console counts of a campaign.
 
+local DOUBTS = 'eg:doubts'  -- the emails in doubt, by since when
+
 -- Count what happened to a campaign's emails, for the console's funnel.
 local function tally(enrollment, name)
   local slug = redis.call('HGET', enrollment_key(enrollment), 'slug')
@@ -27,6 +29,7 @@ end
 
 -- No list holds the enrollment any more.
 local function unlist_enrollment(enrollment)
+  redis.call('ZREMRANGEBYSCORE', DOUBTS, '-inf', int(now - KEEP_FINISHED))
   redis.call('ZREM', 'eg:recent', enrollment)
   redis.call('ZREM', 'eg:of:' .. slug_of(enrollment), enrollment)
   for _, state in ipairs(STATES) do

@@ -10,10 +10,11 @@ end
 
 -- The latest turns at a provider, the earliest first; some may be yet to come, but none by much unless the clock was set back.
 local TURNS = 50
+local FAR = 10000  -- milliseconds: a turn further ahead was planned before the clock was set back
 local function turns_at(provider)
   local turns = {}
   for at in string.gmatch(redis.call('GET', 'eg:turns:' .. provider) or '', '%d+') do
-    if tonumber(at) < now + 10000 then turns[#turns + 1] = tonumber(at) end
+    if tonumber(at) < now + FAR then turns[#turns + 1] = tonumber(at) end
   end
   return turns
 end
@@ -32,6 +33,9 @@ local function drop_turn(turns, planned)
   end
 end
 
+-- Until when a provider that asked for it is left alone.
+local function held_until(provider) return tonumber(redis.call('GET', 'eg:hold:' .. provider) or '0') end
+
 -- How many turns may be taken at once, and the milliseconds after which these come again: a second's turns (of more than ten, a share that
 -- comes several times a second) after a second, and 1.5 % more, so that no jitter squeezes one too many into the provider's window.
 local function spacing(rate)
@@ -43,7 +47,7 @@ end
 local function turn(provider, rate, longest)
   local turns, at_once, apart = turns_at(provider), spacing(rate)
   local before = turns[#turns - at_once + 1]
-  local at = math.max(now, tonumber(redis.call('GET', 'eg:hold:' .. provider) or '0'), before and math.ceil(before + apart) or 0)
+  local at = math.max(now, held_until(provider), before and math.ceil(before + apart) or 0)
   if at - now > longest then return nil, at - now end
   turns[#turns + 1] = at
   keep_turns(provider, turns)
@@ -63,12 +67,13 @@ local function fits(turns, at, at_once, apart)
   return true
 end
 
--- Take a planned turn, or plan it anew where it is past, or others were moved, so that it has no room. Returns the milliseconds to wait for
--- it, and whether it was planned anew.
+-- Take a planned turn, or plan it anew where it is past, others were moved so that it has no room, the provider is left alone for now, or
+-- the clock was set back since. Returns the milliseconds to wait for it, and whether it was planned anew.
 local function take_turn(provider, rate, planned)
   local turns, at_once, apart = turns_at(provider), spacing(rate)
   drop_turn(turns, planned)
-  local wanted = math.max(planned, now)
+  if planned > now + FAR then planned = now end
+  local wanted = math.max(planned, now, held_until(provider))
   local at = wanted
   for _, other in ipairs(turns) do
     if fits(turns, at, at_once, apart) then break end
@@ -76,7 +81,14 @@ local function take_turn(provider, rate, planned)
   end
   turns[#turns + 1] = at
   keep_turns(provider, turns)
-  return at - now, at > wanted
+  return at - now, at > math.max(planned, now)
+end
+
+-- Nobody needs a turn that was planned.
+local function give_turn_back(provider, planned)
+  local turns = turns_at(provider)
+  drop_turn(turns, planned)
+  keep_turns(provider, turns)
 end
 
 -- A request left later than its turn was taken.
@@ -89,6 +101,6 @@ end
 
 -- Nobody is to ask a provider before then.
 local function hold(provider, milliseconds)
-  local till = math.max(now + milliseconds, tonumber(redis.call('GET', 'eg:hold:' .. provider) or '0'))
+  local till = math.max(now + milliseconds, held_until(provider))
   redis.call('SET', 'eg:hold:' .. provider, int(till), 'PX', int(till - now + 1))
 end

@@ -1,19 +1,23 @@
--- @include base rq_jobs gate wakeups lifecycle contacts turns
+-- @include base rq_jobs gate wakeups lifecycle contacts turns clocks
 -- Claim a step for sending, and up to `batch` others where more are ready than can go singly. Keeps true: one holder
 -- per step; nothing is claimed early, out of order, twice, of an inactive enrollment, for a suppressed address or
--- behind the gate; a request that may have been accepted is only ever repeated as it was, with the very same members.
+-- behind the gate; a request that may have been accepted is only ever repeated as it was, with the very same members, to
+-- the very same account, and while the provider remembers it by its own clock.
 -- The turn at the provider is planned here, so that no claim waits for one; the last look takes it.
 -- ARGV[2]: {enrollment, step, token, late: {slug: ms}, ignore_late, fenced (the fence must be on), rate (0: as
--- learned), longest_wait, batch, batch_above (0: by the rate)}
+-- learned), longest_wait, batch (0: none), batch_above (0: by the rate), account (a digest of the provider's key), date
+-- (what the provider said that it is; 0: it was asked, and did not say)}
 -- Returns {'claimed', wait, turn, [item…], frozen request id or '', frozen body or ''} with item = [enrollment, step,
 -- slug, request_id, [contact…], values, retries], or {what, until or '', why or ''} with what: gone · done (why is the
--- step's state, and its reason) · not-yet · waits · closed · pace · late (until is its due).
+-- step's state, and its reason) · not-yet · waits · closed · pace · late (until is its due) · unheard (ask the provider
+-- for its time, and claim again).
 local a = cjson.decode(ARGV[2])
 local rate = rate_of('resend', a.rate)
 local batch_above = a.batch_above > 0 and a.batch_above or math.min(rate, 20)
 
 -- What was due before this ledger took over from another copy may have gone out already: it goes singly, under the key by which the
 -- provider would know it again.
+local UNHEARD_WAIT = 60000
 local taken_over = tonumber(redis.call('HGET', FENCE, 'taken_over') or '0')
 
 local function stop(what, till, why) return {what, till and int(till) or '', why or ''} end
@@ -21,14 +25,6 @@ local function stop(what, till, why) return {what, till and int(till) or '', why
 local function done()
   local s = step_of(a.enrollment, a.step)
   return stop('done', nil, s.state .. (s.why and ': ' .. s.why or ''))
-end
-
--- What forbids the step to be sent at all, whenever: the enrollment's state or a suppression.
-local function barrier(enrollment)
-  local e = fields(enrollment_key(enrollment), 'state', 'why', 'kind', 'contact')
-  if e.state ~= 'active' then return (e.state or 'forgotten') .. (e.why and ': ' .. e.why or '') end
-  local why = suppressed(e.contact, e.kind)
-  return why and 'suppressed: ' .. why or nil
 end
 
 local function late(enrollment, s)
@@ -52,16 +48,9 @@ local function take(enrollment, step, unsure)
     tonumber(e[step .. '.retries'] or '0')}
 end
 
--- An earlier post of these steps may have been accepted, and they may not be sent now: only a person can tell. `stopped` is the one of
--- them that may not go any more; the others only went along with it.
+-- Only a person can tell what became of them.
 local function doubt(members, why, stopped)
-  for _, id in ipairs(members) do
-    local enrollment, step = parse_email_id(id)
-    if step_of(enrollment, step).state == 'sending' then
-      local own = (not stopped or id == stopped) and why or 'its batch cannot be repeated, as another email of it may not go (' .. why .. ')'
-      end_step(enrollment, step, 'in-doubt', {why = own}, email_id(a.enrollment, a.step))
-    end
-  end
+  doubt_all(members, why, stopped, email_id(a.enrollment, a.step))
   return done()
 end
 
@@ -72,6 +61,18 @@ local function repeat_frozen(s, id)
   end
   local members, items = {}, {}
   for member in string.gmatch(frozen.members, '[^,]+') do members[#members + 1] = member end
+  if frozen.account and frozen.account ~= (a.account or '') then
+    return doubt(members, 'the key of the provider was changed before the outcome was learned')
+  end
+  local now_ahead = ahead_now()
+  if not now_ahead and a.date then  -- it was asked, and did not say
+    wake(a.enrollment, a.step, now + UNHEARD_WAIT)
+    return stop('not-yet', now + UNHEARD_WAIT)
+  elseif not now_ahead then
+    return stop('unheard')
+  elseif may_be_forgotten(s.posted, tonumber(frozen.ahead), now_ahead) then
+    return doubt(members, 'by its own clock the provider may have forgotten the first request')
+  end
   for _, member in ipairs(members) do
     local why = barrier(parse_email_id(member))
     if why then return doubt(members, why, member) end
@@ -110,6 +111,13 @@ local function fill(items)
     end
   end
   for i = #back, 1, -1 do redis.call('LPUSH', QUEUE, back[i]) end
+end
+
+-- A batch has a key of its own, by which the provider recognizes none of its emails. So there is none while another copy of this ledger may
+-- still be sending: after a start or a take-over until our word was renewed, and a lease has passed.
+local function batch_allowed()
+  local v = redis.call('HMGET', FENCE, 'on', 'steady')
+  return a.batch > 0 and (not v[1] or v[2] and tonumber(v[2]) <= now)
 end
 
 local function claim()
@@ -163,8 +171,10 @@ local function claim()
     return stop('pace', now + longer)
   end
   local items = {take(enrollment, step)}
-  if s.attempts == 0 and not s.solo and s.due >= taken_over and not held and redis.call('LLEN', QUEUE) >= batch_above then fill(items) end
+  local alone = s.attempts > 0 or s.solo or s.due < taken_over or held
+  if not alone and redis.call('LLEN', QUEUE) >= batch_above and batch_allowed() then fill(items) end
   return {'claimed', at - now, at, items, '', ''}
 end
 
+if a.date and a.date > 0 then hear(a.date) end
 return claim()

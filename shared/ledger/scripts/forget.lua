@@ -27,6 +27,7 @@ local function erase_step(enrollment, step)
   close_step(enrollment, step)
   erase_jobs(id, tonumber(s.look))
   if s.frozen then requests = requests + redis.call('DEL', frozen_key(s.frozen)) end
+  redis.call('ZREM', DOUBTS, id)
   untell(OUTBOX, 'email:' .. id)
 end
 

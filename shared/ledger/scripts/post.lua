@@ -1,28 +1,120 @@
--- @include base turns
+-- @include base gate wakeups lifecycle contacts turns clocks
 -- The last look before a request leaves. Keeps true: only the holder of a lease posts, with time enough to learn the
--- outcome; a request is frozen before its first post and never changes while it may have been accepted; attempts are
--- counted when they are made; no second has more requests than the rate.
--- ARGV[2]: {token, members, request, spare, turn, rate}; ARGV[3]: the request's body.
--- Returns {now, milliseconds until its turn, 1 where that is another turn and it must be asked again, else 0}, or {}
--- when the request must not be posted.
+-- outcome; nothing leaves after a pause, an end, a suppression, a closed gate or a lost fence was acknowledged; a
+-- request is frozen before its first post and never changes while it may have been accepted; attempts are counted when
+-- they are made; no second has more requests than the rate.
+-- ARGV[2]: {token, members, request, spare, turn, rate, account (a digest of the provider's key)}; ARGV[3]: the
+-- request's body.
+-- Returns {now, milliseconds until its turn, 1 where it must be asked again, else 0, [members that may not go]}: it is
+-- asked again where the turn is another one, or to be written without some of its members; or {} when it must not be
+-- posted.
 local a = cjson.decode(ARGV[2])
 
-for _, id in ipairs(a.members) do
+local function state_of(id) return step_of(parse_email_id(id)) end
+
+-- Whether the step is still ours to post.
+local function mine(s) return s.state == 'sending' and s.lease == a.token end
+
+-- It may not leave now, and was never posted: as if it had never been claimed; where it may never leave, that is its end.
+local function let_go(id, at)
   local enrollment, step = parse_email_id(id)
-  local s = step_of(enrollment, step)
-  if s.state ~= 'sending' or s.lease ~= a.token or now + a.spare > s.next then return {} end
-  if s.posted and now >= s.posted + WINDOW then return {} end
+  local state, why = redis.call('HGET', enrollment_key(enrollment), 'state'), barrier(enrollment)
+  if why and state ~= 'paused' then
+    return end_step(enrollment, step, state == 'active' and 'skipped' or 'cancelled', {why = why})
+  end
+  set_step(enrollment, step, {state = 'scheduled', next = at, lease = false})
+  if state == 'active' then wake(enrollment, step, at) else close_step(enrollment, step) end
 end
-local wait, again = take_turn('resend', rate_of('resend', a.rate), a.turn)
-if again then return {now, wait, 1} end
-local key = frozen_key(a.request)
-if redis.call('EXISTS', key) == 0 then
-  redis.call('HSET', key, 'body', ARGV[3], 'members', table.concat(a.members, ','))
-  redis.call('PEXPIRE', key, 86400000)
+
+-- Nothing of it leaves now. What was posted before is repeated later as it was; it is never put back.
+local function give_back(at)
+  for _, id in ipairs(a.members) do
+    local s = state_of(id)
+    if mine(s) and s.posted then
+      local enrollment, step = parse_email_id(id)
+      set_step(enrollment, step, {next = at, lease = false})
+      wake(enrollment, step, at)
+    elseif mine(s) then
+      let_go(id, at)
+    end
+  end
+  return {}
 end
-for _, id in ipairs(a.members) do
-  local enrollment, step = parse_email_id(id)
-  local s = step_of(enrollment, step)
-  set_step(enrollment, step, {posted = s.posted or now, attempts = s.attempts + 1, frozen = a.request})
+
+-- What holds all of it back: the gate, but for its probe, or the fence.
+local function held_back()
+  local held = gate()
+  for _, id in ipairs(a.members) do
+    if held and held.probe == id then return nil end
+  end
+  return held
 end
-return {now, wait, 0}
+
+-- The first post: which members may not go any more; each is decided.
+local function barred()
+  local list = {}
+  for _, id in ipairs(a.members) do
+    local ours = mine(state_of(id))
+    if not ours or barrier(parse_email_id(id)) then
+      list[#list + 1] = id
+      if ours then let_go(id, now) end
+    end
+  end
+  return list
+end
+
+-- A repetition goes whole, or not at all: whether it may.
+local function repeatable(members)
+  for _, id in ipairs(members) do
+    local s, why = state_of(id), barrier(parse_email_id(id))
+    if not mine(s) or now >= s.posted + WINDOW then return false end
+    if why then
+      doubt_all(members, why, id)
+      return false
+    end
+  end
+  return true
+end
+
+local function freeze()
+  local key = frozen_key(a.request)
+  if redis.call('EXISTS', key) == 0 then
+    local known = ahead(SETTLED)
+    redis.call('HSET', key, 'body', ARGV[3], 'members', table.concat(a.members, ','), 'account', a.account or '', 'ahead', known and int(known) or '')
+    redis.call('PEXPIRE', key, 86400000)
+  end
+  for _, id in ipairs(a.members) do
+    local enrollment, step = parse_email_id(id)
+    local s = step_of(enrollment, step)
+    set_step(enrollment, step, {posted = s.posted or now, attempts = s.attempts + 1, frozen = a.request})
+  end
+end
+
+local function last_look()
+  local ends, posted  -- the lease, and whether it may be at the provider already
+  for _, id in ipairs(a.members) do
+    local s = state_of(id)
+    if mine(s) then ends, posted = math.min(ends or s.next, s.next), posted or s.posted end
+  end
+  if not ends or now + a.spare > ends then return {} end
+  if held_back() then
+    give_turn_back('resend', a.turn)
+    return give_back(now)
+  end
+  if posted then
+    if not repeatable(a.members) then return {} end
+  else
+    local gone = barred()
+    if #gone == #a.members then give_turn_back('resend', a.turn) end
+    if #gone > 0 then return #gone < #a.members and {now, math.max(a.turn - now, 0), 1, gone} or {} end
+  end
+  local wait, again = take_turn('resend', rate_of('resend', a.rate), a.turn)
+  if now + wait + a.spare > ends then  -- the provider is left alone for longer than the lease
+    give_turn_back('resend', now + wait)
+    return give_back(now + wait)
+  end
+  if not again then freeze() end
+  return {now, wait, again and 1 or 0, {}}
+end
+
+return last_look()

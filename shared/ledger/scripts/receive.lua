@@ -1,7 +1,7 @@
 -- @include base outbox lists lifecycle contacts
 -- Take what the provider reports of an email or an address. Keeps true: each report has its effect once, with its mark
--- in the same step; what was accepted is `sent` whoever says so; a batch is accepted whole; from a suppression on no
--- step is claimed for the address.
+-- in the same step; what was accepted is `sent` whoever says so and whenever, also where a person has left the doubt;
+-- a batch is accepted whole; from a suppression on no step is claimed for the address.
 -- ARGV[2]: {seen, seen_ttl, what, at} and, where known: contact, enrollment, step, id (the provider's), sent (when it
 -- accepted), reason. what: accepted · delivered · opened · clicked · delayed · bounced · bounced-for-now · complained ·
 -- suppressed · failed · unsubscribed.
@@ -25,10 +25,11 @@ local function reported_step()
   return s
 end
 
--- Whether the report settles an attempt whose outcome is open. One of an attempt that is known already says nothing of a later one.
+-- Whether the report settles an attempt whose outcome was not learned, whatever a person has decided since. One of an attempt that is known
+-- already says nothing of a later one.
 local function settles(s)
-  if s.id and s.id == a.id then return false end
-  return s.state == 'in-doubt' or s.state == 'sending' and (s.posted or s.anew) or s.state == 'scheduled' and s.anew
+  if s.state == 'sent' or s.id and s.id == a.id then return false end
+  return s.state == 'in-doubt' or s.posted or s.ambiguous or s.anew
 end
 
 local function accept(id)
@@ -47,8 +48,7 @@ local function accept_request(s)
   local members = s.frozen and redis.call('HGET', frozen_key(s.frozen), 'members') or email_id(a.enrollment, step)
   for id in string.gmatch(members, '[^,]+') do
     local other = step_of(parse_email_id(id))
-    local undecided = other.state == 'sending' or other.state == 'in-doubt' or other.state == 'scheduled'
-    if undecided and other.frozen == s.frozen then accept(id) end
+    if other.state and other.state ~= 'sent' and other.frozen == s.frozen then accept(id) end
   end
 end
 

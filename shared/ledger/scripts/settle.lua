@@ -1,12 +1,12 @@
--- @include base outbox gate wakeups lifecycle turns
+-- @include base outbox gate wakeups lifecycle turns clocks
 -- Write down how a request ended. Keeps true: what was accepted is `sent` whoever says so and whenever; what may have
 -- been accepted ends only as `sent` or `in-doubt`; a sure refusal leaves no trace of a post; the next due step of the
 -- enrollment goes at once.
 -- ARGV[2]: {token, at_work, outcome, members, ids, why, retry_after, hold, delays, patience, gate, gate_until,
--- rate_seen, turn, left} outcome: accepted · refused · skipped · dissolved · waiting · failing · ambiguous · conflict.
+-- rate_seen, turn, left, date} outcome: accepted · refused · skipped · dissolved · waiting · failing · ambiguous · conflict.
 -- `delays` are the waits before attempts 2, 3 and all later ones; `hold` keeps every request back that long; `patience`
 -- is how long after its due a step that fails surely is tried; `turn` is the turn at the provider, and `left` when the
--- request left.
+-- request left; `date` is what time it is by the provider's clock, as far as it said so.
 -- Returns [[id, state, next or '', attempts, why or '']…].
 local a = cjson.decode(ARGV[2])
 
@@ -48,6 +48,9 @@ function decide.failing(enrollment, step, s)
   put_back(enrollment, step, s, now + delay(attempts), attempts, true)
 end
 function decide.ambiguous(enrollment, step, s)
+  if a.date and s.frozen and redis.call('HGET', frozen_key(s.frozen), 'ahead') == '' then
+    redis.call('HSET', frozen_key(s.frozen), 'ahead', int(a.date - now))
+  end
   local attempts = s.attempts
   local at = attempts < #a.delays and s.posted + delay(attempts) or now + delay(attempts)
   try_again(enrollment, step, s, math.max(at, now + a.retry_after), attempts)
@@ -72,7 +75,8 @@ local function count_lateness(enrollment, step, due)
 end
 
 -- A gate without an end was closed by a person, and only a person opens it.
-local held = gate()
+local held = closed_gate()
+if a.date then hear(a.date) end
 if a.gate and not held then alert('closed', a.gate) end
 if a.gate and (not held or held.till) then redis.call('HSET', GATE, 'reason', a.gate, 'until', int(a.gate_until), 'probe', '') end
 if a.outcome == 'accepted' and held and held.till then redis.call('DEL', GATE) end

@@ -1,8 +1,22 @@
 -- @include base lifecycle
--- Leave a step out, for a reason. Keeps true: what is sending, or ended, stays as it is.
--- ARGV[2]: {enrollment, step, why}.
+-- Leave a step out, for a reason. Keeps true: of what is `skipped` nothing leaves any more; a request that was posted
+-- and whose outcome is open goes on, unless it ended in doubt and a person decides; what may have been sent is said to
+-- be so, and a later proof still makes it `sent`.
+-- ARGV[2]: {enrollment, step, why, ended (by a person's decision: also one that ended failed or in doubt)}.
 -- Returns the step's state.
 local a = cjson.decode(ARGV[2])
 local step = tostring(a.step)
-if step_of(a.enrollment, step).state == 'scheduled' then end_step(a.enrollment, step, 'skipped', {why = a.why}) end
+local s = step_of(a.enrollment, step)
+local unsent = s.state == 'scheduled' or s.state == 'sending' and not s.posted
+local given_up = a.ended and (s.state == 'failed' or s.state == 'in-doubt')
+
+-- What was frozen is never posted again; the other emails of its batch stay known by its members.
+if given_up and s.frozen then
+  redis.call('HDEL', frozen_key(s.frozen), 'body')
+end
+if unsent or given_up then
+  local anew = redis.call('HGET', enrollment_key(a.enrollment), step .. '.anew')
+  local doubtful = s.state == 'in-doubt' or anew
+  end_step(a.enrollment, step, 'skipped', {why = a.why .. (doubtful and '; it may have been sent' or '')})
+end
 return step_of(a.enrollment, step).state

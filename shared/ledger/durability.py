@@ -1,0 +1,47 @@
+"""Whether Redis can lose what it has answered. Then no emails go in batches, for by its own key Resend knows no email of a lost one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, cast
+
+from redis import Redis
+from redis.exceptions import ResponseError
+
+LASTS = 10.0  # seconds for which an answer counts
+_WANTED = {"appendonly": "yes", "appendfsync": "always"}
+
+
+class Durability:
+    """Asks Redis now and then.
+
+    Args:
+        redis: a client that decodes answers to text.
+        known: the answer, where it need not be asked.
+    """
+
+    def __init__(self, redis: Redis, known: bool | None = None) -> None:
+        self._redis = redis
+        self._holds = bool(known)
+        self._asked = float("inf") if known is not None else float("-inf")
+
+    def holds(self) -> bool:
+        """Whether each write is on disk before it is answered, and no replica could take over without the latest of them."""
+        if time.monotonic() - self._asked >= LASTS:
+            self._holds, self._asked = keeps_every_write(self._redis), time.monotonic()
+        return self._holds
+
+
+def keeps_every_write(redis: Redis) -> bool:
+    """Ask for it. A Redis that does not say how it keeps its data counts as one that may lose some.
+
+    Args:
+        redis: a client that decodes answers to text.
+    """
+    try:
+        known = cast(Mapping[str, str], redis.config_get(*_WANTED))
+    except ResponseError:  # managed services forbid CONFIG
+        return False
+    replication = cast(Mapping[str, Any], redis.info("replication"))
+    return all(known.get(name) == value for name, value in _WANTED.items()) and not replication.get("connected_slaves")

@@ -1,0 +1,34 @@
+-- @include base
+-- The provider's clock beside Redis's. The provider forgets a request 24 hours after it took it, by its own clock; Redis's may have stood
+-- still, or been set, since. So each answer's date is kept as how far the provider's clock is ahead.
+
+local HEARD = 'eg:heard:resend'
+local SETTLED = 600000  -- of what was heard so long ago, a first post may still go by: a step of the clock that matters makes it look older
+local JUST_NOW = 30000  -- a repetition goes by nothing older
+local APART = 3600000   -- clocks that are further apart tell that one of them was set
+
+-- Remember what time the provider said it is, in milliseconds since 1970; nil where it did not say.
+local function hear(said)
+  if said then redis.call('HSET', HEARD, 'ahead', int(said - now), 'at', int(now)) end
+end
+
+-- How far the provider's clock is ahead, in milliseconds, as heard within so many; nil where it was not.
+local function ahead(within)
+  local v = redis.call('HMGET', HEARD, 'ahead', 'at')
+  local age = v[2] and now - tonumber(v[2])
+  return age and age >= 0 and age <= within and tonumber(v[1]) or nil
+end
+
+-- The same as heard just now, and since Redis was started: before that, this machine may have been off for any time.
+local function ahead_now()
+  local known = ahead(JUST_NOW)
+  if not known then return nil end
+  local up = tonumber(string.match(redis.call('INFO', 'server'), 'uptime_in_seconds:(%d+)')) * 1000
+  return now - tonumber(redis.call('HGET', HEARD, 'at')) <= up and known or nil
+end
+
+-- Whether the provider may have forgotten a request that was posted first at `posted`, when its clock was `then_ahead` (nil: not known).
+local function may_be_forgotten(posted, then_ahead, now_ahead)
+  if not then_ahead then return math.abs(now_ahead) > APART end
+  return now + now_ahead >= posted + then_ahead + WINDOW
+end

@@ -1,0 +1,188 @@
+"""Clocks: the provider forgets what it took 24 hours ago by its own clock, whatever Redis's clock did meanwhile."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from shared.core.errors import SendError
+from shared.ledger.client import Ledger
+from shared.operations.enrollment_actions import EnrollmentActions
+from tests.conftest import Clock
+from tests.support.provider_double import MemoryProvider
+from tests.support.world import SETTINGS, World
+
+HOUR = 3_600_000
+
+
+class Apart:
+    """Evergreen by Redis's clock, and a provider by the real one."""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self.clock, self.real = clock, Clock(clock.now)
+        self.world = World(ledger, clock)
+        self.provider = MemoryProvider(self.real)
+        self.world.sender = dataclasses.replace(self.world.sender, provider=self.provider)
+
+    def passes(self, *, hours: float = 0, seconds: float = 0) -> None:
+        """Time passes for both."""
+        self.clock.advance(hours=hours, seconds=seconds)
+        self.real.advance(hours=hours, seconds=seconds)
+
+    def lose_an_answer(self) -> str:
+        """The first email is accepted, and nobody learns of it; returns the enrollment."""
+        run = self.world.sign_up()
+        self.provider.faults.append("lost")
+        self.world.work()
+        assert self.world.states(run)[0] == "sending"
+        return run
+
+    def works_on(self) -> None:
+        """A while later everything that is due has been looked at."""
+        suspects: set[str] = set()
+        for _ in range(8):
+            self.passes(seconds=20)
+            self.world.work()
+            suspects, _woken = self.world.ledger.sweep(suspects)
+
+
+@pytest.fixture
+def apart(ledger: Ledger, clock: Clock) -> Apart:
+    return Apart(ledger, clock)
+
+
+@pytest.mark.parametrize("off", [22, 25, 24 * 30])
+def test_a_clock_that_stood_still(apart: Apart, off: float) -> None:
+    """The machine was off, and begins with the time at which it stopped: what the provider may have forgotten is in doubt, and no more."""
+    run = apart.lose_an_answer()
+    apart.real.advance(hours=off)
+    apart.works_on()
+    assert apart.world.states(run)[0] == ("sent" if off < 23 else "in-doubt")
+    assert apart.provider.twice == []
+
+
+@pytest.mark.parametrize("wrong", [2, 5, 300, -2, -300])
+def test_a_clock_that_was_wrong_at_the_post_and_is_set_right(apart: Apart, actions: EnrollmentActions, wrong: float) -> None:
+    """All waits for a day meanwhile; by Redis's clock that was less, or more."""
+    apart.clock.advance(hours=wrong)
+    run = apart.lose_an_answer()
+    apart.clock.advance(hours=-wrong)
+    actions.stop_sending()
+    apart.passes(hours=24.1)
+    actions.start_sending()
+    apart.passes(hours=max(0, wrong))
+    apart.works_on()
+    assert apart.world.states(run)[0] == "in-doubt"
+    assert apart.provider.twice == []
+
+
+@pytest.mark.parametrize("wrong", [2, -2])
+def test_a_clock_that_jumps_before_the_second_email(apart: Apart, actions: EnrollmentActions, wrong: float) -> None:
+    """What was heard before the jump does not count for what is posted after it."""
+    run = apart.world.sign_up()
+    apart.world.work()
+    apart.passes(hours=24)
+    apart.clock.advance(hours=wrong)
+    apart.passes(hours=max(0, -wrong))
+    apart.provider.faults.append("lost")
+    apart.world.work()
+    assert apart.world.states(run)[:2] == ["sent", "sending"]
+    apart.clock.advance(hours=-wrong)
+    actions.stop_sending()
+    apart.passes(hours=24.1)
+    actions.start_sending()
+    apart.passes(hours=max(0, wrong))
+    apart.works_on()
+    assert (apart.world.states(run)[1], apart.provider.twice) == ("in-doubt", [])
+
+
+def test_two_clocks_that_always_differ(apart: Apart) -> None:
+    """Redis's clock is wrong by days, and stays so: every outcome is learned as ever."""
+    apart.clock.advance(hours=-100)
+    run = apart.lose_an_answer()
+    apart.works_on()
+    assert (apart.world.states(run)[0], apart.provider.requests, apart.provider.twice) == ("sent", [1, 1], [])
+
+
+class Silent(MemoryProvider):
+    """A provider of which nobody hears the time: something on the way answers for it."""
+
+    def time(self) -> None:  # type: ignore[override]  # this one never says
+        """Nothing."""
+
+
+def test_a_repetition_waits_while_the_time_is_not_heard(apart: Apart) -> None:
+    """Nothing is repeated on a guess: it is asked each minute, goes as soon as it is known, and is in doubt when the window is over."""
+    run = apart.lose_an_answer()
+    heard, apart.provider = apart.provider, Silent(apart.real)
+    apart.world.sender = dataclasses.replace(apart.world.sender, provider=apart.provider)
+    apart.works_on()
+    assert (apart.world.states(run)[0], apart.provider.requests) == ("sending", [])
+    apart.world.sender = dataclasses.replace(apart.world.sender, provider=heard)
+    apart.works_on()
+    assert (apart.world.states(run)[0], heard.twice) == ("sent", [])
+
+
+def test_never_heard_until_the_window_is_over(apart: Apart) -> None:
+    """A person decides then."""
+    run = apart.lose_an_answer()
+    apart.world.sender = dataclasses.replace(apart.world.sender, provider=Silent(apart.real))
+    apart.world.live(24)
+    assert apart.world.states(run)[0] == "in-doubt"
+
+
+def test_the_time_is_asked_only_where_nothing_else_says_it(apart: Apart) -> None:
+    """The answers to other emails tell it, too."""
+    asked: list[int] = []
+
+    def time() -> int:
+        asked.append(apart.real.now)
+        return apart.real.now
+
+    apart.provider.time = time  # type: ignore[method-assign]  # counted
+    apart.lose_an_answer()
+    assert len(asked) == 1
+    apart.passes(seconds=60)
+    apart.world.sign_up(email="bo@example.org")
+    apart.world.work()
+    assert len(asked) == 1
+    assert apart.provider.requests == [1, 1, 1]
+
+
+@pytest.mark.parametrize("seconds", [7_200, 1e7, 1e300])
+@pytest.mark.parametrize("kind", ["rate", "wait", "ambiguous"])
+def test_a_retry_after_of_any_size_is_capped(world: World, kind: str, seconds: float) -> None:
+    """An hour is the longest that an email waits because the provider said so."""
+    run = world.sign_up()
+    world.provider.faults.append(SendError(kind, "Resend is busy", seconds))
+    world.work()
+    assert world.run(run).step(1).next == world.clock.now + HOUR
+    world.redis.delete("eg:hold:resend")
+    world.clock.advance(hours=1)
+    world.work()
+    assert world.states(run)[0] == "sent"
+
+
+@pytest.mark.parametrize(("quota", "days"), [("daily_quota_exceeded", 1), ("monthly_quota_exceeded", 31)])
+def test_a_quota_is_full_again_at_the_next_day_or_month_at_the_latest(world: World, quota: str, days: int) -> None:
+    """Whatever the provider says, nothing waits for years."""
+    run = world.sign_up()
+    world.provider.faults.append(SendError("quota", f"Resend answered 429 {quota}", 1e12))
+    world.work()
+    world.clock.advance(hours=24 * days)
+    world.live(1)
+    assert world.states(run)[0] == "sent"
+
+
+@pytest.mark.parametrize("changes", [{"resend_api_key": "re_another"}, {"resend_api_url": "https://resend.example.org"}])
+def test_another_account_repeats_nothing(world: World, changes: dict[str, str]) -> None:
+    """To another key the first request is unknown: it would be an email of its own, so a person decides."""
+    run = world.sign_up()
+    world.provider.faults.append("lost")
+    world.work()
+    other = World(world.ledger, world.clock, SETTINGS.model_copy(update=changes))
+    other.clock.advance(seconds=60)
+    other.work()
+    assert other.provider.requests == []
+    assert (world.run(run).step(1).state, "key" in str(world.run(run).step(1).why)) == ("in-doubt", True)
