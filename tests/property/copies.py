@@ -79,10 +79,11 @@ class Copy:
 
 @dataclass(frozen=True)
 class Kept:
-    """A copy that lies somewhere: what had been seen when it was made, and how many emails the provider had taken."""
+    """A copy that lies somewhere: what had been seen when it was made, how many emails the provider had taken, and when keys leave."""
 
     watch: Watch
     taken: int
+    expiry: dict[str, int]
 
 
 class LedgersGoBack(WorkersWork):
@@ -117,8 +118,9 @@ class LedgersGoBack(WorkersWork):
 
     @rule()
     def a_copy_is_made(self) -> None:
+        self.rig.expiry.take_over()
         self._copy(self.redis, KEPT)
-        self.kept = Kept(self.rig.watch.remembered(), len(self.rig.provider.taken))
+        self.kept = Kept(self.rig.watch.remembered(), len(self.rig.provider.taken), dict(self.rig.expiry.at))
         self.kept.watch.lost |= {worker.id for worker in self.workers}
 
     @precondition(lambda self: self.rig.notion)
@@ -148,6 +150,8 @@ class LedgersGoBack(WorkersWork):
         self.redis.swapdb(0, KEPT)
         self.rig.watch.go_back(self.kept.watch, self.rig.provider.taken[self.kept.taken :])
         self.rig.watch.lost |= {worker.id for worker in self.workers}
+        self.rig.expiry.at = self.kept.expiry
+        self.rig.expiry.let_go()
         self.kept = None
         if self.rig.notion:
             self.redis.hset(ids.FENCE, "server", "of-the-time-before")

@@ -9,18 +9,17 @@ from dataclasses import replace
 from redis import Redis
 from redis.exceptions import RedisError
 
-from shared.intake import meetings
 from shared.ledger import ids
 from shared.operations.enrollment_actions import EnrollmentActions
 from shared.sending.sender import Sender
 from tests.conftest import Clock
 from tests.property.campaigns import CATALOG, NAMED, SHORTER, TEMPLATES
+from tests.property.expiry import Expiry
 from tests.property.invariants import Invariants
 from tests.property.snapshots import BAD_ENDS, OPEN_STATES, Snapshot, snapshot
 from tests.property.watch import Watch
 from tests.property.watched import HOUR, FailingProvider, WatchedLedger
 from tests.property.worker import rest
-from tests.support.provider_double import DAY
 from tests.support.world import SETTINGS
 
 GRACE = 5_000  # the sweeper's
@@ -37,13 +36,14 @@ class Rig:
         batches: whether emails may go in batches.
         notion: whether there is a Notion, and so a fence.
         suspects: what the sweeper's last pass found overdue.
+        expiry: when Redis lets a key go.
         steady: whether Redis's clock was never set.
     """
 
-    def __init__(self, redis: Redis, *, testing_mode: bool, batches: bool, rate: float, notion: bool) -> None:
+    def __init__(self, redis: Redis, real: Clock, *, testing_mode: bool, batches: bool, rate: float, notion: bool) -> None:
         self.redis = redis
         self.batches, self.notion = batches, notion
-        self.clock, self.real = Clock(), Clock()
+        self.clock, self.real = Clock(), real
         self.latest = self.clock.now
         self.watch = Watch()
         self.ledger = WatchedLedger(redis, self.clock, self.watch)
@@ -55,10 +55,11 @@ class Rig:
         self.sender = Sender(self.ledger, CATALOG, TEMPLATES, self.provider, self.settings, self._sleep, self._awake)
         self.suspects: set[str] = set()
         self.steady = True
-        self._expires: dict[tuple[str, int], int] = {}  # by key and what Redis says, which tells a new key of the same name
+        self.expiry = Expiry(redis, self.clock)
 
     def see(self) -> Snapshot:
         """The ledger as it is now; the watch takes it in."""
+        self.expiry.take_over()
         now = snapshot(self.redis)
         self.watch.saw(now)
         return now
@@ -124,16 +125,11 @@ class Rig:
         self.set_clock(self.clock.now + ms)
 
     def set_clock(self, now: int) -> None:
-        """Have Redis's clock show this; frozen requests and answers to deliveries leave when their time is over by it."""
-        for key in [*self.redis.scan_iter("eg:frozen:*", 1000), *self.redis.scan_iter("eg:seen:*", 1000)]:
-            self._expires.setdefault((key, self.redis.pexpiretime(key)), self.clock.now + (DAY if "frozen" in key else meetings.SEEN_TTL))
+        """Have Redis's clock show this."""
+        self.expiry.take_over()
         self.clock.now = now
         self.latest = max(self.latest, now)
-        for (key, known), at in list(self._expires.items()):
-            if at <= now:
-                del self._expires[key, known]
-                if self.redis.pexpiretime(key) == known:
-                    self.redis.delete(key)
+        self.expiry.let_go()
 
     def following(self) -> int:
         """The next instant at which anything can happen, after now: a look, or the sweeper's pass where a look may be lost."""

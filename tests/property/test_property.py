@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import pytest
 import structlog
@@ -22,6 +23,7 @@ from hypothesis.stateful import initialize, invariant, rule, run_state_machine_a
 from redis import Redis
 
 from local.valkey import Valkey
+from tests.conftest import START, Clock
 from tests.property.copies import Copy, LedgersGoBack
 from tests.property.decisions import PEOPLE
 from tests.property.faults import MachinesFail
@@ -38,9 +40,9 @@ SILENT = ("intake.enrolling", "intake.meetings", "sending.sender", "operations.e
 class Promise(LedgersGoBack, MachinesFail, WorkersWork):
     """Everything that can happen to a small Evergreen, in any order."""
 
-    def __init__(self, redis: Redis, copies: Sequence[Copy]) -> None:
+    def __init__(self, redis: Redis, copies: Sequence[Copy], real: Clock) -> None:
         super().__init__()
-        self.redis, (self.elsewhere, self.beside) = redis, copies
+        self.redis, (self.elsewhere, self.beside), self.real = redis, copies, real
         self.redis.flushall()
 
     @initialize(
@@ -51,7 +53,8 @@ class Promise(LedgersGoBack, MachinesFail, WorkersWork):
         crowd=st.sampled_from([0, 1, 1, 2, 2, 3, 4]),
     )
     def begin(self, testing_mode: bool, batches: bool, notion: bool, rate: float, crowd: int) -> None:
-        self.rig = Rig(self.redis, testing_mode=testing_mode, batches=batches, rate=rate, notion=notion)
+        self.real.now = START
+        self.rig = Rig(self.redis, self.real, testing_mode=testing_mode, batches=batches, rate=rate, notion=notion)
         self.look_at_the_word()
         self.look_at_the_word(a_minute_is_over=True)  # from then on it is sure to be the only copy
         for email in PEOPLE[:crowd]:
@@ -118,9 +121,10 @@ def test_the_promise_holds_whatever_happens(valkey_server: Valkey, monkeypatch: 
         monkeypatch.setattr(f"shared.{module}._logger", silent)
     url, known = valkey_server.url.removesuffix("0"), {"password": valkey_server.password, "decode_responses": True}
     redis, *others = [Redis.from_url(f"{url}{number}", **known, single_connection_client=True) for number in range(3)]
-    copies = [Copy(other) for other in others]
+    copies, real = [Copy(other) for other in others], Clock()
+    monkeypatch.setattr("shared.sending.sender.time", SimpleNamespace(monotonic=lambda: real.now / 1000))
     run_state_machine_as_test(
-        lambda: Promise(redis, copies),  # type: ignore[arg-type]  # hypothesis only calls it
+        lambda: Promise(redis, copies, real),  # type: ignore[arg-type]  # hypothesis only calls it
         settings=settings(
             max_examples=EXAMPLES // SEARCHES or 100,
             stateful_step_count=40,
