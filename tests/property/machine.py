@@ -140,7 +140,9 @@ class Rig:
         first: dict[str, tuple[str, float]] = {}  # of each run: the others wait for it, but for what a person wanted now
         for id, score in sorted(now.open.items(), key=lambda look: ids.parse_email_id(look[0])[1]):
             run, step = ids.parse_email_id(id)
-            first.setdefault(id if f"{step}.forced" in now.runs[run] else run, (id, score))
+            first.setdefault(run, (id, score))
+            if f"{step}.forced" in now.runs[run]:
+                first[id] = id, score
         known = {ids.email_id(*ids.parse_job_id(job)) for job in now.scheduled}
         instants = [round(score * 1000) for score in now.scheduled.values()]
         instants += [round(score) + GRACE for id, score in first.values() if score > time or id not in known]
