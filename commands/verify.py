@@ -10,6 +10,7 @@ from commands.outside import command, connect, follow
 from commands.printing import as_json, console, print_json
 from shared.domain import timing
 from shared.integrations.notion import iso
+from shared.recovery.verify_ledger import unlisted
 from shared.recovery.verify_notion import NotionWitness
 from shared.recovery.verify_resend import Finding, ResendWitness, fix, held
 
@@ -23,14 +24,15 @@ COLORS = {"duplicate": "bold red", "gap": "yellow", "disagreement": "yellow"}
 @as_json
 @command
 def verify(fixes: bool, days: int, as_json: bool) -> None:
-    """Compare the ledger with Resend's list and with Notion: duplicates, gaps, disagreements.
+    """Compare the ledger with Resend's list and with Notion: duplicates, gaps, disagreements; and see that each email is on its list.
 
-    --fix has what Notion lacks written again, and marks as sent what was in doubt and Resend knows. Exit status 1 when something
-    remains."""
+    --fix has what Notion lacks written again, marks as sent what was in doubt and Resend knows, and puts back what is on no list. Exit
+    status 1 when something remains."""
     outside = connect()
     ledger = outside.ledger
     everything = held(ledger, follow)
-    findings = [] if outside.resend else [Finding("gap", "resend", "Resend was not asked", "set RESEND_API_KEY")]
+    findings = unlisted(ledger)
+    findings += [] if outside.resend else [Finding("gap", "resend", "Resend was not asked", "set RESEND_API_KEY")]
     list_from = None
     if outside.resend:
         witness = ResendWitness(ledger, outside.subjects, outside.resend, turn=outside.resend_turn, follow=follow)

@@ -8,7 +8,6 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import urllib3
-from redis import exceptions as redis_errors
 from rq.timeouts import JobTimeoutException
 from urllib3.exceptions import HTTPError
 
@@ -43,11 +42,12 @@ def send_step(enrollment: str, step: int) -> None:
 
     Raises:
         StepFailed: when the step has ended `failed` or `in-doubt`: RQ's failed list is what a person must look at. So it raises nothing
-            where Redis is away, or the time is up, as after this machine slept: the sweeper looks at the step again.
+            where the time is up, as after this machine slept: the sweeper looks at the step again.
+        RedisError: when Redis is away, or takes no writes; the worker waits for it.
     """
     try:
         _send_step(enrollment, step)
-    except (redis_errors.ConnectionError, redis_errors.TimeoutError, JobTimeoutException) as error:
+    except JobTimeoutException as error:
         _logger.warning("step.left", enrollment=enrollment, step=step, problem=type(error).__name__)
 
 

@@ -94,6 +94,7 @@ def _backlog(now: Readings) -> Iterator[Metric]:
     yield _gauge("open_steps", "Emails that are still to be sent.", now.gauges["open"])
     yield _gauge("late_steps", "Emails whose next wake-up is overdue by more than a minute.", now.gauges["late"])
     yield _gauge("overdue_seconds", "How long the oldest wake-up is overdue.", now.health.overdue / 1000)
+    yield _gauge("unlisted_steps", "Emails that are on no list, in a sample of the active enrollments.", now.health.unlisted)
     yield _gauge("outbox", "Changes that Notion has not been told yet.", now.health.outbox)
     yield _gauge("notices", "Messages that the owner has not been told yet.", now.gauges["notices"])
 

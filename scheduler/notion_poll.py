@@ -50,6 +50,7 @@ class NotionPoll:
     lock: str = LOCK
     lock_for: float = LOCK_FOR
     _lock: Lock = field(init=False)
+    _away: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         self._lock = self.ledger.redis.lock(self.lock, timeout=self.lock_for, thread_local=False)
@@ -80,8 +81,14 @@ class NotionPoll:
             started = time.monotonic()
             try:
                 self.poll()
+                if self._away:
+                    _logger.warning("owner.back")
+                self._away = ""
             except (NotionError, RedisError) as error:
-                _logger.warning("owner.away", why=error.reason if isinstance(error, NotionError) else type(error).__name__)
+                why = error.reason if isinstance(error, NotionError) else type(error).__name__
+                if why != self._away:
+                    _logger.warning("owner.away", why=why)
+                self._away = why
             except Exception:
                 _logger.exception("owner.failed")  # the thread must live on: the next poll may find the page fixed
             stop.wait(started + self.every - time.monotonic())

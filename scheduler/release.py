@@ -1,8 +1,12 @@
-"""The scheduler, `python -m scheduler.release`: releases due wake-ups, sweeps up lost ones, shows that it lives. Two may run at once."""
+"""The scheduler, `python -m scheduler.release`: releases due wake-ups, sweeps up lost ones, audits all enrollments, shows that it lives.
+
+Two may run at once.
+"""
 
 from __future__ import annotations
 
 import gc
+import math
 import signal
 import threading
 import time
@@ -17,6 +21,8 @@ from shared.ledger.client import Ledger
 
 LONGEST_SLEEP = 0.25
 SWEEP_EVERY = 5.0
+AUDIT_WITHIN = 3600.0  # seconds in which all enrollments are looked at, however many there are
+SMALLEST_SLICE = 1000  # keys
 _logger = log.logger("scheduler")
 
 
@@ -35,6 +41,7 @@ class Loop:
         self.stop = stop
         self._suspects: set[str] = set()
         self._swept = 0.0
+        self._cursor = 0
         self._away = False
 
     def run(self) -> None:
@@ -60,9 +67,17 @@ class Loop:
                 _logger.warning("steps.swept", woken=woken)
             self.schedule.heartbeat()
             self._swept = time.monotonic()
+            self._audit()
         if released or dropped:
             return 0
         return LONGEST_SLEEP if following is None else min(following / 1000, LONGEST_SLEEP)
+
+    def _audit(self) -> None:
+        """Put what is on no list back, in the next slice of all enrollments; after the last one it begins anew."""
+        size = max(SMALLEST_SLICE, math.ceil(self.ledger.redis.dbsize() * SWEEP_EVERY / AUDIT_WITHIN))
+        self._cursor, found = self.ledger.audit_slice(self._cursor, size=size, repair=True)
+        if found:
+            _logger.error("steps.unlisted", count=len(found), first=found[0])
 
 
 def main() -> None:

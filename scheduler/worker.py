@@ -5,27 +5,32 @@ from __future__ import annotations
 import gc
 import sys
 import traceback
-from time import monotonic, time
-from typing import cast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from time import monotonic, sleep, time
+from typing import Any, cast
 
 from redis.client import Pipeline
+from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
 from rq.executions import Execution
 from rq.job import Job as RQJob
 from rq.timeouts import JobTimeoutException
 from rq.utils import as_text, now
 from rq.worker import WorkerStatus
-from rq.worker_registration import clean_worker_registry
+from rq.worker_registration import clean_worker_registry, register
 
 from scheduler import jobs
 from scheduler.rq_schedule import QUEUE, Job
 from shared import services
+from shared.core import log
 
 NOTIFY = "notify"
 MAINTENANCE = 30  # seconds
 WORKER_TTL = 45  # seconds; a worker without a job looks up from its queue 15 seconds sooner
 WATCHFUL_TTL = 20
 HEARTBEAT = 3.0  # seconds
+_logger = log.logger("worker")
 
 
 class Worker(SimpleWorker):
@@ -33,40 +38,114 @@ class Worker(SimpleWorker):
 
     RQ writes some twenty times about each job, and each write is a trip to the disk. Nothing here rests on that, so only what its tools
     show is written: who is at work on what, and what has failed.
+
+    RQ's own worker waits for a Redis that is away only while it has no job, and ends where Redis takes no writes, as when it is full. This
+    one waits in either case, wherever RQ's loop asks Redis; the job that it held is left, and the ledger looks again.
     """
 
     max_connection_wait_time = 1.0
     _beat = _asked = float("-inf")
 
+    @contextmanager
+    def _patient(self) -> Iterator[None]:
+        """Leave what is under way where Redis is away or takes no writes, and come back when it does."""
+        try:
+            yield
+        except RedisError as error:
+            if not services.is_away(error):
+                raise
+            self._wait(error, self._appear)
+
+    def _wait(self, error: RedisError, write: Callable[[], Any]) -> None:
+        """Wait until Redis takes this write, or the worker shall stop."""
+        _logger.error("redis.away", error=type(error).__name__)
+        while not self._stop_requested:
+            sleep(self.max_connection_wait_time)
+            try:
+                write()
+            except RedisError as again:
+                if not services.is_away(again):
+                    raise
+            else:
+                _logger.warning("redis.back")
+                return
+
+    def _appear(self) -> None:
+        """Be among the workers: one of which nothing was heard for long is taken off RQ's lists."""
+        with self.connection.pipeline() as pipe:
+            pipe.hset(self.key, mapping={**self.serialize(), "state": self.get_state()})
+            register(self, pipe)
+            super().heartbeat(pipeline=pipe)
+            pipe.execute()
+
+    def register_birth(self) -> None:
+        """Begin, as soon as Redis takes that."""
+        try:
+            super().register_birth()  # type: ignore[no-untyped-call]
+        except RedisError as error:
+            if not services.is_away(error):
+                raise
+            self._wait(error, super().register_birth)
+
+    def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> tuple[RQJob, Queue] | None:
+        """Wait for a job, and for Redis."""
+        while True:
+            with self._patient():
+                return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+
+    def run_maintenance_tasks(self) -> None:
+        """Keep house; what Redis refuses now is done the next time."""
+        with self._patient():
+            super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
+
+    def set_shutdown_requested_date(self) -> None:
+        """Show that the worker is about to stop, where Redis takes that."""
+        with suppress(RedisError):
+            super().set_shutdown_requested_date()  # type: ignore[no-untyped-call]
+
+    def register_death(self) -> None:
+        """Leave RQ's lists; where Redis does not take that, they forget the worker by themselves."""
+        with suppress(RedisError):
+            super().register_death()  # type: ignore[no-untyped-call]
+
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         """Show that the worker lives; not before, during and after each job."""
         if monotonic() - self._beat >= HEARTBEAT:
             self._beat = monotonic()
-            super().heartbeat(timeout, pipeline)
+            with self._patient():
+                super().heartbeat(timeout, pipeline)
 
     def check_for_suspension(self, burst: bool) -> None:
         """Heed `rq suspend`, now and then."""
         if monotonic() - self._asked >= HEARTBEAT:
             self._asked = monotonic()
-            super().check_for_suspension(burst)
+            with self._patient():
+                super().check_for_suspension(burst)
 
     def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
         """Show what the worker does, where that is news."""
         if state != self._state:
-            super().set_state(state, pipeline)
+            with self._patient():
+                super().set_state(state, pipeline)
 
     def execute_job(self, job: RQJob, queue: Queue) -> None:
         """Run one job here and now. One that raises ends in RQ's failed list; any other leaves nothing behind."""
+        with self._patient():
+            self._run(job, queue)
+        self.executions.clear()
+
+    def _run(self, job: RQJob, queue: Queue) -> None:
         execution: Execution | None = self.prepare_execution(job)
         job.started_at = now()
         try:
             with self.death_penalty_class(job.timeout, JobTimeoutException, job_id=job.id):
                 job.func(*job.args, **job.kwargs)
-        except Exception:  # whatever it is, it must be on the failed list
-            job.ended_at = now()
-            self.handle_exception(job, *sys.exc_info())
-            self.handle_job_failure(job, queue, queue.started_job_registry, traceback.format_exc(), execution)
-            execution = None
+        except Exception as error:  # whatever it is, it must be on the failed list, but for a Redis that is away
+            if isinstance(error, RedisError) and services.is_away(error):
+                _logger.warning("job.left", job=job.id, problem=type(error).__name__)
+            else:
+                self._fail(job, queue, execution)
+                execution = None
         with self.connection.pipeline(transaction=False) as pipe:
             if execution is not None:
                 self.cleanup_execution(job, pipe, execution)
@@ -75,6 +154,13 @@ class Worker(SimpleWorker):
             pipe.lrem(queue.intermediate_queue_key, 1, job.id)
             self.set_state(WorkerStatus.IDLE, pipe)
             pipe.execute()
+
+    def _fail(self, job: RQJob, queue: Queue, execution: Execution | None) -> None:
+        job.ended_at = now()
+        self.handle_exception(job, *sys.exc_info())
+        with self._patient():  # RQ writes it down once, and only logs a refusal
+            self._appear()
+        self.handle_job_failure(job, queue, queue.started_job_registry, traceback.format_exc(), execution)
 
     def clean_registries(self) -> None:
         """Forget the jobs of dead workers. RQ would put them into the failed list, which is for what a person must look at."""
@@ -93,8 +179,9 @@ class WatchfulWorker(Worker):
 
     def run_maintenance_tasks(self) -> None:
         """Keep house, and look around."""
-        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
-        jobs.look_around()
+        super().run_maintenance_tasks()
+        with self._patient():
+            jobs.look_around()
 
 
 def _forget_abandoned(queue: Queue) -> None:

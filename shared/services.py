@@ -8,6 +8,8 @@ from pathlib import Path
 from redis import Redis
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ExecAbortError, MasterDownError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from shared.core import log, settings
@@ -39,6 +41,17 @@ def connect(found: Settings, *, decode: bool = True) -> Redis:
         socket_timeout=5,
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=6, supported_errors=(RedisConnectionError,)),
     )
+
+
+def is_away(error: RedisError) -> bool:
+    """Whether Redis is away, or takes no writes for now: full, a replica, without its replicas, unable to write to its disk.
+
+    Args:
+        error: what it answered, or did not.
+    """
+    if isinstance(error, (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError, MasterDownError, ExecAbortError)):
+        return True
+    return isinstance(error, ResponseError) and any(word in str(error) for word in ("MISCONF ", "NOREPLICAS "))
 
 
 @cache

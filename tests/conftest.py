@@ -14,6 +14,7 @@ from redis import Redis
 
 from local import valkey
 from shared.ledger.client import Ledger
+from tests.support.refusing import REFUSALS, Refuse
 
 if TYPE_CHECKING:  # what is heavy, or has this module's clock, is loaded by the fixtures that need it
     from wsgiref.types import WSGIApplication
@@ -67,6 +68,13 @@ def raw(valkey_server: valkey.Valkey, redis: Redis) -> Iterator[Redis]:
     """A client of the same database as RQ wants it: answers stay bytes."""
     with Redis.from_url(valkey_server.url, password=valkey_server.password) as client:
         yield client
+
+
+@pytest.fixture(params=REFUSALS)
+def refuse(request: pytest.FixtureRequest, redis: Redis) -> Iterator[Refuse]:
+    """Makes the test's Redis refuse every write, or take it again."""
+    yield lambda on: REFUSALS[request.param](redis, on)
+    REFUSALS[request.param](redis, False)
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ class Verdict:
         expected: emails due in runs that nothing ended.
         accepted: emails that the provider took, all of them.
         before_an_end: of these, those of runs that ended later.
-        within_lease: milliseconds from the acknowledgement of an end or a pause to emails that were claimed before it, so within a lease.
+        on_the_wire: milliseconds from the acknowledgement of an end or a pause to emails that had passed their last look before it.
         in_doubt: what nobody can know, with its reason.
         too_late: reminders that were left out, as their campaign wants it.
         pending: emails that are still to come.
@@ -50,7 +50,7 @@ class Verdict:
     expected: int = 0
     accepted: int = 0
     before_an_end: int = 0
-    within_lease: list[int] = field(default_factory=list)
+    on_the_wire: list[int] = field(default_factory=list)
     batched: int = 0
     in_doubt: list[str] = field(default_factory=list)
     too_late: list[str] = field(default_factory=list)
@@ -76,14 +76,14 @@ def runs_of(entries: Iterable[Entry]) -> dict[str, Run]:
     return runs
 
 
-def judge(entries: Sequence[Entry], emails: Sequence[Accepted], find: Find, lease: float) -> Verdict:
+def judge(entries: Sequence[Entry], emails: Sequence[Accepted], find: Find, wire: float) -> Verdict:
     """Compare promise and deed.
 
     Args:
         entries: what was acknowledged, in that order.
         emails: what the provider took, in that order.
         find: an enrollment as the ledger knows it.
-        lease: seconds for which what was claimed before an end may still go out.
+        wire: seconds for which a request that had passed its last look may be on its way.
     """
     verdict, runs = Verdict(accepted=len(emails)), runs_of(entries)
     known = {run: find(run) for run in runs}
@@ -98,7 +98,7 @@ def judge(entries: Sequence[Entry], emails: Sequence[Accepted], find: Find, leas
     for name, run_ in runs.items():
         took = by_run[name]
         _order(verdict, name, [step for step, _ in took])
-        _after(verdict, run_, [email for _, email in took], lease * 1000)
+        _after(verdict, run_, [email for _, email in took], wire * 1000)
         _timely(verdict, known[name], took)
         _complete(verdict, name, run_, known[name], {step for step, _ in took})
     verdict.lateness.sort()
@@ -111,13 +111,13 @@ def _order(verdict: Verdict, name: str, steps: list[int]) -> None:
         verdict.problems["out of order"].append(f"{name}: {firsts}")
 
 
-def _after(verdict: Verdict, run: Run, emails: list[Accepted], lease: float) -> None:
-    """Nothing is claimed once an end or a pause is acknowledged."""
+def _after(verdict: Verdict, run: Run, emails: list[Accepted], wire: float) -> None:
+    """Nothing leaves once an end or a pause is acknowledged."""
     spans = [*run.held, *([(run.ended, float("inf"))] if run.ended else [])]
     for email in emails:
         for begin, end in spans:
-            if begin < email.at < end and email.at - begin <= lease:
-                verdict.within_lease.append(email.at - begin)
+            if begin < email.at < end and email.at - begin <= wire:
+                verdict.on_the_wire.append(email.at - begin)
             elif begin < email.at < end:
                 verdict.problems["after an end or in a pause"].append(f"{email.id}: {(email.at - begin) / 1000:.1f} s after it")
 

@@ -32,6 +32,7 @@ class Report:
 
     Attributes:
         facts: what it was: customers, seconds, machine.
+        fills: how often Redis was full for a moment.
         troubles: stories that did not come to their end, parts that did not come back.
     """
 
@@ -41,6 +42,7 @@ class Report:
     notion_rows: Mapping[str, int]
     kills: Counter[str]
     suspended: Counter[str]
+    fills: int
     faults: Mapping[str, Counter[str]]
     troubles: list[str]
 
@@ -61,7 +63,7 @@ class Report:
             ("emails due in runs that nothing ended", str(verdict.expected)),
             ("emails accepted, those before an end included", f"{verdict.accepted} ({verdict.batched} of them in batches)"),
             *counts,
-            ("claimed before an end or a pause, accepted after it", _grace(verdict.within_lease)),
+            ("on the wire at an end or a pause, accepted after it", _grace(verdict.on_the_wire)),
             ("in doubt", str(len(verdict.in_doubt))),
             ("reminders left out, more than their half hour (here: half a minute) late", str(len(verdict.too_late))),
             ("lateness p50 / p99 / latest", " / ".join(f"{_at(late, share) / 1000:.2f} s" for share in (0.5, 0.99, 1))),
@@ -69,6 +71,7 @@ class Report:
             *((name, str(len(cases))) for name, cases in self.notion.items()),
             ("killed with -9", _counted(self.kills)),
             ("suspended for longer than a lease", _counted(self.suspended)),
+            ("Redis was full, for a tenth of a second to more than one", str(self.fills)),
             *((f"{provider.capitalize()}'s faults", _counted(met)) for provider, met in self.faults.items()),
         ]
 

@@ -27,6 +27,7 @@ from local.trial import Trial, environ_for, start
 from shared.core import settings
 from shared.core.stack_file import ROOT
 from shared.ledger import ids
+from shared.sending.sender import OVERSLEPT
 
 REPLICAS = {"scheduler-2": ["scheduler.release"], "worker-2": ["scheduler.worker", "send"], "worker-3": ["scheduler.worker", "send"]}
 VICTIMS = ("gateway", "valkey", "scheduler", "scheduler-2", "worker", "worker-2", "worker-3", "recorder", "notifier")
@@ -106,7 +107,7 @@ def chaos(plan: Plan, directory: Path, keep: Path) -> Report:
 
 
 def _suffer(plan: Plan, trial: Trial, environ: dict[str, str], pids: Callable[[], dict[str, int]], keep: Path) -> Report:
-    began, lease = time.monotonic(), settings.load(environ).lease
+    began, lease, wire = time.monotonic(), settings.load(environ).lease, OVERSLEPT + plan.provider_timeout
     trial.limit(resend=RESEND_RATE, notion=10_000)
     world = World(trial.url, environ, Diary(keep / "acknowledged.jsonl"), Inbox(trial.sandbox_url), plan.width)
     world.inbox.start()
@@ -118,6 +119,7 @@ def _suffer(plan: Plan, trial: Trial, environ: dict[str, str], pids: Callable[[]
         pause=plan.kill_every,
         between_faults=plan.fault_every,
         meets=plan.fault_meets,
+        fill=lambda full: trial.redis().config_set("maxmemory", "1" if full else "0"),
         lease=lease,
         seed=plan.seed,
     )
@@ -127,12 +129,12 @@ def _suffer(plan: Plan, trial: Trial, environ: dict[str, str], pids: Callable[[]
     time.sleep(max(0.0, began + plan.seconds * TROUBLED - time.monotonic()))
     trouble.stop()
     _start_sending(world)
-    verdict = _until_done(trial, world, crowd, lease, max(began + plan.seconds, time.monotonic() + PATIENCE))
+    verdict = _until_done(trial, world, crowd, wire, max(began + plan.seconds, time.monotonic() + PATIENCE))
     took = time.monotonic() - began
     time.sleep(lease)  # for what might still come twice
     recorded = _until_recorded(trial)
     world.inbox.look()
-    verdict = judge(world.diary.entries(), world.inbox.emails, trial.ledger().enrollment, lease)
+    verdict = judge(world.diary.entries(), world.inbox.emails, trial.ledger().enrollment, wire)
     runs = runs_of(world.diary.entries())
     rows = trial.notion()
     troubles = crowd.troubles + trouble.broken
@@ -150,6 +152,7 @@ def _suffer(plan: Plan, trial: Trial, environ: dict[str, str], pids: Callable[[]
         notion_rows={name: len(rows[name]) for name in ("Contacts", "Email Sequence", "Email Log")},
         kills=trouble.kills,
         suspended=trouble.suspended,
+        fills=trouble.fills,
         faults=trouble.faults,
         troubles=troubles,
     )
@@ -167,11 +170,11 @@ def _start_sending(world: World) -> None:
     Customer.operator_of(world).post(f"{world.url}/console/api/sending/start", b"", world.operator)
 
 
-def _until_done(trial: Trial, world: World, crowd: Crowd, lease: float, deadline: float) -> Verdict:
+def _until_done(trial: Trial, world: World, crowd: Crowd, wire: float, deadline: float) -> Verdict:
     """Wait until every story is over and every email is there; returns what is known then."""
     while True:
         try:
-            verdict = judge(world.diary.entries(), list(world.inbox.emails), trial.ledger().enrollment, lease)
+            verdict = judge(world.diary.entries(), list(world.inbox.emails), trial.ledger().enrollment, wire)
             if not crowd.busy and not verdict.pending and not trial.redis().zcard(ids.OPEN):
                 return verdict
         except RedisError:

@@ -1,4 +1,4 @@
-"""What goes wrong during a chaos run: parts killed with -9 or suspended at random, and providers that fail in every way in turn."""
+"""What goes wrong during a chaos run: parts killed with -9 or suspended, a Redis that is full, and providers that fail in every way."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import requests
+from redis.exceptions import RedisError
 
 Fault = Mapping[str, Any]
 RESEND: Mapping[str, Fault] = {
@@ -43,6 +44,7 @@ NOTION: Mapping[str, Fault] = {
     "an HTML page as 200": {"kind": "status", "status": 200, "body": "html"},
 }
 BACK_WITHIN = 30.0  # seconds
+FULL_EVERY, FULL_FOR = (1.0, 5.0), (0.1, 1.2)  # seconds
 
 
 @dataclass
@@ -56,6 +58,7 @@ class Trouble:
         start_sending: what the owner does when the quota is raised.
         pause: seconds from kill to kill, at least and at the most.
         between_faults: the same from one fault's end to the next.
+        fill: makes Redis full, or lets it have memory again.
         meets: requests that a fault meets at the most.
         lease: seconds; who is suspended sleeps for longer.
         seed: of all that happens by chance.
@@ -67,11 +70,13 @@ class Trouble:
     start_sending: Callable[[], None]
     pause: tuple[float, float]
     between_faults: tuple[float, float]
+    fill: Callable[[bool], object]
     meets: int
     lease: float
     seed: int
     kills: Counter[str] = field(default_factory=Counter)
     suspended: Counter[str] = field(default_factory=Counter)
+    fills: int = 0
     faults: dict[str, Counter[str]] = field(default_factory=lambda: {"resend": Counter(), "notion": Counter()})
     broken: list[str] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -80,6 +85,7 @@ class Trouble:
     def start(self) -> None:
         """Begin."""
         self._thread("killing", self._kill)
+        self._thread("filling", self._fill)
         self._thread("failing at Resend", self._fail, "resend", RESEND)
         self._thread("failing at Notion", self._fail, "notion", NOTION)
 
@@ -116,6 +122,24 @@ class Trouble:
             os.killpg(pid, signal.SIGSTOP)
             self._stop.wait(seconds)
             os.killpg(pid, signal.SIGCONT)
+
+    def _fill(self) -> None:
+        """Now and then Redis takes nothing more for a moment; it may be dead just then."""
+        chance = random.Random(f"{self.seed} fills")
+        while not self._stop.wait(chance.uniform(*FULL_EVERY)):
+            with suppress(RedisError):
+                self.fill(True)
+                self.fills += 1
+                self._stop.wait(chance.uniform(*FULL_FOR))
+            self._until_it_has_memory()
+
+    def _until_it_has_memory(self) -> None:
+        while True:
+            try:
+                self.fill(False)
+                return
+            except RedisError:
+                time.sleep(0.1)  # it starts again
 
     def _is_back(self, victim: str, before: int) -> bool:
         deadline = time.monotonic() + BACK_WITHIN

@@ -14,6 +14,7 @@ REASONS = {
     Problem.FENCED: "fenced: another copy of this ledger may be sending",
     Problem.SILENT: "the scheduler is silent",
     Problem.OVERDUE: "an email is overdue",
+    Problem.UNLISTED: "an email is on no list",
 }
 
 
@@ -43,6 +44,7 @@ def _numbers(health: Health) -> dict[str, object]:
         "fenced": health.fence is not None,
         "scheduler_age_ms": health.tick_age,
         "oldest_overdue_ms": health.overdue,
+        "unlisted": health.unlisted,
         "scheduled": health.scheduled,
         "queue_depth": health.queued,
         "workers": health.workers["send"],

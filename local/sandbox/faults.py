@@ -12,7 +12,8 @@
 | `commit-then-503` | the request is accepted, and answered 503 |
 
 `status`, `slow`, `timeout-before`, `disconnect` before accepting and Notion's `quota` meet every request; the others only those that
-write. While a connection is held, the request's idempotency key is in progress. Faults live in memory: a restart clears them.
+write. A fault with a `count` is kept for requests about emails: `GET /domains`, by which Evergreen asks Resend for the time, does not
+meet it. While a connection is held, the request's idempotency key is in progress. Faults live in memory: a restart clears them.
 """
 
 from __future__ import annotations
@@ -94,14 +95,16 @@ class Fault(BaseModel):
             return {"retry-after": str(self.retry_after)}
         return {"retry-after": "1"} if self.before_accepting and self.answer_status in (429, 529) else {}
 
-    def meets(self, provider: str, writing: bool) -> bool:
+    def meets(self, provider: str, writing: bool, aside: bool = False) -> bool:
         """Whether this fault concerns a request at all.
 
         Args:
             provider: whom the request is for.
             writing: whether the request could be accepted, rather than only read something.
+            aside: whether the request has nothing to do with emails, so that it uses up no fault with a count.
         """
-        return self.provider == provider and (writing or self.before_accepting or self.kind == "slow")
+        spared = aside and self.count is not None
+        return self.provider == provider and not spared and (writing or self.before_accepting or self.kind == "slow")
 
 
 class Faults:
@@ -139,16 +142,11 @@ class Faults:
         with self._lock:
             self._faults = [fault for fault in self._faults if fault_id is not None and fault.id != fault_id]
 
-    def take(self, provider: str, writing: bool) -> Fault | None:
-        """The fault that a request meets, if any; it counts as met.
-
-        Args:
-            provider: whom the request is for.
-            writing: whether the request could be accepted, rather than only read something.
-        """
+    def take(self, provider: str, writing: bool, aside: bool = False) -> Fault | None:
+        """The fault that a request meets, if any; it counts as met. The arguments are those of `Fault.meets`."""
         with self._lock:
             for fault in self._faults:
-                if fault.meets(provider, writing) and random.random() < fault.rate:  # noqa: S311 - a share of requests, no secret
+                if fault.meets(provider, writing, aside) and random.random() < fault.rate:  # noqa: S311 - a share of requests, no secret
                     self._count(fault)
                     return fault
         return None
@@ -160,7 +158,9 @@ class Faults:
         if fault.count == 0:
             self._faults.remove(fault)
 
-    def install(self, app: Flask, provider: str, refuse: Refuse, writes: Callable[[], bool]) -> None:
+    def install(
+        self, app: Flask, provider: str, refuse: Refuse, writes: Callable[[], bool], aside: Callable[[], bool] = lambda: False
+    ) -> None:
         """Make an app misbehave as set. Its views find the fault that they met as `flask.g.fault`.
 
         Args:
@@ -168,11 +168,12 @@ class Faults:
             provider: its name.
             refuse: builds the provider's own refusal from the fault and, where the request was accepted, the answer that is withheld.
             writes: whether the request at hand changes anything.
+            aside: whether it has nothing to do with emails.
         """
 
         @app.before_request
         def before() -> Response | None:
-            g.fault = fault = self.take(provider, writes())
+            g.fault = fault = self.take(provider, writes(), aside())
             if not fault or not fault.before_accepting:
                 return None
             if fault.body == "html":

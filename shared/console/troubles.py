@@ -53,6 +53,9 @@ def _trouble(problem: Problem, health: Health, overview: Mapping[str, Any]) -> T
         case Problem.OVERDUE:
             late = f"The oldest is {span(health.overdue / 1000)} late; {overview['late']} are late in all."
             return Trouble("An email is overdue", late, "See whether sending is stopped, and whether a worker runs.")
+        case Problem.UNLISTED:
+            mend = "The scheduler puts it back within the hour, and says so; evergreen verify --fix does it at once."
+            return Trouble("An email is on no list", f"{health.unlisted} of those looked at would never go out.", mend)
         case Problem.NO_SENDER:
             mend = "Start the worker of the queue “send” and read its log."
             return Trouble("No worker sends", "No process takes from the queue.", mend)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import cast
 
 from redis import Redis
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, ReadOnlyError, RedisError, ResponseError
 
 from shared.core.errors import LedgerError
 from shared.core.settings import Settings
@@ -34,7 +34,7 @@ def redis(ledger: Ledger, found: Settings, clock: Callable[[], int]) -> Findings
         clock: this machine's time, in milliseconds since 1970 UTC.
     """
     try:
-        ledger.redis.ping()
+        ledger.redis.time()  # unlike PING, it is answered also where no write is taken
     except AuthenticationError:
         yield Finding("fault", "REDIS_PASSWORD", "Redis refuses it", "set the password that Redis was started with (`requirepass`)")
         return
@@ -42,9 +42,10 @@ def redis(ledger: Ledger, found: Settings, clock: Callable[[], int]) -> Findings
         mend = "start it, correct REDIS_URL, or let this machine through to it"
         yield Finding("fault", "REDIS_URL", f"Redis does not answer ({type(error).__name__})", mend)
         return
-    for check in (_keeping, _version):
+    for check in (_keeping, _version, _writes):
         yield from check(ledger.redis)
     yield from _skew(ledger, clock)
+    yield from _unlisted(ledger)
     yield from _ledger(ledger)
     yield from _at_work(ledger, found)
     for name, why in TemplateTexts(ledger).rejected().items():
@@ -77,6 +78,17 @@ def _version(client: Redis) -> Findings:
         yield Finding("fault", "Redis", "could not write its log to disk", "make room on its disk; its own log says more")
 
 
+def _writes(client: Redis) -> Findings:
+    try:
+        client.setrange("no key of anybody", 0, "")  # a write that changes nothing
+    except ReadOnlyError:
+        return  # a replica, which was said
+    except ResponseError as error:
+        message = f"takes no writes ({type(error).__name__}): nobody is enrolled, and no email goes out"
+        mend = "give it memory, room on its disk, or the replicas that it asks for; its own log says which"
+        yield Finding("fault", "Redis", message, mend)
+
+
 def _skew(ledger: Ledger, clock: Callable[[], int]) -> Findings:
     before = clock()
     there = ledger.now()
@@ -92,6 +104,15 @@ def _ledger(ledger: Ledger) -> Findings:
         ledger.check_version()
     except LedgerError as error:
         yield Finding("fault", "ledger", str(error), "run the release that wrote it, or restore its backup")
+
+
+def _unlisted(ledger: Ledger) -> Findings:
+    """Emails that nothing would ever look at; it only asks."""
+    found = ledger.audit_all()
+    if found:
+        message = f"{len(found)} are on no list and would never go out, such as {found[0]}"
+        mend = "a scheduler at work puts them back within the hour, `evergreen verify --fix` at once; the log of Redis may say how it came"
+        yield Finding("fault", "emails", message, mend)
 
 
 def _at_work(ledger: Ledger, found: Settings) -> Findings:

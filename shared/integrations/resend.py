@@ -143,7 +143,7 @@ class Resend:
     def time(self) -> int | None:
         """What time it is by Resend's clock, in milliseconds since 1970 UTC; None where it does not say. A refusal says it, too."""
         try:
-            return _date(self._connection.look(f"{resend.api_url}/emails?limit=1"))
+            return _date(self._connection.look(f"{resend.api_url}/domains"))
         except requests.RequestException:
             return None
 

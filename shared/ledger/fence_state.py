@@ -27,9 +27,13 @@ class FenceState:
         """All fields that are set."""
         return cast(dict[str, str], self._redis.hgetall(ids.FENCE))  # the client decodes, which its types cannot say
 
-    def keep(self, **fields: str) -> None:
-        """Set some fields."""
-        self._redis.hset(ids.FENCE, mapping=fields)  # type: ignore[arg-type]  # text to text, which its types do not accept
+    def keep(self, *without: str, **fields: str) -> None:
+        """Set some fields, and remove others; where Redis is full, neither: by itself it would take the removal."""
+        with self._redis.pipeline() as pipe:
+            pipe.hset(ids.FENCE, mapping=fields)  # type: ignore[arg-type]  # text to text, which its types do not accept
+            if without:
+                pipe.hdel(ids.FENCE, *without)
+            pipe.execute()
 
     def drop(self, *names: str) -> None:
         """Remove some fields."""

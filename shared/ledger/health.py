@@ -11,6 +11,7 @@ from shared.ledger.fence_state import why_fenced
 
 SILENT_AFTER = 15_000  # milliseconds without a tick of the scheduler
 OVERDUE_AFTER = 60_000  # milliseconds that a wake-up may be late
+SAMPLE = 50  # active enrollments that are audited at each look
 BEHIND = 100  # changes that wait for Notion from which on it is worth a word
 
 
@@ -21,6 +22,7 @@ class Problem(StrEnum):
     FENCED = "fenced"  # another copy of this ledger may be sending
     SILENT = "silent"  # the scheduler releases nothing
     OVERDUE = "overdue"  # an email is due, and has not been looked at
+    UNLISTED = "unlisted"  # an email is on no list, and nothing would look at it
     NO_SENDER = "no-sender"  # no worker takes from the queue `send`
     NO_RECORDER = "no-recorder"  # no worker takes from the queue `record`
     BEHIND = "behind"  # the workers of `record` are at work, and Notion learns only later what happened
@@ -33,6 +35,9 @@ class Health:
     Attributes:
         tick_age: milliseconds since the scheduler's last tick; None where there was none.
         overdue: milliseconds by which the oldest wake-up is late.
+        unlisted: emails that are on no list, of a sample: some active enrollments at random, which is all of them in a small ledger. It
+            misses most of what few enrollments of many have lost, and what is sending in one that ended; the scheduler's audit of all
+            enrollments finds each within about an hour, and doctor and verify find it when they are asked.
         scheduled: wake-ups on the schedule.
         queued: jobs on the queue `send`.
         workers: the workers of each queue.
@@ -43,6 +48,7 @@ class Health:
 
     tick_age: int | None
     overdue: int
+    unlisted: int
     scheduled: int
     queued: int
     workers: dict[str, int]
@@ -58,6 +64,7 @@ class Health:
             Problem.FENCED: self.fence is not None,
             Problem.SILENT: self.tick_age is None or self.tick_age > SILENT_AFTER,
             Problem.OVERDUE: self.overdue > OVERDUE_AFTER,
+            Problem.UNLISTED: self.unlisted > 0,
             Problem.NO_SENDER: not self.workers["send"],
             Problem.NO_RECORDER: not self.workers["record"],
             Problem.BEHIND: self.outbox > BEHIND and bool(self.workers["record"]),
@@ -66,7 +73,7 @@ class Health:
 
 
 def read_health(ledger: Ledger) -> Health:
-    """Look at the ledger, in two round trips.
+    """Look at the ledger, in three round trips, whatever its size; changes nothing.
 
     Raises:
         RedisError: when Redis does not answer.
@@ -74,6 +81,7 @@ def read_health(ledger: Ledger) -> Health:
     pipe = ledger.redis.pipeline(transaction=False)
     pipe.get(ids.TICK)
     pipe.zrange(ids.OPEN, 0, 0, withscores=True)
+    pipe.zrandmember(ids.ACTIVE, SAMPLE)
     pipe.zcard(ids.SCHEDULED)
     pipe.llen(ids.QUEUE)
     for queue in ids.QUEUES:
@@ -82,11 +90,12 @@ def read_health(ledger: Ledger) -> Health:
     pipe.hget(ids.GATE, "reason")
     pipe.hgetall(ids.FENCE)
     pipe.info("server")
-    tick, first, scheduled, queued, *workers, outbox, gate, fence, server = pipe.execute()
+    tick, first, sample, scheduled, queued, *workers, outbox, gate, fence, server = pipe.execute()
     now = ledger.now()
     return Health(
         tick_age=now - int(tick) if tick else None,
         overdue=max(0, now - int(first[0][1])) if first else 0,
+        unlisted=len(ledger.audit(sample)),
         scheduled=scheduled,
         queued=queued,
         workers=dict(zip(ids.QUEUES, workers, strict=True)),

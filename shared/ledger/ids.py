@@ -6,6 +6,7 @@ import hashlib
 import re
 
 OPEN = "eg:open"
+ACTIVE = "eg:in:active"
 GATE = "eg:gate"
 FENCE = "eg:fence"
 OUTBOX = "eg:outbox"

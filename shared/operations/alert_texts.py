@@ -25,8 +25,8 @@ CAUSES = {
     "failed": Cause("An email failed", "Open it in the console, correct what the reason names, and retry the step."),
     "in-doubt": Cause(
         "Nobody knows whether an email went out",
-        "Evergreen looks for it in Resend's list of emails by itself. If it is still under Failures in the console after some minutes, look "
-        "there yourself; only if it is not there, retry the step.",
+        "Evergreen looks for it in Resend's list of emails by itself. If it is still under Failures in the console after some minutes, "
+        "look there yourself; only if it is not there, retry the step.",
     ),
     "retrying": Cause(
         "An email did not go out in three attempts",
@@ -39,6 +39,11 @@ CAUSES = {
     ),
     "silent": Cause(
         "The scheduler is silent", "No email is released until it is back: start the scheduler again and read the end of its log."
+    ),
+    "unlisted": Cause(
+        "An email was on no list",
+        "It is back on its list, and goes out when it is due, or now. No part of Evergreen takes an email off the list before its end: "
+        "see in the log of Redis whether it lost writes, and whether anybody changed its keys.",
     ),
     "template": Cause(
         "An edited template was rejected",

@@ -79,8 +79,7 @@ class Fence:
         """Take the lease, whoever holds it; what is overdue then goes singly, for another copy may have sent it. Raises NotionError."""
         self._read()
         self._held.drop("steady")
-        self._write(self._held.server())
-        self._held.keep(on="1", taken_over=str(self.ledger.now()))
+        self._write(self._held.server(), takes_over=True)
 
     def _renew(self, state: dict[str, str], server: str, now: int, *, starts: bool) -> None:
         word = self._read()
@@ -89,13 +88,15 @@ class Fence:
             self._refuse_a_stranger()
         if word is not None and word not in ours:
             raise FenceError(OTHER)
+        if word is not None and word != state.get("confirmed"):  # one that was never confirmed here; the next one takes its place
+            self._held.keep(confirmed=word)
         if starts:
             self._held.drop("steady")
         self._write(server, settles_in=SETTLES_IN if starts else 0)
         if not starts and not {"steady", "alone"} & set(state):  # another copy has had its minute to see that it is not the only one
             self._held.keep(steady=str(now + round(self.ledger.lease * 1000)))
 
-    def _write(self, server: str, *, settles_in: float = 0) -> None:
+    def _write(self, server: str, *, settles_in: float = 0, takes_over: bool = False) -> None:
         """Put a new word: first here, then in Notion, so that we know it as ours whatever the answer."""
         word = secrets.token_hex(8)
         self._held.keep(pending=word)
@@ -105,9 +106,9 @@ class Fence:
             found, state = self._read(), self._held.read()
             if found not in (word, state.get("confirmed"), state.get("pending")):  # another replica beside this very Redis is no other copy
                 raise FenceError(OTHER)
-        self._held.drop("pending", "why", "alone")
-        now = self.ledger.now()
-        self._held.keep(confirmed=word, server=server, at=str(now), beat=str(now))
+        now = str(self.ledger.now())
+        taken = {"on": "1", "taken_over": now} if takes_over else {}
+        self._held.keep("pending", "why", "alone", confirmed=word, server=server, at=now, beat=now, **taken)
 
     def _read(self) -> str | None:
         """The word in Notion, or None; what else stands there is kept."""
@@ -143,8 +144,8 @@ class Fence:
     def _stop(self, why: str) -> None:
         _logger.error("fence.lost", why=why)
         self._held.drop("server")
-        self._held.keep(why=why)
         Alerts(self.ledger).report("fence", why)
+        self._held.keep(why=why)  # last: whoever finds it there does not come here again
 
     def _beat(self, starts: bool, now: int) -> None:
         if not starts:

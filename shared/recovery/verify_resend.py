@@ -20,6 +20,7 @@ from shared.recovery.sent_list import Follow, Lister, SentList, unseen
 from shared.recovery.step_outcomes import EARLY
 
 SEEN_TTL = 7 * timing.DAY
+FIXES = ("tell", "found", "unlisted")  # of a finding: by what it can be fixed
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Finding:
         advice: what a person may do about it.
         tell: the kind and id of what Notion shall be told again; that fixes it.
         found: the listed email that settles a step in doubt; that fixes it.
+        unlisted: whether it is an email on no list; to put it back fixes it.
         fixed: whether that was done.
     """
 
@@ -42,17 +44,18 @@ class Finding:
     advice: str = ""
     tell: tuple[str, str] | None = None
     found: Listed | None = None
+    unlisted: bool = False
     fixed: bool = False
 
     @property
     def fixable(self) -> bool:
         """Whether it can be fixed without a person."""
-        return self.tell is not None or self.found is not None
+        return self.tell is not None or self.found is not None or self.unlisted
 
     @property
     def as_dict(self) -> dict[str, Any]:
         """For JSON; without addresses."""
-        return {name: value for name, value in asdict(self).items() if name not in ("tell", "found")} | {"fixable": self.fixable}
+        return {name: value for name, value in asdict(self).items() if name not in FIXES} | {"fixable": self.fixable}
 
 
 @dataclass(frozen=True)
@@ -199,7 +202,7 @@ class ResendWitness:
 
 
 def fix(findings: list[Finding], ledger: Ledger) -> list[Finding]:
-    """Do what is safe: what is in doubt and known to Resend is sent; what Notion lacks is told again.
+    """Do what is safe: what is in doubt and known to Resend is sent; what Notion lacks is told again; what is on no list is put back.
 
     Args:
         findings: what was found.
@@ -216,7 +219,11 @@ def fix(findings: list[Finding], ledger: Ledger) -> list[Finding]:
 
 def _fixed(finding: Finding, ledger: Ledger) -> Finding:
     done = finding.tell is not None
-    if finding.found:
+    if finding.unlisted:
+        whose = [ids.parse_email_id(finding.what)[0]]
+        ledger.audit(whose, repair=True)
+        done = finding.what not in ledger.audit(whose)
+    elif finding.found:
         enrollment, number = ids.parse_email_id(finding.what)
         run = ledger.enrollment(enrollment)
         if run is None:

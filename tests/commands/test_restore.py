@@ -14,6 +14,7 @@ from redis import Redis
 
 from local import valkey
 from shared.core.stack_file import ROOT
+from shared.ledger import ids
 from shared.ledger.client import Ledger
 from tests.conftest import Clock
 from tests.support.lost_ledger import LostLedger
@@ -127,6 +128,18 @@ def test_verify_mends_and_ends_with_its_status(terminal: Terminal, lost: LostLed
     lost.record()
     assert lost.rows("tracker")[0]["Email 1 Sent"]
     assert "All agree" in terminal.types("verify", "--mend"), "the older spelling of --fix"
+
+
+def test_verify_puts_back_what_is_on_no_list(terminal: Terminal, lost: LostLedger, run: str) -> None:
+    """It says so first, with the command that does it."""
+    terminal.types("restore", "--yes")
+    lost.record()
+    lost.ledger.redis.zrem(ids.OPEN, f"{run}-2")
+    (found,) = terminal.says("verify", status=1)["findings"]
+    assert (found["kind"], found["what"], found["fixable"], found["fixed"]) == ("gap", f"{run}-2", True, False)
+    assert [found["fixed"] for found in terminal.says("verify", "--fix")["findings"]] == [True]
+    lost.record()
+    assert terminal.says("verify")["findings"] == []
 
 
 def test_without_notion_there_is_nothing_to_restore_from(terminal: Terminal) -> None:

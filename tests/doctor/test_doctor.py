@@ -23,8 +23,10 @@ from shared.doctor.settings_checks import Finding
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from tests.conftest import Clock
+from tests.support.refusing import REFUSALS, refusing
 from tests.support.sandbox_server import Sandbox, sandbox, serving
 from tests.support.waiting import WITHIN
+from tests.support.world import World as EvergreenWorld
 
 DATABASES = {
     "NOTION_BUSINESSX_DB_ID": "contacts",
@@ -273,6 +275,29 @@ class TestResend:
     def test_it_is_away(self, status: int, level: str) -> None:
         """Out of reach is our fault until shown otherwise; a refusal for now is not."""
         assert found_by(resend(self.KEY, lambda _url, _headers: Answer(status)))["Resend"][0] == level
+
+
+def test_emails_on_no_list(redis: Redis, clock: Clock) -> None:
+    """Every one of them is counted, with what puts them back; doctor itself leaves them as they are."""
+    ledger = Ledger(redis, clock=clock)
+    runs = [EvergreenWorld(ledger, clock).sign_up(email=f"p{number}@example.org") for number in range(60)]
+    assert "emails" not in found_by(redis_checks.redis(ledger, Settings(), clock))
+    redis.zrem(ids.OPEN, *(f"{run}-7" for run in runs))
+    level, message = found_by(redis_checks.redis(ledger, Settings(), clock))["emails"]
+    assert level == "fault" and message.startswith("60 are on no list")
+    assert len(ledger.audit_all()) == 60
+
+
+@pytest.mark.parametrize("how", REFUSALS)
+def test_a_redis_that_takes_no_writes(how: str, redis: Redis, clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named as a fault, and what is on no list is counted all the same."""
+    EvergreenWorld(Ledger(redis), clock).sign_up()
+    redis.delete(ids.OPEN)
+    with refusing(redis, how):
+        found = faults(doctor(world, monkeypatch, "--json"))
+    assert [finding["about"] for finding in found if "takes no writes" in finding["message"]] in (["Redis"], ["REDIS_URL"])
+    assert [finding["message"][:18] for finding in found if finding["about"] == "emails"] == ["7 are on no list a"]
+    assert redis.keys("no key*") == []
 
 
 def test_degraded_is_not_unreachable() -> None:

@@ -223,6 +223,18 @@ class TestHealth:
         functions.ledger.release()
         assert self.ask(functions) == (503, ["an email is overdue"])
 
+    def test_an_email_on_no_list(self, lasting_tick: None, functions: Functions) -> None:
+        """Nothing would ever look at it; put back, all is well."""
+        functions.sign_up()
+        functions.ledger.release()
+        run = functions.run()
+        assert run
+        functions.ledger.redis.zrem(ids.OPEN, f"{run.id}-4")
+        assert self.ask(functions) == (503, ["an email is on no list"])
+        assert (functions.client("health").get("/").json or {})["unlisted"] == 1
+        functions.ledger.audit_all(repair=True)
+        assert self.ask(functions) == (200, [])
+
     def test_sending_stopped(self, lasting_tick: None, functions: Functions, box: Sandbox) -> None:
         """A refused key closes the gate, and the page says so without the provider's words."""
         box.fault("status", status=401, name="restricted_api_key")

@@ -71,6 +71,50 @@ def test_a_head_says_what_is_kept_true(file: Path) -> None:
         assert comment and "Keeps true:" in comment[0]
 
 
+READS = {"EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HMGET", "LLEN", "SMEMBERS", "TIME", "TYPE", "ZRANGE", "ZSCORE"}
+
+
+def commands(name: str, bodies: dict[str, str]) -> set[str]:
+    """What a function asks of Redis, and the functions that it calls; of what is none of ours, its name."""
+    if name not in bodies:
+        return {name.strip("'")}
+    inner = set(re.findall(r"(?<![\w.])(\w+)\(", bodies[name])) & bodies.keys() - {name}
+    return set(re.findall(r"redis\.p?call\('(\w+)'", bodies[name])).union(*(commands(other, bodies) for other in inner))
+
+
+def swallowed(source: str) -> list[str]:
+    """The lines that catch an error around what may write, without the reason in a line `-- pcall: ...` above."""
+    lines = source.splitlines()
+    bodies = dict(re.findall(r"^local function (\w+)([^\n]+ end$|.+?^end$)", "\n".join([*TEXTS.values(), source]), re.M | re.S))
+    found = []
+    for above, line in zip(["", *lines], lines, strict=False):
+        for what in re.findall(r"\bpcall\(([^,)]+)", line.partition("--")[0]):
+            if not commands(what, bodies) <= READS and "-- pcall: " not in above:
+                found.append(line.strip())
+    return found
+
+
+@by_name
+def test_no_refusal_is_swallowed(file: Path) -> None:
+    """A Redis that is full refuses one command and takes the next; a script that went on would be half done."""
+    assert swallowed(file.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "line", ["pcall(wake, id)", "redis.pcall('SET', key, 1)", "local fine = pcall(unknown)", "pcall(step_of, e, s) pcall(push)"]
+)
+def test_the_scan_finds_one(line: str) -> None:
+    """Around a function of ours that writes, a command, and what the scan does not know; a reason of another line does not count."""
+    assert swallowed(f"-- pcall: for the line below\nlocal x = 1\n{line}") == [line]
+    assert swallowed(f"-- pcall: for the line below\n{line}") == []
+
+
+@pytest.mark.parametrize("line", ["local fine, s = pcall(step_of, enrollment, step)", "redis.pcall('GET', key)", "-- pcall(wake)"])
+def test_what_only_reads_may_fail(line: str) -> None:
+    """Nothing is refused there."""
+    assert swallowed(line) == []
+
+
 @by_name
 def test_luacheck_has_nothing_to_say(file: Path) -> None:
     """No unknown name, no shadowed one, nothing unused; Debian's package lua-check brings it."""

@@ -339,7 +339,7 @@ class TestTime:
         """Whatever Resend itself answers counts, a refused key too; a proxy's own answer does not, for it may have another clock."""
         with raw(said) as server:
             assert connect(server.url).time() == heard
-            assert server.requests[0].startswith(b"GET /emails?limit=1 ")
+            assert server.requests[0].startswith(b"GET /domains ")
 
     def test_nobody_answers(self, connect: Connect) -> None:
         """Then it is not known."""

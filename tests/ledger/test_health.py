@@ -12,6 +12,7 @@ from shared.ledger.health import BEHIND, OVERDUE_AFTER, SILENT_AFTER, Health, Pr
 WELL = Health(
     tick_age=SILENT_AFTER,
     overdue=OVERDUE_AFTER,
+    unlisted=0,
     scheduled=7,
     queued=3,
     workers={"send": 1, "record": 1, "notify": 0},
@@ -34,6 +35,7 @@ def test_at_its_limits_all_is_well() -> None:
         ({"tick_age": None}, [Problem.SILENT]),
         ({"tick_age": SILENT_AFTER + 1}, [Problem.SILENT]),
         ({"overdue": OVERDUE_AFTER + 1}, [Problem.OVERDUE]),
+        ({"unlisted": 1}, [Problem.UNLISTED]),
         ({"workers": {"send": 0, "record": 1, "notify": 1}}, [Problem.NO_SENDER]),
         ({"outbox": BEHIND + 1}, [Problem.BEHIND]),
         ({"workers": {"send": 1, "record": 0, "notify": 1}, "outbox": BEHIND + 1}, [Problem.NO_RECORDER]),

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from redis import Redis
+from redis.exceptions import RedisError
 
 from local import valkey
 from shared.core.errors import NotionError, SendError
 from shared.ledger import ids
+from shared.ledger.alerts import Alerts
 from shared.ledger.answers import Claimed
 from shared.ledger.client import Ledger
 from shared.ledger.health import read_health
 from shared.recovery.fence import OTHER, UNKNOWN, Fence
 from tests.conftest import Clock
 from tests.support import patience
+from tests.support.refusing import Refuse
 from tests.support.sandbox_server import Sandbox
 from tests.support.world import SETTINGS, World
 
@@ -197,6 +200,91 @@ def test_an_answer_that_got_lost_is_still_ours(one: Copy, fault: str) -> None:
         one.fence.poll()
     one.fence.poll()
     assert one.sends()
+
+
+class Describing:
+    """Notion for a copy whose Redis or network gives out around its next word."""
+
+    def __init__(self, notion: Any) -> None:
+        self._notion = notion
+        self.before: Callable[[], object] = lambda: None
+        self.after: Callable[[], object] = lambda: None
+
+    def describe(self, *asked: Any) -> None:
+        """As Notion does, between the two."""
+        self.before()
+        self._notion.describe(*asked)
+        self.after()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._notion, name)
+
+
+@pytest.mark.parametrize("when", ["at its first start", "at a later start", "each minute", "at a take-over"])
+def test_a_redis_that_refuses_the_word_is_still_the_one_that_holds_it(one: Copy, two: Copy, refuse: Refuse, when: str) -> None:
+    """Notion has the new word, and Redis could not write down that it does: no other copy is at work, and sending goes on."""
+    if when != "at its first start":
+        one.fence.poll()
+    match when:
+        case "at a later start":
+            one.restarts()
+        case "at a take-over":
+            one.world.sign_up()
+            two.fence.claim()
+    one.clock.advance(seconds=61)
+    describing = Describing(one.fence.notion)
+    one.fence.notion = describing  # type: ignore[assignment]
+    describing.after = lambda: refuse(True)
+    with pytest.raises(RedisError):
+        one.fence.claim() if when == "at a take-over" else one.fence.poll()
+    refuse(False)
+    describing.after = lambda: None
+    one.fence.claim() if when == "at a take-over" else one.fence.poll()
+    assert (one.sends(), one.why()) == (True, "None")
+    assert one.redis.hexists(ids.FENCE, "taken_over") == (when == "at a take-over")
+
+
+def test_two_answers_in_a_row_that_got_lost(one: Copy) -> None:
+    """The first word reached Notion and its answer did not come back; the next one never got there: the first is still ours."""
+    one.fence.poll()
+    describing = Describing(one.fence.notion)
+    one.fence.notion = describing  # type: ignore[assignment]
+
+    def away() -> None:
+        raise NotionError("busy", "Notion is away")
+
+    for name in ("after", "before"):
+        setattr(describing, name, away)
+        one.clock.advance(seconds=61)
+        with pytest.raises(NotionError):
+            one.fence.poll()
+        setattr(describing, name, lambda: None)
+    one.clock.advance(seconds=61)
+    one.fence.poll()
+    assert (one.sends(), one.why()) == (True, "None")
+
+
+def test_the_owner_is_told_also_where_redis_refuses_that_at_first(
+    one: Copy, two: Copy, refuse: Refuse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stops sending is told, however often it takes; and nothing is sent meanwhile."""
+    one.fence.poll()
+    two.fence.claim()
+    one.clock.advance(seconds=61)
+    one.redis.delete("eg:alert:fence")
+    report = Alerts.report
+
+    def refused(alerts: Alerts, cause: str, detail: str) -> None:
+        refuse(True)
+        report(alerts, cause, detail)
+
+    with monkeypatch.context() as patch, pytest.raises(RedisError):
+        patch.setattr(Alerts, "report", refused)
+        one.fence.poll()
+    refuse(False)
+    one.fence.poll()
+    assert one.redis.hget("eg:alert:fence", "count") == "1"
+    assert (one.sends(), one.why()) == (False, OTHER)
 
 
 def test_the_owners_own_description_stays(one: Copy, made: dict[str, Any]) -> None:

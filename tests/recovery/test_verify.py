@@ -8,6 +8,7 @@ import pytest
 
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.recovery.verify_ledger import unlisted
 from shared.recovery.verify_notion import NotionWitness
 from shared.recovery.verify_resend import Finding, ResendWitness, fix, held
 from tests.conftest import Clock
@@ -148,6 +149,29 @@ def test_a_mark_that_nobody_knows_of_and_a_run_that_is_gone_are_named(desk: Veri
     stranger = f"{ids.enrollment_prefix('christmas', 'who@example.org')}-1"
     desk.write("tracker", Enrollment_ID={"rich_text": text(stranger)}, Status={"select": {"name": "Active"}})
     assert desk.found() == [("disagreement", f"{run}-3"), ("gap", stranger)]
+
+
+def test_an_email_on_no_list_is_a_gap_and_put_back(desk: Verified, run: str) -> None:
+    """Each that would never go out, and no other; what is put back goes out at its time."""
+    desk.ledger.redis.zrem(ids.OPEN, f"{run}-3", f"{run}-7")
+    desk.ledger.redis.delete(ids.SCHEDULED)
+    findings = unlisted(desk.ledger)
+    assert [(finding.kind, finding.what, finding.fixable) for finding in findings] == [("gap", f"{run}-3", True), ("gap", f"{run}-7", True)]
+    assert desk.verify() == [], "neither Resend nor Notion knows"
+    assert [finding.fixed for finding in fix(findings, desk.ledger)] == [True, True]
+    assert unlisted(desk.ledger) == []
+    desk.world.live(24 * 12)
+    assert desk.world.states(run) == ["sent"] * 7
+
+
+def test_what_was_put_back_meanwhile_is_fixed(desk: Verified, run: str) -> None:
+    """The scheduler's audit may be first; then it stays as that left it."""
+    desk.ledger.redis.zrem(ids.OPEN, f"{run}-3")
+    findings = unlisted(desk.ledger)
+    desk.ledger.audit_all(repair=True)
+    before = desk.ledger.redis.hget(ids.enrollment_key(run), "3.look")
+    assert [finding.fixed for finding in fix(findings, desk.ledger)] == [True]
+    assert desk.ledger.redis.hget(ids.enrollment_key(run), "3.look") == before
 
 
 def test_a_list_that_cannot_be_read_is_said(desk: Verified, run: str) -> None:

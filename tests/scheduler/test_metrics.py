@@ -21,6 +21,7 @@ from shared.intake.delivery_events import receive
 from shared.integrations.resend_events import DeliveryEvent, What
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.health import SAMPLE
 from tests.support.own_port import own_port
 from tests.support.world import World
 
@@ -163,6 +164,13 @@ class TestFigures:
         ]
         assert value(world, "rate_limited_total") == 1
 
+    def test_what_is_on_no_list(self, world: World) -> None:
+        """Of a small ledger, all of it."""
+        run = world.sign_up()
+        assert value(world, "unlisted_steps") == 0
+        world.redis.zrem(ids.OPEN, f"{run}-1", f"{run}-5")
+        assert value(world, "unlisted_steps") == 2
+
     def test_the_backlog(self, world: World) -> None:
         """What waits, where, and how late the oldest is."""
         world.sign_up()
@@ -207,7 +215,7 @@ class TestFigures:
             assert [(s.name, s.value) for family in registry.collect() for s in family.samples] == [("evergreen_redis_up", 0)]
 
     def test_a_scrape_costs_the_same_with_many_enrolled(self, world: World) -> None:
-        """It reads counts and never the things that are counted."""
+        """It reads counts, and of the things that are counted no more than health's sample."""
 
         def commands() -> int:
             before: Any = world.redis.info("stats")
@@ -215,9 +223,12 @@ class TestFigures:
             after: Any = world.redis.info("stats")
             return int(after["total_commands_processed"] - before["total_commands_processed"])
 
-        few = commands()
-        for number in range(20):
+        for number in range(SAMPLE):
             world.sign_up(email=f"visitor{number}@example.org")
+        few = commands()
+        assert few < 500
+        for number in range(20):
+            world.sign_up(email=f"another{number}@example.org")
         assert commands() == few
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import structlog
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -16,6 +17,7 @@ from shared.core.errors import NotionError
 from shared.ledger.client import Ledger
 from tests.conftest import Clock
 from tests.support.owners_desk import OwnersDesk
+from tests.support.refusing import Refuse
 from tests.support.sandbox_server import Sandbox
 from tests.support.waiting import until
 from tests.support.world import SETTINGS, World
@@ -99,3 +101,27 @@ def test_an_edit_is_in_the_next_email_in_time(desk: OwnersDesk) -> None:
 def test_without_notion_there_is_nothing_to_look_at(ledger: Ledger) -> None:
     """No token or no database of templates: no request, no fault."""
     assert notion_poll.owner(SETTINGS, ledger, World(ledger, Clock()).sender.catalog).tasks == []
+
+
+def test_a_redis_that_refuses_is_waited_for(ledger: Ledger, refuse: Refuse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it refuses the lock meanwhile, it is said once that it is away and once that it is back."""
+    logger = structlog.testing.CapturingLogger()
+    monkeypatch.setattr(notion_poll, "_logger", logger)
+    task, asked = Task(), threading.Semaphore(0)
+    loop = NotionPoll(ledger, [task], every=0.01)
+    holds = loop._holds
+
+    def holds_it() -> bool:
+        asked.release()
+        return holds()
+
+    monkeypatch.setattr(loop, "_holds", holds_it)
+    refuse(True)
+    end = running(loop)
+    for _ in range(4):
+        asked.acquire()
+    assert task.calls == 0
+    refuse(False)
+    until(lambda: task.calls > 1)
+    end()
+    assert [call.args[0] for call in logger.calls] == ["owner.away", "owner.back"]

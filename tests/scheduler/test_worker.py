@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import structlog
 from redis import Redis
 from rq import Queue
 from rq.executions import Execution
 from rq.registry import FailedJobRegistry, StartedJobRegistry
+from rq.worker_registration import clean_worker_registry
 
 from local.valkey import Valkey
 from scheduler import jobs
@@ -21,6 +23,8 @@ from scheduler.worker import MAINTENANCE, NOTIFY, WATCHFUL_TTL, WatchfulWorker, 
 from shared.core.errors import StepFailed
 from shared.ledger import ids
 from shared.ledger.alerts import Alerts
+from shared.ledger.health import read_health
+from tests.support.refusing import Refuse
 from tests.support.send_function import SendFunction, calling, serving
 from tests.support.world import World
 
@@ -169,3 +173,180 @@ def test_an_idle_worker_looks_around_often_enough(raw: Redis) -> None:
     """It waits for a job no longer than a third of the time between two looks."""
     worker = WatchfulWorker([Queue(NOTIFY, connection=raw)], connection=raw, worker_ttl=WATCHFUL_TTL)
     assert worker.dequeue_timeout <= MAINTENANCE / 3
+
+
+def refused_once(monkeypatch: pytest.MonkeyPatch, refuse: Refuse, then: Callable[[], object] = lambda: None) -> list[float]:
+    """A worker that waits finds Redis taking writes again after its first second; returns the seconds that it waited."""
+    waited: list[float] = []
+
+    def wait(length: float) -> None:
+        waited.append(length)
+        then()
+        refuse(False)
+
+    monkeypatch.setattr("scheduler.worker.sleep", wait)
+    return waited
+
+
+class TestRedisThatRefuses:
+    """Full, a replica, without replicas or a disk: the worker waits, and says so once when it begins and once when it is over."""
+
+    @pytest.fixture
+    def said(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
+        """What the worker has logged of it; a traceback fails the test."""
+        logger = structlog.testing.CapturingLogger()
+        monkeypatch.setattr("scheduler.worker._logger", logger)
+        with caplog.at_level("ERROR"):
+            yield lambda: [call.args[0] for call in logger.calls]
+        assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+        assert "Traceback" not in caplog.text
+
+    def test_at_its_start(
+        self, world: World, raw: Redis, monkeypatch: pytest.MonkeyPatch, refuse: Refuse, said: Callable[[], list[str]]
+    ) -> None:
+        """It begins when Redis takes that, and does its work."""
+        run = world.sign_up()
+        waited = refused_once(monkeypatch, refuse)
+        refuse(True)
+        work(raw)
+        assert waited == [Worker.max_connection_wait_time]
+        assert said() == ["redis.away", "redis.back"]
+        assert raw.llen(ids.QUEUE) == 0 and raw.keys(f"rq:job:{run}-1-*") == []
+
+    def test_while_it_has_a_job(
+        self,
+        world: World,
+        raw: Redis,
+        send_function: SendFunction,
+        monkeypatch: pytest.MonkeyPatch,
+        refuse: Refuse,
+        said: Callable[[], list[str]],
+    ) -> None:
+        """What it cannot write down of a job is left, nothing is on the failed list, and it takes the next job."""
+        runs = [world.sign_up(email=f"p{number}@example.org") for number in range(2)]
+        refused_once(monkeypatch, refuse)
+        send_function.meanwhile = lambda: refuse(len(send_function.asked) == 1)
+        queue = work(raw)
+        assert [asked["enrollment"] for asked, _, _ in send_function.asked] == runs
+        assert said() == ["redis.away", "redis.back"]
+        assert FailedJobRegistry(queue=queue).count == 0
+
+    def test_between_taking_a_job_and_doing_it(
+        self,
+        world: World,
+        raw: Redis,
+        send_function: SendFunction,
+        monkeypatch: pytest.MonkeyPatch,
+        refuse: Refuse,
+        said: Callable[[], list[str]],
+    ) -> None:
+        """The job is lost, and the ledger still looks at its step."""
+        run = world.sign_up()
+        refused_once(monkeypatch, refuse)
+        reorder = Worker.reorder_queues
+
+        def refuse_now(worker: Worker, reference_queue: Queue) -> None:
+            refuse(True)
+            reorder(worker, reference_queue)
+
+        monkeypatch.setattr(Worker, "reorder_queues", refuse_now)
+        queue = work(raw)
+        assert (send_function.asked, said()) == ([], ["redis.away", "redis.back"])
+        assert FailedJobRegistry(queue=queue).count == 0
+        assert world.redis.zscore(ids.OPEN, f"{run}-1") is not None
+
+    def test_what_the_ledger_refuses_is_no_failure(
+        self,
+        world: World,
+        raw: Redis,
+        send_function: SendFunction,
+        monkeypatch: pytest.MonkeyPatch,
+        refuse: Refuse,
+        said: Callable[[], list[str]],
+    ) -> None:
+        """A job that cannot put its step off is left."""
+        world.sign_up()
+        refused_once(monkeypatch, refuse)
+        send_function.status, send_function.meanwhile = 503, lambda: refuse(True)
+        queue = work(raw)
+        assert said()[-3:] == ["job.left", "redis.away", "redis.back"]
+        assert FailedJobRegistry(queue=queue).count == 0
+
+    def test_what_has_failed_is_on_the_failed_list_all_the_same(
+        self, world: World, raw: Redis, send_function: SendFunction, monkeypatch: pytest.MonkeyPatch, refuse: Refuse
+    ) -> None:
+        """RQ writes it down once and logs a refusal; so the worker waits before it."""
+        run = world.sign_up()
+        refused_once(monkeypatch, refuse)
+        send_function.result, send_function.meanwhile = "failed", lambda: refuse(True)
+        queue = work(raw)
+        assert FailedJobRegistry(queue=queue).get_job_ids() == [f"{run}-1-1"]
+
+    def test_a_worker_that_rq_has_forgotten_meanwhile_is_a_worker_again(
+        self, world: World, raw: Redis, send_function: SendFunction, monkeypatch: pytest.MonkeyPatch, refuse: Refuse
+    ) -> None:
+        """RQ forgets one of which it has heard nothing for two minutes; health would miss it for good."""
+        runs = [world.sign_up(email=f"p{number}@example.org") for number in range(2)]
+        seen: list[int] = []
+
+        def forget() -> None:
+            refuse(False)
+            raw.delete(*raw.keys("rq:worker:*"))
+            clean_worker_registry(Queue(QUEUE, connection=raw))
+
+        def meanwhile() -> None:
+            seen.append(read_health(world.ledger).workers["send"])
+            refuse(len(seen) == 1)
+
+        refused_once(monkeypatch, refuse, then=forget)
+        send_function.meanwhile = meanwhile
+        work(raw)
+        assert (len(runs), seen) == (2, [1, 1])
+
+    @pytest.mark.parametrize("has_job", [False, True])
+    def test_it_stops_when_it_is_told_to(
+        self,
+        world: World,
+        raw: Redis,
+        send_function: SendFunction,
+        monkeypatch: pytest.MonkeyPatch,
+        said: Callable[[], list[str]],
+        has_job: bool,
+    ) -> None:
+        """Waiting for Redis keeps no worker from its end, with a job or without."""
+        if has_job:
+            world.sign_up()
+        monkeypatch.setattr("scheduler.worker.sleep", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        queue = Queue(QUEUE, connection=raw, job_class=Job)
+        worker = Worker([queue], connection=raw, job_class=Job)
+        send_function.meanwhile = lambda: raw.config_set("maxmemory", 1)
+        if not has_job:
+            monkeypatch.setattr(worker, "procline", lambda _: raw.config_set("maxmemory", 1))
+        try:
+            worker.work(logging_level="WARNING")
+        finally:
+            raw.config_set("maxmemory", 0)
+        assert said()[0] == "redis.away" and "redis.back" not in said()
+
+    def test_one_that_tells_the_owner_waits_too(
+        self, world: World, raw: Redis, monkeypatch: pytest.MonkeyPatch, refuse: Refuse, said: Callable[[], list[str]]
+    ) -> None:
+        """While it looks around by itself; what there is to tell is told the next time."""
+        Alerts(world.ledger).report("failed", "x")
+        raw.delete("rq:queue:notify")
+        world.redis.set(ids.TICK, world.ledger.now())
+        refused_once(monkeypatch, refuse)
+        look, looks = jobs.look_around, 0
+
+        def look_around() -> None:
+            nonlocal looks
+            looks += 1
+            refuse(looks == 1)
+            look()
+
+        monkeypatch.setattr(jobs, "look_around", look_around)
+        watch(raw)
+        assert world.redis.zcard("eg:notices") == 1
+        watch(raw)
+        assert world.redis.zcard("eg:notices") == 0
+        assert said() == ["redis.away", "redis.back"]

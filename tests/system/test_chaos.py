@@ -77,15 +77,15 @@ class TestJudge:
         assert problems(judge([BEGAN], [*ALL, *took((4, 4000))], knows(), LEASE)) == {"not asked for": 1}
 
     def test_after_an_end_only_what_was_claimed_before_may_come(self) -> None:
-        """Within a lease of the acknowledgement; later is a breach, and what did not come is no loss."""
+        """Within the time on the wire; later is a breach, and what did not come is no loss."""
         ended = Entry("ended", RUN, asked=1900, at=2000, why="cancelled")
         verdict = judge([BEGAN, ended], ALL[:2], knows("cancelled", s3="cancelled"), LEASE)
-        assert (problems(verdict), verdict.within_lease, verdict.expected) == ({}, [100], 0)
+        assert (problems(verdict), verdict.on_the_wire, verdict.expected) == ({}, [100], 0)
         late = took((1, 1000), (2, 2000 + 9001))
         assert problems(judge([BEGAN, ended], late, knows("cancelled", s3="cancelled"), LEASE)) == {"after an end or in a pause": 1}
 
     def test_in_a_pause_nothing_comes(self) -> None:
-        """From its acknowledgement, but for the lease, until somebody asks to go on."""
+        """From its acknowledgement, but for what is on the wire, until somebody asks to go on."""
         pause, resumption = Entry("paused", RUN, 1400, 1500), Entry("resumed", RUN, 30_000, 31_000)
         assert problems(judge([BEGAN, pause, resumption], took((1, 1000), (2, 30_001), (3, 40_000)), knows(), LEASE)) == {}
         found = judge([BEGAN, pause, resumption], took((1, 1000), (2, 29_000), (3, 40_000)), knows(), LEASE)

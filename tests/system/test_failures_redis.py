@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import socketserver
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 from redis.retry import Retry
 from rq import Queue
 
@@ -26,6 +28,7 @@ from shared.ledger import ids
 from shared.ledger.client import Ledger
 from tests.conftest import Clock
 from tests.support.functions_client import LINK, Functions, deployed, load
+from tests.support.refusing import Refuse
 from tests.support.sandbox_server import sandbox, serving
 from tests.support.waiting import until
 from tests.support.webhook_calls import kept
@@ -102,20 +105,6 @@ def test_it_was_accepted_and_could_not_be_written_down(tmp_path: Path, clock: Cl
     assert sorted(world.provider.email_ids) == sorted(f"{run}-1" for run in runs)
 
 
-REFUSALS: dict[str, Callable[[Redis, bool], object]] = {
-    "READONLY": lambda redis, on: redis.replicaof("127.0.0.1", "9") if on else redis.replicaof("NO", "ONE"),
-    "NOREPLICAS": lambda redis, on: redis.config_set("min-replicas-to-write", int(on)),
-    "OOM": lambda redis, on: redis.config_set("maxmemory", int(on)),
-}
-
-
-@pytest.fixture(params=REFUSALS)
-def refuse(request: pytest.FixtureRequest, redis: Redis) -> Iterator[Callable[[bool], object]]:
-    """Makes the test's Redis refuse every write, or take it again."""
-    yield lambda on: REFUSALS[request.param](redis, on)
-    REFUSALS[request.param](redis, False)
-
-
 @contextmanager
 def releasing(ledger: Ledger, connection: Redis) -> Iterator[None]:
     """The scheduler's loop, at work."""
@@ -130,7 +119,7 @@ def releasing(ledger: Ledger, connection: Redis) -> Iterator[None]:
         thread.join()
 
 
-def test_the_scheduler_waits_for_a_redis_that_refuses(redis: Redis, refuse: Callable[[bool], object]) -> None:
+def test_the_scheduler_waits_for_a_redis_that_refuses(redis: Redis, refuse: Refuse) -> None:
     """Its loop goes on, and releases what became due meanwhile as soon as it may."""
     ledger = Ledger(redis)
     world = World(ledger, Clock(ledger.now()), QUICK)
@@ -143,6 +132,88 @@ def test_the_scheduler_waits_for_a_redis_that_refuses(redis: Redis, refuse: Call
         assert redis.llen(ids.QUEUE) == 0
         refuse(False)
         until(lambda: redis.lrange(ids.QUEUE, 0, -1) == [f"{run}-2-1"])
+
+
+class Refused(Ledger):
+    """A ledger whose Redis refuses half of the decisions.
+
+    Attributes:
+        refuse: makes it refuse, or take writes again.
+        refused: the scripts that raised.
+    """
+
+    def __init__(self, redis: Redis, clock: Clock, refuse: Refuse) -> None:
+        super().__init__(redis, clock=clock)
+        self.refuse = refuse
+        self.refused: set[str] = set()
+        self._chance = random.Random(1)
+
+    def decide(self, script: str, arguments: Any, *texts: str) -> Any:
+        """As the ledger does, where Redis takes it."""
+        self.refuse(self._chance.random() < 0.5)
+        try:
+            return super().decide(script, arguments, *texts)
+        except RedisError:
+            self.refused.add(script)
+            raise
+        finally:
+            self.refuse(False)
+
+
+def test_a_redis_that_refuses_now_and_then_forgets_no_email(
+    redis: Redis, raw: Redis, clock: Clock, refuse: Refuse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the scheduler's own loop, with half of its decisions refused, and every third job lost: each email goes out, once."""
+    monkeypatch.setattr("scheduler.release.SWEEP_EVERY", 0)
+    world = World(Ledger(redis, clock=clock), clock)
+    runs = [world.sign_up(email=f"p{number}@example.org") for number in range(2)]
+    ledger = Refused(redis, clock, refuse)
+    loop = Loop(ledger, Schedule(ledger, raw), threading.Event())
+    lost = 0
+    while any(world.run(run).state == "active" for run in runs):
+        clock.advance(hours=4)
+        for _ in range(4):
+            with suppress(RedisError):
+                loop._pass()
+        while job := world.next_job():
+            lost += 1
+            if lost % 3:
+                world.sender.send(*job)
+        assert world.ledger.audit(runs) == []
+    assert {"release", "sweep"} <= ledger.refused
+    assert [world.states(run) for run in runs] == [["sent"] * 7] * 2
+    assert sorted(world.provider.email_ids) == sorted(f"{run}-{step}" for run in runs for step in range(1, 8))
+
+
+def test_the_scheduler_puts_back_what_is_on_no_list(redis: Redis) -> None:
+    """Within its first passes in a small ledger; the owner is told, and two schedulers at it do it once."""
+    ledger = Ledger(redis)
+    world = World(ledger, Clock(ledger.now()))
+    runs = [world.sign_up(email=f"p{number}@example.org") for number in range(20)]
+    lost = [ids.email_id(run, step) for run in runs for step in (1, 7)]
+    redis.zrem(ids.OPEN, *lost)
+    redis.delete(ids.QUEUE)
+    with releasing(ledger, redis), releasing(Ledger(redis), redis):
+        until(lambda: ledger.audit_all() == [])
+    assert sorted(redis.lrange(ids.QUEUE, 0, -1)) == sorted(f"{run}-1-2" for run in runs)
+    assert redis.hget("eg:alert:unlisted", "count") == str(len(lost))
+
+
+def test_an_audit_comes_to_every_enrollment_within_the_hour(redis: Redis, raw: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its slices are as large as that takes, and after the last one it begins anew."""
+    monkeypatch.setattr("scheduler.release.SWEEP_EVERY", 60)
+    monkeypatch.setattr("scheduler.release.SMALLEST_SLICE", 1)
+    ledger = Ledger(redis)
+    world = World(ledger, Clock(ledger.now()))
+    runs = [world.sign_up(email=f"p{number}@example.org") for number in range(30)]
+    loop = Loop(ledger, Schedule(ledger, raw), threading.Event())
+    for _ in range(3):
+        redis.zrem(ids.OPEN, *(f"{run}-4" for run in runs))
+        slices = 0
+        while ledger.audit_all():
+            loop._audit()
+            slices += 1
+        assert 1 < slices <= 60 + 1
 
 
 @pytest.fixture
@@ -169,7 +240,7 @@ def everything(functions: Functions) -> dict[str, Any]:
     return {name: (answer.status_code, answer.headers.get("Retry-After")) for name, answer in answers.items()}
 
 
-def test_functions_answer_503_to_a_redis_that_refuses(functions: Functions, redis: Redis, refuse: Callable[[bool], object]) -> None:
+def test_functions_answer_503_to_a_redis_that_refuses(functions: Functions, redis: Redis, refuse: Refuse) -> None:
     """Nothing is half-done; what comes again afterwards is taken."""
     assert functions.sign_up().status_code == 202
     before = kept(functions)

@@ -45,6 +45,10 @@ class Watched:
         self.sizes.append(len(emails))
         return self.client.send_batch(emails, key=key)
 
+    def time(self) -> int | None:
+        """What time it says it is."""
+        return self.client.time()
+
 
 class Post:
     """A world whose provider is the sandbox; `people` sign up and their first emails are looked at."""

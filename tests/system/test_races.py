@@ -58,15 +58,16 @@ def test_a_pause_before_the_claim_wins(track: Racetrack) -> None:
     assert (track.accepted, state(track, run)) == ([], "scheduled")
 
 
-def test_a_claim_before_the_pause_ends_as_it_ends(track: Racetrack) -> None:
-    """The email that was claimed goes out; the pause holds what comes after it."""
+@pytest.mark.parametrize(("before", "result", "accepted"), [("post", "parked", 0), ("provider", "sent", 1)])
+def test_a_pause_against_a_claimed_email(track: Racetrack, before: str, result: str, accepted: int) -> None:
+    """Until the last look the pause holds it; what has passed that is on the wire, and the pause holds what comes after it."""
     run = track.world.sign_up()
-    worker = track.start("worker", send(run), before="post")
+    worker = track.start("worker", send(run), before=before)
     track.actions.pause(run)
-    assert worker.finish() == "sent"
+    assert worker.finish() == result
     track.clock.advance(seconds=DAY / 1000)
     track.world.work()
-    assert track.accepted == [f"{run}-1"]
+    assert track.accepted == [f"{run}-1"] * accepted
 
 
 def test_pauses_and_claims_at_once_agree(track: Racetrack) -> None:
@@ -142,9 +143,12 @@ def _booked(track: Racetrack, uid: str, starts: int, replaces: str | None = None
     return f"{ids.enrollment_prefix('booking-reminder', f'{uid}:{starts}')}-1"
 
 
-@pytest.mark.parametrize(("before", "result", "left"), [("claim", "skipped", "cancelled"), ("post", "sent", "sent")])
+@pytest.mark.parametrize(
+    ("before", "result", "left"),
+    [("claim", "skipped", "cancelled"), ("post", "parked", "cancelled"), ("provider", "sent", "sent")],
+)
 def test_a_reschedule_against_the_send_of_a_reminder(track: Racetrack, before: str, result: str, left: str) -> None:
-    """The old reminder goes out only where it had been claimed before the meeting moved; the new ones come at their times, once."""
+    """The old reminder goes out only where it was on the wire before the meeting moved; the new ones come at their times, once."""
     first = _booked(track, "one", START + 2 * DAY)
     track.clock.advance(seconds=DAY / 1000)
     worker = track.start("worker", send(first), before=before)

@@ -56,6 +56,10 @@ def _writes() -> bool:
     return request.method == "POST"
 
 
+def _aside() -> bool:
+    return request.path == "/domains"
+
+
 class ResendApp:
     """The stand-in. `app` is its WSGI app, to be mounted at `/resend`.
 
@@ -75,7 +79,7 @@ class ResendApp:
         app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
         app.before_request(self._admit)
         app.after_request(_say_rate)
-        faults.install(app, "resend", _refuse_by_fault, _writes)
+        faults.install(app, "resend", _refuse_by_fault, _writes, _aside)
         app.before_request(_authenticate)
         app.teardown_request(self._end_key)
         app.register_error_handler(Refusal, _refuse)
@@ -84,6 +88,7 @@ class ResendApp:
         app.add_url_rule("/emails", view_func=self.list_emails, methods=["GET"])
         app.add_url_rule("/emails/batch", view_func=self.send_batch, methods=["POST"])
         app.add_url_rule("/emails/<email_id>", view_func=self.get, methods=["GET"])
+        app.add_url_rule("/domains", view_func=self.list_domains, methods=["GET"])
 
     def send(self) -> Response:
         """`POST /emails`: one email."""
@@ -121,6 +126,10 @@ class ResendApp:
             emails.pop(0 if newer_than else -1)
         now = self._store.clock()
         return _json(json.dumps({"object": "list", "has_more": has_more, "data": [email.as_listed(now) for email in emails]}))
+
+    def list_domains(self) -> Response:
+        """`GET /domains`: none, for none has to be verified."""
+        return _json(json.dumps({"object": "list", "has_more": False, "data": []}))
 
     def _position(self, parameter: str) -> int | None:
         cursor = request.args.get(parameter)

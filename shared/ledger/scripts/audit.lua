@@ -6,15 +6,29 @@
 -- Returns the email ids found.
 local a = cjson.decode(ARGV[2])
 local found = {}
+
+local function open_steps(enrollment)
+  local key = enrollment_key(enrollment)
+  if not is_hash(key) then return {} end
+  local steps, names, open = steps_in_order(enrollment), {'state'}, {}
+  for i, step in ipairs(steps) do names[i + 1] = step .. '.state' end
+  local states = redis.call('HMGET', key, unpack(names))
+  for i, step in ipairs(steps) do
+    if is_looked_at(states[1], states[i + 1]) then open[#open + 1] = step end
+  end
+  return open
+end
+
 for _, enrollment in ipairs(a.enrollments) do
-  local run = is_hash(enrollment_key(enrollment)) and redis.call('HGET', enrollment_key(enrollment), 'state')
-  for _, step in ipairs(run and steps_in_order(enrollment) or {}) do
-    local s, id = step_of(enrollment, step), email_id(enrollment, step)
-    if is_looked_at(run, s.state) and not redis.call('ZSCORE', OPEN, id) then
-      found[#found + 1] = id
+  local open, emails = open_steps(enrollment), {}
+  for i, step in ipairs(open) do emails[i] = email_id(enrollment, step) end
+  local looks = #open > 0 and redis.call('ZMSCORE', OPEN, unpack(emails))
+  for i, step in ipairs(open) do
+    if not looks[i] then
+      found[#found + 1] = emails[i]
       if a.repair then
-        wake(enrollment, step, s.next or now)
-        alert('unlisted', id)
+        wake(enrollment, step, step_of(enrollment, step).next or now)
+        alert('unlisted', emails[i])
       end
     end
   end

@@ -26,6 +26,7 @@ local function look_at(job)
   end
   sweep_from(now + LEASE, enrollment, step)
   if v[2] == 'scheduled' and held_up(enrollment, step) then return 'dropped' end  -- what may have been accepted is repeated in any case
+  -- pcall: it may be of a wrong type; nothing is refused after the ZREM below, the first write
   local new = redis.pcall('HSET', 'rq:job:' .. job, 'status', 'queued', 'enqueued_at', date)
   if new ~= 1 then write_job(job, enrollment, step, 'queued') end  -- it was not as it is written for the schedule
   local list = v[5] == 'transactional' and ahead or queue
@@ -41,6 +42,7 @@ local count = {released = 0, dropped = 0, moved = 0}
 local due = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', string.format('%.3f', now / 1000), 'LIMIT', 0, held and 1 or limit)
 if #due > 0 then redis.call('ZREM', SCHEDULED, unpack(due)) end
 for _, job in ipairs(due) do
+  -- pcall: an enrollment may be of a wrong type; nothing is refused after the ZREM, and what is dropped is still on OPEN
   local fine, what, id = pcall(look_at, job)
   if not fine then what = 'dropped' end
   count[what] = count[what] + 1
