@@ -18,10 +18,12 @@ from shared.recovery.restore import Report, Restorer
 
 RUNS = {
     "restored": "enrollments that go on",
-    "united": "enrollments that began anew meanwhile, and go on where they were",
+    "ended": "enrollments that were ended since the loss, and stay so",
     "exists": "enrollments that were there already, and stay as they are",
-    "marked": "enrollments that are over, and never begin again",
+    "marked": "enrollments that are over, and do not go on",
     "tracked": "people tracked only",
+    "numbered": "new enrollments that keep all their emails, under a number of their own",
+    "thrown": "new enrollments thrown away, for the lost one counts",
 }
 STEPS = {
     "sent": "emails sent before",
@@ -47,7 +49,8 @@ UNKNOWABLE = (
 def restore(dry_run: bool, yes: bool, as_json: bool) -> None:
     """Rebuild the ledger from Notion and from Resend's list of sent emails; nothing is sent twice.
 
-    What the ledger holds already stays as it is. Afterwards this copy takes the fence, and sending begins."""
+    What this ledger has sent stays as it is; who signed up since the loss goes on where they were. Afterwards this copy takes the fence,
+    and sending begins."""
     outside = connect()
     if not dry_run and not yes:
         console.print("This builds enrollments from Notion's rows, and then sends what is due.")
@@ -96,6 +99,9 @@ def _print(report: Report) -> None:
         console.print(f"Resend's list was read back to {iso(report.list_from)}.")
     _print_list("In doubt: look, then `evergreen retry` or `evergreen skip`", report.in_doubt)
     _print_list("Paused: `evergreen resume` lets them go on", report.paused)
+    _print_list("Ended since the loss", report.ended)
+    _print_list("Came in since the loss, and begin under a new number", report.numbered)
+    _print_list("Came in since the loss, and are thrown away: nothing of them was sent", report.thrown)
     _print_list("Not restored", report.left)
     _print_list("Look at these", report.notes)
     console.print("\n[bold]What nobody can know any more[/]")

@@ -91,7 +91,7 @@ def _recorder() -> Recorder:
     settings, ledger = services.current_settings(), services.ledger()
     pacer = Pacer(ledger, "notion", settings.notion_rate)
     notion = Notion(settings.notion_token, settings.notion_api_url, turn=pacer.wait) if settings.recorded else None
-    return Recorder(ledger, services.catalog(), settings, notion, pacer)
+    return Recorder(ledger, services.catalog(), settings, notion, pacer, settings.fenced)
 
 
 def record() -> None:

@@ -325,8 +325,8 @@ class Ledger:
         )
 
     def knows(self, enrollment: str) -> bool:
-        """Whether there is such an enrollment."""
-        return bool(self.redis.exists(ids.enrollment_key(enrollment)))
+        """Whether there is such an enrollment, and this ledger knows its row: one that began anew since a loss has none."""
+        return bool(self.redis.hexists(ids.enrollment_key(enrollment), "page"))
 
     def contact(self, contact: str) -> Contact | None:
         """What is known of a person."""

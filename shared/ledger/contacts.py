@@ -22,14 +22,16 @@ class ContactRecord:
         contact: the fields of the contact.
         enrollments: the fields of each enrollment, by its id; those of a step are `<number>.<field>`.
         meetings: the fields of each meeting, by its key.
+        exits: by reason, the instant before which enrollments end.
     """
 
     contact: Mapping[str, str]
     enrollments: Mapping[str, Mapping[str, str]]
     meetings: Mapping[str, Mapping[str, str]]
+    exits: Mapping[str, str]
 
     def __bool__(self) -> bool:
-        return bool(self.contact or self.enrollments or self.meetings)
+        return bool(self.contact or self.enrollments or self.meetings or self.exits)
 
     @property
     def pages(self) -> set[str]:
@@ -81,7 +83,8 @@ class Contacts:
         enrollments = {run: cast(dict[str, str], redis.hgetall(ids.enrollment_key(run))) for run in sorted(listed)}
         meetings = {key: cast(dict[str, str], redis.hgetall(key)) for key in self._of(contact, "eg:meeting:*")}
         fields = cast(dict[str, str], redis.hgetall(ids.contact_key(contact)))
-        return ContactRecord(fields, {run: kept for run, kept in enrollments.items() if kept}, meetings)
+        exits = cast(dict[str, str], redis.hgetall(f"eg:exits:{contact}"))
+        return ContactRecord(fields, {run: kept for run, kept in enrollments.items() if kept}, meetings, exits)
 
     def forget(self, contact: str) -> Erased:
         """Erase a contact but for its suppression, and for the marks that prevent a second run."""

@@ -37,9 +37,13 @@ class Outbox:
         self.ledger = ledger
         self._lease = lease
 
-    def take(self) -> Entry | None:
-        """The next thing that is ready, or None."""
-        found = self.ledger.decide("take", {"lease": round(self._lease * 1000)})
+    def take(self, *, fenced: bool = False) -> Entry | None:
+        """The next thing that is ready, or None; also None while this copy of the ledger may not send.
+
+        Args:
+            fenced: whether the fence must be on, as for a claim.
+        """
+        found = self.ledger.decide("take", {"lease": round(self._lease * 1000), "fenced": fenced or None})
         if not found:
             return None
         kind, _, id = found[0].partition(":")

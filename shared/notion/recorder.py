@@ -1,5 +1,7 @@
 """Recording: carries the outbox to Notion. Email comes first: nothing here delays, blocks or repeats one.
 
+A copy of the ledger that may not send does not write either: the rows may be all that is left of what was lost.
+
 Each thing (contact, enrollment, email) has one page. It is written as it is *now*, so that ten changes become one call. Notion has no
 unique keys and may save a write that it answers with an error, so before anything is created again it is looked up by its key.
 """
@@ -32,13 +34,14 @@ _logger = log.logger("recorder")
 
 @dataclass
 class Recorder:
-    """What recording needs. Without Notion it only empties the outbox."""
+    """What recording needs. Without Notion it only empties the outbox; `fenced` is whether the fence must be on."""
 
     ledger: Ledger
     catalog: Catalog
     settings: Settings
     notion: Notion | None
     pacer: Pacer
+    fenced: bool = False
     _sources: dict[str, str] = field(default_factory=dict)
     _faults: int = 0
 
@@ -48,7 +51,7 @@ class Recorder:
         if not self.notion:
             return outbox.empty()
         deadline, done = time.monotonic() + seconds, 0
-        while time.monotonic() < deadline and (entry := outbox.take()):
+        while time.monotonic() < deadline and (entry := outbox.take(fenced=self.fenced)):
             try:
                 self._record(entry, outbox, self.notion)
             except NotionError as error:

@@ -10,6 +10,7 @@ from shared.core.errors import ActionError, NotionError
 from shared.core.settings import Settings
 from shared.integrations.notion import Notion, plain
 from shared.ledger.client import Ledger
+from shared.ledger.fence_state import FenceState
 from shared.ledger.notion_ticks import NotionTicks
 from shared.notion import schema
 from shared.notion.schema import TRACKER
@@ -40,11 +41,13 @@ class NotionPause:
         return NotionTicks(self.ledger)
 
     def poll(self) -> int:
-        """Act on every edge; returns how many there were.
+        """Act on every edge; returns how many there were. While this copy of the ledger may not send, the ticks are for another to heed.
 
         Raises:
             NotionError: when Notion does not answer.
         """
+        if FenceState(self.ledger).refusal() is not None:
+            return 0
         self._source = self._source or self.notion.data_source(self.settings.notion_email_sequence_db_id)
         pause, id_name = (schema.own_name(name, TRACKER, self.settings.notion_property_names) for name in ("Pause", "Enrollment ID"))
         if {pause, id_name} - set(self.notion.schema(self._source)):

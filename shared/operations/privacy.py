@@ -68,6 +68,7 @@ def export(email: str, ledger: Ledger) -> dict[str, Any] | None:
         "suppression": {reason: iso(at) for reason, at in people.suppression(contact).reasons.items()},
         "enrollments": [_enrollment(run, fields) for run, fields in held.enrollments.items()],
         "meetings": [_spoken(fields) for fields in held.meetings.values()],
+        "exits": {reason: iso(int(at)) for reason, at in held.exits.items()},
     }
 
 

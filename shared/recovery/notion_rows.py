@@ -70,6 +70,7 @@ class EnrollmentRow:
         marks: when each step was sent, as the tracker has it.
         segment: as the row says.
         ticked: whether the owner has ticked Pause.
+        created: when the first of its rows was made, in milliseconds since 1970 UTC: unlike the anchor, that never moves.
     """
 
     id: str
@@ -82,6 +83,7 @@ class EnrollmentRow:
     marks: dict[int, int]
     segment: str | None = None
     ticked: bool = False
+    created: int | None = None
 
     @property
     def key(self) -> str:
@@ -100,6 +102,7 @@ class EnrollmentRow:
         self.status = max(self.status, other.status, key=lambda status: (status in FINISHED, status == "paused", status == "active"))
         self.paused_at = self.paused_at or other.paused_at
         self.ticked = self.ticked or other.ticked
+        self.created = min((at for at in (self.created, other.created) if at is not None), default=None)
 
 
 @dataclass(frozen=True)
@@ -240,7 +243,8 @@ class Reader:
         if status not in ("tracking", *FINISHED):
             status = "paused" if status == "paused" or ticked else "active"
         anchor, paused_at = cells.instant("Anchor", up=True), cells.instant("Paused At", up=True)
-        return EnrollmentRow(id, campaign, email, cells.id, status, anchor, paused_at, marks, cells.text("Segment"), ticked)
+        segment = cells.text("Segment")
+        return EnrollmentRow(id, campaign, email, cells.id, status, anchor, paused_at, marks, segment, ticked, cells.created)
 
     def _id_by_address(self, run: EnrollmentRow, rows: Rows) -> str:
         key = ids.enrollment_prefix(run.campaign.slug, run.email)

@@ -11,7 +11,7 @@ import pytest
 
 from shared.ledger.script_sources import FOLDER, included_by, sources
 
-INCLUDES = ["base", "rq_jobs", "outbox", "gate", "wakeups", "lists", "lifecycle", "contacts", "limits", "turns", "clocks"]
+INCLUDES = ["base", "rq_jobs", "outbox", "gate", "wakeups", "lists", "erasure", "lifecycle", "contacts", "limits", "turns", "clocks"]
 FILES = sorted([*FOLDER.glob("lua/*.lua"), *FOLDER.glob("scripts/*.lua")])
 GIVEN = ("redis", "cjson", "KEYS", "ARGV")
 by_name = pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")

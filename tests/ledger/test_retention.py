@@ -31,6 +31,7 @@ CONTACT = ids.digest(str(ADA["email"]))
 EXPIRING = {  # what goes by itself, and the longest that it may stay, in milliseconds
     r"eg:enrollment:.+-[1-9]\d*": 90 * DAY,  # a finished run
     r"eg:enrollments:[0-9a-f]{20}": 90 * DAY,  # which runs somebody had
+    r"eg:exits:[0-9a-f]{20}": 90 * DAY,  # that somebody booked, or became a client
     r"eg:frozen:.+": DAY,  # the request to the provider
     r"eg:seen:[0-9a-f]{20}": 7 * DAY,  # an Idempotency-Key (a day), a calendar's or a provider's event (seven)
     r"eg:meeting:[0-9a-f]{20}": 31 * DAY,  # until 30 days after it; here it is tomorrow

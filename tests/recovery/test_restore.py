@@ -212,7 +212,7 @@ def test_somebody_who_signs_up_before_the_restore_goes_on_where_they_were(lost: 
     lost.lose()
     lost.restorer()._hold()
     lost.world.sign_up()
-    assert lost.restore().runs == {"united": 1}
+    assert lost.restore().runs == {"restored": 1, "thrown": 1}
     assert lost.world.states(run) == ["sent"] * 3 + ["scheduled"] * 4
     lost.world.live(300)
     assert set(lost.sent().values()) == {1}

@@ -11,6 +11,7 @@ from shared.emails.subjects import Subjects
 from shared.integrations.notion import iso
 from shared.integrations.provider import Listed
 from shared.ledger.client import Ledger
+from shared.ledger.fence_state import FenceState
 from shared.ledger.outbox import Outbox
 from shared.ledger.pacing import Pacer
 from shared.notion.recorder import Recorder
@@ -63,9 +64,9 @@ class LostLedger:
         self.fence = Fence(ledger, self.settings, self.notion, sleep=lambda _: None)
 
     def record(self) -> None:
-        """Tell Notion everything."""
+        """Tell Notion everything, as far as this copy may."""
         self.clock.advance(seconds=30)
-        while Outbox(self.ledger).depth():
+        while Outbox(self.ledger).depth() and FenceState(self.ledger).refusal() is None:
             self.recorder.drain(WITHIN)
             self.clock.advance(seconds=1)
 

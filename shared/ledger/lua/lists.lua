@@ -3,10 +3,10 @@
 
 local DOUBTS = 'eg:doubts'  -- the emails in doubt, by since when
 
--- Count what happened to a campaign's emails, for the console's funnel.
-local function tally(enrollment, name)
+-- Count what happened to a campaign's emails, for the console's funnel; `by` is 1 unless something is taken back.
+local function tally(enrollment, name, by)
   local slug = redis.call('HGET', enrollment_key(enrollment), 'slug')
-  if slug then redis.call('HINCRBY', 'eg:tally:' .. slug, name, 1) end
+  if slug then redis.call('HINCRBY', 'eg:tally:' .. slug, name, by or 1) end
 end
 
 -- Where lists find an enrollment: all, a campaign's, those in a state, and a campaign's in a state; the latest first.

@@ -31,9 +31,14 @@ local function remember()
   dirty('contact', a.contact)
 end
 
--- What has happened ends the enrollments that list it, as far as they began before it.
+-- What has happened ends the enrollments that list it, as far as they began before it. It is remembered for those that this ledger does
+-- not know: a restore brings none of them back to life.
 local function exit_enrollments()
-  local ends = {}
+  local exits, ends = 'eg:exits:' .. a.contact, {}
+  if a.exit.before > tonumber(redis.call('HGET', exits, a.exit.reason) or '-1') then
+    redis.call('HSET', exits, a.exit.reason, int(a.exit.before))
+  end
+  redis.call('PEXPIRE', exits, KEEP_FINISHED)
   for _, slug in ipairs(a.exit.slugs) do ends[slug] = true end
   for _, enrollment in ipairs(redis.call('SMEMBERS', 'eg:enrollments:' .. a.contact)) do
     local e = fields(enrollment_key(enrollment), 'slug', 'created')

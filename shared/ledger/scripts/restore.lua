@@ -1,68 +1,205 @@
--- @include base outbox gate wakeups lists lifecycle contacts
+-- @include base outbox gate wakeups lists erasure lifecycle contacts
 -- Put a person back, and one enrollment of theirs, as Notion tells it. Keeps true: an enrollment that is there already
 -- stays as it is, and so does a number that was given before; no enrollment for a suppressed contact, one active
--- enrollment per contact and group; what was sent is never sent again. An enrollment that somebody began anew while the
--- fence kept this ledger from sending takes over what was sent before.
--- ARGV[2]: {contact, fields, page, reason, dry (only say what would become of it)} and, where there is an enrollment:
--- {run, key, number, slug, kind, what}, what: finished · tracking · active · paused; for the latter two also {group,
--- anchor, paused_at, ticked, page_of_run, steps: [{number, offset, due, state, sent, by, id, why, note, reports:
--- {delivered: ms, …}, page}]}.
--- Returns what became of the enrollment: restored · marked · tracked · exists · united · blocked · suppressed, or
--- contact where there is none.
+-- enrollment per contact and group; what was sent is never sent again, and no id of an email stands for two. What began
+-- since the loss, while the fence kept this ledger from sending, never began: it makes way for the lost enrollment of
+-- its key or group, which comes back whole, and keeps what a person or an exit decided meanwhile; where that one was
+-- over and may be entered again, it gets the next number.
+-- ARGV[2]: {contact, fields, page, reason, dry (only say what would become of it)}, with dry also {lost (the fence will
+-- be on), gone (what was thrown away before), held (the group is taken)}; and where there is an enrollment: {run, key,
+-- number, slug, kind, reentry, what}, what: finished · tracking · active · paused; for the latter two also {group,
+-- anchor, created, exits (reasons that end it), paused_at, ticked, page_of_run, steps: [{number, offset, due, state,
+-- sent, by, id, why, note, reports: {delivered: ms, …}, page}]}.
+-- Returns {what became of the enrollment, its state and why, [steps that a person skipped], [enrollments thrown away],
+-- the one that was numbered anew or '', its new id or ''}. What: restored · ended (the state is how) · marked · tracked
+-- · exists · blocked · suppressed, or contact where there is none.
 local a = cjson.decode(ARGV[2])
 local contact = 'eg:contact:' .. a.contact
 local UNSURE = '?'  -- a page that may be there: whoever records it looks it up first
+local lost = a.lost or fenced() ~= nil
+local gone, looks = {}, {}  -- what was thrown away; how often each step of the enrollment was looked at by then
+for _, run in ipairs(a.gone or {}) do gone[run] = true end
+
+local function numbered(number) return a.key .. '-' .. int(number) end
+local function number_of(run) return tonumber(string.match(run, '%d+$')) end
+local function there(run) return not gone[run] and redis.call('EXISTS', enrollment_key(run)) == 1 end
 
 local function remember()
-  local agreed = redis.call('HEXISTS', contact, 'consent_at') == 1  -- somebody who came back before the restore
   for name, value in pairs(a.fields) do redis.call('HSETNX', contact, name, value) end
   if a.page then redis.call('HSETNX', contact, 'page', a.page) else dirty('contact', a.contact) end
-  local lifted = agreed and a.reason == 'unsubscribed'
-  if a.reason and not lifted and redis.call('HEXISTS', contact, a.reason) == 0 then suppress(a.contact, a.reason) end
+  if a.reason and redis.call('HEXISTS', contact, a.reason) == 0 then suppress(a.contact, a.reason) end
 end
 
-local function untouched(step) return step.state == 'scheduled' and step.attempts == 0 end
-
--- What an enrollment that began again must still learn of the one that was lost.
-local function lessons()
-  local list = {}
-  if not fenced() or not is_open(a.run) then return list end
-  for _, s in ipairs(a.steps or {}) do
-    if s.state == 'sent' and untouched(step_of(a.run, int(s.number))) then list[#list + 1] = s end
-  end
-  return list
-end
-
-local function never_began()
-  for _, step in ipairs(steps_in_order(a.run)) do
-    if not untouched(step_of(a.run, step)) then return false end
+-- Whether nothing of the enrollment was tried by this ledger: it came in after the loss, and what it is to be is decided here.
+local function never_began(run)
+  if not lost or redis.call('HGET', enrollment_key(run), 'request_id') == 'restored' then return false end
+  for _, step in ipairs(steps_in_order(run)) do
+    local s, v = step_of(run, step), redis.call('HMGET', enrollment_key(run), step .. '.by', step .. '.retries')
+    local by_us = s.state == 'sent' and v[1] ~= 'website'
+    if by_us or s.state == 'sending' or s.state == 'failed' or s.state == 'in-doubt' then return false end
+    if s.attempts > 0 or s.posted or v[2] then return false end
   end
   return true
 end
 
-local function outcome()
-  if not a.run then return 'contact' end
-  local key = enrollment_key(a.run)
-  local given = tonumber(redis.call('HGET', 'eg:runs', a.key) or '-1')
-  if a.what == 'tracking' then return (given >= 0 or redis.call('EXISTS', key) == 1) and 'exists' or 'tracked' end
-  if given >= a.number or redis.call('EXISTS', key) == 1 then
-    local over = a.what == 'finished' and fenced() and is_open(a.run) and never_began()
-    return (over or #lessons() > 0) and 'united' or 'exists'
+-- The enrollments of the key that came in after the loss, the first one first; nil where one is of another kind.
+local function since_the_loss(given)
+  local list = {}
+  for number = 0, given do
+    local run = numbered(number)
+    if there(run) then
+      if not never_began(run) then return nil end
+      list[#list + 1] = run
+    end
   end
-  if a.what == 'finished' then return 'marked' end
-  local because = suppressed(a.contact, a.kind)
-  if because or a.reason and (a.reason ~= 'unsubscribed' or a.kind == 'marketing') then return 'suppressed' end
-  local other = a.group and redis.call('HGET', contact, 'group.' .. a.group)
-  return other and is_open(other) and 'blocked' or 'restored'
+  return list
 end
 
-local function unite()
-  if a.what == 'finished' then return stop_enrollment(a.run, 'cancelled', 'it had ended before the ledger was lost') end
-  if a.page_of_run then redis.call('HSETNX', enrollment_key(a.run), 'page', a.page_of_run) end
-  for _, s in ipairs(lessons()) do
-    set_step(a.run, int(s.number), {page = s.page or UNSURE})
-    end_step(a.run, int(s.number), 'sent', {sent = s.sent, by = s.by, id = s.id, next = false})
+-- What ended the enrollment after the loss, or nil: whatever ended the one that stood for it, or an exit that found none.
+local function ended(stand_in)
+  local e = stand_in and fields(enrollment_key(stand_in), 'state', 'why') or {}
+  if e.state == 'cancelled' or e.state == 'exited' then return e end
+  local first
+  for _, reason in ipairs(a.exits) do
+    local before = tonumber(redis.call('HGET', 'eg:exits:' .. a.contact, reason) or '-1')
+    if a.created <= before and (not first or before < first) then
+      first, e = before, {state = 'exited', why = reason}
+    end
   end
+  local missed = fields('eg:meeting:' .. string.match(a.key, '%x+$'), 'judged', 'recovery')
+  if not first and missed.judged and not missed.recovery then e = {state = 'cancelled', why = 'the no-show was taken back'} end
+  return e.why and e or nil
+end
+
+-- Whether an email of it is yet to go; without one it comes back completed, and has been so since before the loss.
+local function waits()
+  for _, s in ipairs(a.steps or {}) do
+    if s.state == 'scheduled' then return true end
+  end
+  return false
+end
+
+-- What is to become of an enrollment of which something waits: as Notion has it, and as was decided since on the one that stood for it.
+local function bring_back(plan, stand_in, e)
+  if e then
+    plan.what, plan.state, plan.why = 'ended', e.state, e.why
+    return
+  end
+  local other = a.group and redis.call('HGET', contact, 'group.' .. a.group)
+  if other == stand_in or other and (gone[other] or not is_open(other)) then other = nil end
+  if a.held or other and not never_began(other) then
+    plan.what = 'blocked'
+    return
+  end
+  if other then plan.thrown[#plan.thrown + 1] = other end  -- had the ledger not been lost, the old one would have kept it out
+  plan.what = 'restored'
+  plan.state = a.what
+  for _, new in ipairs({stand_in or false, other or false}) do
+    local paused_at = new and redis.call('HGET', enrollment_key(new), 'paused_at')
+    if plan.state == 'active' and paused_at then plan.state, a.paused_at = 'paused', tonumber(paused_at) end
+  end
+  for _, s in ipairs(a.steps) do
+    local new = stand_in and s.state == 'scheduled' and step_of(stand_in, int(s.number)) or {}
+    if new.state == 'skipped' then
+      s.state, s.why = 'skipped', new.why
+      plan.skipped[#plan.skipped + 1] = s.number
+    end
+  end
+end
+
+local function decide()
+  local plan = {what = 'contact', state = '', why = '', skipped = {}, thrown = {}}
+  if not a.run then return plan end
+  local given = tonumber(redis.call('HGET', 'eg:runs', a.key) or '0')
+  while given > 0 and gone[numbered(given)] do given = given - 1 end
+  if a.what == 'tracking' then
+    plan.what = (given > 0 or there(a.run)) and 'exists' or 'tracked'
+    plan.row_of = given > 0 and numbered(given) or a.run
+    return plan
+  end
+  local new = since_the_loss(given)
+  if not new or given >= a.number and not there(numbered(a.number)) then
+    plan.what = 'exists'
+    return plan
+  end
+  local last, stand_in = new[#new], new[1]
+  if stand_in and number_of(stand_in) == 0 then stand_in = new[2] end
+  local e = waits() and ended(stand_in) or nil
+  local over = not waits() or stand_in and (stand_in ~= last or e and is_open(stand_in))
+  local because = a.kind and suppressed(a.contact, a.kind) or a.reason and (a.reason ~= 'unsubscribed' or a.kind == 'marketing')
+  if stand_in and over and a.reentry == 'when-finished' and not because then
+    plan.again = last
+    if number_of(last) <= a.number then plan.anew = numbered(a.number + 1) end
+  end
+  for _, run in ipairs(new) do
+    if run ~= plan.again then plan.thrown[#plan.thrown + 1] = run end
+  end
+  if a.what == 'finished' then
+    plan.what = 'marked'
+  elseif because then
+    plan.what = 'suppressed'
+  elseif waits() then
+    bring_back(plan, stand_in, e)
+  else
+    plan.what = 'restored'
+    plan.state = 'completed'
+  end
+  return plan
+end
+
+-- It is no longer counted.
+local function untally(run)
+  local e, last = fields(enrollment_key(run), 'state', 'why'), '0'
+  if number_of(run) > 0 then tally(run, 'enrolled', -1) end
+  for _, step in ipairs(steps_in_order(run)) do
+    local state = step_of(run, step).state
+    if state == 'cancelled' or state == 'skipped' then tally(run, step .. '.' .. state, -1) end
+    if state == 'sent' then last = step end
+  end
+  if e.state == 'exited' and LEAVING[e.why] then tally(run, last .. '.' .. e.why, -1) end
+end
+
+-- As if it had never come in: its number is free again, too.
+local function throw_away(run)
+  local e = fields(enrollment_key(run), 'contact', 'group')
+  local key, number = string.match(run, '^(.+)%-(%d+)$')
+  untally(run)
+  if e.group and redis.call('HGET', 'eg:contact:' .. e.contact, 'group.' .. e.group) == run then
+    redis.call('HDEL', 'eg:contact:' .. e.contact, 'group.' .. e.group)
+  end
+  redis.call('SREM', 'eg:enrollments:' .. e.contact, run)
+  redis.call('SREM', 'eg:ticked', run)
+  for _, step in ipairs(run == a.run and steps_in_order(run) or {}) do looks[step] = step_of(run, step).look end
+  if redis.call('HGET', 'eg:runs', key) == number then
+    if number == '1' then redis.call('HDEL', 'eg:runs', key) else redis.call('HSET', 'eg:runs', key, int(number - 1)) end
+  end
+  erase_enrollment(run)
+end
+
+-- The same enrollment under another id: of its emails none was sent, so none is known by the old one.
+local function number_anew(run, anew)
+  local e = fields(enrollment_key(run), 'state', 'contact', 'group')
+  local steps = steps_in_order(run)
+  for _, step in ipairs(steps) do
+    erase_step(run, step)
+    set_step(run, step, {page = false})
+  end
+  untell(OUTBOX, 'enrollment:' .. run)
+  unlist_enrollment(run)
+  redis.call('HDEL', enrollment_key(run), 'page')
+  redis.call('RENAME', enrollment_key(run), enrollment_key(anew))
+  redis.call('SREM', 'eg:ticked', run)
+  redis.call('SREM', 'eg:enrollments:' .. e.contact, run)
+  redis.call('SADD', 'eg:enrollments:' .. e.contact, anew)
+  local group = e.group and 'group.' .. e.group
+  if group and redis.call('HGET', 'eg:contact:' .. e.contact, group) == run then redis.call('HSET', 'eg:contact:' .. e.contact, group, anew) end
+  enter(anew, e.state)
+  for _, step in ipairs(steps) do
+    local s = step_of(anew, step)
+    if s.state == 'sent' then dirty('email', email_id(anew, step)) end
+    if s.state == 'scheduled' and e.state == 'active' then wake(anew, step, s.next) end
+  end
+  dirty('enrollment', anew)
 end
 
 local function track()
@@ -70,45 +207,54 @@ local function track()
     'request_id', 'restored', 'steps', '', 'page', a.page_of_run)
 end
 
-local function create()
+local plan = decide()
+
+local function create(state)
   local key, order = enrollment_key(a.run), {}
   for i, s in ipairs(a.steps) do order[i] = int(s.number) end
   redis.call('HSET', key, 'slug', a.slug, 'kind', a.kind, 'contact', a.contact, 'anchor', int(a.anchor),
-    'created', int(math.min(a.anchor, now)), 'request_id', 'restored', 'steps', table.concat(order, ','), 'page', a.page_of_run)
-  enter(a.run, a.what)
-  enter(a.run, a.what)
-  if a.what == 'paused' then redis.call('HSET', key, 'paused_at', int(a.paused_at)) end
-  if a.group then redis.call('HSET', key, 'group', a.group); redis.call('HSET', contact, 'group.' .. a.group, a.run) end
+    'created', int(a.created), 'request_id', 'restored', 'steps', table.concat(order, ','), 'page', a.page_of_run)
+  enter(a.run, state)
+  if state == 'paused' then redis.call('HSET', key, 'paused_at', int(a.paused_at)) end
+  if a.group then redis.call('HSET', key, 'group', a.group) end
+  if a.group and plan.what == 'restored' and waits() then redis.call('HSET', contact, 'group.' .. a.group, a.run) end
   redis.call('SADD', 'eg:enrollments:' .. a.contact, a.run)
   if a.ticked then redis.call('SADD', 'eg:ticked', a.run) end
   tally(a.run, 'enrolled')
-  local ended = {}
+  local ended_badly, open = {}, false
   for _, s in ipairs(a.steps) do
     local step, decided = int(s.number), s.state == 'sent' or s.state == 'skipped'
     set_step(a.run, step, {state = decided and s.state or 'scheduled', due = s.due, offset = s.offset, next = not decided and s.due or nil,
-      sent = s.sent, by = s.by, id = s.id, why = s.why, note = s.note, page = s.state ~= 'scheduled' and (s.page or UNSURE) or s.page})
+      sent = s.sent, by = s.by, id = s.id, why = s.why, note = s.note, page = s.state ~= 'scheduled' and (s.page or UNSURE) or s.page,
+      look = looks[step]})
     set_step(a.run, step, s.reports or {})
     if s.state == 'sent' then tally(a.run, step .. '.sent') end
     if s.state == 'sent' and not s.page then dirty('email', email_id(a.run, step)) end
-    if s.state == 'failed' or s.state == 'in-doubt' then ended[#ended + 1] = s end
+    if s.state == 'failed' or s.state == 'in-doubt' then ended_badly[#ended_badly + 1] = s end
   end
-  for _, s in ipairs(ended) do end_step(a.run, int(s.number), s.state, {why = s.why, next = false}) end
-  local open = false
+  for _, s in ipairs(ended_badly) do end_step(a.run, int(s.number), s.state, {why = s.why, next = false}) end
   for _, s in ipairs(a.steps) do
     if s.state == 'scheduled' then
       open = true
-      if a.what == 'active' then wake(a.run, int(s.number), s.due) end
+      if state == 'active' then wake(a.run, int(s.number), s.due) end
     end
   end
   dirty('enrollment', a.run)
   if not open and is_open(a.run) then end_enrollment(a.run, 'completed') end
 end
 
-local what = outcome()
-if a.dry then return what end
+local answer = {plan.what, plan.state, plan.why or '', plan.skipped, plan.thrown, plan.anew and plan.again or '', plan.anew or ''}
+if a.dry then return answer end
+for _, run in ipairs(plan.thrown) do throw_away(run) end
+if plan.anew then number_anew(plan.again, plan.anew) end
 if a.fields then remember() end
-if what == 'tracked' then track() end
-if what == 'united' then unite() end
-if what == 'restored' or what == 'marked' or what == 'suppressed' or what == 'blocked' then redis.call('HSET', 'eg:runs', a.key, int(a.number)) end
-if what == 'restored' then create() end
-return what
+if plan.what == 'tracked' then track() end
+if lost and plan.row_of and there(plan.row_of) then redis.call('HSETNX', enrollment_key(plan.row_of), 'page', a.page_of_run) end
+if plan.what == 'contact' or plan.what == 'tracked' or plan.what == 'exists' then return answer end
+redis.call('HSET', 'eg:runs', a.key, plan.again and string.match(plan.anew or plan.again, '%d+$') or int(a.number))
+if plan.what == 'restored' then create(plan.state == 'completed' and 'active' or plan.state) end
+if plan.what == 'ended' then
+  create('active')
+  stop_enrollment(a.run, plan.state, plan.why)
+end
+return answer
