@@ -44,6 +44,8 @@ class Invariants:
     def _check_run(self, name: str, run: Mapping[str, str]) -> None:
         """What ended stays ended, and what is held is held."""
         state = run["state"]
+        if self.watch.unknown:
+            return
         assert name not in self.watch.ended or state in ("exited", "cancelled"), f"{name} had ended, and is {state}"
         assert name not in self.watch.held or state != "active", f"{name} was paused, and is {state}"
         assert state not in HOLDING or not self.watch.blocked(run["contact"], run["kind"]), (
@@ -59,7 +61,7 @@ class Invariants:
         if state == "in-doubt":
             self.watch.doubted.add(id)
             assert self.watch.unlearned.get(id), f"{id} is in doubt, and its outcome is known"
-        if (taken or self.watch.unlearned.get(id)) and id not in self.watch.anew and id not in self.watch.forgotten:
+        if (taken or self.watch.unlearned.get(id)) and id not in self.watch.anew and not (self.watch.unknown or id in self.watch.forgotten):
             given_up = {"skipped"} if id in self.watch.skipped & self.watch.doubted else set()
             assert state in {"sending", "sent", "in-doubt"} | given_up, f"{id} was perhaps accepted, and is {state}"
 

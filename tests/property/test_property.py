@@ -24,9 +24,10 @@ from redis import Redis
 
 from local.valkey import Valkey
 from tests.conftest import START, Clock
-from tests.property.copies import Copy, LedgersGoBack
+from tests.property.copies import Copy
 from tests.property.decisions import PEOPLE
 from tests.property.faults import MachinesFail
+from tests.property.losses import LedgersGetLost
 from tests.property.machine import Rig
 from tests.property.snapshots import BAD_ENDS, OPEN_STATES
 from tests.property.workers import WorkersWork
@@ -37,7 +38,7 @@ REST_WITHIN = 1500  # passes after which nothing may be open any more: two hours
 SILENT = ("intake.enrolling", "intake.meetings", "sending.sender", "operations.enrollment_actions", "recovery.fence")
 
 
-class Promise(LedgersGoBack, MachinesFail, WorkersWork):
+class Promise(LedgersGetLost, MachinesFail, WorkersWork):
     """Everything that can happen to a small Evergreen, in any order."""
 
     def __init__(self, redis: Redis, copies: Sequence[Copy], real: Clock) -> None:
@@ -94,6 +95,8 @@ class Promise(LedgersGoBack, MachinesFail, WorkersWork):
         watch = self.rig.watch
         watch.lost |= {worker.id for worker in self.workers}
         self.rig.ledger.refusals.coming.clear()
+        self.restore()
+        self.rig.see()
         self.take_the_word()
         if watch.by_hand:
             self.rig.actions.start_sending()

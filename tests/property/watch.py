@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,6 +44,7 @@ class Watch:
         lost: steps a look at which was lost: the sweeper must find them, and RQ's failed list need not show them.
         pushed: jobs that the test itself put back; only these may be void, or on the queue too early.
         raised: the steps that RQ's failed list shows.
+        unknown: whether the ledger was lost, and knows nothing yet of what was before.
         delivered: the keys of the calendars' events that began a run.
         forgotten: steps that were posted, of which a ledger that went back in time knows nothing.
         excused: how often a forgotten step may be accepted once more, as no key could tell the provider.
@@ -66,6 +67,7 @@ class Watch:
     lost: set[str] = field(default_factory=set)
     pushed: set[str] = field(default_factory=set)
     raised: set[str] = field(default_factory=set)
+    unknown: bool = False
     delivered: set[str] = field(default_factory=set)
     forgotten: set[str] = field(default_factory=set)
     excused: Counter[str] = field(default_factory=Counter)
@@ -177,6 +179,22 @@ class Watch:
                 self.unlearned[id].pop(token, None)
             if held or outcome == "accepted":
                 self.leases.pop(id, None)
+
+    def lose(self) -> None:
+        """The ledger is gone, and so is what it alone knew: who holds what, that sending is stopped, what waits on RQ's lists."""
+        self.unknown = self.fenced = True
+        self.by_hand = False
+        self.leases.clear()
+        self.begun.clear()
+        self.raised.clear()
+        self.delivered.clear()
+
+    def restore(self, now: Snapshot, accepted: Container[str]) -> None:
+        """The ledger is back; the provider's list has told what became of each request."""
+        self.unknown = False
+        for id in now.states:
+            if id in accepted or now.states[id] == "scheduled":
+                self.unlearned.pop(id, None)
 
     def remembered(self) -> Watch:
         """All this as it is now, for when the ledger goes back to what it is now."""
