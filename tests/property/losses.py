@@ -126,8 +126,7 @@ class LedgersGetLost(LedgersGoBack):
         """Build the ledger anew; one that Redis refuses in the middle begins once more."""
         if not self.rig.watch.unknown:
             return
-        accepted = set(self.rig.provider.taken)
-        for order in self.rows.orders(accepted):
+        for order in self.rows.orders(set(self.rig.provider.taken)):
             self.rig.ledger.decide("restore", order)
-        self.rig.watch.restore(snapshot(self.redis), accepted)
+        self.rig.watch.restore(snapshot(self.redis))
         self.take_the_word()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -189,11 +189,11 @@ class Watch:
         self.raised.clear()
         self.delivered.clear()
 
-    def restore(self, now: Snapshot, accepted: Container[str]) -> None:
+    def restore(self, now: Snapshot) -> None:
         """The ledger is back; the provider's list has told what became of each request."""
         self.unknown = False
         for id in now.states:
-            if id in accepted or now.states[id] == "scheduled":
+            if now.states[id] != "in-doubt":
                 self.unlearned.pop(id, None)
 
     def remembered(self) -> Watch:
