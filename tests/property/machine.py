@@ -46,7 +46,7 @@ class Rig:
         self.clock, self.real = Clock(), real
         self.latest = self.clock.now
         self.watch = Watch()
-        self.ledger = WatchedLedger(redis, self.clock, self.watch)
+        self.ledger = WatchedLedger(redis, self.clock, self.real, self.watch)
         self.provider = FailingProvider(self.real, self.watch)
         changes: dict[str, object] = {"testing_mode": testing_mode, "resend_batch_above": 1 if batches else 10**6, "resend_rate": rate}
         if notion:  # without one, nobody asks for a fence
@@ -186,7 +186,7 @@ class Rig:
 
     def _ends(self, name: str, run: Mapping[str, str], number: int, step: Mapping[str, str]) -> set[str]:
         if "posted" in step:
-            sure = self.steady and not self.watch.forgotten and self._repeatable(step)
+            sure = self.steady and not (self.watch.misled or self.watch.forgotten) and self._repeatable(step)
             return {"sent"} if sure else {"sent", "in-doubt"}
         campaign = self.sender.catalog.campaigns[run["slug"]]
         if not campaign.step(number):

@@ -44,6 +44,7 @@ class Watch:
         lost: steps a look at which was lost: the sweeper must find them, and RQ's failed list need not show them.
         pushed: jobs that the test itself put back; only these may be void, or on the queue too early.
         raised: the steps that RQ's failed list shows.
+        misled: whether an answer lay for more than an hour before the ledger was told by it what time it is at the provider.
         unknown: whether the ledger was lost, and knows nothing yet of what was before.
         delivered: the keys of the calendars' events that began a run.
         forgotten: steps that were posted, of which a ledger that went back in time knows nothing.
@@ -67,6 +68,7 @@ class Watch:
     lost: set[str] = field(default_factory=set)
     pushed: set[str] = field(default_factory=set)
     raised: set[str] = field(default_factory=set)
+    misled: bool = False
     unknown: bool = False
     delivered: set[str] = field(default_factory=set)
     forgotten: set[str] = field(default_factory=set)
@@ -209,5 +211,5 @@ class Watch:
         """
         posted = {id for id, requests in self.unlearned.items() if requests.keys() - before.unlearned.get(id, {}).keys()}
         self.forgotten |= posted | set(accepted)
-        kept = {name: getattr(self, name) for name in ("anew", "lost", "pushed", "forgotten", "excused", "doubted")}
+        kept = {name: getattr(self, name) for name in ("anew", "misled", "lost", "pushed", "forgotten", "excused", "doubted")}
         vars(self).update(vars(deepcopy(before)) | kept)

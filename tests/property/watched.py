@@ -27,9 +27,9 @@ SLACK = HOUR
 class WatchedLedger(Ledger):
     """The ledger, before whose decisions workers rest, which Redis may refuse, and each of which is watched."""
 
-    def __init__(self, redis: Redis, clock: Clock, watch: Watch) -> None:
+    def __init__(self, redis: Redis, clock: Clock, real: Clock, watch: Watch) -> None:
         super().__init__(redis, clock=clock, durable=True)
-        self.watch = watch
+        self.real, self.watch = real, watch
         self.refusals = Refusals(redis)
 
     def decide(self, script: str, arguments: Mapping[str, Any] | int, *texts: str) -> Any:
@@ -43,6 +43,8 @@ class WatchedLedger(Ledger):
         return answer
 
     def _tell(self, script: str, asked: Mapping[str, Any], answer: Any, body: str = "") -> None:
+        if asked.get("date") and self.real.now - asked["date"] > HOUR:
+            self.watch.misled = True
         if script == "claim" and answer[0] == "claimed":
             self.watch.claimed(self, answer[3], asked["token"])
         elif script == "claim" and answer[0] == "done":
