@@ -12,6 +12,7 @@ from commands.diff import diff
 from commands.doctor import doctor
 from commands.enroll import completion, enroll, up
 from commands.fence import fence
+from commands.migrate import migrate_ledger
 from commands.notion import notion
 from commands.people import export, forget, import_people, suppress, unsuppress
 from commands.planning import plan
@@ -38,7 +39,7 @@ for command in (forget, export, import_people, suppress, unsuppress):
     main.add_command(command)
 for steering in STEERING:
     main.add_command(steering)
-for recovery in (restore, fence, verify):
+for recovery in (restore, fence, verify, migrate_ledger):
     main.add_command(recovery)
 for daily in (plan, simulate, diff, doctor, enroll, up, completion):
     main.add_command(daily)

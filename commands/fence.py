@@ -30,7 +30,6 @@ def fence(take_over: bool, fresh: bool, yes: bool, as_json: bool) -> None:
     if take_over or fresh:
         if not yes:
             click.confirm(TAKE_OVER if take_over else FRESH, abort=True, err=True)
-        outside.ledger.check_version()
         Fence(outside.ledger, outside.settings, outside.notion).claim()
     holds, why, since = state(outside.ledger)
     if as_json:

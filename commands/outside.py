@@ -67,10 +67,11 @@ class Outside:
 
 
 def connect() -> Outside:
-    """The clients by this process's settings; raises SettingsError where Notion is not set."""
+    """The clients by this process's settings; raises SettingsError where Notion is not set, LedgerTooNew."""
     found = services.current_settings().require("notion_token", "notion_email_sequence_db_id")
     log.configure("ERROR")
     ledger = services.ledger()
+    ledger.check_version()
     turn = Pacer(ledger, "notion", found.notion_rate).wait
     resend = Resend(found.resend_api_key, found.resend_api_url) if found.resend_api_key else None
     return Outside(found, ledger, services.catalog(), Notion(found.notion_token, found.notion_api_url, turn=turn), resend)

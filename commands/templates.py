@@ -44,7 +44,9 @@ def _catalog(found: Settings) -> Catalog:
 
 
 def _ledger(found: Settings) -> Ledger:
-    return Ledger(services.connect(found))
+    ledger = Ledger(services.connect(found))
+    ledger.check_version()
+    return ledger
 
 
 def _notion(found: Settings, ledger: Ledger | None = None) -> Notion:

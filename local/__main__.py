@@ -15,7 +15,7 @@ from dotenv import dotenv_values
 from local import secrets, stack, welcome
 from local.supervisor import StartError, Supervisor
 from shared.core import settings
-from shared.core.errors import SettingsError
+from shared.core.errors import LedgerTooNew, SettingsError
 from shared.core.stack_file import ROOT
 
 
@@ -55,6 +55,8 @@ def _say_ready(where: stack.Place, environ: Mapping[str, str]) -> None:
     say(f"  {'Logs and state':<27}{where.directory}\n")
     for trouble in troubles:
         say(f"NOT WELL: {trouble}. `./evergreen fence` and the notices say what to do.")
+    if stack.waits_for_migration(where, chosen.redis_password):
+        say("This ledger is of an older release, and waits for a migration: `make backup`, then `./evergreen migrate`.")
     if chosen.testing_mode and chosen.testing_step:
         say(f"TESTING_MODE is on: emails follow each other after {chosen.testing_step:g} s instead of days.")
     if not sandboxed:
@@ -81,7 +83,7 @@ def main() -> int:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, lambda *_: supervisor.ask_to_stop())
             supervisor.run(lambda: _say_ready(where, environ))
-    except (SettingsError, StartError) as error:
+    except (SettingsError, StartError, LedgerTooNew) as error:
         print(f"Evergreen cannot start: {error}", file=sys.stderr)
         return 1
     say("Stopped.")

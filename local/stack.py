@@ -6,7 +6,8 @@ import http.client
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from shared.core.errors import SettingsError
 from shared.core.stack_file import ROOT
 from shared.ledger.client import Ledger
 from shared.ledger.fence_state import FenceState
+from shared.ledger.migrations import waiting
 
 GENERATED = (
     "REDIS_PASSWORD",
@@ -170,7 +172,7 @@ def environment(where: Place, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def stages(where: Place, environ: Mapping[str, str]) -> list[list[Part]]:
-    """The parts, in the order in which they start; they stop in the opposite one.
+    """The parts, in the order in which they start; they stop in the opposite one. Valkey's `answers` raises LedgerTooNew.
 
     Args:
         where: the stack's place.
@@ -190,8 +192,15 @@ def stages(where: Place, environ: Mapping[str, str]) -> list[list[Part]]:
         return ticked and (not health.get("fenced") or waits_for_a_person())
 
     def waits_for_a_person() -> bool:
-        with redis.Redis(HOST, where.valkey_port, password=password, decode_responses=True) as client:
-            return "why" in FenceState(Ledger(client)).read()  # whoever is to mend it needs a stack that runs
+        with _ledger(where, password) as ledger:
+            return "why" in FenceState(ledger).read()  # whoever is to mend it needs a stack that runs
+
+    def opens() -> bool:
+        if not valkey.answers(where.valkey_port, password):
+            return False
+        with _ledger(where, password) as ledger:
+            ledger.check_version()
+        return True
 
     def works(name: str) -> bool:
         return bool(json.loads(_get(where.port, "/health") or "{}").get(name))
@@ -201,7 +210,7 @@ def stages(where: Place, environ: Mapping[str, str]) -> list[list[Part]]:
 
     valkey_argv = valkey.command(store, where.valkey_port, password)
     return [
-        [Part("valkey", valkey_argv, lambda: valkey.answers(where.valkey_port, password), where.valkey_port, store)],
+        [Part("valkey", valkey_argv, opens, where.valkey_port, store)],
         [python("sandbox", lambda: listens(where.sandbox_port) and _plant(where), "local.sandbox", port=where.sandbox_port)],
         [python("gateway", lambda: listens(where.port), "local.gateway", port=where.port)],
         [
@@ -224,6 +233,23 @@ def troubles(where: Place) -> list[str]:
         where: the stack's place.
     """
     return list(json.loads(_get(where.port, "/health") or "{}").get("reasons", []))
+
+
+def waits_for_migration(where: Place, password: str) -> bool:
+    """Whether an older release's ledger is to be migrated, or a migration broke off.
+
+    Args:
+        where: the stack's place.
+        password: of its Valkey.
+    """
+    with _ledger(where, password) as ledger:
+        return bool(waiting(ledger))
+
+
+@contextmanager
+def _ledger(where: Place, password: str) -> Iterator[Ledger]:
+    with redis.Redis(HOST, where.valkey_port, password=password, decode_responses=True) as client:
+        yield Ledger(client)
 
 
 def _notion_file(where: Place, setting: str) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from urllib3.exceptions import HTTPError
 
 from shared import services
 from shared.core import log
-from shared.core.errors import StepFailed
+from shared.core.errors import LedgerTooNew, StepFailed
 from shared.ledger.pacing import Pacer
 
 if TYPE_CHECKING:  # each worker has one queue, and loads only what that needs: some 10 MB less
@@ -33,6 +35,16 @@ def _pool() -> urllib3.PoolManager:
     return urllib3.PoolManager(maxsize=4, retries=False, timeout=services.current_settings().http_timeout)
 
 
+@contextmanager
+def _leaving_a_newer_ledger() -> Iterator[None]:
+    """A newer release has the ledger: its own scheduler and workers find again what is left here, and RQ's failed list is not for it."""
+    try:
+        yield
+    except LedgerTooNew as error:
+        _logger.error("ledger.too_new", why=str(error))
+
+
+@_leaving_a_newer_ledger()
 def send_step(enrollment: str, step: int) -> None:
     """Have one step sent, if it still needs to be.
 
@@ -42,7 +54,7 @@ def send_step(enrollment: str, step: int) -> None:
 
     Raises:
         StepFailed: when the step has ended `failed` or `in-doubt`: RQ's failed list is what a person must look at. So it raises nothing
-            where the time is up, as after this machine slept: the sweeper looks at the step again.
+            where a newer release has the ledger, or the time is up, as after this machine slept: the sweeper looks at the step again.
         RedisError: when Redis is away, or takes no writes; the worker waits for it.
     """
     try:
@@ -94,6 +106,7 @@ def _recorder() -> Recorder:
     return Recorder(ledger, services.catalog(), settings, notion, pacer, settings.fenced)
 
 
+@_leaving_a_newer_ledger()
 def record() -> None:
     """Carry what changed to Notion, at its pace; what changes a moment later needs no job of its own."""
     ends = time.monotonic() + RECORD_FOR
@@ -118,11 +131,13 @@ def _notifier() -> Notifier:
     return Notifier(services.ledger(), settings, discord, resend)
 
 
+@_leaving_a_newer_ledger()
 def notify() -> None:
     """Tell the owner what lies there to be told."""
     _notifier().drain(NOTIFY_FOR)
 
 
+@_leaving_a_newer_ledger()
 def look_around() -> None:
     """What nobody pushes a job for: whether the scheduler lives, and notices whose time has come."""
     _notifier().watch()

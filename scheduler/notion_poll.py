@@ -12,7 +12,7 @@ from redis.lock import Lock
 
 from shared import services
 from shared.core import log
-from shared.core.errors import NotionError
+from shared.core.errors import LedgerTooNew, NotionError
 from shared.core.settings import Settings
 from shared.domain.catalog import Catalog
 from shared.integrations.notion import Notion
@@ -60,7 +60,9 @@ class NotionPoll:
 
         Raises:
             NotionError: when Notion does not answer.
+            LedgerTooNew: when a newer release has the ledger: the fence, texts and ticks are written without a script.
         """
+        self.ledger.check_version()
         if not self._holds():
             return False
         for task in self.tasks:
@@ -84,8 +86,8 @@ class NotionPoll:
                 if self._away:
                     _logger.warning("owner.back")
                 self._away = ""
-            except (NotionError, RedisError) as error:
-                why = error.reason if isinstance(error, NotionError) else type(error).__name__
+            except (NotionError, LedgerTooNew, RedisError) as error:
+                why = type(error).__name__ if isinstance(error, RedisError) else str(error)
                 if why != self._away:
                     _logger.warning("owner.away", why=why)
                 self._away = why

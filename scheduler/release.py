@@ -17,6 +17,7 @@ from scheduler import doubt_poll, metrics, notion_poll
 from scheduler.rq_schedule import Schedule
 from shared import services
 from shared.core import log
+from shared.core.errors import LedgerTooNew
 from shared.ledger.client import Ledger
 
 LONGEST_SLEEP = 0.25
@@ -27,7 +28,7 @@ _logger = log.logger("scheduler")
 
 
 class Loop:
-    """Release and sweep until stopped; an unreachable Redis is waited for.
+    """Release and sweep until stopped; an unreachable Redis is waited for, and so is a ledger that a newer release has.
 
     Args:
         ledger: what decides.
@@ -42,13 +43,18 @@ class Loop:
         self._suspects: set[str] = set()
         self._swept = 0.0
         self._cursor = 0
-        self._away = False
+        self._away = self._too_new = False
 
     def run(self) -> None:
         """Go on until `stop` is set."""
         while not self.stop.is_set():
             try:
                 wait = self._pass()
+                self._too_new = False
+            except LedgerTooNew as error:
+                if not self._too_new:
+                    _logger.error("ledger.too_new", why=str(error))
+                self._too_new, wait = True, LONGEST_SLEEP
             except RedisError as error:
                 if not self._away:
                     _logger.error("redis.away", error=type(error).__name__)

@@ -20,7 +20,7 @@ from rq_scheduler.utils import from_unix, rationalize_until
 
 from shared.core.errors import ScheduleError
 from shared.ledger import ids
-from shared.ledger.client import Ledger
+from shared.ledger.client import VERSION, Ledger
 
 QUEUE = "send"
 ALLOWED = frozenset({"scheduler.jobs.send_step", "scheduler.jobs.record", "scheduler.jobs.notify"})
@@ -57,9 +57,9 @@ class Schedule(Scheduler):  # type: ignore[misc]  # rq_scheduler has no types
         return self.ledger.release_all()
 
     def heartbeat(self) -> None:
-        """Say to RQ's tools that a scheduler is at work; a crash is forgotten after 15 seconds."""
+        """Say that a scheduler is at work, and which ledger it can read; a crash is forgotten after 15 seconds."""
         with self.connection.pipeline() as pipe:
-            pipe.hset(self.key, "birth", time.time())
+            pipe.hset(self.key, mapping={"birth": time.time(), ids.KNOWS: VERSION})
             pipe.expire(self.key, 15)
             pipe.execute()
 

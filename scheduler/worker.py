@@ -24,6 +24,8 @@ from scheduler import jobs
 from scheduler.rq_schedule import QUEUE, Job
 from shared import services
 from shared.core import log
+from shared.ledger import ids
+from shared.ledger.client import VERSION
 
 NOTIFY = "notify"
 MAINTENANCE = 30  # seconds
@@ -109,11 +111,16 @@ class Worker(SimpleWorker):
             super().register_death()  # type: ignore[no-untyped-call]
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
-        """Show that the worker lives; not before, during and after each job."""
+        """Show that the worker lives, and which ledger it can read; not before, during and after each job."""
         if monotonic() - self._beat >= HEARTBEAT:
             self._beat = monotonic()
             with self._patient():
                 super().heartbeat(timeout, pipeline)
+                (self.connection if pipeline is None else pipeline).hset(self.key, ids.KNOWS, str(VERSION))
+
+    def serialize(self) -> dict[Any, Any]:
+        """What RQ's list shows of the worker, and which ledger it can read."""
+        return {**super().serialize(), ids.KNOWS: str(VERSION)}
 
     def check_for_suspension(self, burst: bool) -> None:
         """Heed `rq suspend`, now and then."""

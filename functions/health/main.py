@@ -10,6 +10,7 @@ from shared.web import endpoint
 services.current_settings().require("redis_url")
 # What holds emails back, in words; the other problems do not.
 REASONS = {
+    Problem.TOO_NEW: "the ledger is of a newer release",
     Problem.STOPPED: "sending is stopped",
     Problem.FENCED: "fenced: another copy of this ledger may be sending",
     Problem.SILENT: "the scheduler is silent",

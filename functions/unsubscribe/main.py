@@ -4,6 +4,7 @@ from flask import Request, Response, render_template_string
 from redis.exceptions import RedisError
 
 from shared import services
+from shared.core.errors import LedgerTooNew
 from shared.sending import unsubscribe_link
 from shared.web import endpoint, guards
 
@@ -47,7 +48,7 @@ def handle(request: Request) -> Response:
         return _page(200, "Stop these emails?", f"You will get no more of them from {SETTINGS.business_name}.", ask=True)
     try:
         services.ledger().suppress(contact, "unsubscribed")
-    except RedisError:
+    except (RedisError, LedgerTooNew):
         response = _page(503, "That did not work just now", "Please press the button again in a minute.", ask=True)
         response.headers["Retry-After"] = "60"
         return response

@@ -75,6 +75,7 @@ def answer(request: Request) -> Response:
 
     Raises:
         WebhookError: 404 for what there is not, 405, 409 where a decision does not fit, 422 for a faulty field.
+        LedgerTooNew: when a newer release has the ledger, so that what stands there may mean something else.
     """
     try:
         name, values = ROUTES.bind("", path_info=request.path).match(method=request.method)
@@ -82,6 +83,7 @@ def answer(request: Request) -> Response:
         raise WebhookError(405, f"use {' or '.join(sorted(set(error.valid_methods or ()) - {'HEAD'}))}") from None
     except HTTPException:
         raise WebhookError(404, "there is nothing here") from None
+    services.ledger().check_version()
     return endpoint.answer(200, _ANSWERS[name](request, **values))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.console.looks import span
+from shared.ledger.client import VERSION
 from shared.ledger.health import Health, Problem
 
 GATE = "What is due waits. Where Resend gave the reason, sending goes on by itself once it is mended; else start it on the overview."
@@ -41,6 +42,9 @@ def troubles(health: Health, overview: Mapping[str, Any]) -> list[Trouble]:
 
 def _trouble(problem: Problem, health: Health, overview: Mapping[str, Any]) -> Trouble:
     match problem:
+        case Problem.TOO_NEW:
+            why = f"It has version {health.version}, and this console reads up to {VERSION}."
+            return Trouble("The ledger is of a newer release", why, "Run the release that wrote it, or a newer one.")
         case Problem.STOPPED:
             return Trouble("Sending is stopped", f"{health.gate}.", GATE)
         case Problem.FENCED:

@@ -18,7 +18,7 @@ from shared.console.login import Login, Session
 from shared.console.looks import BASE, STATIC, Shown
 from shared.console.views import Views
 from shared.core import log
-from shared.core.errors import ActionError, RenderingError, SendError, WebhookError
+from shared.core.errors import ActionError, LedgerTooNew, RenderingError, SendError, WebhookError
 from shared.core.settings import Settings
 from shared.ledger import sessions
 from shared.ledger.health import read_health
@@ -80,6 +80,11 @@ class Console:
             response = self._problem(session, error.status, title.get(error.status, "That did not work"), error.message)
             if error.retry_after:
                 response.headers["Retry-After"] = str(error.retry_after)
+        except LedgerTooNew as error:
+            _logger.error("ledger.too_new", why=str(error))
+            text = f"Nothing can be shown or decided here: {error}. Emails go out as that release sends them."
+            response = self._problem(session, 503, "The ledger is of a newer release", text)
+            response.headers["Retry-After"] = str(endpoint.REDIS_RETRY_AFTER)
         except RedisError as error:
             _logger.error("redis.unavailable", error=type(error).__name__)
             text = "Redis does not answer, so nothing can be shown or decided. Emails that are due wait until it is back; none is lost."
@@ -109,6 +114,7 @@ class Console:
         if request.method == "POST":
             self._door.check_form(request, session, form.get("token", ""))
         name, values = _matched(request)
+        services.ledger().check_version()
         return self._routed(request, session, name, values, form)
 
     def _routed(self, request: Request, session: Session, name: str, values: dict[str, Any], form: Form) -> Response:

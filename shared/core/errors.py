@@ -33,6 +33,24 @@ class LedgerError(EvergreenError):
     """What Redis holds cannot be read by this program."""
 
 
+class LedgerTooNew(LedgerError):
+    """A newer release has the ledger: this program decides nothing on it.
+
+    Args:
+        found: the ledger's version, as it stands there.
+        reads: the newest that this program can read.
+    """
+
+    def __init__(self, found: str, reads: int) -> None:
+        super().__init__(
+            f"the ledger has version {found}, and this program reads up to {reads}; run the release that wrote it, or a newer one"
+        )
+
+
+class MigrationError(EvergreenError):
+    """The ledger cannot be migrated now."""
+
+
 class ScheduleError(EvergreenError):
     """Somebody tried to put a job on the schedule past the ledger."""
 

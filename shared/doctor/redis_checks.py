@@ -8,11 +8,12 @@ from typing import cast
 from redis import Redis
 from redis.exceptions import AuthenticationError, ReadOnlyError, RedisError, ResponseError
 
-from shared.core.errors import LedgerError
+from shared.core.errors import LedgerTooNew
 from shared.core.settings import Settings
 from shared.doctor.settings_checks import Finding, Findings, Level
 from shared.ledger.client import Ledger
 from shared.ledger.health import Health, Problem, read_health
+from shared.ledger.migrations import broke_off, waiting
 from shared.ledger.template_texts import TemplateTexts
 
 SKEW_NOTED, SKEW_WRONG = 2_000, 60_000  # milliseconds
@@ -101,9 +102,15 @@ def _skew(ledger: Ledger, clock: Callable[[], int]) -> Findings:
 
 def _ledger(ledger: Ledger) -> Findings:
     try:
-        ledger.check_version()
-    except LedgerError as error:
-        yield Finding("fault", "ledger", str(error), "run the release that wrote it, or restore its backup")
+        waits_for = waiting(ledger)
+    except LedgerTooNew as error:
+        yield Finding("fault", "ledger", str(error), "run the release that wrote it, or put a backup from before back")
+        return
+    if waits_for:
+        message = f"waits for {len(waits_for)} migration{'s' if len(waits_for) > 1 else ''}, and everything works until then"
+        if broke_off(ledger):
+            message = "its migration is at work, or broke off"
+        yield Finding("note", "ledger", message, "make a backup, then run `evergreen migrate`")
 
 
 def _unlisted(ledger: Ledger) -> Findings:

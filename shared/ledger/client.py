@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
-from shared.core.errors import LedgerError
+from shared.core.errors import LedgerTooNew
 from shared.domain.enrollments import Contact, Enrollment, Step
 from shared.ledger import ids
 from shared.ledger.answers import Claimed, Item, Leave, Peek, Refused, Settled
 from shared.ledger.durability import Durability
 from shared.ledger.script_sources import sources
 
-VERSION = "1"
+VERSION = 2  # the newest ledger that this release reads, and the one that it makes; CONTRIBUTING says when it rises
+TOO_NEW = "EGVERSION "  # how base.lua refuses
 WINDOW = 23 * 3_600_000
 KEEP_FINISHED = 90 * 86_400_000
 BATCH = 100
@@ -28,6 +30,20 @@ AHEAD = 30  # milliseconds before its turn at which a request is frozen: with a 
 
 def _instant(text: Any) -> int | None:
     return int(text) if text not in (None, "") else None
+
+
+def too_new(version: str | None) -> bool:
+    """Whether this program must leave a ledger alone; base.lua judges so before each script.
+
+    Args:
+        version: its mark, or None.
+    """
+    return version is not None and (not version.isdecimal() or int(version) > VERSION)
+
+
+def _refuse_too_new(version: str | None) -> None:
+    if version is not None and too_new(version):
+        raise LedgerTooNew(version, VERSION)
 
 
 def _flat(values: Sequence[str]) -> dict[str, str]:
@@ -64,6 +80,7 @@ class Ledger:
             "KEEP_FINISHED": KEEP_FINISHED,
             "JOB_TIMEOUT": round(job_timeout),
             "AHEAD": AHEAD,
+            "VERSION": VERSION,
         }
         self._scripts = {name: redis.register_script(source) for name, source in sources(constants).items()}
 
@@ -74,9 +91,17 @@ class Ledger:
             script: its name.
             arguments: what becomes JSON.
             texts: what it need not look into, such as a request of a megabyte.
+
+        Raises:
+            LedgerTooNew: when a newer release has the ledger; nothing was read or written then.
         """
         known = {key: value for key, value in arguments.items() if value is not None} if isinstance(arguments, Mapping) else arguments
-        return self._scripts[script](args=[self._clock() if self._clock else "", json.dumps(known), *texts])
+        try:
+            return self._scripts[script](args=[self._clock() if self._clock else "", json.dumps(known), *texts])
+        except ResponseError as error:
+            if str(error).startswith(TOO_NEW):
+                raise LedgerTooNew(str(error).removeprefix(TOO_NEW), VERSION) from None
+            raise
 
     def now(self) -> int:
         """The time that counts."""
@@ -85,12 +110,13 @@ class Ledger:
         seconds, microseconds = self.redis.time()
         return int(seconds) * 1000 + int(microseconds) // 1000
 
+    def version(self) -> int:
+        """The ledger's version; one that has none gets it by this, as by any script. Raises LedgerTooNew."""
+        return int(self.decide("version", {}))
+
     def check_version(self) -> None:
-        """Mark a new ledger with this version; raises LedgerError where another version wrote it."""
-        self.redis.set("eg:version", VERSION, nx=True)
-        found = str(self.redis.get("eg:version"))
-        if found != VERSION:
-            raise LedgerError(f"the ledger in Redis has version {found}, this program reads {VERSION}; run the release that wrote it.")
+        """Raise LedgerTooNew where a newer release has the ledger: before it is read, or written, without a script."""
+        _refuse_too_new(cast(str | None, self.redis.get(ids.VERSION)))
 
     def enroll(self, order: Mapping[str, Any]) -> tuple[str, str]:
         """Enroll or track a contact; the order's form stands in enroll.lua.
@@ -179,7 +205,7 @@ class Ledger:
         batch_above: int = 0,
         ignore_late: bool = False,
         fenced: bool = False,
-        account: str = "",
+        account: str | None = None,
         date: int | None = None,
     ) -> Claimed | Refused:
         """Claim a step, and others with it where more are ready than can go singly.
@@ -233,7 +259,7 @@ class Ledger:
         spare: float,
         turn: int = 0,
         rate: float = 0,
-        account: str = "",
+        account: str | None = None,
     ) -> Leave | None:
         """Ask whether a request may leave now, and freeze it.
 
@@ -293,12 +319,14 @@ class Ledger:
         return int(self.decide("suppress", {"contact": contact, "reason": reason}))
 
     def peek(self, enrollment: str, step: int) -> Peek:
-        """The little that a worker must know of a step."""
+        """The little that a worker must know of a step; raises LedgerTooNew."""
         names = [f"{step}.state", f"{step}.next", f"{step}.why", "request_id"]
         pipe = self.redis.pipeline(transaction=False)
+        pipe.get(ids.VERSION)
         pipe.hmget(ids.enrollment_key(enrollment), names)
         pipe.time()
-        (state, following, why, request_id), (seconds, microseconds) = pipe.execute()
+        version, (state, following, why, request_id), (seconds, microseconds) = pipe.execute()
+        _refuse_too_new(version)
         now = self._clock() if self._clock else int(seconds) * 1000 + int(microseconds) // 1000
         return Peek(state, _instant(following), why, request_id, now)
 

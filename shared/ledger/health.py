@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from shared.ledger import ids
-from shared.ledger.client import Ledger
+from shared.ledger.client import Ledger, too_new
 from shared.ledger.fence_state import why_fenced
 
 SILENT_AFTER = 15_000  # milliseconds without a tick of the scheduler
@@ -18,6 +18,7 @@ BEHIND = 100  # changes that wait for Notion from which on it is worth a word
 class Problem(StrEnum):
     """What is wrong, the gravest first."""
 
+    TOO_NEW = "too-new"  # a newer release has the ledger, and this program decides nothing on it
     STOPPED = "stopped"  # a person, a refused key or an exhausted quota holds all sending back
     FENCED = "fenced"  # another copy of this ledger may be sending
     SILENT = "silent"  # the scheduler releases nothing
@@ -44,6 +45,7 @@ class Health:
         outbox: changes that Notion has not been told yet.
         gate: why all sending is stopped, or None.
         fence: why this copy of the ledger may not send, or None.
+        version: the ledger's; None where nothing has begun one yet.
     """
 
     tick_age: int | None
@@ -55,11 +57,13 @@ class Health:
     outbox: int
     gate: str | None
     fence: str | None
+    version: str | None
 
     @property
     def problems(self) -> list[Problem]:
         """What is wrong, the gravest first."""
         wrong = {
+            Problem.TOO_NEW: too_new(self.version),
             Problem.STOPPED: self.gate is not None,
             Problem.FENCED: self.fence is not None,
             Problem.SILENT: self.tick_age is None or self.tick_age > SILENT_AFTER,
@@ -79,6 +83,7 @@ def read_health(ledger: Ledger) -> Health:
         RedisError: when Redis does not answer.
     """
     pipe = ledger.redis.pipeline(transaction=False)
+    pipe.get(ids.VERSION)
     pipe.get(ids.TICK)
     pipe.zrange(ids.OPEN, 0, 0, withscores=True)
     pipe.zrandmember(ids.ACTIVE, SAMPLE)
@@ -90,16 +95,17 @@ def read_health(ledger: Ledger) -> Health:
     pipe.hget(ids.GATE, "reason")
     pipe.hgetall(ids.FENCE)
     pipe.info("server")
-    tick, first, sample, scheduled, queued, *workers, outbox, gate, fence, server = pipe.execute()
+    version, tick, first, sample, scheduled, queued, *workers, outbox, gate, fence, server = pipe.execute()
     now = ledger.now()
     return Health(
         tick_age=now - int(tick) if tick else None,
         overdue=max(0, now - int(first[0][1])) if first else 0,
-        unlisted=len(ledger.audit(sample)),
+        unlisted=0 if too_new(version) else len(ledger.audit(sample)),
         scheduled=scheduled,
         queued=queued,
         workers=dict(zip(ids.QUEUES, workers, strict=True)),
         outbox=outbox,
         gate=gate,
         fence=why_fenced(fence, server["run_id"]),
+        version=version,
     )

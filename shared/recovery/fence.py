@@ -106,6 +106,7 @@ class Fence:
             found, state = self._read(), self._held.read()
             if found not in (word, state.get("confirmed"), state.get("pending")):  # another replica beside this very Redis is no other copy
                 raise FenceError(OTHER)
+            word = found or word  # such a replica may have written last
         now = str(self.ledger.now())
         taken = {"on": "1", "taken_over": now} if takes_over else {}
         self._held.keep("pending", "why", "alone", confirmed=word, server=server, at=now, beat=now, **taken)

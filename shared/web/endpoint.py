@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from shared import services
 from shared.core import log
-from shared.core.errors import WebhookError
+from shared.core.errors import LedgerTooNew, WebhookError
 from shared.integrations import payloads
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -80,6 +80,9 @@ def _respond(handler: Handler, request: Request, methods: tuple[str, ...], cors:
         if error.details is not None:
             body["detail"] = error.details
         return answer(error.status, body, retry_after=error.retry_after)
+    except LedgerTooNew as error:
+        _logger.error("ledger.too_new", why=str(error))
+        return answer(503, {"status": "error", "message": "try again in a moment"}, retry_after=REDIS_RETRY_AFTER)
     except RedisError as error:
         _logger.error("redis.unavailable", error=type(error).__name__)
         return answer(503, {"status": "error", "message": "try again in a moment"}, retry_after=REDIS_RETRY_AFTER)

@@ -79,8 +79,8 @@ def terminal(lost: LostLedger, run: str, valkey_server: valkey.Valkey) -> Termin
 
 
 def keys(lost: LostLedger) -> list[str]:
-    """What Redis holds, but for whose turn it is at a provider."""
-    return [key for key in lost.ledger.redis.scan_iter() if not key.startswith(("eg:turns", "eg:hold"))]
+    """What Redis holds, but for whose turn it is at a provider, and the mark that any script sets."""
+    return [key for key in lost.ledger.redis.scan_iter() if not key.startswith(("eg:turns", "eg:hold", ids.VERSION))]
 
 
 def test_a_dry_run_says_what_a_restore_does(terminal: Terminal, lost: LostLedger) -> None:
@@ -104,6 +104,17 @@ def test_a_restore_asks_and_then_sends_again(terminal: Terminal, lost: LostLedge
     lost.clock.advance(hours=24.1)
     lost.world.work()
     assert lost.sent() == {f"{run}-1": 1, f"{run}-2": 1}
+
+
+def test_it_says_what_became_of_who_came_in_since(terminal: Terminal, lost: LostLedger, run: str) -> None:
+    """Who signed up again goes on where they were; the dry run says so too."""
+    lost.fence.poll()
+    lost.world.sign_up()
+    for how in ("--dry-run", "--yes"):
+        printed = terminal.types("restore", how)
+        assert "1  new enrollments thrown away" in printed and "1  enrollments that go on" in printed
+        assert f"the lost one of that id comes back in its place\n    {run}" in printed
+    assert lost.world.states(run) == ["sent"] + ["scheduled"] * 6
 
 
 def test_the_fence_says_why_not_and_lets_a_person_decide(terminal: Terminal, lost: LostLedger) -> None:

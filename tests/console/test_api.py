@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 from local import valkey
 from shared import services
 from shared.ledger import ids
+from shared.ledger.client import VERSION
 from shared.ledger.listing import Listing
 from shared.operations.enrollment_actions import EnrollmentActions
 from tests.support.functions_client import ADDRESS, Functions, deployed
@@ -219,3 +220,16 @@ def test_the_overview_counts_and_names_what_a_person_must_look_at(functions: Fun
     assert (found["enrollments"], found["due_within_a_day"], found["late"], found["to_look_at"]) == (1, 2, 0, 3)
     assert found["fenced"] is None
     assert [(step["enrollment"], step["step"], step["why"]) for step in found["failures"]] == [(RUN, 3, "no such mailbox")]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/api/overview"), ("GET", HERE), ("POST", f"{HERE}/pause"), ("POST", "/api/sending/stop")]
+)
+def test_a_newer_ledger_is_neither_shown_nor_changed(functions: Functions, redis: Redis, method: str, path: str) -> None:
+    """What stands there may mean something else: 503 with Retry-After, as while Redis is away."""
+    get(functions, "/api/overview")
+    redis.set(ids.VERSION, VERSION + 1)
+    before = {key: redis.dump(key) for key in redis.scan_iter()}
+    answer = ask(functions, method, path)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert {key: redis.dump(key) for key in redis.scan_iter()} == before

@@ -14,6 +14,7 @@ from shared import services
 from shared.console.actions import OF_RUN, OF_STEP
 from shared.console.login import Login, Session
 from shared.ledger import ids
+from shared.ledger.client import VERSION
 from shared.ledger.health import read_health
 from tests.support.console_desk import RUN, Desk, console, set_step, sign_up
 from tests.support.functions_client import NOWHERE
@@ -274,3 +275,33 @@ def test_no_page_asks_for_more_with_very_many_enrollments(ada: Desk, redis: Redi
         if commands > (2500 if "segment=" in path else 500) or answered > 200_000:  # a filter looks at 2,000 at the most, health at 50
             much[path] = commands, answered
     assert not much
+
+
+class TestNewerLedger:
+    """A newer release has the ledger."""
+
+    @pytest.mark.parametrize("path", ["", "/enrollments", HERE, "/failures", "/suppressions", "/health", f"{HERE}/cancel"])
+    def test_a_page_says_so(self, ada: Desk, redis: Redis, path: str) -> None:
+        """Instead of showing what it may misread; 503, so that a monitor sees it."""
+        redis.set(ids.VERSION, VERSION + 1)
+        answer = ada.get(path)
+        assert (answer.status_code, answer.mimetype, int(answer.headers["Retry-After"]) > 0) == (503, "text/html", True)
+        assert "The ledger is of a newer release" in answer.text and f"this program reads up to {VERSION}" in answer.text
+
+    @pytest.mark.parametrize("path", [f"{HERE}/cancel", "/sending/stop", "/suppressions/add"])
+    def test_no_decision_is_taken(self, ada: Desk, redis: Redis, path: str) -> None:
+        """Of a form that was open before."""
+        token = ada.token(HERE)
+        redis.set(ids.VERSION, VERSION + 1)
+        before = {key: redis.dump(key) for key in redis.scan_iter()}
+        answer = ada.post(path, {"reason": "x", "email": "ada@example.org"}, token=token)
+        assert (answer.status_code, "newer release" in answer.text) == (503, True)
+        assert {key: redis.dump(key) for key in redis.scan_iter()} == before
+
+    def test_signing_in_says_so_too(self, desk: Desk, redis: Redis) -> None:
+        """Where the login itself cannot be counted."""
+        another = Desk(desk.app)
+        token = another.token()
+        redis.set(ids.VERSION, VERSION + 1)
+        answer = another.post("/login", {"password": "anything", "back": "/"}, token=token)
+        assert (answer.status_code, "newer release" in answer.text) == (503, True)

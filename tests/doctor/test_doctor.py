@@ -21,7 +21,7 @@ from shared.doctor import redis_checks, settings_checks
 from shared.doctor.service_checks import Answer, public, resend
 from shared.doctor.settings_checks import Finding
 from shared.ledger import ids
-from shared.ledger.client import Ledger
+from shared.ledger.client import VERSION, Ledger
 from tests.conftest import Clock
 from tests.support.refusing import REFUSALS, refusing
 from tests.support.sandbox_server import Sandbox, sandbox, serving
@@ -167,7 +167,7 @@ BROKEN: dict[str, tuple[Callable[[World, Redis], object], str, str]] = {
     "Redis's password": (env(REDIS_PASSWORD="another password"), "REDIS_PASSWORD", "requirepass"),
     "Redis keeps nothing": (in_redis("CONFIG", "SET", "appendonly", "no"), "Redis appendonly", "appendonly yes"),
     "Redis forgets": (in_redis("CONFIG", "SET", "maxmemory-policy", "allkeys-lru"), "Redis maxmemory-policy", "noeviction"),
-    "another release's ledger": (in_redis("SET", "eg:version", "0"), "ledger", "the release that wrote it"),
+    "another release's ledger": (in_redis("SET", ids.VERSION, str(VERSION + 1)), "ledger", "the release that wrote it"),
     "no scheduler": (in_redis("DEL", ids.TICK), "scheduler", "scheduler.release"),
     "no worker": (in_redis("DEL", ids.workers_key("send")), "worker send", "scheduler.worker send"),
     "a closed gate": (in_redis("HSET", ids.GATE, "reason", "Resend answered 403"), "sending", "start-sending"),

@@ -252,9 +252,12 @@ class TestSuppression:
         world.live(300)
         assert world.provider.email_ids == [f"{run}-1"]
 
-    def test_an_address_that_nobody_knows(self, world: World) -> None:
-        """A foreign email's complaint counts for the address, and a later sign-up is only tracked."""
-        assert tell(world, "complained") == "suppressed"
+    @pytest.mark.parametrize("what", ["complained", "bounced", "suppressed", "unsubscribed"])
+    @pytest.mark.parametrize("enrollment", [None, "christmas-0123456789abcdef0123-1"])
+    def test_an_address_that_nobody_knows(self, world: World, what: Any, enrollment: str | None) -> None:
+        """A report of a foreign email, or of one that was forgotten, counts for the address: a later sign-up is only tracked."""
+        assert tell(world, what, enrollment) == "suppressed"
+        assert world.redis.zscore("eg:suppressed", CONTACT) == world.clock.now
         run = world.sign_up()
         assert world.ledger.enrollment(run) is None
         world.live(1)

@@ -208,6 +208,14 @@ def test_a_booking_of_before_does_not_end_what_came_after(world: World) -> None:
     assert world.run(run).state == "active"
 
 
+@pytest.mark.parametrize(("behind", "state"), [(5, "exited"), (59, "exited"), (61, "active")])
+def test_a_calendars_clock_may_be_a_minute_behind(world: World, behind: int, state: str) -> None:
+    """Somebody signs up and books at once: by the calendar's clock that was before, and it ends the enrollment all the same."""
+    run = world.sign_up()
+    report(world, booked(world, seconds=-behind))
+    assert world.run(run).state == state
+
+
 def test_who_missed_the_call_is_asked_to_book_again(world: World) -> None:
     """Three emails, which stop as soon as there is a new booking."""
     report(world, booked(world, days=1))

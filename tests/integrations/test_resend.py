@@ -8,9 +8,9 @@ import shutil
 import socket
 import ssl
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,38 @@ def told(client: Resend) -> list[str]:
         if error.kind != "busy":
             raise
         return []
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a certificate for this machine, key.pem and cert.pem, which nobody vouches for."""
+    if not (openssl := shutil.which("openssl")):
+        pytest.skip("openssl, which makes the certificate, is not installed")
+    folder = tmp_path_factory.mktemp("certificate")
+    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", *name, "-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run(made, cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@contextmanager
+def tls(certificate: Path, talk: Callable[[ssl.SSLSocket], None]) -> Iterator[str]:
+    """A server that speaks TLS, once; yields its address.
+
+    Args:
+        certificate: its folder.
+        talk: what it does after the handshake.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+
+    def serve() -> None:
+        with suppress(OSError), listener.accept()[0] as plain, context.wrap_socket(plain, server_side=True) as connection:
+            talk(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as pool:
+        pool.submit(serve)
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
 
 
 class TestAccepted:
@@ -272,35 +304,36 @@ class TestUnreachable:
             stack.enter_context(socket.create_connection(listener.getsockname()))
             assert trouble(connect(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=SOON)).kind == "wait"
 
-    def test_a_certificate_that_nobody_vouches_for(self, connect: Connect, tmp_path: Path) -> None:
+    def test_a_certificate_that_nobody_vouches_for(self, connect: Connect, certificate: Path) -> None:
         """Nothing is sent to a server that cannot prove who it is."""
-        if not (openssl := shutil.which("openssl")):
-            pytest.skip("openssl, which makes the certificate, is not installed")
-        made = [
-            openssl,
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-subj",
-            "/CN=localhost",
-            "-keyout",
-            "key.pem",
-            "-out",
-            "cert.pem",
-        ]
-        subprocess.run(made, cwd=tmp_path, check=True, capture_output=True)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
-        with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as pool:
+        with tls(certificate, lambda _: None) as url:
+            assert trouble(connect(url)).kind == "wait"
 
-            def shake_hands() -> None:
-                with suppress(OSError), listener.accept()[0] as connection, context.wrap_socket(connection, server_side=True):
-                    pass
 
-            pool.submit(shake_hands)
-            assert trouble(connect(f"https://127.0.0.1:{listener.getsockname()[1]}")).kind == "wait"
+class TestBrokenTls:
+    """A connection that broke after the handshake may have carried the request: only a certificate comes surely before it."""
+
+    @staticmethod
+    def read(connection: ssl.SSLSocket) -> None:
+        """Take the request."""
+        while b"jane@example.org" not in connection.recv(65_536):
+            pass
+
+    @pytest.mark.parametrize("record", [b"", b"\x17\x03\x03\x00\x20" + b"x" * 32, b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+    @pytest.mark.parametrize("batch", [0, 2])
+    def test_after_the_request(self, connect: Connect, certificate: Path, record: bytes, batch: int) -> None:
+        """The provider has it; then the line goes dead, or what comes back is no answer of that connection."""
+
+        def talk(connection: ssl.SSLSocket) -> None:
+            self.read(connection)
+            with socket.socket(fileno=connection.detach()) as plain:
+                plain.sendall(record)
+
+        with tls(certificate, talk) as url:
+            client = connect(url)
+            session = resend.default_http_client._session  # type: ignore[union-attr]  # it is ours, and has one
+            session.verify, session.trust_env = str(certificate / "cert.pem"), False
+            assert trouble(client, batch).kind == "ambiguous"
 
 
 NOON = "Sun, 29 Nov 2026 12:00:00 GMT"

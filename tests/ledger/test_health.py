@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shared.ledger.client import VERSION
 from shared.ledger.health import BEHIND, OVERDUE_AFTER, SILENT_AFTER, Health, Problem
 
 WELL = Health(
@@ -19,6 +20,7 @@ WELL = Health(
     outbox=BEHIND,
     gate=None,
     fence=None,
+    version=str(VERSION),
 )
 
 
@@ -30,6 +32,9 @@ def test_at_its_limits_all_is_well() -> None:
 @pytest.mark.parametrize(
     ("changes", "problems"),
     [
+        ({"version": str(VERSION + 1), "gate": "stopped by hand"}, [Problem.TOO_NEW, Problem.STOPPED]),
+        ({"version": "of another kind"}, [Problem.TOO_NEW]),
+        ({"version": None}, []),
         ({"gate": "stopped by hand"}, [Problem.STOPPED]),
         ({"fence": "another copy"}, [Problem.FENCED]),
         ({"tick_age": None}, [Problem.SILENT]),
@@ -39,9 +44,10 @@ def test_at_its_limits_all_is_well() -> None:
         ({"workers": {"send": 0, "record": 1, "notify": 1}}, [Problem.NO_SENDER]),
         ({"outbox": BEHIND + 1}, [Problem.BEHIND]),
         ({"workers": {"send": 1, "record": 0, "notify": 1}, "outbox": BEHIND + 1}, [Problem.NO_RECORDER]),
+        ({"fence": "the ledger was lost", "outbox": BEHIND + 1}, [Problem.FENCED]),
         ({"gate": "x", "fence": "y", "tick_age": None}, [Problem.STOPPED, Problem.FENCED, Problem.SILENT]),
     ],
 )
 def test_each_problem_is_named(changes: dict[str, Any], problems: list[Problem]) -> None:
-    """The gravest first; where no worker records, that Notion is behind is no news."""
+    """The gravest first; where no worker records, or none may, that Notion is behind is no news."""
     assert replace(WELL, **changes).problems == problems

@@ -8,9 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from redis import Redis
 
-from shared.core.errors import LedgerError, SendError
+from shared.core.errors import SendError
 from shared.domain.catalog import Catalog
 from shared.ledger import ids
 from shared.ledger.answers import Claimed, Item, Refused
@@ -35,14 +34,6 @@ def batches(world: World) -> World:
 
 def claim(world: World, run: str, step: int = 1, holder: str = "t") -> Claimed | Refused:
     return world.ledger.claim(run, step, token=holder, late=LATE, rate=1000, batch_above=10**6)
-
-
-def test_a_new_ledger_is_marked_and_another_version_is_refused(ledger: Ledger, redis: Redis) -> None:
-    """A program never works on what it cannot read."""
-    ledger.check_version()
-    redis.set("eg:version", "0")
-    with pytest.raises(LedgerError, match="version 0"):
-        ledger.check_version()
 
 
 def test_a_step_is_claimed_once(world: World) -> None:

@@ -20,7 +20,8 @@ from scheduler.rq_schedule import Job
 from shared import services
 from shared.integrations.provider import Accepted
 from shared.ledger import ids
-from shared.ledger.client import Ledger
+from shared.ledger.client import VERSION, Ledger
+from shared.ledger.migrations import migrate, waiting
 from shared.operations.enrollment_actions import EnrollmentActions
 from tests.conftest import Clock
 from tests.support.provider_double import MemoryProvider
@@ -118,6 +119,23 @@ def test_what_the_release_before_wrote_is_read(world: World, provider: KnowingPr
     refused = world.run(ANNIE).step(3)
     assert (refused.state, refused.ambiguous, refused.attempts, refused.frozen) == ("scheduled", False, 0, None)
     assert "429" in str(refused.why) and refused.next == HELD_UNTIL
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_it_goes_on_before_and_after_it_is_migrated(
+    world: World, provider: KnowingProvider, actions: EnrollmentActions, marked: bool
+) -> None:
+    """It counts as version 1, also where nobody had marked it; migrating it in the middle of a sequence sends nothing twice."""
+    if not marked:
+        world.redis.delete(ids.VERSION)
+    live(world, 20)
+    assert (world.ledger.version(), [migration.number for migration in waiting(world.ledger)]) == (1, [2])
+    assert [(each.changed, each.done) for each in migrate(world.ledger)][-1] == (0, True)
+    assert (world.ledger.version(), waiting(world.ledger)) == (VERSION, [])
+    actions.resume(GRACE)
+    live(world, 200)
+    assert [provider.steps_of(run) for run in RUNS] == [SEVEN] * 5
+    assert provider.twice == []
 
 
 def test_sequences_of_the_release_before_end_seven_of_seven(

@@ -22,6 +22,8 @@ from local.trial import Trial, environ_for, running, start
 from shared.core import settings
 from shared.core.errors import SettingsError
 from shared.core.stack_file import ROOT
+from shared.ledger import ids
+from shared.ledger.client import VERSION
 from tests.support.waiting import WITHIN, gone, until
 
 PARTS = ("valkey", "sandbox", "gateway", "scheduler", "worker", "recorder", "notifier", "dashboard")
@@ -109,6 +111,23 @@ class TestWholeStack:
         with running(tmp_path) as run:
             assert "LOCAL_DIR=" in refused(environ_for(tmp_path))
             until(run.healthy)
+
+
+def test_it_says_what_an_older_ledger_waits_for_and_refuses_a_newer(tmp_path: Path) -> None:
+    """The one works, and a line names the command; the other is one sentence, before any part but Valkey starts."""
+    environ = environ_for(tmp_path)
+
+    def mark(version: int) -> None:
+        with valkey.serve(tmp_path / "valkey") as store, redis.Redis.from_url(store.url) as client:
+            client.set(ids.VERSION, version)
+
+    mark(1)
+    with start(environ) as run:
+        assert "waits for a migration" in run.line_with("./evergreen migrate")
+    mark(VERSION + 1)
+    said = refused(environ)
+    assert said.startswith(f"Evergreen cannot start: the ledger has version {VERSION + 1}, and this program reads up to {VERSION}; run ")
+    assert said.count("\n") == 1
 
 
 def test_a_port_in_use_is_one_clear_sentence(tmp_path: Path) -> None:

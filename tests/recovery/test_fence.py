@@ -22,6 +22,7 @@ from shared.ledger.health import read_health
 from shared.recovery.fence import OTHER, UNKNOWN, Fence
 from tests.conftest import Clock
 from tests.support import patience
+from tests.support.batches import batching, crowd, last_first
 from tests.support.refusing import Refuse
 from tests.support.sandbox_server import Sandbox
 from tests.support.world import SETTINGS, World
@@ -129,6 +130,94 @@ def test_the_other_can_be_taken_over_from(one: Copy, two: Copy) -> None:
     one.clock.advance(seconds=61)
     two.fence.poll()
     assert two.why() == OTHER
+
+
+class ReadEarlier:
+    """Notion for a copy that has read the tracker a moment ago, before what it finds there now was written."""
+
+    def __init__(self, notion: Any, database: str) -> None:
+        self._notion, self._early = notion, [notion.database(database)]
+
+    def database(self, database: str) -> Any:
+        """The tracker as it was, once; then as it is."""
+        return self._early.pop() if self._early else self._notion.database(database)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._notion, name)
+
+
+@pytest.mark.parametrize("of_a_backup", [False, True])
+def test_of_two_that_start_at_the_same_instant_one_goes_on(one: Copy, two: Copy, of_a_backup: bool) -> None:
+    """Both have read the tracker before either wrote, new or with a backup's word: whose word was overwritten sees it, and stops."""
+    if of_a_backup:
+        one.fence.poll()
+        two.redis.hset(ids.FENCE, mapping=one.redis.hgetall(ids.FENCE))  # type: ignore[arg-type]
+        one.restarts()
+        two.restarts()
+    two.fence.notion = ReadEarlier(two.fence.notion, two.world.settings.notion_email_sequence_db_id)  # type: ignore[assignment]
+    one.fence.sleep = lambda _: two.fence.poll()
+    one.fence.poll()
+    assert (one.sends(), one.why()) == (False, OTHER)
+    assert two.sends()
+    one.clock.advance(seconds=61)
+    one.fence.sleep = lambda _: None
+    one.fence.poll()
+    two.fence.poll()
+    assert (one.sends(), two.sends()) == (False, True)
+
+
+def test_two_replicas_that_start_at_once_are_one_copy(one: Copy) -> None:
+    """Two schedulers beside the same Redis write over each other's word, and neither stops it."""
+    beside = Copy(one.redis, one.clock, one.box, {"tracker": {"database_id": one.world.settings.notion_email_sequence_db_id}})
+    beside.fence.notion = ReadEarlier(beside.fence.notion, one.world.settings.notion_email_sequence_db_id)  # type: ignore[assignment]
+    one.fence.sleep = lambda _: beside.fence.poll()
+    one.fence.poll()
+    assert one.sends()
+    one.clock.advance(seconds=61)
+    beside.fence.poll()
+    one.fence.poll()
+    assert (one.sends(), one.why()) == (True, "None")
+
+
+@pytest.mark.parametrize("then", ["its word goes", "our word comes back", "Redis starts again"])
+def test_who_was_fenced_off_stays_so_until_a_person_decides(one: Copy, two: Copy, then: str) -> None:
+    """Nobody knows what the other has sent: that it is gone, or seems to be, lets nothing begin."""
+    one.fence.poll()
+    database = f"/databases/{one.world.settings.notion_email_sequence_db_id}"
+    ours = one.box.notion("GET", database).json()["description"]
+    two.redis.hset(ids.FENCE, mapping=one.redis.hgetall(ids.FENCE))  # type: ignore[arg-type]
+    two.fence.poll()
+    two.clock.advance(seconds=61)
+    two.fence.poll()
+    one.fence.poll()
+    assert one.why() == OTHER
+    match then:
+        case "its word goes":
+            one.box.notion("PATCH", database, json={"description": []}).raise_for_status()
+        case "our word comes back":
+            text = [{"type": "text", "text": {"content": part["plain_text"]}} for part in ours]
+            one.box.notion("PATCH", database, json={"description": text}).raise_for_status()
+        case "Redis starts again":
+            one.restarts()
+    for _ in range(3):
+        one.clock.advance(seconds=61)
+        one.fence.poll()
+        assert (one.sends(), one.why()) == (False, OTHER)
+    one.fence.claim()
+    assert one.sends()
+
+
+def test_an_empty_redis_that_waits_does_so_until_a_person_decides(one: Copy) -> None:
+    """The rows that it does not know are taken away: what they stood for has been sent all the same."""
+    parent = {"data_source_id": one.fence.notion.data_source(one.world.settings.notion_email_sequence_db_id)}
+    properties = {"Name": {"title": [{"text": {"content": "Someone"}}]}}
+    row = one.box.notion("POST", "/pages", json={"parent": parent, "properties": properties}).json()["id"]
+    one.fence.poll()
+    assert one.why() == UNKNOWN
+    one.box.notion("PATCH", f"/pages/{row}", json={"in_trash": True}).raise_for_status()
+    one.clock.advance(seconds=61)
+    one.fence.poll()
+    assert (one.sends(), one.why()) == (False, UNKNOWN)
 
 
 def test_an_empty_redis_beside_a_tracker_with_rows_waits(one: Copy, two: Copy) -> None:
@@ -381,3 +470,22 @@ def test_behind_a_timed_gate_a_fenced_copy_tries_nothing(one: Copy, two: Copy) -
     assert one.world.ledger.post([id], token="t", request=id, body="{}", spare=11, turn=claim.turn, rate=1000) is None
     assert one.world.ledger.release()[0] == 0
     assert one.world.work() == []
+
+
+@pytest.mark.parametrize("leader", ["before", "after"])
+def test_a_batch_takes_nothing_along_of_before_a_take_over(one: Copy, leader: str) -> None:
+    """Whichever comes first: the key of a batch would tell the provider nothing of what it holds."""
+    world = batching(one.world)
+    crowd(world, 2, "before")
+    one.clock.advance(seconds=5)
+    one.fence.claim()
+    one.clock.advance(seconds=60)
+    one.fence.poll()
+    one.clock.advance(seconds=45)
+    crowd(world, 2, "after")
+    one.clock.advance(seconds=5)
+    world.release()
+    if leader == "after":
+        last_first(world)
+    world.work()
+    assert sorted(world.provider.requests) == [1, 1, 2]

@@ -13,8 +13,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from scheduler import notion_poll
 from scheduler.notion_poll import LOCK, LOCK_FOR, NotionPoll
-from shared.core.errors import NotionError
-from shared.ledger.client import Ledger
+from shared.core.errors import LedgerTooNew, NotionError
+from shared.ledger import ids
+from shared.ledger.client import VERSION, Ledger
 from tests.conftest import Clock
 from tests.support.owners_desk import OwnersDesk
 from tests.support.refusing import Refuse
@@ -51,6 +52,25 @@ def test_one_replica_looks(ledger: Ledger) -> None:
     assert 0 < float(str(ledger.redis.ttl(LOCK))) <= LOCK_FOR
     ledger.redis.delete(LOCK)  # as when it ran out
     assert [second.poll(), first.poll()] == [True, False]
+
+
+def test_an_older_replica_leaves_a_newer_ledger_alone(ledger: Ledger) -> None:
+    """It polls nothing, writes neither fence nor texts, and does not even hold the lock; its thread lives on."""
+    task, stop = Task(), threading.Event()
+    ledger.redis.set(ids.VERSION, VERSION + 1)
+    poll = NotionPoll(ledger, [task], every=0.01)
+    with pytest.raises(LedgerTooNew):
+        poll.poll()
+    with structlog.testing.capture_logs() as logs:
+        thread = threading.Thread(target=poll.run, args=(stop,))
+        thread.start()
+        until(lambda: len(logs) == 1)
+        assert (task.calls, list(ledger.redis.scan_iter())) == (0, [ids.VERSION])
+        ledger.redis.set(ids.VERSION, VERSION)
+        until(lambda: task.calls > 0)
+        stop.set()
+        thread.join()
+    assert "run the release that wrote it" in logs[0]["why"]
 
 
 def test_a_stopped_replica_leaves_the_lock(ledger: Ledger) -> None:

@@ -23,6 +23,7 @@ from scheduler.worker import MAINTENANCE, NOTIFY, WATCHFUL_TTL, WatchfulWorker, 
 from shared.core.errors import StepFailed
 from shared.ledger import ids
 from shared.ledger.alerts import Alerts
+from shared.ledger.client import VERSION
 from shared.ledger.health import read_health
 from tests.support.refusing import Refuse
 from tests.support.send_function import SendFunction, calling, serving
@@ -73,6 +74,27 @@ def test_a_worker_that_slept_is_no_failure_of_the_step(world: World, raw: Redis,
     queue = work(raw)
     assert FailedJobRegistry(queue=queue).get_job_ids() == []
     assert world.redis.zscore(ids.OPEN, f"{run}-1") is not None
+
+
+def test_a_newer_ledger_is_left_to_its_release(world: World, raw: Redis, send_function: SendFunction) -> None:
+    """An older worker asks nobody, decides nothing, and puts nothing on the failed list, also of a step that has failed there."""
+    run = world.sign_up()
+    world.redis.hset(ids.enrollment_key(run), "2.state", "failed")
+    for queue in ids.QUEUES:
+        raw.delete(f"rq:queue:{queue}")
+    world.redis.set(ids.VERSION, VERSION + 1)
+    before = {key: world.redis.dump(key) for key in world.redis.scan_iter()}
+    jobs.send_step(run, 1)
+    jobs.send_step(run, 2)
+    jobs.record()
+    jobs.notify()
+    for _ in range(3):
+        jobs.look_around()  # the silent scheduler would be told on the second
+    assert send_function.asked == []
+    assert {key: world.redis.dump(key) for key in world.redis.scan_iter()} == before
+    world.redis.set(ids.VERSION, VERSION)
+    jobs.send_step(run, 1)
+    assert [asked for asked, _, _ in send_function.asked] == [{"enrollment": run, "step": 1}]
 
 
 @pytest.mark.parametrize("result", ["failed", "in-doubt"])

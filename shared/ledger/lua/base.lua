@@ -4,6 +4,21 @@
 --   attempts; lease (who holds it); posted (first post whose outcome is not a sure refusal); ambiguous (an outcome was never learned);
 --   frozen (the request that was posted); solo (must not join a batch); sent, by, id, why.
 
+-- No program decides on a ledger of a version that it does not know: this comes before anything else is read or written. A ledger without a
+-- mark is new, or of a release that marked none, and then of version 1: a scheduler was at work on it (eg:tick), somebody was enrolled
+-- (eg:runs), or something had to be told (eg:jobs). What else may come before the first script (workers' registrations, the fence) says
+-- nothing.
+local ledger_version = redis.call('GET', 'eg:version')
+if not ledger_version then
+  ledger_version = redis.call('EXISTS', 'eg:tick', 'eg:runs', 'eg:jobs') > 0 and 1 or $VERSION
+  -- pcall: a full Redis takes no mark, and must take what only frees memory; a later script sets it.
+  redis.pcall('SET', 'eg:version', ledger_version)
+end
+ledger_version = tonumber(ledger_version)
+if not (ledger_version and ledger_version <= $VERSION) then
+  return redis.error_reply('EGVERSION ' .. redis.call('GET', 'eg:version'))
+end
+
 local LEASE, WINDOW, KEEP_FINISHED = $LEASE, $WINDOW, $KEEP_FINISHED
 
 local function clock()

@@ -61,7 +61,7 @@ local function repeat_frozen(s, id)
   end
   local members, items = {}, {}
   for member in string.gmatch(frozen.members, '[^,]+') do members[#members + 1] = member end
-  if frozen.account and frozen.account ~= (a.account or '') then
+  if a.account and frozen.account and frozen.account ~= a.account then
     return doubt(members, 'the key of the provider was changed before the outcome was learned')
   end
   local now_ahead = ahead_now()

@@ -125,7 +125,7 @@ local function decide()
   local last, stand_in = new[#new], new[1]
   if stand_in and number_of(stand_in) == 0 then stand_in = new[2] end
   local e = waits() and ended(stand_in) or nil
-  local over = not waits() or stand_in and (stand_in ~= last or e and is_open(stand_in))
+  local over = not waits() or stand_in and e and (stand_in ~= last or is_open(stand_in))  -- then the last came after its end
   local because = a.kind and suppressed(a.contact, a.kind) or a.reason and (a.reason ~= 'unsubscribed' or a.kind == 'marketing')
   if stand_in and over and a.reentry == 'when-finished' and not because then
     plan.again = last

@@ -1,0 +1,44 @@
+"""`evergreen migrate`: bring what an older release stored to what this one stores."""
+
+from __future__ import annotations
+
+import click
+
+from commands.outside import follow, yes
+from commands.printing import as_json, console, print_json, speaks_plainly
+from shared import services
+from shared.core import log
+from shared.ledger.migrations import Slice, broke_off, migrate, waiting
+
+BACKUP = "`make backup` on one machine; in the cluster `kubectl -n evergreen create job backup-now --from=cronjob/valkey-backup`"
+
+
+@click.command("migrate")
+@yes
+@as_json
+@speaks_plainly
+def migrate_ledger(yes: bool, as_json: bool) -> None:
+    """Bring the ledger to this release's version, once every scheduler and worker runs it. Emails go out meanwhile.
+
+    One that broke off goes on where it was; a ledger that waits for nothing stays as it is."""
+    services.current_settings().require("redis_url")
+    log.configure("ERROR")
+    ledger = services.ledger()
+    before, wanted = ledger.version(), waiting(ledger)
+    if not as_json:
+        console.print(f"The ledger has version {before}." if wanted else f"The ledger has version {before}, and waits for nothing.")
+        for migration in wanted:
+            again = ", which broke off" if migration.number == broke_off(ledger) else ""
+            console.print(f"  {migration.number}{again}: {migration.sentence}", soft_wrap=True)
+    if wanted and not yes:
+        click.echo(f"An older release does not work on it afterwards, and only a backup leads back: {BACKUP}.", err=True)
+        click.confirm("Have you made a backup?", abort=True, err=True)
+    done: list[Slice] = [each for each in follow(migrate(ledger), "Migrating") if each.done]
+    if as_json:
+        numbers = [migration.number for migration in wanted]
+        changed = {str(each.migration.number): each.changed for each in done}
+        return print_json({"before": before, "version": ledger.version(), "waiting": numbers, "changed": changed})
+    for each in done:
+        console.print(f"[green]{each.migration.number} is done:[/] {each.changed} changed.")
+    if done:
+        console.print(f"The ledger has version {ledger.version()}.")

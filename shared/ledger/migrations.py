@@ -1,0 +1,155 @@
+"""Migrations: what an older release stored is brought to what this one stores. Each has a number, and gives the ledger that version.
+
+A migration raises the version before its first slice, not after its last: from then on the scripts of an older release refuse the ledger,
+also in a function, which has no heartbeat that could be looked for. So none meets a ledger that is half changed. This release reads both
+forms until it is done. As long as `eg:migration` is there, one is at work or broke off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
+
+from redis.exceptions import LockError
+from redis.lock import Lock
+
+from shared.core.errors import MigrationError
+from shared.ledger import ids
+from shared.ledger.client import Ledger
+
+AT_WORK = "eg:migration"  # a hash: number, cursor, changed (so far), server (the start of Redis that gave the cursor)
+LOCK = "eg:migration:lock"
+LOCK_FOR = 60  # seconds; a slice takes a fraction of one
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One change of what is stored.
+
+    Attributes:
+        number: the version that the ledger has by it.
+        sentence: what is so afterwards, for whoever runs it.
+        slice: does some of it, in well under a second, from a cursor (0: the beginning), and returns the next cursor (0: it is done) and
+            how many things it changed. Doing it twice must be as good as once. A cursor of SCAN will do.
+    """
+
+    number: int
+    sentence: str
+    slice: Callable[[Ledger, int], tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What was done so far.
+
+    Attributes:
+        migration: of which.
+        changed: things that it changed, since its beginning.
+        done: whether it is done.
+    """
+
+    migration: Migration
+    changed: int
+    done: bool
+
+
+def _list_open_steps(ledger: Ledger, cursor: int) -> tuple[int, int]:
+    """The sweeper of version 1 took a step off the open list for ever when Redis was full at that moment."""
+    following, found = ledger.audit_slice(cursor, repair=True)
+    return following, len(found)
+
+
+MIGRATIONS = (Migration(2, "every email that is to come is on the list of those that are looked at", _list_open_steps),)
+
+
+def waiting(ledger: Ledger, migrations: Sequence[Migration] = MIGRATIONS) -> list[Migration]:
+    """What the ledger waits for, in order: what broke off, and what was never begun. Raises LedgerTooNew."""
+    version, begun = ledger.version(), broke_off(ledger)
+    return [migration for migration in migrations if migration.number > version or migration.number == begun]
+
+
+def broke_off(ledger: Ledger) -> int | None:
+    """The number of the migration that is at work or broke off, or None."""
+    number = ledger.redis.hget(AT_WORK, "number")
+    return int(cast(str, number)) if number else None
+
+
+def older(ledger: Ledger, number: int) -> list[str]:
+    """The schedulers and workers at work that do not know ledgers of this version; one that says none is of a release before version 2."""
+    redis = ledger.redis
+    workers = sorted(cast(set[str], redis.smembers(ids.WORKERS)))
+    schedulers = sorted(redis.scan_iter(f"{ids.SCHEDULER}*", count=1000))
+    pipe = redis.pipeline(transaction=False)
+    for key in (*schedulers, *workers):
+        pipe.hmget(key, "birth", "last_heartbeat", "death", ids.KNOWS)
+    names = [f"scheduler {key.removeprefix(ids.SCHEDULER)}" for key in schedulers]
+    names += [f"worker {key.removeprefix(ids.WORKER)}" for key in workers]
+    beats = zip(names, pipe.execute(), strict=True)
+    return [name for name, (birth, beat, death, knows) in beats if (birth or beat) and not death and int(knows or 1) < number]
+
+
+def migrate(ledger: Ledger, migrations: Sequence[Migration] = MIGRATIONS) -> Iterator[Slice]:
+    """Do what the ledger waits for, slice by slice; where it waits for nothing, nothing happens.
+
+    Args:
+        ledger: which; a backup of it was made.
+        migrations: in order of their numbers.
+
+    Raises:
+        MigrationError: when a program of an older release is at work, or somebody else migrates this ledger.
+        LedgerTooNew: when a newer release has it.
+        RedisError: when Redis does not answer; what was done stays done, and the next run goes on from there.
+    """
+    with _alone(ledger) as lock:
+        wanted = waiting(ledger, migrations)
+        if wanted and (behind := older(ledger, wanted[-1].number)):
+            raise MigrationError(
+                f"these are of an older release, and at work: {', '.join(behind)}. Stop them, or start them again with this release; then "
+                "migrate. One that was killed is forgotten within two minutes"
+            )
+        for migration in wanted:
+            yield from _run(ledger, migration, lock)
+
+
+def _run(ledger: Ledger, migration: Migration, lock: Lock) -> Iterator[Slice]:
+    cursor, changed = _begin(ledger, migration)
+    while True:
+        cursor, more = migration.slice(ledger, cursor)
+        changed += more
+        lock.reacquire()  # whoever has lost it writes no cursor: another goes on
+        if not cursor:
+            ledger.redis.delete(AT_WORK)
+        else:
+            ledger.redis.hset(AT_WORK, mapping={"cursor": cursor, "changed": changed})
+        yield Slice(migration, changed, done=not cursor)
+        if not cursor:
+            return
+
+
+def _begin(ledger: Ledger, migration: Migration) -> tuple[int, int]:
+    """Raise the version, and find where to go on. Another start of Redis has another order of keys: there SCAN begins again."""
+    server = str(cast(dict[str, str], ledger.redis.info("server"))["run_id"])
+    before = cast(dict[str, str], ledger.redis.hgetall(AT_WORK)) if broke_off(ledger) == migration.number else {}
+    cursor = int(before["cursor"]) if before.get("server") == server else 0
+    changed = int(before.get("changed", 0))
+    with ledger.redis.pipeline() as pipe:
+        pipe.set(ids.VERSION, migration.number)
+        pipe.hset(AT_WORK, mapping={"number": migration.number, "cursor": cursor, "changed": changed, "server": server})
+        pipe.execute()
+    return cursor, changed
+
+
+@contextmanager
+def _alone(ledger: Ledger) -> Iterator[Lock]:
+    lock = ledger.redis.lock(LOCK, timeout=LOCK_FOR, thread_local=False)
+    if not lock.acquire(blocking=False):
+        raise MigrationError("somebody else migrates this ledger. Wait for that; where it was killed, a minute")
+    try:
+        yield lock
+    except LockError:
+        raise MigrationError("a slice took longer than a minute, and somebody else may have gone on. Migrate again") from None
+    finally:
+        if lock.owned():
+            lock.release()

@@ -1,0 +1,125 @@
+"""`evergreen migrate`: what it says, what it asks, and how it ends; and what every command says of a newer ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from redis import Redis
+
+from commands import main
+from local import valkey
+from shared.ledger import ids
+from shared.ledger.client import VERSION, Ledger
+from shared.ledger.migrations import AT_WORK, migrate
+from tests.support.functions_client import ADDRESS, NOWHERE, Functions, deployed, fresh_services
+
+RUN = f"{ids.enrollment_prefix('christmas', ADDRESS)}-1"
+NOTION = {
+    "NOTION_TOKEN": "ntn_test",
+    "NOTION_API_URL": NOWHERE,
+    "NOTION_TEMPLATES_DB_ID": "1" * 32,
+    "NOTION_EMAIL_SEQUENCE_DB_ID": "2" * 32,
+}
+
+
+@pytest.fixture
+def functions(redis: Redis, valkey_server: valkey.Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
+    """Ada has signed up under a release before versions; her second email has been taken off the open list."""
+    monkeypatch.setenv("ENV_FILE", "no-such-file")
+    monkeypatch.setenv("COLUMNS", "200")
+    with deployed(valkey_server, monkeypatch) as ready:
+        ready.sign_up()
+        redis.set(ids.VERSION, 1)
+        redis.zrem(ids.OPEN, f"{RUN}-2")
+        yield ready
+
+
+def evergreen(*words: str, answer: str | None = None) -> Result:
+    """Run a command."""
+    return CliRunner().invoke(main, words, input=answer)
+
+
+def test_it_asks_for_a_backup_and_says_what_it_did(functions: Functions, redis: Redis) -> None:
+    """Who says no changes nothing. Once it is done, there is nothing to ask any more."""
+    asked = evergreen("migrate", answer="n\n")
+    assert asked.exit_code == 1 and redis.get(ids.VERSION) == "1"
+    for words in ("version 1", "2: every email that is to come", "make backup", "cronjob/valkey-backup", "Have you made a backup?"):
+        assert words in asked.output
+    done = evergreen("migrate", answer="y\n")
+    assert done.exit_code == 0, done.output
+    assert "2 is done: 1 changed." in done.output and "The ledger has version 2." in done.output
+    assert redis.zscore(ids.OPEN, f"{RUN}-2")
+    again = evergreen("migrate")
+    assert (again.exit_code, again.output) == (0, "The ledger has version 2, and waits for nothing.\n")
+
+
+def test_a_program_reads_it_as_json(functions: Functions) -> None:
+    """With --yes it asks nothing."""
+    said: list[Any] = [json.loads(evergreen("migrate", "--yes", "--json").stdout) for _ in range(2)]
+    assert said[0] == {"before": 1, "version": 2, "waiting": [2], "changed": {"2": 1}}
+    assert said[1] == {"before": 2, "version": 2, "waiting": [], "changed": {}}
+
+
+def test_an_older_worker_is_named(functions: Functions, redis: Redis) -> None:
+    """One sentence says which, and what to do; exit status 1, and nothing was changed."""
+    redis.sadd(ids.WORKERS, "rq:worker:box-1")
+    redis.hset("rq:worker:box-1", "birth", "now")
+    refused = evergreen("migrate", "--yes")
+    assert refused.exit_code == 1 and "worker box-1. Stop them, or start them again with this release" in refused.output
+    assert redis.get(ids.VERSION) == "1"
+
+
+def test_doctor_names_the_command(functions: Functions, redis: Redis) -> None:
+    """Before it, when it broke off, and not afterwards."""
+
+    def noted() -> list[tuple[str, str]]:
+        found = json.loads(evergreen("doctor", "--json").stdout)
+        return [(finding["message"], finding["mend"]) for finding in found if "migrat" in finding["message"]]
+
+    backup = "make a backup, then run `evergreen migrate`"
+    assert noted() == [("waits for 1 migration, and everything works until then", backup)]
+    redis.hset(AT_WORK, mapping={"number": 2, "cursor": 0, "changed": 0, "server": ""})
+    assert noted() == [("its migration is at work, or broke off", backup)]
+    assert "2, which broke off: every email" in evergreen("migrate", answer="n\n").output
+    list(migrate(Ledger(redis)))
+    assert noted() == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["list"],
+        ["show", RUN],
+        ["cancel", RUN, "--yes"],
+        ["stop-sending"],
+        ["start-sending"],
+        ["suppress", ADDRESS],
+        ["forget", ADDRESS, "--yes"],
+        ["export", ADDRESS],
+        ["migrate", "--yes"],
+        ["fence"],
+        ["fence", "--take-over", "--yes"],
+        ["restore", "--yes"],
+        ["verify", "--fix"],
+        ["templates", "push"],
+        ["templates", "pull"],
+    ],
+    ids=" ".join,
+)
+def test_every_command_refuses_a_newer_ledger(
+    functions: Functions, redis: Redis, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    """One sentence and exit status 1; whatever it would do, nothing changes."""
+    for name, value in NOTION.items():
+        monkeypatch.setenv(name, value)
+    fresh_services()
+    redis.set(ids.VERSION, VERSION + 1)
+    before = {key: redis.dump(key) for key in redis.scan_iter()}
+    result = evergreen(*words)
+    assert result.exit_code == 1
+    assert f"Error: the ledger has version {VERSION + 1}, and this program reads up to {VERSION}; run the release" in result.output
+    assert {key: redis.dump(key) for key in redis.scan_iter()} == before

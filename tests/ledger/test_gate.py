@@ -1,0 +1,193 @@
+"""The gate that holds all sending back: what a person closed, only a person opens; what the provider closed, one probe at a time tries."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.core.errors import SendError
+from shared.ledger import ids
+from shared.ledger.answers import Claimed
+from shared.ledger.health import read_health
+from shared.operations.enrollment_actions import EnrollmentActions
+from tests.support.batches import crowd
+from tests.support.world import World
+
+WHY = "the second email names a wrong date"
+CLOSED = SendError("closed", "Resend answered 403")
+SPENT = SendError("quota", "Resend answered 429 daily_quota_exceeded", 60)
+
+
+def gate(world: World) -> str | None:
+    """Why nothing is sent."""
+    return read_health(world.ledger).gate
+
+
+def on_its_way(world: World, email: str = "ada@example.org") -> str:
+    """The first email of somebody, posted and not answered yet; returns its id."""
+    run = world.sign_up(email=email)
+    claim = world.ledger.claim(run, 1, token=email, late={}, rate=1000, batch_above=10**6)
+    assert isinstance(claim, Claimed)
+    assert world.ledger.post([f"{run}-1"], token=email, request=f"{run}-1", body="{}", spare=11, turn=claim.turn, rate=1000)
+    return f"{run}-1"
+
+
+def waits(world: World, run: str, hours: float = 30) -> bool:
+    """Whether an email still waits after that long."""
+    world.live(hours)
+    return world.states(run)[0] == "scheduled" and not world.provider.requests
+
+
+class TestAPersonsStop:
+    """It stands until a person starts sending again, whatever the provider says of emails that were on their way."""
+
+    @pytest.mark.parametrize("outcome", ["accepted", "refused", "waiting", "ambiguous"])
+    def test_no_answer_opens_it(self, world: World, actions: EnrollmentActions, outcome: str) -> None:
+        """An email that left before the stop ends as it ends; the next one waits."""
+        id = on_its_way(world)
+        actions.stop_sending(WHY)
+        details = {"ids": ["id-0"]} if outcome == "accepted" else {"why": "said so", "delays": [60_000]}
+        world.ledger.settle([id], outcome, token="ada@example.org", at_work=id, **details)
+        assert gate(world) == WHY
+        assert waits(world, world.sign_up(email="bo@example.org"))
+
+    @pytest.mark.parametrize(("reason", "seconds"), [("Resend answered 401", 60), ("Resend answered 429 daily_quota_exceeded", 7200)])
+    def test_no_answer_gives_it_an_end(self, world: World, actions: EnrollmentActions, reason: str, seconds: int) -> None:
+        """A refused key and an exhausted quota have gates of their own, which would open by themselves."""
+        id = on_its_way(world)
+        actions.stop_sending(WHY)
+        until = {"gate": reason, "gate_until": world.clock.now + seconds * 1000}
+        world.ledger.settle([id], "waiting", token="ada@example.org", at_work=id, why=reason, **until)
+        assert gate(world) == WHY
+        assert waits(world, id.removesuffix("-1"))
+
+    @pytest.mark.parametrize("on_the_queue", [True, False])
+    def test_it_takes_the_place_of_the_providers(self, world: World, actions: EnrollmentActions, on_the_queue: bool) -> None:
+        """A probe that is on the queue already does not go, and none follows when the provider's time is over."""
+        run = world.sign_up()
+        world.provider.faults.append(CLOSED)
+        world.work()
+        world.clock.advance(seconds=60)
+        if on_the_queue:
+            assert world.release() == 1
+        actions.stop_sending(WHY)
+        world.provider.requests.clear()
+        assert waits(world, run)
+        assert gate(world) == WHY
+
+    def test_a_report_of_an_earlier_email_opens_nothing(self, world: World, actions: EnrollmentActions, run: str) -> None:
+        """What the provider tells of an email that it had taken says nothing of the stop."""
+        actions.stop_sending(WHY)
+        report = {"seen": "x", "seen_ttl": 1000, "what": "delivered", "at": world.clock.now, "contact": ids.digest("ada@example.org")}
+        world.ledger.decide("receive", report | {"enrollment": run, "step": 1, "id": "id-0", "sent": world.clock.now})
+        assert gate(world) == WHY
+
+    def test_what_a_person_wants_now_waits_too(self, world: World, actions: EnrollmentActions, run: str) -> None:
+        """`send now`, a retry, a resumption and a new sign-up put nothing past the gate; all of it goes once it is open."""
+        actions.stop_sending(WHY)
+        actions.send_now(run, 2)
+        another = world.sign_up(email="bo@example.org")
+        actions.pause(another)
+        actions.resume(another)
+        world.provider.requests.clear()
+        world.live(1)
+        assert not world.provider.requests
+        actions.start_sending()
+        world.work()
+        assert (world.states(run)[1], world.states(another)[0]) == ("sent", "sent")
+
+    def test_it_holds_what_is_on_the_queue(self, world: World, actions: EnrollmentActions) -> None:
+        """Jobs that workers take off after the stop go back to the schedule."""
+        runs = crowd(world, 3)
+        world.release()
+        actions.stop_sending(WHY)
+        while job := world.next_job():
+            assert world.sender.send(*job).why == WHY
+        assert world.provider.requests == []
+        actions.start_sending()
+        world.work()
+        assert {world.states(run)[0] for run in runs} == {"sent"}
+
+    def test_the_later_reason_counts(self, world: World, actions: EnrollmentActions) -> None:
+        """Who stops what is stopped gives the reason that people see."""
+        actions.stop_sending("first")
+        actions.stop_sending("second")
+        assert gate(world) == "second"
+
+
+class TestProbes:
+    """Behind a gate that the provider closed, one email at a time tries whether it is open again."""
+
+    @pytest.mark.parametrize("fault", [CLOSED, SPENT])
+    def test_one_at_a_time(self, world: World, fault: SendError) -> None:
+        """While one is out, no other follows until its lease is over, also by another scheduler."""
+        crowd(world, 3)
+        world.provider.faults.append(fault)
+        world.work()
+        world.clock.advance(seconds=60)
+        assert [world.ledger.release()[0] for _ in range(3)] == [1, 0, 0]
+        world.clock.advance(seconds=44)
+        assert world.ledger.release()[0] == 0
+        world.clock.advance(seconds=1)
+        assert world.ledger.release()[0] == 1
+
+    @pytest.mark.parametrize("fault", [CLOSED, SPENT])
+    def test_none_before_its_time(self, world: World, fault: SendError) -> None:
+        """A minute after a refused key, at the reset of a quota, and not a moment earlier."""
+        crowd(world, 2)
+        world.provider.faults.append(fault)
+        world.work()
+        world.clock.advance(seconds=60, ms=-1)
+        assert world.ledger.release()[0] == 0
+        world.clock.advance(ms=1)
+        assert world.ledger.release()[0] == 1
+
+    def test_only_the_probe_passes(self, world: World) -> None:
+        """Others that a worker takes off the queue meanwhile are held."""
+        runs = crowd(world, 3)
+        world.provider.faults.append(CLOSED)
+        world.work()
+        world.clock.advance(seconds=60)
+        world.release()
+        probe = world.next_job()
+        assert probe
+        for run in runs:
+            if run != probe[0]:
+                assert world.sender.send(run, 1).why == CLOSED.reason
+        assert world.provider.requests == [1]
+        assert world.sender.send(*probe).result == "sent"
+        assert gate(world) is None
+
+    @pytest.mark.parametrize(
+        ("fault", "sent"), [(SendError("refused", "no such mailbox"), 2), (SendError("ambiguous", "no answer"), 3), ("lost", 3)]
+    )
+    def test_a_probe_that_was_not_accepted_opens_nothing(self, world: World, fault: SendError | str, sent: int) -> None:
+        """A refusal of the email, or silence, does not tell that the key is good."""
+        crowd(world, 3)
+        world.provider.faults.extend([CLOSED, fault])
+        world.work()
+        world.clock.advance(seconds=60)
+        world.work()
+        assert world.provider.requests == [1, 1]
+        assert gate(world) == CLOSED.reason
+        world.live(3)
+        assert gate(world) is None
+        assert len(set(world.provider.email_ids)) == len(world.provider.accepted) == sent
+
+    def test_the_owner_is_told_once_that_it_closed(self, world: World) -> None:
+        """The alert comes with the first refusal, not with every probe."""
+        crowd(world, 2)
+        world.provider.faults.extend([CLOSED] * 3)
+        world.live(0.5)
+        assert world.redis.hget("eg:alert:closed", "count") == "1"
+
+    def test_an_email_that_was_on_its_way_opens_it(self, world: World) -> None:
+        """Accepted is accepted: the key is good again."""
+        id = on_its_way(world)
+        other = world.sign_up(email="bo@example.org")
+        world.provider.faults.append(CLOSED)
+        world.work()
+        assert gate(world) == CLOSED.reason
+        world.ledger.settle([id], "accepted", token="ada@example.org", at_work=id, ids=["id-0"])
+        assert gate(world) is None
+        world.work()
+        assert world.states(other)[0] == "sent"

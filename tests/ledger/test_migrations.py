@@ -1,0 +1,243 @@
+"""Migrations: run once, in order, by one; one that breaks off goes on; nothing of an older release works on what they changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from redis import Redis
+from rq import Queue
+
+from scheduler.rq_schedule import QUEUE, Job, Schedule
+from scheduler.worker import Worker
+from shared.core.errors import LedgerTooNew, MigrationError
+from shared.ledger import client, ids, migrations
+from shared.ledger.client import VERSION, Ledger
+from shared.ledger.migrations import AT_WORK, LOCK, MIGRATIONS, Migration, migrate, waiting
+from tests.support.world import World
+
+LAST = 5
+
+
+class Slices:
+    """A made-up migration: LAST slices, each of which changes two things, and what it is to do between them.
+
+    Attributes:
+        seen: the cursors that it was given.
+        meanwhile: called before each slice.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.seen: list[int] = []
+        self.meanwhile: Callable[[Ledger, int], object] = lambda ledger, cursor: None
+
+    def __call__(self, ledger: Ledger, cursor: int) -> tuple[int, int]:
+        self.meanwhile(ledger, cursor)
+        self.seen.append(cursor)
+        return (cursor + 1 if cursor < LAST else 0), 2
+
+    @property
+    def migration(self) -> Migration:
+        """As the release has it."""
+        return Migration(self.number, f"made up, number {self.number}", self)
+
+
+@pytest.fixture
+def third(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> Slices:
+    """This release knows a ledger of version 3, and a migration to it; the ledger here is older."""
+    ledger.redis.set(ids.VERSION, VERSION)
+    monkeypatch.setattr(client, "VERSION", VERSION + 1)
+    return Slices(VERSION + 1)
+
+
+def newer(ledger: Ledger) -> Ledger:
+    """The program of that release."""
+    return Ledger(ledger.redis, clock=ledger.now)
+
+
+def test_each_number_is_one_more() -> None:
+    """From 2, which is the first, to this release's version: no ledger is left without its way here."""
+    assert [migration.number for migration in MIGRATIONS] == list(range(2, VERSION + 1))
+
+
+def test_a_new_ledger_waits_for_nothing(ledger: Ledger, redis: Redis) -> None:
+    """It is of this version; migrating it does nothing."""
+    assert (waiting(ledger), list(migrate(ledger)), redis.get(ids.VERSION)) == ([], [], str(VERSION))
+    assert redis.exists(AT_WORK, LOCK) == 0
+
+
+def test_the_second_version_lists_every_open_step(world: World) -> None:
+    """A step that an older release's sweeper took off the list is sent after all, and none twice; the owner is told."""
+    run = world.sign_up()
+    world.work()
+    world.redis.set(ids.VERSION, 1)
+    lost = ids.email_id(run, 2)
+    world.redis.zrem(ids.OPEN, lost)
+    world.redis.zrem(ids.SCHEDULED, f"{lost}-1")
+    world.live(hours=30)
+    assert world.states(run)[1:] == ["scheduled"] * 6, "nothing looks at it, and the others wait for it"
+    (done,) = [each for each in migrate(world.ledger) if each.done]
+    assert (done.migration.number, done.changed) == (2, 1)
+    assert (world.redis.get(ids.VERSION), waiting(world.ledger), list(migrate(world.ledger))) == ("2", [], [])
+    world.live(hours=24 * 10)
+    assert world.states(run) == ["sent"] * 7 and world.provider.twice == []
+
+
+def test_they_run_in_order_and_once(third: Slices, ledger: Ledger) -> None:
+    """From the oldest ledger to the newest; running them again does nothing."""
+    ledger.redis.set(ids.VERSION, 1)
+    second, program = Slices(2), newer(ledger)
+    both = (second.migration, third.migration)
+    assert waiting(program, both) == list(both)
+    found = [(each.migration.number, each.changed) for each in migrate(program, both) if each.done]
+    assert found == [(2, 2 * (LAST + 1)), (3, 2 * (LAST + 1))]
+    assert [second.seen, third.seen] == [list(range(LAST + 1))] * 2
+    assert (program.version(), waiting(program, both), list(migrate(program, both))) == (3, [], [])
+
+
+def test_an_older_program_refuses_from_the_first_slice_on(third: Slices, ledger: Ledger) -> None:
+    """Its functions have no heartbeat, so it must not meet a ledger that is half changed; nor afterwards."""
+    refused: list[int] = []
+
+    def ask(_ledger: Ledger, cursor: int) -> None:
+        with pytest.raises(LedgerTooNew):
+            ledger.release()
+        refused.append(cursor)
+
+    ledger.release()
+    third.meanwhile = ask
+    list(migrate(newer(ledger), (third.migration,)))
+    assert refused == list(range(LAST + 1))
+    with pytest.raises(LedgerTooNew, match=f"version {VERSION + 1}, and this program reads up to"):
+        ledger.release()
+
+
+def breaks_at(slices: Slices, cursor: int) -> None:
+    """Die once at a slice."""
+
+    def die(_ledger: Ledger, at: int) -> None:
+        if at == cursor:
+            slices.meanwhile = lambda ledger, cursor: None
+            raise KeyboardInterrupt
+
+    slices.meanwhile = die
+
+
+@pytest.mark.parametrize("cursor", range(LAST + 1))
+def test_one_that_breaks_off_goes_on(third: Slices, ledger: Ledger, cursor: int) -> None:
+    """Wherever it was: no slice is left out, and what was done before is counted. Until then it says that it waits."""
+    breaks_at(third, cursor)
+    program = newer(ledger)
+    with pytest.raises(KeyboardInterrupt):
+        list(migrate(program, (third.migration,)))
+    assert (waiting(program, (third.migration,)), migrations.broke_off(program)) == ([third.migration], 3)
+    program.release()
+    (done,) = [each for each in migrate(program, (third.migration,)) if each.done]
+    assert third.seen == list(range(LAST + 1))
+    assert done.changed == 2 * (LAST + 1)
+    assert (waiting(program, (third.migration,)), program.redis.exists(AT_WORK, LOCK)) == ([], 0)
+
+
+def test_another_start_of_redis_begins_again(third: Slices, ledger: Ledger) -> None:
+    """A cursor of SCAN means nothing there; each slice may be done twice, and none is left out."""
+    breaks_at(third, 3)
+    program = newer(ledger)
+    with pytest.raises(KeyboardInterrupt):
+        list(migrate(program, (third.migration,)))
+    program.redis.hset(AT_WORK, "server", "of the start before")
+    list(migrate(program, (third.migration,)))
+    assert third.seen == [0, 1, 2, *range(LAST + 1)]
+
+
+def test_two_at_once_do_no_harm(third: Slices, ledger: Ledger) -> None:
+    """The second is told so; when the first has died, the next goes on."""
+    program, told = newer(ledger), []
+
+    def another(_ledger: Ledger, cursor: int) -> None:
+        with pytest.raises(MigrationError, match="somebody else"):
+            list(migrate(program, (third.migration,)))
+        told.append(cursor)
+
+    third.meanwhile = another
+    assert [each.done for each in migrate(program, (third.migration,))] == [False] * LAST + [True]
+    assert told == third.seen == list(range(LAST + 1))
+
+
+def test_who_was_too_slow_leaves_it_to_the_other(third: Slices, ledger: Ledger) -> None:
+    """A process that slept in a slice for longer than its lock holds writes no cursor over that of who went on."""
+    program, other = newer(ledger), Slices(3)
+
+    def sleep(_ledger: Ledger, cursor: int) -> None:
+        if cursor == 2:
+            ledger.redis.delete(LOCK)  # as when it ran out
+            list(migrate(program, (other.migration,)))
+
+    third.meanwhile = sleep
+    with pytest.raises(MigrationError, match="Migrate again"):
+        list(migrate(program, (third.migration,)))
+    assert other.seen == [2, 3, 4, 5]
+    assert (program.version(), program.redis.exists(AT_WORK, LOCK)) == (3, 0)
+
+
+class TestHeartbeats:
+    """Nothing is migrated while a program of an older release is at work."""
+
+    @pytest.fixture
+    def old(self, ledger: Ledger) -> Ledger:
+        """A ledger of the version before."""
+        ledger.redis.set(ids.VERSION, 1)
+        return ledger
+
+    def blocked_by(self, ledger: Ledger) -> str:
+        """What the refusal says; nothing was changed then."""
+        with pytest.raises(MigrationError, match="these are of an older release") as refusal:
+            list(migrate(ledger))
+        assert (ledger.redis.get(ids.VERSION), ledger.redis.exists(AT_WORK, LOCK)) == ("1", 0)
+        return str(refusal.value)
+
+    @pytest.mark.parametrize("says", [{}, {ids.KNOWS: "1"}])
+    def test_an_older_worker_blocks_it(self, old: Ledger, says: dict[str, str]) -> None:
+        """One that says an older version, or none; it is named, and when it is gone it blocks no more."""
+        old.redis.sadd(ids.WORKERS, "rq:worker:box-1", "rq:worker:gone")
+        old.redis.hset("rq:worker:box-1", mapping=dict.fromkeys(("birth", "last_heartbeat"), "now") | says)  # type: ignore[arg-type]  # text to text
+        assert "worker box-1." in self.blocked_by(old)
+        old.redis.delete("rq:worker:box-1")  # it expires by itself
+        assert list(migrate(old))
+
+    def test_an_older_scheduler_blocks_it(self, old: Ledger) -> None:
+        """The same for rq-scheduler's heartbeat."""
+        old.redis.hset("rq:scheduler_instance:abc", "birth", "now")
+        assert "scheduler abc." in self.blocked_by(old)
+        old.redis.hset("rq:scheduler_instance:abc", "death", "now")
+        assert list(migrate(old))
+
+    def test_those_of_this_release_do_not(self, old: Ledger, raw: Redis) -> None:
+        """Their real heartbeats say which ledger they know, and RQ's own tools still read them."""
+        Schedule(old, raw).heartbeat()
+        worker = Worker([Queue(QUEUE, connection=raw, job_class=Job)], connection=raw, job_class=Job)
+        worker.register_birth()
+        worker.heartbeat()
+        (found,) = Worker.all(connection=raw, job_class=Job)
+        assert found.name == worker.name
+        assert raw.hget(worker.key, ids.KNOWS) == str(VERSION).encode()
+        assert list(migrate(old))
+
+    def test_a_worker_whose_hash_ran_out_says_it_again(self, old: Ledger, raw: Redis) -> None:
+        """As after its machine slept: it is not taken for an older one."""
+        worker = Worker([Queue(QUEUE, connection=raw, job_class=Job)], connection=raw, job_class=Job)
+        worker.register_birth()
+        raw.delete(worker.key)
+        worker.heartbeat()
+        assert list(migrate(old))
+
+
+def test_sign_ups_and_emails_go_on_meanwhile(third: Slices, ledger: Ledger, world: World) -> None:
+    """What comes between two slices is taken: a migration stops nothing of its own release."""
+    program = World(newer(ledger), world.clock)
+    signed: list[Any] = []
+    third.meanwhile = lambda _ledger, cursor: signed.append(program.sign_up(email=f"p{cursor}@example.org"))
+    list(migrate(program.ledger, (third.migration,)))
+    program.work()
+    assert [program.states(run)[0] for run in signed] == ["sent"] * (LAST + 1)

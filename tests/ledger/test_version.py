@@ -1,0 +1,167 @@
+"""The ledger's version: every script looks at it first, and no program decides on a ledger that a newer release has."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.exceptions import OutOfMemoryError
+
+from local import valkey
+from shared.core.errors import LedgerTooNew
+from shared.ledger import ids
+from shared.ledger.client import VERSION, Ledger
+from shared.ledger.health import Problem, read_health
+from shared.ledger.script_sources import sources
+from tests.support.functions_client import LINK
+from tests.support.webhook_calls import WEBHOOKS, good, kept, post, webhooks
+from tests.support.world import World
+
+NEWER = str(VERSION + 1)
+SCRIPTS = sorted(sources({}))
+BEFORE_VERSIONS = {"a scheduler at work": ("set", ids.TICK, "1"), "somebody enrolled": ("hset", "eg:runs", "christmas-1", "1")}
+BEFORE_VERSIONS |= {"something to be told": ("set", "eg:jobs", "1")}
+
+
+def everything(redis: Redis) -> dict[str, Any]:
+    """The whole database, byte for byte."""
+    return {key: redis.dump(key) for key in redis.scan_iter()}
+
+
+@pytest.fixture
+def lived_in(world: World) -> str:
+    """An enrollment whose first email is out, with things that Notion and the owner are to be told of, and a gate; returns its id."""
+    run = world.sign_up()
+    world.work()
+    world.clock.advance(hours=24)
+    world.release()
+    world.ledger.suppress(ids.digest("bob@example.org"), "manual")
+    world.ledger.stop_sending("a reason")
+    return run
+
+
+class TestScripts:
+    """What a script does with the version."""
+
+    @pytest.mark.parametrize("script", SCRIPTS)
+    @pytest.mark.parametrize("version", [NEWER, "100", "of another kind"])
+    def test_a_newer_ledger_is_refused_and_stays_as_it_is(self, world: World, lived_in: str, script: str, version: str) -> None:
+        """Whatever is asked; the error says both versions and what to run."""
+        world.redis.set(ids.VERSION, version)
+        before = everything(world.redis)
+        asked = {
+            "enrollment": lived_in,
+            "step": 2,
+            "contact": ids.digest("ada@example.org"),
+            "reason": "manual",
+            "cause": "x",
+            "detail": "x",
+        }
+        with pytest.raises(LedgerTooNew, match=f"version {version}, and this program reads up to {VERSION}; run the release that wrote it"):
+            world.ledger.decide(script, asked)
+        assert everything(world.redis) == before
+
+    def test_a_decision_on_a_newer_ledger_changes_nothing(self, world: World, lived_in: str) -> None:
+        """Those of sending, with all that they are usually asked: none is claimed, posted, settled, released or swept."""
+        world.redis.set(ids.VERSION, NEWER)
+        before, ledger, email = everything(world.redis), world.ledger, ids.email_id(lived_in, 2)
+        for decision in (
+            lambda: ledger.claim(lived_in, 2, token="t", late={}),
+            lambda: ledger.post([email], token="t", request=email, body="{}", spare=11),
+            lambda: ledger.settle([email], "accepted", token="t", ids=["id-1"]),
+            ledger.release,
+            lambda: ledger.sweep({email}),
+            ledger.start_sending,
+            lambda: world.sign_up(email="eve@example.org"),
+            lambda: ledger.peek(lived_in, 2),
+            ledger.check_version,
+        ):
+            with pytest.raises(LedgerTooNew):
+                decision()
+        assert everything(world.redis) == before
+
+    @pytest.mark.parametrize("script", ["gate", "take", "version", "release"])
+    def test_an_empty_redis_gets_this_version_by_the_first_script(self, ledger: Ledger, redis: Redis, script: str) -> None:
+        """Also where workers and the fence are there before it."""
+        redis.sadd(ids.WORKERS, "rq:worker:1")
+        redis.hset("rq:worker:1", "birth", "now")
+        redis.hset(ids.FENCE, "on", "1")
+        ledger.decide(script, 1 if script == "release" else {"lease": 1})
+        assert redis.get(ids.VERSION) == str(VERSION)
+
+    @pytest.mark.parametrize("sign", BEFORE_VERSIONS)
+    def test_a_ledger_without_a_mark_counts_as_the_first(self, ledger: Ledger, redis: Redis, sign: str) -> None:
+        """It was written before versions counted, and must not pass as new."""
+        redis.execute_command(*BEFORE_VERSIONS[sign])  # type: ignore[no-untyped-call]  # shipped without types
+        ledger.stop_sending("a reason")
+        assert redis.get(ids.VERSION) == "1"
+        assert ledger.version() == 1
+
+    @pytest.mark.parametrize("version", range(1, VERSION + 1))
+    def test_it_costs_one_get_and_no_write(self, ledger: Ledger, redis: Redis, version: int) -> None:
+        """On every ledger that this release reads."""
+        redis.set(ids.VERSION, version)
+        ledger.version()  # Redis knows the script from here on
+        redis.config_resetstat()
+        assert ledger.version() == version
+        counted = {name: found["calls"] for name, found in redis.info("commandstats").items()}
+        assert counted.pop("cmdstat_evalsha") == 1
+        assert {name: calls for name, calls in counted.items() if name not in ("cmdstat_time", "cmdstat_config|resetstat")} == {
+            "cmdstat_get": 1
+        }
+
+    def test_a_full_redis_takes_no_mark_and_still_frees_memory(self, ledger: Ledger, redis: Redis) -> None:
+        """What only removes goes on; what would write is refused as ever, and the mark comes later."""
+        redis.hset("eg:runs", "christmas-1", "1")
+        redis.hset(ids.GATE, "reason", "a reason")
+        redis.config_set("maxmemory", "1")
+        try:
+            ledger.start_sending()
+            with pytest.raises(OutOfMemoryError):
+                ledger.decide("alert", {"cause": "x", "detail": "x"})
+        finally:
+            redis.config_set("maxmemory", "0")
+        assert redis.exists(ids.GATE, ids.VERSION) == 0
+        assert (ledger.version(), redis.get(ids.VERSION)) == (1, "1")
+
+
+class TestFunctions:
+    """What the world is answered."""
+
+    @pytest.mark.parametrize("name", WEBHOOKS)
+    def test_a_webhook_is_503_and_stores_nothing(
+        self, name: str, redis: Redis, valkey_server: valkey.Valkey, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Not 202: whoever sent it comes again, when the newer release is there."""
+        with webhooks(valkey_server, monkeypatch) as functions:
+            functions.client(name)
+            redis.set(ids.VERSION, NEWER)
+            answer = post(functions, name, good(name))
+            assert (answer.status_code, int(answer.headers["Retry-After"]) > 0) == (503, True)
+            assert "version" not in answer.text, "a stranger need not know"
+            assert (kept(functions), redis.get(ids.VERSION)) == ({}, NEWER)
+
+    def test_an_older_function_stops_nothing_and_sends_nothing(
+        self, redis: Redis, valkey_server: valkey.Valkey, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """send-email is 503; the unsubscribe page asks to try again; health says what is wrong."""
+        with webhooks(valkey_server, monkeypatch) as functions:
+            assert functions.sign_up().status_code == 202
+            (job,) = map(str, redis.lrange(ids.QUEUE, 0, -1))
+            redis.set(ids.VERSION, NEWER)
+            before = kept(functions)
+            assert functions.send(*ids.parse_job_id(job)).status_code == 503
+            pressed = functions.client("unsubscribe").post(LINK)
+            assert (pressed.status_code, "press the button again" in pressed.text) == (503, True)
+            health = functions.client("health").get("/")
+            assert (health.status_code, json.loads(health.text)["reasons"][0]) == (503, "the ledger is of a newer release")
+            assert kept(functions) == before
+
+
+def test_health_names_it_first(world: World, lived_in: str) -> None:
+    """Health is read without a script, and judges as these do."""
+    assert Problem.TOO_NEW not in read_health(world.ledger).problems
+    world.redis.set(ids.VERSION, NEWER)
+    assert read_health(world.ledger).problems[0] is Problem.TOO_NEW

@@ -1,0 +1,131 @@
+"""The scheduler's loop on a real Valkey: what is due is released, what was lost is found, and an absent Redis is waited for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisAway
+
+from scheduler import release
+from scheduler.release import Loop
+from scheduler.rq_schedule import Schedule
+from shared.ledger import ids
+from shared.ledger.client import Ledger
+from tests.support.waiting import until
+from tests.support.world import World
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep on each pass."""
+    monkeypatch.setattr(release, "SWEEP_EVERY", 0.0)
+
+
+@contextmanager
+def going_on(ledger: Ledger, raw: Redis) -> Iterator[None]:
+    """The loop at work beside the test."""
+    stop = threading.Event()
+    thread = threading.Thread(target=Loop(ledger, Schedule(ledger, raw), stop).run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=60)
+    assert not thread.is_alive()
+
+
+def queued(world: World) -> int:
+    """How many jobs wait for a worker."""
+    return int(world.redis.llen(ids.QUEUE))
+
+
+def test_what_is_due_is_released(world: World, raw: Redis) -> None:
+    """The second email's time comes while the loop goes on."""
+    run = world.sign_up()
+    world.work()
+    with going_on(world.ledger, raw):
+        world.clock.advance(hours=24)
+        until(lambda: queued(world) == 1)
+    world.work()
+    assert world.states(run)[:2] == ["sent", "sent"]
+
+
+@pytest.mark.parametrize("lost", ["the job", "the entry of the schedule", "the worker before it posted"])
+def test_what_was_lost_is_found(world: World, raw: Redis, lost: str) -> None:
+    """From one sweep to the next the loop remembers what was overdue, and wakes what still is."""
+    run = world.sign_up()
+    world.release()
+    if lost == "the worker before it posted":
+        world.ledger.claim(run, 1, token="dead", late={}, rate=1000, batch_above=10**6)
+    if lost == "the entry of the schedule":
+        world.work()
+        world.redis.delete(ids.SCHEDULED)
+        world.clock.advance(hours=24)
+    world.redis.delete(ids.QUEUE)
+    world.clock.advance(seconds=51)
+    with going_on(world.ledger, raw):
+        until(lambda: queued(world) == 1)
+    world.work()
+    assert world.states(run)[1 if lost == "the entry of the schedule" else 0] == "sent"
+
+
+def test_what_a_sweep_saw_once_is_left_alone(world: World, raw: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look that is overdue on one pass, and done by the next, is not woken."""
+    run = world.sign_up()
+    world.release()
+    world.redis.delete(ids.QUEUE)
+    world.clock.advance(seconds=51)
+    sweep, seen = world.ledger.sweep, list[set[str]]()
+
+    def swept(suspects: Any) -> tuple[set[str], int]:
+        overdue, woken = sweep(suspects)
+        seen.append(overdue)
+        world.sender.send(run, 1)
+        return overdue, woken
+
+    monkeypatch.setattr(world.ledger, "sweep", swept)
+    with going_on(world.ledger, raw):
+        until(lambda: len(seen) > 3)
+    assert seen[0] == {f"{run}-1"} and not any(seen[1:])
+    assert queued(world) == 0
+    assert world.provider.email_ids == [f"{run}-1"]
+
+
+def test_an_absent_redis_is_waited_for(world: World, raw: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a release nor a sweep that fails ends the loop."""
+    run = world.sign_up()
+    world.work()
+    world.clock.advance(hours=24)
+    failing = {"release": 2, "sweep": 2}
+
+    def sometimes(name: str) -> Any:
+        call = getattr(world.ledger, name)
+
+        def decide(*arguments: Any, **options: Any) -> Any:
+            failing[name] -= 1
+            if failing[name] >= 0:
+                raise RedisAway("away")
+            return call(*arguments, **options)
+
+        return decide
+
+    for name in failing:
+        monkeypatch.setattr(world.ledger, name, sometimes(name))
+    with going_on(world.ledger, raw):
+        until(lambda: all(left < 0 for left in failing.values()) and queued(world) == 1)
+    world.work()
+    assert world.states(run)[1] == "sent"
+
+
+def test_it_shows_that_it_lives(world: World, raw: Redis) -> None:
+    """The ledger's tick, and the heartbeat that RQ's tools look for."""
+    world.redis.delete("eg:tick")
+    with going_on(world.ledger, raw):
+        until(lambda: world.redis.get("eg:tick") == str(world.clock.now))
+        until(lambda: bool(world.redis.keys("rq:scheduler_instance:*") or world.redis.keys("rq:scheduler:*")))

@@ -1,0 +1,100 @@
+"""What may have been accepted is repeated as it was, while the provider remembers it, and never afterwards."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.core.errors import SendError
+from shared.ledger import ids
+from shared.ledger.answers import Claimed
+from tests.support.batches import batching, crowd
+from tests.support.world import World
+
+DAY = 24 * 3_600_000
+BROKEN = SendError("ambiguous", "Resend answered 500")
+
+
+def first(world: World, run: str) -> str:
+    """The state of somebody's first email."""
+    return world.states(run)[0]
+
+
+@pytest.mark.parametrize("fault", ["lost", BROKEN])
+@pytest.mark.parametrize(("away", "state", "requests"), [(-1, "sent", 2), (0, "in-doubt", 1), (1, "in-doubt", 1)])
+def test_at_the_end_of_the_window(world: World, fault: SendError | str, away: int, state: str, requests: int) -> None:
+    """The scheduler was away until 23 hours after the first post: a moment before that it is repeated, from then on not."""
+    run = world.sign_up()
+    world.provider.faults.append(fault)
+    world.work()
+    world.clock.advance(hours=23, ms=away)
+    world.work()
+    assert (first(world, run), len(world.provider.requests)) == (state, requests)
+    assert world.provider.twice == []
+
+
+def test_a_batch_at_the_end_of_the_window(world: World) -> None:
+    """All its members are in doubt, none is sent again, and each has its alert."""
+    many = batching(world)
+    runs = crowd(many, 3)
+    many.provider.faults.append("lost")
+    many.work()
+    many.clock.advance(hours=23)
+    many.work()
+    assert {first(many, run) for run in runs} == {"in-doubt"}
+    assert many.provider.requests == [3]
+    assert int(str(many.redis.hget("eg:alert:in-doubt", "count"))) == 3
+
+
+def test_a_worker_that_slept_through_the_end_of_the_window_does_not_post(world: World) -> None:
+    """It claimed in time, and its last look comes after: the lease holds still, the window does not."""
+    run = world.sign_up()
+    world.provider.faults.append(BROKEN)
+    world.work()
+    world.clock.advance(hours=23, seconds=-5)
+    world.release()
+    claim = world.ledger.claim(run, 1, token="t", late={}, rate=1000, batch_above=10**6, date=world.clock.now)
+    assert isinstance(claim, Claimed) and claim.request == f"{run}-1"
+    world.clock.advance(seconds=5)
+    assert world.ledger.post([f"{run}-1"], token="t", request=f"{run}-1", body="{}", spare=11, turn=world.clock.now, rate=1000) is None
+
+
+def test_the_window_counts_from_the_first_post(world: World) -> None:
+    """Each repetition is younger than the provider's memory of the first one; none of them makes it longer."""
+    run = world.sign_up()
+    world.provider.faults.extend([BROKEN] * 100)
+    began = world.clock.now
+    world.work()
+    world.live(23)
+    step, requests = world.run(run).step(1), len(world.provider.requests)
+    assert (step.state, step.posted, requests) == ("in-doubt", began, 25)
+
+
+def test_what_was_frozen_lasts_as_long_as_the_provider_remembers(world: World) -> None:
+    """A day from the first post, singly and as a batch; a repetition neither writes it anew nor makes it last longer."""
+    many = batching(world)
+    crowd(many, 2)
+    many.provider.faults.extend([BROKEN] * 2)
+    many.work()
+    (key,) = (str(key) for key in many.redis.keys("eg:frozen:*"))
+    assert DAY - 600_000 < int(many.redis.pttl(key)) <= DAY
+    many.redis.pexpire(key, DAY // 2)  # as twelve hours later
+    before = many.redis.hgetall(key)
+    many.sign_up(first_name="Countess", email="person0@example.org")
+    many.clock.advance(seconds=60)
+    many.work()
+    assert many.provider.requests[:2] == [2, 2]
+    assert many.redis.hgetall(key) == before
+    assert int(many.redis.pttl(key)) <= DAY // 2
+
+
+def test_what_is_frozen_no_more_is_in_doubt(world: World) -> None:
+    """Without the very same bytes nothing can be repeated: it is neither written anew nor forgotten."""
+    run = world.sign_up()
+    world.provider.faults.append("lost")
+    world.work()
+    world.redis.delete(f"eg:frozen:{run}-1")
+    world.clock.advance(seconds=60)
+    world.work()
+    assert first(world, run) == "in-doubt"
+    assert world.provider.requests == [1]
+    assert world.redis.zcard(ids.OUTBOX) > 0

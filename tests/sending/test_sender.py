@@ -1,0 +1,105 @@
+"""What the sender sees to between its claim and the provider: time enough for the answer, and one turn at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from shared.core.errors import SendError
+from shared.integrations.provider import CLOCK_SHARE
+from shared.ledger.answers import Item
+from shared.ledger.client import Ledger
+from shared.sending import sender as sending
+from shared.sending.composing import compose
+from tests.conftest import Clock
+from tests.support.batches import batching, crowd
+from tests.support.world import SETTINGS, World
+
+LEASE = 45  # seconds
+
+
+def slowly(world: World, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Writing an email takes that long."""
+
+    def written(item: Item, **with_: Any) -> dict[str, Any] | None:
+        world.clock.advance(seconds=seconds)
+        return compose(item, **with_)
+
+    monkeypatch.setattr(sending, "compose", written)
+
+
+@pytest.mark.parametrize("timeout", [10, 20])
+@pytest.mark.parametrize(("over", "sends"), [(0, True), (0.001, False), (3, False)])
+def test_the_answer_must_come_within_the_lease(
+    ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch, timeout: float, over: float, sends: bool
+) -> None:
+    """Who has written for so long that a slow answer would come after the lease leaves the email to the next worker, who sends it."""
+    world = World(ledger, clock, SETTINGS.model_copy(update={"provider_timeout": timeout}))
+    run = world.sign_up()
+    slowly(world, monkeypatch, LEASE - timeout * (1 + CLOCK_SHARE) - 1 + over)
+    assert world.sender.send(run, 1).result == ("sent" if sends else "parked")
+    assert len(world.provider.requests) == sends
+    monkeypatch.undo()
+    world.live(1)
+    assert world.provider.email_ids == [f"{run}-1"]
+
+
+def test_a_batch_of_which_one_took_long_is_left_whole(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its members wait for their lease, and then each goes once."""
+    many = batching(world)
+    runs = crowd(many, 3)
+    slowly(many, monkeypatch, LEASE / 3)
+    many.release()
+    assert many.sender.send(*many.next_job() or pytest.fail("no job")).why == "the lease was lost"
+    assert many.provider.requests == []
+    monkeypatch.undo()
+    many.live(1)
+    assert sorted(many.provider.email_ids) == sorted(f"{run}-1" for run in runs)
+
+
+@pytest.mark.parametrize("fault", [None, "lost"])
+def test_who_wakes_too_late_does_not_post(world: World, fault: str | None) -> None:
+    """Between claim and turn the process slept, for a first post and for a repetition."""
+    run = world.sign_up()
+    if fault:
+        world.provider.faults.append(fault)
+        world.work()
+        world.clock.advance(seconds=60)
+        world.release()
+    requests = len(world.provider.requests)
+    dozing = dataclasses.replace(world.sender, sleep=lambda _: world.clock.advance(seconds=LEASE - SETTINGS.provider_timeout))
+    assert dozing.send(run, 1).why == "the lease was lost"
+    assert len(world.provider.requests) == requests
+    world.live(1)
+    assert world.provider.email_ids == [f"{run}-1"]
+
+
+@pytest.mark.parametrize(("kind", "seconds"), [("rate", 7), ("wait", 30), ("quota", 3600), ("busy", 60), ("closed", 60), ("ambiguous", 90)])
+def test_nothing_is_asked_before_the_provider_wants_to_be(world: World, kind: str, seconds: int) -> None:
+    """How long each refusal is waited out, where the provider says how long, or we know: then it is sent, once."""
+    run = world.sign_up()
+    says = None if kind in ("busy", "closed") else seconds
+    world.provider.faults.append(SendError(kind, f"the provider said {kind}", says))
+    world.work()
+    world.clock.advance(seconds=seconds, ms=-1)
+    world.work()
+    assert world.provider.requests == [1]
+    world.clock.advance(ms=1)
+    world.work()
+    assert world.states(run)[0] == "sent"
+    assert world.provider.requests == [1, 1]
+
+
+@pytest.mark.parametrize("held", ["the same email", "another"])
+def test_a_rate_that_was_exceeded_holds_everybody(world: World, held: str) -> None:
+    """The provider's wait is everybody's: no other email is tried meanwhile either."""
+    world.sign_up()
+    world.provider.faults.append(SendError("rate", "Resend answered 429", 5))
+    world.work()
+    if held == "another":
+        world.sign_up(email="bo@example.org")
+    world.clock.advance(seconds=3)
+    world.work()
+    assert world.provider.requests == [1]
