@@ -34,7 +34,7 @@ class Rows:
 
     Attributes:
         runs: the hash of every enrollment, by id.
-        people: what was known of every contact, by digest.
+        people: what was known of everybody whose address was, by digest.
     """
 
     runs: Mapping[str, Mapping[str, str]]
@@ -43,9 +43,17 @@ class Rows:
     def read(self, redis: Redis) -> Rows:
         """All that stands in the ledger is written down."""
         runs = snapshot(redis).runs
-        contacts = {run["contact"] for run in runs.values()}
-        people = {contact: cast(dict[str, str], redis.hgetall(ids.contact_key(contact))) for contact in contacts}
+        people: dict[str, Mapping[str, str]] = {}
+        for key in redis.scan_iter(ids.contact_key("*"), 1000):
+            found = cast(dict[str, str], redis.hgetall(key))
+            if "email" in found:
+                people[ids.digest(found["email"])] = found
         return Rows({**self.runs, **runs}, {**self.people, **people})
+
+    @property
+    def suppressed(self) -> dict[str, str]:
+        """Who gets no email, and the reason that stands there."""
+        return {contact: reason for contact, person in self.people.items() if (reason := subscription(person))}
 
     def orders(self, accepted: Collection[str]) -> list[dict[str, Any]]:
         """What restore.lua is asked, as `Restorer` asks: of each person and campaign the last enrollment, the open ones first.
@@ -57,16 +65,19 @@ class Rows:
         for name in sorted(self.runs, key=lambda name: int(name.rpartition("-")[2])):
             latest[name.rpartition("-")[0]] = name
         orders = [self._order(key, name, accepted) for key, name in latest.items()]
-        return sorted(orders, key=lambda order: (order["what"] == "finished", order["anchor"]))
+        orders.sort(key=lambda order: (order["what"] == "finished", order["anchor"]))
+        return orders + [self._person(contact) for contact in self.people]
+
+    def _person(self, contact: str) -> dict[str, Any]:
+        person = self.people[contact]
+        fields = {name: person[name] for name in _KEPT if name in person}
+        reason = subscription(person)
+        return {"contact": contact, "fields": fields, "page": "page-of-the-contact"} | ({"reason": reason} if reason else {})
 
     def _order(self, key: str, name: str, accepted: Collection[str]) -> dict[str, Any]:
-        run, person = self.runs[name], self.people[self.runs[name]["contact"]]
+        run = self.runs[name]
         campaign = CATALOG.campaigns[run["slug"]]
-        order: dict[str, Any] = {
-            "contact": run["contact"],
-            "fields": {field: person[field] for field in _KEPT if field in person},
-            "page": "page-of-the-contact",
-            "reason": subscription(person),
+        order: dict[str, Any] = self._person(run["contact"]) | {
             "run": name,
             "key": key,
             "number": int(name.rpartition("-")[2]),
@@ -113,7 +124,7 @@ class LedgersGetLost(LedgersGoBack):
         self.rows = self.rows.read(self.redis)
         self.redis.flushdb()
         self.rig.expiry.at = {}
-        self.rig.watch.lose()
+        self.rig.watch.lose(self.rows.suppressed)
         FenceState(self.rig.ledger).keep(on="1", why=UNKNOWN)
 
     @precondition(lambda self: self.rig.watch.unknown)

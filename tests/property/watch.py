@@ -182,8 +182,13 @@ class Watch:
             if held or outcome == "accepted":
                 self.leases.pop(id, None)
 
-    def lose(self) -> None:
-        """The ledger is gone, and so is what it alone knew: who holds what, that sending is stopped, what waits on RQ's lists."""
+    def lose(self, suppressed: Mapping[str, str]) -> None:
+        """The ledger is gone, and so is what it alone knew: who holds what, that sending is stopped, what waits on RQ's lists.
+
+        Args:
+            suppressed: the reasons that stand elsewhere, by contact.
+        """
+        self.suppressed = defaultdict(set, {contact: {reason} for contact, reason in suppressed.items()})
         self.unknown = self.fenced = True
         self.by_hand = False
         self.leases.clear()
