@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from redis import Redis
+from redis.exceptions import RedisError
 
 from shared.core.errors import ActionError
-from shared.domain.forms import MeetingEvent
+from shared.domain.forms import MeetingEvent, NoShow, SignUp
 from shared.intake import enrolling, meetings
 from shared.ledger import ids
-from tests.property import watch
-from tests.property.machine import BOOKING, HOUR, Rig
-from tests.property.watch import BAD_ENDS, HOLDING
+from tests.property.campaigns import BOOKING, CATALOG
+from tests.property.machine import Rig
+from tests.property.refusals import may_be_refused
+from tests.property.snapshots import BAD_ENDS, HOLDING, snapshot
+from tests.property.watched import HOUR
 
 WHICH = st.integers(0, 99)
 PEOPLE = ("ada@example.org", "bo@example.org", "cy@example.org", "di@example.org")
 UIDS = ("one", "two", "three")
+FORMS = list(CATALOG.campaigns)[:3]
+REASONS = st.sampled_from(["unsubscribed", "unsubscribed", "unsubscribed", "bounced", "complained", "manual"])
 Some = TypeVar("Some")
 
 
@@ -39,81 +45,119 @@ class PersonsDecide(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.events: list[MeetingEvent] = []  # each may be delivered again
-        self.begun: set[str] = set()  # the keys of those that began a run
 
     def emails(self) -> list[str]:
         """Every step there ever was."""
         return list(self.rig.watch.first_due) if hasattr(self, "rig") else []
 
-    def note_dues(self) -> None:
-        """Tell the watch of steps that have come into being."""
-        for name, run in watch.runs(self.redis).items():
-            for number, step in watch.steps(run).items():
-                self.rig.watch.first_due.setdefault(ids.email_id(name, number), int(step["due"]))
-
     def _runs(self, *states: str) -> list[str]:
-        return [name for name, run in watch.runs(self.redis).items() if run["state"] in states]
+        return snapshot(self.redis).in_state(*states)
+
+    @rule(
+        email=st.sampled_from(PEOPLE),
+        trigger=st.sampled_from(FORMS),
+        first_name=st.sampled_from(["Ada", "Countess"]),
+        business_name=st.sampled_from(["Engines", "Engines", None]),
+        assessment_score=st.sampled_from([40, 40, None]),
+        consent=st.sampled_from([None, True]),
+        email_1_status=st.sampled_from([None, None, "sent", "failed"]),
+        hours_ago=st.sampled_from([None, None, None, 0.5, 3, 30, 29 * 24]),
+        again=st.booleans(),
+    )
+    @may_be_refused
+    def somebody_signs_up(self, trigger: str, hours_ago: float | None, again: bool, **form: object) -> None:
+        sent_at = datetime.fromtimestamp(self.rig.clock.now / 1000 - hours_ago * 3600, UTC) if hours_ago else None
+        with suppress(RedisError) if again else nullcontext():  # the page says that it did not work
+            self.sign_up(form | {"email_1_sent_at": sent_at}, trigger)
+            return
+        self.sign_up(form | {"email_1_sent_at": sent_at}, trigger)
 
     @precondition(lambda self: self.emails())
-    @rule(which=WHICH)
-    def the_operator_pauses(self, which: int) -> None:
+    @rule(which=WHICH, again=st.booleans())
+    @may_be_refused
+    def the_operator_pauses(self, which: int, again: bool) -> None:
         for run in self._runs("active")[which % 4 :][:1]:
-            assert self.rig.actions.pause(run) == "paused"
-            self.rig.watch.held.add(run)
+            with suppress(RedisError) if again else nullcontext():
+                assert self.rig.actions.pause(run) == "paused"
+            assert not again or self.rig.actions.pause(run) == "paused"
 
     @precondition(lambda self: bool(self.emails() and self.rig.watch.held))
     @rule(which=WHICH, catch_up=st.booleans())
+    @may_be_refused
     def the_operator_resumes(self, which: int, catch_up: bool) -> None:
         if paused := self._runs("paused"):
             self._resume(pick(paused, which), catch_up)
 
     @precondition(lambda self: self.emails())
     @rule(which=st.integers(0, 999))
+    @may_be_refused
     def the_operator_cancels(self, which: int) -> None:
         for run in self._runs(*HOLDING)[which % 8 :][:1]:
             assert self.rig.actions.cancel(run) == "cancelled"
-            self.rig.watch.ended.add(run)
 
     @precondition(lambda self: self.emails())
     @rule(which=WHICH)
+    @may_be_refused
     def the_operator_sends_now(self, which: int) -> None:
-        id = pick(self.emails(), which)
         with suppress(ActionError):
-            self.rig.actions.send_now(*ids.parse_email_id(id))
-            self.rig.watch.forced.add(id)
-
-    @precondition(lambda self: self.emails())
-    @rule(which=WHICH)
-    def the_operator_skips(self, which: int) -> None:
-        id = pick(self.emails(), which)
-        with suppress(ActionError):
-            self.rig.actions.skip(*ids.parse_email_id(id))
-            self.rig.watch.skipped.add(id)
+            self.rig.actions.send_now(*ids.parse_email_id(pick(self.emails(), which)))
 
     @precondition(lambda self: bool(self.emails() and set(BAD_ENDS) & set(self.rig.states().values())))
     @rule(which=WHICH, anew=st.booleans())
     def the_operator_retries(self, which: int, anew: bool) -> None:
         before = {id: state for id, state in self.rig.states().items() if state in BAD_ENDS}
-        with suppress(ActionError):
+        with suppress(ActionError, RedisError):
             self.rig.actions.retry(*ids.parse_email_id(pick(list(before), which)), as_new=anew)
         after = self.rig.states()
         for id in [id for id, state in before.items() if after[id] != state]:
             self.rig.watch.again(id)
-            self.rig.raised.discard(id)
             if (before[id], after[id]) == ("in-doubt", "scheduled"):
                 assert anew, f"{id} was perhaps accepted, and is sent anew though nobody said so"
                 self.rig.watch.sent_anew(id)
 
-    @precondition(lambda self: hasattr(self, "rig"))
+    @precondition(lambda self: self.emails())
+    @rule(
+        which=WHICH,
+        what=st.sampled_from(["postpone", "postpone", "skip", "skip", "skip", "shorten", "leave", "leave", "stop or start"]),
+        reason=REASONS,
+    )
+    @may_be_refused
+    def somebody_steps_in(self, which: int, what: str, reason: str) -> None:
+        enrollment, step = ids.parse_email_id(pick(self.emails(), which))
+        if what == "postpone":  # as a worker does when the send function does not answer
+            self.rig.ledger.postpone(enrollment, step, 5)
+        elif what == "skip":
+            with suppress(ActionError):
+                self.rig.actions.skip(enrollment, step)
+        elif what == "shorten":
+            self.rig.shorten()
+        elif what == "leave":
+            self.rig.ledger.suppress(ids.digest(pick(PEOPLE, which)), reason)
+        elif self.rig.watch.by_hand:
+            self.rig.actions.start_sending()
+        else:
+            self.rig.actions.stop_sending()
+
+    @rule(who=st.sampled_from(PEOPLE), event=st.sampled_from(["first", "second"]))
+    @may_be_refused
+    def the_operator_reports_a_no_show(self, who: str, event: str) -> None:
+        """The same missed call, reported once more, begins nothing."""
+        subject = f"{who}:{event}"
+        form = NoShow.model_validate({"email": who, "business_name": "Engines", "event_id": event})
+        enrolling.report(form, trigger=meetings.NO_SHOW, intake=self.intake)
+        runs = [name for name in snapshot(self.redis).runs if name.startswith(f"{ids.enrollment_prefix(meetings.NO_SHOW, subject)}-")]
+        assert len(runs) <= 1, f"one missed call has begun {runs}"
+
     @rule(
         who=st.sampled_from(PEOPLE),
         what=st.sampled_from(["booked", "booked", "booked", "moved", "cancelled", "no-show", "no-show-undone"]),
         which=st.integers(0, 2),
         hours=st.sampled_from([0.5, 20, 30, 100]),
     )
+    @may_be_refused
     def a_calendar_reports(self, who: str, what: str, which: int, hours: float) -> None:
         now, uid = self.rig.clock.now, UIDS[which]
-        event = MeetingEvent("booked", f"{what}:{uid}:{now}", uid, now, contact={"email": who, "business_name": "Engines"})
+        event = MeetingEvent("booked", f"{what}:{uid}:{len(self.events)}", uid, now, contact={"email": who, "business_name": "Engines"})
         if what in ("booked", "moved"):
             event = replace(event, starts=now + round(hours * HOUR), replaces=UIDS[which - 1] if what == "moved" else None)
         else:
@@ -123,8 +167,18 @@ class PersonsDecide(RuleBasedStateMachine):
 
     @precondition(lambda self: self.events)
     @rule(which=WHICH)
+    @may_be_refused
     def a_calendar_repeats_itself(self, which: int) -> None:
         self._report(pick(self.events, which))
+
+    @property
+    def intake(self) -> enrolling.Intake:
+        """Where things come in now."""
+        return enrolling.Intake(self.rig.ledger, self.rig.sender.catalog, self.rig.settings, self.rig.clock.now, "request-1")
+
+    def sign_up(self, form: Mapping[str, object], trigger: str) -> None:
+        """A form is posted."""
+        enrolling.sign_up(SignUp.model_validate(form), trigger=trigger, intake=self.intake)
 
     def resume_all(self) -> None:
         """No run is paused any more."""
@@ -132,19 +186,17 @@ class PersonsDecide(RuleBasedStateMachine):
             self._resume(run, bool(number % 2))
 
     def _resume(self, run: str, catch_up: bool) -> None:
-        self.rig.watch.held.discard(run)
         assert self.rig.actions.resume(run, catch_up=catch_up) in ("active", "completed")
 
     def _report(self, event: MeetingEvent) -> None:
         """A booking ends the runs that list it, any event else only runs of its meeting; what it ends stays so, and it begins one run."""
-        before = {name: run for name, run in watch.runs(self.redis).items() if run["state"] in HOLDING}
-        intake = enrolling.Intake(self.rig.ledger, self.rig.sender.catalog, self.rig.settings, self.rig.clock.now, "request-1")
-        what = meetings.report(event, trigger=BOOKING, intake=intake)
-        assert what != "enrolled" or event.key not in self.begun, f"{event.key} begins a second run"
-        self.begun |= {event.key} if what == "enrolled" else set()
+        before = {name: run for name, run in snapshot(self.redis).runs.items() if run["state"] in HOLDING}
+        what = meetings.report(event, trigger=BOOKING, intake=self.intake)
+        assert what != "enrolled" or event.key not in self.rig.watch.delivered, f"{event.key} begins a second run"
+        self.rig.watch.delivered |= {event.key} if what == "enrolled" else set()
         own = self._own_keys(event)
-        exits = enrolling.exits("booked", event.at, intake)
-        after = watch.runs(self.redis)
+        exits = enrolling.exits("booked", event.at, self.intake)
+        after = snapshot(self.redis).runs
         for name, run in before.items():
             listed = run["slug"] in exits["slugs"] and run["contact"] == ids.digest(event.contact["email"])
             if event.what == "booked" and what != "duplicate" and listed and int(run["created"]) <= exits["before"]:
@@ -153,8 +205,6 @@ class PersonsDecide(RuleBasedStateMachine):
                 assert name.rpartition("-")[0] in own or (event.what == "booked" and listed), (
                     f"{name} ends with {event.key}, another's meeting"
                 )
-                self.rig.watch.ended.add(name)
-        self.note_dues()
 
     def _own_keys(self, event: MeetingEvent) -> set[str]:
         """What the runs may be called that its meeting began, or the one that it replaces."""

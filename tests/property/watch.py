@@ -1,43 +1,20 @@
-"""The watch of the property test: it sees every decision of the ledger and every request at the provider, and knows what must be true."""
+"""The watch of the property test: it sees every decision of the ledger and every request at the provider, and knows what was decided."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any, cast
-
-from redis import Redis
+from typing import Any
 
 from shared.domain.enrollments import Enrollment
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from tests.property.snapshots import OPEN_STATES, Snapshot
 
 LEASE = 45_000
-OPEN_STATES = ("scheduled", "sending")
-HOLDING = ("active", "paused")
-BAD_ENDS = ("failed", "in-doubt")
 _SURELY_NOT = ("refused", "waiting", "dissolved")
-
-
-def runs(redis: Redis) -> dict[str, dict[str, str]]:
-    """Every enrollment there ever was, as its hash, by id."""
-    last = cast(dict[str, str], redis.hgetall("eg:runs"))
-    names = [f"{key}-{number}" for key, count in last.items() for number in range(1, int(count) + 1)]
-    pipe = redis.pipeline(transaction=False)
-    for name in names:
-        pipe.hgetall(ids.enrollment_key(name))
-    return dict(zip(names, pipe.execute(), strict=True))
-
-
-def steps(run: Mapping[str, str]) -> dict[int, dict[str, str]]:
-    """The steps in an enrollment's hash, by number."""
-    found: dict[int, dict[str, str]] = {int(number): {} for number in run["steps"].split(",")}
-    for key, value in run.items():
-        number, dot, name = key.partition(".")
-        if dot and number.isdigit():
-            found[int(number)][name] = value
-    return found
 
 
 def email_id(email: Mapping[str, Any]) -> str:
@@ -47,47 +24,87 @@ def email_id(email: Mapping[str, Any]) -> str:
 
 @dataclass
 class Watch:
-    """What was seen.
+    """What was seen. What a script decided counts, whether or not its answer has arrived.
 
     Attributes:
         first_due: when each step was due at first, by email id: every step there is.
         begun: steps that were claimed before: these were due, even if the clock has stepped back since.
         leases: who holds a step, and until when.
+        whose: the contact and the kind of each enrollment that was claimed.
         unlearned: requests (key and body) that were let go and whose outcome the ledger was not told, by email id and token.
         doubted: steps that were in doubt at some time; these hold no other back.
-        suppressed: the reasons that were acknowledged and not lifted, by contact.
-        ended: the runs that an acknowledged suppression, exit or cancellation ended.
-        held: the runs whose pause was acknowledged.
+        suppressed: the reasons that were not lifted, by contact.
+        ended: the enrollments that have exited or were cancelled.
+        held: those that are paused.
+        skipped: the steps that somebody left out.
         forced: steps that a person has wanted now, or again; these wait for nothing.
-        skipped: steps that a person has left out.
         anew: how often a person let a step be sent anew that may have been accepted.
         by_hand: whether all sending is stopped by hand.
+        fenced: whether another copy of the ledger has taken over.
         lost: steps a look at which was lost: the sweeper must find them, and RQ's failed list need not show them.
         pushed: jobs that the test itself put back; only these may be void, or on the queue too early.
+        raised: the steps that RQ's failed list shows.
+        misled: whether an answer lay for more than an hour before the ledger was told by it what time it is at the provider.
+        unknown: whether the ledger was lost, and knows nothing yet of what was before.
+        delivered: the keys of the calendars' events that began a run.
+        forgotten: steps that were posted, of which a ledger that went back in time knows nothing.
+        excused: how often a forgotten step may be accepted once more, as no key could tell the provider.
     """
 
     first_due: dict[str, int] = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)
     leases: dict[str, tuple[str, int]] = field(default_factory=dict)
+    whose: dict[str, tuple[str, str]] = field(default_factory=dict)
     unlearned: defaultdict[str, dict[str, tuple[str, str]]] = field(default_factory=lambda: defaultdict(dict))
     doubted: set[str] = field(default_factory=set)
     suppressed: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     ended: set[str] = field(default_factory=set)
     held: set[str] = field(default_factory=set)
-    forced: set[str] = field(default_factory=set)
     skipped: set[str] = field(default_factory=set)
+    forced: set[str] = field(default_factory=set)
     anew: Counter[str] = field(default_factory=Counter)
     by_hand: bool = False
+    fenced: bool = False
     lost: set[str] = field(default_factory=set)
     pushed: set[str] = field(default_factory=set)
+    raised: set[str] = field(default_factory=set)
+    misled: bool = False
+    unknown: bool = False
+    delivered: set[str] = field(default_factory=set)
+    forgotten: set[str] = field(default_factory=set)
+    excused: Counter[str] = field(default_factory=Counter)
 
     def blocked(self, contact: str, kind: str) -> bool:
-        """Whether an acknowledged suppression forbids this kind of email to a contact."""
+        """Whether a suppression forbids this kind of email to a contact."""
         return bool(self.suppressed[contact] - ({"unsubscribed"} if kind == "transactional" else set()))
+
+    def saw(self, now: Snapshot) -> None:
+        """Take in what the ledger holds: steps that have come into being, and enrollments that ended before their time."""
+        for name, steps in now.steps.items():
+            for number, step in steps.items():
+                self.first_due.setdefault(ids.email_id(name, number), int(step["due"]))
+        self.ended.update(now.in_state("exited", "cancelled"))
+
+    def decided(self, script: str, asked: Mapping[str, Any], answer: Any) -> None:
+        """A person or a form has decided something."""
+        match script:
+            case "pause" if answer == "paused":
+                self.held.add(asked["enrollment"])
+            case "resume" if answer in ("active", "completed"):
+                self.held.discard(asked["enrollment"])
+            case "skip" if answer == "skipped":
+                self.skipped.add(ids.email_id(asked["enrollment"], asked["step"]))
+            case "hurry" if not answer[0]:
+                self.forced.add(ids.email_id(asked["enrollment"], asked["step"]))
+            case "gate":
+                self.by_hand = "reason" in asked
+            case "suppress":
+                self.suppressed[asked["contact"]].add(asked["reason"])
+            case "enroll" if asked.get("consent"):
+                self.suppressed[asked["contact"]].discard("unsubscribed")
 
     def claimed(self, ledger: Ledger, items: Sequence[Sequence[Any]], token: str) -> None:
         """A claim gave these items, which begin with enrollment and step."""
-        assert not self.by_hand, "claimed while all sending is stopped by hand"
         for enrollment, number, *_ in items:
             run = ledger.enrollment(enrollment)
             assert run is not None
@@ -95,9 +112,9 @@ class Watch:
 
     def _claimed(self, run: Enrollment, number: int, token: str, now: int) -> None:
         step, id = run.step(number), ids.email_id(run.id, number)
-        assert run.state == "active" and run.id not in self.ended, f"{id} is claimed, and its run has ended"
-        assert run.id not in self.held, f"{id} is claimed, and its run is paused"
-        assert not self.blocked(run.contact, run.kind), f"{id} is claimed for a suppressed address"
+        assert run.state == "active", f"{id} is claimed, and its run is {run.state}"
+        self.whose[run.id] = run.contact, run.kind
+        self._may_go(id, "is claimed")
         if id not in self.forced:
             assert now >= max(step.due, self.first_due[id]) or id in self.begun, f"{id} is claimed before it is due"
             earlier = [s for s in run.steps if s.number < number and s.state in OPEN_STATES]
@@ -107,6 +124,16 @@ class Watch:
         self.leases[id] = token, now + LEASE
         self.begun.add(id)
 
+    def _may_go(self, id: str, what: str) -> None:
+        """Nobody has stopped a step."""
+        enrollment, _ = ids.parse_email_id(id)
+        assert not self.fenced, f"{id} {what}, and another copy is sending"
+        assert not self.by_hand, f"{id} {what}, and all sending is stopped by hand"
+        assert enrollment not in self.ended, f"{id} {what}, and its run has ended"
+        assert enrollment not in self.held, f"{id} {what}, and its run is paused"
+        assert id not in self.skipped, f"{id} {what}, and was left out"
+        assert not self.blocked(*self.whose[enrollment]), f"{id} {what}, and the address is suppressed"
+
     def ended_at_the_claim(self, id: str) -> None:
         """A claim found the step ended, or ended it because its lease was over: nobody holds it, also when the clock is set back then."""
         self.leases.pop(id, None)
@@ -114,6 +141,8 @@ class Watch:
     def again(self, id: str) -> None:
         """A person has let a step be tried again that had ended."""
         self.forced.add(id)
+        self.raised.discard(id)
+        self.skipped.discard(id)
         self.leases.pop(id, None)
 
     def sent_anew(self, id: str) -> None:
@@ -122,18 +151,22 @@ class Watch:
         self.unlearned.pop(id, None)
 
     def let_go(self, members: Sequence[str], token: str, request: str, body: str, until: int) -> None:
-        """A request may be posted, if its answer comes before `until`."""
+        """A request may be posted, if its answer comes before `until`: from here on it is on its way, and nobody can stop it."""
         for id in members:
-            assert id not in self.skipped, f"{id} may be posted, and was skipped"
             assert self.leases[id][0] == token and until <= self.leases[id][1], f"{id} may be posted without its lease"
+            self._may_go(id, "may leave")
             self.unlearned[id][token] = request, body
 
-    def arrived(self, key: str, body: str, emails: Sequence[Mapping[str, Any]]) -> None:
+    def given_back(self, members: Iterable[str], token: str) -> None:
+        """At the last look these may not leave, and nobody holds them any more."""
+        for id in members:
+            if self.leases.get(id, ("", 0))[0] == token:
+                self.leases.pop(id)
+
+    def arrived(self, key: str, body: str, emails: Iterable[Mapping[str, Any]]) -> None:
         """A request is at the provider. While an earlier one may have been accepted, it must be the very same."""
-        for id in map(email_id, emails):
-            assert id in self.anew or set(self.unlearned[id].values()) <= {(key, body)}, (
-                f"{id} was perhaps accepted, and is posted as another request"
-            )
+        for id in {email_id(email) for email in emails} - set(self.anew) - self.forgotten:
+            assert set(self.unlearned[id].values()) <= {(key, body)}, f"{id} was perhaps accepted, and is posted as another request"
 
     def settled(self, outcome: str, token: str, now: int, answer: Sequence[Sequence[str]]) -> None:
         """The ledger was told an outcome, and answered with id, state and next look of each member."""
@@ -149,59 +182,39 @@ class Watch:
             if held or outcome == "accepted":
                 self.leases.pop(id, None)
 
-    def check(self, redis: Redis, accepted: Sequence[str], latest: int, prompt: bool) -> None:
-        """What must be true between any two decisions.
+    def lose(self, suppressed: Mapping[str, str]) -> None:
+        """The ledger is gone, and so is what it alone knew: who holds what, that sending is stopped, what waits on RQ's lists.
 
         Args:
-            accepted: the email ids that the provider took, in order.
-            latest: the latest time that the ledger's clock ever showed: what is due after it was never released.
-            prompt: whether what is due must be on its way: no look is in a worker's hands, and the clock never stepped back.
+            suppressed: the reasons that stand elsewhere, by contact.
         """
-        scheduled = set(cast(list[str], redis.zrange(ids.SCHEDULED, 0, -1)))
-        queued = set(cast(list[str], redis.lrange(ids.QUEUE, 0, -1)))
-        found = runs(redis)
-        looks: dict[str, str] = {}
-        for name, run in found.items():
-            first = run["state"] == "active"
-            for number, step in steps(run).items():
-                id = ids.email_id(name, number)
-                self._check_end(id, step, id in accepted)
-                if step["state"] == "scheduled" and run["state"] == "paused":
-                    continue
-                if step["state"] in OPEN_STATES:
-                    assert step["state"] == "sending" or run["state"] == "active", f"{id} is scheduled, and its run is {run['state']}"
-                    looks[id] = f"{id}-{step['look']}"
-                    if "lease" not in step and int(step["next"]) > latest:
-                        assert looks[id] in scheduled, f"{id} waits for a look that is not on the schedule"
-                        assert looks[id] not in queued - self.pushed, f"{id} is on the queue too early"
-                    elif "lease" not in step and (first or "forced" in step) and prompt and id not in self.lost:
-                        assert looks[id] in scheduled | queued, f"{id} is due, and its look is nowhere"
-                    first = False
-        assert set(cast(list[str], redis.zrange(ids.OPEN, 0, -1))) == set(looks), "the open steps are not those that are looked at"
-        assert scheduled <= set(looks.values()) | self.pushed, "a void look is on the schedule"
-        for job in scheduled | queued:
-            assert ids.email_id(*ids.parse_job_id(job)) in self.first_due, f"{job} is no look at any step"
-        self._check_runs(found, accepted)
+        self.suppressed = defaultdict(set, {contact: {reason} for contact, reason in suppressed.items()})
+        self.unknown = self.fenced = True
+        self.by_hand = False
+        self.leases.clear()
+        self.begun.clear()
+        self.raised.clear()
+        self.delivered.clear()
 
-    def _check_end(self, id: str, step: Mapping[str, str], taken: bool) -> None:
-        state = step["state"]
-        if state == "sent":
-            assert step["by"] == "website" or taken, f"{id} is sent, and nobody took it"
-        if state in BAD_ENDS:
-            assert step.get("why"), f"{id} is {state}, and nobody knows why"
-        if state == "in-doubt":
-            self.doubted.add(id)
-            assert self.unlearned.get(id), f"{id} is in doubt, and its outcome is known"
-        if (taken or self.unlearned.get(id)) and id not in self.anew:
-            may_be = {"sending", "sent", "in-doubt"} | ({"skipped"} if id in self.skipped else set())
-            assert state in may_be, f"{id} was perhaps accepted, and is {state}"
+    def restore(self, now: Snapshot) -> None:
+        """The ledger is back; the provider's list has told what became of each request."""
+        self.unknown = False
+        for id in now.states:
+            if now.states[id] != "in-doubt":
+                self.unlearned.pop(id, None)
 
-    def _check_runs(self, found: Mapping[str, Mapping[str, str]], accepted: Sequence[str]) -> None:
-        twice = {id for id, count in Counter(accepted).items() if count > 1 + self.anew[id]}
-        assert not twice, f"accepted twice: {twice}"
-        for name in found:
-            order = [step for enrollment, step in map(ids.parse_email_id, accepted) if enrollment == name]
-            certain = [step for step in order if ids.email_id(name, step) not in self.doubted | self.forced]
-            assert certain == sorted(certain), f"{name} went out in the order {order}"
-        groups = [(run["contact"], run["group"]) for run in found.values() if run["state"] in HOLDING and "group" in run]
-        assert len(set(groups)) == len(groups), "a contact has two open runs in one group"
+    def remembered(self) -> Watch:
+        """All this as it is now, for when the ledger goes back to what it is now."""
+        return deepcopy(self)
+
+    def go_back(self, before: Watch, accepted: Iterable[str]) -> None:
+        """The ledger is again what it was; what left since then has left.
+
+        Args:
+            before: what was remembered then.
+            accepted: the email ids that the provider has taken since.
+        """
+        posted = {id for id, requests in self.unlearned.items() if requests.keys() - before.unlearned.get(id, {}).keys()}
+        self.forgotten |= posted | set(accepted)
+        kept = {name: getattr(self, name) for name in ("anew", "misled", "lost", "pushed", "forgotten", "excused", "doubted")}
+        vars(self).update(vars(deepcopy(before)) | kept)

@@ -58,7 +58,7 @@ class MemoryProvider:
             raise SendError("ambiguous", "no answer")
         return Accepted(ids, None, self.clock())
 
-    def time(self) -> int:
+    def time(self) -> int | None:
         """Its clock."""
         return self.clock()
 

@@ -1,0 +1,143 @@
+"""A ledger that is lost, and built anew from what Notion knew, in the property test. Meanwhile people come, leave and decide as ever."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from hypothesis.stateful import precondition, rule
+from redis import Redis
+
+from shared.ledger import ids
+from shared.ledger.fence_state import FenceState
+from shared.recovery.fence import UNKNOWN
+from tests.property.campaigns import CATALOG
+from tests.property.copies import LedgersGoBack
+from tests.property.refusals import may_be_refused
+from tests.property.snapshots import HOLDING, snapshot, steps
+
+_SUPPRESSED = ("complained", "bounced", "unsubscribed", "manual")
+_KEPT = ("email", "first_name", "business_name", "assessment_score", "consent_at", "last_sent")
+_KNOWN = ("sent", "by", "id", "why")
+
+
+def subscription(reasons: Collection[str]) -> str | None:
+    """The only reason that Notion has: the worst; of one by hand it says that they have unsubscribed."""
+    worst = next((reason for reason in _SUPPRESSED if reason in reasons), None)
+    return "unsubscribed" if worst == "manual" else worst
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What Notion knows, also of enrollments that a restored ledger need not have.
+
+    Attributes:
+        runs: the hash of every enrollment, by id.
+        people: what was known of everybody whose address was, by digest.
+    """
+
+    runs: Mapping[str, Mapping[str, str]]
+    people: Mapping[str, Mapping[str, str]]
+
+    def read(self, redis: Redis) -> Rows:
+        """All that stands in the ledger is written down."""
+        runs = snapshot(redis).runs
+        people: dict[str, Mapping[str, str]] = {}
+        for key in redis.scan_iter(ids.contact_key("*"), 1000):
+            found = cast(dict[str, str], redis.hgetall(key))
+            if "email" in found:
+                people[ids.digest(found["email"])] = found
+        return Rows({**self.runs, **runs}, {**self.people, **people})
+
+    @property
+    def suppressed(self) -> dict[str, str]:
+        """Who gets no email, and the reason that stands there."""
+        return {contact: reason for contact, person in self.people.items() if (reason := subscription(person))}
+
+    def orders(self, accepted: Collection[str]) -> list[dict[str, Any]]:
+        """What restore.lua is asked, as `Restorer` asks: of each person and campaign the last enrollment, the open ones first.
+
+        Args:
+            accepted: the email ids that the provider lists as sent.
+        """
+        latest: dict[str, str] = {}
+        for name in sorted(self.runs, key=lambda name: int(name.rpartition("-")[2])):
+            latest[name.rpartition("-")[0]] = name
+        orders = [self._order(key, name, accepted) for key, name in latest.items()]
+        orders.sort(key=lambda order: (order["what"] == "finished", order["anchor"]))
+        return orders + [self._person(contact) for contact in self.people]
+
+    def _person(self, contact: str) -> dict[str, Any]:
+        person = self.people[contact]
+        fields = {name: person[name] for name in _KEPT if name in person}
+        reason = subscription(person)
+        return {"contact": contact, "fields": fields, "page": "page-of-the-contact"} | ({"reason": reason} if reason else {})
+
+    def _order(self, key: str, name: str, accepted: Collection[str]) -> dict[str, Any]:
+        run = self.runs[name]
+        campaign = CATALOG.campaigns[run["slug"]]
+        order: dict[str, Any] = self._person(run["contact"]) | {
+            "run": name,
+            "key": key,
+            "number": int(name.rpartition("-")[2]),
+            "slug": run["slug"],
+            "kind": run["kind"],
+            "reentry": campaign.reentry,
+            "page_of_run": "page-of-the-run",
+            "anchor": int(run["anchor"]),
+            "what": run["state"] if run["state"] in HOLDING else "finished",
+        }
+        if run["state"] in HOLDING:
+            order |= {
+                "group": campaign.group,
+                "created": int(run["created"]),
+                "exits": campaign.exit_on,
+                "paused_at": int(run.get("paused_at", 0)),
+                "steps": [_step(number, step, f"{name}-{number}" in accepted) for number, step in steps(run).items()],
+            }
+        return {name: value for name, value in order.items() if value is not None}
+
+
+def _step(number: int, step: Mapping[str, str], accepted: bool) -> dict[str, Any]:
+    """A step as the rows and the provider's list tell it."""
+    known: dict[str, Any] = {name: step[name] for name in _KNOWN if name in step}
+    state = "scheduled" if step["state"] == "sending" else step["state"]
+    if accepted:
+        state, known = "sent", {"by": "evergreen"} | known | {"sent": int(step.get("sent", step["due"]))}
+    elif "sent" in known:
+        known["sent"] = int(known["sent"])
+    return {"number": number, "offset": int(step["offset"]), "due": int(step["due"]), "state": state} | known
+
+
+class LedgersGetLost(LedgersGoBack):
+    """The rules of a loss."""
+
+    rows = Rows({}, {})
+
+    @precondition(lambda self: self.rig.notion and not self.rig.watch.unknown)
+    @rule()
+    def the_ledger_is_lost(self) -> None:
+        """Redis is gone, and a new one is fenced off until what Notion knew is back in it."""
+        self.kill(list(self.workers))
+        self.kept = None
+        self.rows = self.rows.read(self.redis)
+        self.redis.flushdb()
+        self.rig.expiry.at = {}
+        self.rig.watch.lose(self.rows.suppressed)
+        FenceState(self.rig.ledger).keep(on="1", why=UNKNOWN)
+
+    @precondition(lambda self: self.rig.watch.unknown)
+    @rule()
+    @may_be_refused
+    def the_ledger_is_restored(self) -> None:
+        self.restore()
+
+    def restore(self) -> None:
+        """Build the ledger anew; one that Redis refuses in the middle begins once more."""
+        if not self.rig.watch.unknown:
+            return
+        for order in self.rows.orders(set(self.rig.provider.taken)):
+            self.rig.ledger.decide("restore", order)
+        self.rig.watch.restore(snapshot(self.redis))
+        self.take_the_word()
