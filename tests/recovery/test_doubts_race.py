@@ -22,7 +22,7 @@ class TwoAlike(Subjects):
 
     def of(self, slug: str, step: int, contact: Contact) -> set[str]:
         """Its own, and for the second the third's."""
-        return super(TwoAlike, self).of(slug, step, contact) | (super(TwoAlike, self).of(slug, 3, contact) if step == 2 else set())
+        return super().of(slug, step, contact) | (super().of(slug, 3, contact) if step == 2 else set())
 
 
 @pytest.fixture
