@@ -8,6 +8,7 @@ import pytest
 
 from shared.ledger.client import AHEAD, Ledger
 from shared.operations.enrollment_actions import EnrollmentActions
+from shared.sending import composing
 from shared.sending import sender as sending
 from tests.conftest import Clock
 from tests.support.world import World
@@ -20,7 +21,7 @@ def test_a_clock_that_is_set_back_a_little_opens_no_gap_after_the_last_look(
     """Redis's clock steps back between claim and last look; whoever pauses then, while the sender waits for its turn, gets no email."""
     world = World(ledger, clock)
     run = world.sign_up()
-    compose = sending.compose
+    compose = composing.compose
 
     def corrected(*given: object, **named: object) -> object:
         clock.advance(seconds=-back)
