@@ -81,7 +81,8 @@ class Worker(SimpleWorker):
             pipe.execute()
 
     def register_birth(self) -> None:
-        """Begin, as soon as Redis takes that."""
+        """Begin, as soon as Redis takes that. RQ would heed SIGTERM only afterwards."""
+        self._install_signal_handlers()  # type: ignore[no-untyped-call]  # RQ's
         try:
             super().register_birth()  # type: ignore[no-untyped-call]
         except RedisError as error:
@@ -91,9 +92,10 @@ class Worker(SimpleWorker):
 
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> tuple[RQJob, Queue] | None:
         """Wait for a job, and for Redis."""
-        while True:
+        while not self._stop_requested:
             with self._patient():
                 return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+        return None
 
     def run_maintenance_tasks(self) -> None:
         """Keep house; what Redis refuses now is done the next time."""

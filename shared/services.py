@@ -44,14 +44,15 @@ def connect(found: Settings, *, decode: bool = True) -> Redis:
 
 
 def is_away(error: RedisError) -> bool:
-    """Whether Redis is away, or takes no writes for now: full, a replica, without its replicas, unable to write to its disk.
+    """Whether Redis is away, or takes no writes for now: full, a replica (or just made one), without its replicas, unable to write
+    to its disk, busy with a script.
 
     Args:
         error: what it answered, or did not.
     """
     if isinstance(error, (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError, MasterDownError, ExecAbortError)):
         return True
-    return isinstance(error, ResponseError) and any(word in str(error) for word in ("MISCONF ", "NOREPLICAS "))
+    return isinstance(error, ResponseError) and any(word in str(error) for word in ("MISCONF ", "NOREPLICAS ", "UNBLOCKED ", "BUSY "))
 
 
 @cache

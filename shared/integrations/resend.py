@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import ssl
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 from urllib.request import getproxies
@@ -152,8 +152,9 @@ def _date(headers: Mapping[str, str]) -> int | None:
     """The header Date (https://www.rfc-editor.org/rfc/rfc9110#field.date), in milliseconds since 1970 UTC."""
     text = {name.lower(): value for name, value in headers.items()}.get("date", "")
     try:
-        return round(parsedate_to_datetime(text).timestamp() * 1000)
-    except ValueError:
+        parsed = parsedate_to_datetime(text)
+        return round((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, OverflowError):
         return None
 
 

@@ -307,7 +307,7 @@ class Ledger:
         return _instant(self.decide("postpone", {"enrollment": enrollment, "step": step, "wait": round(wait * 1000)}))
 
     def stop_sending(self, reason: str) -> None:
-        """Close the gate until `start_sending`: nothing is claimed behind it."""
+        """Close the gate until `start_sending`: behind it nothing is claimed, and nothing passes its last look."""
         self.decide("gate", {"reason": reason})
 
     def start_sending(self) -> None:

@@ -10,7 +10,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 LASTS = 10.0  # seconds for which an answer counts
-_WANTED = {"appendonly": "yes", "appendfsync": "always"}
+_WANTED = {"appendonly": "yes", "appendfsync": "always", "no-appendfsync-on-rewrite": "no"}
 
 
 class Durability:

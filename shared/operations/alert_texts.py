@@ -28,6 +28,11 @@ CAUSES = {
         "Evergreen looks for it in Resend's list of emails by itself. If it is still under Failures in the console after some minutes, "
         "look there yourself; only if it is not there, retry the step.",
     ),
+    "slow": Cause(
+        "An email waited, as this machine slept or Redis was slow",
+        "Nothing, if the machine was asleep. If it goes on, see whether Redis's disk is slow: what takes more than a second is tried "
+        "again.",
+    ),
     "retrying": Cause(
         "An email did not go out in three attempts",
         "Evergreen goes on trying each hour; see whether Resend has an outage, and what the reason says.",

@@ -66,7 +66,7 @@ class EnrollmentActions:
         return self._decided("cancel", enrollment, str(self.ledger.decide("cancel", asked)), fits=("cancelled",))
 
     def skip(self, enrollment: str, step: int) -> str:
-        """Leave one step out: one that waits, or that failed or is in doubt. What is being sent right now ends as it ends."""
+        """Leave one step out: one that waits, or that failed or is in doubt. What was posted already ends as it ends."""
         self._step(enrollment, step)
         state = self.ledger.skip(enrollment, step, "skipped by hand", ended=True)
         if state != "skipped":

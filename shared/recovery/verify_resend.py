@@ -136,7 +136,9 @@ class ResendWitness:
             by_address.setdefault(one.email, []).append(one)
         findings: list[Finding] = []
         for email, runs in self.follow(list(by_address.items()), "Comparing with Resend"):
-            findings += [*self._twice(email, runs, listed), *self._unknown(email, runs, listed), *self._open(email, runs, listed)]
+            findings += [*self._twice(email, runs, listed), *self._unknown(email, runs, listed)]
+            if any(self._open(email, runs, listed)):  # what was on its way when the ledger was read may be what is listed: look once more
+                findings += self._open(email, of_contacts(self.ledger, {runs[0].enrollment.contact}), listed)
         return findings
 
     def _twice(self, email: str, runs: list[EnrollmentRecord], listed: SentList) -> Iterator[Finding]:
@@ -178,7 +180,7 @@ class ResendWitness:
             (one.enrollment, step, self._fitting(one, step, free))
             for one in (runs if free else [])
             for step in one.enrollment.steps
-            if step.state in ("scheduled", "in-doubt") or step.posted is not None
+            if step.state in ("scheduled", "sending", "in-doubt") or step.posted is not None
         ]
         claimed = Counter(other.id for _, _, found in claims for other in found)
         named: set[str] = set()

@@ -21,12 +21,14 @@ from shared.domain.enrollments import Enrollment
 from shared.emails.template_store import Templates
 from shared.integrations.provider import CLOCK_SHARE, Provider
 from shared.ledger import ids
+from shared.ledger.alerts import Alerts
 from shared.ledger.answers import Claimed, Item, Leave, Refused, Settled
 from shared.ledger.client import AHEAD, Ledger
 from shared.sending.composing import compose
 
 LONGEST_WAIT = 3600  # seconds: nobody waits longer because a provider said so, but for its quota
 OVERSLEPT = 1.0  # seconds after its turn from which on a request does not leave any more: this machine was asleep, or stopped
+SLOW_AFTER = 5  # seconds until such a request is tried again
 PROBE_AFTER = 60  # seconds until one email is tried again behind a closed gate
 UNREACHABLE_AFTER = 10
 BUSY_AFTER = 60
@@ -215,7 +217,9 @@ class Sender:
             return {}
         post, taken, at_the_latest = leaving
         if self.awake() > at_the_latest:
-            return self._settle(post.items, "waiting", token, asked, why="this machine slept when it was to leave")
+            Alerts(self.ledger).report("slow", f"{asked}: more than {OVERSLEPT:g} s from its last look to its request")
+            why = "this machine slept, or Redis was slow, when it was to leave"
+            return self._settle(post.items, "waiting", token, asked, why=why, retry_after=SLOW_AFTER * 1000)
         try:
             if isinstance(post.emails, list):
                 accepted = self.provider.send_batch(post.emails, key=post.request)

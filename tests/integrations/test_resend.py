@@ -364,6 +364,8 @@ class TestTime:
             (answer(b"<h1>Bad gateway</h1>", "502 Bad Gateway", "text/html", Date=NOON), None),
             (answer(b'{"error": "blocked by the proxy"}', "403 Forbidden", Date=NOON), None),
             (answer(b'{"object": "list", "data": []}', Date="yesterday"), None),
+            (answer(b'{"object": "list", "data": []}', Date="Sun, 29 Nov 2026 12:00:00 +99999999999999"), None),
+            (answer(b'{"object": "list", "data": []}', Date="Sun, 29 Nov 2026 12:00:00 -0000"), NOON_MS),
             (answer(b'{"object": "list", "data": []}'), None),
             (None, None),
         ],

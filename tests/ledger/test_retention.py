@@ -45,7 +45,7 @@ STAYING = {  # what stays, because it must
     r"eg:suppressed": "who wants no email, by digest",
     r"eg:tally:.+|eg:lateness|eg:counts": "counters",
     r"eg:recent|eg:of:.+|eg:in:.+": "lists, which the sweeper takes runs off that are gone",
-    r"eg:doubts": "what is in doubt, by the run's id; what is older than a run is kept for is taken off",
+    r"eg:doubts": "what is in doubt, by the run's id; the sweeper takes off what is not any more",
     r"eg:open|eg:outbox.*|eg:notices.*|eg:jobs|eg:tick|eg:version|eg:rate:.+|eg:heard:.+|eg:gate|eg:fence": "the work at hand",
     r"rq:.+": "RQ's own",
 }

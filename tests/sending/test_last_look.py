@@ -242,6 +242,7 @@ def test_a_machine_that_slept_after_the_last_look_does_not_post(world: World, sl
         return
     step = world.run(run).step(1)
     assert (world.provider.requests, step.state, step.attempts, step.posted) == ([], "scheduled", 0, None)
+    world.clock.advance(seconds=5)
     world.work()
     assert world.states(run)[0] == "sent"
 
@@ -257,6 +258,7 @@ def test_a_repetition_that_overslept_stays_a_repetition(world: World) -> None:
     dataclasses.replace(world.sender, awake=lambda: next(instants)).send(run, 1)
     step = world.run(run).step(1)
     assert (step.state, step.ambiguous, step.frozen) == ("sending", True, f"{run}-1")
+    world.clock.advance(seconds=5)
     world.work()
     assert (world.states(run)[0], world.provider.twice) == ("sent", [])
 

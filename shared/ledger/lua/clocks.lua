@@ -7,9 +7,12 @@ local SETTLED = 600000  -- of what was heard so long ago, a first post may still
 local JUST_NOW = 30000  -- a repetition goes by nothing older
 local APART = 3600000   -- clocks that are further apart tell that one of them was set
 
+-- This start of Redis. (Its uptime would not tell: Redis counts it by the wall clock.)
+local function this_start() return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') end
+
 -- Remember what time the provider said it is, in milliseconds since 1970; nil where it did not say.
 local function hear(said)
-  if said then redis.call('HSET', HEARD, 'ahead', int(said - now), 'at', int(now)) end
+  if said then redis.call('HSET', HEARD, 'ahead', int(said - now), 'at', int(now), 'server', this_start()) end
 end
 
 -- How far the provider's clock is ahead, in milliseconds, as heard within so many; nil where it was not.
@@ -21,10 +24,7 @@ end
 
 -- The same as heard just now, and since Redis was started: before that, this machine may have been off for any time.
 local function ahead_now()
-  local known = ahead(JUST_NOW)
-  if not known then return nil end
-  local up = tonumber(string.match(redis.call('INFO', 'server'), 'uptime_in_seconds:(%d+)')) * 1000
-  return now - tonumber(redis.call('HGET', HEARD, 'at')) <= up and known or nil
+  return redis.call('HGET', HEARD, 'server') == this_start() and ahead(JUST_NOW) or nil
 end
 
 -- Whether the provider may have forgotten a request that was posted first at `posted`, when its clock was `then_ahead` (nil: not known).

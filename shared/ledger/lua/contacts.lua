@@ -19,7 +19,7 @@ local function barrier(enrollment)
   return why and 'suppressed: ' .. why or nil
 end
 
--- Stop email to a contact: all of it, or marketing. One that is being sent right now ends as it ends. Returns how many enrollments that ended.
+-- Stop email to a contact: all of it, or marketing. One that has passed its last look ends as it ends. Returns how many enrollments that ended.
 local function suppress(contact, reason)
   redis.call('HSETNX', 'eg:contact:' .. contact, reason, int(now))
   redis.call('ZADD', 'eg:suppressed', 'NX', int(now), contact)

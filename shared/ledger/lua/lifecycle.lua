@@ -108,7 +108,7 @@ local function doubt_all(members, why, stopped, at_work)
   end
 end
 
--- End an enrollment before its time. What is being sent right now ends as it ends. Why people leave is counted under the last email they got.
+-- End an enrollment before its time. What has passed its last look ends as it ends. Why people leave is counted under the last email they got.
 local LEAVING = {booked = true, client = true, unsubscribed = true}
 local function stop_enrollment(enrollment, state, why)
   end_enrollment(enrollment, state, why)

@@ -29,7 +29,6 @@ end
 
 -- No list holds the enrollment any more.
 local function unlist_enrollment(enrollment)
-  redis.call('ZREMRANGEBYSCORE', DOUBTS, '-inf', int(now - KEEP_FINISHED))
   redis.call('ZREM', 'eg:recent', enrollment)
   redis.call('ZREM', 'eg:of:' .. slug_of(enrollment), enrollment)
   for _, state in ipairs(STATES) do

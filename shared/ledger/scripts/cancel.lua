@@ -1,5 +1,5 @@
 -- @include base lifecycle
--- End an enrollment for good. Keeps true: none of its steps is claimed any more.
+-- End an enrollment for good. Keeps true: none of its steps is claimed or passes its last look any more.
 -- ARGV[2]: {enrollment, why}.
 -- Returns the enrollment's state, or '' where there is none.
 local a = cjson.decode(ARGV[2])

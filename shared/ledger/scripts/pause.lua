@@ -1,6 +1,6 @@
 -- @include base outbox wakeups lifecycle
--- Hold an enrollment. Keeps true: from here on none of its steps is claimed; one that is being sent right now ends as
--- it ends.
+-- Hold an enrollment. Keeps true: from here on none of its steps is claimed or passes its last look; one that has
+-- ends as it ends.
 -- ARGV[2]: {enrollment}.
 -- Returns the enrollment's state, or '' where there is none.
 local a = cjson.decode(ARGV[2])

@@ -114,6 +114,7 @@ local function last_look()
     give_turn_back('resend', now + wait)
     return give_back(now + wait)
   end
+  again = again or wait > AHEAD  -- the clock was set back: between the last look and its request lie milliseconds
   if not again then freeze() end
   return {now, wait, again and 1 or 0, {}}
 end

@@ -1,4 +1,4 @@
--- @include base lifecycle
+-- @include base outbox lifecycle
 -- Leave a step out, for a reason. Keeps true: of what is `skipped` nothing leaves any more; a request that was posted
 -- and whose outcome is open goes on, unless it ended in doubt and a person decides; what may have been sent is said to
 -- be so, and a later proof still makes it `sent`.
@@ -18,5 +18,6 @@ if unsent or given_up then
   local anew = redis.call('HGET', enrollment_key(a.enrollment), step .. '.anew')
   local doubtful = s.state == 'in-doubt' or anew
   end_step(a.enrollment, step, 'skipped', {why = a.why .. (doubtful and '; it may have been sent' or '')})
+  if a.ended then dirty('email', email_id(a.enrollment, step)) end  -- a restore must know of a person's decision
 end
 return step_of(a.enrollment, step).state
