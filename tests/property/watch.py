@@ -42,6 +42,7 @@ class Watch:
         by_hand: whether all sending is stopped by hand.
         fenced: whether another copy of the ledger has taken over.
         lost: steps a look at which was lost: the sweeper must find them, and RQ's failed list need not show them.
+        jobs: every job id that was seen, in order.
         pushed: jobs that the test itself put back; only these may be void, or on the queue too early.
         raised: the steps that RQ's failed list shows.
         misled: whether an answer lay for more than an hour before the ledger was told by it what time it is at the provider.
@@ -66,6 +67,7 @@ class Watch:
     by_hand: bool = False
     fenced: bool = False
     lost: set[str] = field(default_factory=set)
+    jobs: dict[str, None] = field(default_factory=dict)
     pushed: set[str] = field(default_factory=set)
     raised: set[str] = field(default_factory=set)
     misled: bool = False
@@ -84,6 +86,7 @@ class Watch:
             for number, step in steps.items():
                 self.first_due.setdefault(ids.email_id(name, number), int(step["due"]))
         self.ended.update(now.in_state("exited", "cancelled"))
+        self.jobs |= dict.fromkeys([*now.queue, *now.scheduled])
 
     def decided(self, script: str, asked: Mapping[str, Any], answer: Any) -> None:
         """A person or a form has decided something."""
@@ -194,6 +197,7 @@ class Watch:
         self.leases.clear()
         self.begun.clear()
         self.raised.clear()
+        self.jobs.clear()
         self.delivered.clear()
 
     def restore(self, now: Snapshot) -> None:
