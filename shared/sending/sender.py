@@ -223,7 +223,8 @@ class Sender:
                 accepted = self.provider.send(post.emails, key=post.request)
         except SendError as error:
             details = self._fault(error, len(post.items))
-            date = self.provider.time() if error.date is None and error.kind == "ambiguous" and not post.again else error.date
+            unheard = error.date is None and details["outcome"] == "ambiguous" and not post.again
+            date = self.provider.time() if unheard else error.date
             return self._settle(post.items, details.pop("outcome"), token, asked, why=error.reason, date=date, **taken, **details)
         rate = f"{accepted.rate:g}" if accepted.rate else None
         return self._settle(post.items, "accepted", token, asked, ids=accepted.ids, rate_seen=rate, date=accepted.date, **taken)

@@ -70,7 +70,7 @@ local function repeat_frozen(s, id)
     return stop('not-yet', now + UNHEARD_WAIT)
   elseif not now_ahead then
     return stop('unheard')
-  elseif may_be_forgotten(s.posted, tonumber(frozen.ahead), now_ahead) then
+  elseif may_be_forgotten(tonumber(frozen.first), now_ahead) then
     return doubt(members, 'by its own clock the provider may have forgotten the first request')
   end
   for _, member in ipairs(members) do

@@ -80,7 +80,7 @@ local function freeze()
   local key = frozen_key(a.request)
   if redis.call('EXISTS', key) == 0 then
     local known = ahead(SETTLED)
-    redis.call('HSET', key, 'body', ARGV[3], 'members', table.concat(a.members, ','), 'ahead', known and int(known) or '')
+    redis.call('HSET', key, 'body', ARGV[3], 'members', table.concat(a.members, ','), 'first', known and int(now + known) or '')
     if a.account then redis.call('HSET', key, 'account', a.account) end
     redis.call('PEXPIRE', key, 86400000)
   end
