@@ -108,7 +108,7 @@ def test_two_clocks_that_always_differ(apart: Apart) -> None:
 class Silent(MemoryProvider):
     """A provider of which nobody hears the time: something on the way answers for it."""
 
-    def time(self) -> None:  # type: ignore[override]  # this one never says
+    def time(self) -> None:
         """Nothing."""
 
 
