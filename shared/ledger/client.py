@@ -20,7 +20,7 @@ from shared.ledger.answers import Claimed, Item, Leave, Peek, Refused, Settled
 from shared.ledger.durability import Durability
 from shared.ledger.script_sources import sources
 
-VERSION = 2  # the newest ledger that this release reads, and the one that it makes; CONTRIBUTING says when it rises
+VERSION = 1  # the newest ledger that this release reads, and the one that it makes; CONTRIBUTING says when it rises
 TOO_NEW = "EGVERSION "  # how base.lua refuses
 WINDOW = 23 * 3_600_000
 KEEP_FINISHED = 90 * 86_400_000
@@ -38,7 +38,7 @@ def too_new(version: str | None) -> bool:
     Args:
         version: its mark, or None.
     """
-    return version is not None and (not version.isdecimal() or int(version) > VERSION)
+    return version is not None and (not version.isdecimal() or not 1 <= int(version) <= VERSION)
 
 
 def _refuse_too_new(version: str | None) -> None:
@@ -111,7 +111,7 @@ class Ledger:
         return int(seconds) * 1000 + int(microseconds) // 1000
 
     def version(self) -> int:
-        """The ledger's version; one that has none gets it by this, as by any script. Raises LedgerTooNew."""
+        """The ledger's version; without a mark, the one that it counts as. Raises LedgerTooNew."""
         return int(self.decide("version", {}))
 
     def check_version(self) -> None:

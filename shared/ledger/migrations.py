@@ -7,7 +7,7 @@ forms until it is done. As long as `eg:migration` is there, one is at work or br
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -55,19 +55,13 @@ class Slice:
     done: bool
 
 
-def _list_open_steps(ledger: Ledger, cursor: int) -> tuple[int, int]:
-    """The sweeper of version 1 took a step off the open list for ever when Redis was full at that moment."""
-    following, found = ledger.audit_slice(cursor, repair=True)
-    return following, len(found)
+MIGRATIONS: tuple[Migration, ...] = ()  # in order of their numbers; version 1 needs none
 
 
-MIGRATIONS = (Migration(2, "every email that is to come is on the list of those that are looked at", _list_open_steps),)
-
-
-def waiting(ledger: Ledger, migrations: Sequence[Migration] = MIGRATIONS) -> list[Migration]:
+def waiting(ledger: Ledger) -> list[Migration]:
     """What the ledger waits for, in order: what broke off, and what was never begun. Raises LedgerTooNew."""
     version, begun = ledger.version(), broke_off(ledger)
-    return [migration for migration in migrations if migration.number > version or migration.number == begun]
+    return [migration for migration in MIGRATIONS if migration.number > version or migration.number == begun]
 
 
 def broke_off(ledger: Ledger) -> int | None:
@@ -77,7 +71,7 @@ def broke_off(ledger: Ledger) -> int | None:
 
 
 def older(ledger: Ledger, number: int) -> list[str]:
-    """The schedulers and workers at work that do not know ledgers of this version; one that says none is of a release before version 2."""
+    """The schedulers and workers at work that do not know ledgers of this version; one that says none counts as of version 1."""
     redis = ledger.redis
     workers = sorted(cast(set[str], redis.smembers(ids.WORKERS)))
     schedulers = sorted(redis.scan_iter(f"{ids.SCHEDULER}*", count=1000))
@@ -90,12 +84,11 @@ def older(ledger: Ledger, number: int) -> list[str]:
     return [name for name, (birth, beat, death, knows) in beats if (birth or beat) and not death and int(knows or 1) < number]
 
 
-def migrate(ledger: Ledger, migrations: Sequence[Migration] = MIGRATIONS) -> Iterator[Slice]:
+def migrate(ledger: Ledger) -> Iterator[Slice]:
     """Do what the ledger waits for, slice by slice; where it waits for nothing, nothing happens.
 
     Args:
         ledger: which; a backup of it was made.
-        migrations: in order of their numbers.
 
     Raises:
         MigrationError: when a program of an older release is at work, or somebody else migrates this ledger.
@@ -103,7 +96,7 @@ def migrate(ledger: Ledger, migrations: Sequence[Migration] = MIGRATIONS) -> Ite
         RedisError: when Redis does not answer; what was done stays done, and the next run goes on from there.
     """
     with _alone(ledger) as lock:
-        wanted = waiting(ledger, migrations)
+        wanted = waiting(ledger)
         if wanted and (behind := older(ledger, wanted[-1].number)):
             raise MigrationError(
                 f"these are of an older release, and at work: {', '.join(behind)}. Stop them, or start them again with this release; then "

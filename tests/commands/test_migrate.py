@@ -12,9 +12,9 @@ from redis import Redis
 
 from commands import main
 from local import valkey
-from shared.ledger import ids
+from shared.ledger import client, ids, migrations
 from shared.ledger.client import VERSION, Ledger
-from shared.ledger.migrations import AT_WORK, migrate
+from shared.ledger.migrations import AT_WORK, LOCK, Migration, migrate
 from tests.support.functions_client import ADDRESS, NOWHERE, Functions, deployed, fresh_services
 
 RUN = f"{ids.enrollment_prefix('christmas', ADDRESS)}-1"
@@ -28,14 +28,32 @@ NOTION = {
 
 @pytest.fixture
 def functions(redis: Redis, valkey_server: valkey.Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
-    """Ada has signed up under a release before versions; her second email has been taken off the open list."""
+    """Ada has signed up."""
     monkeypatch.setenv("ENV_FILE", "no-such-file")
     monkeypatch.setenv("COLUMNS", "200")
     with deployed(valkey_server, monkeypatch) as ready:
         ready.sign_up()
-        redis.set(ids.VERSION, 1)
-        redis.zrem(ids.OPEN, f"{RUN}-2")
         yield ready
+
+
+@pytest.fixture
+def next_release(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands of a release that knows a second version, in which each enrollment has a mark of its own."""
+
+    def mark(ledger: Ledger, cursor: int) -> tuple[int, int]:
+        return 0, ledger.redis.hset(ids.enrollment_key(RUN), "made-up", "1")
+
+    monkeypatch.setattr(client, "VERSION", 2)
+    monkeypatch.setattr(migrations, "MIGRATIONS", (Migration(2, "every enrollment has a mark", mark),))
+    fresh_services()
+
+
+def test_this_release_waits_for_nothing(functions: Functions, redis: Redis) -> None:
+    """It has brought no migration yet: there is nothing to ask or to do, and doctor does not speak of one."""
+    said = evergreen("migrate")
+    assert (said.exit_code, said.output) == (0, "The ledger has version 1, and waits for nothing.\n")
+    assert "migrat" not in evergreen("doctor").output
+    assert (redis.get(ids.VERSION), redis.exists(AT_WORK, LOCK)) == ("1", 0)
 
 
 def evergreen(*words: str, answer: str | None = None) -> Result:
@@ -43,28 +61,28 @@ def evergreen(*words: str, answer: str | None = None) -> Result:
     return CliRunner().invoke(main, words, input=answer)
 
 
-def test_it_asks_for_a_backup_and_says_what_it_did(functions: Functions, redis: Redis) -> None:
+def test_it_asks_for_a_backup_and_says_what_it_did(next_release: None, redis: Redis) -> None:
     """Who says no changes nothing. Once it is done, there is nothing to ask any more."""
     asked = evergreen("migrate", answer="n\n")
     assert asked.exit_code == 1 and redis.get(ids.VERSION) == "1"
-    for words in ("version 1", "2: every email that is to come", "make backup", "cronjob/valkey-backup", "Have you made a backup?"):
+    for words in ("version 1", "2: every enrollment has a mark", "make backup", "cronjob/valkey-backup", "Have you made a backup?"):
         assert words in asked.output
     done = evergreen("migrate", answer="y\n")
     assert done.exit_code == 0, done.output
     assert "2 is done: 1 changed." in done.output and "The ledger has version 2." in done.output
-    assert redis.zscore(ids.OPEN, f"{RUN}-2")
+    assert redis.hget(ids.enrollment_key(RUN), "made-up") == "1"
     again = evergreen("migrate")
     assert (again.exit_code, again.output) == (0, "The ledger has version 2, and waits for nothing.\n")
 
 
-def test_a_program_reads_it_as_json(functions: Functions) -> None:
+def test_a_program_reads_it_as_json(next_release: None) -> None:
     """With --yes it asks nothing."""
     said: list[Any] = [json.loads(evergreen("migrate", "--yes", "--json").stdout) for _ in range(2)]
     assert said[0] == {"before": 1, "version": 2, "waiting": [2], "changed": {"2": 1}}
     assert said[1] == {"before": 2, "version": 2, "waiting": [], "changed": {}}
 
 
-def test_an_older_worker_is_named(functions: Functions, redis: Redis) -> None:
+def test_an_older_worker_is_named(next_release: None, redis: Redis) -> None:
     """One sentence says which, and what to do; exit status 1, and nothing was changed."""
     redis.sadd(ids.WORKERS, "rq:worker:box-1")
     redis.hset("rq:worker:box-1", "birth", "now")
@@ -73,7 +91,7 @@ def test_an_older_worker_is_named(functions: Functions, redis: Redis) -> None:
     assert redis.get(ids.VERSION) == "1"
 
 
-def test_doctor_names_the_command(functions: Functions, redis: Redis) -> None:
+def test_doctor_names_the_command(next_release: None, redis: Redis) -> None:
     """Before it, when it broke off, and not afterwards."""
 
     def noted() -> list[tuple[str, str]]:
@@ -84,7 +102,7 @@ def test_doctor_names_the_command(functions: Functions, redis: Redis) -> None:
     assert noted() == [("waits for 1 migration, and everything works until then", backup)]
     redis.hset(AT_WORK, mapping={"number": 2, "cursor": 0, "changed": 0, "server": ""})
     assert noted() == [("its migration is at work, or broke off", backup)]
-    assert "2, which broke off: every email" in evergreen("migrate", answer="n\n").output
+    assert "2, which broke off: every enrollment" in evergreen("migrate", answer="n\n").output
     list(migrate(Ledger(redis)))
     assert noted() == []
 

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from redis import Redis
 
-from shared.core.errors import SendError
+from shared.core.errors import LedgerError, SendError
 from shared.domain.catalog import Catalog
 from shared.ledger import ids
 from shared.ledger.answers import Claimed, Item, Refused
@@ -34,6 +35,18 @@ def batches(world: World) -> World:
 
 def claim(world: World, run: str, step: int = 1, holder: str = "t") -> Claimed | Refused:
     return world.ledger.claim(run, step, token=holder, late=LATE, rate=1000, batch_above=10**6)
+
+
+@pytest.mark.parametrize("version", ["0", "2"])
+def test_a_version_that_is_none_of_ours_is_refused(ledger: Ledger, redis: Redis, version: str) -> None:
+    """A program never works on what it cannot read: versions begin at 1, and this release knows no other."""
+    ledger.check_version()
+    redis.set("eg:version", version)
+    for look in (ledger.check_version, ledger.version):
+        with pytest.raises(
+            LedgerError, match=f"the ledger has version {version}, and this program reads up to 1; run the release that wrote it"
+        ):
+            look()
 
 
 def test_a_step_is_claimed_once(world: World) -> None:

@@ -45,11 +45,18 @@ class Slices:
 
 
 @pytest.fixture
-def third(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> Slices:
-    """This release knows a ledger of version 3, and a migration to it; the ledger here is older."""
-    ledger.redis.set(ids.VERSION, VERSION)
-    monkeypatch.setattr(client, "VERSION", VERSION + 1)
-    return Slices(VERSION + 1)
+def second(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> Slices:
+    """The next release knows a ledger of version 2, and a migration to it; the ledger here is of version 1."""
+    ledger.redis.set(ids.VERSION, 1)
+    slices = Slices(2)
+    knows(monkeypatch, slices)
+    return slices
+
+
+def knows(monkeypatch: pytest.MonkeyPatch, *slices: Slices) -> None:
+    """What a program that begins from here on knows."""
+    monkeypatch.setattr(client, "VERSION", slices[-1].number)
+    monkeypatch.setattr(migrations, "MIGRATIONS", tuple(each.migration for each in slices))
 
 
 def newer(ledger: Ledger) -> Ledger:
@@ -63,41 +70,29 @@ def test_each_number_is_one_more() -> None:
 
 
 def test_a_new_ledger_waits_for_nothing(ledger: Ledger, redis: Redis) -> None:
-    """It is of this version; migrating it does nothing."""
-    assert (waiting(ledger), list(migrate(ledger)), redis.get(ids.VERSION)) == ([], [], str(VERSION))
-    assert redis.exists(AT_WORK, LOCK) == 0
+    """It is of this version; migrating it does nothing, before something is stored and afterwards."""
+    for mark in (None, str(VERSION)):
+        assert (waiting(ledger), list(migrate(ledger)), redis.get(ids.VERSION)) == ([], [], mark)
+        assert redis.exists(AT_WORK, LOCK) == 0
+        ledger.release()
 
 
-def test_the_second_version_lists_every_open_step(world: World) -> None:
-    """A step that an older release's sweeper took off the list is sent after all, and none twice; the owner is told."""
-    run = world.sign_up()
-    world.work()
-    world.redis.set(ids.VERSION, 1)
-    lost = ids.email_id(run, 2)
-    world.redis.zrem(ids.OPEN, lost)
-    world.redis.zrem(ids.SCHEDULED, f"{lost}-1")
-    world.live(hours=30)
-    assert world.states(run)[1:] == ["scheduled"] * 6, "nothing looks at it, and the others wait for it"
-    (done,) = [each for each in migrate(world.ledger) if each.done]
-    assert (done.migration.number, done.changed) == (2, 1)
-    assert (world.redis.get(ids.VERSION), waiting(world.ledger), list(migrate(world.ledger))) == ("2", [], [])
-    world.live(hours=24 * 10)
-    assert world.states(run) == ["sent"] * 7 and world.provider.twice == []
-
-
-def test_they_run_in_order_and_once(third: Slices, ledger: Ledger) -> None:
-    """From the oldest ledger to the newest; running them again does nothing."""
+def test_they_run_in_order_and_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the oldest ledger to the newest; running them again does nothing. A ledger in between gets the rest."""
+    second, third = Slices(2), Slices(3)
+    knows(monkeypatch, second, third)
+    program = newer(ledger)
     ledger.redis.set(ids.VERSION, 1)
-    second, program = Slices(2), newer(ledger)
-    both = (second.migration, third.migration)
-    assert waiting(program, both) == list(both)
-    found = [(each.migration.number, each.changed) for each in migrate(program, both) if each.done]
+    assert waiting(program) == [second.migration, third.migration]
+    found = [(each.migration.number, each.changed) for each in migrate(program) if each.done]
     assert found == [(2, 2 * (LAST + 1)), (3, 2 * (LAST + 1))]
     assert [second.seen, third.seen] == [list(range(LAST + 1))] * 2
-    assert (program.version(), waiting(program, both), list(migrate(program, both))) == (3, [], [])
+    assert (program.version(), waiting(program), list(migrate(program))) == (3, [], [])
+    ledger.redis.set(ids.VERSION, 2)
+    assert [each.migration.number for each in migrate(program) if each.done] == [3]
 
 
-def test_an_older_program_refuses_from_the_first_slice_on(third: Slices, ledger: Ledger) -> None:
+def test_an_older_program_refuses_from_the_first_slice_on(second: Slices, ledger: Ledger) -> None:
     """Its functions have no heartbeat, so it must not meet a ledger that is half changed; nor afterwards."""
     refused: list[int] = []
 
@@ -107,10 +102,10 @@ def test_an_older_program_refuses_from_the_first_slice_on(third: Slices, ledger:
         refused.append(cursor)
 
     ledger.release()
-    third.meanwhile = ask
-    list(migrate(newer(ledger), (third.migration,)))
+    second.meanwhile = ask
+    list(migrate(newer(ledger)))
     assert refused == list(range(LAST + 1))
-    with pytest.raises(LedgerTooNew, match=f"version {VERSION + 1}, and this program reads up to"):
+    with pytest.raises(LedgerTooNew, match="the ledger has version 2"):
         ledger.release()
 
 
@@ -126,69 +121,82 @@ def breaks_at(slices: Slices, cursor: int) -> None:
 
 
 @pytest.mark.parametrize("cursor", range(LAST + 1))
-def test_one_that_breaks_off_goes_on(third: Slices, ledger: Ledger, cursor: int) -> None:
+def test_one_that_breaks_off_goes_on(second: Slices, ledger: Ledger, cursor: int) -> None:
     """Wherever it was: no slice is left out, and what was done before is counted. Until then it says that it waits."""
-    breaks_at(third, cursor)
+    breaks_at(second, cursor)
     program = newer(ledger)
     with pytest.raises(KeyboardInterrupt):
-        list(migrate(program, (third.migration,)))
-    assert (waiting(program, (third.migration,)), migrations.broke_off(program)) == ([third.migration], 3)
+        list(migrate(program))
+    assert (waiting(program), migrations.broke_off(program)) == ([second.migration], 2)
     program.release()
-    (done,) = [each for each in migrate(program, (third.migration,)) if each.done]
-    assert third.seen == list(range(LAST + 1))
+    (done,) = [each for each in migrate(program) if each.done]
+    assert second.seen == list(range(LAST + 1))
     assert done.changed == 2 * (LAST + 1)
-    assert (waiting(program, (third.migration,)), program.redis.exists(AT_WORK, LOCK)) == ([], 0)
+    assert (waiting(program), program.redis.exists(AT_WORK, LOCK)) == ([], 0)
 
 
-def test_another_start_of_redis_begins_again(third: Slices, ledger: Ledger) -> None:
+def test_another_start_of_redis_begins_again(second: Slices, ledger: Ledger) -> None:
     """A cursor of SCAN means nothing there; each slice may be done twice, and none is left out."""
-    breaks_at(third, 3)
+    breaks_at(second, 3)
     program = newer(ledger)
     with pytest.raises(KeyboardInterrupt):
-        list(migrate(program, (third.migration,)))
+        list(migrate(program))
     program.redis.hset(AT_WORK, "server", "of the start before")
-    list(migrate(program, (third.migration,)))
-    assert third.seen == [0, 1, 2, *range(LAST + 1)]
+    list(migrate(program))
+    assert second.seen == [0, 1, 2, *range(LAST + 1)]
 
 
-def test_two_at_once_do_no_harm(third: Slices, ledger: Ledger) -> None:
+def test_two_at_once_do_no_harm(second: Slices, ledger: Ledger) -> None:
     """The second is told so; when the first has died, the next goes on."""
     program, told = newer(ledger), []
 
     def another(_ledger: Ledger, cursor: int) -> None:
         with pytest.raises(MigrationError, match="somebody else"):
-            list(migrate(program, (third.migration,)))
+            list(migrate(program))
         told.append(cursor)
 
-    third.meanwhile = another
-    assert [each.done for each in migrate(program, (third.migration,))] == [False] * LAST + [True]
-    assert told == third.seen == list(range(LAST + 1))
+    second.meanwhile = another
+    assert [each.done for each in migrate(program)] == [False] * LAST + [True]
+    assert told == second.seen == list(range(LAST + 1))
 
 
-def test_who_was_too_slow_leaves_it_to_the_other(third: Slices, ledger: Ledger) -> None:
+def test_who_was_too_slow_leaves_it_to_the_other(second: Slices, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that slept in a slice for longer than its lock holds writes no cursor over that of who went on."""
-    program, other = newer(ledger), Slices(3)
+    program, other = newer(ledger), Slices(2)
 
     def sleep(_ledger: Ledger, cursor: int) -> None:
         if cursor == 2:
             ledger.redis.delete(LOCK)  # as when it ran out
-            list(migrate(program, (other.migration,)))
+            knows(monkeypatch, other)
+            list(migrate(program))
 
-    third.meanwhile = sleep
+    second.meanwhile = sleep
     with pytest.raises(MigrationError, match="Migrate again"):
-        list(migrate(program, (third.migration,)))
+        list(migrate(program))
     assert other.seen == [2, 3, 4, 5]
-    assert (program.version(), program.redis.exists(AT_WORK, LOCK)) == (3, 0)
+    assert (program.version(), program.redis.exists(AT_WORK, LOCK)) == (2, 0)
 
 
 class TestHeartbeats:
     """Nothing is migrated while a program of an older release is at work."""
 
     @pytest.fixture
-    def old(self, ledger: Ledger) -> Ledger:
-        """A ledger of the version before."""
-        ledger.redis.set(ids.VERSION, 1)
-        return ledger
+    def old(self, second: Slices, ledger: Ledger) -> Ledger:
+        """A ledger of this version, in the hands of the next release."""
+        return newer(ledger)
+
+    @pytest.fixture
+    def workers(self, raw: Redis, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Worker]:
+        """A real worker with its heartbeat, of the release that knows this version."""
+
+        def worker(version: int) -> Worker:
+            monkeypatch.setattr("scheduler.worker.VERSION", version)
+            found = Worker([Queue(QUEUE, connection=raw, job_class=Job)], connection=raw, job_class=Job)
+            found.register_birth()
+            found.heartbeat()
+            return found
+
+        return worker
 
     def blocked_by(self, ledger: Ledger) -> str:
         """What the refusal says; nothing was changed then."""
@@ -213,31 +221,38 @@ class TestHeartbeats:
         old.redis.hset("rq:scheduler_instance:abc", "death", "now")
         assert list(migrate(old))
 
-    def test_those_of_this_release_do_not(self, old: Ledger, raw: Redis) -> None:
+    def test_those_of_the_next_release_do_not(
+        self, old: Ledger, raw: Redis, workers: Callable[[int], Worker], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Their real heartbeats say which ledger they know, and RQ's own tools still read them."""
+        monkeypatch.setattr("scheduler.rq_schedule.VERSION", 2)
         Schedule(old, raw).heartbeat()
-        worker = Worker([Queue(QUEUE, connection=raw, job_class=Job)], connection=raw, job_class=Job)
-        worker.register_birth()
-        worker.heartbeat()
+        worker = workers(2)
         (found,) = Worker.all(connection=raw, job_class=Job)
         assert found.name == worker.name
-        assert raw.hget(worker.key, ids.KNOWS) == str(VERSION).encode()
+        assert raw.hget(worker.key, ids.KNOWS) == b"2"
         assert list(migrate(old))
 
-    def test_a_worker_whose_hash_ran_out_says_it_again(self, old: Ledger, raw: Redis) -> None:
+    def test_those_of_this_release_do(self, old: Ledger, raw: Redis, workers: Callable[[int], Worker]) -> None:
+        """As they are: each says that it knows this version, and is named."""
+        Schedule(old, raw).heartbeat()
+        worker = workers(VERSION)
+        said = self.blocked_by(old)
+        assert f"worker {worker.name}." in said and "scheduler " in said
+
+    def test_a_worker_whose_hash_ran_out_says_it_again(self, old: Ledger, raw: Redis, workers: Callable[[int], Worker]) -> None:
         """As after its machine slept: it is not taken for an older one."""
-        worker = Worker([Queue(QUEUE, connection=raw, job_class=Job)], connection=raw, job_class=Job)
-        worker.register_birth()
+        worker = workers(2)
         raw.delete(worker.key)
         worker.heartbeat()
         assert list(migrate(old))
 
 
-def test_sign_ups_and_emails_go_on_meanwhile(third: Slices, ledger: Ledger, world: World) -> None:
+def test_sign_ups_and_emails_go_on_meanwhile(second: Slices, ledger: Ledger, world: World) -> None:
     """What comes between two slices is taken: a migration stops nothing of its own release."""
     program = World(newer(ledger), world.clock)
     signed: list[Any] = []
-    third.meanwhile = lambda _ledger, cursor: signed.append(program.sign_up(email=f"p{cursor}@example.org"))
-    list(migrate(program.ledger, (third.migration,)))
+    second.meanwhile = lambda _ledger, cursor: signed.append(program.sign_up(email=f"p{cursor}@example.org"))
+    list(migrate(program.ledger))
     program.work()
     assert [program.states(run)[0] for run in signed] == ["sent"] * (LAST + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,11 +12,12 @@ from redis.exceptions import OutOfMemoryError
 
 from local import valkey
 from shared.core.errors import LedgerTooNew
-from shared.ledger import ids
+from shared.ledger import client, ids
 from shared.ledger.client import VERSION, Ledger
 from shared.ledger.health import Problem, read_health
 from shared.ledger.script_sources import sources
-from tests.support.functions_client import LINK
+from tests.conftest import Clock
+from tests.support.functions_client import ADDRESS, LINK
 from tests.support.webhook_calls import WEBHOOKS, good, kept, post, webhooks
 from tests.support.world import World
 
@@ -23,6 +25,24 @@ NEWER = str(VERSION + 1)
 SCRIPTS = sorted(sources({}))
 BEFORE_VERSIONS = {"a scheduler at work": ("set", ids.TICK, "1"), "somebody enrolled": ("hset", "eg:runs", "christmas-1", "1")}
 BEFORE_VERSIONS |= {"something to be told": ("set", "eg:jobs", "1")}
+FINISHED = {"what": "finished", "run": "christmas-x-1", "key": "christmas-x", "number": 1, "contact": "x", "kind": "marketing"}
+STORING: dict[str, Callable[[World], object]] = {
+    "the scheduler's sign of life": lambda world: world.ledger.release(),
+    "a sign-up": lambda world: world.sign_up(),
+    "a suppression": lambda world: world.ledger.suppress(ids.digest(ADDRESS), "manual"),
+    "an alert": lambda world: world.ledger.decide("alert", {"cause": "x", "detail": "x"}),
+    "what Notion tells of an enrollment that had ended": lambda world: world.ledger.decide("restore", FINISHED),
+}
+ASKING: dict[str, Callable[[Ledger], object]] = {
+    "the version": lambda ledger: ledger.version(),
+    "a claim of nothing": lambda ledger: ledger.claim("christmas-x-1", 1, token="t", late={}),
+    "the sweeper": lambda ledger: ledger.sweep(set()),
+    "the audit": lambda ledger: ledger.audit(["christmas-x-1"], repair=True),
+    "what Notion is told next": lambda ledger: ledger.decide("take", {"lease": 1}),
+    "a lift of nobody": lambda ledger: ledger.decide("lift", {"contact": "x", "reasons": ["unsubscribed"]}),
+    "a dry run": lambda ledger: ledger.decide("restore", FINISHED | {"dry": True}),
+    "a gate that is open": lambda ledger: ledger.start_sending(),
+}
 
 
 def everything(redis: Redis) -> dict[str, Any]:
@@ -46,7 +66,7 @@ class TestScripts:
     """What a script does with the version."""
 
     @pytest.mark.parametrize("script", SCRIPTS)
-    @pytest.mark.parametrize("version", [NEWER, "100", "of another kind"])
+    @pytest.mark.parametrize("version", [NEWER, "100", "0", "of another kind"])
     def test_a_newer_ledger_is_refused_and_stays_as_it_is(self, world: World, lived_in: str, script: str, version: str) -> None:
         """Whatever is asked; the error says both versions and what to run."""
         world.redis.set(ids.VERSION, version)
@@ -82,35 +102,54 @@ class TestScripts:
                 decision()
         assert everything(world.redis) == before
 
-    @pytest.mark.parametrize("script", ["gate", "take", "version", "release"])
-    def test_an_empty_redis_gets_this_version_by_the_first_script(self, ledger: Ledger, redis: Redis, script: str) -> None:
-        """Also where workers and the fence are there before it."""
+    @pytest.mark.parametrize("first", STORING)
+    def test_an_empty_redis_gets_this_version_with_the_first_thing_that_is_stored(
+        self, redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch, first: str
+    ) -> None:
+        """Also where workers, the fence and a gate are there before it; in a release that knows a second version, that one."""
+        monkeypatch.setattr(client, "VERSION", 2)
+        world = World(Ledger(redis, clock=clock, durable=True), clock)
         redis.sadd(ids.WORKERS, "rq:worker:1")
         redis.hset("rq:worker:1", "birth", "now")
         redis.hset(ids.FENCE, "on", "1")
-        ledger.decide(script, 1 if script == "release" else {"lease": 1})
-        assert redis.get(ids.VERSION) == str(VERSION)
+        world.ledger.stop_sending("a reason")
+        world.ledger.start_sending()
+        assert (world.ledger.version(), redis.get(ids.VERSION)) == (2, None)
+        STORING[first](world)
+        assert redis.exists(ids.TICK, "eg:runs", "eg:jobs") > 0
+        assert (redis.get(ids.VERSION), world.ledger.version()) == ("2", 2)
+
+    @pytest.mark.parametrize("asked", ASKING)
+    def test_what_stores_nothing_leaves_no_mark(self, ledger: Ledger, redis: Redis, asked: str) -> None:
+        """A question, a refusal and a dry run leave an empty Redis as it is."""
+        ASKING[asked](ledger)
+        assert list(redis.scan_iter()) == []
 
     @pytest.mark.parametrize("sign", BEFORE_VERSIONS)
-    def test_a_ledger_without_a_mark_counts_as_the_first(self, ledger: Ledger, redis: Redis, sign: str) -> None:
-        """It was written before versions counted, and must not pass as new."""
+    def test_a_ledger_without_a_mark_counts_as_the_first(
+        self, redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch, sign: str
+    ) -> None:
+        """It was written before versions counted, and must not pass as new; what is stored next marks it as what it is."""
+        monkeypatch.setattr(client, "VERSION", 2)
+        ledger = Ledger(redis, clock=clock)
         redis.execute_command(*BEFORE_VERSIONS[sign])  # type: ignore[no-untyped-call]  # shipped without types
-        ledger.stop_sending("a reason")
-        assert redis.get(ids.VERSION) == "1"
-        assert ledger.version() == 1
+        assert (ledger.version(), redis.get(ids.VERSION)) == (1, None)
+        ledger.decide("alert", {"cause": "x", "detail": "x"})
+        assert (ledger.version(), redis.get(ids.VERSION)) == (1, "1")
 
-    @pytest.mark.parametrize("version", range(1, VERSION + 1))
-    def test_it_costs_one_get_and_no_write(self, ledger: Ledger, redis: Redis, version: int) -> None:
-        """On every ledger that this release reads."""
-        redis.set(ids.VERSION, version)
+    @pytest.mark.parametrize("marked", [True, False])
+    def test_it_costs_one_get_and_no_write(self, ledger: Ledger, redis: Redis, marked: bool) -> None:
+        """Only where the mark is missing there is one look more."""
+        if marked:
+            redis.set(ids.VERSION, VERSION)
         ledger.version()  # Redis knows the script from here on
         redis.config_resetstat()
-        assert ledger.version() == version
+        assert ledger.version() == VERSION
         counted = {name: found["calls"] for name, found in redis.info("commandstats").items()}
         assert counted.pop("cmdstat_evalsha") == 1
         assert {name: calls for name, calls in counted.items() if name not in ("cmdstat_time", "cmdstat_config|resetstat")} == {
             "cmdstat_get": 1
-        }
+        } | ({} if marked else {"cmdstat_exists": 1})
 
     def test_a_full_redis_takes_no_mark_and_still_frees_memory(self, ledger: Ledger, redis: Redis) -> None:
         """What only removes goes on; what would write is refused as ever, and the mark comes later."""
@@ -124,7 +163,8 @@ class TestScripts:
         finally:
             redis.config_set("maxmemory", "0")
         assert redis.exists(ids.GATE, ids.VERSION) == 0
-        assert (ledger.version(), redis.get(ids.VERSION)) == (1, "1")
+        ledger.release()
+        assert redis.get(ids.VERSION) == "1"
 
 
 class TestFunctions:
@@ -138,10 +178,11 @@ class TestFunctions:
         with webhooks(valkey_server, monkeypatch) as functions:
             functions.client(name)
             redis.set(ids.VERSION, NEWER)
+            before = kept(functions)
             answer = post(functions, name, good(name))
             assert (answer.status_code, int(answer.headers["Retry-After"]) > 0) == (503, True)
             assert "version" not in answer.text, "a stranger need not know"
-            assert (kept(functions), redis.get(ids.VERSION)) == ({}, NEWER)
+            assert kept(functions) == before
 
     def test_an_older_function_stops_nothing_and_sends_nothing(
         self, redis: Redis, valkey_server: valkey.Valkey, monkeypatch: pytest.MonkeyPatch

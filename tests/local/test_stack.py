@@ -22,8 +22,6 @@ from local.trial import Trial, environ_for, running, start
 from shared.core import settings
 from shared.core.errors import SettingsError
 from shared.core.stack_file import ROOT
-from shared.ledger import ids
-from shared.ledger.client import VERSION
 from tests.support.waiting import WITHIN, gone, until
 
 PARTS = ("valkey", "sandbox", "gateway", "scheduler", "worker", "recorder", "notifier", "dashboard")
@@ -113,21 +111,31 @@ class TestWholeStack:
             until(run.healthy)
 
 
-def test_it_says_what_an_older_ledger_waits_for_and_refuses_a_newer(tmp_path: Path) -> None:
-    """The one works, and a line names the command; the other is one sentence, before any part but Valkey starts."""
+NEXT_RELEASE = """
+from shared.ledger import client, migrations
+client.VERSION = 2
+migrations.MIGRATIONS = (migrations.Migration(2, "made up", lambda ledger, cursor: (0, 0)),)
+"""
+
+
+def test_a_newer_release_says_what_the_ledger_waits_for_and_this_one_refuses_it_afterwards(tmp_path: Path) -> None:
+    """Nothing is said of migrations where none waits. Each refusal is one sentence, before any part but Valkey starts."""
     environ = environ_for(tmp_path)
-
-    def mark(version: int) -> None:
-        with valkey.serve(tmp_path / "valkey") as store, redis.Redis.from_url(store.url) as client:
-            client.set(ids.VERSION, version)
-
-    mark(1)
     with start(environ) as run:
+        said = list(iter(lambda: run.line_with(""), "Ctrl-C stops it; what is scheduled is kept."))
+        assert not [line for line in said if "migrat" in line]
+    (tmp_path / "next").mkdir()
+    (tmp_path / "next" / "sitecustomize.py").write_text(NEXT_RELEASE)
+    newer = environ | {"PYTHONPATH": f"{tmp_path / 'next'}:{ROOT}"}
+    with start(newer) as run:
         assert "waits for a migration" in run.line_with("./evergreen migrate")
-    mark(VERSION + 1)
-    said = refused(environ)
-    assert said.startswith(f"Evergreen cannot start: the ledger has version {VERSION + 1}, and this program reads up to {VERSION}; run ")
-    assert said.count("\n") == 1
+        migrate = [sys.executable, "evergreen", "migrate", "--yes"]
+        settings_of = newer | {"ENV_FILE": str(tmp_path / "settings.env")}
+        done = subprocess.run(migrate, cwd=ROOT, env=settings_of, capture_output=True, text=True, timeout=WITHIN)
+        assert done.returncode == 0 and done.stdout.endswith("The ledger has version 2.\n"), done.stderr
+    refusal = refused(environ)
+    assert refusal.startswith("Evergreen cannot start: the ledger has version 2, and this program reads up to 1; run ")
+    assert refusal.count("\n") == 1
 
 
 def test_a_port_in_use_is_one_clear_sentence(tmp_path: Path) -> None:

@@ -213,3 +213,17 @@ def test_catching_up_is_one_email_a_day_whatever_held_it_back(world: World, acti
     assert world.states(run).count("sent") == 2
     world.live(24)
     assert world.states(run).count("sent") == 3
+
+
+def test_what_a_person_wants_now_does_not_wait_for_the_next_day(world: World, actions: EnrollmentActions, run: str) -> None:
+    """Who catches up has had today's email: a person's word sends another all the same, and the rest stays one a day."""
+    actions.pause(run)
+    world.clock.advance(hours=130)
+    actions.resume(run, catch_up=True)
+    world.work()
+    assert world.states(run).count("sent") == 2
+    actions.send_now(run, 5)
+    world.work()
+    assert [step.state for step in world.run(run).steps][1:5] == ["sent", "scheduled", "scheduled", "sent"]
+    world.live(23)
+    assert world.states(run).count("sent") == 3

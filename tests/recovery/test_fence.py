@@ -220,6 +220,21 @@ def test_an_empty_redis_that_waits_does_so_until_a_person_decides(one: Copy) -> 
     assert (one.sends(), one.why()) == (False, UNKNOWN)
 
 
+def test_who_has_taken_over_holds_the_lease_like_any_other(one: Copy, two: Copy) -> None:
+    """Its word is renewed, and a restart of its Redis is confirmed."""
+    two.fence.poll()
+    one.fence.poll()
+    assert one.why() == OTHER
+    one.fence.claim()
+    word = one.redis.hget(ids.FENCE, "confirmed")
+    one.clock.advance(seconds=61)
+    one.fence.poll()
+    assert one.redis.hget(ids.FENCE, "confirmed") != word
+    one.restarts()
+    one.fence.poll()
+    assert one.sends()
+
+
 def test_an_empty_redis_beside_a_tracker_with_rows_waits(one: Copy, two: Copy) -> None:
     """It cannot know what was sent already; a person decides."""
     properties = {"Name": {"title": [{"text": {"content": "Someone"}}]}}

@@ -98,3 +98,74 @@ def test_what_is_frozen_no_more_is_in_doubt(world: World) -> None:
     assert first(world, run) == "in-doubt"
     assert world.provider.requests == [1]
     assert world.redis.zcard(ids.OUTBOX) > 0
+
+
+def test_a_batch_of_which_one_was_given_up_is_not_repeated(world: World) -> None:
+    """One member came to its look at the window's end, and the clock was then set back: the other is in doubt too, not sent with it."""
+    many = batching(world)
+    given_up, other = crowd(many, 2)
+    many.provider.faults.append(BROKEN)
+    many.work()
+    many.clock.advance(hours=23)
+    assert many.sender.send(given_up, 1).result == "in-doubt"
+    many.clock.advance(seconds=-10)
+    assert many.sender.send(other, 1).result == "in-doubt"
+    assert many.provider.requests == [2]
+    assert [first(many, run) for run in (given_up, other)] == ["in-doubt", "in-doubt"]
+
+
+def test_a_batch_that_is_refused_when_it_is_repeated_is_in_doubt(world: World) -> None:
+    """The refusal does not tell what became of the first request: none of its emails goes singly under a new key."""
+    many = batching(world)
+    runs = crowd(many, 3)
+    many.provider.faults.extend(["lost", SendError("refused", "Resend answered 422")])
+    many.work()
+    many.clock.advance(seconds=60)
+    many.work()
+    assert {first(many, run) for run in runs} == {"in-doubt"}
+    assert many.provider.requests == [3, 3]
+
+
+@pytest.mark.parametrize("fault", [SendError("rate", "Resend answered 429", 5), SendError("wait", "Resend could not be reached", 5)])
+def test_a_repetition_that_must_wait_stays_a_repetition(world: World, fault: SendError) -> None:
+    """A sure refusal of the second request leaves the first in the open: the same again later, and nothing written anew."""
+    run = world.sign_up()
+    world.provider.faults.extend(["lost", fault])
+    world.work()
+    world.clock.advance(seconds=60)
+    world.work()
+    assert (first(world, run), world.run(run).step(1).frozen) == ("sending", f"{run}-1")
+    world.sign_up(first_name="Countess")
+    world.clock.advance(seconds=5)
+    world.work()
+    assert (first(world, run), world.provider.twice) == ("sent", [])
+    assert len(world.provider.accepted) == 1
+
+
+def test_a_repetition_without_a_turn_comes_again_by_itself(world: World) -> None:
+    """The provider is left alone for a while: the look goes back to the schedule, and no sweeper is needed."""
+    run = world.sign_up()
+    world.provider.faults.append("lost")
+    world.work()
+    world.clock.advance(seconds=60)
+    world.redis.set("eg:hold:resend", world.clock.now + 10_000)
+    assert [result.paced for result in world.work()] == [True]
+    world.clock.advance(seconds=10)
+    world.work()
+    assert first(world, run) == "sent"
+
+
+@pytest.mark.parametrize("outcome", ["refused", "waiting", "failing", "ambiguous", "conflict", "skipped", "dissolved"])
+def test_only_the_holder_says_how_it_ended(world: World, outcome: str) -> None:
+    """A worker whose lease went to another tells nothing of the other's request, whatever it has to tell; that one's answer counts."""
+    run = world.sign_up()
+    email = f"{run}-1"
+    for token in ("slow", "quick"):
+        assert isinstance(world.ledger.claim(run, 1, token=token, late={}, rate=1000, batch_above=10**6), Claimed)
+        world.clock.advance(seconds=45 if token == "slow" else 0)
+    assert world.ledger.post([email], token="quick", request=email, body="{}", spare=11, turn=world.clock.now, rate=1000)
+    before = world.run(run).step(1)
+    world.ledger.settle([email], outcome, token="slow", at_work=email, why="too late", delays=[60_000])
+    assert world.run(run).step(1) == before
+    world.ledger.settle([email], "accepted", token="quick", at_work=email, ids=["id-0"])
+    assert first(world, run) == "sent"

@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
-from shared.core.errors import SendError
+from shared.core.errors import RenderingError, SendError
+from shared.domain.catalog import Catalog
+from shared.domain.timing import DAY
 from shared.integrations.provider import CLOCK_SHARE
-from shared.ledger.answers import Item
+from shared.ledger import ids
+from shared.ledger.answers import Claimed, Item
 from shared.ledger.client import Ledger
+from shared.operations.enrollment_actions import EnrollmentActions
 from shared.sending import sender as sending
 from shared.sending.composing import compose
 from tests.conftest import Clock
@@ -103,3 +107,47 @@ def test_a_rate_that_was_exceeded_holds_everybody(world: World, held: str) -> No
     world.clock.advance(seconds=3)
     world.work()
     assert world.provider.requests == [1]
+
+
+@pytest.mark.parametrize("policy", ["skip", "shift"])
+def test_what_was_tried_in_time_is_not_late(world: World, monkeypatch: pytest.MonkeyPatch, policy: str) -> None:
+    """An email that could not be written at its hour, and comes to its next look after an outage, is sent, and moves nothing."""
+    christmas = world.sender.catalog.campaigns["christmas"]
+    changed = christmas.model_copy(update={"late": christmas.late.model_copy(update={"policy": policy})})
+    world.sender = dataclasses.replace(world.sender, catalog=Catalog({"christmas": changed}, world.sender.catalog.sources))
+    run = world.sign_up()
+
+    def broken(item: Item, **_: Any) -> None:
+        raise RenderingError("no such word")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sending, "compose", broken)
+        world.work()
+    world.clock.advance(hours=20)
+    world.work()
+    assert world.states(run)[0] == "sent"
+    assert world.run(run).step(2).due == world.clock.now + 4 * 3_600_000
+
+
+@pytest.mark.parametrize("decision", ["pause", "cancel", "unsubscribed"])
+@pytest.mark.parametrize("outcome", ["waiting", "failing"])
+def test_what_was_decided_while_a_request_was_on_its_way(world: World, actions: EnrollmentActions, decision: str, outcome: str) -> None:
+    """The provider did not take it: in a paused enrollment it waits for the resumption, in one that ended it ends too."""
+    run = world.sign_up()
+    world.next_job()
+    email = f"{run}-1"
+    assert isinstance(world.ledger.claim(run, 1, token="t", late={}, rate=1000, batch_above=10**6), Claimed)
+    assert world.ledger.post([email], token="t", request=email, body="{}", spare=11, turn=world.clock.now, rate=1000)
+    if decision == "unsubscribed":
+        world.ledger.suppress(world.run(run).contact, decision)
+    else:
+        getattr(actions, decision)(run)
+    world.ledger.settle([email], outcome, token="t", at_work=email, why="no answer", delays=[1000], patience=DAY)
+    assert world.states(run)[0] == ("scheduled" if decision == "pause" else "cancelled")
+    assert int(world.redis.zcard(ids.OPEN)) == int(world.redis.zcard(ids.SCHEDULED)) == int(world.redis.llen(ids.QUEUE)) == 0
+    world.live(24)
+    assert world.provider.requests == []
+    if decision == "pause":
+        actions.resume(run)
+        world.work()
+        assert world.states(run)[0] == "sent"

@@ -6,17 +6,16 @@
 
 -- No program decides on a ledger of a version that it does not know: this comes before anything else is read or written. A ledger without a
 -- mark is new, or of a release that marked none, and then of version 1: a scheduler was at work on it (eg:tick), somebody was enrolled
--- (eg:runs), or something had to be told (eg:jobs). What else may come before the first script (workers' registrations, the fence) says
--- nothing.
-local ledger_version = redis.call('GET', 'eg:version')
-if not ledger_version then
-  ledger_version = redis.call('EXISTS', 'eg:tick', 'eg:runs', 'eg:jobs') > 0 and 1 or $VERSION
-  -- pcall: a full Redis takes no mark, and must take what only frees memory; a later script sets it.
-  redis.pcall('SET', 'eg:version', ledger_version)
+-- (eg:runs), or something had to be told (eg:jobs). What else may be there (workers' registrations, the fence, a gate) says nothing.
+local version_mark = redis.call('GET', 'eg:version')
+local ledger_version = tonumber(version_mark or redis.call('EXISTS', 'eg:tick', 'eg:runs', 'eg:jobs') > 0 and 1 or $VERSION)
+if not (ledger_version and ledger_version >= 1 and ledger_version <= $VERSION) then
+  return redis.error_reply('EGVERSION ' .. version_mark)
 end
-ledger_version = tonumber(ledger_version)
-if not (ledger_version and ledger_version <= $VERSION) then
-  return redis.error_reply('EGVERSION ' .. redis.call('GET', 'eg:version'))
+
+-- Called by whatever writes one of those three keys: a new ledger must not pass as one of version 1.
+local function mark()
+  if not version_mark then redis.call('SET', 'eg:version', ledger_version) end
 end
 
 local LEASE, WINDOW, KEEP_FINISHED = $LEASE, $WINDOW, $KEEP_FINISHED

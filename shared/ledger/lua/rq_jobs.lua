@@ -40,6 +40,7 @@ end
 local function soon(name, description)
   local queue = 'rq:queue:' .. name
   if redis.call('LLEN', queue) > 0 then return end
+  mark()
   local job = name .. '-' .. int(redis.call('INCR', 'eg:jobs'))
   write_rq_job(job, name, 'queued', SLOW_JOB, '["scheduler.jobs.' .. name .. '", null, [], {}]', description)
   redis.call('SADD', 'rq:queues', queue)

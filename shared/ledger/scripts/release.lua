@@ -34,7 +34,10 @@ local function look_at(job)
   return 'released', email_id(enrollment, step)
 end
 
-if math.abs(now - tonumber(redis.call('GET', TICK) or '0')) >= 1000 then redis.call('SET', TICK, int(now)) end
+if math.abs(now - tonumber(redis.call('GET', TICK) or '0')) >= 1000 then
+  mark()
+  redis.call('SET', TICK, int(now))
+end
 local held = gate()
 if shut(held) then return {0, 0, held.till and int(held.till - now) or ''} end
 

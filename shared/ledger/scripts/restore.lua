@@ -245,6 +245,7 @@ end
 
 local answer = {plan.what, plan.state, plan.why or '', plan.skipped, plan.thrown, plan.anew and plan.again or '', plan.anew or ''}
 if a.dry then return answer end
+if plan.what ~= 'exists' then mark() end
 for _, run in ipairs(plan.thrown) do throw_away(run) end
 if plan.anew then number_anew(plan.again, plan.anew) end
 if a.fields then remember() end

@@ -1,5 +1,4 @@
 -- @include base
--- Which version the ledger has. Keeps true: a new ledger is marked with the newest version, an old one without a mark
--- with 1.
--- Returns the version.
+-- Which version the ledger has. Keeps true: nothing is written.
+-- Returns the version; without a mark, the one that it counts as.
 return ledger_version
