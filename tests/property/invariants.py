@@ -31,6 +31,8 @@ class Invariants:
 
     def check(self) -> None:
         """Raise AssertionError with what is wrong."""
+        stopped = "reason" in self.now.gate and "until" not in self.now.gate
+        assert stopped or not self.watch.by_hand, "a person has stopped all sending, and something has started it"
         taken = set(self.accepted)
         for name, run in self.now.runs.items():
             self._check_run(name, run)
