@@ -63,14 +63,18 @@ class WorkersWork(PersonsDecide):
         others_calls=st.integers(1, 5),
         others_outcome=OUTCOMES,
         wakes=st.booleans(),
+        sweep=st.sampled_from(["nothing", "nothing", "full", "unanswered"]),
     )
-    def a_worker_oversleeps(self, looks: int, calls: int, outcome: str, others_calls: int, others_outcome: str, wakes: bool) -> None:
+    def a_worker_oversleeps(
+        self, looks: int, calls: int, outcome: str, others_calls: int, others_outcome: str, wakes: bool, sweep: str
+    ) -> None:
         """Its lease ends, another worker gets what it held, and perhaps it goes on only then."""
         before = list(self.workers)
         self.a_worker_takes_a_job(outcome=outcome, retry_after=0, looks=looks, calls=calls)
         self.rig.forward(LEASE + GRACE)
         self.rig.suspects = set()
         self.rig.sweep()
+        self.rig.ledger.refusals.coming.appendleft(sweep)
         self.rig.sweep()
         sleepers = [worker for worker in self.workers if worker not in before]
         self.a_worker_takes_a_job(outcome=others_outcome, retry_after=0, looks=0, calls=others_calls)
