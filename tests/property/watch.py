@@ -37,6 +37,7 @@ class Watch:
         ended: the enrollments that have exited or were cancelled.
         held: those that are paused.
         skipped: the steps that somebody left out.
+        given_up: those that a person left out, perhaps in doubt.
         forced: steps that a person has wanted now, or again; these wait for nothing.
         anew: how often a person let a step be sent anew that may have been accepted.
         by_hand: whether all sending is stopped by hand.
@@ -62,6 +63,7 @@ class Watch:
     ended: set[str] = field(default_factory=set)
     held: set[str] = field(default_factory=set)
     skipped: set[str] = field(default_factory=set)
+    given_up: set[str] = field(default_factory=set)
     forced: set[str] = field(default_factory=set)
     anew: Counter[str] = field(default_factory=Counter)
     by_hand: bool = False
@@ -97,6 +99,7 @@ class Watch:
                 self.held.discard(asked["enrollment"])
             case "skip" if answer == "skipped":
                 self.skipped.add(ids.email_id(asked["enrollment"], asked["step"]))
+                self.given_up.update([ids.email_id(asked["enrollment"], asked["step"])] if asked.get("ended") else [])
             case "hurry" if not answer[0]:
                 self.forced.add(ids.email_id(asked["enrollment"], asked["step"]))
             case "gate":
