@@ -247,7 +247,7 @@ class Ledger:
             Item(e, int(n), slug, request_id, Contact(_flat(fields)), json.loads(values), retries)
             for e, n, slug, request_id, fields, values, retries in answer[3]
         ]
-        return Claimed(int(answer[1]), int(answer[2]), items, answer[4], answer[5])
+        return Claimed(int(answer[1]), int(answer[2]), items, answer[4], answer[5], bool(answer[6]))
 
     def post(
         self,
@@ -260,6 +260,7 @@ class Ledger:
         turn: int = 0,
         rate: float = 0,
         account: str | None = None,
+        date: int | None = None,
     ) -> Leave | None:
         """Ask whether a request may leave now, and freeze it.
 
@@ -271,6 +272,7 @@ class Ledger:
             spare: seconds that the lease must still hold.
             turn: the turn at the provider that came with the claim, or with the last answer.
             rate, account: as for claim.
+            date: the provider's time, in milliseconds since 1970 UTC, where it was asked just now.
 
         Returns:
             When it may leave, or that it must be asked again; None where it must not leave.
@@ -283,6 +285,7 @@ class Ledger:
             "turn": turn,
             "rate": rate,
             "account": account,
+            "date": date,
         }
         answer = self.decide("post", asked, body)
         return Leave(int(answer[0]), int(answer[1]), bool(answer[2]), frozenset(answer[3])) if answer else None

@@ -62,15 +62,13 @@ class Result:
 
 @dataclass(frozen=True)
 class _Post:
-    """One request: whose emails, its id (also the idempotency key), what is posted, the same as it is frozen, its turn at the provider, and
-    whether it was posted before."""
+    """One request: whose emails, its id (also the idempotency key), what is posted, the same as it is frozen, its turn at the provider."""
 
     items: list[Item]
     request: str
     emails: dict[str, Any] | list[dict[str, Any]]
     body: str
     turn: int
-    again: bool = False
 
     def without(self, gone: frozenset[str], token: str) -> _Post:
         """The request for the others, written again; one that was never posted."""
@@ -110,11 +108,12 @@ class Sender:
         post: _Post | None
         settled: dict[str, Settled] = {}
         if claim.request:
-            post = _Post(claim.items, claim.request, json.loads(claim.body), claim.body, claim.turn, again=True)
+            post = _Post(claim.items, claim.request, json.loads(claim.body), claim.body, claim.turn)
         else:
             post, settled = self._compose(claim, token, asked)
         if post:
-            settled |= self._deliver(post, token, asked, ready)
+            date = None if claim.heard else self.provider.time()  # should the answer get lost, that tells how long it may be repeated
+            settled |= self._deliver(post, token, asked, ready, date)
         return _result(settled.get(asked))
 
     @property
@@ -173,7 +172,7 @@ class Sender:
                 written.append((item, email))
         return (_new_post(written, token, claim.turn) if written else None), settled
 
-    def _last_look(self, post: _Post, token: str, turn: int) -> Leave | None:
+    def _last_look(self, post: _Post, token: str, turn: int, date: int | None) -> Leave | None:
         return self.ledger.post(
             [item.id for item in post.items],
             token=token,
@@ -183,9 +182,10 @@ class Sender:
             turn=turn,
             rate=self.settings.resend_rate,
             account=self._account,
+            date=date,
         )
 
-    def _leave(self, post: _Post, token: str, ready: float) -> tuple[_Post, dict[str, int], float] | None:
+    def _leave(self, post: _Post, token: str, ready: float, date: int | None) -> tuple[_Post, dict[str, int], float] | None:
         """Wait for our turn and take the last look.
 
         Returns:
@@ -196,7 +196,7 @@ class Sender:
         while True:
             self.sleep(max(0.0, ready - AHEAD / 1000 - time.monotonic()))
             began, awake = time.monotonic(), self.awake()
-            leave = self._last_look(post, token, turn)
+            leave = self._last_look(post, token, turn, date)
             if leave is None:
                 return None
             ready, turn = began + leave.wait / 1000, leave.turn
@@ -209,9 +209,9 @@ class Sender:
         left = leave.now + math.ceil((time.monotonic() - began) * 1000)
         return post, {"turn": turn, "left": left}, awake + leave.wait / 1000 + OVERSLEPT
 
-    def _deliver(self, post: _Post, token: str, asked: str, ready: float) -> dict[str, Settled]:
+    def _deliver(self, post: _Post, token: str, asked: str, ready: float, date: int | None) -> dict[str, Settled]:
         """Post at our turn, and settle by what is known of the outcome."""
-        leaving = self._leave(post, token, ready)
+        leaving = self._leave(post, token, ready, date)
         if leaving is None:
             _logger.warning("send.too_late", email_id=asked, request_id=post.items[0].request_id)
             return {}
@@ -227,8 +227,7 @@ class Sender:
                 accepted = self.provider.send(post.emails, key=post.request)
         except SendError as error:
             details = self._fault(error, len(post.items))
-            date = self.provider.time() if error.date is None and error.kind == "ambiguous" and not post.again else error.date
-            return self._settle(post.items, details.pop("outcome"), token, asked, why=error.reason, date=date, **taken, **details)
+            return self._settle(post.items, details.pop("outcome"), token, asked, why=error.reason, date=error.date, **taken, **details)
         rate = f"{accepted.rate:g}" if accepted.rate else None
         return self._settle(post.items, "accepted", token, asked, ids=accepted.ids, rate_seen=rate, date=accepted.date, **taken)
 

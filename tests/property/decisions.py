@@ -118,7 +118,9 @@ class PersonsDecide(RuleBasedStateMachine):
     @precondition(lambda self: self.emails())
     @rule(
         which=WHICH,
-        what=st.sampled_from(["postpone", "postpone", "skip", "skip", "skip", "shorten", "leave", "leave", "stop or start"]),
+        what=st.sampled_from(
+            ["postpone", "postpone", "skip", "skip", "skip", "shorten", "leave", "leave", "stop or start", "stop or start"]
+        ),
         reason=REASONS,
     )
     @may_be_refused

@@ -17,10 +17,6 @@ SPANS = st.integers(1, 2000) | st.sampled_from([5_000, 40_000, 46_000, 46_000, 6
 class MachinesFail(PersonsDecide):
     """The rules in which nobody decides."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.jobs: dict[str, None] = {}  # every job id that was seen, in order
-
     @rule(what=st.sampled_from(REFUSALS), after=st.integers(0, 3), times=st.sampled_from([1, 1, 2]))
     def redis_will_refuse(self, what: str, after: int, times: int) -> None:
         self.rig.ledger.refusals.coming.extend(["nothing"] * after + [what] * times)
@@ -36,10 +32,10 @@ class MachinesFail(PersonsDecide):
             rig.set_clock(rig.clock.now + {"back": -ms, "ahead": ms, "still": 0}[how])
             rig.real.now += ms if how == "still" else 0
 
-    @precondition(lambda self: self.jobs)
+    @precondition(lambda self: self.rig.watch.jobs)
     @rule(which=WHICH, now=st.sampled_from(["first", "last", "due", "due long ago", "due soon", "lost", "all lost"]))
     def a_job_is(self, now: str, which: int) -> None:
-        job = pick(list(self.jobs), which)
+        job = pick(list(self.rig.watch.jobs), which)
         if now.endswith("lost"):
             for lost in self.redis.lrange(ids.QUEUE, 0, -1) if now == "all lost" else [job]:
                 self._lose(str(lost))

@@ -31,6 +31,8 @@ class Invariants:
 
     def check(self) -> None:
         """Raise AssertionError with what is wrong."""
+        stopped = "reason" in self.now.gate and "until" not in self.now.gate
+        assert stopped or not self.watch.by_hand, "a person has stopped all sending, and something has started it"
         taken = set(self.accepted)
         for name, run in self.now.runs.items():
             self._check_run(name, run)
@@ -62,7 +64,7 @@ class Invariants:
             self.watch.doubted.add(id)
             assert self.watch.unlearned.get(id), f"{id} is in doubt, and its outcome is known"
         if (taken or self.watch.unlearned.get(id)) and id not in self.watch.anew and not (self.watch.unknown or id in self.watch.forgotten):
-            given_up = {"skipped"} if id in self.watch.skipped & self.watch.doubted else set()
+            given_up = {"skipped"} if id in self.watch.given_up else set()
             assert state in {"sending", "sent", "in-doubt"} | given_up, f"{id} was perhaps accepted, and is {state}"
 
     def _check_looks(self) -> None:

@@ -199,11 +199,11 @@ class Rig:
 
     def _repeatable(self, step: Mapping[str, str]) -> bool:
         """Whether a request that was posted will surely be repeated as it was: all its members may go, and there is time."""
-        members = self.redis.hget(f"eg:frozen:{step['frozen']}", "members")
+        members, first = self.redis.hmget(f"eg:frozen:{step['frozen']}", ["members", "first"])
         for member in str(members).split(",") if members else []:
             enrollment, number = ids.parse_email_id(member)
             run = self.ledger.enrollment(enrollment)
             if not run or run.state != "active" or run.step(number).state != "sending":
                 return False
         start = max(self.latest, int(step["next"]), int(self.redis.hget(ids.GATE, "until") or 0))
-        return bool(members) and start + 5 * HOUR < int(step["posted"]) + 23 * HOUR
+        return bool(members and first) and start + 5 * HOUR < int(step["posted"]) + 23 * HOUR

@@ -80,7 +80,6 @@ class Promise(LedgersGetLost, MachinesFail, WorkersWork):
     @invariant()
     def all_is_as_promised(self) -> None:
         now = self.rig.see()
-        self.jobs |= dict.fromkeys([*now.queue, *now.scheduled])
         self.rig.check(now, idle=not self.workers)
 
     def teardown(self) -> None:

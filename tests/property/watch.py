@@ -37,11 +37,13 @@ class Watch:
         ended: the enrollments that have exited or were cancelled.
         held: those that are paused.
         skipped: the steps that somebody left out.
+        given_up: those that a person left out, perhaps in doubt.
         forced: steps that a person has wanted now, or again; these wait for nothing.
         anew: how often a person let a step be sent anew that may have been accepted.
         by_hand: whether all sending is stopped by hand.
         fenced: whether another copy of the ledger has taken over.
         lost: steps a look at which was lost: the sweeper must find them, and RQ's failed list need not show them.
+        jobs: every job id that was seen, in order.
         pushed: jobs that the test itself put back; only these may be void, or on the queue too early.
         raised: the steps that RQ's failed list shows.
         misled: whether an answer lay for more than an hour before the ledger was told by it what time it is at the provider.
@@ -61,11 +63,13 @@ class Watch:
     ended: set[str] = field(default_factory=set)
     held: set[str] = field(default_factory=set)
     skipped: set[str] = field(default_factory=set)
+    given_up: set[str] = field(default_factory=set)
     forced: set[str] = field(default_factory=set)
     anew: Counter[str] = field(default_factory=Counter)
     by_hand: bool = False
     fenced: bool = False
     lost: set[str] = field(default_factory=set)
+    jobs: dict[str, None] = field(default_factory=dict)
     pushed: set[str] = field(default_factory=set)
     raised: set[str] = field(default_factory=set)
     misled: bool = False
@@ -84,6 +88,7 @@ class Watch:
             for number, step in steps.items():
                 self.first_due.setdefault(ids.email_id(name, number), int(step["due"]))
         self.ended.update(now.in_state("exited", "cancelled"))
+        self.jobs |= dict.fromkeys([*now.queue, *now.scheduled])
 
     def decided(self, script: str, asked: Mapping[str, Any], answer: Any) -> None:
         """A person or a form has decided something."""
@@ -94,6 +99,7 @@ class Watch:
                 self.held.discard(asked["enrollment"])
             case "skip" if answer == "skipped":
                 self.skipped.add(ids.email_id(asked["enrollment"], asked["step"]))
+                self.given_up.update([ids.email_id(asked["enrollment"], asked["step"])] if asked.get("ended") else [])
             case "hurry" if not answer[0]:
                 self.forced.add(ids.email_id(asked["enrollment"], asked["step"]))
             case "gate":
@@ -194,6 +200,7 @@ class Watch:
         self.leases.clear()
         self.begun.clear()
         self.raised.clear()
+        self.jobs.clear()
         self.delivered.clear()
 
     def restore(self, now: Snapshot) -> None:

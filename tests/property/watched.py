@@ -15,6 +15,7 @@ from shared.ledger import ids
 from shared.ledger.client import Ledger
 from tests.conftest import Clock
 from tests.property.refusals import Refusals
+from tests.property.snapshots import steps
 from tests.property.watch import Watch, email_id
 from tests.property.worker import Killed, rest
 from tests.support.provider_double import DAY, MemoryProvider
@@ -47,6 +48,8 @@ class WatchedLedger(Ledger):
             self.watch.misled = True
         if script == "claim" and answer[0] == "claimed":
             self.watch.claimed(self, answer[3], asked["token"])
+            for enrollment, number, *_ in [] if answer[4] else answer[3][1:]:
+                self._check_company(enrollment, number, asked["late"])
         elif script == "claim" and answer[0] == "done":
             self.watch.ended_at_the_claim(ids.email_id(asked["enrollment"], asked["step"]))
         elif script == "post" and answer and not answer[2]:
@@ -57,6 +60,14 @@ class WatchedLedger(Ledger):
             self.watch.settled(asked["outcome"], asked["token"], self.now(), answer)
         else:
             self.watch.decided(script, asked, answer)
+
+    def _check_company(self, enrollment: str, number: int, late: Mapping[str, int]) -> None:
+        """What goes along in a batch need not go alone, and nobody has yet to decide what its lateness means."""
+        run = self._hash(ids.enrollment_key(enrollment))
+        step, id = steps(run)[number], ids.email_id(enrollment, number)
+        assert "solo" not in step and step.get("attempts", "0") == "0", f"{id} goes along in a batch, and must go alone"
+        in_time = self.now() - int(step["due"]) <= late[run["slug"]]
+        assert in_time or "forced" in step or "catch_up" in run, f"{id} goes along in a batch, and is late"
 
     def _leased(self, id: str) -> bool:
         enrollment, step = ids.parse_email_id(id)

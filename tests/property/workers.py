@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 from redis.exceptions import RedisError
 
+from shared.core.errors import ActionError
 from shared.ledger import ids
 from tests.property.decisions import WHICH, PersonsDecide, pick
 from tests.property.machine import GRACE
@@ -62,19 +63,50 @@ class WorkersWork(PersonsDecide):
         others_calls=st.integers(1, 5),
         others_outcome=OUTCOMES,
         wakes=st.booleans(),
+        sweep=st.sampled_from(["nothing", "nothing", "full", "unanswered"]),
     )
-    def a_worker_oversleeps(self, looks: int, calls: int, outcome: str, others_calls: int, others_outcome: str, wakes: bool) -> None:
+    def a_worker_oversleeps(
+        self, looks: int, calls: int, outcome: str, others_calls: int, others_outcome: str, wakes: bool, sweep: str
+    ) -> None:
         """Its lease ends, another worker gets what it held, and perhaps it goes on only then."""
         before = list(self.workers)
         self.a_worker_takes_a_job(outcome=outcome, retry_after=0, looks=looks, calls=calls)
         self.rig.forward(LEASE + GRACE)
         self.rig.suspects = set()
         self.rig.sweep()
+        self.rig.ledger.refusals.coming.appendleft(sweep)
         self.rig.sweep()
         sleepers = [worker for worker in self.workers if worker not in before]
         self.a_worker_takes_a_job(outcome=others_outcome, retry_after=0, looks=0, calls=others_calls)
         for sleeper in sleepers:
             self._proceed(sleeper, 99 if wakes else 0, outcome, 0)
+
+    @rule(
+        looks=st.integers(0, 3),
+        calls=st.integers(1, 4),
+        what=st.sampled_from(["pause", "cancel", "skip", "leave", "stop all"]),
+        outcome=st.sampled_from(["accepted", "accepted", "lost", "wait"]),
+    )
+    def somebody_decides_while_an_email_is_on_its_way(self, looks: int, calls: int, what: str, outcome: str) -> None:
+        before = list(self.workers)
+        self.a_worker_takes_a_job(outcome=outcome, retry_after=0, looks=looks, calls=calls)
+        for worker in [worker for worker in self.workers if worker not in before]:
+            with suppress(ActionError, RedisError):
+                self._stop(what, *ids.parse_email_id(worker.id))
+            self._proceed(worker, 99, outcome, 0)
+
+    def _stop(self, what: str, enrollment: str, step: int) -> None:
+        found = self.rig.ledger.enrollment(enrollment)
+        if what == "pause":
+            self.rig.actions.pause(enrollment)
+        elif what == "cancel":
+            self.rig.actions.cancel(enrollment)
+        elif what == "skip":
+            self.rig.actions.skip(enrollment, step)
+        elif what == "leave" and found:
+            self.rig.ledger.suppress(found.contact, "unsubscribed")
+        elif what == "stop all":
+            self.rig.actions.stop_sending()
 
     @rule(
         outcome=st.sampled_from(["conflict", "misanswered", "refused"]),

@@ -186,3 +186,32 @@ def test_another_account_repeats_nothing(world: World, changes: dict[str, str]) 
     other.work()
     assert other.provider.requests == []
     assert (world.run(run).step(1).state, "key" in str(world.run(run).step(1).why)) == ("in-doubt", True)
+
+
+def test_a_clock_that_is_set_while_the_first_answer_is_awaited(apart: Apart, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was three days ahead at the first post, and is right when the answer was lost: how far it is off then says nothing of the post."""
+    apart.clock.advance(hours=72)
+    asked = apart.provider.time
+
+    def asked_meanwhile() -> int | None:
+        if apart.clock.now > apart.real.now:
+            apart.clock.advance(hours=-72)
+        return asked()
+
+    monkeypatch.setattr(apart.provider, "time", asked_meanwhile)
+    apart.lose_an_answer()
+    apart.passes(hours=73)
+    apart.works_on()
+    assert not apart.provider.twice
+
+
+def test_a_first_post_at_a_time_that_nobody_knows(apart: Apart, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis's clock was three days ahead, and the provider did not say what time it is: a clock that was set right does not tell that."""
+    apart.clock.advance(hours=72)
+    with monkeypatch.context() as silent:
+        silent.setattr(apart.provider, "time", lambda: None)
+        apart.lose_an_answer()
+    apart.clock.advance(hours=-72)
+    apart.passes(hours=73)
+    apart.works_on()
+    assert not apart.provider.twice

@@ -5,14 +5,17 @@
 local HEARD = 'eg:heard:resend'
 local SETTLED = 600000  -- of what was heard so long ago, a first post may still go by: a step of the clock that matters makes it look older
 local JUST_NOW = 30000  -- a repetition goes by nothing older
-local APART = 3600000   -- clocks that are further apart tell that one of them was set
 
 -- This start of Redis. (Its uptime would not tell: Redis counts it by the wall clock.)
 local function this_start() return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') end
 
--- Remember what time the provider said it is, in milliseconds since 1970; nil where it did not say.
+-- Remember what time the provider said it is, in milliseconds since 1970; nil where it did not say. Its clock never goes back: what is older
+-- than what was heard before has lain somewhere.
 local function hear(said)
-  if said then redis.call('HSET', HEARD, 'ahead', int(said - now), 'at', int(now), 'server', this_start()) end
+  local before = said and tonumber(redis.call('HGET', HEARD, 'said') or '0')
+  if said and said >= before then
+    redis.call('HSET', HEARD, 'ahead', int(said - now), 'at', int(now), 'said', int(said), 'server', this_start())
+  end
 end
 
 -- How far the provider's clock is ahead, in milliseconds, as heard within so many; nil where it was not.
@@ -27,8 +30,8 @@ local function ahead_now()
   return redis.call('HGET', HEARD, 'server') == this_start() and ahead(JUST_NOW) or nil
 end
 
--- Whether the provider may have forgotten a request that was posted first at `posted`, when its clock was `then_ahead` (nil: not known).
-local function may_be_forgotten(posted, then_ahead, now_ahead)
-  if not then_ahead then return math.abs(now_ahead) > APART end
-  return now + now_ahead >= posted + then_ahead + WINDOW
+-- Whether the provider may have forgotten a request that was posted first at `first` by its own clock (nil: not known, and Redis's may have
+-- been set since).
+local function may_be_forgotten(first, now_ahead)
+  return not first or now + now_ahead >= first + WINDOW
 end

@@ -3,12 +3,14 @@
 -- outcome; nothing leaves after a pause, an end, a suppression, a closed gate or a lost fence was acknowledged; a
 -- request is frozen before its first post and never changes while it may have been accepted; attempts are counted when
 -- they are made; no second has more requests than the rate.
--- ARGV[2]: {token, members, request, spare, turn, rate, account (a digest of the provider's key)}; ARGV[3]: the
--- request's body.
+-- ARGV[2]: {token, members, request, spare, turn, rate, account (a digest of the provider's key), date (what the
+-- provider said that it is, where it was asked just now)}; ARGV[3]: the request's body.
 -- Returns {now, milliseconds until its turn, 1 where it must be asked again, else 0, [members that may not go]}: it is
 -- asked again where the turn is another one, or to be written without some of its members; or {} when it must not be
 -- posted.
 local a = cjson.decode(ARGV[2])
+
+if a.date then hear(a.date) end
 
 local function state_of(id) return step_of(parse_email_id(id)) end
 
@@ -80,7 +82,7 @@ local function freeze()
   local key = frozen_key(a.request)
   if redis.call('EXISTS', key) == 0 then
     local known = ahead(SETTLED)
-    redis.call('HSET', key, 'body', ARGV[3], 'members', table.concat(a.members, ','), 'ahead', known and int(known) or '')
+    redis.call('HSET', key, 'body', ARGV[3], 'members', table.concat(a.members, ','), 'first', known and int(now + known) or '')
     if a.account then redis.call('HSET', key, 'account', a.account) end
     redis.call('PEXPIRE', key, 86400000)
   end

@@ -48,8 +48,9 @@ function decide.failing(enrollment, step, s)
   put_back(enrollment, step, s, now + delay(attempts), attempts, true)
 end
 function decide.ambiguous(enrollment, step, s)
-  if a.date and s.frozen and redis.call('HGET', frozen_key(s.frozen), 'ahead') == '' then
-    redis.call('HSET', frozen_key(s.frozen), 'ahead', int(a.date - now))
+  local soon = a.date and a.left and math.abs(now - a.left) <= SETTLED  -- nobody slept, and the clock was not set meanwhile
+  if soon and s.frozen and redis.call('HGET', frozen_key(s.frozen), 'first') == '' then
+    redis.call('HSET', frozen_key(s.frozen), 'first', int(a.date))
   end
   local attempts = s.attempts
   local at = attempts < #a.delays and s.posted + delay(attempts) or now + delay(attempts)
