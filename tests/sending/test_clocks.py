@@ -196,6 +196,19 @@ def test_a_repetition_waits_while_the_time_is_not_heard(apart: Apart) -> None:
     assert (apart.world.states(run)[0], heard.twice) == ("sent", [])
 
 
+def test_the_look_that_heard_no_time_comes_again_by_itself(apart: Apart) -> None:
+    """A minute later, and no sweeper is needed."""
+    run = apart.lose_an_answer()
+    heard = apart.world.sender
+    apart.world.sender = dataclasses.replace(heard, provider=Silent(apart.real))
+    apart.passes(seconds=60)
+    assert [result.result for result in apart.world.work()] == ["parked"]
+    apart.world.sender = heard
+    apart.passes(seconds=60)
+    apart.world.work()
+    assert apart.world.states(run)[0] == "sent"
+
+
 def test_never_heard_until_the_window_is_over(apart: Apart) -> None:
     """A person decides then."""
     run = apart.lose_an_answer()
@@ -220,6 +233,43 @@ def test_the_time_is_asked_only_where_nothing_else_says_it(apart: Apart) -> None
     apart.world.work()
     assert len(asked) == 1
     assert apart.provider.requests == [1, 1, 1]
+
+
+@pytest.mark.parametrize("off", [2, -2])
+def test_what_was_heard_a_moment_before_the_post_stands_for_it(apart: Apart, off: float) -> None:
+    """The clocks always differ by two hours; nobody says so after the post, and what another email's answer said goes with the request."""
+    apart.clock.advance(hours=off)
+    apart.world.sign_up(email="bo@example.org")
+    apart.world.work()
+    apart.passes(seconds=300)
+    heard = apart.world.sender
+    apart.provider = Silent(apart.real)
+    apart.world.sender = dataclasses.replace(heard, provider=apart.provider)
+    run = apart.lose_an_answer()
+    apart.world.sender = heard
+    apart.works_on()
+    assert apart.world.states(run)[0] == "sent"
+
+
+@pytest.mark.parametrize(("dated", "asked"), [(True, [0, 1, 1]), (False, [1, 2, 2])])
+def test_the_time_is_not_asked_after_an_answer_that_says_it_or_a_repetition(apart: Apart, dated: bool, asked: list[int]) -> None:
+    """A first post needs to know it, where its answer did not tell; a repetition has just asked."""
+    count = [0]
+
+    def time() -> int:
+        count[0] += 1
+        return apart.real.now
+
+    apart.provider.time = time  # type: ignore[method-assign]  # counted
+    apart.world.sign_up()
+    found = []
+    for seconds in (0, 60, 10):
+        apart.passes(seconds=seconds)
+        date = apart.real.now if dated else None
+        apart.provider.faults.append(SendError("ambiguous", "Resend answered 500", date=date))
+        apart.world.work()
+        found.append(count[0])
+    assert (found, apart.provider.requests) == (asked, [1, 1])
 
 
 @pytest.mark.parametrize(("off", "state"), [(0.9, "sent"), (-0.9, "sent"), (1.1, "in-doubt"), (-1.1, "in-doubt")])
