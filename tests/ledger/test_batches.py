@@ -179,9 +179,8 @@ class TestAlone:
         many.work()
         steps = [many.run(run).step(1) for run in runs]
         assert many.provider.requests == [2]
-        assert [(step.state, step.why is None) for step in steps] == [
-            ("scheduled", False) if n == broken else ("sent", True) for n in range(3)
-        ]
+        assert [step.state for step in steps] == ["scheduled" if number == broken else "sent" for number in range(3)]
+        assert [step.why is None for step in steps] == [number != broken for number in range(3)]
 
     @pytest.mark.parametrize("fault", [CLOSED, SPENT])
     def test_the_probe_behind_a_gate(self, many: World, fault: SendError) -> None:

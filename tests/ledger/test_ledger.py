@@ -431,3 +431,14 @@ def test_a_step_whose_holder_died_can_be_late_too(world: World) -> None:
     world.clock.advance(hours=13)
     world.live(hours=1)
     assert (world.run(run).step(1).state, world.run(run).step(1).why) == ("skipped", "late")
+
+
+@pytest.mark.parametrize("look", [0, 2, 9])
+def test_a_wake_up_that_a_later_one_replaced_is_not_released(world: World, look: int) -> None:
+    """Only the step's own look counts; any other that stands on the schedule is dropped, as often as there are."""
+    run = world.sign_up()
+    world.work()
+    world.redis.zadd(ids.SCHEDULED, {f"{run}-2-{look}": world.clock.now / 1000})
+    world.clock.advance(hours=24)
+    assert world.ledger.release()[:2] == (1, 1)
+    assert world.redis.lrange(ids.QUEUE, 0, -1) == [f"{run}-2-1"]

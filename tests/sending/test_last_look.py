@@ -117,7 +117,8 @@ def test_what_was_paused_before_it_left_is_looked_at_no_more(world: World, actio
     """Neither the schedule nor the sweeper knows of it until its enrollment is resumed."""
     run = world.sign_up()
     between.happens = lambda: actions.pause(run)
-    world.work()
+    world.release()
+    assert world.sender.send(*world.next_job() or pytest.fail("no job")).result == "parked"
     assert world.redis.zcard(ids.OPEN) == world.redis.zcard(ids.SCHEDULED) == world.redis.llen(ids.QUEUE) == 0
 
 
