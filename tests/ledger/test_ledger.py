@@ -442,3 +442,21 @@ def test_a_wake_up_that_a_later_one_replaced_is_not_released(world: World, look:
     world.clock.advance(hours=24)
     assert world.ledger.release()[:2] == (1, 1)
     assert world.redis.lrange(ids.QUEUE, 0, -1) == [f"{run}-2-1"]
+
+
+@pytest.mark.parametrize("why", ["paused", "not yet", "waits for an earlier one"])
+def test_what_is_on_the_schedule_too_early_is_not_released(world: World, why: str) -> None:
+    """However it came there: of a paused enrollment, before its time, or while an earlier email is still to go; the queue stays empty."""
+    run = world.sign_up()
+    if why != "waits for an earlier one":
+        world.work()
+    world.redis.delete(ids.QUEUE)
+    if why == "paused":
+        world.ledger.decide("pause", {"enrollment": run})
+    if why != "not yet":
+        world.redis.hset(ids.enrollment_key(run), "2.next", world.clock.now)
+    world.redis.zadd(ids.SCHEDULED, {f"{run}-2-1": world.clock.now / 1000})
+    assert world.ledger.release()[0] == 0
+    assert world.redis.llen(ids.QUEUE) == 0
+    kept = world.redis.zscore(ids.SCHEDULED, f"{run}-2-1")
+    assert kept == (world.run(run).step(2).due / 1000 if why == "not yet" else None)
