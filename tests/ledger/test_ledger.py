@@ -460,3 +460,13 @@ def test_what_is_on_the_schedule_too_early_is_not_released(world: World, why: st
     assert world.redis.llen(ids.QUEUE) == 0
     kept = world.redis.zscore(ids.SCHEDULED, f"{run}-2-1")
     assert kept == (world.run(run).step(2).due / 1000 if why == "not yet" else None)
+
+
+def test_what_was_released_has_a_lease_of_time_before_it_counts_as_lost(world: World) -> None:
+    """However late it was released, the sweeper looks for it only when a worker has had its time."""
+    run = world.sign_up()
+    world.work()
+    world.clock.advance(hours=25)
+    world.release()
+    assert world.redis.zscore(ids.OPEN, f"{run}-2") == world.clock.now + 45_000
+    assert world.ledger.sweep(()) == (set(), 0)
