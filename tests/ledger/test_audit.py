@@ -59,6 +59,23 @@ class TestSweeper:
             world.ledger.sweep(suspects)
         assert world.redis.zscore(ids.OPEN, f"{run}-1") is not None
 
+    def test_behind_a_gate_nothing_is_swept(self, world: World) -> None:
+        """Nothing may go, so nothing is late; once it is open, what was lost is found."""
+        run, suspects = lost(world)
+        world.ledger.stop_sending("by hand")
+        assert world.ledger.sweep(suspects) == (set(), 0)
+        world.ledger.start_sending()
+        assert world.ledger.sweep(suspects)[1] == 1
+        world.work()
+        assert world.states(run)[0] == "sent"
+
+    def test_what_still_stands_on_the_schedule_is_not_lost(self, world: World) -> None:
+        """No scheduler was there to release it: it is late, and one look at it is enough."""
+        run = world.sign_up()
+        world.work()
+        world.clock.advance(hours=25)
+        assert world.ledger.sweep({f"{run}-2"}) == (set(), 0)
+
     def test_only_what_needs_no_wake_up_leaves(self, world: World) -> None:
         """An enrollment that is gone or of a wrong type, an id that cannot be read, a step that there is not, that ended or is paused."""
         gone, wrong, ended, paused, alone = (world.sign_up(email=f"{name}@example.org") for name in ("g", "w", "e", "p", "a"))

@@ -10,6 +10,7 @@ import pytest
 from shared.core.errors import RenderingError, SendError
 from shared.domain.catalog import Catalog
 from shared.ledger import ids
+from shared.ledger.answers import Claimed
 from shared.operations.enrollment_actions import EnrollmentActions
 from shared.sending import sender as sending
 from shared.sending.composing import compose
@@ -164,6 +165,23 @@ class TestAlone:
         many.work()
         assert many.provider.requests == [1, 1, 1]
 
+    @pytest.mark.parametrize("broken", [0, 1, 2])
+    def test_one_that_could_not_be_written_holds_no_other_up(self, many: World, monkeypatch: pytest.MonkeyPatch, broken: int) -> None:
+        """Whichever of three it is, the other two go at once; only its own attempt counts as failed."""
+        runs = crowd(many, 3)
+
+        def written(item: Any, **with_: Any) -> dict[str, Any] | None:
+            if item.id == f"{runs[broken]}-1":
+                raise RenderingError("no such word")
+            return compose(item, **with_)
+
+        monkeypatch.setattr(sending, "compose", written)
+        many.work()
+        steps = [many.run(run).step(1) for run in runs]
+        assert many.provider.requests == [2]
+        assert [step.state for step in steps] == ["scheduled" if number == broken else "sent" for number in range(3)]
+        assert [step.why is None for step in steps] == [number != broken for number in range(3)]
+
     @pytest.mark.parametrize("fault", [CLOSED, SPENT])
     def test_the_probe_behind_a_gate(self, many: World, fault: SendError) -> None:
         """One email tries whether sending works again, though other jobs are on the queue already."""
@@ -216,6 +234,15 @@ class TestNotNow:
         assert many.states(stopped)[0] in ("scheduled", "cancelled", "skipped")
         assert many.provider.requests == [2]
         assert many.states(going)[0] == "sent"
+
+    def test_what_is_suppressed_is_not_even_claimed(self, many: World) -> None:
+        """An address that bounced since its job was queued is not written to, only to be refused by the last look."""
+        stopped, going, leader = crowd(many, 3)
+        many.release()
+        many.redis.hset(f"eg:contact:{ids.digest('person0@example.org')}", "bounced", many.clock.now)
+        claim = many.ledger.claim(leader, 1, token="t", late={}, rate=1000, batch_above=1)
+        assert isinstance(claim, Claimed)
+        assert f"{stopped}-1" not in [item.id for item in claim.items] and f"{going}-1" in [item.id for item in claim.items]
 
     @pytest.mark.parametrize("led_by_another", [True, False])
     def test_two_emails_of_one_person(self, many: World, led_by_another: bool) -> None:

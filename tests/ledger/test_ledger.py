@@ -444,3 +444,42 @@ def test_a_step_whose_holder_died_can_be_late_too(world: World) -> None:
     world.clock.advance(hours=13)
     world.live(hours=1)
     assert (world.run(run).step(1).state, world.run(run).step(1).why) == ("skipped", "late")
+
+
+@pytest.mark.parametrize("look", [0, 2, 9])
+def test_a_wake_up_that_a_later_one_replaced_is_not_released(world: World, look: int) -> None:
+    """Only the step's own look counts; any other that stands on the schedule is dropped, as often as there are."""
+    run = world.sign_up()
+    world.work()
+    world.redis.zadd(ids.SCHEDULED, {f"{run}-2-{look}": world.clock.now / 1000})
+    world.clock.advance(hours=24)
+    assert world.ledger.release()[:2] == (1, 1)
+    assert world.redis.lrange(ids.QUEUE, 0, -1) == [f"{run}-2-1"]
+
+
+@pytest.mark.parametrize("why", ["paused", "not yet", "waits for an earlier one"])
+def test_what_is_on_the_schedule_too_early_is_not_released(world: World, why: str) -> None:
+    """However it came there: of a paused enrollment, before its time, or while an earlier email is still to go; the queue stays empty."""
+    run = world.sign_up()
+    if why != "waits for an earlier one":
+        world.work()
+    world.redis.delete(ids.QUEUE)
+    if why == "paused":
+        world.ledger.decide("pause", {"enrollment": run})
+    if why != "not yet":
+        world.redis.hset(ids.enrollment_key(run), "2.next", world.clock.now)
+    world.redis.zadd(ids.SCHEDULED, {f"{run}-2-1": world.clock.now / 1000})
+    assert world.ledger.release()[0] == 0
+    assert world.redis.llen(ids.QUEUE) == 0
+    kept = world.redis.zscore(ids.SCHEDULED, f"{run}-2-1")
+    assert kept == (world.run(run).step(2).due / 1000 if why == "not yet" else None)
+
+
+def test_what_was_released_has_a_lease_of_time_before_it_counts_as_lost(world: World) -> None:
+    """However late it was released, the sweeper looks for it only when a worker has had its time."""
+    run = world.sign_up()
+    world.work()
+    world.clock.advance(hours=25)
+    world.release()
+    assert world.redis.zscore(ids.OPEN, f"{run}-2") == world.clock.now + 45_000
+    assert world.ledger.sweep(()) == (set(), 0)

@@ -75,6 +75,14 @@ def test_what_was_lost_is_found(world: World, raw: Redis, lost: str) -> None:
     assert world.states(run)[1 if lost == "the entry of the schedule" else 0] == "sent"
 
 
+def test_what_is_on_no_list_is_put_back(world: World, raw: Redis) -> None:
+    """The loop's audit repairs what it finds."""
+    run = world.sign_up()
+    world.redis.zrem(ids.OPEN, f"{run}-2")
+    with going_on(world.ledger, raw):
+        until(lambda: world.redis.zscore(ids.OPEN, f"{run}-2") is not None)
+
+
 def test_what_a_sweep_saw_once_is_left_alone(world: World, raw: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """A look that is overdue on one pass, and done by the next, is not woken."""
     run = world.sign_up()

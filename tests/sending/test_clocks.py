@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping
 
 import pytest
+from redis import Redis
 
 from shared.core.errors import SendError
+from shared.ledger import client, script_sources
 from shared.ledger.client import Ledger
 from shared.operations.enrollment_actions import EnrollmentActions
 from tests.conftest import Clock
@@ -50,6 +53,24 @@ class Apart:
 @pytest.fixture
 def apart(ledger: Ledger, clock: Clock) -> Apart:
     return Apart(ledger, clock)
+
+
+@pytest.fixture
+def up_for(redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Apart]:
+    """The same on a Redis that says that it was started so many seconds ago."""
+
+    def started(seconds: int) -> Apart:
+        asked, said = "redis.call('INFO', 'server'), 'uptime", f"'uptime_in_seconds:{seconds}', 'uptime"
+
+        def sources(constants: Mapping[str, int]) -> dict[str, str]:
+            found = script_sources.sources(constants)
+            assert asked in found["claim"]
+            return {name: text.replace(asked, said) for name, text in found.items()}
+
+        monkeypatch.setattr(client, "sources", sources)
+        return Apart(Ledger(redis, clock=clock, durable=True), clock)
+
+    return started
 
 
 @pytest.mark.parametrize("off", [22, 25, 24 * 30])
@@ -105,6 +126,57 @@ def test_two_clocks_that_always_differ(apart: Apart) -> None:
     assert (apart.world.states(run)[0], apart.provider.requests, apart.provider.twice) == ("sent", [1, 1], [])
 
 
+@pytest.mark.parametrize("wrong", [2, -2])
+@pytest.mark.parametrize("since", [0.25, 6])
+def test_a_clock_that_jumps_some_time_after_an_answer(apart: Apart, actions: EnrollmentActions, wrong: float, since: float) -> None:
+    """How far the clocks were apart a while ago says nothing of an email that is posted after the jump."""
+    apart.world.sign_up(email="bo@example.org")
+    apart.world.work()
+    apart.passes(hours=since)
+    apart.clock.advance(hours=wrong)
+    run = apart.lose_an_answer()
+    apart.clock.advance(hours=-wrong)
+    actions.stop_sending()
+    apart.passes(hours=24.1)
+    actions.start_sending()
+    apart.works_on()
+    assert (apart.world.states(run)[0], apart.provider.twice) == ("in-doubt", [])
+
+
+def test_what_was_heard_before_the_clock_was_set_back_does_not_count(apart: Apart, actions: EnrollmentActions) -> None:
+    """The clock was fast by ten hours and is set right before the next email: that one has its window as any other."""
+    apart.clock.advance(hours=10)
+    apart.world.sign_up(email="bo@example.org")
+    apart.world.work()
+    apart.clock.advance(hours=-10)
+    run = apart.lose_an_answer()
+    actions.stop_sending()
+    apart.passes(hours=14)
+    actions.start_sending()
+    apart.works_on()
+    assert (apart.world.states(run)[0], apart.provider.twice) == ("sent", [])
+
+
+@pytest.mark.parametrize(("ago", "up", "asks"), [(30, 86_400, False), (31, 86_400, True), (20, 20, False), (20, 10, True), (0, 0, False)])
+def test_a_repetition_goes_by_what_was_heard_just_now(up_for: Callable[[int], Apart], ago: int, up: int, asks: bool) -> None:
+    """Half a minute ago at the most, and since Redis was started: else the provider is asked for its time before anything is repeated."""
+    apart, asked = up_for(up), list[int]()
+
+    def time() -> int:
+        asked.append(apart.real.now)
+        return apart.real.now
+
+    run = apart.lose_an_answer()
+    apart.provider.time = time  # type: ignore[method-assign]  # counted
+    apart.passes(seconds=60 - ago)
+    apart.world.sign_up(email="bo@example.org")
+    if ago:
+        apart.world.work()
+        apart.passes(seconds=ago)
+    apart.world.work()
+    assert (len(asked) == 1, apart.world.states(run)[0], apart.provider.twice) == (asks, "sent", [])
+
+
 class Silent(MemoryProvider):
     """A provider of which nobody hears the time: something on the way answers for it."""
 
@@ -122,6 +194,19 @@ def test_a_repetition_waits_while_the_time_is_not_heard(apart: Apart) -> None:
     apart.world.sender = dataclasses.replace(apart.world.sender, provider=heard)
     apart.works_on()
     assert (apart.world.states(run)[0], heard.twice) == ("sent", [])
+
+
+def test_the_look_that_heard_no_time_comes_again_by_itself(apart: Apart) -> None:
+    """A minute later, and no sweeper is needed."""
+    run = apart.lose_an_answer()
+    heard = apart.world.sender
+    apart.world.sender = dataclasses.replace(heard, provider=Silent(apart.real))
+    apart.passes(seconds=60)
+    assert [result.result for result in apart.world.work()] == ["parked"]
+    apart.world.sender = heard
+    apart.passes(seconds=60)
+    apart.world.work()
+    assert apart.world.states(run)[0] == "sent"
 
 
 def test_never_heard_until_the_window_is_over(apart: Apart) -> None:
@@ -150,6 +235,55 @@ def test_the_time_is_asked_only_where_nothing_else_says_it(apart: Apart) -> None
     assert apart.provider.requests == [1, 1, 1]
 
 
+@pytest.mark.parametrize("off", [2, -2])
+def test_what_was_heard_a_moment_before_the_post_stands_for_it(apart: Apart, off: float) -> None:
+    """The clocks always differ by two hours; nobody says so after the post, and what another email's answer said goes with the request."""
+    apart.clock.advance(hours=off)
+    apart.world.sign_up(email="bo@example.org")
+    apart.world.work()
+    apart.passes(seconds=300)
+    heard = apart.world.sender
+    apart.provider = Silent(apart.real)
+    apart.world.sender = dataclasses.replace(heard, provider=apart.provider)
+    run = apart.lose_an_answer()
+    apart.world.sender = heard
+    apart.works_on()
+    assert apart.world.states(run)[0] == "sent"
+
+
+@pytest.mark.parametrize(("dated", "asked"), [(True, [0, 1, 1]), (False, [1, 2, 2])])
+def test_the_time_is_not_asked_after_an_answer_that_says_it_or_a_repetition(apart: Apart, dated: bool, asked: list[int]) -> None:
+    """A first post needs to know it, where its answer did not tell; a repetition has just asked."""
+    count = [0]
+
+    def time() -> int:
+        count[0] += 1
+        return apart.real.now
+
+    apart.provider.time = time  # type: ignore[method-assign]  # counted
+    apart.world.sign_up()
+    found = []
+    for seconds in (0, 60, 10):
+        apart.passes(seconds=seconds)
+        date = apart.real.now if dated else None
+        apart.provider.faults.append(SendError("ambiguous", "Resend answered 500", date=date))
+        apart.world.work()
+        found.append(count[0])
+    assert (found, apart.provider.requests) == (asked, [1, 1])
+
+
+@pytest.mark.parametrize(("off", "state"), [(0.9, "sent"), (-0.9, "sent"), (1.1, "in-doubt"), (-1.1, "in-doubt")])
+def test_clocks_of_which_nothing_was_heard_at_the_post(apart: Apart, off: float, state: str) -> None:
+    """Only heard afterwards, an hour between them, in either direction, tells that one of them was set: a person decides."""
+    apart.clock.advance(hours=-off)
+    heard, apart.provider = apart.provider, Silent(apart.real)
+    apart.world.sender = dataclasses.replace(apart.world.sender, provider=apart.provider)
+    run = apart.lose_an_answer()
+    apart.world.sender = dataclasses.replace(apart.world.sender, provider=heard)
+    apart.works_on()
+    assert (apart.world.states(run)[0], len(heard.requests)) == (state, int(state == "sent"))
+
+
 @pytest.mark.parametrize("seconds", [7_200, 1e7, 1e300])
 @pytest.mark.parametrize("kind", ["rate", "wait", "ambiguous"])
 def test_a_retry_after_of_any_size_is_capped(world: World, kind: str, seconds: float) -> None:
@@ -172,6 +306,21 @@ def test_a_quota_is_full_again_at_the_next_day_or_month_at_the_latest(world: Wor
     world.work()
     world.clock.advance(hours=24 * days)
     world.live(1)
+    assert world.states(run)[0] == "sent"
+
+
+@pytest.mark.parametrize("seconds", [None, 1e12])
+@pytest.mark.parametrize(("quota", "hours"), [("daily_quota_exceeded", 16), ("monthly_quota_exceeded", 16 + 16 * 24)])
+def test_nothing_is_tried_before_a_quota_is_full_again(world: World, quota: str, hours: int, seconds: float | None) -> None:
+    """It is the 15th, eight o'clock in UTC: a day's quota is full at midnight, a month's on the first, and then the email goes at once."""
+    run = world.sign_up()
+    world.provider.faults.append(SendError("quota", f"Resend answered 429 {quota}", seconds))
+    world.work()
+    world.clock.advance(hours=hours, ms=-1)
+    world.work()
+    assert world.provider.requests == [1]
+    world.clock.advance(ms=1)
+    world.work()
     assert world.states(run)[0] == "sent"
 
 

@@ -113,6 +113,15 @@ def test_what_was_held_goes_when_it_may(world: World, actions: EnrollmentActions
     assert world.provider.requests == [1]
 
 
+def test_what_was_paused_before_it_left_is_looked_at_no_more(world: World, actions: EnrollmentActions, between: Between) -> None:
+    """Neither the schedule nor the sweeper knows of it until its enrollment is resumed."""
+    run = world.sign_up()
+    between.happens = lambda: actions.pause(run)
+    world.release()
+    assert world.sender.send(*world.next_job() or pytest.fail("no job")).result == "parked"
+    assert world.redis.zcard(ids.OPEN) == world.redis.zcard(ids.SCHEDULED) == world.redis.llen(ids.QUEUE) == 0
+
+
 @pytest.mark.parametrize("stop", ["pause", "cancel", "unsubscribe", "booking"])
 def test_a_batch_goes_without_who_may_not(batches: World, actions: EnrollmentActions, between: Between, stop: str) -> None:
     """One of three leaves the batch, the other two are written again, and everybody's attempts are right."""
@@ -208,11 +217,12 @@ def test_the_gates_own_probe_passes(world: World) -> None:
 
 def test_a_hold_that_came_meanwhile_counts(world: World, between: Between) -> None:
     """Another worker was told 429: who has been claimed already waits as long, and asks once more before it leaves."""
-    world.sign_up()
+    run = world.sign_up()
     between.happens = lambda: world.ledger.decide("pace", {"provider": "resend", "rate": 1000, "longest": 0, "hold": 5000})
     began = world.clock.now
     world.work()
     assert world.provider.requests == [1]
+    assert world.run(run).step(1).attempts == 1
     assert world.clock.now >= began + 4990  # the wait is measured by this machine's clock
 
 
@@ -314,3 +324,24 @@ def test_a_late_look_leaves_all_to_the_next(world: World) -> None:
     look = {"token": "t", "request": f"{run}-1", "body": "{}", "turn": claim.turn, "rate": 1000}
     assert world.ledger.post([f"{run}-1"], spare=14.5, **look) is None  # type: ignore[arg-type]  # as they are
     assert isinstance(world.ledger.post([f"{run}-1"], spare=13.5, **look), Leave)  # type: ignore[arg-type]  # as they are
+
+
+@pytest.mark.parametrize("why", ["the gate", "a hold that is over by then"])
+def test_what_may_not_leave_gives_its_turn_back(world: World, actions: EnrollmentActions, between: Between, why: str) -> None:
+    """At one request a second: who may go next does not wait for the turn that nobody took."""
+    slow = SETTINGS.model_copy(update={"resend_rate": 1})
+    world.sender = dataclasses.replace(world.sender, settings=slow)
+    run = world.sign_up()
+    if why == "the gate":
+        between.happens = actions.stop_sending
+    else:
+        between.happens = lambda: world.ledger.decide("pace", {"provider": "resend", "rate": 1000, "longest": 0, "hold": 50_000})
+    world.work()
+    actions.start_sending()
+    world.redis.delete("eg:hold:resend")
+    assert world.redis.get("eg:turns:resend") == ""
+    actions.cancel(run)
+    began = world.clock.now
+    world.sign_up(email="bo@example.org")
+    world.work()
+    assert (world.provider.requests, world.clock.now) == ([1], began)
