@@ -19,7 +19,7 @@ class Claimed:
         items: the emails, the one asked for first (in a repeated batch: the batch's own order).
         request: the id of the request that was posted before and must be repeated as it was; empty for a new one.
         body: that request, as JSON.
-        heard: whether the provider's time is known; else it is asked before a first post.
+        ask_time: whether the provider is to be asked for its time before this is posted.
     """
 
     wait: int
@@ -27,7 +27,7 @@ class Claimed:
     items: list[Item]
     request: str
     body: str
-    heard: bool = True
+    ask_time: bool = False
 
 
 @dataclass(frozen=True)

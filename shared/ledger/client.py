@@ -272,7 +272,7 @@ class Ledger:
             spare: seconds that the lease must still hold.
             turn: the turn at the provider that came with the claim, or with the last answer.
             rate, account: as for claim.
-            date: the provider's time, in milliseconds since 1970 UTC, where it was asked just now.
+            date: the provider's time, in milliseconds since 1970 UTC, where it was asked just now; 0: it did not say.
 
         Returns:
             When it may leave, or that it must be asked again; None where it must not leave.

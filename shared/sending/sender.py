@@ -112,7 +112,7 @@ class Sender:
         else:
             post, settled = self._compose(claim, token, asked)
         if post:
-            date = None if claim.heard else self.provider.time()  # should the answer get lost, that tells how long it may be repeated
+            date = self.provider.time() or 0 if claim.ask_time else None
             settled |= self._deliver(post, token, asked, ready, date)
         return _result(settled.get(asked))
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
-from redis import Redis
 
 from shared.core.errors import SendError
-from shared.ledger import client, script_sources
+from shared.integrations.provider import Accepted
 from shared.ledger.client import Ledger
 from shared.operations.enrollment_actions import EnrollmentActions
 from tests.conftest import Clock
@@ -53,24 +52,6 @@ class Apart:
 @pytest.fixture
 def apart(ledger: Ledger, clock: Clock) -> Apart:
     return Apart(ledger, clock)
-
-
-@pytest.fixture
-def up_for(redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Apart]:
-    """The same on a Redis that says that it was started so many seconds ago."""
-
-    def started(seconds: int) -> Apart:
-        asked, said = "redis.call('INFO', 'server'), 'uptime", f"'uptime_in_seconds:{seconds}', 'uptime"
-
-        def sources(constants: Mapping[str, int]) -> dict[str, str]:
-            found = script_sources.sources(constants)
-            assert asked in found["claim"]
-            return {name: text.replace(asked, said) for name, text in found.items()}
-
-        monkeypatch.setattr(client, "sources", sources)
-        return Apart(Ledger(redis, clock=clock, durable=True), clock)
-
-    return started
 
 
 @pytest.mark.parametrize("off", [22, 25, 24 * 30])
@@ -157,10 +138,10 @@ def test_what_was_heard_before_the_clock_was_set_back_does_not_count(apart: Apar
     assert (apart.world.states(run)[0], apart.provider.twice) == ("sent", [])
 
 
-@pytest.mark.parametrize(("ago", "up", "asks"), [(30, 86_400, False), (31, 86_400, True), (20, 20, False), (20, 10, True), (0, 0, False)])
-def test_a_repetition_goes_by_what_was_heard_just_now(up_for: Callable[[int], Apart], ago: int, up: int, asks: bool) -> None:
+@pytest.mark.parametrize(("ago", "restarts", "asks"), [(30, False, False), (31, False, True), (20, True, True), (0, False, False)])
+def test_a_repetition_goes_by_what_was_heard_just_now(apart: Apart, ago: int, restarts: bool, asks: bool) -> None:
     """Half a minute ago at the most, and since Redis was started: else the provider is asked for its time before anything is repeated."""
-    apart, asked = up_for(up), list[int]()
+    asked = list[int]()
 
     def time() -> int:
         asked.append(apart.real.now)
@@ -173,6 +154,8 @@ def test_a_repetition_goes_by_what_was_heard_just_now(up_for: Callable[[int], Ap
     if ago:
         apart.world.work()
         apart.passes(seconds=ago)
+    if restarts:
+        apart.world.redis.hset("eg:heard:resend", "server", "the start before")
     apart.world.work()
     assert (len(asked) == 1, apart.world.states(run)[0], apart.provider.twice) == (asks, "sent", [])
 
@@ -251,37 +234,40 @@ def test_what_was_heard_a_moment_before_the_post_stands_for_it(apart: Apart, off
     assert apart.world.states(run)[0] == "sent"
 
 
-@pytest.mark.parametrize(("dated", "asked"), [(True, [0, 1, 1]), (False, [1, 2, 2])])
-def test_the_time_is_not_asked_after_an_answer_that_says_it_or_a_repetition(apart: Apart, dated: bool, asked: list[int]) -> None:
-    """A first post needs to know it, where its answer did not tell; a repetition has just asked."""
-    count = [0]
+class Mute(MemoryProvider):
+    """A provider whose answers have no date, as a stand-in's."""
 
-    def time() -> int:
-        count[0] += 1
-        return apart.real.now
+    asked = 0
 
-    apart.provider.time = time  # type: ignore[method-assign]  # counted
-    apart.world.sign_up()
-    found = []
-    for seconds in (0, 60, 10):
-        apart.passes(seconds=seconds)
-        date = apart.real.now if dated else None
-        apart.provider.faults.append(SendError("ambiguous", "Resend answered 500", date=date))
+    def time(self) -> None:
+        """Nothing."""
+        self.asked += 1
+
+    def _take(self, emails: list[dict[str, Any]], key: str) -> Accepted:
+        return dataclasses.replace(super()._take(emails, key), date=None)
+
+
+def test_the_time_is_asked_once_a_minute_where_nobody_says_it(apart: Apart) -> None:
+    """Not before each email, where nothing ever tells it."""
+    mute = Mute(apart.real)
+    apart.world.sender = dataclasses.replace(apart.world.sender, provider=mute)
+    for number in range(4):
+        apart.world.sign_up(email=f"person{number}@example.org")
         apart.world.work()
-        found.append(count[0])
-    assert (found, apart.provider.requests) == (asked, [1, 1])
+        apart.passes(seconds=25)
+    assert (mute.asked, len(mute.accepted)) == (2, 4)
 
 
-@pytest.mark.parametrize(("off", "state"), [(0.9, "sent"), (-0.9, "sent"), (1.1, "in-doubt"), (-1.1, "in-doubt")])
-def test_clocks_of_which_nothing_was_heard_at_the_post(apart: Apart, off: float, state: str) -> None:
-    """Only heard afterwards, an hour between them, in either direction, tells that one of them was set: a person decides."""
+@pytest.mark.parametrize("off", [0, 0.9, -1.1])
+def test_a_first_post_of_which_nobody_knows_the_time_is_not_repeated(apart: Apart, off: float) -> None:
+    """Redis's clock may have been set since, so that what it says now tells nothing of then: a person decides."""
     apart.clock.advance(hours=-off)
     heard, apart.provider = apart.provider, Silent(apart.real)
     apart.world.sender = dataclasses.replace(apart.world.sender, provider=apart.provider)
     run = apart.lose_an_answer()
     apart.world.sender = dataclasses.replace(apart.world.sender, provider=heard)
     apart.works_on()
-    assert (apart.world.states(run)[0], len(heard.requests)) == (state, int(state == "sent"))
+    assert (apart.world.states(run)[0], heard.requests) == ("in-doubt", [])
 
 
 @pytest.mark.parametrize("seconds", [7_200, 1e7, 1e300])

@@ -25,6 +25,16 @@ local function ahead(within)
   return age and age >= 0 and age <= within and tonumber(v[1]) or nil
 end
 
+-- It was asked for its time, and did not say; nobody asks again for a while.
+local ASKED_FOR = 60000
+local function heard_nothing() redis.call('HSET', HEARD, 'asked', int(now)) end
+
+-- Whether to ask it before a first post: should the answer get lost, its time then tells how long that may be repeated.
+local function should_ask()
+  local since = now - tonumber(redis.call('HGET', HEARD, 'asked') or '0')
+  return not ahead(SETTLED) and not (since >= 0 and since < ASKED_FOR)
+end
+
 -- The same as heard just now, and since Redis was started: before that, this machine may have been off for any time.
 local function ahead_now()
   return redis.call('HGET', HEARD, 'server') == this_start() and ahead(JUST_NOW) or nil

@@ -7,8 +7,8 @@
 -- ARGV[2]: {enrollment, step, token, late: {slug: ms}, ignore_late, fenced (the fence must be on), rate (0: as
 -- learned), longest_wait, batch (0: none), batch_above (0: by the rate), account (a digest of the provider's key), date
 -- (what the provider said that it is; 0: it was asked, and did not say)}
--- Returns {'claimed', wait, turn, [item…], frozen request id or '', frozen body or '', whether the provider's time is
--- known (1 or 0)} with item = [enrollment, step, slug, request_id, [contact…], values, retries], or {what, until or '', why or ''} with what: gone · done (why is the
+-- Returns {'claimed', wait, turn, [item…], frozen request id or '', frozen body or '', whether the provider is to be
+-- asked for its time (1 or 0)} with item = [enrollment, step, slug, request_id, [contact…], values, retries], or {what, until or '', why or ''} with what: gone · done (why is the
 -- step's state, and its reason) · not-yet · waits · closed · pace · late (until is its due) · unheard (ask the provider
 -- for its time, and claim again).
 local a = cjson.decode(ARGV[2])
@@ -70,7 +70,7 @@ local function repeat_frozen(s, id)
     return stop('not-yet', now + UNHEARD_WAIT)
   elseif not now_ahead then
     return stop('unheard')
-  elseif may_be_forgotten(tonumber(frozen.first), now_ahead) then
+  elseif frozen.first and may_be_forgotten(tonumber(frozen.first), now_ahead) then  -- a release before kept none
     return doubt(members, 'by its own clock the provider may have forgotten the first request')
   end
   for _, member in ipairs(members) do
@@ -88,7 +88,7 @@ local function repeat_frozen(s, id)
     local enrollment, step = parse_email_id(member)
     items[i] = take(enrollment, step, true)
   end
-  return {'claimed', at - now, at, items, s.frozen, frozen.body, 1}
+  return {'claimed', at - now, at, items, s.frozen, frozen.body, 0}
 end
 
 -- Others from the head of the queue that may go with the first. A job that needs no wake-up any more, or whose step an earlier one will wake,
@@ -173,7 +173,7 @@ local function claim()
   local items = {take(enrollment, step)}
   local alone = s.attempts > 0 or s.solo or s.due < taken_over or held
   if not alone and redis.call('LLEN', QUEUE) >= batch_above and batch_allowed() then fill(items) end
-  return {'claimed', at - now, at, items, '', '', ahead(SETTLED) and 1 or 0}
+  return {'claimed', at - now, at, items, '', '', should_ask() and 1 or 0}
 end
 
 if a.date and a.date > 0 then hear(a.date) end

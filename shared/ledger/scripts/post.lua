@@ -4,13 +4,13 @@
 -- request is frozen before its first post and never changes while it may have been accepted; attempts are counted when
 -- they are made; no second has more requests than the rate.
 -- ARGV[2]: {token, members, request, spare, turn, rate, account (a digest of the provider's key), date (what the
--- provider said that it is, where it was asked just now)}; ARGV[3]: the request's body.
+-- provider said that it is, where it was asked just now; 0: it did not say)}; ARGV[3]: the request's body.
 -- Returns {now, milliseconds until its turn, 1 where it must be asked again, else 0, [members that may not go]}: it is
 -- asked again where the turn is another one, or to be written without some of its members; or {} when it must not be
 -- posted.
 local a = cjson.decode(ARGV[2])
 
-if a.date then hear(a.date) end
+if a.date == 0 then heard_nothing() else hear(a.date) end
 
 local function state_of(id) return step_of(parse_email_id(id)) end
 
