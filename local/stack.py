@@ -196,11 +196,12 @@ def stages(where: Place, environ: Mapping[str, str]) -> list[list[Part]]:
             return "why" in FenceState(ledger).read()  # whoever is to mend it needs a stack that runs
 
     def opens() -> bool:
-        if not valkey.answers(where.valkey_port, password):
+        try:
+            with _ledger(where, password) as ledger:
+                ledger.check_version()
+        except redis.RedisError:
             return False
-        with _ledger(where, password) as ledger:
-            ledger.check_version()
-        return True
+        return valkey.answers(where.valkey_port, password)
 
     def works(name: str) -> bool:
         return bool(json.loads(_get(where.port, "/health") or "{}").get(name))
@@ -236,14 +237,17 @@ def troubles(where: Place) -> list[str]:
 
 
 def waits_for_migration(where: Place, password: str) -> bool:
-    """Whether an older release's ledger is to be migrated, or a migration broke off.
+    """Whether an older release's ledger is to be migrated, or a migration broke off; no where its Valkey does not say just now.
 
     Args:
         where: the stack's place.
         password: of its Valkey.
     """
-    with _ledger(where, password) as ledger:
-        return bool(waiting(ledger))
+    try:
+        with _ledger(where, password) as ledger:
+            return bool(waiting(ledger))
+    except redis.RedisError:
+        return False
 
 
 @contextmanager
