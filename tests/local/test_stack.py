@@ -22,6 +22,7 @@ from local.trial import Trial, environ_for, running, start
 from shared.core import settings
 from shared.core.errors import SettingsError
 from shared.core.stack_file import ROOT
+from shared.ledger.migrations import older
 from tests.support.waiting import WITHIN, gone, until
 
 PARTS = ("valkey", "sandbox", "gateway", "scheduler", "worker", "recorder", "notifier", "dashboard")
@@ -129,6 +130,7 @@ def test_a_newer_release_says_what_the_ledger_waits_for_and_this_one_refuses_it_
     newer = environ | {"PYTHONPATH": f"{tmp_path / 'next'}:{ROOT}"}
     with start(newer) as run:
         assert "waits for a migration" in run.line_with("./evergreen migrate")
+        until(lambda: not older(run.ledger(), 2))  # the heartbeat of the scheduler before lasts for a quarter of a minute
         migrate = [sys.executable, "evergreen", "migrate", "--yes"]
         settings_of = newer | {"ENV_FILE": str(tmp_path / "settings.env")}
         done = subprocess.run(migrate, cwd=ROOT, env=settings_of, capture_output=True, text=True, timeout=WITHIN)
