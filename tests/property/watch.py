@@ -225,3 +225,4 @@ class Watch:
         self.forgotten |= posted | set(accepted)
         kept = {name: getattr(self, name) for name in ("anew", "misled", "lost", "pushed", "forgotten", "excused", "doubted")}
         vars(self).update(vars(deepcopy(before)) | kept)
+        self.lost |= before.lost  # the jobs that workers held when the copy was made
