@@ -51,6 +51,10 @@ class Tale:
             raise fault
         return self.resend.send(email, key=key)
 
+    def time(self) -> int | None:
+        """What time it says it is."""
+        return self.resend.time()
+
     def pass_hours(self, hours: int) -> None:
         """Let time pass and work, six hours at a step."""
         for _ in range(hours // 6):
