@@ -42,6 +42,8 @@ class MachinesFail(PersonsDecide):
             return
         self.rig.watch.pushed.add(job)
         if now.startswith("due"):
+            # What is void on the schedule is dropped, also where the same job waits on the queue to raise.
+            self.rig.watch.lost.add(ids.email_id(*ids.parse_job_id(job)))
             self.redis.zadd(ids.SCHEDULED, {job: self.rig.clock.now / 1000 + {"due": 0, "due long ago": -3600, "due soon": 30}[now]})
         else:
             self.redis.hset(f"rq:job:{job}", "status", "queued")

@@ -88,7 +88,6 @@ class ResendApp:
         app.add_url_rule("/emails", view_func=self.list_emails, methods=["GET"])
         app.add_url_rule("/emails/batch", view_func=self.send_batch, methods=["POST"])
         app.add_url_rule("/emails/<email_id>", view_func=self.get, methods=["GET"])
-        app.add_url_rule("/domains", view_func=self.list_domains, methods=["GET"])
 
     def send(self) -> Response:
         """`POST /emails`: one email."""
@@ -126,10 +125,6 @@ class ResendApp:
             emails.pop(0 if newer_than else -1)
         now = self._store.clock()
         return _json(json.dumps({"object": "list", "has_more": has_more, "data": [email.as_listed(now) for email in emails]}))
-
-    def list_domains(self) -> Response:
-        """`GET /domains`: none, for none has to be verified."""
-        return _json(json.dumps({"object": "list", "has_more": False, "data": []}))
 
     def _position(self, parameter: str) -> int | None:
         cursor = request.args.get(parameter)
