@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from redis import Redis
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # what is heavy, or has this module's clock, is loaded by the
 
     from shared.operations.enrollment_actions import EnrollmentActions
     from tests.support.console_desk import Desk
+    from tests.support.lost_history import Tale
     from tests.support.sandbox_server import Sandbox
     from tests.support.site_server import Webhooks
     from tests.support.world import World
@@ -45,6 +47,15 @@ class Clock:
     def advance(self, *, ms: int = 0, seconds: float = 0, hours: float = 0) -> None:
         """Move on (or back)."""
         self.now += ms + round(seconds * 1000) + round(hours * 3_600_000)
+
+
+@pytest.fixture(autouse=True)
+def logs_of_this_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A command that a test calls sets up the logs of its own process: the next test must not inherit that, or it hears nothing."""
+    configure, before = structlog.configure, structlog.get_config()
+    monkeypatch.setattr(structlog, "configure", lambda **given: configure(**given | {"cache_logger_on_first_use": False}))
+    yield
+    configure(**before)
 
 
 @pytest.fixture(scope="session")
@@ -117,6 +128,15 @@ def run(world: World) -> str:
     run = world.sign_up()
     world.work()
     return run
+
+
+@pytest.fixture
+def told(ledger: Ledger, clock: Clock) -> Iterator[Callable[[], Tale]]:
+    """Begins a history of a ledger that may get lost, each time in a new world."""
+    from tests.support.lost_history import telling
+
+    with telling(ledger, clock) as begin:
+        yield begin
 
 
 @pytest.fixture

@@ -98,6 +98,7 @@ class TestWholeStack:
                 for name, value in os.environ.items()
                 if name.lower() not in settings.Settings.model_fields and name != "ENV_FILE"
             }
+            until(run.healthy)  # Notion has answered, so the fence holds
             command = [sys.executable, "evergreen", "fence", "--json"]
             said = subprocess.run(
                 command, cwd=ROOT, env=environ | {"LOCAL_DIR": str(tmp_path)}, capture_output=True, text=True, timeout=WITHIN

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import structlog
@@ -20,7 +20,7 @@ from tests.conftest import Clock
 from tests.support.owners_desk import OwnersDesk
 from tests.support.refusing import Refuse
 from tests.support.sandbox_server import Sandbox
-from tests.support.waiting import until
+from tests.support.waiting import WITHIN, until
 from tests.support.world import SETTINGS, World
 
 
@@ -43,6 +43,19 @@ class Task:
             raise self.faults.pop(0)
 
 
+@contextmanager
+def running(loop: NotionPoll) -> Iterator[None]:
+    """The loop in a thread, which ends with the block."""
+    stop = threading.Event()
+    thread = threading.Thread(target=loop.run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
 def test_one_replica_looks(ledger: Ledger) -> None:
     """The second does nothing until the first is gone, and then takes over."""
     tasks = Task(), Task()
@@ -56,20 +69,16 @@ def test_one_replica_looks(ledger: Ledger) -> None:
 
 def test_an_older_replica_leaves_a_newer_ledger_alone(ledger: Ledger) -> None:
     """It polls nothing, writes neither fence nor texts, and does not even hold the lock; its thread lives on."""
-    task, stop = Task(), threading.Event()
+    task = Task()
     ledger.redis.set(ids.VERSION, VERSION + 1)
     poll = NotionPoll(ledger, [task], every=0.01)
     with pytest.raises(LedgerTooNew):
         poll.poll()
-    with structlog.testing.capture_logs() as logs:
-        thread = threading.Thread(target=poll.run, args=(stop,))
-        thread.start()
+    with structlog.testing.capture_logs() as logs, running(poll):
         until(lambda: len(logs) == 1)
         assert (task.calls, list(ledger.redis.scan_iter())) == (0, [ids.VERSION])
         ledger.redis.set(ids.VERSION, VERSION)
         until(lambda: task.calls > 0)
-        stop.set()
-        thread.join()
     assert "run the release that wrote it" in logs[0]["why"]
 
 
@@ -90,32 +99,16 @@ def test_nothing_ends_the_loop(ledger: Ledger) -> None:
     assert task.calls == 4 and not ledger.redis.exists(LOCK)
 
 
-def running(loop: NotionPoll) -> Callable[[], Any]:
-    """Run the loop in a thread; call the answer to end it."""
-    stop = threading.Event()
-    thread = threading.Thread(target=loop.run, args=(stop,))
-    thread.start()
-
-    def end() -> None:
-        stop.set()
-        thread.join()
-
-    return end
-
-
 def test_an_edit_is_in_the_next_email_in_time(desk: OwnersDesk) -> None:
     """The loop as the scheduler starts it, by real clocks, at the default rate of Notion, with looks ten times as often."""
     loop = notion_poll.owner(desk.settings, desk.world.ledger, desk.world.sender.catalog)
     loop.every = notion_poll.EVERY / 10
     store = desk.store()
-    end = running(loop)
-    try:
+    with running(loop):
         page = desk.writes("First.", "First")
         until(lambda: store["christmas", "christmas_email_1"].subject_source == "First")
         desk.changes(page, Subject={"rich_text": [{"text": {"content": "Second"}}]})
         until(lambda: store["christmas", "christmas_email_1"].subject_source == "Second")
-    finally:
-        end()
 
 
 def test_without_notion_there_is_nothing_to_look_at(ledger: Ledger) -> None:
@@ -137,11 +130,10 @@ def test_a_redis_that_refuses_is_waited_for(ledger: Ledger, refuse: Refuse, monk
 
     monkeypatch.setattr(loop, "_holds", holds_it)
     refuse(True)
-    end = running(loop)
-    for _ in range(4):
-        asked.acquire()
-    assert task.calls == 0
-    refuse(False)
-    until(lambda: task.calls > 1)
-    end()
+    with running(loop):
+        for _ in range(4):
+            assert asked.acquire(timeout=WITHIN)
+        assert task.calls == 0
+        refuse(False)
+        until(lambda: task.calls > 1)
     assert [call.args[0] for call in logger.calls] == ["owner.away", "owner.back"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 
-import pytest
 import structlog
 from redis import Redis
 
@@ -15,11 +14,9 @@ from shared.ledger.client import VERSION, Ledger
 from tests.support.waiting import until
 
 
-def test_a_newer_ledger_is_waited_for_and_said_once(ledger: Ledger, redis: Redis, raw: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_newer_ledger_is_waited_for_and_said_once(ledger: Ledger, redis: Redis, raw: Redis) -> None:
     """In one sentence, and without a sign of life; a backup of before, put back, is worked on at once."""
     redis.set(ids.VERSION, VERSION + 1)
-    heard = structlog.testing.LogCapture()  # a logger that was used before is out of reach for capture_logs
-    monkeypatch.setattr("scheduler.release._logger", structlog.wrap_logger(structlog.PrintLogger(), processors=[heard]))
     stop, schedule = threading.Event(), Schedule(ledger, raw)
     thread = threading.Thread(target=Loop(ledger, schedule, stop).run)
     redis.config_resetstat()
@@ -27,15 +24,16 @@ def test_a_newer_ledger_is_waited_for_and_said_once(ledger: Ledger, redis: Redis
     def passes() -> int:
         return int(redis.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0))
 
-    thread.start()
-    try:
-        until(lambda: passes() > 2)
-        assert redis.exists(ids.TICK, schedule.key) == 0
-        redis.set(ids.VERSION, VERSION)
-        until(lambda: redis.exists(ids.TICK, schedule.key) == 2)
-    finally:
-        stop.set()
-        thread.join()
-    (said,) = [log for log in heard.entries if log["log_level"] == "error"]
+    with structlog.testing.capture_logs() as logs:
+        thread.start()
+        try:
+            until(lambda: passes() > 2)
+            assert redis.exists(ids.TICK, schedule.key) == 0
+            redis.set(ids.VERSION, VERSION)
+            until(lambda: redis.exists(ids.TICK, schedule.key) == 2)
+        finally:
+            stop.set()
+            thread.join()
+    (said,) = [log for log in logs if log["log_level"] == "error"]
     assert said["event"] == "ledger.too_new"
     assert said["why"].startswith(f"the ledger has version {VERSION + 1}, and this program reads up to {VERSION}; run the release")
