@@ -193,7 +193,7 @@ def stages(where: Place, environ: Mapping[str, str]) -> list[list[Part]]:
 
     def waits_for_a_person() -> bool:
         with _ledger(where, password) as ledger:
-            return "why" in FenceState(ledger).read()  # whoever is to mend it needs a stack that runs
+            return "why" in FenceState(ledger).read()  # to fix it, you need a stack that runs
 
     def opens() -> bool:
         try:

@@ -86,7 +86,7 @@ def _writes(client: Redis) -> Findings:
     except ReadOnlyError:
         return  # a replica, which was said
     except ResponseError as error:
-        message = f"takes no writes ({type(error).__name__}): nobody is enrolled, and no email goes out"
+        message = f"takes no writes ({type(error).__name__}): no sign-up is accepted, and no email goes out"
         mend = "give it memory, room on its disk, or the replicas that it asks for; its own log says which"
         yield Finding("fault", "Redis", message, mend)
 

@@ -30,7 +30,7 @@ class Migration:
 
     Attributes:
         number: the version that the ledger has by it.
-        sentence: what is so afterwards, for whoever runs it.
+        sentence: what is so afterwards, for the person who runs it.
         slice: does some of it, in well under a second, from a cursor (0: the beginning), and returns the next cursor (0: it is done) and
             how many things it changed. Doing it twice must be as good as once. A cursor of SCAN will do.
     """
@@ -91,7 +91,7 @@ def migrate(ledger: Ledger) -> Iterator[Slice]:
         ledger: which; a backup of it was made.
 
     Raises:
-        MigrationError: when a program of an older release is at work, or somebody else migrates this ledger.
+        MigrationError: when a program of an older release is at work, or another process migrates this ledger.
         LedgerTooNew: when a newer release has it.
         RedisError: when Redis does not answer; what was done stays done, and the next run goes on from there.
     """
@@ -111,7 +111,7 @@ def _run(ledger: Ledger, migration: Migration, lock: Lock) -> Iterator[Slice]:
     while True:
         cursor, more = migration.slice(ledger, cursor)
         changed += more
-        lock.reacquire()  # whoever has lost it writes no cursor: another goes on
+        lock.reacquire()  # a process that has lost it writes no cursor: another one goes on
         if not cursor:
             ledger.redis.delete(AT_WORK)
         else:
@@ -138,11 +138,11 @@ def _begin(ledger: Ledger, migration: Migration) -> tuple[int, int]:
 def _alone(ledger: Ledger) -> Iterator[Lock]:
     lock = ledger.redis.lock(LOCK, timeout=LOCK_FOR, thread_local=False)
     if not lock.acquire(blocking=False):
-        raise MigrationError("somebody else migrates this ledger. Wait for that; where it was killed, a minute")
+        raise MigrationError("another process is migrating this ledger. Wait until it ends; if it was killed, wait a minute")
     try:
         yield lock
     except LockError:
-        raise MigrationError("a slice took longer than a minute, and somebody else may have gone on. Migrate again") from None
+        raise MigrationError("a slice took longer than a minute, and another process may have gone on. Run it again") from None
     finally:
         if lock.owned():
             lock.release()

@@ -1,6 +1,6 @@
 """Restoring: a lost ledger is built anew from Notion's rows, and nothing is sent twice.
 
-What came in since the loss was held back by the fence, so of an enrollment that began anew nothing was sent: it makes way for the lost one.
+The fence held back what came in since the loss, so nothing was sent of an enrollment that began again: it makes way for the lost one.
 
 Notion is told of an email within seconds, but after it was sent. So an email that was due and has no mark is looked up in Resend's list:
 by recipient, subject and time, for the list has no tags. Where that does not settle it, the step is in doubt and waits for a person.
@@ -49,14 +49,14 @@ class Report:
         dry: whether nothing was written.
         runs: how many enrollments were `restored` (they go on), `ended` (open in Notion, and ended since the loss), `marked` (over; never
             again), `tracked`, there already (`exists`), `blocked` or `suppressed`; of those that came in since the loss, how many were
-            `numbered` anew or `thrown` away.
+            `numbered` again or `thrown` away.
         steps: how many steps of restored runs are sent, scheduled, in-doubt, failed or skipped.
         contacts: how many people.
         duplicates: rows that were united with another.
         in_doubt: the emails that a person must look at.
         paused: the enrollments that come back paused.
         ended: the enrollments that come back ended, and by what.
-        numbered: the enrollments that are numbered anew, by their new ids.
+        numbered: the enrollments that got another number, by their new ids.
         thrown: the enrollments that came in since the loss and are thrown away.
         left: the rows that are not restored.
         notes: what the owner should know of an enrollment.
@@ -195,7 +195,7 @@ class _Became:
     skipped: list[int]
     thrown: list[str]
     began_as: str
-    anew: str
+    new_id: str
 
 
 def _count(order: dict[str, Any], became: _Became, report: Report) -> None:
@@ -227,9 +227,9 @@ def _count_newcomers(run: str, became: _Became, report: Report) -> None:
     for new in became.thrown:
         report.runs["thrown"] += 1
         report.thrown.append(NotRestored(new, f"{'the lost one of that id' if new == run else run} {_IN_ITS_PLACE[became.what]}"))
-    if became.anew:
+    if became.new_id:
         report.runs["numbered"] += 1
-        report.numbered.append(NotRestored(became.anew, f"it began as {became.began_as}, an id that was used before the loss"))
+        report.numbered.append(NotRestored(became.new_id, f"it began as {became.began_as}, an id that was used before the loss"))
 
 
 def _numbers(rows: Rows) -> dict[str, int]:

@@ -199,6 +199,7 @@ class Sender:
             leave = self._last_look(post, token, turn, date)
             if leave is None:
                 return None
+            date = None  # it is heard once
             ready, turn = began + leave.wait / 1000, leave.turn
             if leave.without:
                 post = post.without(leave.without, token)

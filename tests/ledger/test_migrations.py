@@ -151,7 +151,7 @@ def test_two_at_once_do_no_harm(second: Slices, ledger: Ledger) -> None:
     program, told = newer(ledger), []
 
     def another(_ledger: Ledger, cursor: int) -> None:
-        with pytest.raises(MigrationError, match="somebody else"):
+        with pytest.raises(MigrationError, match="another process"):
             list(migrate(program))
         told.append(cursor)
 
@@ -171,7 +171,7 @@ def test_who_was_too_slow_leaves_it_to_the_other(second: Slices, ledger: Ledger,
             list(migrate(program))
 
     second.meanwhile = sleep
-    with pytest.raises(MigrationError, match="Migrate again"):
+    with pytest.raises(MigrationError, match="Run it again"):
         list(migrate(program))
     assert other.seen == [2, 3, 4, 5]
     assert (program.version(), program.redis.exists(AT_WORK, LOCK)) == (2, 0)

@@ -280,3 +280,39 @@ def test_somebody_who_was_forgotten_is_no_doubt(desk: Doubtful) -> None:
     desk.ledger.redis.zadd("eg:doubts", {ids.email_id(run, 2): desk.clock.now})
     desk.doubts.poll()
     assert desk.unanswered.asked == 0
+
+
+class TwoAlike(Subjects):
+    """The second step's email has the third's subject, too."""
+
+    def of(self, slug: str, step: int, contact: Contact) -> set[str]:
+        """Its own, and for the second the third's."""
+        return super().of(slug, step, contact) | (super().of(slug, 3, contact) if step == 2 else set())
+
+
+def test_one_that_is_claimed_while_the_list_is_read_settles_nothing(ledger: Ledger, clock: Clock, box: Sandbox) -> None:
+    """The ledger is read before the list: what is on its way then may be what is listed."""
+    desk = Doubtful(ledger, clock, box)
+    run = desk.doubt(taken=False)
+    EnrollmentActions(ledger, desk.world.sender.catalog, desk.settings).send_now(run, 3)
+    desk.world.release()
+    post = ledger.post
+
+    class Meanwhile:
+        """Resend's list, read when the claimed email has just been taken."""
+
+        def listed(self, after: str | None = None) -> tuple[list[Listed], bool]:
+            """A page of it."""
+            desk.send("ada@example.org", desk.subject(run, 3))
+            return desk.unanswered.listed(after)
+
+    def look_then_post(*given: Any, **named: Any) -> Any:
+        ledger.post = post  # type: ignore[method-assign]
+        desk.looking(Meanwhile(), TwoAlike(desk.subjects.catalog, desk.subjects.templates, desk.settings)).poll()
+        return None
+
+    ledger.post = look_then_post  # type: ignore[method-assign]
+    job = desk.world.next_job()
+    assert job == (run, 3)
+    desk.world.sender.send(*job)
+    assert desk.world.states(run)[1:3] == ["in-doubt", "sending"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -27,6 +28,7 @@ from shared.ledger.client import VERSION
 from shared.ledger.health import read_health
 from tests.support.refusing import Refuse
 from tests.support.send_function import SendFunction, calling, serving
+from tests.support.waiting import until
 from tests.support.world import World
 
 
@@ -372,3 +374,36 @@ class TestRedisThatRefuses:
         watch(raw)
         assert world.redis.zcard("eg:notices") == 0
         assert said() == ["redis.away", "redis.back"]
+
+
+def test_an_idle_worker_outlives_that_its_redis_becomes_a_replica(raw: Redis, caplog: pytest.LogCaptureFixture) -> None:
+    """Redis breaks off each wait for a job then, and says so by a word of its own."""
+
+    def demote() -> None:
+        until(lambda: raw.info("clients")["blocked_clients"] > 0)
+        raw.replicaof("127.0.0.1", "9")
+        try:
+            until(lambda: raw.info("clients")["blocked_clients"] == 0)
+        finally:
+            raw.replicaof("NO", "ONE")
+
+    thread = threading.Thread(target=demote)
+    thread.start()
+    with caplog.at_level("ERROR"):
+        Worker([Queue(QUEUE, connection=raw, job_class=Job)], connection=raw, job_class=Job).work(logging_level="ERROR", max_idle_time=3)
+    thread.join()
+    assert "unhandled exception" not in caplog.text
+
+
+def test_a_worker_that_waits_at_its_start_hears_that_it_is_to_stop(raw: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel spares a first process each signal that it has no handler for."""
+    found: list[object] = []
+
+    def wait(_: float) -> None:
+        found.append(signal.getsignal(signal.SIGTERM))
+        raw.config_set("maxmemory", 0)
+
+    monkeypatch.setattr("scheduler.worker.sleep", wait)
+    raw.config_set("maxmemory", 1)
+    Worker([Queue(QUEUE, connection=raw, job_class=Job)], connection=raw, job_class=Job).work(burst=True, logging_level="CRITICAL")
+    assert found and found[0] is not signal.SIG_DFL

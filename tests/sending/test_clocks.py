@@ -6,10 +6,13 @@ import dataclasses
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from shared.core.errors import SendError
 from shared.integrations.provider import Accepted
+from shared.ledger import client
 from shared.ledger.client import Ledger
+from shared.ledger.script_sources import sources
 from shared.operations.enrollment_actions import EnrollmentActions
 from tests.conftest import Clock
 from tests.support.provider_double import MemoryProvider
@@ -350,3 +353,24 @@ def test_a_first_post_at_a_time_that_nobody_knows(apart: Apart, monkeypatch: pyt
     apart.passes(hours=73)
     apart.works_on()
     assert not apart.provider.twice
+
+
+INFO = "redis.call('INFO', 'server')"
+SET_BACK = "'run_id:0123456789abcdef\\r\\nuptime_in_seconds:-3570\\r\\n'"
+
+
+def test_a_repetition_goes_on_after_a_clock_was_set_back_to_before_the_start(
+    redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider is asked for its time and answers: that was heard since the start, whatever the clock says."""
+    monkeypatch.setattr(
+        client, "sources", lambda constants: {name: text.replace(INFO, SET_BACK) for name, text in sources(constants).items()}
+    )
+    world = World(Ledger(redis, clock=clock, durable=True), clock)
+    run = world.sign_up()
+    world.provider.faults.append("lost")
+    world.work()
+    assert world.states(run)[0] == "sending"
+    world.clock.advance(seconds=60)
+    world.work()
+    assert (world.states(run)[0], world.provider.twice) == ("sent", [])

@@ -14,7 +14,7 @@ from shared.intake import enrolling
 from shared.integrations.provider import Accepted
 from shared.ledger import ids
 from shared.ledger.answers import Claimed, Leave
-from shared.ledger.client import Ledger
+from shared.ledger.client import AHEAD, Ledger
 from shared.operations.enrollment_actions import EnrollmentActions
 from shared.sending import sender as sending
 from shared.sending.composing import compose
@@ -345,3 +345,54 @@ def test_what_may_not_leave_gives_its_turn_back(world: World, actions: Enrollmen
     world.sign_up(email="bo@example.org")
     world.work()
     assert (world.provider.requests, world.clock.now) == ([1], began)
+
+
+@pytest.mark.parametrize("back", [0.5, 2, 9])
+def test_a_clock_that_is_set_back_a_little_opens_no_gap_after_the_last_look(
+    ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch, back: float
+) -> None:
+    """Redis's clock steps back between claim and last look; whoever pauses then, while the sender waits for its turn, gets no email."""
+    world = World(ledger, clock)
+    run = world.sign_up()
+
+    def corrected(*given: object, **named: object) -> object:
+        clock.advance(seconds=-back)
+        return compose(*given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sending, "compose", corrected)
+    naps: list[float] = []
+
+    def nap(length: float) -> None:
+        naps.append(length)
+        if length > 2 * AHEAD / 1000 and world.run(run).state == "active":
+            EnrollmentActions(ledger, world.sender.catalog, world.settings).pause(run)
+        clock.advance(seconds=length)
+
+    world.sender = dataclasses.replace(world.sender, sleep=nap)
+    world.release()
+    job = world.next_job()
+    assert job
+    world.sender.send(*job)
+    paused = world.run(run).state == "paused"
+    assert world.provider.requests == ([] if paused else [1]), naps
+
+
+def test_a_redis_that_answers_slowly_holds_no_email_back_in_silence(ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The email goes, or the owner is told why it does not."""
+    world = World(ledger, clock)
+    world.sender = dataclasses.replace(world.sender, awake=lambda: clock.now / 1000)
+    post = ledger.post
+
+    def slowly(*given: object, **named: object) -> object:
+        answer = post(*given, **named)  # type: ignore[arg-type]
+        clock.advance(seconds=1.2)
+        return answer
+
+    monkeypatch.setattr(ledger, "post", slowly)
+    run = world.sign_up()
+    for _ in range(60):
+        world.release()
+        if job := world.next_job():
+            world.sender.send(*job)
+        clock.advance(seconds=60)
+    assert world.states(run)[0] == "sent" or world.redis.keys("eg:alert:*") != []

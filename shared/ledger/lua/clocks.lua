@@ -25,7 +25,7 @@ local function ahead(within)
   return age and age >= 0 and age <= within and tonumber(v[1]) or nil
 end
 
--- It was asked for its time, and did not say; nobody asks again for a while.
+-- It was asked for its time, and did not say: it is not asked again for a while.
 local ASKED_FOR = 60000
 local function heard_nothing() redis.call('HSET', HEARD, 'asked', int(now)) end
 

@@ -67,8 +67,8 @@ local function fits(turns, at, at_once, apart)
   return true
 end
 
--- Take a planned turn, or plan it anew where it is past, others were moved so that it has no room, the provider is left alone for now, or
--- the clock was set back since. Returns the milliseconds to wait for it, and whether it was planned anew.
+-- Take a planned turn, or plan it again where it is past, others were moved so that it has no room, the provider is left alone for now, or
+-- the clock was set back since. Returns the milliseconds to wait for it, and whether it was planned again.
 local function take_turn(provider, rate, planned)
   local turns, at_once, apart = turns_at(provider), spacing(rate)
   drop_turn(turns, planned)
@@ -84,7 +84,7 @@ local function take_turn(provider, rate, planned)
   return at - now, at > math.max(planned, now)
 end
 
--- Nobody needs a turn that was planned.
+-- A planned turn is not needed any more.
 local function give_turn_back(provider, planned)
   local turns = turns_at(provider)
   drop_turn(turns, planned)

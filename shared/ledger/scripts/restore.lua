@@ -11,7 +11,7 @@
 -- anchor, created, exits (reasons that end it), paused_at, ticked, page_of_run, steps: [{number, offset, due, state,
 -- sent, by, id, why, note, reports: {delivered: ms, …}, page}]}.
 -- Returns {what became of the enrollment, its state and why, [steps that a person skipped], [enrollments thrown away],
--- the one that was numbered anew or '', its new id or ''}. What: restored · ended (the state is how) · marked · tracked
+-- the one that was renumbered or '', its new id or ''}. What: restored · ended (the state is how) · marked · tracked
 -- · exists · blocked · suppressed, or contact where there is none.
 local a = cjson.decode(ARGV[2])
 local contact = 'eg:contact:' .. a.contact
@@ -129,7 +129,7 @@ local function decide()
   local because = a.kind and suppressed(a.contact, a.kind) or a.reason and (a.reason ~= 'unsubscribed' or a.kind == 'marketing')
   if stand_in and over and a.reentry == 'when-finished' and not because then
     plan.again = last
-    if number_of(last) <= a.number then plan.anew = numbered(a.number + 1) end
+    if number_of(last) <= a.number then plan.new_id = numbered(a.number + 1) end
   end
   for _, run in ipairs(new) do
     if run ~= plan.again then plan.thrown[#plan.thrown + 1] = run end
@@ -177,7 +177,7 @@ local function throw_away(run)
 end
 
 -- The same enrollment under another id: of its emails none was sent, so none is known by the old one.
-local function number_anew(run, anew)
+local function renumber(run, new)
   local e = fields(enrollment_key(run), 'state', 'contact', 'group')
   local steps = steps_in_order(run)
   for _, step in ipairs(steps) do
@@ -187,19 +187,19 @@ local function number_anew(run, anew)
   untell(OUTBOX, 'enrollment:' .. run)
   unlist_enrollment(run)
   redis.call('HDEL', enrollment_key(run), 'page')
-  redis.call('RENAME', enrollment_key(run), enrollment_key(anew))
+  redis.call('RENAME', enrollment_key(run), enrollment_key(new))
   redis.call('SREM', 'eg:ticked', run)
   redis.call('SREM', 'eg:enrollments:' .. e.contact, run)
-  redis.call('SADD', 'eg:enrollments:' .. e.contact, anew)
+  redis.call('SADD', 'eg:enrollments:' .. e.contact, new)
   local group = e.group and 'group.' .. e.group
-  if group and redis.call('HGET', 'eg:contact:' .. e.contact, group) == run then redis.call('HSET', 'eg:contact:' .. e.contact, group, anew) end
-  enter(anew, e.state)
+  if group and redis.call('HGET', 'eg:contact:' .. e.contact, group) == run then redis.call('HSET', 'eg:contact:' .. e.contact, group, new) end
+  enter(new, e.state)
   for _, step in ipairs(steps) do
-    local s = step_of(anew, step)
-    if s.state == 'sent' then dirty('email', email_id(anew, step)) end
-    if s.state == 'scheduled' and e.state == 'active' then wake(anew, step, s.next) end
+    local s = step_of(new, step)
+    if s.state == 'sent' then dirty('email', email_id(new, step)) end
+    if s.state == 'scheduled' and e.state == 'active' then wake(new, step, s.next) end
   end
-  dirty('enrollment', anew)
+  dirty('enrollment', new)
 end
 
 local function track()
@@ -243,16 +243,16 @@ local function create(state)
   if not open and is_open(a.run) then end_enrollment(a.run, 'completed') end
 end
 
-local answer = {plan.what, plan.state, plan.why or '', plan.skipped, plan.thrown, plan.anew and plan.again or '', plan.anew or ''}
+local answer = {plan.what, plan.state, plan.why or '', plan.skipped, plan.thrown, plan.new_id and plan.again or '', plan.new_id or ''}
 if a.dry then return answer end
 if plan.what ~= 'exists' then mark() end
 for _, run in ipairs(plan.thrown) do throw_away(run) end
-if plan.anew then number_anew(plan.again, plan.anew) end
+if plan.new_id then renumber(plan.again, plan.new_id) end
 if a.fields then remember() end
 if plan.what == 'tracked' then track() end
 if lost and plan.row_of and there(plan.row_of) then redis.call('HSETNX', enrollment_key(plan.row_of), 'page', a.page_of_run) end
 if plan.what == 'contact' or plan.what == 'tracked' or plan.what == 'exists' then return answer end
-redis.call('HSET', 'eg:runs', a.key, plan.again and string.match(plan.anew or plan.again, '%d+$') or int(a.number))
+redis.call('HSET', 'eg:runs', a.key, plan.again and string.match(plan.new_id or plan.again, '%d+$') or int(a.number))
 if plan.what == 'restored' then create(plan.state == 'completed' and 'active' or plan.state) end
 if plan.what == 'ended' then
   create('active')
