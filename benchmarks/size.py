@@ -7,10 +7,9 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import requests
 from redis import Redis
@@ -27,8 +26,10 @@ from shared.domain.catalog import Catalog
 from shared.domain.forms import SignUp
 from shared.intake.enrolling import Intake, sign_up
 from shared.ledger import ids
+from shared.ledger.answers import Enrolled
 from shared.ledger.client import Ledger
 from shared.ledger.listing import Listing
+from shared.ledger.orders import Enroll
 
 AT_ONCE = 200  # sign-ups in one pipeline
 DUE = 5_000  # jobs that are released for one figure
@@ -49,10 +50,10 @@ SECRETS = {"CONSOLE_PASSWORD": "made-up password", "OPERATOR_TOKEN": "made-up", 
 class _Pipelined(Ledger):
     """A ledger whose scripts run when its pipeline does; nobody waits for their answers."""
 
-    def enroll(self, order: Mapping[str, Any]) -> tuple[str, str]:
+    def enroll(self, order: Enroll) -> Enrolled:
         """Put it into the pipeline."""
-        self.decide("enroll", order)
-        return "enrolled", ""
+        self._decide("enroll", order)
+        return Enrolled("enrolled", "")
 
 
 class Filler:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,9 @@ from shared.intake import enrolling, meetings
 from shared.intake.enrolling import Intake
 from shared.integrations.notion import iso
 from shared.ledger import ids
+from shared.ledger.answers import Enrolled
 from shared.ledger.client import Ledger
+from shared.ledger.orders import Enroll
 from shared.preview import plan
 
 ROOT = Path(__file__).parents[1]
@@ -42,12 +43,12 @@ SENTENCES = {
 class _Listening(Ledger):
     """A ledger that remembers what came of the last enrollment: the webhooks' answer does not say it, for strangers read that."""
 
-    told: tuple[str, str] = ("", "")
+    outcome = Enrolled("", "")
 
-    def enroll(self, order: Mapping[str, Any]) -> tuple[str, str]:
+    def enroll(self, order: Enroll) -> Enrolled:
         """As Ledger.enroll."""
-        self.told = super().enroll(order)
-        return self.told
+        self.outcome = super().enroll(order)
+        return self.outcome
 
 
 @click.command()
@@ -77,7 +78,7 @@ def enroll(slug: str, address: str, meeting: str | None, as_json: bool, **known:
     intake = Intake(ledger, catalog, found, ledger.now(), log.request_id(), page="evergreen enroll")
     zone = zone_of(known["timezone"], found)
     _enroll({"email": address} | known, campaign, intake, instant(meeting, zone) if meeting else None)
-    what, run = ledger.told
+    what, run = ledger.outcome.what, ledger.outcome.which
     if as_json:
         begun = ledger.enrollment(run) if what == "enrolled" else None
         first = min((step.next for step in begun.steps if step.next), default=None) if begun else None

@@ -63,20 +63,21 @@ class Loop:
 
     def _pass(self) -> float:
         """One look at what is due; returns the seconds until the next."""
-        released, dropped, following = self.ledger.release()
+        done = self.ledger.release()
         if self._away:
             _logger.warning("redis.back")
             self._away = False
         if time.monotonic() - self._swept >= SWEEP_EVERY:
-            self._suspects, woken = self.ledger.sweep(self._suspects)
-            if woken:
-                _logger.warning("steps.swept", woken=woken)
+            swept = self.ledger.sweep(self._suspects)
+            self._suspects = swept.overdue
+            if swept.woken:
+                _logger.warning("steps.swept", woken=swept.woken)
             self.schedule.heartbeat()
             self._swept = time.monotonic()
             self._audit()
-        if released or dropped:
+        if done.released or done.dropped:
             return 0
-        return LONGEST_SLEEP if following is None else min(following / 1000, LONGEST_SLEEP)
+        return LONGEST_SLEEP if done.following is None else min(done.following / 1000, LONGEST_SLEEP)
 
     def _audit(self) -> None:
         """Put what is on no list back, in the next slice of all enrollments; after the last one it begins anew."""

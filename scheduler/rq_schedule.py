@@ -20,7 +20,8 @@ from rq_scheduler.utils import from_unix, rationalize_until
 
 from shared.core.errors import ScheduleError
 from shared.ledger import ids
-from shared.ledger.client import VERSION, Ledger
+from shared.ledger.client import Ledger
+from shared.ledger.version import VERSION
 
 QUEUE = "send"
 ALLOWED = frozenset({"scheduler.jobs.send_step", "scheduler.jobs.record", "scheduler.jobs.notify"})

@@ -25,7 +25,7 @@ from scheduler.rq_schedule import QUEUE, Job
 from shared import services
 from shared.core import log
 from shared.ledger import ids
-from shared.ledger.client import VERSION
+from shared.ledger.version import VERSION
 
 NOTIFY = "notify"
 MAINTENANCE = 30  # seconds

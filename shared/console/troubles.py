@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.console.looks import span
-from shared.ledger.client import VERSION
 from shared.ledger.health import Health, Problem
+from shared.ledger.version import VERSION
 
 GATE = "What is due waits. Where Resend gave the reason, sending goes on by itself once it is mended; else start it on the overview."
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
+from typing import Literal
+
+SendFault = Literal["refused", "closed", "quota", "rate", "wait", "ambiguous", "busy", "conflict"]
+NotionFault = Literal["busy", "unsure", "gone", "denied", "refused"]
+AlertFault = Literal["gone", "busy", "refused"]
 
 
 def masked(text: str, limit: int = 300) -> str:
@@ -115,7 +120,7 @@ class SendError(EvergreenError):
         date: what time it is by the provider's clock, in milliseconds since 1970 UTC, where the provider itself answered.
     """
 
-    kind: str
+    kind: SendFault
     reason: str
     retry_after: float | None = field(default=None)
     date: int | None = None
@@ -136,7 +141,7 @@ class NotionError(EvergreenError):
         committed: the id of the page that was created all the same, where Notion said so.
     """
 
-    kind: str
+    kind: NotionFault
     reason: str
     retry_after: float | None = None
     committed: str | None = None
@@ -155,7 +160,7 @@ class AlertError(EvergreenError):
         retry_after: seconds until another try makes sense, where the other side said so.
     """
 
-    kind: str
+    kind: AlertFault
     reason: str
     retry_after: float | None = None
 

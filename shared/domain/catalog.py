@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from shared.core.errors import CampaignError
 from shared.core.settings import Duration
 from shared.domain.segments import SEGMENTS, Segment
+from shared.domain.states import Kind, Reentry
 from shared.domain.timing import Delay, Window
 
 CAMPAIGNS = Path(__file__).parents[1] / "campaigns"
@@ -110,12 +111,12 @@ class Campaign(_Data):
 
     slug: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)
     name: str = Field(min_length=1, max_length=100)
-    kind: Literal["marketing", "transactional"] = "marketing"
+    kind: Kind = "marketing"
     reason: str | None = Field(default=None, min_length=1, max_length=200)
     group: str | None = None
     trigger: str
     requires: list[Literal["assessment"]] = []
-    reentry: Literal["never", "when-finished", "per-event"] = "never"
+    reentry: Reentry = "never"
     exit_on: list[Literal["booked", "client", "unsubscribed", "bounced", "complained"]] = []
     late: Late
     window: SendWindow | None = None

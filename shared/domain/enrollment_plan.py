@@ -3,12 +3,53 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Set
-from typing import Any
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 
 from shared.core.settings import Settings
 from shared.domain import timing
 from shared.domain.catalog import Campaign
+from shared.domain.states import Reentry
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedStep:
+    """A step of a new enrollment. Instants are milliseconds since 1970 UTC.
+
+    Attributes:
+        number: its place in the campaign.
+        offset: milliseconds from the anchor.
+        due: when it goes out.
+        sent: when the website has sent it already.
+        skipped: why it is left out.
+    """
+
+    number: int
+    offset: int
+    due: int
+    sent: int | None = None
+    skipped: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A new enrollment (enroll.lua takes it as it is).
+
+    Attributes:
+        group: of which one campaign runs at a time.
+        reentry: whether the contact may be enrolled again.
+        anchor: the instant from which delays count, in milliseconds since 1970 UTC.
+        warning: what the owner should know of the anchor.
+        values: what its emails may say of the occasion, as JSON.
+        steps: its emails.
+    """
+
+    group: str | None
+    reentry: Reentry
+    anchor: int
+    warning: str | None
+    values: str | None
+    steps: Sequence[PlannedStep]
 
 
 def plan_enrollment(
@@ -21,8 +62,8 @@ def plan_enrollment(
     warning: str | None = None,
     values: Mapping[str, str] | None = None,
     by_website: Set[int] = frozenset(),
-) -> dict[str, Any]:
-    """The part of an enroll order that describes the new enrollment and its steps.
+) -> Plan:
+    """Lay out a new enrollment and its steps.
 
     Args:
         campaign: which.
@@ -43,20 +84,17 @@ def plan_enrollment(
     window = campaign.window.window if campaign.window else None
     dues = timing.dues(anchor, delays, window, timing.zone(zone_name, settings.business_timezone))
 
-    def step(delay: timing.Delay) -> dict[str, Any]:
+    def step(delay: timing.Delay) -> PlannedStep:
         due = dues[delay.number]
-        fate: dict[str, Any] = {}
-        if delay.number in by_website:
-            fate["sent"] = anchor
-        elif delay.milliseconds < 0 and due <= now:
-            fate["skipped"] = "its time was past when the meeting was booked"
-        return {"number": delay.number, "offset": delay.milliseconds, "due": due, **fate}
+        by_us = delay.number not in by_website
+        past = "its time was past when the meeting was booked" if by_us and delay.milliseconds < 0 and due <= now else None
+        return PlannedStep(number=delay.number, offset=delay.milliseconds, due=due, sent=None if by_us else anchor, skipped=past)
 
-    return {
-        "group": campaign.group,
-        "reentry": campaign.reentry,
-        "anchor": anchor,
-        "warning": warning,
-        "values": json.dumps(values) if values else None,
-        "steps": [step(delay) for delay in delays],
-    }
+    return Plan(
+        group=campaign.group,
+        reentry=campaign.reentry,
+        anchor=anchor,
+        warning=warning,
+        values=json.dumps(values) if values else None,
+        steps=[step(delay) for delay in delays],
+    )

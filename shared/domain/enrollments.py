@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shared.domain.segments import SEGMENTS, Segment, segment
+from shared.domain.states import EnrollmentState, Kind, StepState
 
 SCORES = ("assessment_score", "red_systems", "orange_systems", "yellow_systems", "green_systems")
 
@@ -20,7 +21,7 @@ class Step:
     """One email of one enrollment, as the ledger holds it. Instants are milliseconds since 1970 UTC."""
 
     number: int
-    state: str
+    state: StepState
     due: int
     offset: int
     next: int | None = None
@@ -47,8 +48,8 @@ class Enrollment:
 
     id: str
     slug: str
-    kind: str
-    state: str
+    kind: Kind
+    state: EnrollmentState
     anchor: int
     contact: str
     why: str | None = None

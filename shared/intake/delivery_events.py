@@ -7,6 +7,7 @@ from shared.domain import timing
 from shared.integrations.resend_events import DeliveryEvent
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.orders import Report
 
 SEEN_TTL = 7 * timing.DAY
 MOST_STEPS = 1000  # a number beyond it is another program's
@@ -25,19 +26,20 @@ def receive(event: DeliveryEvent, ledger: Ledger) -> str:
     """
     now = ledger.now()
     enrollment, step = _step(event.email_id)
-    order = {
-        "seen": ids.digest(f"resend:{event.key}"),
-        "seen_ttl": SEEN_TTL,
-        "what": event.what,
-        "at": min(event.at or now, now),
-        "contact": ids.digest(event.address) if event.address else None,
-        "enrollment": enrollment,
-        "step": step,
-        "id": event.provider_id,
-        "sent": min(event.sent or event.at or now, now),
-        "reason": event.reason,
-    }
-    outcome = str(ledger.decide("receive", order))
+    outcome = ledger.receive(
+        Report(
+            what=event.what,
+            at=min(event.at or now, now),
+            seen=ids.digest(f"resend:{event.key}"),
+            seen_ttl=SEEN_TTL,
+            contact=ids.digest(event.address) if event.address else None,
+            enrollment=enrollment,
+            step=step,
+            id=event.provider_id,
+            sent=min(event.sent or event.at or now, now),
+            reason=event.reason,
+        )
+    )
     _logger.info("resend.event", what=event.what, outcome=outcome, enrollment=enrollment, step=step)
     return outcome
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,10 +13,11 @@ from shared.core.errors import TooManyRequests, WebhookError
 from shared.core.settings import Settings
 from shared.domain import timing
 from shared.domain.catalog import Campaign, CampaignStep, Catalog
-from shared.domain.enrollment_plan import plan_enrollment
+from shared.domain.enrollment_plan import Plan, plan_enrollment
 from shared.domain.forms import NewClient, NoShow, Person, PostCall, SignUp
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.orders import Enroll, Exit, Limit, Start
 
 SEEN_TTL = 24 * timing.HOUR
 MESSAGE = "Thank you. Your details have arrived."
@@ -48,7 +48,7 @@ class Intake:
         key: the caller's `Idempotency-Key`: the same within 24 hours gets the first answer and has no further effect.
         page: the page of the website that it came from, kept with a consent.
         leads: whether the owner is told at once of an urgent assessment.
-        limit: how often the person may come, in the form of limit.lua; None: as often as they like.
+        limit: how often the person may come; None: as often as they like.
     """
 
     ledger: Ledger
@@ -59,7 +59,7 @@ class Intake:
     key: str | None = None
     page: str | None = None
     leads: bool = True
-    limit: Mapping[str, object] | None = None
+    limit: Limit | None = None
 
 
 def sign_up(form: SignUp, *, trigger: str, intake: Intake) -> Answer:
@@ -76,17 +76,21 @@ def sign_up(form: SignUp, *, trigger: str, intake: Intake) -> Answer:
     """
     campaign = intake.catalog.triggered_by(trigger)
     enrolls = campaign is not None and (form.assessed or "assessment" not in campaign.requires)
-    run: dict[str, Any] = {}
-    if campaign:
-        run = start_of(campaign, form.email, intake)
+    plan = None
     if campaign and enrolls:
         by_website = {step.number for step in campaign.steps if _sent_by_website(step, form)}
         anchor, warning = _reported(form.email_1_sent_at, "email_1_sent_at", intake.now)
         if by_website and form.email_1_sent_at is None:
             warning = "the first email was sent by the website, but email_1_sent_at is missing; the time of the request was used instead"
-        run |= _plan(campaign, anchor, _zone(form, campaign, intake), intake, warning, by_website=by_website)
-    said = {"consent": form.consent or None, "lead": _lead(form) if intake.leads else None}
-    return _enroll(form, _fields(form, intake) | _consent(form, intake), run | said, trigger, campaign if enrolls else None, intake)
+        plan = _plan(campaign, anchor, _zone(form, campaign, intake), intake, warning, by_website=by_website)
+    order = replace(
+        _order(form, _fields(form, intake) | _consent(form, intake), trigger, campaign if enrolls else None, intake),
+        consent=bool(form.consent),
+        lead=_lead(form) if intake.leads else None,
+        start=start_of(campaign, form.email, intake) if campaign else None,
+        plan=plan,
+    )
+    return _enroll(order, intake)
 
 
 def report(form: NoShow | PostCall | NewClient, *, trigger: str, intake: Intake) -> Answer:
@@ -101,64 +105,67 @@ def report(form: NoShow | PostCall | NewClient, *, trigger: str, intake: Intake)
         WebhookError: 422 for a call that was more than 30 days ago.
     """
     campaign = intake.catalog.triggered_by(trigger)
-    run: dict[str, Any] = {}
+    order = _order(form, _fields(form, intake), trigger, campaign, intake)
     if campaign:
         anchor, warning = _reported(form.call_at, "call_at", intake.now) if isinstance(form, PostCall) else (intake.now, None)
         values = {"package": form.package} if isinstance(form, NewClient) and form.package else {}
         occasion = _occasion(form)
-        run = start_of(campaign, _subject(form, campaign, occasion), intake)
-        run |= _plan(campaign, anchor, _zone(form, campaign, intake), intake, warning, occasion=occasion, values=values)
+        plan = _plan(campaign, anchor, _zone(form, campaign, intake), intake, warning, occasion=occasion, values=values)
+        order = replace(order, start=start_of(campaign, _subject(form, campaign, occasion), intake), plan=plan)
     if isinstance(form, NewClient):
-        run["exit"] = exits("client", intake.now, intake)
-    return _enroll(form, _fields(form, intake), run, trigger, campaign, intake)
+        order = replace(order, exit=exits("client", intake.now, intake))
+    return _enroll(order, intake)
 
 
-def exits(reason: str, at: int, intake: Intake) -> dict[str, Any]:
-    """The part of an order that ends the enrollments which list a reason, as far as they began before it."""
-    return {"reason": reason, "slugs": intake.catalog.ending_on(reason), "before": at + CLOCKS_DIFFER}
+def exits(reason: str, at: int, intake: Intake) -> Exit:
+    """What ends the enrollments that list a reason, as far as they began before it."""
+    return Exit(reason=reason, slugs=intake.catalog.ending_on(reason), before=at + CLOCKS_DIFFER)
 
 
-def start_of(campaign: Campaign, subject: str, intake: Intake) -> dict[str, Any]:
-    """The part of an order that names the campaign and the enrollment's key; alone it only tracks.
+def start_of(campaign: Campaign, subject: str, intake: Intake) -> Start:
+    """The campaign and the enrollment's key.
 
     Args:
         subject: the address, or the event key of a per-event campaign.
     """
     key = ids.enrollment_prefix(campaign.slug, subject)
-    return {"key": key, "slug": campaign.slug, "kind": campaign.kind, "request_id": intake.request_id}
+    return Start(key=key, slug=campaign.slug, kind=campaign.kind, request_id=intake.request_id)
 
 
 def _plan(
     campaign: Campaign, anchor: int, zone_name: str | None, intake: Intake, warning: str | None, *, occasion: str = "", **more: Any
-) -> dict[str, Any]:
-    """The part of an order that describes the new enrollment; an anchor that was replaced is logged."""
+) -> Plan:
+    """The plan of the new enrollment; an anchor that was replaced is logged."""
     if warning:
         _logger.warning("anchor.replaced", warning=warning, campaign=campaign.slug, request_id=intake.request_id)
     plan = plan_enrollment(campaign, anchor, zone_name, settings=intake.settings, now=intake.now, warning=warning, **more)
     if campaign.reentry == "per-event" and not occasion:  # nobody can tell whether it is the same event
-        plan["reentry"] = "when-finished"
+        return replace(plan, reentry="when-finished")
     return plan
 
 
-def _enroll(form: Person, fields: dict[str, str], said: dict[str, Any], trigger: str, campaign: Campaign | None, intake: Intake) -> Answer:
-    answer = Answer(form.email, campaign.slug if campaign else None)
-    order = {
-        "contact": ids.digest(form.email),
-        "fields": fields,
-        "source": trigger,
-        "seen": ids.digest(f"{trigger}:{intake.key}") if intake.key else None,
-        "seen_ttl": SEEN_TTL,
-        "answer": json.dumps([answer.email, answer.campaign]),
-        "limit": intake.limit,
-    }
-    what, which = intake.ledger.enroll(order | {name: value for name, value in said.items() if value is not None})
-    if what == "limited":
-        _logger.warning("rate.limited", by="address", request_id=intake.request_id)
-        raise TooManyRequests(int(which))
-    _logger.info(
-        "signed_up", trigger=trigger, outcome=what, enrollment=which if what != "duplicate" else None, request_id=intake.request_id
+def _order(form: Person, fields: dict[str, str], trigger: str, campaign: Campaign | None, intake: Intake) -> Enroll:
+    """What every form asks for; `campaign` is the one that it enrolls in."""
+    return Enroll(
+        contact=ids.digest(form.email),
+        fields=fields,
+        source=trigger,
+        seen=ids.digest(f"{trigger}:{intake.key}") if intake.key else None,
+        seen_ttl=SEEN_TTL,
+        answer=json.dumps([form.email, campaign.slug if campaign else None]),
+        limit=intake.limit,
     )
-    return Answer(*json.loads(which)) if what == "duplicate" else answer
+
+
+def _enroll(order: Enroll, intake: Intake) -> Answer:
+    done = intake.ledger.enroll(order)
+    if done.what == "limited":
+        _logger.warning("rate.limited", by="address", request_id=intake.request_id)
+        raise TooManyRequests(int(done.which))
+    before = done.what == "duplicate"
+    enrollment = None if before else done.which
+    _logger.info("signed_up", trigger=order.source, outcome=done.what, enrollment=enrollment, request_id=intake.request_id)
+    return Answer(*json.loads(done.which if before else order.answer))
 
 
 def _reported(at: Any, field: str, now: int) -> tuple[int, str | None]:

@@ -19,7 +19,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnectionError
 
-from shared.core.errors import SendError, masked
+from shared.core.errors import SendError, SendFault, masked
 from shared.core.optional_imports import without
 from shared.integrations.provider import CLOCK_SHARE, Accepted, Listed
 
@@ -188,7 +188,7 @@ def _refuse(error: ResendError | NoContentError) -> NoReturn:
     raise SendError(_kind(status, code), reason, retry_after, _date(error.headers)) from None
 
 
-def _kind(status: int, code: str) -> str:
+def _kind(status: int, code: str) -> SendFault:
     if code in _QUOTA_TYPES:
         return "quota"
     if status in _CLOSED_STATUS or code in _CLOSED_TYPES:

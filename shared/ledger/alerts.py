@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from shared.ledger.client import Ledger
 
-HOUR = 3_600_000
+HOUR = 3_600_000  # milliseconds
 _GONE = "eg:notices:gone"  # a digest of the Discord webhook that was deleted
 
 
@@ -31,6 +31,11 @@ class Alert:
     detail: str
     version: str
 
+    @property
+    def member(self) -> str:
+        """Its name among what the owner is told."""
+        return f"{self.kind}:{self.subject}"
+
 
 class Alerts:
     """Raise, take, and mark as told.
@@ -51,25 +56,20 @@ class Alerts:
             cause: a word; within an hour each cause is told once.
             detail: what happened, without an address or a secret.
         """
-        self.ledger.decide("alert", {"cause": cause, "detail": detail})
+        self.ledger.alert(cause, detail)
 
     def take(self) -> Alert | None:
         """The next alert that may be told now, or None."""
-        found = self.ledger.decide("notice", {"lease": round(self._lease * 1000)})
-        if not found:
-            return None
-        member, version, count, detail = found
-        kind, _, subject = member.partition(":")
-        return Alert(kind, subject, int(count or 0), detail or "", version)
+        found = self.ledger.notice(lease=self._lease)
+        return Alert(found.kind, found.id, found.count, found.detail, found.version) if found else None
 
     def told(self, alert: Alert) -> None:
         """It was told (or never can be); what came meanwhile is told when the hour is over."""
-        member = f"{alert.kind}:{alert.subject}"
-        self.ledger.decide("told", {"member": member, "version": alert.version, "count": alert.count, "quiet": HOUR})
+        self.ledger.told(alert.member, alert.version, count=alert.count, quiet=HOUR / 1000)
 
     def failed(self, alert: Alert, wait: float) -> int:
         """It could not be told; try again in `wait` seconds. Returns how often it failed by now."""
-        return int(self.ledger.decide("told", {"member": f"{alert.kind}:{alert.subject}", "wait": round(wait * 1000)}))
+        return self.ledger.told(alert.member, alert.version, wait=wait)
 
     def give_up(self, channel: str) -> None:
         """Remember a channel that is gone for good.

@@ -1,12 +1,100 @@
-"""What the ledger answers."""
+"""What the ledger's scripts answer. Instants are milliseconds since 1970 UTC."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from shared.domain.enrollments import Contact
+from shared.domain.states import EnrollmentState, Refusal, StepState
 from shared.ledger import ids
+
+
+class Enrolled(NamedTuple):
+    """What came of a sign-up, a report or a meeting.
+
+    Attributes:
+        what: `enrolled`, `exists`, `blocked`, `tracked`, `cancelled` or `ignored`; `duplicate`: it came before; `limited`: too often.
+        which: the enrollment's id, or nothing; of a duplicate the first answer; where it came too often, the milliseconds to wait.
+    """
+
+    what: str
+    which: str
+
+
+class Released(NamedTuple):
+    """What a release did: wake-ups put on the queue, wake-ups that were not needed, and milliseconds until the next is due."""
+
+    released: int
+    dropped: int
+    following: int | None
+
+
+class Swept(NamedTuple):
+    """What a sweep found: the email ids that are overdue now, and how many were woken."""
+
+    overdue: set[str]
+    woken: int
+
+
+@dataclass(frozen=True)
+class Erased:
+    """How much was erased: enrollments, requests to the provider, things that Notion or the owner were to be told of, meetings."""
+
+    enrollments: int
+    requests: int
+    notes: int
+    meetings: int
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A thing of the outbox or an alert, by its name there, as of a version; an alert's count and latest detail."""
+
+    member: str
+    version: str
+    count: int = 0
+    detail: str = ""
+
+    @property
+    def kind(self) -> str:
+        """`contact`, `enrollment` or `email`; `alert` or `lead`."""
+        return self.member.partition(":")[0]
+
+    @property
+    def id(self) -> str:
+        """Which one."""
+        return self.member.partition(":")[2]
+
+
+class Counted(NamedTuple):
+    """The ledger's time, and the milliseconds until what was counted may be done; 0: now."""
+
+    now: int
+    wait: int
+
+
+@dataclass(frozen=True)
+class Became:
+    """What became of an enrollment that Notion tells of.
+
+    Attributes:
+        what: `restored`, `ended` (the state is how), `marked`, `tracked`, `exists`, `blocked` or `suppressed`; `contact`: there is none.
+        state: of the enrollment; None where it is not put back.
+        why: it ended.
+        skipped: the numbers of the steps that a person has skipped since the loss.
+        thrown: the enrollments that came in since, and are thrown away.
+        began_as: the one of those that got another number, and `new_id` its id now; both empty where none did.
+    """
+
+    what: str
+    state: EnrollmentState | None
+    why: str
+    skipped: Sequence[int]
+    thrown: Sequence[str]
+    began_as: str
+    new_id: str
 
 
 @dataclass(frozen=True)
@@ -77,19 +165,27 @@ class Item:
 
 @dataclass(frozen=True)
 class Refused:
-    """Why a claim gave us nothing (see claim.lua); until when; and the reason."""
+    """Why a claim gave us nothing, until when, the reason, and how the step has ended where it has.
 
-    what: str
-    until: int | None
-    why: str
+    Attributes:
+        what: kind of refusal.
+        until: when it may be claimed; of a late step, when it was due.
+        why: the reason, without an address.
+        state: of the step, where it is done.
+    """
+
+    what: Refusal
+    until: int | None = None
+    why: str = ""
+    state: StepState | None = None
 
 
 @dataclass(frozen=True)
 class Settled:
-    """What became of a step: its state, its next wake-up if it has one, the attempts made, and why it is not sent."""
+    """What became of a step: its state (None: it is gone), its next wake-up if it has one, the attempts made, and why it is not sent."""
 
     id: str
-    state: str
+    state: StepState | None
     next: int | None
     attempts: int
     why: str = ""
@@ -99,8 +195,23 @@ class Settled:
 class Peek:
     """A step's state, the instant before which it must not be looked at, why it ended so, the request that began it all, and the time."""
 
-    state: str | None
+    state: StepState | None
     next: int | None
     why: str | None
     request_id: str | None
     now: int
+
+
+def instant(text: str | int | None) -> int | None:
+    """An instant, which scripts and fields leave empty where there is none."""
+    return int(text) if text not in (None, "") else None
+
+
+def enrollment_state(word: str) -> EnrollmentState | None:
+    """The state of an enrollment, empty where there is none."""
+    return EnrollmentState(word) if word else None
+
+
+def step_state(word: str | None) -> StepState | None:
+    """The state of a step, empty where there is none."""
+    return StepState(word) if word else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
 from shared.ledger import ids
+from shared.ledger.answers import Erased
 from shared.ledger.client import Ledger
 from shared.ledger.outbox import UNSURE
 
@@ -56,18 +57,8 @@ class Suppression:
     reasons: Mapping[str, int]
 
 
-@dataclass(frozen=True)
-class Erased:
-    """How much was erased: enrollments, requests to the provider, things that Notion or the owner were to be told of, meetings."""
-
-    enrollments: int
-    requests: int
-    notes: int
-    meetings: int
-
-
 class Contacts:
-    """Look up, forget, suppress and lift.
+    """Look up and forget.
 
     Args:
         ledger: holds them.
@@ -88,21 +79,7 @@ class Contacts:
 
     def forget(self, contact: str) -> Erased:
         """Erase a contact but for its suppression, and for the marks that prevent a second run."""
-        asked = {"contact": contact, "enrollments": sorted(self._tracked(contact)), "meetings": self._of(contact, "eg:meeting:*")}
-        return Erased(*(int(count) for count in self.ledger.decide("forget", asked)))
-
-    def lift(self, contact: str, reasons: Iterable[str], *, consent: str) -> list[str]:
-        """Let a contact get email again.
-
-        Args:
-            contact: its digest.
-            reasons: of REASONS; `unsubscribed` is lifted together with a new consent.
-            consent: the words of that consent.
-
-        Returns:
-            The reasons that were there and are lifted.
-        """
-        return list(self.ledger.decide("lift", {"contact": contact, "reasons": list(reasons), "consent": consent}))
+        return self.ledger.forget(contact, enrollments=sorted(self._tracked(contact)), meetings=self._of(contact, "eg:meeting:*"))
 
     def suppression(self, contact: str) -> Suppression:
         """Why a contact gets no email; without reasons where it may."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from shared.ledger import ids
-from shared.ledger.client import Ledger, too_new
+from shared.ledger.client import Ledger
 from shared.ledger.fence_state import why_fenced
+from shared.ledger.version import too_new
 
 SILENT_AFTER = 15_000  # milliseconds without a tick of the scheduler
 OVERDUE_AFTER = 60_000  # milliseconds that a wake-up may be late

@@ -43,11 +43,8 @@ class Outbox:
         Args:
             fenced: whether the fence must be on, as for a claim.
         """
-        found = self.ledger.decide("take", {"lease": round(self._lease * 1000), "fenced": fenced or None})
-        if not found:
-            return None
-        kind, _, id = found[0].partition(":")
-        return Entry(kind, id, found[1])
+        found = self.ledger.take(lease=self._lease, fenced=fenced)
+        return Entry(found.kind, found.id, found.version) if found else None
 
     def pending(self) -> set[str]:
         """All that Notion must still be told of, by its name in the outbox."""
@@ -55,19 +52,19 @@ class Outbox:
 
     def recorded(self, entry: Entry) -> None:
         """Notion knows it, as it was when it was taken."""
-        self.ledger.decide("recorded", {"member": entry.member, "version": entry.version})
+        self.ledger.recorded(entry.member, entry.version)
 
     def empty(self, limit: int = 500) -> int:
         """Forget what is ready, where there is no Notion; returns how many things that were."""
-        return int(self.ledger.decide("empty", limit))
+        return self.ledger.empty(limit)
 
     def give_back(self, entry: Entry) -> None:
         """Nobody could be told; it is as ready as before."""
-        self.ledger.decide("recorded", {"member": entry.member, "version": entry.version, "back": True})
+        self.ledger.recorded(entry.member, entry.version, back=True)
 
     def failed(self, entry: Entry, wait: float) -> int:
         """It could not be recorded; try again in `wait` seconds, longer each time. Returns how often it failed by now."""
-        return int(self.ledger.decide("recorded", {"member": entry.member, "version": entry.version, "wait": round(wait * 1000)}))
+        return self.ledger.recorded(entry.member, entry.version, wait=wait)
 
     def page(self, entry: Entry) -> str | None:
         """The Notion page of a thing: its id, UNSURE, or None where there is none yet."""

@@ -30,12 +30,11 @@ class Pacer:
     def wait(self) -> None:
         """Return when it is our turn."""
         while True:
-            asked = {"provider": self.provider, "rate": self.rate, "longest": round(LONGEST * 1000)}
-            wait = int(self.ledger.decide("pace", asked)) / 1000
+            wait = self.ledger.pace(self.provider, self.rate, longest=LONGEST)
             self.sleep(min(abs(wait), LONGEST))
             if wait >= 0:
                 return
 
     def hold(self, seconds: float) -> None:
         """Let nobody ask for a while."""
-        self.ledger.decide("pace", {"provider": self.provider, "rate": self.rate, "longest": 0, "hold": round(seconds * 1000)})
+        self.ledger.hold(self.provider, seconds)

@@ -131,8 +131,7 @@ class Notifier:
 
     def _await_turn(self) -> None:
         """Take a turn at Resend beside the emails to contacts; AlertError where that is far off."""
-        asked = {"provider": "resend", "rate": self.settings.resend_rate or SLOWEST_RATE, "longest": round(STAY_FOR * 1000)}
-        wait = int(self.ledger.decide("pace", asked)) / 1000
+        wait = self.ledger.pace("resend", self.settings.resend_rate or SLOWEST_RATE, longest=STAY_FOR)
         if wait < 0:
             raise AlertError("busy", "Resend is left alone for a while", -wait)
         self.sleep(wait)

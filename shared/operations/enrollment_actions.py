@@ -11,9 +11,11 @@ from shared.core.settings import Settings
 from shared.domain import timing
 from shared.domain.catalog import Catalog
 from shared.domain.enrollments import Enrollment
+from shared.domain.states import EnrollmentState, StepState
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.listing import Listing
+from shared.ledger.orders import Resume
 
 STOPPED = "stopped by hand"
 _logger = log.logger("enrollment-actions")
@@ -33,7 +35,7 @@ class EnrollmentActions:
 
     def pause(self, enrollment: str) -> str:
         """Hold an enrollment: nothing of it is claimed from here on."""
-        return self._decided("pause", enrollment, str(self.ledger.decide("pause", {"enrollment": enrollment})), fits=("paused",))
+        return self._decided("pause", enrollment, self.ledger.pause(enrollment), fits=(EnrollmentState.PAUSED,))
 
     def resume(self, enrollment: str, *, catch_up: bool = False) -> str:
         """Let a paused enrollment go on.
@@ -43,39 +45,39 @@ class EnrollmentActions:
             catch_up: keep the original dates, and send what was missed, one email a day; otherwise the rest moves by the pause's length.
         """
         run = self._run(enrollment)
-        if run.state != "paused" or run.paused_at is None:
+        if run.state != EnrollmentState.PAUSED or run.paused_at is None:
             raise ActionError(f"{enrollment} is {run.state}, not paused")
         now = self.ledger.now()
-        moving = [] if catch_up else [step for step in run.steps if step.state == "scheduled" and step.offset >= 0]
+        moving = [] if catch_up else [step for step in run.steps if step.state == StepState.SCHEDULED and step.offset >= 0]
         anchor = run.anchor + (max(0, now - run.paused_at) if moving else 0)  # Redis's clock may have been set back
         dues = timing.dues(anchor, [timing.Delay(step.number, step.offset) for step in moving], *self._window(run))
         nexts = self._one_a_day(run, now) if catch_up else {}
-        asked = {
-            "enrollment": enrollment,
-            "paused_at": run.paused_at,
-            "anchor": anchor,
-            "dues": {str(number): due for number, due in dues.items()},
-            "nexts": nexts,
-            "catch_up": self._day(run) if nexts else None,  # reminders have nothing to catch up: one that is late is still skipped
-        }
-        return self._decided("resume", enrollment, str(self.ledger.decide("resume", asked)), fits=("active", "completed"))
+        order = Resume(
+            enrollment=enrollment,
+            paused_at=run.paused_at,
+            anchor=anchor,
+            dues=dues,
+            nexts=nexts,
+            catch_up=self._day(run) if nexts else None,  # reminders have nothing to catch up: one that is late is still skipped
+        )
+        fits = (EnrollmentState.ACTIVE, EnrollmentState.COMPLETED)
+        return self._decided("resume", enrollment, self.ledger.resume(order), fits=fits)
 
     def cancel(self, enrollment: str) -> str:
         """End an enrollment for good."""
-        asked = {"enrollment": enrollment, "why": "cancelled by hand"}
-        return self._decided("cancel", enrollment, str(self.ledger.decide("cancel", asked)), fits=("cancelled",))
+        return self._decided("cancel", enrollment, self.ledger.cancel(enrollment, "cancelled by hand"), fits=(EnrollmentState.CANCELLED,))
 
     def skip(self, enrollment: str, step: int) -> str:
         """Leave one step out: one that waits, or that failed or is in doubt. What was posted already ends as it ends."""
         self._step(enrollment, step)
         state = self.ledger.skip(enrollment, step, "skipped by hand", ended=True)
-        if state != "skipped":
+        if state != StepState.SKIPPED:
             raise ActionError(f"step {step} of {enrollment} is {state}")
         return self._decided("skip", enrollment, self._run(enrollment).state)
 
     def send_now(self, enrollment: str, step: int) -> str:
         """Send one step now, before its time and ahead of its turn."""
-        return self._answered("send-now", enrollment, self.ledger.decide("hurry", {"enrollment": enrollment, "step": step})[0])
+        return self._answered("send-now", enrollment, self.ledger.hurry(enrollment, step))
 
     def retry(self, enrollment: str, step: int, *, as_new: bool = False, whole_batch: bool = False) -> str:
         """Try a step again that ended failed or in doubt.
@@ -90,13 +92,13 @@ class EnrollmentActions:
         if whole_batch:
             self._retry_batch(self.batch(enrollment, step), as_new)
             return self._decided("retry-batch", enrollment, self._run(enrollment).state)
-        return self._answered("retry", enrollment, self._retried(enrollment, step, as_new))
+        return self._answered("retry", enrollment, self.ledger.retry(enrollment, step, as_new=as_new))
 
     def batch(self, enrollment: str, step: int) -> list[str]:
         """The ids of the emails in doubt that were posted in one request with a step in doubt, its own first."""
         self._step(enrollment, step)
         found, own = self._run(enrollment).step(step), ids.email_id(enrollment, step)
-        if found.state != "in-doubt":
+        if found.state != StepState.IN_DOUBT:
             raise ActionError(f"{enrollment}: the step is {found.state}; only what is in doubt is retried with its batch")
         others = Listing(self.ledger).doubts_of(found.frozen) if found.frozen else []
         return [own, *(id for id in others if id != own)]
@@ -105,16 +107,12 @@ class EnrollmentActions:
         obstacles: dict[str, list[str]] = {}
         for id in emails:
             enrollment, step = ids.parse_email_id(id)
-            obstacle = self._retried(enrollment, step, as_new)
-            if obstacle and self.ledger.peek(enrollment, step).state == "in-doubt":  # else it went along with one before
+            obstacle = self.ledger.retry(enrollment, step, as_new=as_new)
+            if obstacle and self.ledger.peek(enrollment, step).state == StepState.IN_DOUBT:  # else it went along with one before
                 obstacles.setdefault(obstacle, []).append(id)
         if left := sum(map(len, obstacles.values())):
             reasons = "; ".join(f"{', '.join(names)}: {obstacle}" for obstacle, names in obstacles.items())
             raise ActionError(f"{len(emails) - left} of {len(emails)} emails are tried again, these are not: {reasons}")
-
-    def _retried(self, enrollment: str, step: int, as_new: bool) -> str:
-        """Try one step again; returns why not."""
-        return str(self.ledger.decide("retry", {"enrollment": enrollment, "step": step, "anew": as_new or None})[0])
 
     def stop_sending(self, reason: str = STOPPED) -> None:
         """Hold everything back until `start_sending`."""
@@ -150,18 +148,18 @@ class EnrollmentActions:
         testing = self.settings.testing_step or (campaign.testing_step if campaign else 60)
         return round(testing * 1000) if self.settings.testing_mode else timing.DAY
 
-    def _one_a_day(self, run: Enrollment, now: int) -> dict[str, int]:
+    def _one_a_day(self, run: Enrollment, now: int) -> dict[int, int]:
         """When each waiting step may go at the earliest, so that what was missed comes one a day."""
         day = self._day(run)
         contact = self.ledger.contact(run.contact)
         last = int(contact.fields.get("last_sent", 0)) if contact else 0
         window, zone = self._window(run)
-        nexts: dict[str, int] = {}
+        nexts: dict[int, int] = {}
         earliest = max(now, last + day)
         for step in run.steps:
-            if step.state == "scheduled" and step.offset >= 0:
+            if step.state == StepState.SCHEDULED and step.offset >= 0:
                 earliest = window.next_open(max(step.due, earliest), zone) if window else max(step.due, earliest)
-                nexts[str(step.number)] = earliest
+                nexts[step.number] = earliest
                 earliest += day
         return nexts
 
@@ -170,8 +168,8 @@ class EnrollmentActions:
             raise ActionError(f"{enrollment}: {obstacle}")
         return self._decided(decision, enrollment, self._run(enrollment).state)
 
-    def _decided(self, decision: str, enrollment: str, state: str, *, fits: tuple[str, ...] = ()) -> str:
-        if not state:
+    def _decided(self, decision: str, enrollment: str, state: EnrollmentState | None, *, fits: tuple[EnrollmentState, ...] = ()) -> str:
+        if state is None:
             raise ActionError(f"there is no enrollment {enrollment!r}; `evergreen list` shows them")
         if fits and state not in fits:
             raise ActionError(f"{enrollment} is {state}")

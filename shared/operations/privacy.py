@@ -12,8 +12,9 @@ from shared.core.settings import Settings
 from shared.domain.enrollments import normalized
 from shared.integrations.notion import Notion, iso
 from shared.ledger import ids
+from shared.ledger.answers import Erased
 from shared.ledger.client import Ledger
-from shared.ledger.contacts import REASONS, Contacts, Erased
+from shared.ledger.contacts import REASONS, Contacts
 from shared.notion import schema
 from shared.notion.schema import CONTACTS, EMAIL_LOG, TRACKER
 

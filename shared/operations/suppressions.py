@@ -44,6 +44,6 @@ def unsuppress(email: str, ledger: Ledger, *, has_consent: bool = False) -> list
             "this person has unsubscribed, and only they can take that back: have them sign up again with the consent box ticked, "
             "or add --i-have-their-consent if they have asked you"
         )
-    lifted = people.lift(contact, REASONS if has_consent else BY_OPERATOR, consent=CONSENT)
+    lifted = ledger.lift(contact, REASONS if has_consent else BY_OPERATOR, consent=CONSENT)
     _logger.info("unsuppressed", contact=contact, reasons=lifted)
     return lifted

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from shared.core.settings import Settings
 from shared.domain import sample_person, timing
 from shared.domain.catalog import Campaign, Catalog
-from shared.domain.enrollment_plan import plan_enrollment
+from shared.domain.enrollment_plan import PlannedStep, plan_enrollment
 from shared.domain.enrollments import SCORES, Contact
 from shared.domain.segments import Segment
 from shared.emails.template_store import Templates
@@ -74,9 +73,9 @@ def plan(
     for step, production, testing in zip(campaign.steps, real, tested, strict=True):
         item = Item("plan", step.number, campaign.slug, "", person, _occasion(anchor, contact, settings))
         email = compose(item, catalog=catalog, templates=templates, settings=settings) or {}
-        note = production.get("skipped") or SENT_BY_WEBSITE.get(step.sent_by, "")
+        note = production.skipped or SENT_BY_WEBSITE.get(step.sent_by, "")
         template = step.template_for(person.segment)
-        planned.append(Planned(step.number, production["due"], testing["due"], template, email["subject"], email["text"], note))
+        planned.append(Planned(step.number, production.due, testing.due, template, email["subject"], email["text"], note))
     return planned
 
 
@@ -87,10 +86,9 @@ def meets(campaign: Campaign) -> bool:
 
 def _steps(
     campaign: Campaign, contact: Mapping[str, str], anchor: int, now: int, settings: Settings, testing: bool
-) -> list[dict[str, Any]]:
+) -> Sequence[PlannedStep]:
     own = settings.model_copy(update={"testing_mode": testing})
-    steps: list[dict[str, Any]] = plan_enrollment(campaign, anchor, contact.get("timezone"), settings=own, now=now)["steps"]
-    return steps
+    return plan_enrollment(campaign, anchor, contact.get("timezone"), settings=own, now=now).steps
 
 
 def _occasion(anchor: int, contact: Mapping[str, str], settings: Settings) -> dict[str, str]:

@@ -25,7 +25,7 @@ from shared.core.settings import Settings
 from shared.domain import timing
 from shared.domain.catalog import Campaign, Catalog
 from shared.domain.segments import Segment, segment
-from shared.ledger.client import BATCH
+from shared.ledger.decisions import BATCH
 
 APART = 1015  # milliseconds after which a second's turns at the provider come again: a little more than a second
 AT_ONCE = 10  # turns that may follow one another at once, at the most

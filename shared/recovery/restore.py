@@ -10,17 +10,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from shared.core.settings import Settings
 from shared.domain import timing
 from shared.domain.catalog import Catalog
+from shared.domain.states import EnrollmentState, StepState
 from shared.emails.subjects import Subjects
 from shared.integrations.notion import Notion
 from shared.ledger import ids
+from shared.ledger.answers import Became
 from shared.ledger.client import Ledger
 from shared.ledger.fence_state import FenceState
+from shared.ledger.orders import Foreseen, Restore, RestoredEnrollment
 from shared.recovery import sent_list
 from shared.recovery.fence import UNKNOWN
 from shared.recovery.notion_rows import FINISHED, EnrollmentRow, NotRestored, Reader, Rows
@@ -130,13 +133,14 @@ class Restorer:
         gone: dict[str, list[str]] = {}  # by contact, for a dry run: what would be there no more, and which groups would be taken
         held: dict[str, set[str]] = {}
         for order in self.follow(orders, "Looking" if dry else "Restoring"):
-            contact, group = order["contact"], order.get("group")
-            foreseen = {"dry": True, "lost": lost, "gone": gone.get(contact), "held": group in held.get(contact, ()) or None}
-            became = _Became(*self.ledger.decide("restore", order | (_filled(foreseen) if dry else {})))
+            contact, group = order.contact, order.run.group if order.run else None
+            foreseen = Foreseen(lost=lost, gone=gone.get(contact, ()), held=group in held.get(contact, ()))
+            became = self.ledger.restore(replace(order, dry=foreseen) if dry else order)
             gone.setdefault(contact, []).extend(became.thrown)
-            if group and became.what == "restored" and became.state != "completed":
+            if group and became.what == "restored" and became.state != EnrollmentState.COMPLETED:
                 held.setdefault(contact, set()).add(group)
-            _count(order, became, report)
+            if order.run:
+                _count(order.run, became, report)
         return report
 
     def _is_unconfirmed(self) -> bool:
@@ -148,7 +152,7 @@ class Restorer:
         if self._is_unconfirmed():
             FenceState(self.ledger).keep(on="1", why=UNKNOWN)
 
-    def _orders(self, rows: Rows, report: Report) -> list[dict[str, Any]]:
+    def _orders(self, rows: Rows, report: Report) -> list[Restore]:
         """What restore.lua is asked: once for each enrollment, and for each person without one."""
         now = self.ledger.now()
         numbers = _numbers(rows)
@@ -159,70 +163,55 @@ class Restorer:
         listed = self._listed(drafts, rows, now)
         settle(drafts, rows, listed, self.subjects)
         report.list_from = listed.reach
-        orders = [_person(one.run, rows) | _named(one.run, one.run.number) | _open(one, now) for one in drafts]
+        orders = [_order(ids.digest(one.run.email), rows, _open(one, now)) for one in drafts]
         begun = {one.run.id for one in drafts}
-        orders += [_person(run, rows) | _over(run, numbers[run.key], now) for run in runs if run.id not in begun]
-        with_run = {order["contact"] for order in orders}
-        orders += [_contact(contact, rows) for contact in rows.people if contact not in with_run]
+        orders += [_order(ids.digest(run.email), rows, _over(run, numbers[run.key], now)) for run in runs if run.id not in begun]
+        with_run = {order.contact for order in orders}
+        orders += [_order(contact, rows) for contact in rows.people if contact not in with_run]
         return orders + self._rowless(numbers, {run.key for run in runs})
 
-    def _rowless(self, numbers: dict[str, int], with_row: set[str]) -> list[dict[str, Any]]:
+    def _rowless(self, numbers: dict[str, int], with_row: set[str]) -> list[Restore]:
         """Enrollments that only the email log knows: they are not begun again."""
         orders = []
         for key in sorted(set(numbers) - with_row):
             slug, _, contact = key.rpartition("-")
             campaign = self.catalog.campaigns.get(slug)
-            named = {"run": f"{key}-{numbers[key]}", "key": key, "number": numbers[key], "what": "finished"}
-            known = {"kind": campaign.kind, "reentry": campaign.reentry} if campaign else {}
-            orders.append({"contact": contact} | named | known)
+            run = RestoredEnrollment(id=f"{key}-{numbers[key]}", key=key, number=numbers[key], what="finished")
+            if campaign:
+                run = replace(run, kind=campaign.kind, reentry=campaign.reentry)
+            orders.append(Restore(contact=contact, run=run))
         return orders
 
     def _listed(self, drafts: list[Draft], rows: Rows, now: int) -> SentList:
         if self.lister is None:
             return SentList()
         last_logged = max((log.sent_at for log in rows.logged.values() if log.sent_at and log.provider_id), default=now)
-        dues = [step["due"] - EARLY for one in drafts for step in one.open if one.may_be_sent(step)]
+        dues = [step.due - EARLY for one in drafts for step in one.open if one.may_be_sent(step)]
         return sent_list.read(self.lister, min([*dues, now - LOOK_BACK, last_logged - EARLY]), now=now, turn=self.turn, follow=self.follow)
 
 
-@dataclass
-class _Became:
-    """What restore.lua answers."""
-
-    what: str
-    state: str
-    why: str
-    skipped: list[int]
-    thrown: list[str]
-    began_as: str
-    new_id: str
-
-
-def _count(order: dict[str, Any], became: _Became, report: Report) -> None:
-    """Add to the report what became of an order."""
-    if became.what == "contact":
-        return
-    run = order["run"]
+def _count(run: RestoredEnrollment, became: Became, report: Report) -> None:
+    """Add to the report what became of an enrollment."""
     report.runs[became.what] += 1
     if became.what in _NOT_OPEN:
-        report.left.append(NotRestored(run, _NOT_OPEN[became.what]))
-    _count_newcomers(run, became, report)
+        report.left.append(NotRestored(run.id, _NOT_OPEN[became.what]))
+    _count_newcomers(run.id, became, report)
     if became.what == "ended":
-        report.ended.append(NotRestored(run, f"{became.state} since the loss: {became.why}"))
+        report.ended.append(NotRestored(run.id, f"{became.state} since the loss: {became.why}"))
     if became.what not in ("restored", "ended"):
         return
-    for step in order["steps"]:
-        state = "skipped" if step["number"] in became.skipped else step["state"]
-        if state == "in-doubt":
-            report.in_doubt.append(NotRestored(ids.email_id(run, step["number"]), step["why"]))
-        if state != "scheduled" or became.what == "restored":
+    for step in run.steps:
+        state = StepState.SKIPPED if step.number in became.skipped else step.state or StepState.SCHEDULED
+        if state == StepState.IN_DOUBT:
+            report.in_doubt.append(NotRestored(ids.email_id(run.id, step.number), step.why or ""))
+        if state != StepState.SCHEDULED or became.what == "restored":
             report.steps[state] += 1
-    if became.state == "paused":
-        report.paused.append(NotRestored(run, order.get("why") or "it was paused since the loss"))
-    report.notes += [NotRestored(run, note) for note in order["notes"]]
+    if became.state == EnrollmentState.PAUSED:
+        report.paused.append(NotRestored(run.id, run.why or "it was paused since the loss"))
+    report.notes += [NotRestored(run.id, note) for note in run.notes]
 
 
-def _count_newcomers(run: str, became: _Became, report: Report) -> None:
+def _count_newcomers(run: str, became: Became, report: Report) -> None:
     """Add what became of the enrollments that came in since the loss."""
     for new in became.thrown:
         report.runs["thrown"] += 1
@@ -252,62 +241,49 @@ def _latest(rows: Rows, numbers: dict[str, int], report: Report) -> list[Enrollm
     return list(latest.values())
 
 
-def _contact(contact: str, rows: Rows) -> dict[str, Any]:
+def _order(contact: str, rows: Rows, run: RestoredEnrollment | None = None) -> Restore:
     person = rows.people[contact]
-    return _filled({"contact": contact, "fields": person.fields, "page": person.page, "reason": person.reason})
+    return Restore(contact=contact, fields=person.fields, page=person.page, reason=person.reason, run=run)
 
 
-def _person(run: EnrollmentRow, rows: Rows) -> dict[str, Any]:
-    return _contact(ids.digest(run.email), rows)
-
-
-def _named(run: EnrollmentRow, number: int) -> dict[str, Any]:
-    """The part of an order that says which enrollment it is about."""
-    return {
-        "run": f"{run.key}-{number}",
-        "key": run.key,
-        "number": number,
-        "slug": run.campaign.slug,
-        "kind": run.campaign.kind,
-        "reentry": run.campaign.reentry,
-        "page_of_run": run.page,
-    }
-
-
-def _over(run: EnrollmentRow, number: int, now: int) -> dict[str, Any]:
-    """An order of an enrollment that is over, or was only tracked."""
-    return _named(run, number) | {"what": "finished" if number else "tracking", "anchor": now if run.anchor is None else run.anchor}
-
-
-def _open(one: Draft, now: int) -> dict[str, Any]:
-    """The part of an order that brings back an enrollment that is not over."""
-    run, anchor = one.run, now if one.anchor is None else one.anchor
-    why = (
-        "neither a mark nor an anchor says where it stands"
-        if one.anchor is None
-        else "Pause is ticked"
-        if run.ticked
-        else "it was paused"
-        if run.status == "paused"
-        else None
-    )
-    segment = one.contact.segment
-    notes = [f"its row says {run.segment}, the scores give {segment}"] if run.segment and run.segment != segment else []
-    return _filled(
-        {
-            "what": "paused" if why else "active",
-            "why": why,
-            "group": one.group,
-            "anchor": anchor,
-            "created": min(now, anchor if run.created is None else run.created),
-            "exits": run.campaign.exit_on,
-            "paused_at": now if one.anchor is None or run.paused_at is None else run.paused_at,
-            "ticked": run.ticked or None,
-            "steps": one.steps,
-            "notes": notes,
-        }
+def _over(run: EnrollmentRow, number: int, now: int) -> RestoredEnrollment:
+    """An enrollment that is over, or was only tracked."""
+    return RestoredEnrollment(
+        id=f"{run.key}-{number}",
+        key=run.key,
+        number=number,
+        what="finished" if number else "tracking",
+        slug=run.campaign.slug,
+        kind=run.campaign.kind,
+        reentry=run.campaign.reentry,
+        page=run.page,
+        anchor=now if run.anchor is None else run.anchor,
     )
 
 
-def _filled(order: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in order.items() if value is not None}
+def _open(one: Draft, now: int) -> RestoredEnrollment:
+    """An enrollment that is not over."""
+    run = one.run
+    why, segment = _why_paused(one), one.contact.segment
+    anchor = now if one.anchor is None else one.anchor
+    return replace(
+        _over(run, run.number, now),
+        what="paused" if why else "active",
+        anchor=anchor,
+        group=one.group,
+        created=min(now, anchor if run.created is None else run.created),
+        exits=run.campaign.exit_on,
+        paused_at=now if one.anchor is None or run.paused_at is None else run.paused_at,
+        ticked=run.ticked,
+        steps=one.steps,
+        why=why,
+        notes=[f"its row says {run.segment}, the scores give {segment}"] if run.segment and run.segment != segment else [],
+    )
+
+
+def _why_paused(one: Draft) -> str | None:
+    if one.anchor is None:
+        return "neither a mark nor an anchor says where it stands"
+    if one.run.ticked:
+        return "Pause is ticked"
+    return "it was paused" if one.run.status == "paused" else None

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from shared.core.settings import Settings
-from shared.domain.enrollment_plan import plan_enrollment
+from shared.domain.enrollment_plan import PlannedStep, plan_enrollment
 from shared.domain.enrollments import Contact
+from shared.domain.states import StepState
 from shared.emails.subjects import Subjects
 from shared.integrations.provider import Listed
 from shared.ledger import ids
+from shared.ledger.orders import RestoredStep
 from shared.notion.cells import MINUTE
 from shared.recovery.notion_rows import EnrollmentRow, Logged, Rows
 from shared.recovery.sent_list import SentList
@@ -39,17 +40,17 @@ class Draft:
     anchor: int | None
     until: int
     logged: dict[int, Logged]
-    steps: list[dict[str, Any]]
+    steps: list[RestoredStep]
     group: str | None
 
     @property
-    def open(self) -> Iterator[dict[str, Any]]:
+    def open(self) -> Iterator[RestoredStep]:
         """The steps of which nobody knows yet what became of them."""
-        return (step for step in self.steps if "state" not in step)
+        return (step for step in self.steps if step.state is None)
 
-    def may_be_sent(self, step: dict[str, Any]) -> bool:
+    def may_be_sent(self, step: RestoredStep) -> bool:
         """Whether its time has come, or is about to."""
-        return self.anchor is not None and step["due"] - EARLY <= self.until
+        return self.anchor is not None and step.due - EARLY <= self.until
 
 
 def draft(run: EnrollmentRow, rows: Rows, settings: Settings, now: int) -> Draft:
@@ -67,12 +68,12 @@ def draft(run: EnrollmentRow, rows: Rows, settings: Settings, now: int) -> Draft
     marks = {number: log.sent_at for number, log in logged.items() if log.state == "sent" and log.sent_at is not None} | run.marks
     anchor = run.anchor
     if anchor is None and (marked := [number for number in numbers if number in marks]):
-        offsets = {step["number"]: step["offset"] for step in plan_enrollment(run.campaign, 0, None, settings=settings, now=now)["steps"]}
+        offsets = {step.number: step.offset for step in plan_enrollment(run.campaign, 0, None, settings=settings, now=now).steps}
         anchor = marks[marked[-1]] + MINUTE - offsets[marked[-1]]
     shape = plan_enrollment(run.campaign, now if anchor is None else anchor, None, settings=settings, now=now)
     until = run.paused_at if run.status == "paused" and run.paused_at is not None else now
-    steps = [step | _known(run, step, marks.get(step["number"]), logged.get(step["number"]), anchor) for step in shape["steps"]]
-    return Draft(run, contact, anchor, until, logged, steps, shape["group"])
+    steps = [_known(run, step, marks.get(step.number), logged.get(step.number), anchor) for step in shape.steps]
+    return Draft(run, contact, anchor, until, logged, steps, shape.group)
 
 
 def settle(drafts: Iterable[Draft], rows: Rows, listed: SentList, subjects: Subjects) -> None:
@@ -87,12 +88,12 @@ def settle(drafts: Iterable[Draft], rows: Rows, listed: SentList, subjects: Subj
     _explain(rows, listed, subjects)
     for draft in drafts:
         for step in list(draft.open):
-            if found := _found(draft, step["number"], listed, subjects):
+            if found := _found(draft, step.number, listed, subjects):
                 listed.explain(draft.run.email, found)
-                step |= {"state": "sent", "sent": found.at, "by": "evergreen", "id": found.id}
+                step.state, step.sent, step.by, step.id = StepState.SENT, found.at, "evergreen", found.id
     for draft in drafts:
         for step in list(draft.open):
-            step |= _decided(draft, step, listed)
+            step.state, step.why = _decided(draft, step, listed)
 
 
 def _explain(rows: Rows, listed: SentList, subjects: Subjects) -> None:
@@ -120,36 +121,34 @@ def _found(draft: Draft, number: int, listed: SentList, subjects: Subjects) -> L
     return next((one for one in candidates if one.subject in own), None)
 
 
-def _known(run: EnrollmentRow, step: dict[str, Any], sent_at: int | None, log: Logged | None, anchor: int | None) -> dict[str, Any]:
-    """What the rows tell of a step; nothing where it is open."""
-    planned = run.campaign.step(step["number"])
-    by_website = planned is not None and planned.sent_by == "website"
-    page = {"page": log.page} if log else {}
+def _known(run: EnrollmentRow, planned: PlannedStep, sent_at: int | None, log: Logged | None, anchor: int | None) -> RestoredStep:
+    """A step with what the rows tell of it; without a state where it is open."""
+    step = RestoredStep(number=planned.number, offset=planned.offset, due=planned.due, page=log.page if log else None)
+    known = run.campaign.step(planned.number)
+    by_website = known is not None and known.sent_by == "website"
     if sent_at is not None or (log and log.state == "sent"):
-        by = (log.by if log else None) or ("website" if by_website else "evergreen")
-        id = {"id": log.provider_id} if log and log.provider_id else {}
-        said = {"reports": dict(log.reports)} | ({"note": log.why} if log.why else {}) if log else {}
-        return {"state": "sent", "sent": step["due"] if sent_at is None else sent_at, "by": by} | id | page | said
-    if by_website and anchor is not None:
-        return {"state": "sent", "sent": anchor, "by": "website"} | page
-    if log and log.state == "failed":
-        return {"state": "failed", "why": log.why or "it failed before the ledger was restored"} | page
-    return page
+        step.state, step.sent = StepState.SENT, planned.due if sent_at is None else sent_at
+        step.by = (log.by if log else None) or ("website" if by_website else "evergreen")
+        if log:
+            step.id, step.reports, step.note = log.provider_id or None, dict(log.reports), log.why or None
+    elif by_website and anchor is not None:
+        step.state, step.sent, step.by = StepState.SENT, anchor, "website"
+    elif log and log.state == "failed":
+        step.state, step.why = StepState.FAILED, log.why or "it failed before the ledger was restored"
+    return step
 
 
-def _decided(draft: Draft, step: dict[str, Any], listed: SentList) -> dict[str, Any]:
-    """What becomes of a step that neither the rows nor Resend's list know as sent."""
-    log = draft.logged.get(step["number"])
-    later = max((other["sent"] for other in draft.steps if other["number"] > step["number"] and "sent" in other), default=None)
+def _decided(draft: Draft, step: RestoredStep, listed: SentList) -> tuple[StepState, str | None]:
+    """What becomes of a step that neither the rows nor Resend's list know as sent, and why."""
+    log = draft.logged.get(step.number)
+    later = max((other.sent for other in draft.steps if other.number > step.number and other.sent is not None), default=None)
     if log and log.state == "in doubt":
-        return {"state": "in-doubt", "why": log.why or DOUBT}
+        return StepState.IN_DOUBT, log.why or DOUBT
     if log and log.state == "skipped":
-        return {"state": "skipped", "why": log.why or "it was skipped before the ledger was restored"}
-    if log is None and later is not None and step["due"] <= later + 2 * MINUTE:
-        return {"state": "skipped", "why": "it was not sent, and a later email was, before the ledger was restored"}
-    if not draft.may_be_sent(step):
-        return {"state": "scheduled"}
-    since = step["due"] - EARLY
-    if listed.covers(since) and not any(one.at >= since for one in listed.to(draft.run.email)):
-        return {"state": "scheduled"}
-    return {"state": "in-doubt", "why": DOUBT}
+        return StepState.SKIPPED, log.why or "it was skipped before the ledger was restored"
+    if log is None and later is not None and step.due <= later + 2 * MINUTE:
+        return StepState.SKIPPED, "it was not sent, and a later email was, before the ledger was restored"
+    since = step.due - EARLY
+    if not draft.may_be_sent(step) or (listed.covers(since) and not any(one.at >= since for one in listed.to(draft.run.email))):
+        return StepState.SCHEDULED, None
+    return StepState.IN_DOUBT, DOUBT

@@ -15,6 +15,7 @@ from shared.integrations.provider import Listed
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.listing import Listing
+from shared.ledger.orders import Report
 from shared.recovery import sent_list
 from shared.recovery.sent_list import Follow, Lister, SentList, unseen
 from shared.recovery.step_outcomes import EARLY
@@ -215,7 +216,7 @@ def fix(findings: list[Finding], ledger: Ledger) -> list[Finding]:
     """
     things = [finding.tell for finding in findings if finding.tell]
     if things:
-        ledger.decide("tell", {"things": things})
+        ledger.tell(things)
     return [_fixed(finding, ledger) for finding in findings]
 
 
@@ -230,9 +231,19 @@ def _fixed(finding: Finding, ledger: Ledger) -> Finding:
         run = ledger.enrollment(enrollment)
         if run is None:
             raise LedgerError(f"{enrollment} was forgotten meanwhile; verify once more")
-        told = {"what": "accepted", "contact": run.contact, "enrollment": enrollment, "step": number, "id": finding.found.id}
-        seen = {"seen": ids.digest(f"verify:{finding.found.id}"), "seen_ttl": SEEN_TTL}
-        ledger.decide("receive", told | seen | {"at": finding.found.at, "sent": finding.found.at})
+        ledger.receive(
+            Report(
+                what="accepted",
+                at=finding.found.at,
+                seen=ids.digest(f"verify:{finding.found.id}"),
+                seen_ttl=SEEN_TTL,
+                contact=run.contact,
+                enrollment=enrollment,
+                step=number,
+                id=finding.found.id,
+                sent=finding.found.at,
+            )
+        )
         after = ledger.enrollment(enrollment)
         done = after is not None and after.step(number).state == "sent"
     return Finding(**(vars(finding) | {"fixed": done}))

@@ -6,11 +6,11 @@ import json
 import math
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from time import clock_gettime
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.core import log
 from shared.core.errors import RenderingError, SendError
@@ -18,12 +18,15 @@ from shared.core.settings import Settings
 from shared.domain import timing
 from shared.domain.catalog import Campaign, Catalog
 from shared.domain.enrollments import Enrollment
+from shared.domain.states import Outcome, Refusal, StepState
 from shared.emails.template_store import Templates
 from shared.integrations.provider import CLOCK_SHARE, Provider
 from shared.ledger import ids
 from shared.ledger.alerts import Alerts
 from shared.ledger.answers import Claimed, Item, Leave, Refused, Settled
-from shared.ledger.client import AHEAD, Ledger
+from shared.ledger.client import Ledger
+from shared.ledger.decisions import AHEAD
+from shared.ledger.orders import Ending
 from shared.sending.composing import compose
 
 LONGEST_WAIT = 3600  # seconds: nobody waits longer because a provider said so, but for its quota
@@ -34,7 +37,6 @@ UNREACHABLE_AFTER = 10
 BUSY_AFTER = 60
 RETRY_DELAYS = (60, 300, 3600)  # before the second attempt, the third, and all later ones; from the first post
 _SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # macOS has only the second, which counts its sleep
-_RESULTS = {"sent": "sent", "failed": "failed", "in-doubt": "in-doubt", "skipped": "skipped", "cancelled": "skipped"}
 _logger = log.logger("sending")
 
 
@@ -76,6 +78,13 @@ class _Post:
         return _new_post([pair for pair in zip(self.items, emails, strict=True) if pair[0].id not in gone], token, self.turn)
 
 
+class _Taken(NamedTuple):
+    """The turn that a request took at the provider, and when it left."""
+
+    turn: int
+    left: int
+
+
 @dataclass(frozen=True)
 class Sender:
     """What sending needs: the ledger, the campaigns with their compiled templates, the provider, and the settings."""
@@ -97,9 +106,9 @@ class Sender:
         """
         token = uuid.uuid4().hex
         claim = self._claim(enrollment, step, token)
-        if isinstance(claim, Refused) and claim.what == "unheard":
+        if isinstance(claim, Refused) and claim.what == Refusal.UNHEARD:
             claim = self._claim(enrollment, step, token, date=self.provider.time() or 0)
-        if isinstance(claim, Refused) and claim.what == "late":
+        if isinstance(claim, Refused) and claim.what == Refusal.LATE:
             claim = self._be_late(enrollment, step, token)
         if isinstance(claim, Refused):
             return _refusal(claim)
@@ -140,7 +149,7 @@ class Sender:
         found = self.ledger.enrollment(enrollment)
         campaign = self.catalog.campaigns.get(found.slug) if found else None
         if found and campaign and campaign.late.policy == "skip":
-            return Refused("done", None, f"{self.ledger.skip(enrollment, step, 'late')}: late")
+            return Refused(Refusal.DONE, why="late", state=self.ledger.skip(enrollment, step, "late"))
         if found and campaign and campaign.late.policy == "shift":
             self._shift(found, campaign, step)
         return self._claim(enrollment, step, token, ignore_late=True)
@@ -151,7 +160,7 @@ class Sender:
         zone = timing.zone(contact.fields.get("timezone") if contact else None, self.settings.business_timezone)
         window = campaign.window.window if campaign.window else None
         to_anchor = timing.shifted(timing.Delay(step, run.step(step).offset), self.ledger.now())
-        waiting = [timing.Delay(s.number, s.offset) for s in run.steps if s.state == "scheduled"]
+        waiting = [timing.Delay(s.number, s.offset) for s in run.steps if s.state == StepState.SCHEDULED]
         dues = timing.dues(to_anchor, waiting, window, zone)
         self.ledger.move(run.id, from_anchor=run.anchor, to_anchor=to_anchor, dues=dues)
         _logger.info("run.shifted", enrollment=run.id, step=step, by_ms=to_anchor - run.anchor, request_id=run.request_id)
@@ -164,10 +173,10 @@ class Sender:
             try:
                 email = compose(item, catalog=self.catalog, templates=self.templates, settings=self.settings)
             except RenderingError as error:
-                settled |= self._settle([item], "failing", token, asked, why=str(error), **self._patience(item.slug))
+                settled |= self._settle([item], self._unwritten(item.slug, str(error)), token, asked)
                 continue
             if email is None:
-                settled |= self._settle([item], "skipped", token, asked, why="the campaign no longer has this step")
+                settled |= self._settle([item], Ending(Outcome.SKIPPED, why="the campaign no longer has this step"), token, asked)
             else:
                 written.append((item, email))
         return (_new_post(written, token, claim.turn) if written else None), settled
@@ -185,7 +194,7 @@ class Sender:
             date=date,
         )
 
-    def _leave(self, post: _Post, token: str, ready: float, date: int | None) -> tuple[_Post, dict[str, int], float] | None:
+    def _leave(self, post: _Post, token: str, ready: float, date: int | None) -> tuple[_Post, _Taken, float] | None:
         """Wait for our turn and take the last look.
 
         Returns:
@@ -208,7 +217,7 @@ class Sender:
         if leave.wait:
             self.sleep(max(0.0, ready - time.monotonic()))
         left = leave.now + math.ceil((time.monotonic() - began) * 1000)
-        return post, {"turn": turn, "left": left}, awake + leave.wait / 1000 + OVERSLEPT
+        return post, _Taken(turn, left), awake + leave.wait / 1000 + OVERSLEPT
 
     def _deliver(self, post: _Post, token: str, asked: str, ready: float, date: int | None) -> dict[str, Settled]:
         """Post at our turn, and settle by what is known of the outcome."""
@@ -220,37 +229,39 @@ class Sender:
         if self.awake() > at_the_latest:
             Alerts(self.ledger).report("slow", f"{asked}: more than {OVERSLEPT:g} s from its last look to its request")
             why = "this machine slept, or Redis was slow, when it was to leave"
-            return self._settle(post.items, "waiting", token, asked, why=why, retry_after=SLOW_AFTER * 1000)
+            return self._settle(post.items, Ending(Outcome.WAITING, why=why, retry_after=SLOW_AFTER * 1000), token, asked)
         try:
             if isinstance(post.emails, list):
                 accepted = self.provider.send_batch(post.emails, key=post.request)
             else:
                 accepted = self.provider.send(post.emails, key=post.request)
         except SendError as error:
-            details = self._fault(error, len(post.items))
-            return self._settle(post.items, details.pop("outcome"), token, asked, why=error.reason, date=error.date, **taken, **details)
-        rate = f"{accepted.rate:g}" if accepted.rate else None
-        return self._settle(post.items, "accepted", token, asked, ids=accepted.ids, rate_seen=rate, date=accepted.date, **taken)
+            ending = replace(self._fault(error, len(post.items)), why=error.reason, date=error.date)
+        else:
+            rate = f"{accepted.rate:g}" if accepted.rate else None
+            ending = Ending(Outcome.ACCEPTED, ids=accepted.ids, rate_seen=rate, date=accepted.date)
+        return self._settle(post.items, replace(ending, turn=taken.turn, left=taken.left), token, asked)
 
-    def _fault(self, error: SendError, size: int) -> dict[str, Any]:
-        """What the ledger is told of a request that was not, or perhaps not, accepted."""
+    def _fault(self, error: SendError, size: int) -> Ending:
+        """How a request ended that was not, or perhaps not, accepted."""
         wait = round(min(error.retry_after or 0, LONGEST_WAIT) * 1000)
         match error.kind:
             case "refused":
-                return {"outcome": "dissolved" if size > 1 else "refused"}
+                return Ending(Outcome.DISSOLVED if size > 1 else Outcome.REFUSED)
             case "closed":
-                return {"outcome": "waiting", "gate": error.reason, "gate_until": self.ledger.now() + PROBE_AFTER * 1000}
+                return Ending(Outcome.WAITING, gate=error.reason, gate_until=self.ledger.now() + PROBE_AFTER * 1000)
             case "quota":
-                return {"outcome": "waiting", "gate": error.reason, "gate_until": self._reset(error)}
+                return Ending(Outcome.WAITING, gate=error.reason, gate_until=self._reset(error))
             case "rate":
-                return {"outcome": "waiting", "retry_after": wait or 1000, "hold": wait or 1000}
+                return Ending(Outcome.WAITING, retry_after=wait or 1000, hold=wait or 1000)
             case "wait":
-                return {"outcome": "waiting", "retry_after": wait or UNREACHABLE_AFTER * 1000}
+                return Ending(Outcome.WAITING, retry_after=wait or UNREACHABLE_AFTER * 1000)
             case "conflict":
-                return {"outcome": "conflict"}
+                return Ending(Outcome.CONFLICT)
             case "busy":
-                return {"outcome": "ambiguous", "retry_after": BUSY_AFTER * 1000, "delays": self._delays()}
-        return {"outcome": "ambiguous", "retry_after": wait, "delays": self._delays()}
+                return Ending(Outcome.AMBIGUOUS, retry_after=BUSY_AFTER * 1000, delays=self._delays())
+            case "ambiguous":
+                return Ending(Outcome.AMBIGUOUS, retry_after=wait, delays=self._delays())
 
     def _reset(self, error: SendError) -> int:
         """When an exhausted quota is full again: as the provider says, at the next day or month in UTC at the latest."""
@@ -263,24 +274,27 @@ class Sender:
     def _delays(self) -> list[int]:
         return [round(seconds * 1000 / self.settings.backoff_divisor) for seconds in RETRY_DELAYS]
 
-    def _patience(self, slug: str) -> dict[str, Any]:
+    def _unwritten(self, slug: str, why: str) -> Ending:
+        """An email that cannot be written, as its template is wrong now."""
         campaign = self.catalog.campaigns.get(slug)
-        return {"delays": self._delays(), "patience": campaign.late_after(self.settings.backoff_divisor) if campaign else 0}
+        patience = campaign.late_after(self.settings.backoff_divisor) if campaign else 0
+        return Ending(Outcome.FAILING, why=why, delays=self._delays(), patience=patience)
 
-    def _settle(self, items: list[Item], outcome: str, token: str, asked: str, **details: Any) -> dict[str, Settled]:
-        settled = self.ledger.settle([item.id for item in items], outcome, token=token, at_work=asked, **details)
+    def _settle(self, items: list[Item], ending: Ending, token: str, asked: str) -> dict[str, Settled]:
+        settled = self.ledger.settle([item.id for item in items], ending, token=token, at_work=asked)
         for item, state in zip(items, settled, strict=True):
-            self._report(item, state, outcome, details)
+            _report(item, state, ending)
         return {state.id: state for state in settled}
 
-    def _report(self, item: Item, state: Settled, outcome: str, details: Mapping[str, Any]) -> None:
-        known = {"email_id": item.id, "state": state.state, "request_id": item.request_id, "attempts": state.attempts}
-        if state.state == "sent":
-            _logger.info("email.sent", **known)
-        elif state.state in ("failed", "in-doubt") or state.attempts == len(RETRY_DELAYS):
-            _logger.error("email.trouble", outcome=outcome, why=details.get("why"), **known)
-        else:
-            _logger.warning("email.not_sent", outcome=outcome, why=details.get("why"), next=state.next, **known)
+
+def _report(item: Item, settled: Settled, ending: Ending) -> None:
+    known = {"email_id": item.id, "state": settled.state, "request_id": item.request_id, "attempts": settled.attempts}
+    if settled.state == StepState.SENT:
+        _logger.info("email.sent", **known)
+    elif (settled.state and settled.state.needs_a_person) or settled.attempts == len(RETRY_DELAYS):
+        _logger.error("email.trouble", outcome=ending.outcome, why=ending.why, **known)
+    else:
+        _logger.warning("email.not_sent", outcome=ending.outcome, why=ending.why, next=settled.next, **known)
 
 
 def _new_post(written: list[tuple[Item, dict[str, Any]]], token: str, turn: int) -> _Post:
@@ -292,15 +306,27 @@ def _new_post(written: list[tuple[Item, dict[str, Any]]], token: str, turn: int)
 
 
 def _refusal(refused: Refused) -> Result:
-    if refused.what == "gone":
-        return Result("skipped", why="there is no such step")
-    if refused.what == "done":
-        state, _, why = refused.why.partition(": ")
-        return Result("already-sent" if state == "sent" else _RESULTS.get(state, "parked"), why=why)
-    return Result("parked", refused.until, refused.why or refused.what, paced=refused.what == "pace")
+    match refused.what:
+        case Refusal.GONE:
+            return Result("skipped", why="there is no such step")
+        case Refusal.DONE:
+            return Result("already-sent" if refused.state == StepState.SENT else _now(refused.state), why=refused.why)
+        case Refusal.NOT_YET | Refusal.WAITS | Refusal.CLOSED | Refusal.PACE | Refusal.LATE | Refusal.UNHEARD:
+            return Result("parked", refused.until, refused.why or refused.what, paced=refused.what == Refusal.PACE)
 
 
 def _result(settled: Settled | None) -> Result:
     if settled is None:
         return Result("parked", why="the lease was lost")
-    return Result(_RESULTS.get(settled.state, "parked"), settled.next, settled.why)
+    return Result(_now(settled.state), settled.next, settled.why)
+
+
+def _now(state: StepState | None) -> str:
+    """What a step in a state means for the worker that asked for it."""
+    match state:
+        case StepState.SENT | StepState.FAILED | StepState.IN_DOUBT | StepState.SKIPPED:
+            return state
+        case StepState.CANCELLED:
+            return "skipped"
+        case StepState.SCHEDULED | StepState.SENDING | None:
+            return "parked"

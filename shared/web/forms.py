@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from flask import Request, Response
 
@@ -11,6 +10,7 @@ from shared import services
 from shared.domain.forms import NewClient, NoShow, PostCall, SignUp
 from shared.intake import enrolling
 from shared.intake.enrolling import Answer, Intake
+from shared.ledger.orders import Limit
 from shared.web import endpoint, guards
 
 
@@ -50,7 +50,7 @@ def reported(request: Request, data: bytes, model: type[NoShow | PostCall | NewC
     return endpoint.answer(202, enrolling.report(form, trigger=trigger, intake=intake(request)).body)
 
 
-def intake(request: Request, now: int | None = None, limit: Mapping[str, object] | None = None) -> Intake:
+def intake(request: Request, now: int | None = None, limit: Limit | None = None) -> Intake:
     """Where and when a request comes in.
 
     Args:

@@ -16,6 +16,7 @@ from shared import services
 from shared.core import log
 from shared.core.errors import TooManyRequests, WebhookError
 from shared.ledger import ids, limits
+from shared.ledger.orders import Limit
 
 _logger = log.logger("guards")
 
@@ -106,7 +107,7 @@ def client_ip(request: Request) -> str:
     return address
 
 
-def limit(kind: str, who: str, rate: str) -> dict[str, object]:
+def limit(kind: str, who: str, rate: str) -> Limit:
     """A limit, as the ledger counts by it.
 
     Args:
@@ -115,7 +116,7 @@ def limit(kind: str, who: str, rate: str) -> dict[str, object]:
         rate: such as `10/second`.
     """
     item = parse_limit(rate)
-    return {"key": f"{kind}:{rate}:{ids.digest(who)}", "most": item.amount, "window": item.get_expiry() * 1000}
+    return Limit(key=f"{kind}:{rate}:{ids.digest(who)}", most=item.amount, window=item.get_expiry() * 1000)
 
 
 def limit_rate(kind: str, who: str, rate: str) -> int:
@@ -127,8 +128,8 @@ def limit_rate(kind: str, who: str, rate: str) -> int:
     Raises:
         TooManyRequests: for one too many.
     """
-    now, wait = limits.count(services.ledger(), limit(kind, who, rate))
-    if wait:
+    counted = services.ledger().limit(limit(kind, who, rate))
+    if counted.wait:
         _logger.warning("rate.limited", by=kind)
-        raise TooManyRequests(wait)
-    return now
+        raise TooManyRequests(counted.wait)
+    return counted.now

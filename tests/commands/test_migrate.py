@@ -12,9 +12,10 @@ from redis import Redis
 
 from commands import main
 from local import valkey
-from shared.ledger import client, ids, migrations
-from shared.ledger.client import VERSION, Ledger
+from shared.ledger import ids, migrations, version
+from shared.ledger.client import Ledger
 from shared.ledger.migrations import AT_WORK, LOCK, Migration, migrate
+from shared.ledger.version import VERSION
 from tests.support.functions_client import ADDRESS, NOWHERE, Functions, deployed, fresh_services
 
 RUN = f"{ids.enrollment_prefix('christmas', ADDRESS)}-1"
@@ -43,7 +44,7 @@ def next_release(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
     def mark(ledger: Ledger, cursor: int) -> tuple[int, int]:
         return 0, ledger.redis.hset(ids.enrollment_key(RUN), "made-up", "1")
 
-    monkeypatch.setattr(client, "VERSION", 2)
+    monkeypatch.setattr(version, "VERSION", 2)
     monkeypatch.setattr(migrations, "MIGRATIONS", (Migration(2, "every enrollment has a mark", mark),))
     fresh_services()
 

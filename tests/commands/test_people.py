@@ -17,10 +17,12 @@ from local import valkey
 from shared.core.errors import SendError
 from shared.core.settings import Settings
 from shared.domain.forms import MeetingEvent
+from shared.domain.states import Outcome
 from shared.intake import meetings
 from shared.integrations.notion import Notion
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.orders import Ending
 from shared.ledger.pacing import Pacer
 from shared.notion.recorder import Recorder
 from shared.operations import privacy
@@ -144,7 +146,7 @@ class TestForget:
         world.ledger.claim(run, 1, **claimed)  # type: ignore[arg-type]  # the arguments of claim, by name
         privacy.forget(ADDRESS, world.ledger, world.settings, None)
         assert not world.ledger.post([f"{run}-1"], token="t", request=f"{run}-1", body="{}", spare=1)
-        world.ledger.settle([f"{run}-1"], "accepted", token="t", ids=["id-0"])
+        world.ledger.settle([f"{run}-1"], Ending(Outcome.ACCEPTED, ids=["id-0"]), token="t")
         assert traces(world.redis) == {"eg:runs"}
 
     def test_others_of_an_unsettled_batch(self, ledger: Ledger, clock: Clock) -> None:

@@ -57,7 +57,7 @@ class TestOneUseCase:
         desk.sign_in()
         sign_up()
         if decision in (actions.RESUME, actions.CATCH_UP):
-            desk.ledger.decide("pause", {"enrollment": RUN})
+            desk.ledger.pause(RUN)
         if decision in (actions.RETRY, actions.ANEW, actions.ANEW_BATCH):
             state = "failed" if decision is actions.RETRY else "in-doubt"
             set_step(desk.ledger.redis, RUN, 2, state=state, attempts=3, frozen="batch-1")

@@ -12,8 +12,8 @@ from werkzeug.test import TestResponse
 from local import valkey
 from shared import services
 from shared.ledger import ids
-from shared.ledger.client import VERSION
 from shared.ledger.listing import Listing
+from shared.ledger.version import VERSION
 from shared.operations.enrollment_actions import EnrollmentActions
 from tests.support.functions_client import ADDRESS, Functions, deployed
 
@@ -169,7 +169,7 @@ def test_a_body_that_is_no_json_is_refused(functions: Functions) -> None:
 def test_a_list_is_by_address_campaign_and_state(functions: Functions) -> None:
     """The latest first; filters combine; an address is found however it is written."""
     functions.sign_up({"email": "bo@example.org"})
-    functions.ledger.decide("pause", {"enrollment": RUN})
+    functions.ledger.pause(RUN)
 
     def emails(query: str) -> list[str]:
         return [row["email"] for row in get(functions, f"/api/enrollments?{query}")["enrollments"]]

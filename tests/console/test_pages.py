@@ -14,8 +14,8 @@ from shared import services
 from shared.console.actions import OF_RUN, OF_STEP
 from shared.console.login import Login, Session
 from shared.ledger import ids
-from shared.ledger.client import VERSION
 from shared.ledger.health import read_health
+from shared.ledger.version import VERSION
 from tests.support.console_desk import RUN, Desk, console, set_step, sign_up
 from tests.support.functions_client import NOWHERE
 from tests.system.test_browser_console import PAGES, populate
@@ -114,9 +114,9 @@ class TestPages:
     def test_health_says_what_to_do(self, lasting_tick: None, desk: Desk, redis: Redis) -> None:
         """Each trouble with its reason and its mend; none when all is at work."""
         assert "The scheduler is silent" in desk.get("/health").text
-        desk.ledger.decide("gate", {"reason": "the key was refused"})
+        desk.ledger.stop_sending("the key was refused")
         assert "Sending is stopped" in desk.get("/health").text and "the key was refused" in desk.get("/enrollments").text
-        desk.ledger.decide("gate", {})
+        desk.ledger.start_sending()
         redis.set(ids.TICK, desk.ledger.now())
         redis.sadd(ids.workers_key("send"), "w")
         redis.sadd(ids.workers_key("record"), "r")

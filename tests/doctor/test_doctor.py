@@ -21,7 +21,8 @@ from shared.doctor import redis_checks, settings_checks
 from shared.doctor.service_checks import Answer, public, resend
 from shared.doctor.settings_checks import Finding
 from shared.ledger import ids
-from shared.ledger.client import VERSION, Ledger
+from shared.ledger.client import Ledger
+from shared.ledger.version import VERSION
 from tests.conftest import Clock
 from tests.support.refusing import REFUSALS, refusing
 from tests.support.sandbox_server import Sandbox, sandbox, serving

@@ -17,6 +17,7 @@ from redis import Redis
 from local import valkey
 from shared.domain.enrollments import SCORES, Contact, Enrollment, Step
 from shared.domain.forms import SignUp
+from shared.domain.states import EnrollmentState, StepState
 from tests.support.functions_client import ADDRESS, Functions, deployed
 
 LONG = "x" * 10_000
@@ -140,8 +141,8 @@ def test_what_is_remembered_are_the_given_fields() -> None:
 
 def test_a_step_is_found_by_its_number() -> None:
     """An enrollment knows its steps, and says so when there is none."""
-    step = Step(number=3, state="scheduled", due=0, offset=0)
-    run = Enrollment("christmas-1", "christmas", "marketing", "active", 0, "contact", steps=(step,))
+    step = Step(number=3, state=StepState.SCHEDULED, due=0, offset=0)
+    run = Enrollment("christmas-1", "christmas", "marketing", EnrollmentState.ACTIVE, 0, "contact", steps=(step,))
     assert run.step(3) is step
     with pytest.raises(KeyError):
         run.step(1)

@@ -145,7 +145,7 @@ class TestNurture:
         assert found and [step.due - at for step in found.steps] == [HOUR, 72 * HOUR, 168 * HOUR]
         post(functions, "postcall-maybe", {"email": ADDRESS})
         assert run(functions, "postcall-maybe", number=2) is None
-        functions.ledger.decide("cancel", {"enrollment": found.id, "why": "for the test"})
+        functions.ledger.cancel(found.id, "for the test")
         post(functions, "postcall-maybe", {"email": ADDRESS})
         assert run(functions, "postcall-maybe", number=2)
 

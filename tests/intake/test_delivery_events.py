@@ -14,10 +14,12 @@ import pytest
 from local import valkey
 from shared.core.errors import SendError, SettingsError
 from shared.domain.enrollments import Step
+from shared.domain.states import Outcome
 from shared.intake import delivery_events
 from shared.integrations.resend_events import DeliveryEvent, event
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.orders import Ending
 from shared.operations.enrollment_actions import EnrollmentActions
 from tests.conftest import Clock
 from tests.support.functions_client import Functions, deployed, signed
@@ -149,7 +151,7 @@ class TestDelivery:
         world.ledger.claim(*job, token="t", late={"christmas": 3_600_000}, rate=1000)
         assert world.ledger.post([f"{run}-1"], token="t", request=f"{run}-1", body="{}", spare=1)
         assert tell(world, "failed", run, key="msg", reason="quota") == "busy"
-        world.ledger.settle([f"{run}-1"], "accepted", token="t", ids=["id-0"])
+        world.ledger.settle([f"{run}-1"], Ending(Outcome.ACCEPTED, ids=["id-0"]), token="t")
         assert tell(world, "failed", run, key="msg", reason="quota") == "recorded"
         assert world.run(run).step(1).state == "failed"
 
@@ -197,11 +199,11 @@ class TestDelivery:
     def test_a_proof_comes_before_the_second_email(self, world: World) -> None:
         """A doubtful email that a person has sent anew is not sent again when the first turns out to have arrived."""
         run = in_doubt(world)
-        world.ledger.decide("gate", {"reason": "a pause, so that the new one waits"})
+        world.ledger.stop_sending("a pause, so that the new one waits")
         EnrollmentActions(world.ledger, world.sender.catalog, world.settings).retry(run, 1, as_new=True)
         assert world.run(run).step(1).state == "scheduled"
         tell(world, "delivered", run)
-        world.ledger.decide("gate", {})
+        world.ledger.start_sending()
         world.work()
         assert of(world.run(run).step(1)) == ("sent", "id-0", "evergreen")
         assert world.provider.twice == []

@@ -226,10 +226,10 @@ class TestMissedCalls:
             desk.ledger.suppress(CONTACT, "unsubscribed")
             desk.sign_up("signup", consent=True)
         elif end == "cancelled":
-            desk.ledger.decide("cancel", {"enrollment": run, "why": "by hand"})
+            desk.ledger.cancel(run, "by hand")
         else:
             for step in (1, 2, 3):
-                desk.ledger.decide("skip", {"enrollment": run, "step": step, "why": "by hand"})
+                desk.ledger.skip(run, step, "by hand")
         found = desk.ledger.enrollment(run)
         assert found and found.state == end
         desk.clock.advance(hours=24 * 40)

@@ -372,7 +372,7 @@ class TestAGroup:
         """What it began before is over; the other meeting, which took the group meanwhile, keeps its reminders."""
         first, second = booked(world, "first"), booked(world, "second", days=6)
         report(world, first)
-        world.ledger.decide("cancel", {"enrollment": known(reminders(world, first)).id, "why": "by hand"})
+        world.ledger.cancel(known(reminders(world, first)).id, "by hand")
         assert report(world, second) == "enrolled"
         assert report(world, booked(world, "first", days=9, seconds=60)) == "blocked"
         report(world, told(world, "cancelled", "first", seconds=120))
@@ -392,7 +392,7 @@ class TestGivenAgain:
     @staticmethod
     def by_hand(world: World, run: Enrollment | None) -> None:
         """The operator ends an enrollment."""
-        assert world.ledger.decide("cancel", {"enrollment": known(run).id, "why": "by hand"}) == "cancelled"
+        assert world.ledger.cancel(known(run).id, "by hand") == "cancelled"
 
     def test_a_booking_that_was_cancelled_by_hand_stays_so(self, world: World) -> None:
         """The calendar sends it again after eight days: there are no reminders."""

@@ -11,6 +11,7 @@ from shared.ledger import ids
 from shared.ledger.alerts import Alerts
 from shared.ledger.client import Ledger
 from shared.ledger.health import SAMPLE, Problem, read_health
+from shared.ledger.orders import Resume
 from tests.conftest import Clock
 from tests.support.refusing import REFUSALS, Refuse, refusing
 from tests.support.world import World
@@ -83,7 +84,7 @@ class TestSweeper:
         world.redis.delete(ids.QUEUE, ids.enrollment_key(gone), ids.enrollment_key(wrong))
         world.redis.set(ids.enrollment_key(wrong), "text")
         world.ledger.skip(ended, 1, "by hand")
-        world.ledger.decide("pause", {"enrollment": paused})
+        world.ledger.pause(paused)
         leave = ["no email id", f"{gone}-1", f"{wrong}-1", f"{ended}-1", f"{paused}-1", f"{alone}-9"]
         world.redis.zadd(ids.OPEN, dict.fromkeys(leave, world.clock.now))
         world.clock.advance(seconds=LEASE + 6)
@@ -103,8 +104,8 @@ class TestAudit:
         early, cancelled, paused, well = (world.sign_up(email=f"{name}@example.org") for name in ("e", "c", "p", "w"))
         held, stopped = sending(world, "h@example.org"), sending(world, "s@example.org")
         world.ledger.suppress(ids.digest("s@example.org"), "unsubscribed")
-        world.ledger.decide("pause", {"enrollment": paused})
-        world.ledger.decide("cancel", {"enrollment": cancelled, "why": "by hand"})
+        world.ledger.pause(paused)
+        world.ledger.cancel(cancelled, "by hand")
         world.redis.set(ids.enrollment_key("christmas-wrong-1"), "a key of a wrong type")
         world.sign_up({"email": "tracked@example.org"})
         world.redis.zrem(ids.OPEN, f"{early}-2", f"{early}-7", f"{held}-1", f"{stopped}-1")
@@ -217,12 +218,11 @@ def test_nothing_of_a_run_of_forty_days_is_ever_on_no_list(world: World) -> None
     for day in range(40):
         world.live(hours=24)
         if day == 2:
-            world.ledger.decide("pause", {"enrollment": runs[0]})
+            world.ledger.pause(runs[0])
         if day == 3:
             world.ledger.suppress(ids.digest("p1@example.org"), "bounced")
         if day == 5:
-            anchor = world.run(runs[0]).anchor
-            known = {"enrollment": runs[0], "paused_at": world.run(runs[0]).paused_at, "anchor": anchor}
-            world.ledger.decide("resume", {**known, "dues": {}, "nexts": {}, "catch_up": timing.DAY})
+            anchor, paused_at = world.run(runs[0]).anchor, world.run(runs[0]).paused_at or 0
+            world.ledger.resume(Resume(enrollment=runs[0], paused_at=paused_at, anchor=anchor, dues={}, nexts={}, catch_up=timing.DAY))
         assert world.ledger.audit_all() == []
     assert world.states(runs[0]) == ["sent"] * 7

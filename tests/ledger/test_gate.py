@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from shared.core.errors import SendError
+from shared.domain.states import Outcome
 from shared.ledger import ids
 from shared.ledger.answers import Claimed
 from shared.ledger.health import read_health
+from shared.ledger.orders import Ending, Report
 from shared.operations.enrollment_actions import EnrollmentActions
 from tests.support.batches import crowd
 from tests.support.world import World
@@ -45,8 +47,8 @@ class TestAPersonsStop:
         """An email that left before the stop ends as it ends; the next one waits."""
         id = on_its_way(world)
         actions.stop_sending(WHY)
-        details = {"ids": ["id-0"]} if outcome == "accepted" else {"why": "said so", "delays": [60_000]}
-        world.ledger.settle([id], outcome, token="ada@example.org", at_work=id, **details)
+        ending = Ending(Outcome(outcome), ids=["id-0"], why=None if outcome == "accepted" else "said so", delays=[60_000])
+        world.ledger.settle([id], ending, token="ada@example.org", at_work=id)
         assert gate(world) == WHY
         assert waits(world, world.sign_up(email="bo@example.org"))
 
@@ -55,8 +57,8 @@ class TestAPersonsStop:
         """A refused key and an exhausted quota have gates of their own, which would open by themselves."""
         id = on_its_way(world)
         actions.stop_sending(WHY)
-        until = {"gate": reason, "gate_until": world.clock.now + seconds * 1000}
-        world.ledger.settle([id], "waiting", token="ada@example.org", at_work=id, why=reason, **until)
+        ending = Ending(Outcome.WAITING, why=reason, gate=reason, gate_until=world.clock.now + seconds * 1000)
+        world.ledger.settle([id], ending, token="ada@example.org", at_work=id)
         assert gate(world) == WHY
         assert waits(world, id.removesuffix("-1"))
 
@@ -77,8 +79,10 @@ class TestAPersonsStop:
     def test_a_report_of_an_earlier_email_opens_nothing(self, world: World, actions: EnrollmentActions, run: str) -> None:
         """What the provider tells of an email that it had taken says nothing of the stop."""
         actions.stop_sending(WHY)
-        report = {"seen": "x", "seen_ttl": 1000, "what": "delivered", "at": world.clock.now, "contact": ids.digest("ada@example.org")}
-        world.ledger.decide("receive", report | {"enrollment": run, "step": 1, "id": "id-0", "sent": world.clock.now})
+        now, contact = world.clock.now, ids.digest("ada@example.org")
+        world.ledger.receive(
+            Report(what="delivered", at=now, seen="x", seen_ttl=1000, contact=contact, enrollment=run, step=1, id="id-0", sent=now)
+        )
         assert gate(world) == WHY
 
     def test_what_a_person_wants_now_waits_too(self, world: World, actions: EnrollmentActions, run: str) -> None:
@@ -187,7 +191,7 @@ class TestProbes:
         world.provider.faults.append(CLOSED)
         world.work()
         assert gate(world) == CLOSED.reason
-        world.ledger.settle([id], "accepted", token="ada@example.org", at_work=id, ids=["id-0"])
+        world.ledger.settle([id], Ending(Outcome.ACCEPTED, ids=["id-0"]), token="ada@example.org", at_work=id)
         assert gate(world) is None
         world.work()
         assert world.states(other)[0] == "sent"

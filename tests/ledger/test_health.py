@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.ledger.client import VERSION
 from shared.ledger.health import BEHIND, OVERDUE_AFTER, SILENT_AFTER, Health, Problem
+from shared.ledger.version import VERSION
 
 WELL = Health(
     tick_age=SILENT_AFTER,

@@ -12,10 +12,12 @@ from redis import Redis
 
 from shared.core.errors import LedgerError, SendError
 from shared.domain.catalog import Catalog
+from shared.domain.states import Outcome, Refusal
 from shared.ledger import ids
 from shared.ledger.answers import Claimed, Item, Refused
 from shared.ledger.client import Ledger
 from shared.ledger.health import read_health
+from shared.ledger.orders import Ending
 from shared.sending import sender as sending
 from shared.sending.composing import compose
 from tests.conftest import Clock
@@ -54,7 +56,7 @@ def test_a_step_is_claimed_once(world: World) -> None:
     run = world.sign_up()
     first, second = claim(world, run, holder="a"), claim(world, run, holder="b")
     assert isinstance(first, Claimed) and [item.id for item in first.items] == [f"{run}-1"]
-    assert second == Refused("not-yet", world.clock.now + 45_000, "")
+    assert second == Refused(Refusal.NOT_YET, world.clock.now + 45_000, "")
 
 
 def test_a_lease_that_ends_before_the_post_lets_another_send(world: World) -> None:
@@ -79,7 +81,7 @@ def test_steps_go_out_in_their_order(world: World) -> None:
     quick = World(world.ledger, world.clock, SETTINGS.model_copy(update={"testing_mode": True, "testing_step": 10}))
     run = quick.sign_up()
     quick.clock.advance(seconds=15)
-    assert claim(quick, run, 2) == Refused("waits", None, "")
+    assert claim(quick, run, 2) == Refused(Refusal.WAITS, None, "")
     quick.work()
     assert quick.provider.email_ids == [f"{run}-1", f"{run}-2"]
 
@@ -364,7 +366,7 @@ def test_the_pace_is_kept(ledger: Ledger, clock: Clock) -> None:
     runs = [world.sign_up(email=f"p{n}@example.org") for n in range(4)]
     claims = [world.ledger.claim(run, 1, token="t", late=LATE, rate=2, batch_above=10**6) for run in runs]
     assert [claim.wait for claim in claims if isinstance(claim, Claimed)] == [0, 0]
-    assert claims[2] == Refused("pace", clock.now + 1015, "")
+    assert claims[2] == Refused(Refusal.PACE, clock.now + 1015, "")
     clock.advance(ms=500)
     third = world.ledger.claim(runs[2], 1, token="t", late=LATE, rate=2, batch_above=10**6)
     assert isinstance(third, Claimed) and third.wait == 515
@@ -376,9 +378,9 @@ def test_the_pace_is_kept(ledger: Ledger, clock: Clock) -> None:
 )
 def test_a_second_is_never_given_more_than_its_rate(ledger: Ledger, clock: Clock, rate: float, at_once: int, following: int) -> None:
     """What fits into a second goes at once, or of more than ten a share of it several times a second."""
-    asked, turns = {"provider": "resend", "rate": rate, "longest": 5000}, []
+    turns = []
     for _ in range(round(rate * 3) + 3):
-        clock.advance(ms=ledger.decide("pace", asked))
+        clock.advance(seconds=ledger.pace("resend", rate, longest=5))
         turns.append(clock.now)
     assert [turn - turns[0] for turn in turns[: at_once + 1]] == [*[0] * at_once, following]
     assert all(later - earlier > 1000 for earlier, later in zip(turns, turns[max(int(rate), 1) :], strict=False))
@@ -396,9 +398,8 @@ def test_a_turn_taken_later_moves_what_follows_it(ledger: Ledger, clock: Clock) 
     assert turns == [0, 1]
     slow = f"{ids.enrollment_prefix('christmas', 'slow@example.org')}-1-1"
     clock.advance(ms=498)
-    ledger.settle([slow], "accepted", token="slow", ids=["id-0"], turn=began, left=began + 400)
-    asked = {"provider": "resend", "rate": 2, "longest": 5000}
-    assert [ledger.decide("pace", asked) for _ in range(2)] == [1 + 1015 - 500, 400 + 1015 - 500]
+    ledger.settle([slow], Ending(Outcome.ACCEPTED, ids=["id-0"], turn=began, left=began + 400), token="slow")
+    assert [ledger.pace("resend", 2, longest=5) for _ in range(2)] == [0.516, 0.915]
 
 
 def test_a_postponed_look_comes_again(world: World) -> None:
@@ -465,7 +466,7 @@ def test_what_is_on_the_schedule_too_early_is_not_released(world: World, why: st
         world.work()
     world.redis.delete(ids.QUEUE)
     if why == "paused":
-        world.ledger.decide("pause", {"enrollment": run})
+        world.ledger.pause(run)
     if why != "not yet":
         world.redis.hset(ids.enrollment_key(run), "2.next", world.clock.now)
     world.redis.zadd(ids.SCHEDULED, {f"{run}-2-1": world.clock.now / 1000})

@@ -12,9 +12,10 @@ from rq import Queue
 from scheduler.rq_schedule import QUEUE, Job, Schedule
 from scheduler.worker import Worker
 from shared.core.errors import LedgerTooNew, MigrationError
-from shared.ledger import client, ids, migrations
-from shared.ledger.client import VERSION, Ledger
+from shared.ledger import ids, migrations, version
+from shared.ledger.client import Ledger
 from shared.ledger.migrations import AT_WORK, LOCK, MIGRATIONS, Migration, migrate, waiting
+from shared.ledger.version import VERSION
 from tests.support.world import World
 
 LAST = 5
@@ -55,7 +56,7 @@ def second(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> Slices:
 
 def knows(monkeypatch: pytest.MonkeyPatch, *slices: Slices) -> None:
     """What a program that begins from here on knows."""
-    monkeypatch.setattr(client, "VERSION", slices[-1].number)
+    monkeypatch.setattr(version, "VERSION", slices[-1].number)
     monkeypatch.setattr(migrations, "MIGRATIONS", tuple(each.migration for each in slices))
 
 

@@ -9,9 +9,12 @@ from math import ceil
 
 import pytest
 
+from shared.domain.states import Outcome
 from shared.domain.timing import DAY
 from shared.ledger.answers import Refused
-from shared.ledger.client import AHEAD, Ledger
+from shared.ledger.client import Ledger
+from shared.ledger.decisions import AHEAD
+from shared.ledger.orders import Ending
 from shared.ledger.pacing import Pacer
 from tests.conftest import Clock
 from tests.support.world import World
@@ -69,7 +72,7 @@ def worker(world: World, runs: list[str], rate: float, lot: random.Random, left:
         leaves = clock.now
         left.append(leaves)
         yield lot.choice((20, 300, 1500))
-        ledger.settle(members, "accepted", token=run, ids=[run], turn=turn, left=leaves)
+        ledger.settle(members, Ending(Outcome.ACCEPTED, ids=[run], turn=turn, left=leaves), token=run)
 
 
 @pytest.mark.parametrize("rate", [1, 2, 2.5, 5, 10, 12, 25])
@@ -93,7 +96,6 @@ def test_no_second_has_more_requests_than_the_rate(ledger: Ledger, clock: Clock,
 
 def test_a_clock_that_is_set_back_stops_nobody_for_long(ledger: Ledger, clock: Clock) -> None:
     """Turns that were taken in what is now the future do not count."""
-    asked = {"provider": "resend", "rate": 1, "longest": 1000}
-    assert ledger.decide("pace", asked) == 0
+    assert ledger.pace("resend", 1, longest=1) == 0
     clock.advance(hours=-1)
-    assert ledger.decide("pace", asked) == 0
+    assert ledger.pace("resend", 1, longest=1) == 0

@@ -20,8 +20,9 @@ from scheduler.rq_schedule import Job
 from shared import services
 from shared.integrations.provider import Accepted
 from shared.ledger import ids
-from shared.ledger.client import VERSION, Ledger
+from shared.ledger.client import Ledger
 from shared.ledger.migrations import migrate, waiting
+from shared.ledger.version import VERSION
 from shared.operations.enrollment_actions import EnrollmentActions
 from tests.conftest import Clock
 from tests.support.provider_double import MemoryProvider

@@ -88,7 +88,7 @@ def a_life(world: World) -> str:
     """A run with a failed step that ends, somebody's in doubt, an unsubscribe, a meeting, an event, a hold; everything is recorded."""
     run = world.sign_up()
     world.work()
-    world.ledger.decide("pace", {"provider": "notion", "rate": 3, "longest": 0, "hold": 60_000})
+    world.ledger.hold("notion", 60)
     complete_without(world, run, 2)
     world.provider.faults.append(SendError("conflict", "another body"))
     world.sign_up(email="doubt@example.org")
@@ -156,7 +156,7 @@ def test_the_list_of_runs_stays_while_one_goes_on(world: World) -> None:
     world.work()
     complete_without(world, run, 2)
     assert ttl(world, runs) is not None
-    world.ledger.decide("retry", {"enrollment": run, "step": 2})
+    world.ledger.retry(run, 2)
     assert (world.run(run).state, ttl(world, runs)) == ("active", None)
     assert world.ledger.suppress(CONTACT, "complained") == 1
     assert ttl(world, runs) is not None

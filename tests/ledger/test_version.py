@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +13,13 @@ from redis.exceptions import OutOfMemoryError
 
 from local import valkey
 from shared.core.errors import LedgerTooNew
-from shared.ledger import client, ids
-from shared.ledger.client import VERSION, Ledger
+from shared.domain.states import Outcome
+from shared.ledger import ids, version
+from shared.ledger.client import Ledger
 from shared.ledger.health import Problem, read_health
+from shared.ledger.orders import Ending, Foreseen, Restore, RestoredEnrollment
 from shared.ledger.script_sources import sources
+from shared.ledger.version import VERSION
 from tests.conftest import Clock
 from tests.support.functions_client import ADDRESS, LINK
 from tests.support.webhook_calls import WEBHOOKS, good, kept, post, webhooks
@@ -25,22 +29,23 @@ NEWER = str(VERSION + 1)
 SCRIPTS = sorted(sources({}))
 BEFORE_VERSIONS = {"a scheduler at work": ("set", ids.TICK, "1"), "somebody enrolled": ("hset", "eg:runs", "christmas-1", "1")}
 BEFORE_VERSIONS |= {"something to be told": ("set", "eg:jobs", "1")}
-FINISHED = {"what": "finished", "run": "christmas-x-1", "key": "christmas-x", "number": 1, "contact": "x", "kind": "marketing"}
+ENDED = RestoredEnrollment(id="christmas-x-1", key="christmas-x", number=1, what="finished", kind="marketing")
+FINISHED = Restore(contact="x", run=ENDED)
 STORING: dict[str, Callable[[World], object]] = {
     "the scheduler's sign of life": lambda world: world.ledger.release(),
     "a sign-up": lambda world: world.sign_up(),
     "a suppression": lambda world: world.ledger.suppress(ids.digest(ADDRESS), "manual"),
-    "an alert": lambda world: world.ledger.decide("alert", {"cause": "x", "detail": "x"}),
-    "what Notion tells of an enrollment that had ended": lambda world: world.ledger.decide("restore", FINISHED),
+    "an alert": lambda world: world.ledger.alert("x", "x"),
+    "what Notion tells of an enrollment that had ended": lambda world: world.ledger.restore(FINISHED),
 }
 ASKING: dict[str, Callable[[Ledger], object]] = {
     "the version": lambda ledger: ledger.version(),
     "a claim of nothing": lambda ledger: ledger.claim("christmas-x-1", 1, token="t", late={}),
     "the sweeper": lambda ledger: ledger.sweep(set()),
     "the audit": lambda ledger: ledger.audit(["christmas-x-1"], repair=True),
-    "what Notion is told next": lambda ledger: ledger.decide("take", {"lease": 1}),
-    "a lift of nobody": lambda ledger: ledger.decide("lift", {"contact": "x", "reasons": ["unsubscribed"]}),
-    "a dry run": lambda ledger: ledger.decide("restore", FINISHED | {"dry": True}),
+    "what Notion is told next": lambda ledger: ledger.take(lease=1),
+    "a lift of nobody": lambda ledger: ledger.lift("x", ["unsubscribed"]),
+    "a dry run": lambda ledger: ledger.restore(dataclasses.replace(FINISHED, dry=Foreseen(lost=False, gone=[], held=False))),
     "a gate that is open": lambda ledger: ledger.start_sending(),
 }
 
@@ -80,7 +85,7 @@ class TestScripts:
             "detail": "x",
         }
         with pytest.raises(LedgerTooNew, match=f"version {version}, and this program reads up to {VERSION}; run the release that wrote it"):
-            world.ledger.decide(script, asked)
+            world.ledger._decide(script, asked)
         assert everything(world.redis) == before
 
     def test_a_decision_on_a_newer_ledger_changes_nothing(self, world: World, lived_in: str) -> None:
@@ -90,7 +95,7 @@ class TestScripts:
         for decision in (
             lambda: ledger.claim(lived_in, 2, token="t", late={}),
             lambda: ledger.post([email], token="t", request=email, body="{}", spare=11),
-            lambda: ledger.settle([email], "accepted", token="t", ids=["id-1"]),
+            lambda: ledger.settle([email], Ending(Outcome.ACCEPTED, ids=["id-1"]), token="t"),
             ledger.release,
             lambda: ledger.sweep({email}),
             ledger.start_sending,
@@ -107,7 +112,7 @@ class TestScripts:
         self, redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch, first: str
     ) -> None:
         """Also where workers, the fence and a gate are there before it; in a release that knows a second version, that one."""
-        monkeypatch.setattr(client, "VERSION", 2)
+        monkeypatch.setattr(version, "VERSION", 2)
         world = World(Ledger(redis, clock=clock, durable=True), clock)
         redis.sadd(ids.WORKERS, "rq:worker:1")
         redis.hset("rq:worker:1", "birth", "now")
@@ -130,11 +135,11 @@ class TestScripts:
         self, redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch, sign: str
     ) -> None:
         """It was written before versions counted, and must not pass as new; what is stored next marks it as what it is."""
-        monkeypatch.setattr(client, "VERSION", 2)
+        monkeypatch.setattr(version, "VERSION", 2)
         ledger = Ledger(redis, clock=clock)
         redis.execute_command(*BEFORE_VERSIONS[sign])  # type: ignore[no-untyped-call]  # shipped without types
         assert (ledger.version(), redis.get(ids.VERSION)) == (1, None)
-        ledger.decide("alert", {"cause": "x", "detail": "x"})
+        ledger.alert("x", "x")
         assert (ledger.version(), redis.get(ids.VERSION)) == (1, "1")
 
     @pytest.mark.parametrize("marked", [True, False])
@@ -159,7 +164,7 @@ class TestScripts:
         try:
             ledger.start_sending()
             with pytest.raises(OutOfMemoryError):
-                ledger.decide("alert", {"cause": "x", "detail": "x"})
+                ledger.alert("x", "x")
         finally:
             redis.config_set("maxmemory", "0")
         assert redis.exists(ids.GATE, ids.VERSION) == 0

@@ -10,6 +10,7 @@ import pytest
 from local import valkey
 from shared.domain import catalog
 from shared.domain.enrollments import Contact, Enrollment, Step
+from shared.domain.states import EnrollmentState, StepState
 from shared.integrations.notion import Value, plain
 from shared.notion.schema import (
     CONTACTS,
@@ -45,8 +46,8 @@ def rows(marked: str) -> list[tuple[Source, str, dict[str, Value]]]:
     contact = Contact(
         {"email": f"{marked}@example.org", "first_name": "Live", "name": "Live Test", "red_systems": "2", "assessment_score": "45"}
     )
-    step = Step(1, "sent", due=now, offset=0, sent_at=now, sent_by="evergreen", provider_id="re_live")
-    run = Enrollment(f"christmas-{marked}-1", "christmas", "marketing", "completed", now, "", steps=(step,))
+    step = Step(1, StepState.SENT, due=now, offset=0, sent_at=now, sent_by="evergreen", provider_id="re_live")
+    run = Enrollment(f"christmas-{marked}-1", "christmas", "marketing", EnrollmentState.COMPLETED, now, "", steps=(step,))
     campaign = catalog.load().campaigns["christmas"]
     return [
         (CONTACTS, "Email", contact_values(contact, new=True)),

@@ -114,8 +114,8 @@ class TestWholeStack:
 
 
 NEXT_RELEASE = """
-from shared.ledger import client, migrations
-client.VERSION = 2
+from shared.ledger import migrations, version
+version.VERSION = 2
 migrations.MIGRATIONS = (migrations.Migration(2, "made up", lambda ledger, cursor: (0, 0)),)
 """
 

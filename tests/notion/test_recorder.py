@@ -10,7 +10,8 @@ import pytest
 
 from shared.core.errors import SendError
 from shared.ledger import ids
-from shared.ledger.client import KEEP_FINISHED, Ledger
+from shared.ledger.client import Ledger
+from shared.ledger.decisions import KEEP_FINISHED
 from shared.ledger.outbox import Outbox
 from shared.ledger.pacing import Pacer
 from shared.notion.recorder import Recorder

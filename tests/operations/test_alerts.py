@@ -14,6 +14,7 @@ from shared.core.settings import Settings
 from shared.ledger import ids
 from shared.ledger.alerts import Alerts
 from shared.ledger.client import Ledger
+from shared.ledger.orders import Enroll
 from shared.operations import alerts
 from shared.operations.alert_texts import CAUSES
 from shared.operations.alerts import REFUSALS, Notifier
@@ -66,8 +67,7 @@ class Desk:
     def lead(self, email: str = "ada@example.org", **fields: Any) -> None:
         """Someone with an urgent assessment."""
         known = {name: str(value) for name, value in {**ADA, "email": email, **fields}.items()}
-        order = {"contact": ids.digest(email), "fields": known, "source": "test", "lead": f"CRITICAL-{self.clock.now}"}
-        self.ledger.enroll(order)
+        self.ledger.enroll(Enroll(contact=ids.digest(email), fields=known, source="test", lead=f"CRITICAL-{self.clock.now}"))
 
     def fault(self, kind: str, **details: Any) -> None:
         """Make Discord fail once, unless `count` says otherwise."""
@@ -272,7 +272,7 @@ def test_an_email_whose_answer_was_lost_is_not_sent_twice(desk: Desk) -> None:
 
 def test_an_email_takes_its_turn_at_resend(desk: Desk) -> None:
     """While Resend is left alone, alerts leave it alone too."""
-    desk.ledger.decide("pace", {"provider": "resend", "rate": 2, "longest": 0, "hold": 60_000})
+    desk.ledger.hold("resend", 60)
     notifier = desk.notifier(discord=False, alert_email=OWNER)
     desk.alerts.report("failed", "x")
     assert [desk.tell(notifier) for _ in range(3)] == [0, 1, 0]

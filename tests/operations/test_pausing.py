@@ -9,10 +9,12 @@ import pytest
 from shared.core.errors import ActionError
 from shared.domain.catalog import Campaign, Catalog
 from shared.domain.forms import MeetingEvent
+from shared.domain.states import Outcome
 from shared.domain.timing import DAY, HOUR
 from shared.intake import meetings
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.orders import Ending
 from shared.operations.enrollment_actions import EnrollmentActions
 from tests.conftest import START, Clock
 from tests.support.steered import GAPS, dues, live_at, sent_at, waiting
@@ -45,7 +47,7 @@ def test_a_pause_lets_what_is_being_sent_end_as_it_ends(world: World, actions: E
     run = world.sign_up()
     ledger.claim(run, 1, token="worker", late={"christmas": DAY}, rate=1000)
     actions.pause(run)
-    assert ledger.settle([f"{run}-1"], "waiting", token="worker", retry_after=10)[0].state == "scheduled"
+    assert ledger.settle([f"{run}-1"], Ending(Outcome.WAITING, retry_after=10), token="worker")[0].state == "scheduled"
     world.live(1)
     assert not world.provider.accepted
     actions.resume(run)

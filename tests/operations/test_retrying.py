@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from shared.core.errors import ActionError, SendError
+from shared.domain.states import Outcome
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.orders import Ending
 from shared.operations.enrollment_actions import EnrollmentActions
 from tests.conftest import Clock
 from tests.support.steered import batch_in_doubt, complete_without, dues, failed, in_doubt, keys, live_at, sent_at
@@ -142,7 +144,7 @@ def test_a_late_answer_takes_a_step_off_the_failed_list(world: World, run: str) 
     """What turned out to be sent is nothing that a person must look at."""
     in_doubt(world, run)
     world.redis.zadd("rq:failed:send", {f"{run}-2-1": 1, f"{run}-2-2": 2})
-    world.ledger.settle([f"{run}-2"], "accepted", token="late", ids=["id-9"])
+    world.ledger.settle([f"{run}-2"], Ending(Outcome.ACCEPTED, ids=["id-9"]), token="late")
     assert world.redis.zcard("rq:failed:send") == 0
 
 

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from shared.core.errors import ActionError, SendError
+from shared.domain.states import Outcome
 from shared.intake.delivery_events import receive
 from shared.integrations.resend_events import DeliveryEvent
 from shared.ledger import ids
 from shared.ledger.answers import Claimed
 from shared.ledger.client import Ledger
 from shared.ledger.listing import Listing
+from shared.ledger.orders import Ending
 from shared.operations.enrollment_actions import EnrollmentActions
 from tests.conftest import Clock
 from tests.support.steered import batch_in_doubt, complete_without, in_doubt, live_at
@@ -140,7 +142,7 @@ def test_what_was_posted_goes_on(world: World, actions: EnrollmentActions, run: 
     assert may_leave(world, claim)
     with pytest.raises(ActionError, match="is sending"):
         actions.skip(run, 2)
-    world.ledger.settle([f"{run}-2"], "accepted", token="worker", ids=["id-1"])
+    world.ledger.settle([f"{run}-2"], Ending(Outcome.ACCEPTED, ids=["id-1"]), token="worker")
     assert world.states(run)[1] == "sent"
 
 

@@ -200,8 +200,8 @@ class PersonsDecide(RuleBasedStateMachine):
         exits = enrolling.exits("booked", event.at, self.intake)
         after = snapshot(self.redis).runs
         for name, run in before.items():
-            listed = run["slug"] in exits["slugs"] and run["contact"] == ids.digest(event.contact["email"])
-            if event.what == "booked" and what != "duplicate" and listed and int(run["created"]) <= exits["before"]:
+            listed = run["slug"] in exits.slugs and run["contact"] == ids.digest(event.contact["email"])
+            if event.what == "booked" and what != "duplicate" and listed and int(run["created"]) <= exits.before:
                 assert after[name]["state"] == "exited", f"{name} goes on after a booking"
             if after[name]["state"] not in HOLDING:
                 assert name.rpartition("-")[0] in own or (event.what == "booked" and listed), (

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from hypothesis.stateful import precondition, rule
 from redis import Redis
 
+from shared.domain.states import StepState
 from shared.ledger import ids
 from shared.ledger.fence_state import FenceState
+from shared.ledger.orders import Restore, RestoredEnrollment, RestoredStep
 from shared.recovery.fence import UNKNOWN
 from tests.property.campaigns import CATALOG
 from tests.property.copies import LedgersGoBack
@@ -55,7 +57,7 @@ class Rows:
         """Who gets no email, and the reason that stands there."""
         return {contact: reason for contact, person in self.people.items() if (reason := subscription(person))}
 
-    def orders(self, accepted: Collection[str]) -> list[dict[str, Any]]:
+    def orders(self, accepted: Collection[str]) -> list[Restore]:
         """What restore.lua is asked, as `Restorer` asks: of each person and campaign the last enrollment, the open ones first.
 
         Args:
@@ -64,42 +66,43 @@ class Rows:
         latest: dict[str, str] = {}
         for name in sorted(self.runs, key=lambda name: int(name.rpartition("-")[2])):
             latest[name.rpartition("-")[0]] = name
-        orders = [self._order(key, name, accepted) for key, name in latest.items()]
-        orders.sort(key=lambda order: (order["what"] == "finished", order["anchor"]))
-        return orders + [self._person(contact) for contact in self.people]
+        runs = [self._run(key, name, accepted) for key, name in latest.items()]
+        runs.sort(key=lambda run: (run.what == "finished", run.anchor))
+        return [self._order(self.runs[run.id]["contact"], run) for run in runs] + [self._order(contact) for contact in self.people]
 
-    def _person(self, contact: str) -> dict[str, Any]:
+    def _order(self, contact: str, run: RestoredEnrollment | None = None) -> Restore:
         person = self.people[contact]
         fields = {name: person[name] for name in _KEPT if name in person}
-        reason = subscription(person)
-        return {"contact": contact, "fields": fields, "page": "page-of-the-contact"} | ({"reason": reason} if reason else {})
+        return Restore(contact=contact, fields=fields, page="page-of-the-contact", reason=subscription(person) or None, run=run)
 
-    def _order(self, key: str, name: str, accepted: Collection[str]) -> dict[str, Any]:
+    def _run(self, key: str, name: str, accepted: Collection[str]) -> RestoredEnrollment:
         run = self.runs[name]
         campaign = CATALOG.campaigns[run["slug"]]
-        order: dict[str, Any] = self._person(run["contact"]) | {
-            "run": name,
-            "key": key,
-            "number": int(name.rpartition("-")[2]),
-            "slug": run["slug"],
-            "kind": run["kind"],
-            "reentry": campaign.reentry,
-            "page_of_run": "page-of-the-run",
-            "anchor": int(run["anchor"]),
-            "what": run["state"] if run["state"] in HOLDING else "finished",
-        }
-        if run["state"] in HOLDING:
-            order |= {
-                "group": campaign.group,
-                "created": int(run["created"]),
-                "exits": campaign.exit_on,
-                "paused_at": int(run.get("paused_at", 0)),
-                "steps": [_step(number, step, f"{name}-{number}" in accepted) for number, step in steps(run).items()],
-            }
-        return {name: value for name, value in order.items() if value is not None}
+        found = RestoredEnrollment(
+            id=name,
+            key=key,
+            number=int(name.rpartition("-")[2]),
+            what="finished",
+            slug=run["slug"],
+            kind=campaign.kind,
+            reentry=campaign.reentry,
+            page="page-of-the-run",
+            anchor=int(run["anchor"]),
+        )
+        if run["state"] not in HOLDING:
+            return found
+        return replace(
+            found,
+            what="paused" if run["state"] == "paused" else "active",
+            group=campaign.group,
+            created=int(run["created"]),
+            exits=campaign.exit_on,
+            paused_at=int(run.get("paused_at", 0)),
+            steps=[_step(number, step, f"{name}-{number}" in accepted) for number, step in steps(run).items()],
+        )
 
 
-def _step(number: int, step: Mapping[str, str], accepted: bool) -> dict[str, Any]:
+def _step(number: int, step: Mapping[str, str], accepted: bool) -> RestoredStep:
     """A step as the rows and the provider's list tell it."""
     known: dict[str, Any] = {name: step[name] for name in _KNOWN if name in step}
     state = "scheduled" if step["state"] == "sending" else step["state"]
@@ -107,7 +110,7 @@ def _step(number: int, step: Mapping[str, str], accepted: bool) -> dict[str, Any
         state, known = "sent", {"by": "evergreen"} | known | {"sent": int(step.get("sent", step["due"]))}
     elif "sent" in known:
         known["sent"] = int(known["sent"])
-    return {"number": number, "offset": int(step["offset"]), "due": int(step["due"]), "state": state} | known
+    return RestoredStep(number=number, offset=int(step["offset"]), due=int(step["due"]), state=StepState(state), **known)
 
 
 class LedgersGetLost(LedgersGoBack):
@@ -138,6 +141,6 @@ class LedgersGetLost(LedgersGoBack):
         if not self.rig.watch.unknown:
             return
         for order in self.rows.orders(set(self.rig.provider.taken)):
-            self.rig.ledger.decide("restore", order)
+            self.rig.ledger.restore(order)
         self.rig.watch.restore(snapshot(self.redis))
         self.take_the_word()

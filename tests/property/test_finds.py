@@ -42,7 +42,7 @@ def test_a_repetition_waits_for_no_earlier_step_that_is_retried(ledger: Ledger, 
     world.provider.faults.append(SendError("conflict", "no repetition can tell"))
     world.work()
     clock.advance(hours=24)
-    world.provider.faults.append(SendError("lost", "no answer"))
+    world.provider.faults.append(SendError("ambiguous", "no answer"))
     world.work()
     assert world.states(run)[:2] == ["in-doubt", "sending"]
     EnrollmentActions(ledger, world.sender.catalog, world.settings).retry(run, 1, as_new=True)

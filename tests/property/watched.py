@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from redis import Redis
 
-from shared.core.errors import SendError
+from shared.core.errors import SendError, SendFault
 from shared.integrations.provider import Accepted
 from shared.ledger import ids
 from shared.ledger.client import Ledger
@@ -33,14 +33,14 @@ class WatchedLedger(Ledger):
         self.real, self.watch = real, watch
         self.refusals = Refusals(redis)
 
-    def decide(self, script: str, arguments: Mapping[str, Any] | int, *texts: str) -> Any:
+    def _decide(self, script: str, order: object, *texts: str) -> Any:
         rest(script)
         times = self.refusals.times()
         with self.refusals.met():
             for _ in range(times):
-                answer = super().decide(script, arguments, *texts)
-                if isinstance(arguments, Mapping):
-                    self._tell(script, arguments, answer, *texts)
+                answer = super()._decide(script, order, *texts)
+                if isinstance(order, Mapping):
+                    self._tell(script, order, answer, *texts)
         return answer
 
     def _tell(self, script: str, asked: Mapping[str, Any], answer: Any, body: str = "") -> None:
@@ -101,7 +101,7 @@ class FailingProvider(MemoryProvider):
             self.faults.append("lost")
         elif outcome not in ("accepted", "misanswered"):
             date = None if outcome in ("ambiguous", "wait") or self.mute else self.real.now
-            self.faults.append(SendError(outcome, f"the provider said {outcome}", self.retry_after or None, date))
+            self.faults.append(SendError(cast(SendFault, outcome), f"the provider said {outcome}", self.retry_after or None, date))
         try:
             accepted = super()._take(emails, key)
         finally:

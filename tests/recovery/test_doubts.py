@@ -275,7 +275,7 @@ def test_somebody_who_was_forgotten_is_no_doubt(desk: Doubtful) -> None:
     """Nothing of theirs is compared."""
     run = desk.doubt()
     contact = desk.world.run(run).contact
-    desk.ledger.decide("forget", {"contact": contact, "enrollments": [run], "meetings": []})
+    desk.ledger.forget(contact, enrollments=[run], meetings=[])
     assert Listing(desk.ledger).doubts() == {}
     desk.ledger.redis.zadd("eg:doubts", {ids.email_id(run, 2): desk.clock.now})
     desk.doubts.poll()

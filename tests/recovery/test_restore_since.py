@@ -197,7 +197,7 @@ def test_a_restore_that_breaks_off_is_run_again(told: Callable[[], Tale], monkey
     tale.signs_up()
     call(tale)
     tale.lost.person(1)
-    decide, left = tale.lost.ledger.decide, [at]
+    decide, left = tale.lost.ledger._decide, [at]
 
     def breaks(script: str, *rest: Any) -> Any:
         left[0] -= script == "restore"
@@ -206,7 +206,7 @@ def test_a_restore_that_breaks_off_is_run_again(told: Callable[[], Tale], monkey
         return decide(script, *rest)
 
     with monkeypatch.context() as patched:
-        patched.setattr(tale.lost.ledger, "decide", breaks)
+        patched.setattr(tale.lost.ledger, "_decide", breaks)
         with contextlib.suppress(ConnectionError):
             tale.lost.restorer().restore()
     tale.signs_up()

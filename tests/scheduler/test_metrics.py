@@ -17,11 +17,13 @@ from redis import Redis
 from scheduler import metrics
 from shared.core.errors import SendError
 from shared.core.stack_file import ROOT
+from shared.domain.states import Outcome
 from shared.intake.delivery_events import receive
 from shared.integrations.resend_events import DeliveryEvent, What
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.health import SAMPLE
+from shared.ledger.orders import Ending
 from tests.support.own_port import own_port
 from tests.support.world import World
 
@@ -52,7 +54,7 @@ class TestCounting:
         job = world.next_job()
         assert job
         world.ledger.claim(*job, token="t", late={})
-        world.ledger.settle([f"{job[0]}-{job[1]}"], "accepted", token="t", ids=["id"])
+        world.ledger.settle([f"{job[0]}-{job[1]}"], Ending(Outcome.ACCEPTED, ids=["id"]), token="t")
         assert world.redis.hgetall("eg:lateness") == {bucket: "1", "sum": str(late_ms)}
 
     def test_a_report_that_comes_before_the_answer(self, world: World) -> None:
@@ -65,14 +67,14 @@ class TestCounting:
         receive(DeliveryEvent("1", "delivered", at=sent, sent=sent, address="ada@example.org", email_id=f"{run}-1"), world.ledger)
         assert world.states(run)[0] == "sent"
         world.clock.advance(seconds=30)
-        world.ledger.settle([f"{run}-1"], "accepted", token="t", ids=["id"])
+        world.ledger.settle([f"{run}-1"], Ending(Outcome.ACCEPTED, ids=["id"]), token="t")
         assert world.redis.hgetall("eg:lateness") == {"5": "1", "sum": "2000"}
 
     def test_what_was_sent_before_its_time_was_not_late(self, world: World) -> None:
         """A person's `send now` counts as on time."""
         run = world.sign_up()
         world.work()
-        world.ledger.decide("hurry", {"enrollment": run, "step": 2})
+        world.ledger.hurry(run, 2)
         world.work()
         assert world.redis.hgetall("eg:lateness") == {"1": "2", "sum": "0"}
 
@@ -186,7 +188,7 @@ class TestFigures:
         """Rejected templates, messages that nobody could be told, failed jobs."""
         world.redis.hset("eg:templates:rejected", "christmas/christmas_email_1", "no subject")
         world.redis.zadd("rq:failed:send", {"x": 1})
-        world.ledger.decide("alert", {"cause": "closed", "detail": "key"})
+        world.ledger.alert("closed", "key")
         assert (value(world, "templates_rejected"), value(world, "failed_jobs", queue="send"), value(world, "notices")) == (1, 1, 1)
 
     def test_signs_of_life(self, world: World) -> None:

@@ -15,7 +15,8 @@ from scheduler import notion_poll
 from scheduler.notion_poll import LOCK, LOCK_FOR, NotionPoll
 from shared.core.errors import LedgerTooNew, NotionError
 from shared.ledger import ids
-from shared.ledger.client import VERSION, Ledger
+from shared.ledger.client import Ledger
+from shared.ledger.version import VERSION
 from tests.conftest import Clock
 from tests.support.owners_desk import OwnersDesk
 from tests.support.refusing import Refuse

@@ -10,7 +10,8 @@ from redis import Redis
 from scheduler.release import Loop
 from scheduler.rq_schedule import Schedule
 from shared.ledger import ids
-from shared.ledger.client import VERSION, Ledger
+from shared.ledger.client import Ledger
+from shared.ledger.version import VERSION
 from tests.support.waiting import until
 
 

@@ -24,8 +24,8 @@ from scheduler.worker import MAINTENANCE, NOTIFY, WATCHFUL_TTL, WatchfulWorker, 
 from shared.core.errors import StepFailed
 from shared.ledger import ids
 from shared.ledger.alerts import Alerts
-from shared.ledger.client import VERSION
 from shared.ledger.health import read_health
+from shared.ledger.version import VERSION
 from tests.support.refusing import Refuse
 from tests.support.send_function import SendFunction, calling, serving
 from tests.support.waiting import until

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from shared.core.errors import SendError
+from shared.core.errors import SendError, SendFault
 from shared.integrations.provider import Accepted
-from shared.ledger import client
+from shared.ledger import decisions
 from shared.ledger.client import Ledger
 from shared.ledger.script_sources import sources
 from shared.operations.enrollment_actions import EnrollmentActions
@@ -275,7 +275,7 @@ def test_a_first_post_of_which_nobody_knows_the_time_is_not_repeated(apart: Apar
 
 @pytest.mark.parametrize("seconds", [7_200, 1e7, 1e300])
 @pytest.mark.parametrize("kind", ["rate", "wait", "ambiguous"])
-def test_a_retry_after_of_any_size_is_capped(world: World, kind: str, seconds: float) -> None:
+def test_a_retry_after_of_any_size_is_capped(world: World, kind: SendFault, seconds: float) -> None:
     """An hour is the longest that an email waits because the provider said so."""
     run = world.sign_up()
     world.provider.faults.append(SendError(kind, "Resend is busy", seconds))
@@ -364,7 +364,7 @@ def test_a_repetition_goes_on_after_a_clock_was_set_back_to_before_the_start(
 ) -> None:
     """The provider is asked for its time and answers: that was heard since the start, whatever the clock says."""
     monkeypatch.setattr(
-        client, "sources", lambda constants: {name: text.replace(INFO, SET_BACK) for name, text in sources(constants).items()}
+        decisions, "sources", lambda constants: {name: text.replace(INFO, SET_BACK) for name, text in sources(constants).items()}
     )
     world = World(Ledger(redis, clock=clock, durable=True), clock)
     run = world.sign_up()

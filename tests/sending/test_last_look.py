@@ -14,7 +14,9 @@ from shared.intake import enrolling
 from shared.integrations.provider import Accepted
 from shared.ledger import ids
 from shared.ledger.answers import Claimed, Leave
-from shared.ledger.client import AHEAD, Ledger
+from shared.ledger.client import Ledger
+from shared.ledger.decisions import AHEAD
+from shared.ledger.orders import Enroll
 from shared.operations.enrollment_actions import EnrollmentActions
 from shared.sending import sender as sending
 from shared.sending.composing import compose
@@ -69,8 +71,12 @@ def stops(world: World, actions: EnrollmentActions, run: str) -> dict[str, Calla
         "bounce": lambda: world.ledger.suppress(contact(), "bounced"),
         "stop sending": actions.stop_sending,
         "booking": lambda: world.ledger.enroll(
-            {"contact": contact(), "fields": {"email": "ada@example.org"}, "source": "test"}
-            | {"exit": enrolling.exits("booked", world.clock.now, world.intake)}
+            Enroll(
+                contact=contact(),
+                fields={"email": "ada@example.org"},
+                source="test",
+                exit=enrolling.exits("booked", world.clock.now, world.intake),
+            )
         ),
         "fence lost": lambda: world.redis.hset(ids.FENCE, mapping={"on": "1", "why": "another copy sends"}),
     }
@@ -218,7 +224,7 @@ def test_the_gates_own_probe_passes(world: World) -> None:
 def test_a_hold_that_came_meanwhile_counts(world: World, between: Between) -> None:
     """Another worker was told 429: who has been claimed already waits as long, and asks once more before it leaves."""
     run = world.sign_up()
-    between.happens = lambda: world.ledger.decide("pace", {"provider": "resend", "rate": 1000, "longest": 0, "hold": 5000})
+    between.happens = lambda: world.ledger.hold("resend", 5)
     began = world.clock.now
     world.work()
     assert world.provider.requests == [1]
@@ -229,7 +235,7 @@ def test_a_hold_that_came_meanwhile_counts(world: World, between: Between) -> No
 def test_a_hold_longer_than_the_lease_gives_the_email_back(world: World, between: Between) -> None:
     """No thread sleeps for an hour; the email goes when the hold is over."""
     run = world.sign_up()
-    between.happens = lambda: world.ledger.decide("pace", {"provider": "resend", "rate": 1000, "longest": 0, "hold": 3_600_000})
+    between.happens = lambda: world.ledger.hold("resend", 3600)
     began = world.clock.now
     assert [result.result for result in world.work()] == ["parked"]
     assert world.clock.now == began
@@ -335,7 +341,7 @@ def test_what_may_not_leave_gives_its_turn_back(world: World, actions: Enrollmen
     if why == "the gate":
         between.happens = actions.stop_sending
     else:
-        between.happens = lambda: world.ledger.decide("pace", {"provider": "resend", "rate": 1000, "longest": 0, "hold": 50_000})
+        between.happens = lambda: world.ledger.hold("resend", 50)
     world.work()
     actions.start_sending()
     world.redis.delete("eg:hold:resend")

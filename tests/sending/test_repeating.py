@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from shared.core.errors import SendError
+from shared.domain.states import Outcome
 from shared.ledger import ids
 from shared.ledger.answers import Claimed
+from shared.ledger.orders import Ending
 from tests.support.batches import batching, crowd
 from tests.support.world import World
 
@@ -165,7 +167,7 @@ def test_only_the_holder_says_how_it_ended(world: World, outcome: str) -> None:
         world.clock.advance(seconds=45 if token == "slow" else 0)
     assert world.ledger.post([email], token="quick", request=email, body="{}", spare=11, turn=world.clock.now, rate=1000)
     before = world.run(run).step(1)
-    world.ledger.settle([email], outcome, token="slow", at_work=email, why="too late", delays=[60_000])
+    world.ledger.settle([email], Ending(Outcome(outcome), why="too late", delays=[60_000]), token="slow", at_work=email)
     assert world.run(run).step(1) == before
-    world.ledger.settle([email], "accepted", token="quick", at_work=email, ids=["id-0"])
+    world.ledger.settle([email], Ending(Outcome.ACCEPTED, ids=["id-0"]), token="quick", at_work=email)
     assert first(world, run) == "sent"

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from shared.core.errors import RenderingError, SendError
+from shared.core.errors import RenderingError, SendError, SendFault
 from shared.domain.catalog import Catalog
+from shared.domain.states import Outcome
 from shared.domain.timing import DAY
 from shared.integrations.provider import CLOCK_SHARE
 from shared.ledger import ids
 from shared.ledger.answers import Claimed, Item
 from shared.ledger.client import Ledger
+from shared.ledger.orders import Ending
 from shared.operations.enrollment_actions import EnrollmentActions
 from shared.sending import sender as sending
 from shared.sending.composing import compose
@@ -81,7 +83,7 @@ def test_who_wakes_too_late_does_not_post(world: World, fault: str | None) -> No
 
 
 @pytest.mark.parametrize(("kind", "seconds"), [("rate", 7), ("wait", 30), ("quota", 3600), ("busy", 60), ("closed", 60), ("ambiguous", 90)])
-def test_nothing_is_asked_before_the_provider_wants_to_be(world: World, kind: str, seconds: int) -> None:
+def test_nothing_is_asked_before_the_provider_wants_to_be(world: World, kind: SendFault, seconds: int) -> None:
     """How long each refusal is waited out, where the provider says how long, or we know: then it is sent, once."""
     run = world.sign_up()
     says = None if kind in ("busy", "closed") else seconds
@@ -142,7 +144,7 @@ def test_what_was_decided_while_a_request_was_on_its_way(world: World, actions: 
         world.ledger.suppress(world.run(run).contact, decision)
     else:
         getattr(actions, decision)(run)
-    world.ledger.settle([email], outcome, token="t", at_work=email, why="no answer", delays=[1000], patience=DAY)
+    world.ledger.settle([email], Ending(Outcome(outcome), why="no answer", delays=[1000], patience=DAY), token="t", at_work=email)
     assert world.states(run)[0] == ("scheduled" if decision == "pause" else "cancelled")
     assert int(world.redis.zcard(ids.OPEN)) == int(world.redis.zcard(ids.SCHEDULED)) == int(world.redis.llen(ids.QUEUE)) == 0
     world.live(24)

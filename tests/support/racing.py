@@ -6,7 +6,7 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing.synchronize import Barrier
 from typing import Any, cast
@@ -14,7 +14,7 @@ from typing import Any, cast
 from redis import Redis
 
 from local import valkey
-from shared.core.errors import SendError
+from shared.core.errors import SendError, SendFault
 from shared.integrations.provider import Accepted
 from shared.ledger.client import Ledger
 from shared.operations.enrollment_actions import EnrollmentActions
@@ -85,9 +85,9 @@ class GatedLedger(Ledger):
         super().__init__(redis, clock=SharedClock(redis))
         self.gate = gate
 
-    def decide(self, script: str, arguments: Mapping[str, Any] | int, *texts: str) -> Any:
+    def _decide(self, script: str, order: object, *texts: str) -> Any:
         self.gate.pass_by(script)
-        return super().decide(script, arguments, *texts)
+        return super()._decide(script, order, *texts)
 
 
 @dataclass
@@ -101,7 +101,7 @@ class SharedProvider:
         """Take one email, once for each key."""
         self.gate.pass_by("provider")
         if fault := cast(str | None, self.redis.lpop(_FAULTS)):
-            raise SendError(fault, f"the provider said {fault}")
+            raise SendError(cast(SendFault, fault), f"the provider said {fault}")
         body = json.dumps(email)
         if self.redis.hsetnx(_KNOWN, key, body):
             self.redis.rpush(_ACCEPTED, next(tag["value"] for tag in email["tags"] if tag["name"] == "email_id"))

@@ -11,6 +11,7 @@ from benchmarks.chaos.judging import Find, Verdict, judge, judge_notion
 from benchmarks.chaos.running import Plan, chaos
 from benchmarks.chaos.stories import STORIES
 from shared.domain.enrollments import Enrollment, Step
+from shared.domain.states import EnrollmentState, StepState
 
 RUN = "christmas-0123456789abcdef0123-1"
 LEASE = 9.0
@@ -27,9 +28,9 @@ def knows(run_state: str = "completed", *, slug: str = "christmas", posted: int 
 
     def step(number: int) -> Step:
         state, _, reason = why.get(f"s{number}", "sent").partition(": ")
-        return Step(number, state, due=number * 1000, offset=0, posted=posted, why=reason or None)
+        return Step(number, StepState(state), due=number * 1000, offset=0, posted=posted, why=reason or None)
 
-    return {RUN: Enrollment(RUN, slug, "marketing", run_state, 0, "ada", steps=tuple(map(step, (1, 2, 3))))}.get
+    return {RUN: Enrollment(RUN, slug, "marketing", EnrollmentState(run_state), 0, "ada", steps=tuple(map(step, (1, 2, 3))))}.get
 
 
 def problems(verdict: Verdict) -> dict[str, int]:

@@ -51,11 +51,11 @@ class Doomed(Ledger):
         self.process = server.process
         self.doom: tuple[str, str] | None = doom
 
-    def decide(self, script: str, arguments: Any, *texts: str) -> Any:
+    def _decide(self, script: str, order: object, *texts: str) -> Any:
         """As the ledger does, as long as there is a Redis."""
         if self.doom == (script, "before"):
             self._die()
-        answer = super().decide(script, arguments, *texts)
+        answer = super()._decide(script, order, *texts)
         if self.doom == (script, "after"):
             self._die()
             raise RedisConnectionError("the answer was lost")
@@ -148,11 +148,11 @@ class Refused(Ledger):
         self.refused: set[str] = set()
         self._chance = random.Random(1)
 
-    def decide(self, script: str, arguments: Any, *texts: str) -> Any:
+    def _decide(self, script: str, order: object, *texts: str) -> Any:
         """As the ledger does, where Redis takes it."""
         self.refuse(self._chance.random() < 0.5)
         try:
-            return super().decide(script, arguments, *texts)
+            return super()._decide(script, order, *texts)
         except RedisError:
             self.refused.add(script)
             raise

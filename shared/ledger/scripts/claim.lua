@@ -8,9 +8,9 @@
 -- learned), longest_wait, batch (0: none), batch_above (0: by the rate), account (a digest of the provider's key), date
 -- (what the provider said that it is; 0: it was asked, and did not say)}
 -- Returns {'claimed', wait, turn, [item…], frozen request id or '', frozen body or '', whether the provider is to be
--- asked for its time (1 or 0)} with item = [enrollment, step, slug, request_id, [contact…], values, retries], or {what, until or '', why or ''} with what: gone · done (why is the
--- step's state, and its reason) · not-yet · waits · closed · pace · late (until is its due) · unheard (ask the provider
--- for its time, and claim again).
+-- asked for its time (1 or 0)} with item = [enrollment, step, slug, request_id, [contact…], values, retries], or
+-- {what, until or '', why or '', the step's state or ''} with what: gone · done (with its state) · not-yet · waits ·
+-- closed · pace · late (until is its due) · unheard (ask the provider for its time, and claim again).
 local a = cjson.decode(ARGV[2])
 local rate = rate_of('resend', a.rate)
 local batch_above = a.batch_above > 0 and a.batch_above or math.min(rate, 20)
@@ -20,11 +20,11 @@ local batch_above = a.batch_above > 0 and a.batch_above or math.min(rate, 20)
 local UNHEARD_WAIT = 60000
 local taken_over = tonumber(redis.call('HGET', FENCE, 'taken_over') or '0')
 
-local function stop(what, till, why) return {what, till and int(till) or '', why or ''} end
+local function stop(what, till, why, state) return {what, till and int(till) or '', why or '', state or ''} end
 
 local function done()
   local s = step_of(a.enrollment, a.step)
-  return stop('done', nil, s.state .. (s.why and ': ' .. s.why or ''))
+  return stop('done', nil, s.why, s.state)
 end
 
 local function late(enrollment, s)

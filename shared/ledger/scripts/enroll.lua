@@ -6,11 +6,12 @@
 -- often than the limit.
 -- ARGV[2]: {contact, fields, source, consent, seen, seen_ttl, answer, lead, limit: {key, most, window}}; where it ends
 -- other enrollments: {exit: {reason, slugs, before}}; where a calendar says it: {meeting: {what, uid, at, starts,
--- replaces, keep}}; where the webhook has a campaign: {key, slug, kind, request_id}; and where the form carries what it
--- requires: {group, reentry, anchor, warning, values, steps: [{number, offset, due, sent, skipped}]}.
+-- replaces, keep}}; where the webhook has a campaign: {start: {key, slug, kind, request_id}}; and where the form carries
+-- what it requires: {plan: {group, reentry, anchor, warning, values, steps: [{number, offset, due, sent, skipped}]}}.
 -- Returns {what, enrollment or ''}, {'duplicate', the first answer}, or {'limited', milliseconds until it may be tried
 -- again}. what: enrolled · exists · blocked · tracked · cancelled · ignored.
 local a = cjson.decode(ARGV[2])
+local start, plan = a.start or {}, a.plan or {}
 
 local contact = 'eg:contact:' .. a.contact
 
@@ -48,11 +49,11 @@ end
 
 -- No enrollment, but a row for the owner to see: run 0, which a later enrollment takes over.
 local function track()
-  if not a.key then return 'tracked', '' end
-  local enrollment = a.key .. '-0'
-  if redis.call('HEXISTS', 'eg:runs', a.key) == 0 then
-    redis.call('HSET', enrollment_key(enrollment), 'slug', a.slug, 'kind', a.kind, 'contact', a.contact, 'state', 'tracking',
-      'anchor', int(now), 'request_id', a.request_id, 'steps', '')
+  if not start.key then return 'tracked', '' end
+  local enrollment = start.key .. '-0'
+  if redis.call('HEXISTS', 'eg:runs', start.key) == 0 then
+    redis.call('HSET', enrollment_key(enrollment), 'slug', start.slug, 'kind', start.kind, 'contact', a.contact, 'state', 'tracking',
+      'anchor', int(now), 'request_id', start.request_id, 'steps', '')
     dirty('enrollment', enrollment)
   end
   return 'tracked', ''
@@ -62,43 +63,43 @@ local function meeting_key(uid) return 'eg:meeting:' .. uid end
 
 -- Whether the contact may go through it again, now that there was an enrollment of this key.
 local function may_reenter(last)
-  if a.reentry == 'never' or is_open(last) then return false end
-  return a.reentry ~= 'per-event' or a.meeting and redis.call('HEXISTS', meeting_key(a.meeting.uid), 'taken_back.' .. last) == 1
+  if plan.reentry == 'never' or is_open(last) then return false end
+  return plan.reentry ~= 'per-event' or a.meeting and redis.call('HEXISTS', meeting_key(a.meeting.uid), 'taken_back.' .. last) == 1
 end
 
 -- Why there is no new enrollment, and which other one there is; or nothing, and the new enrollment's id.
 local function obstacle()
-  local run = redis.call('HGET', 'eg:runs', a.key)
-  local last = run and a.key .. '-' .. run
+  local run = redis.call('HGET', 'eg:runs', start.key)
+  local last = run and start.key .. '-' .. run
   if last and not may_reenter(last) then return 'exists', last end
-  if a.group then
-    local other = redis.call('HGET', contact, 'group.' .. a.group)
+  if plan.group then
+    local other = redis.call('HGET', contact, 'group.' .. plan.group)
     if is_open(other) then return 'blocked', other end
   end
-  if suppressed(a.contact, a.kind) then return track() end
-  return nil, a.key .. '-' .. int((run or 0) + 1)
+  if suppressed(a.contact, start.kind) then return track() end
+  return nil, start.key .. '-' .. int((run or 0) + 1)
 end
 
 local function create(enrollment)
   local order = {}
-  for i, s in ipairs(a.steps) do order[i] = int(s.number) end
-  redis.call('HSET', 'eg:runs', a.key, string.match(enrollment, '%d+$'))
-  redis.call('HSET', enrollment_key(enrollment), 'slug', a.slug, 'kind', a.kind, 'contact', a.contact,
-    'anchor', int(a.anchor), 'created', int(now), 'request_id', a.request_id, 'steps', table.concat(order, ','))
-  local tracked = redis.call('HGET', enrollment_key(a.key .. '-0'), 'page')
+  for i, s in ipairs(plan.steps) do order[i] = int(s.number) end
+  redis.call('HSET', 'eg:runs', start.key, string.match(enrollment, '%d+$'))
+  redis.call('HSET', enrollment_key(enrollment), 'slug', start.slug, 'kind', start.kind, 'contact', a.contact,
+    'anchor', int(plan.anchor), 'created', int(now), 'request_id', start.request_id, 'steps', table.concat(order, ','))
+  local tracked = redis.call('HGET', enrollment_key(start.key .. '-0'), 'page')
   if tracked then redis.call('HSET', enrollment_key(enrollment), 'page', tracked) end
-  redis.call('DEL', enrollment_key(a.key .. '-0'))
-  if a.warning then redis.call('HSET', enrollment_key(enrollment), 'warning', a.warning) end
-  if a.values then redis.call('HSET', enrollment_key(enrollment), 'values', a.values) end
-  if a.group then
-    redis.call('HSET', enrollment_key(enrollment), 'group', a.group)
-    redis.call('HSET', contact, 'group.' .. a.group, enrollment)
+  redis.call('DEL', enrollment_key(start.key .. '-0'))
+  if plan.warning then redis.call('HSET', enrollment_key(enrollment), 'warning', plan.warning) end
+  if plan.values then redis.call('HSET', enrollment_key(enrollment), 'values', plan.values) end
+  if plan.group then
+    redis.call('HSET', enrollment_key(enrollment), 'group', plan.group)
+    redis.call('HSET', contact, 'group.' .. plan.group, enrollment)
   end
   redis.call('SADD', 'eg:enrollments:' .. a.contact, enrollment)
   enter(enrollment, 'active')
   tally(enrollment, 'enrolled')
   local open = false
-  for _, s in ipairs(a.steps) do
+  for _, s in ipairs(plan.steps) do
     local step = int(s.number)
     if s.sent then
       set_step(enrollment, step, {state = 'sent', due = s.due, offset = s.offset, sent = s.sent, by = 'website'})
@@ -184,7 +185,7 @@ elseif a.exit then
   exit_enrollments()
 end
 remember()
-if not a.steps then return {track()} end
+if not plan.steps then return {track()} end
 local what, enrollment = obstacle()
 if not what then
   create(enrollment)

@@ -5,22 +5,23 @@
 -- since the loss, while the fence kept this ledger from sending, never began: it makes way for the lost enrollment of
 -- its key or group, which comes back whole, and keeps what a person or an exit decided meanwhile; where that one was
 -- over and may be entered again, it gets the next number.
--- ARGV[2]: {contact, fields, page, reason, dry (only say what would become of it)}, with dry also {lost (the fence will
--- be on), gone (what was thrown away before), held (the group is taken)}; and where there is an enrollment: {run, key,
--- number, slug, kind, reentry, what}, what: finished · tracking · active · paused; for the latter two also {group,
--- anchor, created, exits (reasons that end it), paused_at, ticked, page_of_run, steps: [{number, offset, due, state,
--- sent, by, id, why, note, reports: {delivered: ms, …}, page}]}.
+-- ARGV[2]: {contact, fields, page, reason}; with {dry: {lost (the fence will be on), gone (what was thrown away before),
+-- held (the group is taken)}} it only says what would become of it; where there is an enrollment {run: {id, key, number,
+-- slug, kind, reentry, what, page, anchor}}, what: finished · tracking · active · paused; for the latter two also {group,
+-- created, exits (reasons that end it), paused_at, ticked, steps: [{number, offset, due, state, sent, by, id, why, note,
+-- reports: {delivered: ms, …}, page}]}.
 -- Returns {what became of the enrollment, its state and why, [steps that a person skipped], [enrollments thrown away],
 -- the one that was renumbered or '', its new id or ''}. What: restored · ended (the state is how) · marked · tracked
 -- · exists · blocked · suppressed, or contact where there is none.
 local a = cjson.decode(ARGV[2])
+local r, dry = a.run or {}, a.dry or {}
 local contact = 'eg:contact:' .. a.contact
 local UNSURE = '?'  -- a page that may be there: whoever records it looks it up first
-local lost = a.lost or fenced() ~= nil
+local lost = dry.lost or fenced() ~= nil
 local gone, looks = {}, {}  -- what was thrown away; how often each step of the enrollment was looked at by then
-for _, run in ipairs(a.gone or {}) do gone[run] = true end
+for _, run in ipairs(dry.gone or {}) do gone[run] = true end
 
-local function numbered(number) return a.key .. '-' .. int(number) end
+local function numbered(number) return r.key .. '-' .. int(number) end
 local function number_of(run) return tonumber(string.match(run, '%d+$')) end
 local function there(run) return not gone[run] and redis.call('EXISTS', enrollment_key(run)) == 1 end
 
@@ -60,20 +61,20 @@ local function ended(stand_in)
   local e = stand_in and fields(enrollment_key(stand_in), 'state', 'why') or {}
   if e.state == 'cancelled' or e.state == 'exited' then return e end
   local first
-  for _, reason in ipairs(a.exits) do
+  for _, reason in ipairs(r.exits) do
     local before = tonumber(redis.call('HGET', 'eg:exits:' .. a.contact, reason) or '-1')
-    if a.created <= before and (not first or before < first) then
+    if r.created <= before and (not first or before < first) then
       first, e = before, {state = 'exited', why = reason}
     end
   end
-  local missed = fields('eg:meeting:' .. string.match(a.key, '%x+$'), 'judged', 'recovery')
+  local missed = fields('eg:meeting:' .. string.match(r.key, '%x+$'), 'judged', 'recovery')
   if not first and missed.judged and not missed.recovery then e = {state = 'cancelled', why = 'the no-show was taken back'} end
   return e.why and e or nil
 end
 
 -- Whether an email of it is yet to go; without one it comes back completed, and has been so since before the loss.
 local function waits()
-  for _, s in ipairs(a.steps or {}) do
+  for _, s in ipairs(r.steps or {}) do
     if s.state == 'scheduled' then return true end
   end
   return false
@@ -85,20 +86,20 @@ local function bring_back(plan, stand_in, e)
     plan.what, plan.state, plan.why = 'ended', e.state, e.why
     return
   end
-  local other = a.group and redis.call('HGET', contact, 'group.' .. a.group)
+  local other = r.group and redis.call('HGET', contact, 'group.' .. r.group)
   if other == stand_in or other and (gone[other] or not is_open(other)) then other = nil end
-  if a.held or other and not never_began(other) then
+  if dry.held or other and not never_began(other) then
     plan.what = 'blocked'
     return
   end
   if other then plan.thrown[#plan.thrown + 1] = other end  -- had the ledger not been lost, the old one would have kept it out
   plan.what = 'restored'
-  plan.state = a.what
+  plan.state = r.what
   for _, new in ipairs({stand_in or false, other or false}) do
     local paused_at = new and redis.call('HGET', enrollment_key(new), 'paused_at')
-    if plan.state == 'active' and paused_at then plan.state, a.paused_at = 'paused', tonumber(paused_at) end
+    if plan.state == 'active' and paused_at then plan.state, r.paused_at = 'paused', tonumber(paused_at) end
   end
-  for _, s in ipairs(a.steps) do
+  for _, s in ipairs(r.steps) do
     local new = stand_in and s.state == 'scheduled' and step_of(stand_in, int(s.number)) or {}
     if new.state == 'skipped' then
       s.state, s.why = 'skipped', new.why
@@ -110,15 +111,15 @@ end
 local function decide()
   local plan = {what = 'contact', state = '', why = '', skipped = {}, thrown = {}}
   if not a.run then return plan end
-  local given = tonumber(redis.call('HGET', 'eg:runs', a.key) or '0')
+  local given = tonumber(redis.call('HGET', 'eg:runs', r.key) or '0')
   while given > 0 and gone[numbered(given)] do given = given - 1 end
-  if a.what == 'tracking' then
-    plan.what = (given > 0 or there(a.run)) and 'exists' or 'tracked'
-    plan.row_of = given > 0 and numbered(given) or a.run
+  if r.what == 'tracking' then
+    plan.what = (given > 0 or there(r.id)) and 'exists' or 'tracked'
+    plan.row_of = given > 0 and numbered(given) or r.id
     return plan
   end
   local new = since_the_loss(given)
-  if not new or given >= a.number and not there(numbered(a.number)) then
+  if not new or given >= r.number and not there(numbered(r.number)) then
     plan.what = 'exists'
     return plan
   end
@@ -126,15 +127,15 @@ local function decide()
   if stand_in and number_of(stand_in) == 0 then stand_in = new[2] end
   local e = waits() and ended(stand_in) or nil
   local over = not waits() or stand_in and e and (stand_in ~= last or is_open(stand_in))  -- then the last came after its end
-  local because = a.kind and suppressed(a.contact, a.kind) or a.reason and (a.reason ~= 'unsubscribed' or a.kind == 'marketing')
-  if stand_in and over and a.reentry == 'when-finished' and not because then
+  local because = r.kind and suppressed(a.contact, r.kind) or a.reason and (a.reason ~= 'unsubscribed' or r.kind == 'marketing')
+  if stand_in and over and r.reentry == 'when-finished' and not because then
     plan.again = last
-    if number_of(last) <= a.number then plan.new_id = numbered(a.number + 1) end
+    if number_of(last) <= r.number then plan.new_id = numbered(r.number + 1) end
   end
   for _, run in ipairs(new) do
     if run ~= plan.again then plan.thrown[#plan.thrown + 1] = run end
   end
-  if a.what == 'finished' then
+  if r.what == 'finished' then
     plan.what = 'marked'
   elseif because then
     plan.what = 'suppressed'
@@ -169,7 +170,7 @@ local function throw_away(run)
   end
   redis.call('SREM', 'eg:enrollments:' .. e.contact, run)
   redis.call('SREM', 'eg:ticked', run)
-  for _, step in ipairs(run == a.run and steps_in_order(run) or {}) do looks[step] = step_of(run, step).look end
+  for _, step in ipairs(run == r.id and steps_in_order(run) or {}) do looks[step] = step_of(run, step).look end
   if redis.call('HGET', 'eg:runs', key) == number then
     if number == '1' then redis.call('HDEL', 'eg:runs', key) else redis.call('HSET', 'eg:runs', key, int(number - 1)) end
   end
@@ -203,44 +204,44 @@ local function renumber(run, new)
 end
 
 local function track()
-  redis.call('HSET', enrollment_key(a.run), 'slug', a.slug, 'kind', a.kind, 'contact', a.contact, 'state', 'tracking', 'anchor', int(a.anchor),
-    'request_id', 'restored', 'steps', '', 'page', a.page_of_run)
+  redis.call('HSET', enrollment_key(r.id), 'slug', r.slug, 'kind', r.kind, 'contact', a.contact, 'state', 'tracking', 'anchor', int(r.anchor),
+    'request_id', 'restored', 'steps', '', 'page', r.page)
 end
 
 local plan = decide()
 
 local function create(state)
-  local key, order = enrollment_key(a.run), {}
-  for i, s in ipairs(a.steps) do order[i] = int(s.number) end
-  redis.call('HSET', key, 'slug', a.slug, 'kind', a.kind, 'contact', a.contact, 'anchor', int(a.anchor),
-    'created', int(a.created), 'request_id', 'restored', 'steps', table.concat(order, ','), 'page', a.page_of_run)
-  enter(a.run, state)
-  if state == 'paused' then redis.call('HSET', key, 'paused_at', int(a.paused_at)) end
-  if a.group then redis.call('HSET', key, 'group', a.group) end
-  if a.group and plan.what == 'restored' and waits() then redis.call('HSET', contact, 'group.' .. a.group, a.run) end
-  redis.call('SADD', 'eg:enrollments:' .. a.contact, a.run)
-  if a.ticked then redis.call('SADD', 'eg:ticked', a.run) end
-  tally(a.run, 'enrolled')
+  local key, order = enrollment_key(r.id), {}
+  for i, s in ipairs(r.steps) do order[i] = int(s.number) end
+  redis.call('HSET', key, 'slug', r.slug, 'kind', r.kind, 'contact', a.contact, 'anchor', int(r.anchor),
+    'created', int(r.created), 'request_id', 'restored', 'steps', table.concat(order, ','), 'page', r.page)
+  enter(r.id, state)
+  if state == 'paused' then redis.call('HSET', key, 'paused_at', int(r.paused_at)) end
+  if r.group then redis.call('HSET', key, 'group', r.group) end
+  if r.group and plan.what == 'restored' and waits() then redis.call('HSET', contact, 'group.' .. r.group, r.id) end
+  redis.call('SADD', 'eg:enrollments:' .. a.contact, r.id)
+  if r.ticked then redis.call('SADD', 'eg:ticked', r.id) end
+  tally(r.id, 'enrolled')
   local ended_badly, open = {}, false
-  for _, s in ipairs(a.steps) do
+  for _, s in ipairs(r.steps) do
     local step, decided = int(s.number), s.state == 'sent' or s.state == 'skipped'
-    set_step(a.run, step, {state = decided and s.state or 'scheduled', due = s.due, offset = s.offset, next = not decided and s.due or nil,
+    set_step(r.id, step, {state = decided and s.state or 'scheduled', due = s.due, offset = s.offset, next = not decided and s.due or nil,
       sent = s.sent, by = s.by, id = s.id, why = s.why, note = s.note, page = s.state ~= 'scheduled' and (s.page or UNSURE) or s.page,
       look = looks[step]})
-    set_step(a.run, step, s.reports or {})
-    if s.state == 'sent' then tally(a.run, step .. '.sent') end
-    if s.state == 'sent' and not s.page then dirty('email', email_id(a.run, step)) end
+    set_step(r.id, step, s.reports or {})
+    if s.state == 'sent' then tally(r.id, step .. '.sent') end
+    if s.state == 'sent' and not s.page then dirty('email', email_id(r.id, step)) end
     if s.state == 'failed' or s.state == 'in-doubt' then ended_badly[#ended_badly + 1] = s end
   end
-  for _, s in ipairs(ended_badly) do end_step(a.run, int(s.number), s.state, {why = s.why, next = false}) end
-  for _, s in ipairs(a.steps) do
+  for _, s in ipairs(ended_badly) do end_step(r.id, int(s.number), s.state, {why = s.why, next = false}) end
+  for _, s in ipairs(r.steps) do
     if s.state == 'scheduled' then
       open = true
-      if state == 'active' then wake(a.run, int(s.number), s.due) end
+      if state == 'active' then wake(r.id, int(s.number), s.due) end
     end
   end
-  dirty('enrollment', a.run)
-  if not open and is_open(a.run) then end_enrollment(a.run, 'completed') end
+  dirty('enrollment', r.id)
+  if not open and is_open(r.id) then end_enrollment(r.id, 'completed') end
 end
 
 local answer = {plan.what, plan.state, plan.why or '', plan.skipped, plan.thrown, plan.new_id and plan.again or '', plan.new_id or ''}
@@ -250,12 +251,12 @@ for _, run in ipairs(plan.thrown) do throw_away(run) end
 if plan.new_id then renumber(plan.again, plan.new_id) end
 if a.fields then remember() end
 if plan.what == 'tracked' then track() end
-if lost and plan.row_of and there(plan.row_of) then redis.call('HSETNX', enrollment_key(plan.row_of), 'page', a.page_of_run) end
+if lost and plan.row_of and there(plan.row_of) then redis.call('HSETNX', enrollment_key(plan.row_of), 'page', r.page) end
 if plan.what == 'contact' or plan.what == 'tracked' or plan.what == 'exists' then return answer end
-redis.call('HSET', 'eg:runs', a.key, plan.again and string.match(plan.new_id or plan.again, '%d+$') or int(a.number))
+redis.call('HSET', 'eg:runs', r.key, plan.again and string.match(plan.new_id or plan.again, '%d+$') or int(r.number))
 if plan.what == 'restored' then create(plan.state == 'completed' and 'active' or plan.state) end
 if plan.what == 'ended' then
   create('active')
-  stop_enrollment(a.run, plan.state, plan.why)
+  stop_enrollment(r.id, plan.state, plan.why)
 end
 return answer
