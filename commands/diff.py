@@ -22,6 +22,7 @@ from shared.core import log
 from shared.domain import catalog
 from shared.domain.catalog import CAMPAIGNS
 from shared.domain.enrollments import Contact
+from shared.domain.states import EnrollmentState
 from shared.ledger.client import Ledger
 from shared.ledger.listing import Listing
 from shared.ledger.template_texts import TemplateTexts
@@ -87,7 +88,7 @@ def _participants(ledger: Ledger) -> list[Participant]:
 
 
 def _names(ledger: Ledger) -> Iterator[str]:
-    for state in ("active", "paused"):
+    for state in (EnrollmentState.ACTIVE, EnrollmentState.PAUSED):
         start: int | None = 0
         while start is not None:
             page = Listing(ledger).page(start, 500, state=state)

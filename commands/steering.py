@@ -15,8 +15,9 @@ from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
 from shared.core import log
 from shared.core.errors import ActionError
+from shared.domain.states import LISTED
 from shared.operations.enrollment_actions import STOPPED, EnrollmentActions
-from shared.operations.enrollment_queries import STATES, EnrollmentQueries
+from shared.operations.enrollment_queries import EnrollmentQueries
 
 COLORS = {"active": "green", "sent": "green", "paused": "yellow", "sending": "yellow", "failed": "bold red", "in-doubt": "bold red"}
 who = click.argument("who", metavar="ID|ADDRESS")
@@ -128,7 +129,7 @@ def show(who: str, as_json: bool) -> None:
 
 @click.command("list")
 @click.option("--campaign", metavar="SLUG", help="Only enrollments of this campaign.")
-@click.option("--state", type=click.Choice(STATES), help="Only enrollments in this state.")
+@click.option("--state", type=click.Choice([str(state) for state in LISTED]), help="Only enrollments in this state.")
 @click.option("--page", type=click.IntRange(min=0), default=0, help="Where to go on, as the page before says.")
 @as_json
 @speaks_plainly

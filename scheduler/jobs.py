@@ -16,6 +16,7 @@ from urllib3.exceptions import HTTPError
 from shared import services
 from shared.core import log
 from shared.core.errors import LedgerTooNew, StepFailed
+from shared.domain.states import StepState
 from shared.ledger.pacing import Pacer
 
 if TYPE_CHECKING:  # each worker has one queue, and loads only what that needs: some 10 MB less
@@ -26,7 +27,6 @@ UNANSWERED_AFTER = 5  # seconds until a step is looked at again whose send funct
 LINGER = 0.25  # seconds
 RECORD_FOR = 15  # seconds of one record job; what is left then has a job of its own
 NOTIFY_FOR = 15  # seconds of one notify job; what is left then waits for the worker's next round
-_ENDED_BADLY = ("failed", "in-doubt")
 _logger = log.logger("worker")
 
 
@@ -66,14 +66,14 @@ def send_step(enrollment: str, step: int) -> None:
 def _send_step(enrollment: str, step: int) -> None:
     ledger = services.ledger()
     found = ledger.peek(enrollment, step)
-    if found.state in _ENDED_BADLY:
+    if found.state and found.state.needs_a_person:
         raise StepFailed(f"{enrollment} step {step} is {found.state}: {found.why}")
-    if found.state not in ("scheduled", "sending") or (found.next or 0) > found.now:
+    if not (found.state and found.state.is_open) or (found.next or 0) > found.now:
         return
     result = _ask(enrollment, step, found.request_id or "")
     if result is None:
         ledger.postpone(enrollment, step, UNANSWERED_AFTER)
-    elif result.get("result") in _ENDED_BADLY:
+    elif result.get("result") in (StepState.FAILED, StepState.IN_DOUBT):
         raise StepFailed(f"{enrollment} step {step} is {result['result']}: {result.get('why')}")
 
 

@@ -13,12 +13,12 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from shared.core import log
+from shared.domain.states import Outcome, StepState
 from shared.ledger.client import Ledger
 from shared.ledger.readings import Readings, read
 
-RESULTS = ("sent", "skipped", "failed", "in-doubt", "cancelled")
+RESULTS = tuple(state for state in StepState if not state.is_open)
 EVENTS = ("delivered", "opened", "clicked", "bounced", "complained")
-OUTCOMES = ("accepted", "refused", "skipped", "dissolved", "waiting", "failing", "ambiguous", "conflict")
 LATENESS = ("1", "5", "15", "60", "300", "900", "3600", "21600", "86400", "+Inf")  # seconds; settle.lua counts in the same buckets
 Numbers = dict[tuple[str, ...], int]  # by labels
 _logger = log.logger("metrics")
@@ -78,7 +78,7 @@ def _sending(now: Readings) -> Iterator[Metric]:
         buckets.append((end, float(total)))
     lateness.add_metric([], buckets, now.lateness.get("sum", 0) / 1000)
     yield lateness
-    outcomes: Numbers = {(outcome,): now.counts.get(outcome, 0) for outcome in OUTCOMES}
+    outcomes: Numbers = {(outcome,): now.counts.get(outcome, 0) for outcome in Outcome}
     yield _counters("attempts", "Attempts at an email by outcome.", ["outcome"], outcomes)
     yield _counters("rate_limited", "Requests that Resend answered with 429 for its rate limit.", [], {(): now.counts.get("held", 0)})
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared.domain.states import EnrollmentState, StepState
 from shared.operations.enrollment_actions import EnrollmentActions
 
 
@@ -100,7 +101,13 @@ def for_run(run: Mapping[str, Any]) -> list[Decision]:
     Args:
         run: from EnrollmentQueries.detail.
     """
-    return {"active": [PAUSE, CANCEL], "paused": [RESUME, CATCH_UP, CANCEL]}.get(run["state"], [])
+    match EnrollmentState(run["state"]):
+        case EnrollmentState.ACTIVE:
+            return [PAUSE, CANCEL]
+        case EnrollmentState.PAUSED:
+            return [RESUME, CATCH_UP, CANCEL]
+        case EnrollmentState.COMPLETED | EnrollmentState.EXITED | EnrollmentState.CANCELLED | EnrollmentState.TRACKING:
+            return []
 
 
 def for_step(run: Mapping[str, Any], step: Mapping[str, Any]) -> list[Decision]:
@@ -110,9 +117,18 @@ def for_step(run: Mapping[str, Any], step: Mapping[str, Any]) -> list[Decision]:
         run: from EnrollmentQueries.detail.
         step: one of its steps.
     """
-    if step["state"] == "scheduled":
-        return {"active": [SEND_NOW, SKIP], "paused": [SKIP]}.get(run["state"], [])
-    if step["state"] not in ("failed", "in-doubt"):
-        return []
-    again = [RETRY] if step["state"] == "failed" else [RETRY, ANEW, *([ANEW_BATCH] if step["batched"] else [])]
-    return [*(again if run["state"] in ("active", "completed") else []), SKIP]
+    enrollment = EnrollmentState(run["state"])
+    may_retry = enrollment in (EnrollmentState.ACTIVE, EnrollmentState.COMPLETED)
+    match StepState(step["state"]):
+        case StepState.SCHEDULED if enrollment == EnrollmentState.ACTIVE:
+            return [SEND_NOW, SKIP]
+        case StepState.SCHEDULED:
+            return [SKIP] if enrollment == EnrollmentState.PAUSED else []
+        case StepState.FAILED:
+            return [RETRY, SKIP] if may_retry else [SKIP]
+        case StepState.IN_DOUBT if may_retry:
+            return [RETRY, ANEW, *([ANEW_BATCH] if step["batched"] else []), SKIP]
+        case StepState.IN_DOUBT:
+            return [SKIP]
+        case StepState.SENDING | StepState.SENT | StepState.SKIPPED | StepState.CANCELLED:
+            return []

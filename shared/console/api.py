@@ -13,8 +13,9 @@ from werkzeug.routing import Map, Rule
 from shared import services
 from shared.core.errors import ActionError, WebhookError
 from shared.domain.segments import SEGMENTS
+from shared.domain.states import LISTED
 from shared.operations.enrollment_actions import STOPPED, EnrollmentActions
-from shared.operations.enrollment_queries import STATES, EnrollmentQueries
+from shared.operations.enrollment_queries import EnrollmentQueries
 from shared.web import endpoint
 
 ROUTES = Map(
@@ -100,8 +101,8 @@ def _list(request: Request) -> dict[str, Any]:
     page, state = asked.get("page", "0"), asked.get("state") or None
     if not page.isascii() or not page.isdigit() or len(page) > 9:
         raise _faulty("page", "must be 0 or the `next` of the page before")
-    if state and state not in STATES:
-        raise _faulty("state", f"must be one of {', '.join(STATES)}")
+    if state and state not in LISTED:
+        raise _faulty("state", f"must be one of {', '.join(LISTED)}")
     segment = asked.get("segment") or None
     if segment and segment not in SEGMENTS:
         raise _faulty("segment", f"must be one of {', '.join(SEGMENTS)}")

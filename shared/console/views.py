@@ -17,6 +17,7 @@ from shared.core.settings import Settings
 from shared.domain.catalog import Campaign
 from shared.domain.enrollments import normalized
 from shared.domain.segments import SEGMENTS, Segment
+from shared.domain.states import LISTED
 from shared.emails.rendering import Email
 from shared.emails.template_store import Key, Store, name_of
 from shared.ledger import ids
@@ -24,7 +25,7 @@ from shared.ledger.contacts import Contacts, Suppression
 from shared.ledger.figures import Figures
 from shared.ledger.health import read_health
 from shared.ledger.template_texts import TemplateTexts
-from shared.operations.enrollment_queries import STATES, EnrollmentQueries
+from shared.operations.enrollment_queries import EnrollmentQueries
 from shared.preview import test_email
 
 UPCOMING = 10
@@ -79,12 +80,12 @@ class Views:
         asked = {name: request.args.get(name, "").strip() for name in ("address", "campaign", "state", "segment")}
         page = request.args.get("page", "0")
         start = int(page) if page.isascii() and page.isdigit() and len(page) <= 9 else 0
-        state = asked["state"] if asked["state"] in STATES else None
+        state = asked["state"] if asked["state"] in LISTED else None
         segment = asked["segment"] if asked["segment"] in SEGMENTS else None
         address = asked["address"] or None
         found = self.desk.page(start, address=address, slug=asked["campaign"] or None, state=state, segment=segment)
         values = {"asked": asked, "start": start, "found": found, "campaigns": services.catalog().campaigns.values()}
-        return Shown("enrollments.html", "Enrollments", values | {"states": STATES, "segments": SEGMENTS})
+        return Shown("enrollments.html", "Enrollments", values | {"states": LISTED, "segments": SEGMENTS})
 
     def enrollment(self, _request: Request, enrollment: str) -> Shown:
         """One enrollment's timeline."""

@@ -75,7 +75,8 @@ class StepState(_State):
         return self in (StepState.FAILED, StepState.IN_DOUBT)
 
 
-LISTED = tuple(state for state in EnrollmentState if state is not EnrollmentState.TRACKING)  # those that have a list of their own
+# Those that have a list of their own.
+LISTED: tuple[EnrollmentState, ...] = tuple(state for state in EnrollmentState if state is not EnrollmentState.TRACKING)
 
 
 class Refusal(StrEnum):

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from shared.domain.enrollments import SCORES, Contact
+from shared.domain.states import LISTED
 from shared.ledger import ids
 from shared.ledger.client import Ledger
-
-STATES = ("active", "paused", "completed", "exited", "cancelled")
 
 
 class Figures:
@@ -43,9 +42,9 @@ class Figures:
     def states(self, slug: str) -> dict[str, int]:
         """How many of a campaign's enrollments are in each state, of those that are still kept."""
         pipe = self._redis.pipeline(transaction=False)
-        for state in STATES:
+        for state in LISTED:
             pipe.zcard(f"eg:in:{state}:{slug}")
-        return dict(zip(STATES, pipe.execute(), strict=True))
+        return dict(zip(LISTED, pipe.execute(), strict=True))
 
     def segments(self, enrollments: Sequence[str]) -> list[str | None]:
         """The segment of each enrollment's contact; None where no score is known. Two round trips."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from shared.domain.states import LISTED, EnrollmentState
 from shared.ledger import ids
 from shared.ledger.client import Ledger
-from shared.ledger.figures import STATES
 from shared.ledger.health import OVERDUE_AFTER, Health, read_health
 
 
@@ -27,7 +27,7 @@ class Readings:
 
     health: Health
     tallies: Mapping[str, dict[str, int]]
-    states: Mapping[str, dict[str, int]]
+    states: Mapping[str, Mapping[EnrollmentState, int]]
     queued: dict[str, int]
     workers: dict[str, int]
     failed: dict[str, int]
@@ -50,7 +50,7 @@ def read(ledger: Ledger, slugs: Sequence[str]) -> Readings:
     pipe = ledger.redis.pipeline(transaction=False)
     for slug in slugs:
         pipe.hgetall(f"eg:tally:{slug}")
-        for state in STATES:
+        for state in LISTED:
             pipe.zcard(f"eg:in:{state}:{slug}")
     for queue in ids.QUEUES:
         pipe.llen(f"rq:queue:{queue}")
@@ -64,7 +64,7 @@ def read(ledger: Ledger, slugs: Sequence[str]) -> Readings:
     pipe.zcard("eg:suppressed")
     pipe.hlen("eg:templates:rejected")
     answers = iter(pipe.execute())
-    campaigns = {slug: (_numbers(next(answers)), {state: next(answers) for state in STATES}) for slug in slugs}
+    campaigns = {slug: (_numbers(next(answers)), {state: next(answers) for state in LISTED}) for slug in slugs}
     queues = {queue: (next(answers), next(answers), next(answers)) for queue in ids.QUEUES}
     return Readings(
         health=read_health(ledger),

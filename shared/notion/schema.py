@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from shared.domain.catalog import Campaign
 from shared.domain.enrollments import Contact, Enrollment, Step
 from shared.domain.segments import SEGMENTS
+from shared.domain.states import EnrollmentState, StepState
 from shared.integrations.notion import Value, iso
 
 NUMBERED = 7  # the tracker has a column for each of the first seven emails
@@ -118,7 +119,6 @@ TEMPLATES = Source(
 )
 SOURCES = (CONTACTS, TRACKER, EMAIL_LOG, TEMPLATES)
 SENT_ANEW = "sent anew by hand: an earlier one may have arrived too"
-_STATES = {"sent": "Sent", "failed": "Failed", "in-doubt": "In Doubt", "skipped": "Skipped"}
 
 
 def _full_name(contact: Contact) -> str | None:
@@ -152,8 +152,9 @@ def contact_values(contact: Contact, *, new: bool) -> dict[str, Value]:
 
 def tracker_values(run: Enrollment, contact: Contact, campaign: Campaign | None) -> dict[str, Value]:
     """An enrollment's row."""
-    waiting = [step for step in run.steps if step.state in ("scheduled", "sending")]
-    troubled = [step for step in run.steps if step.why and step.state in ("scheduled", "sending", "failed", "in-doubt")]
+    waiting = [step for step in run.steps if step.state.is_open]
+    troubled = [step for step in run.steps if step.why and (step.state.is_open or step.state.needs_a_person)]
+    next_at = min((step.next or step.due for step in waiting), default=None)
     values: dict[str, Value] = {
         "Name": _full_name(contact) or contact.email,
         "Email": contact.email,
@@ -162,12 +163,12 @@ def tracker_values(run: Enrollment, contact: Contact, campaign: Campaign | None)
         "Status": run.state.capitalize(),
         "Anchor": iso(run.anchor),
         "Paused At": iso(run.paused_at),
-        "Next Email At": iso(min((step.next or step.due for step in waiting), default=None)) if run.state == "active" else None,
+        "Next Email At": iso(next_at) if run.state == EnrollmentState.ACTIVE else None,
         "Last Error": f"Email {troubled[-1].number}: {troubled[-1].why}" if troubled else None,
         "Enrollment ID": run.id,
     }
     for step in run.steps:
-        if step.number <= NUMBERED and step.state == "sent":
+        if step.number <= NUMBERED and step.state == StepState.SENT:
             values[f"Email {step.number} Sent"] = iso(step.sent_at)
     return values
 
@@ -188,14 +189,26 @@ def email_values(run: Enrollment, step: Step, contact: Contact, campaign: Campai
         "Clicked At": iso(step.clicked),
         "Resend ID": step.provider_id,
         "Sent By": step.sent_by,
-        "Error": (step.note or (SENT_ANEW if step.anew else None)) if step.state == "sent" else step.why,
+        "Error": (step.note or (SENT_ANEW if step.anew else None)) if step.state == StepState.SENT else step.why,
     }
 
 
 def _email_status(step: Step) -> str:
-    if step.state == "sent" and (step.complained or step.bounced):
-        return "Complained" if step.complained else "Bounced"
-    return _STATES.get(step.state, "Retrying")
+    match step.state:
+        case StepState.SENT if step.complained:
+            return "Complained"
+        case StepState.SENT if step.bounced:
+            return "Bounced"
+        case StepState.SENT:
+            return "Sent"
+        case StepState.FAILED:
+            return "Failed"
+        case StepState.IN_DOUBT:
+            return "In Doubt"
+        case StepState.SKIPPED | StepState.CANCELLED:
+            return "Skipped"
+        case StepState.SCHEDULED | StepState.SENDING:
+            return "Retrying"
 
 
 def _when(milliseconds: str | None) -> str | None:

@@ -11,18 +11,17 @@ from shared.core.settings import Settings
 from shared.domain import timing
 from shared.domain.catalog import Catalog
 from shared.domain.enrollments import SCORES, Contact, Enrollment, Step, normalized
+from shared.domain.states import EnrollmentState, StepState
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.figures import Figures
 from shared.ledger.health import read_health
 from shared.ledger.listing import Listing
 
-STATES = ("active", "paused", "completed", "exited", "cancelled")
 FACTS = ("business_name", *SCORES, "timezone", "source")  # what is shown of a contact beside address, name and segment
 REPORTED = ("delivered", "opened", "clicked", "bounced", "complained")
 PAGE = 50
 LOOK_AT = 1000  # runs at most, for one page of a segment
-_OPEN = ("active", "paused")
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class EnrollmentQueries:
         runs = self.runs_of(who)
         if not runs:
             raise ActionError("there is no enrollment of this address; `evergreen list` shows those there are")
-        fit = [run for run in runs if run.state in _OPEN] or runs
+        fit = [run for run in runs if run.state.is_open] or runs
         if len(fit) > 1:
             raise ActionError(f"this address has several enrollments; say which one: {', '.join(run.id for run in fit)}")
         return fit[0].id
@@ -131,7 +130,7 @@ class EnrollmentQueries:
             "queued": health.queued,
             "outbox": health.outbox,
             **self._listing.counts(),
-            "failures": [{"enrollment": run, **_step(run, step)} for run, step in failures if step.state in ("failed", "in-doubt")],
+            "failures": [{"enrollment": run, **_step(run, step)} for run, step in failures if step.state.needs_a_person],
         }
 
     def _template(self, run: Enrollment, number: int, contact: Contact) -> str | None:
@@ -144,7 +143,7 @@ class EnrollmentQueries:
         return [run for name in names if (run := self.ledger.enrollment(name))]
 
     def _summary(self, run: Enrollment, contact: Contact) -> dict[str, Any]:
-        waiting = [step.next for step in run.steps if step.state in ("scheduled", "sending") and step.next and run.state == "active"]
+        waiting = [step.next for step in run.steps if step.state.is_open and step.next and run.state == EnrollmentState.ACTIVE]
         campaign = self.catalog.campaigns.get(run.slug)
         return {
             "id": run.id,
@@ -154,7 +153,7 @@ class EnrollmentQueries:
             "campaign_name": campaign.name if campaign else run.slug,
             "segment": contact.segment if contact.assessed else None,
             "state": run.state,
-            "sent": sum(step.state == "sent" for step in run.steps),
+            "sent": sum(step.state == StepState.SENT for step in run.steps),
             "of": len(run.steps),
             "next_email_at": _instant(min(waiting, default=None)),
         }
@@ -169,7 +168,7 @@ def _step(enrollment: str, step: Step) -> dict[str, Any]:
         "step": step.number,
         "state": step.state,
         "due": _instant(step.due),
-        "next": _instant(step.next) if step.state in ("scheduled", "sending") else None,
+        "next": _instant(step.next) if step.state.is_open else None,
         "sent_at": _instant(step.sent_at),
         "sent_by": step.sent_by,
         "attempts": step.attempts,
@@ -177,5 +176,5 @@ def _step(enrollment: str, step: Step) -> dict[str, Any]:
         **{what: _instant(getattr(step, what)) for what in REPORTED},
         "note": step.note,
         "why": step.why,
-        "batched": step.state == "in-doubt" and step.frozen is not None and not step.frozen.startswith(enrollment),
+        "batched": step.state == StepState.IN_DOUBT and step.frozen is not None and not step.frozen.startswith(enrollment),
     }

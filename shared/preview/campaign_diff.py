@@ -64,7 +64,7 @@ class Participant:
 
     def waits_for(self, number: int) -> bool:
         """Whether a step is still to go out."""
-        return any(step.number == number and step.state in ("scheduled", "sending") for step in self.enrollment.steps)
+        return any(step.number == number and step.state.is_open for step in self.enrollment.steps)
 
 
 def diff(old: Catalog, new: Catalog, participants: Collection[Participant] | None, edited: Collection[str] = ()) -> list[Change]:

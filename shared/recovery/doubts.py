@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from shared.core import log
 from shared.domain import timing
+from shared.domain.states import StepState
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.listing import Listing
@@ -55,7 +56,7 @@ class Doubts:
         contacts: set[str] = set()
         since = self.ledger.now()
         for enrollment, number in map(ids.parse_email_id, emails):
-            if (run := self.ledger.enrollment(enrollment)) and (step := run.step(number)).state == "in-doubt":
+            if (run := self.ledger.enrollment(enrollment)) and (step := run.step(number)).state == StepState.IN_DOUBT:
                 contacts.add(run.contact)
                 since = min(since, (step.due if step.posted is None else step.posted) - EARLY)
         since = max(since, self.ledger.now() - YOUNG - timing.DAY)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from shared.core.settings import Settings
 from shared.domain.catalog import Catalog
 from shared.domain.enrollments import Step, normalized
+from shared.domain.states import StepState
 from shared.integrations.notion import Notion
 from shared.ledger import ids
 from shared.ledger.client import Ledger
@@ -18,7 +19,7 @@ from shared.recovery.notion_rows import Reader
 from shared.recovery.sent_list import Follow, unseen
 from shared.recovery.verify_resend import EnrollmentRecord, Finding
 
-_LOGGED = {"sent": ("sent", "bounced", "complained"), "failed": ("failed",), "in-doubt": ("in doubt",)}
+_LOGGED = {StepState.SENT: ("sent", "bounced", "complained"), StepState.FAILED: ("failed",), StepState.IN_DOUBT: ("in doubt",)}
 _OPEN = ("active", "paused")
 Index = dict[str, list[Cells]]
 
@@ -93,10 +94,10 @@ class NotionWitness:
 
     def _mark(self, run: str, step: Step, row: Cells) -> Iterator[Finding]:
         mark, id = row.instant(f"Email {step.number} Sent"), ids.email_id(run, step.number)
-        if step.state == "sent" and step.sent_at is not None and (mark is None or abs(mark - step.sent_at) >= MINUTE):
+        if step.state == StepState.SENT and step.sent_at is not None and (mark is None or abs(mark - step.sent_at) >= MINUTE):
             message = "it was sent, and its row has no mark" if mark is None else "its row has another time than the ledger"
             yield Finding("disagreement", id, message, tell=("enrollment", run))
-        elif step.state != "sent" and mark is not None:
+        elif step.state != StepState.SENT and mark is not None:
             yield Finding("disagreement", id, f"its row has a mark, and it is {step.state}", "clear the mark in Notion, or skip the step")
 
     def _emails(self, one: EnrollmentRecord, rows: Index) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from typing import Any
 from shared.core.errors import LedgerError
 from shared.domain import timing
 from shared.domain.enrollments import Contact, Enrollment, Step
+from shared.domain.states import StepState
 from shared.emails.subjects import Subjects
 from shared.integrations.provider import Listed
 from shared.ledger import ids
@@ -165,7 +166,12 @@ class ResendWitness:
         known = {one.id for one in listed.to(email)}
         for one in runs:
             for step in one.enrollment.steps:
-                if step.state != "sent" or step.sent_by != "evergreen" or step.sent_at is None or not listed.covers(step.sent_at - EARLY):
+                if (
+                    step.state != StepState.SENT
+                    or step.sent_by != "evergreen"
+                    or step.sent_at is None
+                    or not listed.covers(step.sent_at - EARLY)
+                ):
                     continue
                 near = any(abs(other.at - step.sent_at) <= EARLY for other in listed.to(email))
                 if step.provider_id not in known if step.provider_id else not near:
@@ -181,18 +187,18 @@ class ResendWitness:
             (one.enrollment, step, self._fitting(one, step, free))
             for one in (runs if free else [])
             for step in one.enrollment.steps
-            if step.state in ("scheduled", "sending", "in-doubt") or step.posted is not None
+            if step.state.is_open or step.state == StepState.IN_DOUBT or step.posted is not None
         ]
         claimed = Counter(other.id for _, _, found in claims for other in found)
         named: set[str] = set()
         for run, step, found in claims:
             id, message = ids.email_id(run.id, step.number), f"it is {step.state}, and Resend has accepted it"
-            if step.state in ("in-doubt", "skipped") and [claimed[other.id] for other in found] == [1]:
+            if step.state in (StepState.IN_DOUBT, StepState.SKIPPED) and [claimed[other.id] for other in found] == [1]:
                 yield Finding("disagreement", id, message, found=found[0])
-            elif step.state == "in-doubt" and found:
+            elif step.state == StepState.IN_DOUBT and found:
                 message = "it is in-doubt, and several emails in Resend's list may be it, or one that may be another's"
                 yield Finding("disagreement", id, message, f"look there, then evergreen skip {run.id} {step.number}")
-            elif step.state == "scheduled" and (first := next((other for other in found if other.id not in named), None)):
+            elif step.state == StepState.SCHEDULED and (first := next((other for other in found if other.id not in named), None)):
                 named.add(first.id)
                 yield Finding("disagreement", id, message, f"evergreen skip {run.id} {step.number}")
 
@@ -245,5 +251,5 @@ def _fixed(finding: Finding, ledger: Ledger) -> Finding:
             )
         )
         after = ledger.enrollment(enrollment)
-        done = after is not None and after.step(number).state == "sent"
+        done = after is not None and after.step(number).state == StepState.SENT
     return Finding(**(vars(finding) | {"fixed": done}))

@@ -148,11 +148,6 @@ class TestFigures:
         found = re.search(r"LATENESS = \{(.+?)\}", script)
         assert found and [*found[1].split(", "), "+Inf"] == [*metrics.LATENESS]
 
-    def test_the_exporter_knows_every_outcome_of_the_ledger(self) -> None:
-        """One that settle.lua decides and nobody shows would be invisible."""
-        script = (ROOT / "shared" / "ledger" / "scripts" / "settle.lua").read_text()
-        assert {"accepted", *re.findall(r"^function decide\.(\w+)", script, re.MULTILINE)} == {*metrics.OUTCOMES}
-
     def test_attempts(self, world: World) -> None:
         """What did not go through at once, and what the provider's rate limit refused."""
         world.provider.faults.extend([SendError("rate", "too many", retry_after=2), SendError("ambiguous", "no answer")])
