@@ -15,10 +15,10 @@ from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table
 
+from commands import clients
 from commands.outside import follow
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
-from shared.core import log
 from shared.domain import catalog
 from shared.domain.catalog import CAMPAIGNS
 from shared.domain.enrollments import Contact
@@ -41,16 +41,14 @@ def diff(old: str, offline: bool, as_json: bool) -> None:
     """Show what the campaigns as they are now change, for how many people who are on their way.
 
     They are compared with another folder, or with a revision of git (HEAD unless you name one). Nothing is changed."""
-    found = services.current_settings()
-    log.configure("ERROR")
+    found = clients.settings()
     folder = Path(found.campaigns_dir) if found.campaigns_dir else CAMPAIGNS
     with _folder_of(old, folder) as before:
         was = catalog.load(before)
     if offline:
         changes = campaign_diff.diff(was, services.catalog(), None)
     else:
-        ledger = services.ledger()
-        ledger.check_version()
+        ledger = clients.ledger()
         changes = campaign_diff.diff(was, services.catalog(), _participants(ledger), TemplateTexts(ledger).sources())
     if as_json:
         return print_json([change.as_dict for change in changes])

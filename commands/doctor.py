@@ -6,7 +6,6 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import click
 import requests
@@ -14,19 +13,15 @@ from redis.exceptions import RedisError
 from rich.markup import escape
 from rich.table import Table
 
+from commands import clients
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
-from shared.core import log, settings
 from shared.core.errors import CampaignError, SettingsError
 from shared.core.settings import Settings
 from shared.doctor import redis_checks, service_checks, settings_checks
 from shared.doctor.service_checks import Answer
 from shared.doctor.settings_checks import Finding, Findings
-from shared.domain import catalog
-from shared.domain.catalog import CAMPAIGNS
 from shared.emails.template_store import compile_templates
-from shared.integrations.notion import Notion
-from shared.ledger.client import Ledger
 
 MARKS = {"fault": "[bold red]fault[/]", "note": "[yellow]note[/]", "ok": "[green]ok[/]"}
 TIMEOUT = 5  # seconds for one answer
@@ -39,7 +34,6 @@ def doctor(as_json: bool) -> None:
     """Check every setting and every outside system, and say how to mend what is wrong.
 
     It only asks, and sends nothing. Exit status 1 when there is a fault."""
-    log.configure("CRITICAL")
     findings: list[Finding] = []
     with console.status("Looking at the settings ...") as status:
         for name, check in _checks().items():
@@ -64,7 +58,7 @@ def _seen(check: Callable[[], Findings]) -> Findings:
 def _checks() -> dict[str, Callable[[], Findings]]:
     """What is looked at, in this order; without settings that can be read, nothing else can be."""
     try:
-        found = settings.load()
+        found = clients.settings(logs="CRITICAL")
     except SettingsError as error:
         wrong = Finding("fault", "settings", str(error), "correct each; .env.example says what it is for")
         return {"the settings": lambda: iter([wrong])}
@@ -77,14 +71,14 @@ def _checks() -> dict[str, Callable[[], Findings]]:
         "the public address": lambda: service_checks.public(found, _ask),
     }
     if found.notion_token:
-        client = Notion(found.notion_token, found.notion_api_url, turn=lambda: None, timeout=TIMEOUT)
+        client = services.notion(lambda: None, timeout=TIMEOUT)
         checks["Notion"] = lambda: service_checks.notion(found, client)
     return checks
 
 
 def _redis(found: Settings) -> Findings:
     try:
-        ledger = Ledger(services.connect(found))
+        ledger = services.ledger()
     except ValueError:  # redis-py's word for an address that it cannot read
         yield Finding("fault", "REDIS_URL", "is no address of a Redis", "write it such as redis://redis:6379/0")
     else:
@@ -93,7 +87,7 @@ def _redis(found: Settings) -> Findings:
 
 def _campaigns(found: Settings) -> Findings:
     try:
-        campaigns = catalog.load(Path(found.campaigns_dir) if found.campaigns_dir else CAMPAIGNS)
+        campaigns = services.catalog()
         compile_templates(campaigns, found)
     except (CampaignError, SettingsError) as error:
         yield Finding("fault", "campaigns", str(error), "correct the file; until then no process starts")

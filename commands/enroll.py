@@ -10,6 +10,7 @@ import click
 from click.shell_completion import get_completion_class
 from pydantic import ValidationError
 
+from commands import clients
 from commands.planning import campaign_of, instant, zone_of
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
@@ -21,8 +22,6 @@ from shared.intake.enrolling import Intake
 from shared.integrations.notion import iso
 from shared.ledger import ids
 from shared.ledger.answers import Enrolled
-from shared.ledger.client import Ledger
-from shared.ledger.orders import Enroll
 from shared.preview import plan
 
 ROOT = Path(__file__).parents[1]
@@ -38,17 +37,6 @@ SENTENCES = {
     "tracked": "[yellow]Only tracked:[/] the campaign wants an assessment (--score, --red, --orange), or the address gets no email.",
     "ignored": "[yellow]Nothing changed:[/] the meeting is known to have been cancelled.",
 }
-
-
-class _Listening(Ledger):
-    """A ledger that remembers what came of the last enrollment: the webhooks' answer does not say it, for strangers read that."""
-
-    outcome = Enrolled("", "")
-
-    def enroll(self, order: Enroll) -> Enrolled:
-        """As Ledger.enroll."""
-        self.outcome = super().enroll(order)
-        return self.outcome
 
 
 @click.command()
@@ -68,17 +56,14 @@ def enroll(slug: str, address: str, meeting: str | None, as_json: bool, **known:
     """Put somebody into a campaign, as its webhook would, and say what came of it.
 
     Exit status 1 when no enrollment began."""
-    found, catalog = services.current_settings(), services.catalog()
-    log.configure("CRITICAL")
+    found, catalog = clients.settings(logs="CRITICAL"), services.catalog()
     campaign = campaign_of(catalog, slug)
     if plan.meets(campaign) is not (meeting is not None):
         raise click.UsageError("--meeting says when the meeting begins; " + ("name it" if not meeting else "this campaign has none"))
-    ledger = _Listening(services.connect(found), lease=found.lease, job_timeout=found.job_timeout)
-    ledger.check_version()
+    ledger = clients.ledger()
     intake = Intake(ledger, catalog, found, ledger.now(), log.request_id(), page="evergreen enroll")
     zone = zone_of(known["timezone"], found)
-    _enroll({"email": address} | known, campaign, intake, instant(meeting, zone) if meeting else None)
-    what, run = ledger.outcome.what, ledger.outcome.which
+    what, run = _enroll({"email": address} | known, campaign, intake, instant(meeting, zone) if meeting else None)
     if as_json:
         begun = ledger.enrollment(run) if what == "enrolled" else None
         first = min((step.next for step in begun.steps if step.next), default=None) if begun else None
@@ -88,18 +73,17 @@ def enroll(slug: str, address: str, meeting: str | None, as_json: bool, **known:
     raise SystemExit(what != "enrolled")
 
 
-def _enroll(body: dict[str, Any], campaign: Campaign, intake: Intake, starts: int | None) -> None:
+def _enroll(body: dict[str, Any], campaign: Campaign, intake: Intake, starts: int | None) -> Enrolled:
     """Hand it to the use case that the campaign's webhook calls."""
     try:
         if starts is not None:
             contact = SignUp.model_validate(body).contact_fields()
             uid = f"by-hand-{ids.digest(contact['email'])}-{starts}"
             event = MeetingEvent("booked", f"{uid}-{intake.now}", uid, intake.now, starts=starts, contact=contact)
-            meetings.report(event, trigger=campaign.trigger, intake=intake)
-        elif model := REPORTS.get(campaign.trigger):
-            enrolling.report(model.model_validate(body), trigger=campaign.trigger, intake=intake)
-        else:
-            enrolling.sign_up(SignUp.model_validate(body), trigger=campaign.trigger, intake=intake)
+            return meetings.report(event, trigger=campaign.trigger, intake=intake)
+        if model := REPORTS.get(campaign.trigger):
+            return enrolling.report(model.model_validate(body), trigger=campaign.trigger, intake=intake).outcome
+        return enrolling.sign_up(SignUp.model_validate(body), trigger=campaign.trigger, intake=intake).outcome
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'it'}: {fault['msg']}" for fault in error.errors())
         raise click.BadParameter(faults) from None

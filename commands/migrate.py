@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
+from commands import clients
 from commands.outside import follow, yes
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
-from shared.core import log
 from shared.ledger.migrations import Slice, broke_off, migrate, waiting
 
 BACKUP = "`make backup` on one machine; in the cluster `kubectl -n evergreen create job backup-now --from=cronjob/valkey-backup`"
@@ -21,8 +21,7 @@ def migrate_ledger(yes: bool, as_json: bool) -> None:
     """Bring the ledger to this release's version, once every scheduler and worker runs it. Emails go out meanwhile.
 
     One that broke off goes on where it was; a ledger that waits for nothing stays as it is."""
-    services.current_settings().require("redis_url")
-    log.configure("ERROR")
+    clients.settings("redis_url")
     ledger = services.ledger()
     before, wanted = ledger.version(), waiting(ledger)
     if not as_json:

@@ -7,18 +7,13 @@ import sys
 import click
 from rich.table import Table
 
+from commands import clients
 from commands.printing import as_json, console, print_json, speaks_plainly
-from shared.core import settings
-from shared.core.settings import Settings
-from shared.integrations.notion import Notion, page_id
+from shared import services
+from shared.integrations.notion import page_id
 from shared.notion import setup_check
 
 MARKS = {"fault": "[bold red]fault[/]", "note": "[yellow]note[/]", "ok": "[green]ok[/]"}
-
-
-def _connect() -> tuple[Notion, Settings]:
-    found = settings.load().require("notion_token")
-    return Notion(found.notion_token, found.notion_api_url, turn=lambda: None), found
 
 
 @click.group()
@@ -33,7 +28,7 @@ def check(as_json: bool) -> None:
     """Name every database and column that is missing, misspelt or of a wrong type, and how to mend it.
 
     Exit status 1 when something must be mended."""
-    client, found = _connect()
+    found, client = clients.settings("notion_token"), services.notion(lambda: None)
     with console.status("Looking at Notion ..."):
         findings = setup_check.check(client, found)
     if as_json:
@@ -57,7 +52,7 @@ def init(parent: str | None, add: bool, as_json: bool) -> None:
         raise click.UsageError(
             "say what to do: --parent PAGE creates missing databases, --add adds missing columns to those that are there"
         )
-    client, found = _connect()
+    found, client = clients.settings("notion_token"), services.notion(lambda: None)
     with console.status("Creating in Notion ..."):
         changed = setup_check.init(client, found, parent=page_id(parent) if parent else None, add=add)
     if as_json:

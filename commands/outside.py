@@ -10,9 +10,9 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.progress import track as tracked
 
+from commands import clients
 from commands.printing import console, speaks_plainly
 from shared import services
-from shared.core import log
 from shared.core.settings import Settings
 from shared.domain.catalog import Catalog
 from shared.emails.subjects import Subjects
@@ -20,9 +20,7 @@ from shared.emails.template_store import Store
 from shared.integrations.notion import Notion
 from shared.integrations.resend import Resend
 from shared.ledger.client import Ledger
-from shared.ledger.pacing import Pacer
 
-LEAST_RATE = 2.0  # requests a second that Resend has always allowed
 yes = click.option("--yes", is_flag=True, help="Do not ask.")
 command = speaks_plainly
 
@@ -63,15 +61,11 @@ class Outside:
 
     def resend_turn(self) -> None:
         """Wait for a turn at Resend."""
-        Pacer(self.ledger, "resend", self.settings.resend_rate or LEAST_RATE).wait()
+        services.resend_pacer().wait()
 
 
 def connect() -> Outside:
     """The clients by this process's settings; raises SettingsError where Notion is not set, LedgerTooNew."""
-    found = services.current_settings().require("notion_token", "notion_email_sequence_db_id")
-    log.configure("ERROR")
-    ledger = services.ledger()
-    ledger.check_version()
-    turn = Pacer(ledger, "notion", found.notion_rate).wait
-    resend = Resend(found.resend_api_key, found.resend_api_url) if found.resend_api_key else None
-    return Outside(found, ledger, services.catalog(), Notion(found.notion_token, found.notion_api_url, turn=turn), resend)
+    found = clients.settings("notion_token", "notion_email_sequence_db_id")
+    resend = services.resend() if found.resend_api_key else None
+    return Outside(found, clients.ledger(), services.catalog(), services.notion(), resend)

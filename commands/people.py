@@ -10,19 +10,15 @@ import click
 from rich.progress import track
 from rich.table import Table
 
+from commands import clients
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
-from shared.core import log, settings
-from shared.core.settings import Settings
-from shared.domain import catalog
-from shared.domain.catalog import CAMPAIGNS
+from shared.core import log
 from shared.domain.enrollments import normalized
 from shared.intake import csv_import
 from shared.intake.enrolling import Intake
-from shared.integrations.notion import Notion, iso
-from shared.ledger.client import Ledger
+from shared.integrations.notion import iso
 from shared.ledger.contacts import Contacts
-from shared.ledger.pacing import Pacer
 from shared.operations import privacy, suppressions
 
 TRIGGERS = ("signup", "assessment", "christmas-signup", "christmas-assessment")
@@ -38,22 +34,6 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str | 
 address = click.argument("address", callback=_address)
 
 
-def _settings() -> Settings:
-    log.configure("ERROR")
-    return settings.load()
-
-
-def _ledger(found: Settings) -> Ledger:
-    ledger = Ledger(services.connect(found), lease=found.lease, job_timeout=found.job_timeout)
-    ledger.check_version()
-    return ledger
-
-
-def _notion(found: Settings, ledger: Ledger) -> Notion | None:
-    pacer = Pacer(ledger, "notion", found.notion_rate)
-    return Notion(found.notion_token, found.notion_api_url, turn=pacer.wait) if found.notion_token else None
-
-
 @click.command()
 @address
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -63,11 +43,10 @@ def forget(address: str, yes: bool, as_json: bool) -> None:
     """Erase a person, here and in Notion.
 
     What stays, under a hash of the address: that no campaign begins again for them, and that they want no email."""
-    found = _settings()
-    ledger = _ledger(found)
+    found, ledger = clients.settings(), clients.ledger()
     if not yes:
         click.confirm(f"Erase {address} for good, with every email that is still to come and the rows in Notion?", abort=True, err=True)
-    done = privacy.forget(address, ledger, found, _notion(found, ledger))
+    done = privacy.forget(address, ledger, found, services.notion() if found.notion_token else None)
     if as_json:
         return print_json({"erased": asdict(done.erased), "notion_pages": done.pages, "by_hand": done.left})
     erased = done.erased
@@ -85,7 +64,8 @@ def forget(address: str, yes: bool, as_json: bool) -> None:
 @speaks_plainly
 def export(address: str, as_json: bool) -> None:
     """Print all that is held of a person, as JSON (with or without --json). Exit status 1 where nothing is."""
-    held = privacy.export(address, _ledger(_settings()))
+    clients.settings()
+    held = privacy.export(address, clients.ledger())
     if held is None and not as_json:
         raise click.ClickException("nothing is held of this address")
     print_json(held)
@@ -101,7 +81,8 @@ def suppress(address: str | None, listing: bool, as_json: bool) -> None:
     """Send an address no email of any kind from now on; its enrollments end."""
     if bool(address) == listing:
         raise click.UsageError("name an address, or --list")
-    ledger = _ledger(_settings())
+    clients.settings()
+    ledger = clients.ledger()
     if address:
         ended = suppressions.suppress(address, ledger)
         if as_json:
@@ -125,7 +106,8 @@ def suppress(address: str | None, listing: bool, as_json: bool) -> None:
 @speaks_plainly
 def unsuppress(address: str, has_consent: bool, as_json: bool) -> None:
     """Let an address get email again that bounced, complained or was suppressed by hand. Runs that ended stay ended."""
-    lifted = suppressions.unsuppress(address, _ledger(_settings()), has_consent=has_consent)
+    clients.settings()
+    lifted = suppressions.unsuppress(address, clients.ledger(), has_consent=has_consent)
     if as_json:
         return print_json({"email": address, "lifted": lifted})
     console.print(f"Lifted: {', '.join(lifted)}." if lifted else "This address was not suppressed.")
@@ -146,9 +128,8 @@ def import_people(file: Path, applying: bool, trigger: str | None, consent_on_fi
     """Take people from a CSV file: email, name, first_name, business_name, timezone, scores, consent, consent_text, campaign, start.
 
     Faulty lines are named and left out. Exit status 1 where there are any."""
-    found = _settings()
-    ledger, mails = _ledger(found), catalog.load(Path(found.campaigns_dir) if found.campaigns_dir else CAMPAIGNS)
-    campaign = mails.triggered_by(trigger) if trigger else None
+    found, ledger, catalog = clients.settings(), clients.ledger(), services.catalog()
+    campaign = catalog.triggered_by(trigger) if trigger else None
     if trigger and not campaign:
         raise click.UsageError(f"no campaign begins with {trigger}")
     now = ledger.now()
@@ -157,7 +138,7 @@ def import_people(file: Path, applying: bool, trigger: str | None, consent_on_fi
         raise click.UsageError("the file has no column `consent`; add one (yes or no), or --consent-on-file if you can show their consent")
     notes: list[csv_import.Fault] = []
     if applying:
-        intake = Intake(ledger, mails, found, now, log.request_id(), page=f"import of {file.name}")
+        intake = Intake(ledger, catalog, found, now, log.request_id(), page=f"import of {file.name}")
         done = csv_import.apply(sheet.rows, intake, trigger=trigger, consent_on_file=consent_on_file)
         notes = [note for note in track(done, "Importing", len(sheet.rows), console=console, disable=as_json) if note]
     _report(sheet, notes, applying, as_json)

@@ -11,9 +11,9 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from commands import clients
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
-from shared.core import log
 from shared.core.settings import Settings
 from shared.domain import timing
 from shared.domain.catalog import Campaign, Catalog
@@ -81,8 +81,7 @@ def plan(
     """Show every email that somebody would get, when, and which text.
 
     The texts are those of the campaign's files; no Redis is asked."""
-    found, catalog = services.current_settings(), services.catalog()
-    log.configure("ERROR")
+    found, catalog = clients.settings(), services.catalog()
     campaign, zone = campaign_of(catalog, slug), zone_of(timezone, found)
     meets, today = planning.meets(campaign), now()
     anchor = instant(begins, zone) if begins else today + (MEETING_AHEAD if meets else 0)

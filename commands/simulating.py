@@ -12,11 +12,10 @@ from zoneinfo import ZoneInfo
 import click
 from rich.table import Table
 
-from commands import chart
+from commands import chart, clients
 from commands.planning import campaign_of, instant, local
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
-from shared.core import log
 from shared.core.settings import seconds
 from shared.preview import simulation
 from shared.preview.simulation import Conditions, Outcome
@@ -74,8 +73,7 @@ def simulate(
     """See what many sign-ups would do: emails an hour, how late they get, and what another plan at Resend would change.
 
     The campaigns, their timing and their late policy are the real ones; no Redis is asked and nothing is sent."""
-    found, catalog = services.current_settings(), services.catalog()
-    log.configure("ERROR")
+    found, catalog = clients.settings(), services.catalog()
     zone = ZoneInfo(found.business_timezone)
     start = instant(begins or f"{datetime.now(zone):%Y-%m-%d}", zone)
     conditions = Conditions(

@@ -11,9 +11,9 @@ import click
 from rich.markup import escape
 from rich.table import Column, Table
 
+from commands import clients
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
-from shared.core import log
 from shared.core.errors import ActionError
 from shared.domain.states import LISTED
 from shared.operations.enrollment_actions import STOPPED, EnrollmentActions
@@ -26,11 +26,7 @@ yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 def _desk() -> EnrollmentQueries:
-    found = services.current_settings()
-    log.configure("ERROR")
-    ledger = services.ledger()
-    ledger.check_version()
-    return EnrollmentQueries(ledger, services.catalog(), found)
+    return EnrollmentQueries(clients.ledger(), services.catalog(), clients.settings())
 
 
 def _decide(who: str, as_json: bool, decision: Callable[[EnrollmentActions, str], object], question: str = "") -> None:

@@ -12,18 +12,15 @@ import click
 from rich.progress import Progress
 from rich.table import Table
 
+from commands import clients
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
-from shared.core import log, settings
 from shared.core.errors import CampaignError, NotionError
 from shared.core.settings import Settings
-from shared.domain import catalog
-from shared.domain.catalog import CAMPAIGNS, Catalog
+from shared.domain.catalog import Catalog
 from shared.domain.segments import SEGMENTS, Segment
 from shared.emails.template_store import Key, Store, compile_source, name_of
 from shared.integrations.notion import Notion
-from shared.ledger.client import Ledger
-from shared.ledger.pacing import Pacer
 from shared.ledger.template_texts import TemplateTexts
 from shared.notion.template_pull import Puller
 from shared.notion.template_push import Pusher
@@ -32,26 +29,6 @@ from shared.preview import test_email
 
 COLORS = {"created": "green", "updated": "green", "adopted": "green", "rejected": "bold red", "kept": "yellow", "unread": "yellow"}
 Entry = TypeVar("Entry")
-
-
-def _settings(*needed: str) -> Settings:
-    log.configure("ERROR")
-    return settings.load().require(*needed)
-
-
-def _catalog(found: Settings) -> Catalog:
-    return catalog.load(Path(found.campaigns_dir) if found.campaigns_dir else CAMPAIGNS)
-
-
-def _ledger(found: Settings) -> Ledger:
-    ledger = Ledger(services.connect(found))
-    ledger.check_version()
-    return ledger
-
-
-def _notion(found: Settings, ledger: Ledger | None = None) -> Notion:
-    turn = Pacer(ledger, "notion", found.notion_rate).wait if ledger else lambda: None
-    return Notion(found.notion_token, found.notion_api_url, turn=turn)
 
 
 def _followed(entries: Iterator[Entry], total: int, label: str) -> list[Entry]:
@@ -79,9 +56,9 @@ def templates() -> None:
 @speaks_plainly
 def push(force: bool, dry_run: bool, as_json: bool) -> None:
     """Make a row and a page in Notion for each email; what you edited there stays."""
-    found = _settings("notion_token", "notion_templates_db_id")
-    campaigns, ledger = _catalog(found), _ledger(found)
-    pusher = Pusher(_notion(found, ledger), campaigns, found, TemplateTexts(ledger), force, dry_run)
+    found = clients.settings("notion_token", "notion_templates_db_id")
+    campaigns, ledger = services.catalog(), clients.ledger()
+    pusher = Pusher(services.notion(), campaigns, found, TemplateTexts(ledger), force, dry_run)
     done = _followed(pusher.push(), len(campaigns.sources), "Pushing")
     if as_json:
         print_json([pushed.as_dict for pushed in done])
@@ -98,11 +75,11 @@ def pull(as_json: bool) -> None:
     """Take every Live email from Notion now, and say what is wrong with the others.
 
     The scheduler does so by itself every 20 seconds. Exit status 1 when one was rejected."""
-    found = _settings("notion_token", "notion_templates_db_id")
-    ledger = _ledger(found)
+    found = clients.settings("notion_token", "notion_templates_db_id")
+    ledger = clients.ledger()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("Pulling")
-        adopter = Puller(ledger, _catalog(found), found, _notion(found, ledger))
+        adopter = Puller(ledger, services.catalog(), found, services.notion())
         verdicts = adopter.pull(lambda done, of: progress.update(task, completed=done, total=of))
     if as_json:
         print_json([verdict.as_dict for verdict in verdicts])
@@ -119,12 +96,12 @@ def pull(as_json: bool) -> None:
 @speaks_plainly
 def lint(in_notion: bool, as_json: bool) -> None:
     """Check every email and change nothing. Exit status 1 when one is wrong."""
-    found = _settings(*(("notion_token", "notion_templates_db_id") if in_notion else ()))
-    campaigns = _catalog(found)
+    found = clients.settings(*(("notion_token", "notion_templates_db_id") if in_notion else ()))
+    campaigns = services.catalog()
     faults = [fault for key in campaigns.sources if (fault := _file_fault(key, campaigns, found))]
     count = len(campaigns.sources)
     if in_notion:
-        notion = _notion(found)
+        notion = services.notion(lambda: None)
         there = rows(notion, notion.data_source(found.notion_templates_db_id), found)
         looked = _followed((_row_fault(row, notion, campaigns, found) for row in there), len(there), "Reading Notion")
         faults += [fault for fault in looked if fault]
@@ -172,10 +149,10 @@ def preview(template: str, segment: Segment, out: Path | None, send_to: str | No
     """Show an email as it goes out now, filled for a made-up person.
 
     TEMPLATE is its id, such as christmas_email_1, or with its campaign christmas/christmas_email_1."""
-    found = _settings(*(("resend_api_key", "resend_from_email") if send_to else ()))
-    campaigns = _catalog(found)
+    found = clients.settings(*(("resend_api_key", "resend_from_email") if send_to else ()))
+    campaigns = services.catalog()
     key = _key(template, campaigns)
-    store = Store(campaigns, found, Ledger(services.connect(found)))
+    store = Store(campaigns, found, services.ledger())
     email = test_email.sample(key, segment, templates=store, catalog=campaigns, settings=found)
     if out:
         try:

@@ -17,7 +17,6 @@ from shared import services
 from shared.core import log
 from shared.core.errors import LedgerTooNew, StepFailed
 from shared.domain.states import StepState
-from shared.ledger.pacing import Pacer
 
 if TYPE_CHECKING:  # each worker has one queue, and loads only what that needs: some 10 MB less
     from shared.notion.recorder import Recorder
@@ -97,13 +96,11 @@ def _ask(enrollment: str, step: int, request_id: str) -> dict[str, str] | None:
 
 @cache
 def _recorder() -> Recorder:
-    from shared.integrations.notion import Notion
     from shared.notion.recorder import Recorder
 
-    settings, ledger = services.current_settings(), services.ledger()
-    pacer = Pacer(ledger, "notion", settings.notion_rate)
-    notion = Notion(settings.notion_token, settings.notion_api_url, turn=pacer.wait) if settings.recorded else None
-    return Recorder(ledger, services.catalog(), settings, notion, pacer, settings.fenced)
+    settings, pacer = services.current_settings(), services.notion_pacer()
+    notion = services.notion(pacer.wait) if settings.recorded else None
+    return Recorder(services.ledger(), services.catalog(), settings, notion, pacer, settings.fenced)
 
 
 @_leaving_a_newer_ledger()
@@ -119,16 +116,9 @@ def _notifier() -> Notifier:
     from shared.operations.alerts import Notifier
 
     settings = services.current_settings()
-    discord = resend = None
-    if settings.discord_webhook_url:
-        from shared.integrations.discord import Discord
-
-        discord = Discord(settings.discord_webhook_url, timeout=settings.provider_timeout)
-    if settings.alert_email and settings.resend_api_key and settings.resend_from_email:
-        from shared.integrations.resend import Resend
-
-        resend = Resend(settings.resend_api_key, settings.resend_api_url, timeout=settings.provider_timeout, pool=1)
-    return Notifier(services.ledger(), settings, discord, resend)
+    discord = services.discord() if settings.discord_webhook_url else None
+    mails = settings.alert_email and settings.resend_api_key and settings.resend_from_email
+    return Notifier(services.ledger(), settings, discord, services.resend() if mails else None)
 
 
 @_leaving_a_newer_ledger()

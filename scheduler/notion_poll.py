@@ -13,12 +13,8 @@ from redis.lock import Lock
 from shared import services
 from shared.core import log
 from shared.core.errors import LedgerTooNew, NotionError
-from shared.core.settings import Settings
-from shared.domain.catalog import Catalog
-from shared.integrations.notion import Notion
 from shared.ledger.client import Ledger
 from shared.ledger.fence_state import FenceState
-from shared.ledger.pacing import Pacer
 from shared.notion.template_pull import Puller
 from shared.operations.enrollment_actions import EnrollmentActions
 from shared.operations.notion_pause import NotionPause
@@ -100,33 +96,29 @@ class NotionPoll:
             _logger.info("owner.stopped_without_lock")
 
 
-def owner(settings: Settings, ledger: Ledger, catalog: Catalog) -> NotionPoll:
-    """What the owner may change in Notion, for these settings; without Notion there is nothing to poll."""
+def owner() -> NotionPoll:
+    """What the owner may change in Notion; without Notion there is nothing to poll."""
+    settings, ledger, catalog = services.current_settings(), services.ledger(), services.catalog()
     tasks: list[Callable[[], object]] = []
     if settings.notion_token and settings.notion_email_sequence_db_id:
-        tasks.append(NotionPause(ledger, EnrollmentActions(ledger, catalog, settings), settings, _notion(settings, ledger)).poll)
+        tasks.append(NotionPause(ledger, EnrollmentActions(ledger, catalog, settings), settings, services.notion()).poll)
     if settings.notion_token and settings.notion_templates_db_id:
-        tasks.append(Puller(ledger, catalog, settings, _notion(settings, ledger)).pull)
+        tasks.append(Puller(ledger, catalog, settings, services.notion()).pull)
     return NotionPoll(ledger, tasks)
 
 
-def fence(settings: Settings, ledger: Ledger) -> NotionPoll:
+def fence() -> NotionPoll:
     """The fence's part: a loop of its own, because sending waits for it."""
+    settings, ledger = services.current_settings(), services.ledger()
     if not settings.fenced:
         return NotionPoll(ledger, [lambda: FenceState(ledger).drop("on")], lock=FENCE_LOCK, lock_for=FENCE_LOCK_FOR)
-    tasks = [Fence(ledger, settings, _notion(settings, ledger)).poll]
+    tasks = [Fence(ledger, settings, services.notion()).poll]
     return NotionPoll(ledger, tasks, FENCE_EVERY, FENCE_LOCK, FENCE_LOCK_FOR)
-
-
-def _notion(settings: Settings, ledger: Ledger) -> Notion:
-    return Notion(settings.notion_token, settings.notion_api_url, turn=Pacer(ledger, "notion", settings.notion_rate).wait)
 
 
 def start(stop: threading.Event) -> list[threading.Thread]:
     """Run this process's owner part and fence, each in a thread, until `stop` is set."""
-    settings, ledger = services.current_settings(), services.ledger()
-    parts = fence(settings, ledger), owner(settings, ledger, services.catalog())
-    threads = [threading.Thread(target=part.run, args=(stop,), daemon=True) for part in parts]
+    threads = [threading.Thread(target=part.run, args=(stop,), daemon=True) for part in (fence(), owner())]
     for thread in threads:
         thread.start()
     return threads

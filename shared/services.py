@@ -1,9 +1,14 @@
-"""The clients of this process, made once and on first use; making one opens no connection."""
+"""The clients of this process, made here alone, on first use; making one opens no connection.
+
+What not every process needs is imported only when it is made.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from redis import Redis
 from redis.backoff import ExponentialBackoff
@@ -16,6 +21,14 @@ from shared.core import log, settings
 from shared.core.settings import Settings
 from shared.domain.catalog import CAMPAIGNS, Catalog, load
 from shared.ledger.client import Ledger
+from shared.ledger.pacing import Pacer
+
+if TYPE_CHECKING:
+    from shared.integrations.discord import Discord
+    from shared.integrations.notion import Notion
+    from shared.integrations.resend import Resend
+
+LEAST_RATE = 2.0  # requests a second that Resend has always allowed
 
 
 @cache
@@ -67,3 +80,43 @@ def catalog() -> Catalog:
     """The campaigns: the owner's own where CAMPAIGNS_DIR is set, else those of this release."""
     own = current_settings().campaigns_dir
     return load(Path(own) if own else CAMPAIGNS)
+
+
+def notion_pacer() -> Pacer:
+    """Turns at Notion, of which all processes together take NOTION_RATE a second."""
+    return Pacer(ledger(), "notion", current_settings().notion_rate)
+
+
+def resend_pacer() -> Pacer:
+    """Turns at Resend for what is only asked, beside the emails."""
+    return Pacer(ledger(), "resend", current_settings().resend_rate or LEAST_RATE)
+
+
+def notion(turn: Callable[[], None] | None = None, *, timeout: float = 20) -> Notion:
+    """Notion.
+
+    Args:
+        turn: called before each request; without it a turn is waited for, which needs Redis.
+        timeout: seconds for one request.
+    """
+    from shared.integrations.notion import Notion
+
+    found = current_settings()
+    return Notion(found.notion_token, found.notion_api_url, turn=turn or notion_pacer().wait, timeout=timeout)
+
+
+@cache
+def resend() -> Resend:
+    """Resend. There is one for all threads: its SDK keeps key, address and connections for the whole process."""
+    from shared.integrations.resend import Resend
+
+    found = current_settings()
+    return Resend(found.resend_api_key, found.resend_api_url, timeout=found.provider_timeout, pool=found.threads)
+
+
+def discord() -> Discord:
+    """The owner's channel."""
+    from shared.integrations.discord import Discord
+
+    found = current_settings()
+    return Discord(found.discord_webhook_url, timeout=found.provider_timeout)

@@ -5,7 +5,6 @@ from pydantic import BaseModel, Field
 
 from shared import services
 from shared.emails.template_store import Store
-from shared.integrations.resend import Resend
 from shared.sending.sender import Sender
 from shared.web import endpoint, guards
 
@@ -16,7 +15,7 @@ SENDER = Sender(
     ledger=services.ledger(),
     catalog=services.catalog(),
     templates=Store(services.catalog(), SETTINGS, services.ledger()),
-    provider=Resend(SETTINGS.resend_api_key, SETTINGS.resend_api_url, timeout=SETTINGS.provider_timeout, pool=SETTINGS.threads),
+    provider=services.resend(),
     settings=SETTINGS,
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from shared.domain.catalog import Campaign, CampaignStep, Catalog
 from shared.domain.enrollment_plan import Plan, plan_enrollment
 from shared.domain.forms import NewClient, NoShow, Person, PostCall, SignUp
 from shared.ledger import ids
+from shared.ledger.answers import Enrolled
 from shared.ledger.client import Ledger
 from shared.ledger.orders import Enroll, Exit, Limit, Start
 
@@ -27,10 +28,11 @@ _logger = log.logger("enrolling")
 
 @dataclass(frozen=True)
 class Answer:
-    """What a caller is told: the same whether or not the address was known."""
+    """What a caller is told, the same whether or not the address was known; and the outcome, which only the operator learns."""
 
     email: str
     campaign: str | None
+    outcome: Enrolled = field(default=Enrolled("", ""), compare=False)
 
     @property
     def body(self) -> dict[str, Any]:
@@ -165,7 +167,8 @@ def _enroll(order: Enroll, intake: Intake) -> Answer:
     before = done.what == "duplicate"
     enrollment = None if before else done.which
     _logger.info("signed_up", trigger=order.source, outcome=done.what, enrollment=enrollment, request_id=intake.request_id)
-    return Answer(*json.loads(done.which if before else order.answer))
+    email, campaign = json.loads(done.which if before else order.answer)
+    return Answer(email, campaign, done)
 
 
 def _reported(at: Any, field: str, now: int) -> tuple[int, str | None]:

@@ -12,6 +12,7 @@ from shared.domain.enrollment_plan import Plan, plan_enrollment
 from shared.domain.forms import MeetingEvent
 from shared.intake.enrolling import Intake, exits, start_of
 from shared.ledger import ids
+from shared.ledger.answers import Enrolled
 from shared.ledger.orders import Enroll, Meeting
 
 SEEN_TTL = 7 * timing.DAY
@@ -20,7 +21,7 @@ NO_SHOW = "calendly-noshow"  # the trigger of a missed call, whichever calendar 
 _logger = log.logger("meetings")
 
 
-def report(event: MeetingEvent, *, trigger: str, intake: Intake) -> str:
+def report(event: MeetingEvent, *, trigger: str, intake: Intake) -> Enrolled:
     """Do what a calendar's event asks for. Events may come twice and in any order.
 
     Args:
@@ -53,7 +54,7 @@ def report(event: MeetingEvent, *, trigger: str, intake: Intake) -> str:
         order = _recovery(order, event, intake)
     done = intake.ledger.enroll(order)
     _logger.info("meeting.reported", what=event.what, outcome=done.what, enrollment=done.which or None, request_id=intake.request_id)
-    return done.what
+    return done
 
 
 def _reminders(order: Enroll, event: MeetingEvent, trigger: str, intake: Intake) -> Enroll:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import uuid
 
+from shared import services
 from shared.core.settings import Settings
 from shared.domain import sample_person
 from shared.domain.catalog import Catalog
 from shared.domain.segments import Segment
 from shared.emails.rendering import Email
 from shared.emails.template_store import Key, Templates
-from shared.integrations.resend import Resend
 
 
 def sample(key: Key, segment: Segment, *, templates: Templates, catalog: Catalog, settings: Settings) -> Email:
@@ -46,5 +46,4 @@ def send_test(email: Email, address: str, settings: Settings) -> str:
         "html": email.html,
         "text": email.text,
     }
-    provider = Resend(settings.resend_api_key, settings.resend_api_url, timeout=settings.provider_timeout)
-    return provider.send(request, key=f"test-{uuid.uuid4().hex}").ids[0]
+    return services.resend().send(request, key=f"test-{uuid.uuid4().hex}").ids[0]

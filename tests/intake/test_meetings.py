@@ -48,7 +48,7 @@ def told(world: World, what: str, uid: str = "one", seconds: float = 0, email: s
 
 def report(world: World, event: MeetingEvent) -> str:
     """Let the webhook have it."""
-    return meetings.report(event, trigger="calcom-booking", intake=world.intake)
+    return meetings.report(event, trigger="calcom-booking", intake=world.intake).what
 
 
 def reminders(world: World, event: MeetingEvent) -> Enrollment | None:

@@ -193,7 +193,7 @@ class PersonsDecide(RuleBasedStateMachine):
     def _report(self, event: MeetingEvent) -> None:
         """A booking ends the runs that list it, any event else only runs of its meeting; what it ends stays so, and it begins one run."""
         before = {name: run for name, run in snapshot(self.redis).runs.items() if run["state"] in HOLDING}
-        what = meetings.report(event, trigger=BOOKING, intake=self.intake)
+        what = meetings.report(event, trigger=BOOKING, intake=self.intake).what
         assert what != "enrolled" or event.key not in self.rig.watch.delivered, f"{event.key} begins a second run"
         self.rig.watch.delivered |= {event.key} if what == "enrolled" else set()
         own = self._own_keys(event)

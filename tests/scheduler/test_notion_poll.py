@@ -13,6 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from scheduler import notion_poll
 from scheduler.notion_poll import LOCK, LOCK_FOR, NotionPoll
+from shared import services
 from shared.core.errors import LedgerTooNew, NotionError
 from shared.ledger import ids
 from shared.ledger.client import Ledger
@@ -100,9 +101,11 @@ def test_nothing_ends_the_loop(ledger: Ledger) -> None:
     assert task.calls == 4 and not ledger.redis.exists(LOCK)
 
 
-def test_an_edit_is_in_the_next_email_in_time(desk: OwnersDesk) -> None:
+def test_an_edit_is_in_the_next_email_in_time(desk: OwnersDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The loop as the scheduler starts it, by real clocks, at the default rate of Notion, with looks ten times as often."""
-    loop = notion_poll.owner(desk.settings, desk.world.ledger, desk.world.sender.catalog)
+    monkeypatch.setattr(services, "current_settings", lambda: desk.settings)
+    monkeypatch.setattr(services, "ledger", lambda: desk.world.ledger)
+    loop = notion_poll.owner()
     loop.every = notion_poll.EVERY / 10
     store = desk.store()
     with running(loop):
@@ -112,9 +115,11 @@ def test_an_edit_is_in_the_next_email_in_time(desk: OwnersDesk) -> None:
         until(lambda: store["christmas", "christmas_email_1"].subject_source == "Second")
 
 
-def test_without_notion_there_is_nothing_to_look_at(ledger: Ledger) -> None:
+def test_without_notion_there_is_nothing_to_look_at(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """No token or no database of templates: no request, no fault."""
-    assert notion_poll.owner(SETTINGS, ledger, World(ledger, Clock()).sender.catalog).tasks == []
+    monkeypatch.setattr(services, "current_settings", lambda: SETTINGS)
+    monkeypatch.setattr(services, "ledger", lambda: ledger)
+    assert notion_poll.owner().tasks == []
 
 
 def test_a_redis_that_refuses_is_waited_for(ledger: Ledger, refuse: Refuse, monkeypatch: pytest.MonkeyPatch) -> None:

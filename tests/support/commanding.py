@@ -39,12 +39,12 @@ class Commands:
 
     def __call__(self, *arguments: str) -> Result:
         """Run one as a new process would."""
-        for cached in (services.current_settings, services.ledger, services.catalog):
+        for cached in (services.current_settings, services.ledger, services.catalog, services.resend):
             cached.cache_clear()
         try:
             return CliRunner(env={"COLUMNS": "160"}).invoke(main, list(arguments))
         finally:
-            for cached in (services.current_settings, services.ledger, services.catalog):
+            for cached in (services.current_settings, services.ledger, services.catalog, services.resend):
                 cached.cache_clear()
 
     def json(self, *arguments: str) -> Any:
