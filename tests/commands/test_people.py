@@ -9,10 +9,8 @@ from typing import Any, cast
 
 import pytest
 import requests
-from click.testing import CliRunner, Result
 from redis import Redis
 
-from commands import main
 from local import valkey
 from shared.core.errors import SendError
 from shared.core.settings import Settings
@@ -28,6 +26,7 @@ from shared.notion.recorder import Recorder
 from shared.operations import privacy
 from tests.conftest import Clock
 from tests.support import patience
+from tests.support.commanding import Commands
 from tests.support.sandbox_server import Sandbox
 from tests.support.waiting import WITHIN
 from tests.support.world import ADA, World
@@ -38,18 +37,9 @@ SOURCES = {"contacts": "notion_businessx_db_id", "tracker": "notion_email_sequen
 
 
 @pytest.fixture
-def evergreen(valkey_server: valkey.Valkey, redis: Redis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+def evergreen(valkey_server: valkey.Valkey, redis: Redis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Commands:
     """The command line, on the test's Valkey and without Notion."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setenv("ENV_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("REDIS_URL", valkey_server.url)
-    monkeypatch.setenv("REDIS_PASSWORD", valkey_server.password)
-
-    def run(*arguments: str, answer: str | None = None) -> Result:
-        return CliRunner().invoke(main, list(arguments), input=answer)
-
-    return run
+    return Commands(monkeypatch, tmp_path, valkey_server)
 
 
 def in_notion(world: World, box: Sandbox) -> tuple[Settings, Notion, Recorder, dict[str, Any]]:

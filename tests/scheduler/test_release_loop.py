@@ -15,6 +15,7 @@ from scheduler import release
 from scheduler.release import Loop
 from scheduler.rq_schedule import Schedule
 from shared.ledger import ids
+from shared.ledger.answers import Swept
 from shared.ledger.client import Ledger
 from tests.support.waiting import until
 from tests.support.world import World
@@ -91,11 +92,11 @@ def test_what_a_sweep_saw_once_is_left_alone(world: World, raw: Redis, monkeypat
     world.clock.advance(seconds=51)
     sweep, seen = world.ledger.sweep, list[set[str]]()
 
-    def swept(suspects: Any) -> tuple[set[str], int]:
-        overdue, woken = sweep(suspects)
-        seen.append(overdue)
+    def swept(suspects: Any) -> Swept:
+        found = sweep(suspects)
+        seen.append(found.overdue)
         world.sender.send(run, 1)
-        return overdue, woken
+        return found
 
     monkeypatch.setattr(world.ledger, "sweep", swept)
     with going_on(world.ledger, raw):

@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 
 from commands import main
 from local import valkey
-from shared import services
 from shared.core.settings import Settings
+from tests.support.functions_client import fresh_services
 
 
 class Commands:
@@ -37,15 +37,13 @@ class Commands:
         for name, value in settings.items():
             self._monkeypatch.setenv(name, value)
 
-    def __call__(self, *arguments: str) -> Result:
-        """Run one as a new process would."""
-        for cached in (services.current_settings, services.ledger, services.catalog, services.resend):
-            cached.cache_clear()
+    def __call__(self, *arguments: str, answer: str | None = None) -> Result:
+        """Run one as a new process would; `answer` is what it is told where it asks."""
+        fresh_services()
         try:
-            return CliRunner(env={"COLUMNS": "160"}).invoke(main, list(arguments))
+            return CliRunner(env={"COLUMNS": "160"}).invoke(main, list(arguments), input=answer)
         finally:
-            for cached in (services.current_settings, services.ledger, services.catalog, services.resend):
-                cached.cache_clear()
+            fresh_services()
 
     def json(self, *arguments: str) -> Any:
         """What a command prints with --json."""
