@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared import services
 from shared.domain.states import EnrollmentState, StepState
 from shared.operations.enrollment_actions import EnrollmentActions
 
@@ -15,84 +16,94 @@ class Decision:
     """A decision about an enrollment or about one of its steps.
 
     Attributes:
-        name: in the console's address; of the API's route and of the command.
+        name: in the console's address.
         label: on the button.
         done: what is said afterwards.
+        take: does it: the actions, the enrollment's id, the step's number (0 for a decision about an enrollment).
+        command: the command that does the same, with its option.
         title: of the page that asks.
         question: what is asked before, where it cannot be undone; "" where nothing is.
-        options: what the method of EnrollmentActions is given beside the enrollment and the step.
-        route: the API's last word and the command's name, where they differ from `name`.
     """
 
     name: str
     label: str
     done: str
+    take: Callable[[EnrollmentActions, str, int], object]
+    command: str
     title: str = ""
     question: str = ""
-    options: Mapping[str, bool] | None = None
-    route: str = ""
-
-    @property
-    def command(self) -> str:
-        """The command, with its option."""
-        option = "".join(f" --{name.replace('_', '-')}" for name in self.options or ())
-        return (self.route or self.name) + option
-
-    def take(self, actions: EnrollmentActions, enrollment: str, step: int | None) -> None:
-        """Do it; raises ActionError where it does not fit.
-
-        Args:
-            actions: the use case.
-            enrollment: the enrollment.
-            step: the step's number, for a decision about a step.
-        """
-        method: Callable[..., str] = getattr(actions, (self.route or self.name).replace("-", "_"))
-        method(enrollment, *([] if step is None else [step]), **(self.options or {}))
 
 
-PAUSE = Decision("pause", "Pause", "Paused: nothing of it is sent until you resume it.")
-RESUME = Decision("resume", "Resume, dates move", "Resumed: what is left has moved by the length of the pause.")
+PAUSE = Decision(
+    "pause", "Pause", "Paused: nothing of it is sent until you resume it.", lambda actions, run, _: actions.pause(run), "pause"
+)
+RESUME = Decision(
+    "resume",
+    "Resume, dates move",
+    "Resumed: what is left has moved by the length of the pause.",
+    lambda actions, run, _: actions.resume(run),
+    "resume",
+)
 CATCH_UP = Decision(
     "catch-up",
     "Resume, catch up",
     "Resumed with the original dates: what was missed comes one email a day.",
-    options={"catch_up": True},
-    route="resume",
+    lambda actions, run, _: actions.resume(run, catch_up=True),
+    "resume --catch-up",
 )
 CANCEL = Decision(
-    "cancel", "Cancel…", "Cancelled: no more of these emails.", "Cancel the enrollment", "None of the emails that are left is ever sent."
+    "cancel",
+    "Cancel…",
+    "Cancelled: no more of these emails.",
+    lambda actions, run, _: actions.cancel(run),
+    "cancel",
+    "Cancel the enrollment",
+    "None of the emails that are left is ever sent.",
 )
 SKIP = Decision(
     "skip",
     "Skip…",
     "That email is left out.",
+    lambda actions, run, step: actions.skip(run, step),
+    "skip",
     "Skip the email",
     "This email is left out for good, and is not sent again. The others keep their dates.",
 )
 SEND_NOW = Decision(
-    "send-now", "Send now…", "On its way.", "Send the email now", "It goes out within seconds, before its time and ahead of its turn."
+    "send-now",
+    "Send now…",
+    "On its way.",
+    lambda actions, run, step: actions.send_now(run, step),
+    "send-now",
+    "Send the email now",
+    "It goes out within seconds, before its time and ahead of its turn.",
 )
-RETRY = Decision("retry", "Retry", "It is tried again.")
+RETRY = Decision("retry", "Retry", "It is tried again.", lambda actions, run, step: actions.retry(run, step), "retry")
 ANEW = Decision(
     "retry-anew",
     "Send as new…",
     "It is sent as a new email.",
+    lambda actions, run, step: actions.retry(run, step, as_new=True),
+    "retry --as-new",
     "Send the email as a new one",
     "The first one may have arrived: look for it in Resend's list of emails before. If it did, this person gets it twice.",
-    options={"as_new": True},
-    route="retry",
 )
 ANEW_BATCH = Decision(
     "retry-batch",
     "Send the whole batch as new…",
     "All of the batch are sent as new emails.",
+    lambda actions, run, step: actions.retry(run, step, as_new=True, whole_batch=True),
+    "retry --as-new --whole-batch",
     "Send the whole batch as new",
     "The first ones may have arrived: look for some of them in Resend's list of emails before. If they did, these people get them twice.",
-    options={"as_new": True, "whole_batch": True},
-    route="retry",
 )
 OF_RUN = {decision.name: decision for decision in (PAUSE, RESUME, CATCH_UP, CANCEL)}
 OF_STEP = {decision.name: decision for decision in (SEND_NOW, SKIP, RETRY, ANEW, ANEW_BATCH)}
+
+
+def enrollment_actions() -> EnrollmentActions:
+    """What takes the decisions."""
+    return EnrollmentActions(services.ledger(), services.catalog(), services.current_settings())
 
 
 def for_run(run: Mapping[str, Any]) -> list[Decision]:

@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
-from flask import Request, Response
+from flask import Blueprint, Response, request
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
-from werkzeug.routing import Map, Rule
 
-from shared import services
+from shared.console import session
+from shared.console.actions import enrollment_actions
+from shared.console.pages import queries
 from shared.core.errors import ActionError, WebhookError
 from shared.domain.segments import SEGMENTS
 from shared.domain.states import LISTED
 from shared.operations.enrollment_actions import STOPPED, EnrollmentActions
-from shared.operations.enrollment_queries import EnrollmentQueries
 from shared.web import endpoint
 
-ROUTES = Map(
-    [
-        Rule("/api/overview", endpoint="overview", methods=["GET"]),
-        Rule("/api/enrollments", endpoint="list", methods=["GET"]),
-        Rule("/api/enrollments/<enrollment>", endpoint="show", methods=["GET"]),
-        Rule("/api/enrollments/<enrollment>/<any(pause, resume, cancel):decision>", endpoint="steer", methods=["POST"]),
-        Rule("/api/enrollments/<enrollment>/steps/<int:step>/<any(skip, 'send-now', retry):decision>", endpoint="steer", methods=["POST"]),
-        Rule("/api/sending/<any(stop, start):decision>", endpoint="sending", methods=["POST"]),
-    ]
-)
+api = Blueprint("api", __name__, url_prefix="/api")
+session.csrf.exempt(api)  # a browser never sends the token by itself
 
 
 class Nothing(BaseModel):
     """The body of a decision that needs none. A misspelt field is refused, not ignored."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+Body = TypeVar("Body", bound=Nothing)
 
 
 class Resume(Nothing):
@@ -68,35 +62,15 @@ class Stop(Nothing):
     reason: Annotated[str, Field(min_length=1, max_length=200)] = STOPPED
 
 
-BODIES: Mapping[str, type[Nothing]] = {"resume": Resume, "retry": Retry, "stop": Stop}
+@api.get("/overview")
+def overview() -> Response:
+    """How things stand."""
+    return endpoint.answer(200, queries().overview())
 
 
-def answer(request: Request) -> Response:
-    """Do what a request asks for.
-
-    Raises:
-        WebhookError: 404 for what there is not, 405, 409 where a decision does not fit, 422 for a faulty field.
-        LedgerTooNew: when a newer release has the ledger, so that what stands there may mean something else.
-    """
-    try:
-        name, values = ROUTES.bind("", path_info=request.path).match(method=request.method)
-    except MethodNotAllowed as error:
-        raise WebhookError(405, f"use {' or '.join(sorted(set(error.valid_methods or ()) - {'HEAD'}))}") from None
-    except HTTPException:
-        raise WebhookError(404, "there is nothing here") from None
-    services.ledger().check_version()
-    return endpoint.answer(200, _ANSWERS[name](request, **values))
-
-
-def _desk() -> EnrollmentQueries:
-    return EnrollmentQueries(services.ledger(), services.catalog(), services.current_settings())
-
-
-def _overview(_request: Request) -> dict[str, Any]:
-    return _desk().overview()
-
-
-def _list(request: Request) -> dict[str, Any]:
+@api.get("/enrollments")
+def enrollments() -> Response:
+    """A page of enrollments, filtered."""
     asked = request.args
     page, state = asked.get("page", "0"), asked.get("state") or None
     if not page.isascii() or not page.isdigit() or len(page) > 9:
@@ -107,54 +81,96 @@ def _list(request: Request) -> dict[str, Any]:
     if segment and segment not in SEGMENTS:
         raise _faulty("segment", f"must be one of {', '.join(SEGMENTS)}")
     slug = asked.get("campaign") or None
-    return _desk().page(int(page), address=asked.get("address") or None, slug=slug, state=state, segment=segment)
+    return endpoint.answer(200, queries().page(int(page), address=asked.get("address") or None, slug=slug, state=state, segment=segment))
 
 
-def _show(_request: Request, enrollment: str) -> dict[str, Any]:
-    if not (found := _desk().detail(enrollment)):
+@api.get("/enrollments/<enrollment>")
+def show(enrollment: str) -> Response:
+    """One enrollment, with its steps."""
+    return endpoint.answer(200, _detail(enrollment))
+
+
+@api.post("/enrollments/<enrollment>/pause")
+def pause(enrollment: str) -> Response:
+    """Hold an enrollment."""
+    _body(Nothing)
+    return _decided(enrollment, lambda actions: actions.pause(enrollment))
+
+
+@api.post("/enrollments/<enrollment>/resume")
+def resume(enrollment: str) -> Response:
+    """Let a paused enrollment go on."""
+    said = _body(Resume)
+    return _decided(enrollment, lambda actions: actions.resume(enrollment, catch_up=said.catch_up))
+
+
+@api.post("/enrollments/<enrollment>/cancel")
+def cancel(enrollment: str) -> Response:
+    """End an enrollment for good."""
+    _body(Nothing)
+    return _decided(enrollment, lambda actions: actions.cancel(enrollment))
+
+
+@api.post("/enrollments/<enrollment>/steps/<int:step>/skip")
+def skip(enrollment: str, step: int) -> Response:
+    """Leave a step out."""
+    _body(Nothing)
+    return _decided(enrollment, lambda actions: actions.skip(enrollment, step), step)
+
+
+@api.post("/enrollments/<enrollment>/steps/<int:step>/send-now")
+def send_now(enrollment: str, step: int) -> Response:
+    """Send a step before its time."""
+    _body(Nothing)
+    return _decided(enrollment, lambda actions: actions.send_now(enrollment, step), step)
+
+
+@api.post("/enrollments/<enrollment>/steps/<int:step>/retry")
+def retry(enrollment: str, step: int) -> Response:
+    """Try a step again that failed or is in doubt."""
+    said = _body(Retry)
+    return _decided(enrollment, lambda actions: actions.retry(enrollment, step, as_new=said.as_new, whole_batch=said.whole_batch), step)
+
+
+@api.post("/sending/stop")
+def stop_sending() -> Response:
+    """Stop all sending."""
+    reason = _body(Stop).reason
+    enrollment_actions().stop_sending(reason)
+    return endpoint.answer(200, {"sending_stopped": reason})
+
+
+@api.post("/sending/start")
+def start_sending() -> Response:
+    """Start sending again."""
+    _body(Nothing)
+    enrollment_actions().start_sending()
+    return endpoint.answer(200, {"sending_stopped": None})
+
+
+def _detail(enrollment: str) -> dict[str, Any]:
+    if not (found := queries().detail(enrollment)):
         raise WebhookError(404, f"there is no enrollment {enrollment!r}")
     return found
 
 
-def _steer(request: Request, enrollment: str, decision: str, step: int | None = None) -> dict[str, Any]:
-    steps = [known["step"] for known in _show(request, enrollment)["steps"]]
-    if step is not None and step not in steps:
+def _decided(enrollment: str, decide: Callable[[EnrollmentActions], object], step: int | None = None) -> Response:
+    """Take a decision, and show what became of the enrollment; raises WebhookError 404, or 409 where it does not fit."""
+    if step is not None and step not in [known["step"] for known in _detail(enrollment)["steps"]]:
         raise WebhookError(404, f"{enrollment} has no step {step}")
-    options = _body(request, decision).model_dump()
-    actions = EnrollmentActions(services.ledger(), services.catalog(), services.current_settings())
-    decide: Callable[..., str] = getattr(actions, decision.replace("-", "_"))
+    _detail(enrollment)
     try:
-        decide(enrollment, *([] if step is None else [step]), **options)
+        decide(enrollment_actions())
     except ActionError as error:
         raise WebhookError(409, str(error)) from None
-    return _show(request, enrollment)
+    return show(enrollment)
 
 
-def _sending(request: Request, decision: str) -> dict[str, Any]:
-    options = _body(request, decision).model_dump()
-    actions = EnrollmentActions(services.ledger(), services.catalog(), services.current_settings())
-    if decision == "stop":
-        actions.stop_sending(**options)
-    else:
-        actions.start_sending()
-    return {"sending_stopped": options.get("reason")}
-
-
-def _body(request: Request, decision: str) -> Nothing:
+def _body(model: type[Body]) -> Body:
     """What the request says beyond its path; an empty body says nothing."""
-    model = BODIES.get(decision, Nothing)
     data = endpoint.body(request)
     return endpoint.parse(request, data, model) if data else model()
 
 
 def _faulty(field: str, message: str) -> WebhookError:
     return WebhookError(422, "the request is not valid", details=[{"loc": [field], "msg": message}])
-
-
-_ANSWERS: Mapping[str, Callable[..., dict[str, Any]]] = {
-    "overview": _overview,
-    "list": _list,
-    "show": _show,
-    "steer": _steer,
-    "sending": _sending,
-}

@@ -1,112 +1,72 @@
-"""The console's door: one password, sessions in a signed cookie, and a throttle for who guesses."""
+"""The console's login page, and logging out."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import secrets
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from flask import Request
-from itsdangerous import BadData, URLSafeTimedSerializer
+from flask import Blueprint, Response, redirect, render_template, request
+from flask import session as browser
+from werkzeug.wrappers import Response as Redirect
 
+from shared import services
+from shared.console import session
+from shared.console.looks import BASE, span
+from shared.core import log
 from shared.core.errors import WebhookError
-from shared.core.settings import Settings
-from shared.web import guards
 
-LASTS = 12 * 3600  # seconds
-PER_ADDRESS = "5/5 minutes"
-OVERALL = "20/hour"
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+login = Blueprint("login", __name__)
+_logger = log.logger("console")
 
 
-@dataclass(frozen=True)
-class Session:
-    """Somebody's browser.
-
-    Attributes:
-        signed_in: whether it has shown the password.
-        name: random; forms are bound to it.
-    """
-
-    signed_in: bool = False
-    name: str = field(default_factory=lambda: secrets.token_urlsafe(16))
-
-
-class Login:
-    """Who may see the console.
+def door(*, over: bool = False, problem: str = "", status: int = 401, back: str = "/") -> Response:
+    """The login page, at whatever address was asked for; signing in leads on to it.
 
     Args:
-        settings: console_password, and operator_token, which keeps a cookie from telling anything about the password.
+        over: whether a session has ended, or a form was sent without one.
+        problem: why signing in did not work.
+        status: the HTTP status.
+        back: where signing in leads, after a form.
     """
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._key = hmac.digest(settings.operator_token.encode(), b"console:" + settings.console_password.encode(), "sha256")
-        self._cookies, self._notes = (
-            URLSafeTimedSerializer(self._key, salt=salt, signer_kwargs={"digest_method": hashlib.sha256}) for salt in ("session", "note")
-        )
-
-    def read(self, cookie: str) -> Session | None:
-        """The session that a cookie holds, or None where it is not ours or too old."""
-        try:
-            signed_in, name = self._cookies.loads(cookie, max_age=LASTS)
-        except (BadData, ValueError, TypeError):
-            return None
-        return Session(signed_in, name)
-
-    def written(self, session: Session) -> str:
-        """A session as a cookie's value."""
-        return str(self._cookies.dumps([session.signed_in, session.name]))
-
-    def note(self, text: str) -> str:
-        """A sentence for the next page, as a cookie's value."""
-        return str(self._notes.dumps(text))
-
-    def read_note(self, cookie: str) -> str:
-        """The sentence that a cookie holds; nothing where it is not ours or old."""
-        try:
-            return str(self._notes.loads(cookie, max_age=60))
-        except (BadData, ValueError):
-            return ""
-
-    def form_token(self, session: Session) -> str:
-        """What each form of a session carries."""
-        return hmac.new(self._key, b"form:" + session.name.encode(), "sha256").hexdigest()
-
-    def check_form(self, request: Request, session: Session, token: str) -> None:
-        """Let only forms of our own pages pass, sent from them; raises WebhookError 403."""
-        if not self._from_here(request) or not hmac.compare_digest(token.encode(), self.form_token(session).encode()):
-            guards.refused("form")
-            raise WebhookError(403, "This form is out of date, or it was not sent from the console. Open the page again; nothing was done.")
-
-    def _from_here(self, request: Request) -> bool:
-        site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-        if site:
-            return site == "same-origin"
-        ours = {request.host, urlsplit(self._settings.public_url).netloc}
-        return origin is None or urlsplit(origin).netloc in ours
-
-    def open(self, request: Request, password: str) -> Session:
-        """Sign in.
-
-        Args:
-            request: from where.
-            password: what was typed.
-
-        Raises:
-            WebhookError: 429 after too many attempts, 401 for a wrong password.
-        """
-        guards.limit_rate("console login", guards.client_ip(request), PER_ADDRESS)
-        guards.limit_rate("console logins", "all", OVERALL)
-        given, known = (hashlib.sha256(text.encode()).digest() for text in (password, self._settings.console_password))
-        if not hmac.compare_digest(given, known):
-            guards.refused("password")
-            raise WebhookError(401, "That is not the password.")
-        return Session(signed_in=True)
+    browser.permanent = True
+    back = request.full_path.rstrip("?") if request.method != "POST" else back
+    return Response(render_template("login.html", title="Sign in", back=back, over=over, problem=problem), status)
 
 
-def is_near(request: Request) -> bool:
-    """Whether the browser runs on this machine, so that a cookie may go without TLS."""
-    return request.host.rsplit(":", 1)[0].strip("[]") in _LOOPBACK
+@login.post("/login")
+def sign_in() -> Response | Redirect:
+    """Take the password; raises LedgerTooNew, RedisError."""
+    settings = services.current_settings()
+    if "token" not in browser:
+        hint = "Open the console over https (or on this machine at 127.0.0.1), and allow its cookie."
+        return door(problem=f"Your browser did not send the console's cookie. {hint}", status=400)
+    try:
+        session.check_form(settings)
+        session.sign_in(request.form.get("password", ""), settings)
+    except WebhookError as error:
+        text = f"Too many attempts. Try again in {span(error.retry_after)}." if error.retry_after else error.message
+        response = door(problem=text, status=error.status, back=request.form.get("back", "/"))
+        if error.retry_after:
+            response.headers["Retry-After"] = str(error.retry_after)
+        return response
+    _logger.info("console.signed_in")
+    return redirect(within(request.form.get("back", "/")), 303)
+
+
+@login.get("/login")
+def signed_in() -> Redirect:
+    """Lead on who is signed in already."""
+    return redirect(BASE, 303)
+
+
+@login.post("/logout")
+def sign_out() -> Redirect:
+    """End the session."""
+    session.sign_out()
+    return redirect(BASE, 303)
+
+
+def within(back: str) -> str:
+    """An address of this console, and no other, from what a form says."""
+    parts = urlsplit(back)
+    fits = back.startswith("/") and not back.startswith("//") and "\\" not in back and not parts.netloc
+    return f"{BASE}{back}" if fits and back != "/" else BASE

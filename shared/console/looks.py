@@ -1,39 +1,16 @@
-"""How the console says things: instants in somebody's local time, states in words, pages from templates."""
+"""How the console says things: instants in somebody's local time, addresses, and shares."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-import jinja2
+from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-FOLDER = Path(__file__).parent
 BASE = "/console"
-STATIC = {"console.css": "text/css", "console.js": "text/javascript", "leaf.svg": "image/svg+xml"}
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A page to be filled in.
-
-    Attributes:
-        template: its file.
-        title: of the page.
-        values: what the template says.
-        status: the HTTP status.
-    """
-
-    template: str
-    title: str
-    values: Mapping[str, Any] = field(default_factory=dict)
-    status: int = 200
 
 
 def when(instant: str | int | None, zone: str) -> Markup:
@@ -92,22 +69,9 @@ def share(part: int, whole: int) -> str:
     return f"{min(100, round(100 * part / whole))} %" if whole else ""
 
 
-_PAGES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(FOLDER / "templates"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_PAGES.globals.update(address=address, share=share, base=BASE)
-_PAGES.filters.update(when=when, away=away, span=span)
-
-
-def page(shown: Shown, **common: Any) -> str:
-    """The page as HTML.
-
-    Args:
-        shown: which page.
-        common: what every page says.
-    """
-    return _PAGES.get_template(shown.template).render(title=shown.title, **common, **shown.values)
+def set_up(pages: Environment) -> None:
+    """Teach templates to say things so, and to stumble over what nobody has given them."""
+    pages.undefined = StrictUndefined
+    pages.trim_blocks = pages.lstrip_blocks = True
+    pages.globals.update(address=address, share=share, base=BASE)
+    pages.filters.update(when=when, away=away, span=span)

@@ -32,8 +32,9 @@ def by_api(desk: Desk, decision: Decision, step: int | None) -> None:
     """Through the JSON API."""
     where = HERE if step is None else f"{HERE}/steps/{step}"
     bearer = {"Authorization": f"Bearer {TOKEN}"}
-    body = {"json": dict(decision.options)} if decision.options else {}
-    answer = desk.client.post(f"/console/api{where}/{decision.route or decision.name}", headers=bearer, **body)
+    name, *options = decision.command.split()
+    body = {"json": {option.removeprefix("--").replace("-", "_"): True for option in options}} if options else {}
+    answer = desk.client.post(f"/console/api{where}/{name}", headers=bearer, **body)
     assert answer.status_code == 200, answer.text
 
 
@@ -78,7 +79,7 @@ class TestOneUseCase:
     @pytest.mark.parametrize("decision", [*OF_RUN.values(), *OF_STEP.values()], ids=lambda decision: decision.name)
     def test_each_decision_is_a_method_of_steering_and_a_command(self, decision: Decision) -> None:
         """By the same name."""
-        name = decision.route or decision.name
+        name = decision.command.split()[0]
         assert callable(getattr(EnrollmentActions, name.replace("-", "_")))
         command = next(command for command in COMMANDS if command.name == name)
         options = {option for parameter in command.params for option in parameter.opts}

@@ -12,11 +12,10 @@ from redis import Redis
 from local import valkey
 from shared import services
 from shared.console.actions import OF_RUN, OF_STEP
-from shared.console.login import Login, Session
 from shared.ledger import ids
 from shared.ledger.health import read_health
 from shared.ledger.version import VERSION
-from tests.support.console_desk import RUN, Desk, console, set_step, sign_up
+from tests.support.console_desk import RUN, Desk, console, set_step, sign_up, signed_in
 from tests.support.functions_client import NOWHERE
 from tests.system.test_browser_console import PAGES, populate
 
@@ -126,8 +125,7 @@ class TestPages:
     def test_without_redis_a_page_says_so(self, valkey_server: valkey.Valkey, tmp_path: Path) -> None:
         """503 with Retry-After, and that nothing is lost."""
         with console(valkey_server, tmp_path, REDIS_URL="redis://127.0.0.1:9/0") as app:
-            cookie = Login(services.current_settings()).written(Session(signed_in=True))
-            answer = Desk(app).get_with(cookie, "/enrollments")
+            answer = Desk(app).get_with(signed_in(), "/enrollments")
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
         assert "Redis is away" in answer.text and "none is lost" in answer.text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from werkzeug.test import Client, TestResponse
 
 from local import valkey
 from shared import serve, services
+from shared.console import session
+from shared.console.app import create_app
 from shared.domain.forms import SignUp
 from shared.intake import enrolling
 from shared.ledger import ids
@@ -82,7 +85,7 @@ class Desk:
 
     def token(self, path: str = "") -> str:
         """What the forms of a page carry."""
-        found = re.search(r'name="token" value="(\w+)"', self.get(path).text)
+        found = re.search(r'name="token" value="([^"]+)"', self.get(path).text)
         assert found, path
         return found[1]
 
@@ -113,6 +116,14 @@ class Desk:
         found = re.search(r'role="(?:status|alert)">([^<]*)<', page.text)
         assert found, page.text
         return found[1]
+
+
+def signed_in() -> str:
+    """The cookie of a browser that has just shown the password."""
+    app = create_app(services.current_settings())
+    serializer = session.Sessions().get_signing_serializer(app)
+    assert serializer
+    return str(serializer.dumps({"name": "made up", "since": int(time.time()), "_permanent": True}))
 
 
 def sign_up(form: dict[str, Any] | None = None, *, trigger: str = "christmas-signup", number: int = 0) -> str:

@@ -1,0 +1,114 @@
+"""Who may see the console: one password, Flask's session in a signed cookie, and a proof of each form."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from urllib.parse import urlsplit
+
+from flask import Flask, Request, g, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from flask_wtf.csrf import CSRFError, CSRFProtect  # type: ignore[import-untyped]  # shipped without types
+
+from shared import services
+from shared.core.errors import WebhookError
+from shared.core.settings import Settings
+from shared.ledger import sessions
+from shared.web import guards
+
+LASTS = 12 * 3600  # seconds
+PER_ADDRESS = "5/5 minutes"
+OVERALL = "20/hour"
+COOKIE = "evergreen_console"
+VISITOR = "evergreen_visitor"  # before the password is shown
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+csrf = CSRFProtect()
+
+
+class Sessions(SecureCookieSessionInterface):
+    """Flask's, with a cookie of its own for visitors: the login page, opened at another address, must not end a session."""
+
+    digest_method = staticmethod(hashlib.sha256)
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """The session; where there is none, the visitor."""
+        g.cookie = COOKIE
+        found = super().open_session(app, request)
+        if found:
+            return found
+        g.cookie = VISITOR
+        return super().open_session(app, request)
+
+    def get_cookie_name(self, app: Flask) -> str:
+        """Which of the two is read or written."""
+        return str(g.cookie)
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """Without TLS the cookie goes only to a browser on this machine."""
+        return request.host.rsplit(":", 1)[0].strip("[]") not in _LOOPBACK
+
+
+def secret_key(settings: Settings) -> bytes:
+    """What signs the cookies: another password or token ends every session, and no cookie tells anything about the password."""
+    return hmac.digest(settings.operator_token.encode(), b"console:" + settings.console_password.encode(), "sha256")
+
+
+def is_signed_in() -> bool:
+    """Whether this browser has shown the password within twelve hours, and not logged out."""
+    if not 0 <= time.time() - session.get("since", 0) < LASTS:
+        return False
+    return not sessions.has_ended(services.ledger(), session["name"])
+
+
+def check_form(settings: Settings) -> None:
+    """Accept only forms of our own pages, sent from them; raises WebhookError 403.
+
+    Args:
+        settings: public_url is one of the console's addresses.
+    """
+    try:
+        if not _from_here(settings):
+            raise CSRFError
+        csrf.protect()
+    except CSRFError:
+        guards.refused("form")
+        message = "This form is out of date, or it was not sent from the console. Open the page again; nothing was done."
+        raise WebhookError(403, message) from None
+
+
+def _from_here(settings: Settings) -> bool:
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site:
+        return site == "same-origin"
+    ours = {request.host, urlsplit(settings.public_url).netloc}
+    return origin is None or urlsplit(origin).netloc in ours
+
+
+def sign_in(password: str, settings: Settings) -> None:
+    """Begin a session.
+
+    Args:
+        password: what was typed.
+        settings: console_password.
+
+    Raises:
+        WebhookError: 429 after too many attempts, 401 for a wrong password.
+    """
+    guards.limit_rate("console login", guards.client_ip(request), PER_ADDRESS)
+    guards.limit_rate("console logins", "all", OVERALL)
+    given, known = (hashlib.sha256(text.encode()).digest() for text in (password, settings.console_password))
+    if not hmac.compare_digest(given, known):
+        guards.refused("password")
+        raise WebhookError(401, "That is not the password.")
+    g.cookie = COOKIE
+    session.clear()
+    session.update(name=secrets.token_urlsafe(16), since=int(time.time()))
+    session.permanent = True
+
+
+def sign_out() -> None:
+    """End the session, in every copy of its cookie."""
+    sessions.end(services.ledger(), session["name"], LASTS)
+    session.clear()
