@@ -49,19 +49,24 @@ NOT_OFFERED = "#compact-btn, #requeue-all-btn, #requeue-job-btn, #jobs th:last-c
 _ADDRESS = re.compile(r"[^\s'\"<>()]+@[^\s'\"<>()]+")
 _logger = log.logger("dashboard")
 
-web.Job = dashboard_jobs.ShownJob
-web.Queue = dashboard_jobs.ShownQueue
-web.Worker = dashboard_jobs.ShownWorker
-web.ScheduledJobRegistry = dashboard_jobs.Schedules
-web.config.serializer = JSONSerializer
-
 
 def _page(*asked: Any) -> tuple[int, list[dict[str, Any]]]:
     total, jobs = dashboard_jobs.page(*asked)
     return total, [web.serialize_job(job) for job in jobs]
 
 
-web.get_queue_registry_jobs_count = _page
+# All that is replaced in it; tests/scheduler/test_dashboard_release.py says which of it another release no longer has.
+REPLACED = {
+    "Job": dashboard_jobs.ShownJob,
+    "Queue": dashboard_jobs.ShownQueue,
+    "Worker": dashboard_jobs.ShownWorker,
+    "ScheduledJobRegistry": dashboard_jobs.Schedules,
+    "get_queue_registry_jobs_count": _page,
+}
+for name, own in REPLACED.items():
+    setattr(web, name, own)
+web.config.serializer = JSONSerializer
+REWRITTEN = {"<script": '<script nonce="{nonce}"', "<%= d.": "<%- d.", "<%= JSON": "<%- JSON"}  # in its pages; the last two escape
 
 
 class _WithoutAddresses(DefaultJSONProvider):
@@ -170,7 +175,8 @@ def _dressed(settings: Settings) -> Callable[[Response], Response]:
         nonce = secrets.token_urlsafe(16)
         if response.mimetype == "text/html" and not response.direct_passthrough:
             page = response.get_data(as_text=True)
-            page = page.replace("<script", f'<script nonce="{nonce}"').replace("<%= d.", "<%- d.").replace("<%= JSON", "<%- JSON")
+            for theirs, ours in REWRITTEN.items():
+                page = page.replace(theirs, ours.format(nonce=nonce))
             page = page.replace("</head>", f'<style nonce="{nonce}">{NOT_OFFERED} {{ display: none !important }}</style></head>', 1)
             page = page.replace("all the queued jobs", f"the {(request.view_args or {}).get('registry_name')} jobs", 1)
             response.set_data(page.replace('<div class="container">', note, 1))
