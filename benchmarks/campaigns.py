@@ -33,7 +33,9 @@ def write(folder: Path) -> Path:
     for slug, delays in _DELAYS.items():
         (folder / slug).mkdir(parents=True, exist_ok=True)
         (folder / slug / "email.md").write_text(text, encoding="utf-8")
-        steps = "".join(f"  - {{number: {number}, after: {delay}, template: email}}\n" for number, delay in enumerate(delays, 1))
+        steps = "".join(
+            f"  - {{number: {number}, after: {delay}, template: email}}\n" for number, delay in enumerate(delays, 1)
+        )
         head = f"slug: {slug}\nname: {slug.title()}\ntrigger: {TRIGGERS[slug]}\nlate: {{after: 12h, policy: send}}\nsteps:\n"
         (folder / slug / "campaign.yaml").write_text(head + steps, encoding="utf-8")
     return folder

@@ -55,7 +55,9 @@ def _started(environ: dict[str, str]) -> Iterator[tuple[psutil.Process, int, flo
     """A server, its port and the seconds until it was ready."""
     (port,) = ports.free(1)
     began = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "shared.serve"], cwd=ROOT, env={**environ, "HOST": "127.0.0.1", "PORT": str(port)})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "shared.serve"], cwd=ROOT, env={**environ, "HOST": "127.0.0.1", "PORT": str(port)}
+    )
     try:
         while _status(port, "/_/ready") != 200:
             assert process.poll() is None, "it did not start"

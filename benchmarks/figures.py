@@ -116,16 +116,25 @@ class Report:
             about: what else is to be known of this run.
         """
         figures = {
-            figure.name: {"value": round(figure.value, 4), "unit": figure.unit, "ratio": round(figure.ratio(self.yardstick), 6)}
+            figure.name: {
+                "value": round(figure.value, 4),
+                "unit": figure.unit,
+                "ratio": round(figure.ratio(self.yardstick), 6),
+            }
             for figure in self.figures
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({**about, "yardstick": round(self.yardstick, 1), "figures": figures}, indent=1) + "\n", encoding="utf-8")
+        path.write_text(
+            json.dumps({**about, "yardstick": round(self.yardstick, 1), "figures": figures}, indent=1) + "\n",
+            encoding="utf-8",
+        )
 
 
 def read_last() -> dict[str, dict[str, float]]:
     """The recorded figures by name; empty where none were recorded."""
-    figures: dict[str, dict[str, float]] = json.loads(LAST.read_text(encoding="utf-8"))["figures"] if LAST.exists() else {}
+    figures: dict[str, dict[str, float]] = (
+        json.loads(LAST.read_text(encoding="utf-8"))["figures"] if LAST.exists() else {}
+    )
     return figures
 
 
@@ -143,7 +152,9 @@ def write_section(name: str, text: str) -> None:
     before, _, rest = page.partition(f"<!-- {name} -->\n")
     _, mark, after = rest.partition(f"<!-- /{name} -->")
     if not mark:
-        raise ValueError(f"{DOCUMENT.name} has no <!-- {name} --> and <!-- /{name} -->; put both where the table should stand")
+        raise ValueError(
+            f"{DOCUMENT.name} has no <!-- {name} --> and <!-- /{name} -->; put both where the table should stand"
+        )
     DOCUMENT.write_text(f"{before}<!-- {name} -->\n{text}\n<!-- /{name} -->{after}", encoding="utf-8")
 
 

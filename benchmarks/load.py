@@ -89,7 +89,9 @@ async def _load(port: int, path: str, bodies: Sequence[bytes], per_second: float
     return found
 
 
-def post_all(port: int, path: str, forms: Sequence[dict[str, Any]], *, per_second: float = 0, connections: int = CONNECTIONS) -> Answers:
+def post_all(
+    port: int, path: str, forms: Sequence[dict[str, Any]], *, per_second: float = 0, connections: int = CONNECTIONS
+) -> Answers:
     """Post forms, each once.
 
     Args:

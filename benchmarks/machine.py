@@ -47,7 +47,9 @@ def measure_yardstick(provider: Provider, redis: Redis) -> float:
     provider.set()
     best = 0.0
     for _ in range(3):
-        answers = load.post_all(provider.port, "/emails", [{"tags": [{"name": "email_id", "value": "yardstick"}]}] * TRIPS, connections=1)
+        answers = load.post_all(
+            provider.port, "/emails", [{"tags": [{"name": "email_id", "value": "yardstick"}]}] * TRIPS, connections=1
+        )
         began = time.perf_counter()
         for _ in range(TRIPS):
             redis.ping()
@@ -60,5 +62,7 @@ def yardstick(stub: Provider, directory: Path) -> float:
     """How fast this machine is at the moment, see `measure_yardstick`."""
     with valkey.serve(directory / "yardstick") as server:
         found = measure_yardstick(stub, client(server))
-    print(f"yardstick: {found:,.0f} trips/s (one request to the stub and one to Redis, one after the other)", flush=True)
+    print(
+        f"yardstick: {found:,.0f} trips/s (one request to the stub and one to Redis, one after the other)", flush=True
+    )
     return found

@@ -52,7 +52,9 @@ def webhook(plan: Plan, subject: Subject, report: Report) -> None:
     held = f"memory (PSS), {plan.customers * STEPS:,} pending"
     report.add(Figure(held, sum(memory.values()), "MB", tolerance=0.1, fixed=True, target=350))
     print(
-        "    " + ", ".join(f"{name} {megabytes:.0f}" for name, megabytes in sorted(memory.items(), key=lambda item: -item[1])), flush=True
+        "    "
+        + ", ".join(f"{name} {megabytes:.0f}" for name, megabytes in sorted(memory.items(), key=lambda item: -item[1])),
+        flush=True,
     )
     before, began = subject.spent().total, time.monotonic()
     time.sleep(4)
@@ -70,7 +72,9 @@ def spread(plan: Plan, subject: Subject, report: Report) -> None:
     """Seven emails to each customer over half a minute: how late they come."""
     subject.provider.set()
     first = time.time() + 2 + plan.customers / 300
-    subject.sign_up("spread", [first + number / plan.customers * (campaigns.GAP + 2) for number in range(plan.customers)])
+    subject.sign_up(
+        "spread", [first + number / plan.customers * (campaigns.GAP + 2) for number in range(plan.customers)]
+    )
     subject.provider.wait_for(plan.customers * STEPS, not_before=first + campaigns.GAP * STEPS)
     late, copies = subject.lateness(), subject.provider.first_arrivals()[1]
     report.add(
@@ -99,7 +103,10 @@ def _drain(
     cpu = {name: seconds - before.get(name, 0) for name, seconds in subject.spent().by_part.items()}
     if came:
         parts = sorted(cpu.items(), key=lambda part: -part[1])
-        print("    CPU ms an email: " + ", ".join(f"{name} {seconds / came * 1000:.1f}" for name, seconds in parts), flush=True)
+        print(
+            "    CPU ms an email: " + ", ".join(f"{name} {seconds / came * 1000:.1f}" for name, seconds in parts),
+            flush=True,
+        )
     arrivals, _ = subject.provider.first_arrivals()
     return came / max(max(arrivals.values(), default=due) - due, 0.001), sum(cpu.values()), customers * STEPS - came
 
@@ -114,7 +121,10 @@ def burst(plan: Plan, subject: Subject, report: Report) -> None:
             else f"burst of {plan.customers * STEPS:,} in batches"
         )
         goal = 500 if delay else 1_000
-        report.add(Figure(name, rate, "/s", "more", target=goal), Figure(f"{name}: lost", missing, "emails", fixed=True, target=0))
+        report.add(
+            Figure(name, rate, "/s", "more", target=goal),
+            Figure(f"{name}: lost", missing, "emails", fixed=True, target=0),
+        )
         if not delay:
             report.add(Figure("CPU for 1,000 emails in batches", cpu / plan.customers / STEPS * 1000, "s", slack=0.2))
 
@@ -123,7 +133,9 @@ def singly(plan: Plan, subject: Subject, report: Report) -> None:
     """All due at once, one request for each email, four workers."""
     rate, cpu, missing = _drain(subject, plan.customers)
     name = f"burst of {plan.customers * STEPS:,} singly"
-    report.add(Figure(name, rate, "/s", "more", target=250), Figure(f"{name}: lost", missing, "emails", fixed=True, target=0))
+    report.add(
+        Figure(name, rate, "/s", "more", target=250), Figure(f"{name}: lost", missing, "emails", fixed=True, target=0)
+    )
     report.add(Figure("CPU for 1,000 emails singly", cpu / plan.customers / STEPS * 1000, "s", slack=0.2))
     rate, _, _ = _drain(subject, max(1, plan.customers // 15), delay_ms=SLOW)
     report.add(Figure(f"singly, provider takes {SLOW} ms", rate, "/s", "more"))
@@ -167,7 +179,13 @@ def limit(plan: Plan, subject: Subject, report: Report) -> None:
         name = f"{plan.due:,} due, {per_second} requests/s"
         report.add(
             Figure(f"{name}: drained in", took, "s", slack=0.5, fixed=True),
-            Figure(f"{name}: of the limit used", (found["requests"] - 1) / max(between, 0.001) / per_second * 100, "%", "more", target=98),
+            Figure(
+                f"{name}: of the limit used",
+                (found["requests"] - 1) / max(between, 0.001) / per_second * 100,
+                "%",
+                "more",
+                target=98,
+            ),
             Figure(f"{name}: requests", found["requests"], "", tolerance=0.1, slack=3, fixed=True),
             Figure(f"{name}: answered 429", found["refused"], "", fixed=True, target=0),
             Figure(f"{name}: lost", plan.due - len(arrivals), "emails", fixed=True, target=0),
@@ -185,7 +203,9 @@ def ledger(plan: Plan, directory: Path, report: Report) -> None:
             more = (wanted - scheduled) // STEPS + 1
             if wanted == 10_000:
                 each = size.bytes_per_step(filler, more)
-                report.add(Figure("Redis memory for a scheduled step", each, "bytes", tolerance=0.05, fixed=True, target=1024))
+                report.add(
+                    Figure("Redis memory for a scheduled step", each, "bytes", tolerance=0.05, fixed=True, target=1024)
+                )
             else:
                 filler.fill("later", more, filler.now, partial(_show, "customers signed up", more))
             scheduled += more * STEPS
@@ -197,7 +217,11 @@ def ledger(plan: Plan, directory: Path, report: Report) -> None:
                 pages = size.console_pages(server, filler, directory)
                 slowest = max(pages, key=lambda page: pages[page])
                 print("    " + ", ".join(f"{page} {took:.0f} ms" for page, took in pages.items()), flush=True)
-                report.add(Figure(f"console's slowest page at {scheduled // STEPS:,} enrollments", pages[slowest], "ms", slack=20))
+                report.add(
+                    Figure(
+                        f"console's slowest page at {scheduled // STEPS:,} enrollments", pages[slowest], "ms", slack=20
+                    )
+                )
 
 
 def _show(what: str, of: int, count: int) -> None:

@@ -29,7 +29,13 @@ from benchmarks.provider import Provider
 from benchmarks.watching import Watch
 from local import valkey
 
-SIGN_UP = {"first_name": "Ada", "business_name": "Analytical Engines", "assessment_score": 45, "red_systems": 2, "orange_systems": 1}
+SIGN_UP = {
+    "first_name": "Ada",
+    "business_name": "Analytical Engines",
+    "assessment_score": 45,
+    "red_systems": 2,
+    "orange_systems": 1,
+}
 WARM = 20
 
 
@@ -70,7 +76,13 @@ class Paths:
         from scheduler import jobs
         from shared import serve, services
 
-        self.app, self.stub, self.jobs, self.ledger, self._customers = serve.every_function(), stub, jobs, services.ledger(), 0
+        self.app, self.stub, self.jobs, self.ledger, self._customers = (
+            serve.every_function(),
+            stub,
+            jobs,
+            services.ledger(),
+            0,
+        )
         jobs._pool = lambda: self  # type: ignore[assignment]  # in place of the HTTP hop, which a server of its own would blur
 
     def request(self, method: str, url: str, *, body: str, headers: dict[str, str]) -> Any:
@@ -97,7 +109,9 @@ class Paths:
 
         connection = services.connect(services.current_settings(), decode=False)
         queue = Queue(QUEUE, connection=connection, job_class=Job)
-        Worker([queue], connection=connection, job_class=Job, log_job_description=False).work(burst=True, logging_level="ERROR")
+        Worker([queue], connection=connection, job_class=Job, log_job_description=False).work(
+            burst=True, logging_level="ERROR"
+        )
 
 
 @contextmanager
@@ -115,7 +129,9 @@ def _environment(stub: Provider, server: valkey.Valkey, directory: Path, batches
         "RESEND_FROM_EMAIL": "hello@evergreen.example.org",
         "WEBHOOK_RATE_PER_IP": "100000/second",
         "WEBHOOK_RATE_PER_ADDRESS": "1000/hour",
-        **dict.fromkeys(("CALCOM_WEBHOOK_SECRET", "CALENDLY_SIGNING_KEY", "CONSOLE_PASSWORD", "INTERNAL_TOKEN"), "made-up"),
+        **dict.fromkeys(
+            ("CALCOM_WEBHOOK_SECRET", "CALENDLY_SIGNING_KEY", "CONSOLE_PASSWORD", "INTERNAL_TOKEN"), "made-up"
+        ),
         **dict.fromkeys(("OPERATOR_TOKEN", "RESEND_API_KEY", "UNSUBSCRIBE_KEY"), "made-up"),
         "RESEND_WEBHOOK_SECRET": "whsec_bWFkZS11cA==",
         "NOTION_TOKEN": "",
@@ -132,7 +148,12 @@ def _environment(stub: Provider, server: valkey.Valkey, directory: Path, batches
 
 
 def _measured(
-    what: str, prepare: Callable[[], None], run: Callable[[], None], over: Callable[[Watch], None], times: int, lines: int
+    what: str,
+    prepare: Callable[[], None],
+    run: Callable[[], None],
+    over: Callable[[Watch], None],
+    times: int,
+    lines: int,
 ) -> None:
     """Run a path under the watch, then under cProfile; `run` does all `times`."""
     watch = Watch()
@@ -193,7 +214,16 @@ def main() -> None:
     if asked.what:
         return measure(asked.what, asked.times, asked.lines)
     for what in ("webhook", "send", "batch"):
-        argv = [sys.executable, "-m", "benchmarks.profile", what, "--times", str(asked.times), "--lines", str(asked.lines)]
+        argv = [
+            sys.executable,
+            "-m",
+            "benchmarks.profile",
+            what,
+            "--times",
+            str(asked.times),
+            "--lines",
+            str(asked.lines),
+        ]
         subprocess.run(argv, check=True)
     return None
 

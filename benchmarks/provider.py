@@ -60,7 +60,13 @@ class Provider:
         return arrivals, copies
 
     def wait_for(
-        self, wanted: int, *, quiet: float = 20, within: float = 120, not_before: float = 0, meanwhile: Callable[[int], None] | None = None
+        self,
+        wanted: int,
+        *,
+        quiet: float = 20,
+        within: float = 120,
+        not_before: float = 0,
+        meanwhile: Callable[[int], None] | None = None,
     ) -> int:
         """Wait until so many different emails are there; returns how many came.
 

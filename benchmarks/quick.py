@@ -24,7 +24,10 @@ Part = Callable[[Plan, Subject, Report], None]
 STACKS: dict[str, tuple[tuple[Part, ...], dict[str, str]]] = {  # what is measured on one stack, and its settings
     "in batches": ((parts.webhook, parts.spread, parts.burst, parts.limit), {}),
     "singly": ((parts.singly,), {"RESEND_BATCH_ABOVE": SINGLY, "SEND_WORKERS": "4"}),
-    "killed": ((parts.kill,), {"RESEND_BATCH_ABOVE": SINGLY, "PROVIDER_TIMEOUT": "2s"}),  # the lease, 4.5 times that, is 9 s
+    "killed": (
+        (parts.kill,),
+        {"RESEND_BATCH_ABOVE": SINGLY, "PROVIDER_TIMEOUT": "2s"},
+    ),  # the lease, 4.5 times that, is 9 s
 }
 
 
@@ -82,7 +85,10 @@ def main() -> None:
     if unknown := set(asked.what) - set(names):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     about, began, report = machine(), time.monotonic(), Report()
-    print(f"{about['machine']}, Python {about['python']}, load {about['load']}, Valkey with appendfsync always", flush=True)
+    print(
+        f"{about['machine']}, Python {about['python']}, load {about['load']}, Valkey with appendfsync always",
+        flush=True,
+    )
     measure(Plan(asked.customers, asked.most, asked.due), set(asked.what), report)
     print(f"\n{report.table()}\n\n{time.monotonic() - began:.0f} s in all", flush=True)
     report.keep(RESULTS / "quick.json", **about)

@@ -44,7 +44,12 @@ PAGES = (
     "/health",
 )
 LOOKS = 7  # at each page
-SECRETS = {"CONSOLE_PASSWORD": "made-up password", "OPERATOR_TOKEN": "made-up", "INTERNAL_TOKEN": "made-up", "UNSUBSCRIBE_KEY": "made-up"}
+SECRETS = {
+    "CONSOLE_PASSWORD": "made-up password",
+    "OPERATOR_TOKEN": "made-up",
+    "INTERNAL_TOKEN": "made-up",
+    "UNSUBSCRIBE_KEY": "made-up",
+}
 
 
 class _Pipelined(Ledger):
@@ -89,7 +94,9 @@ class Filler:
             intake = Intake(ledger, self._catalog, self._settings, anchor, "benchmark")
             for _ in range(min(AT_ONCE, count - first)):
                 self._signed_up += 1
-                form = SignUp(email=f"c{self._signed_up}@example.org", first_name="Ada", red_systems=2, assessment_score=45)
+                form = SignUp(
+                    email=f"c{self._signed_up}@example.org", first_name="Ada", red_systems=2, assessment_score=45
+                )
                 sign_up(form, trigger=campaigns.TRIGGERS[campaign], intake=intake)
             pipe.execute()
             progress(min(first + AT_ONCE, count))
@@ -142,7 +149,11 @@ def _functions(server: Valkey, folder: Path, directory: Path) -> Iterator[str]:
         "RESEND_FROM_EMAIL": "hello@evergreen.example.org",
         "POSTAL_ADDRESS": "1 Main Street, Springfield",
     }
-    proofs = {"CALCOM_WEBHOOK_SECRET": "made-up", "CALENDLY_SIGNING_KEY": "made-up", "RESEND_WEBHOOK_SECRET": "whsec_bWFkZS11cA=="}
+    proofs = {
+        "CALCOM_WEBHOOK_SECRET": "made-up",
+        "CALENDLY_SIGNING_KEY": "made-up",
+        "RESEND_WEBHOOK_SECRET": "whsec_bWFkZS11cA==",
+    }
     place = {"HOST": "127.0.0.1", "PORT": str(port), "DRAIN": "0s", "LOG_LEVEL": "ERROR", "CAMPAIGNS_DIR": str(folder)}
     environ = {**own, **redis, **resend, **proofs, **place, **SECRETS}
     process = processes.start([sys.executable, "-m", "shared.serve"], directory / "functions.log", environ, ROOT)

@@ -108,7 +108,10 @@ def soak(subject: Subject, contacts: int, seconds: float) -> list[Look]:
         if sys.stdout.isatty() or len(looks) % 6 == 1:
             last = looks[-1]
             total = sum(last.memory.values())
-            print(f"  {passed / 60:4.1f} min: {last.contacts} contacts, {last.emails} emails, {total:.0f} MB, {last.keys} keys", flush=True)
+            print(
+                f"  {passed / 60:4.1f} min: {last.contacts} contacts, {last.emails} emails, {total:.0f} MB, {last.keys} keys",
+                flush=True,
+            )
         time.sleep(max(0.0, min(seconds, len(looks) * seconds / LOOKS) - (time.monotonic() - began)))
     coming.join(60)
     return looks
@@ -121,7 +124,9 @@ def verdicts(looks: Sequence[Look]) -> list[tuple[str, str, bool]]:
     for part in sorted(counted[-1].memory):
         points = [(one.seconds, one.memory[part]) for one in counted if part in one.memory]
         mean, rise = sum(value for _, value in points) / len(points), growth(points)
-        flat = part == "valkey" or rise <= max(FLAT_MB, FLAT * mean)  # valkey holds the contacts: see its bytes for each
+        flat = part == "valkey" or rise <= max(
+            FLAT_MB, FLAT * mean
+        )  # valkey holds the contacts: see its bytes for each
         rows.append((part, f"{points[0][1]:.0f} → {points[-1][1]:.0f} MB, rises by {rise:+.1f} MB", flat))
     return rows
 
@@ -140,9 +145,13 @@ def show(subject: Subject, looks: Sequence[Look], cpu: float, seconds: float, co
     print(f"| Redis keys | {first.keys} → {last.keys}, {(last.keys - first.keys) / more:.1f} for each contact | |")
     each = (last.redis - first.redis) / more / 1000
     print(f"| Redis data | {first.redis / 1e6:.1f} → {last.redis / 1e6:.1f} MB, {each:.1f} kB for each contact | |")
-    print(f"| append-only file | {first.log / 1e6:.1f} → {last.log / 1e6:.1f} MB; at most {max(one.log for one in looks) / 1e6:.1f} MB | |")
+    print(
+        f"| append-only file | {first.log / 1e6:.1f} → {last.log / 1e6:.1f} MB; at most {max(one.log for one in looks) / 1e6:.1f} MB | |"
+    )
     print(f"| CPU | {cpu / seconds:.1%} of a core on average | |")
-    print(f"| emails | {len(copies)}: {lost} lost, {twice} twice; lateness p50 {at(late, 0.5):.0f}, p99 {at(late, 0.99):.0f} ms | |")
+    print(
+        f"| emails | {len(copies)}: {lost} lost, {twice} twice; lateness p50 {at(late, 0.5):.0f}, p99 {at(late, 0.99):.0f} ms | |"
+    )
     return all(flat for _, _, flat in rows) and not lost and not twice
 
 
@@ -154,9 +163,17 @@ def main() -> int:
     asked = parser.parse_args()
     seconds = asked.minutes * 60
     # No token of one's own: the sandbox's Notion. Its rate is for a week's work in minutes.
-    settings = {"TESTING_MODE": "true", "TESTING_STEP": f"{seconds / GAPS:.3f}s", "NOTION_TOKEN": "", "NOTION_RATE": "100"}
+    settings = {
+        "TESTING_MODE": "true",
+        "TESTING_STEP": f"{seconds / GAPS:.3f}s",
+        "NOTION_TOKEN": "",
+        "NOTION_RATE": "100",
+    }
     about = machine()
-    print(f"{about['machine']}, Python {about['python']}: {asked.contacts} contacts in {asked.minutes:g} minutes", flush=True)
+    print(
+        f"{about['machine']}, Python {about['python']}: {asked.contacts} contacts in {asked.minutes:g} minutes",
+        flush=True,
+    )
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         stub = stack.enter_context(provider.serve(directory))
@@ -167,7 +184,9 @@ def main() -> int:
         stub.wait_for(asked.contacts * STEPS + 1, quiet=30)
         good = show(subject, looks, subject.spent().total - before, seconds, asked.contacts)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "soak.json").write_text(json.dumps({**about, "looks": [asdict(one) for one in looks]}, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / "soak.json").write_text(
+        json.dumps({**about, "looks": [asdict(one) for one in looks]}, indent=1) + "\n", encoding="utf-8"
+    )
     print(f"\n{'Everything is flat.' if good else 'NOT FLAT, or not every email came once: see above.'}")
     return 0 if good else 1
 

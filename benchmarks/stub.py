@@ -106,12 +106,16 @@ class Server(asyncio.Protocol):
         if path == b"/mails":
             return json.dumps(box.mails).encode()
         unique = len({name for name, _ in box.mails}) if path == b"/unique" else 0
-        return json.dumps({"count": len(box.mails), "unique": unique, "requests": box.requests, "refused": box.refused}).encode()
+        return json.dumps(
+            {"count": len(box.mails), "unique": unique, "requests": box.requests, "refused": box.refused}
+        ).encode()
 
     def _answer(self, status: int, body: bytes) -> None:
         kind = f"Content-Type: application/json\r\nRateLimit-Limit: {self._mailbox.per_second}"
         if not self._transport.is_closing():
-            self._transport.write(f"HTTP/1.1 {status} .\r\n{kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            self._transport.write(
+                f"HTTP/1.1 {status} .\r\n{kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+            )
 
 
 async def serve(port: int) -> None:

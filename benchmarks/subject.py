@@ -18,7 +18,13 @@ from local.trial import Trial, running
 from shared.ledger import ids
 
 SINGLY = "1000000"  # RESEND_BATCH_ABOVE: never in batches
-FORM = {"first_name": "Ada", "business_name": "Analytical Engines", "assessment_score": 45, "red_systems": 2, "orange_systems": 1}
+FORM = {
+    "first_name": "Ada",
+    "business_name": "Analytical Engines",
+    "assessment_score": 45,
+    "red_systems": 2,
+    "orange_systems": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,12 @@ class Subject:
         return int(self.trial.url.rpartition(":")[2])
 
     def sign_up(
-        self, campaign: str, anchors: Sequence[float | None], *, per_second: float = 0, connections: int = load.CONNECTIONS
+        self,
+        campaign: str,
+        anchors: Sequence[float | None],
+        *,
+        per_second: float = 0,
+        connections: int = load.CONNECTIONS,
     ) -> load.Answers:
         """Let customers sign up; raises RuntimeError where one was refused.
 
@@ -96,7 +107,9 @@ class Subject:
 
     def memory(self) -> dict[str, float]:
         """Megabytes (PSS) of each part."""
-        return {name: sum(one.memory_full_info().pss for one in parts) / 1e6 for name, parts in self.processes().items()}
+        return {
+            name: sum(one.memory_full_info().pss for one in parts) / 1e6 for name, parts in self.processes().items()
+        }
 
     def spent(self) -> Spent:
         """CPU seconds of each part, up to now."""

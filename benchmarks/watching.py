@@ -23,7 +23,9 @@ class Watch:
     trips: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0, 0.0]))
     _undo: list[Callable[[], None]] = field(default_factory=list)
 
-    def over(self, owner: Any, name: str, label: str, kind: str = "stages", say: Callable[..., str] | None = None) -> None:
+    def over(
+        self, owner: Any, name: str, label: str, kind: str = "stages", say: Callable[..., str] | None = None
+    ) -> None:
         """Note every call of `owner.name` under a label; `say` may make the label from the arguments."""
         inner = getattr(owner, name)
         notes = getattr(self, kind)

@@ -27,7 +27,9 @@ def by_hour(hours: Mapping[int, int], full_days: set[int], width: int) -> Text:
     per = next((hours for hours in _WIDTHS if hours >= least), -(-least // 24) * 24)
     columns = range(first, last + 1, per)
     values = [max(hours.get(hour, 0) for hour in range(begin, begin + per)) for begin in columns]
-    colors = ["red" if any(hour // 24 in full_days for hour in range(begin, begin + per)) else "green" for begin in columns]
+    colors = [
+        "red" if any(hour // 24 in full_days for hour in range(begin, begin + per)) else "green" for begin in columns
+    ]
     top = max(values)
     chart = Text(f"emails an hour{f', the busiest of each {per} hours' if per > 1 else ''}\n", style="dim")
     for row in reversed(range(HEIGHT)):

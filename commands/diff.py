@@ -68,7 +68,9 @@ def _folder_of(old: str, folder: Path) -> Iterator[Path]:
         raise click.ClickException(f"git is not installed; name a folder instead of {old!r}") from None
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode(errors="replace").strip().splitlines()[:1]
-        raise click.ClickException(f"{old!r} is neither a folder nor a revision that has {folder} ({' '.join(said)})") from None
+        raise click.ClickException(
+            f"{old!r} is neither a folder nor a revision that has {folder} ({' '.join(said)})"
+        ) from None
     with tempfile.TemporaryDirectory() as kept:
         with zipfile.ZipFile(io.BytesIO(archive)) as packed:
             packed.extractall(kept)
@@ -98,7 +100,9 @@ def _print(changes: list[Change], offline: bool) -> None:
     if not changes:
         console.print("[green]The campaigns are the same.[/]")
         return
-    table = Table("Campaign", "Step", "What", *([] if offline else ["People"]), "What it means", box=None, pad_edge=False)
+    table = Table(
+        "Campaign", "Step", "What", *([] if offline else ["People"]), "What it means", box=None, pad_edge=False
+    )
     for change in changes:
         what = f"[{COLORS[change.what]}]{change.what}[/]" if change.what in COLORS else change.what
         people = [] if offline else ["" if change.people is None else f"{change.people:,}"]

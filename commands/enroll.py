@@ -59,7 +59,9 @@ def enroll(slug: str, address: str, meeting: str | None, as_json: bool, **known:
     found, catalog = clients.settings(logs="CRITICAL"), services.catalog()
     campaign = campaign_of(catalog, slug)
     if plan.meets(campaign) is not (meeting is not None):
-        raise click.UsageError("--meeting says when the meeting begins; " + ("name it" if not meeting else "this campaign has none"))
+        raise click.UsageError(
+            "--meeting says when the meeting begins; " + ("name it" if not meeting else "this campaign has none")
+        )
     ledger = clients.ledger()
     intake = Intake(ledger, catalog, found, ledger.now(), log.request_id(), page="evergreen enroll")
     zone = zone_of(known["timezone"], found)

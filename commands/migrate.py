@@ -25,12 +25,18 @@ def migrate_ledger(yes: bool, as_json: bool) -> None:
     ledger = services.ledger()
     before, wanted = ledger.version(), waiting(ledger)
     if not as_json:
-        console.print(f"The ledger has version {before}." if wanted else f"The ledger has version {before}, and waits for nothing.")
+        console.print(
+            f"The ledger has version {before}."
+            if wanted
+            else f"The ledger has version {before}, and waits for nothing."
+        )
         for migration in wanted:
             again = ", which broke off" if migration.number == broke_off(ledger) else ""
             console.print(f"  {migration.number}{again}: {migration.sentence}", soft_wrap=True)
     if wanted and not yes:
-        click.echo(f"An older release does not work on it afterwards, and only a backup leads back: {BACKUP}.", err=True)
+        click.echo(
+            f"An older release does not work on it afterwards, and only a backup leads back: {BACKUP}.", err=True
+        )
         click.confirm("Have you made a backup?", abort=True, err=True)
     done: list[Slice] = [each for each in follow(migrate(ledger), "Migrating") if each.done]
     if as_json:

@@ -56,7 +56,9 @@ def init(parent: str | None, add: bool, as_json: bool) -> None:
     with console.status("Creating in Notion ..."):
         changed = setup_check.init(client, found, parent=page_id(parent) if parent else None, add=add)
     if as_json:
-        print_json([{"setting": source.setting.upper(), "id": id, "columns": columns} for source, id, columns in changed])
+        print_json(
+            [{"setting": source.setting.upper(), "id": id, "columns": columns} for source, id, columns in changed]
+        )
         return
     for source, id, columns in changed:
         console.print(f"[green]{source.title}[/]: {', '.join(columns)}")

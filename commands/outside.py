@@ -33,7 +33,9 @@ def follow(items: Iterable[Any], label: str) -> Iterable[Any]:
     if isinstance(items, list):
         yield from tracked(items, description=label, console=console, transient=True)
         return
-    with Progress(SpinnerColumn(), TextColumn(label), BarColumn(), MofNCompleteColumn(), console=console, transient=True) as progress:
+    with Progress(
+        SpinnerColumn(), TextColumn(label), BarColumn(), MofNCompleteColumn(), console=console, transient=True
+    ) as progress:
         task = progress.add_task(label, total=None)
         for item in items:
             progress.advance(task)

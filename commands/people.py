@@ -45,12 +45,21 @@ def forget(address: str, yes: bool, as_json: bool) -> None:
     What stays, under a hash of the address: that no campaign begins again for them, and that they want no email."""
     found, ledger = clients.settings(), clients.ledger()
     if not yes:
-        click.confirm(f"Erase {address} for good, with every email that is still to come and the rows in Notion?", abort=True, err=True)
+        click.confirm(
+            f"Erase {address} for good, with every email that is still to come and the rows in Notion?",
+            abort=True,
+            err=True,
+        )
     done = privacy.forget(address, ledger, found, services.notion() if found.notion_token else None)
     if as_json:
         return print_json({"erased": asdict(done.erased), "notion_pages": done.pages, "by_hand": done.left})
     erased = done.erased
-    counts = {"enrollments": erased.enrollments, "meetings": erased.meetings, "kept requests": erased.requests, "notes": erased.notes}
+    counts = {
+        "enrollments": erased.enrollments,
+        "meetings": erased.meetings,
+        "kept requests": erased.requests,
+        "notes": erased.notes,
+    }
     counts["pages moved to Notion's trash"] = done.pages
     console.print("Erased:", ", ".join(f"{name} {count}" for name, count in counts.items()), soft_wrap=True)
     console.print("\nLeft for you:")
@@ -90,18 +99,27 @@ def suppress(address: str | None, listing: bool, as_json: bool) -> None:
         return console.print(f"{address} gets no more email; enrollments that ended: {ended}.")
     found = Contacts(ledger).suppressions()
     if as_json:
-        return print_json([asdict(each) | {"reasons": {reason: iso(at) for reason, at in each.reasons.items()}} for each in found])
+        return print_json(
+            [asdict(each) | {"reasons": {reason: iso(at) for reason, at in each.reasons.items()}} for each in found]
+        )
     table = Table("Who", "Why", "Since", box=None, pad_edge=False)
     for each in found:
         table.add_row(
-            each.email or f"(unknown, {each.contact})", ", ".join(each.reasons), iso(min(each.reasons.values(), default=None)) or ""
+            each.email or f"(unknown, {each.contact})",
+            ", ".join(each.reasons),
+            iso(min(each.reasons.values(), default=None)) or "",
         )
     console.print(table if found else "Nobody.")
 
 
 @click.command()
 @address
-@click.option("--i-have-their-consent", "has_consent", is_flag=True, help="The person has asked for email again; lifts an unsubscribe.")
+@click.option(
+    "--i-have-their-consent",
+    "has_consent",
+    is_flag=True,
+    help="The person has asked for email again; lifts an unsubscribe.",
+)
 @as_json
 @speaks_plainly
 def unsuppress(address: str, has_consent: bool, as_json: bool) -> None:
@@ -119,7 +137,9 @@ def unsuppress(address: str, has_consent: bool, as_json: bool) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--apply", "applying", is_flag=True, help="Do it; without this, the file is only checked.")
 @click.option(
-    "--trigger", type=click.Choice(TRIGGERS), help="Enroll in the campaign of this webhook; without it, people are only remembered."
+    "--trigger",
+    type=click.Choice(TRIGGERS),
+    help="Enroll in the campaign of this webhook; without it, people are only remembered.",
 )
 @click.option("--consent-on-file", is_flag=True, help="Everybody in the file has agreed, and you can show it.")
 @as_json
@@ -135,7 +155,9 @@ def import_people(file: Path, applying: bool, trigger: str | None, consent_on_fi
     now = ledger.now()
     sheet = csv_import.read(file, campaign=campaign.slug if campaign else None, now=now)
     if trigger and "consent" not in sheet.columns and not consent_on_file:
-        raise click.UsageError("the file has no column `consent`; add one (yes or no), or --consent-on-file if you can show their consent")
+        raise click.UsageError(
+            "the file has no column `consent`; add one (yes or no), or --consent-on-file if you can show their consent"
+        )
     notes: list[csv_import.Fault] = []
     if applying:
         intake = Intake(ledger, catalog, found, now, log.request_id(), page=f"import of {file.name}")
@@ -149,7 +171,8 @@ def _report(sheet: csv_import.Sheet, notes: list[csv_import.Fault], applied: boo
     if as_json:
         shown = {"faults": [asdict(fault) for fault in sheet.faults], "notes": [asdict(note) for note in notes]}
         return print_json(
-            {"applied": applied, "people": len(sheet.rows), "merged": sheet.doubles, "ignored_columns": sheet.unknown} | shown
+            {"applied": applied, "people": len(sheet.rows), "merged": sheet.doubles, "ignored_columns": sheet.unknown}
+            | shown
         )
     if sheet.unknown:
         console.print(f"Columns that are ignored: {', '.join(sheet.unknown)}", markup=False)
@@ -159,5 +182,7 @@ def _report(sheet: csv_import.Sheet, notes: list[csv_import.Fault], applied: boo
     if table.rows:
         console.print(table)
     agreed = sum(row.form.consent is True for row in sheet.rows)
-    console.print(f"People: {len(sheet.rows)}, with consent: {agreed}. Lines merged: {sheet.doubles}. Faults: {len(sheet.faults)}.")
+    console.print(
+        f"People: {len(sheet.rows)}, with consent: {agreed}. Lines merged: {sheet.doubles}. Faults: {len(sheet.faults)}."
+    )
     console.print("They are in." if applied else "Nothing was changed: add --apply to do it.")

@@ -68,7 +68,12 @@ def now() -> int:
 @click.command()
 @click.argument("slug", metavar="CAMPAIGN")
 @click.option("--email", default="maria@example.org", show_default=True, help="Whose run it would be.")
-@click.option("--at", "begins", metavar="TIME", help="The sign-up or, for reminders, the meeting; by the contact's clock. Default: now.")
+@click.option(
+    "--at",
+    "begins",
+    metavar="TIME",
+    help="The sign-up or, for reminders, the meeting; by the contact's clock. Default: now.",
+)
 @click.option("--timezone", metavar="ZONE", help="The contact's, such as Europe/Rome. Default: the business's.")
 @click.option("--segment", type=click.Choice(SEGMENTS, case_sensitive=False), default="CRITICAL", show_default=True)
 @click.option("--score", type=click.IntRange(0, 100), help="The assessment's score.")
@@ -76,7 +81,14 @@ def now() -> int:
 @as_json
 @speaks_plainly
 def plan(
-    slug: str, email: str, begins: str | None, timezone: str | None, segment: Segment, score: int | None, text: bool, as_json: bool
+    slug: str,
+    email: str,
+    begins: str | None,
+    timezone: str | None,
+    segment: Segment,
+    score: int | None,
+    text: bool,
+    as_json: bool,
 ) -> None:
     """Show every email that somebody would get, when, and which text.
 
@@ -86,15 +98,27 @@ def plan(
     meets, today = planning.meets(campaign), now()
     anchor = instant(begins, zone) if begins else today + (MEETING_AHEAD if meets else 0)
     begins_at = today if meets else anchor
-    contact = planning.person(segment, found, email=email, timezone=timezone, assessment_score=None if score is None else str(score))
+    contact = planning.person(
+        segment, found, email=email, timezone=timezone, assessment_score=None if score is None else str(score)
+    )
     emails = planning.plan(
-        campaign, contact, anchor, now=begins_at, catalog=catalog, templates=compile_templates(catalog, found), settings=found
+        campaign,
+        contact,
+        anchor,
+        now=begins_at,
+        catalog=catalog,
+        templates=compile_templates(catalog, found),
+        settings=found,
     )
     own = ZoneInfo(found.business_timezone)
     if as_json:
         rows = [_row(each, zone, own) | ({"text": each.text} if text else {}) for each in emails]
-        return print_json({"campaign": slug, "segment": segment, "anchor": iso(anchor), "timezone": str(zone), "emails": rows})
-    console.print(f"[bold]{campaign.name}[/] for {escape(email)}, {segment}, {'meeting' if meets else 'sign-up'} {local(anchor, zone)}")
+        return print_json(
+            {"campaign": slug, "segment": segment, "anchor": iso(anchor), "timezone": str(zone), "emails": rows}
+        )
+    console.print(
+        f"[bold]{campaign.name}[/] for {escape(email)}, {segment}, {'meeting' if meets else 'sign-up'} {local(anchor, zone)}"
+    )
     _print_plan(emails, zone, own, begins_at)
     for each in emails if text else ():
         console.rule(f"{each.number}. {escape(each.subject)}", align="left")
@@ -102,7 +126,12 @@ def plan(
 
 
 def _row(each: Planned, zone: ZoneInfo, own: ZoneInfo) -> dict[str, Any]:
-    times = {"due": iso(each.due), "local": local(each.due, zone), "business": local(each.due, own), "testing_due": iso(each.testing_due)}
+    times = {
+        "due": iso(each.due),
+        "local": local(each.due, zone),
+        "business": local(each.due, own),
+        "testing_due": iso(each.testing_due),
+    }
     return {"step": each.number, **times} | {name: asdict(each)[name] for name in ("template", "subject", "note")}
 
 

@@ -28,7 +28,9 @@ def speaks_plainly(command: Command) -> Command:
         except EvergreenError as error:
             raise click.ClickException(str(error)) from None
         except RedisError as error:
-            raise click.ClickException(f"Redis does not answer ({type(error).__name__}); start it, or correct REDIS_URL") from None
+            raise click.ClickException(
+                f"Redis does not answer ({type(error).__name__}); start it, or correct REDIS_URL"
+            ) from None
 
     return spoken  # type: ignore[return-value]  # wraps keeps the signature, which its type cannot say
 

@@ -107,7 +107,11 @@ def _print(report: Report) -> None:
     console.print("\n[bold]What nobody can know any more[/]")
     for text in UNKNOWABLE:
         console.print(f"  {text}")
-    last = "Nothing was written: this was a dry run." if report.dry else "[green]This copy has taken the fence; sending goes on.[/]"
+    last = (
+        "Nothing was written: this was a dry run."
+        if report.dry
+        else "[green]This copy has taken the fence; sending goes on.[/]"
+    )
     console.print(f"\n{last}")
 
 

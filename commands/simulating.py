@@ -33,11 +33,17 @@ def _outage(text: str, begins: int, zone: ZoneInfo) -> tuple[int, int]:
     """From and to, each a time, or a duration since the beginning."""
     ends = text.split("..")
     if len(ends) != 2:
-        raise click.BadParameter(f"{text!r} is no outage; write from..to, such as 2d..2d6h or 2026-12-01T09:00..2026-12-01T15:00")
+        raise click.BadParameter(
+            f"{text!r} is no outage; write from..to, such as 2d..2d6h or 2026-12-01T09:00..2026-12-01T15:00"
+        )
     found = []
     for end in ends:
         parts = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?", end)
-        known = dict(zip(("days", "hours", "minutes"), (int(part or 0) for part in parts.groups()), strict=True)) if parts else {}
+        known = (
+            dict(zip(("days", "hours", "minutes"), (int(part or 0) for part in parts.groups()), strict=True))
+            if parts
+            else {}
+        )
         found.append(begins + round(timedelta(**known).total_seconds() * 1000) if parts and end else instant(end, zone))
     if found[0] >= found[1]:
         raise click.BadParameter(f"{text!r} ends before it begins")
@@ -45,15 +51,37 @@ def _outage(text: str, begins: int, zone: ZoneInfo) -> tuple[int, int]:
 
 
 @click.command()
-@click.option("--contacts", type=click.IntRange(1, 1_000_000), default=10_000, show_default=True, help="How many sign up.")
+@click.option(
+    "--contacts", type=click.IntRange(1, 1_000_000), default=10_000, show_default=True, help="How many sign up."
+)
 @click.option("--campaign", "slug", metavar="SLUG", default="christmas", show_default=True, help="For what.")
 @click.option("--mix", is_flag=True, help="For every campaign, each as often.")
 @click.option("--from", "begins", metavar="TIME", help="The first day. Default: today.")
-@click.option("--over", metavar="DURATION", default="30d", show_default=True, callback=_span, help="How long people sign up.")
+@click.option(
+    "--over", metavar="DURATION", default="30d", show_default=True, callback=_span, help="How long people sign up."
+)
 @click.option("--to", metavar="TIME", help="Stop the clock there. Default: at the last email.")
-@click.option("--rate", type=click.FloatRange(0, min_open=True), default=2, show_default=True, help="Requests a second that Resend takes.")
-@click.option("--daily-quota", type=click.IntRange(0), default=100, show_default=True, help="Emails a day that it takes; 0: any number.")
-@click.option("--outage", "outages", metavar="FROM..TO", multiple=True, help="When it is away: times, or since the beginning, 2d..2d6h.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
+    default=2,
+    show_default=True,
+    help="Requests a second that Resend takes.",
+)
+@click.option(
+    "--daily-quota",
+    type=click.IntRange(0),
+    default=100,
+    show_default=True,
+    help="Emails a day that it takes; 0: any number.",
+)
+@click.option(
+    "--outage",
+    "outages",
+    metavar="FROM..TO",
+    multiple=True,
+    help="When it is away: times, or since the beginning, 2d..2d6h.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Another one draws other people.")
 @as_json
 @speaks_plainly
@@ -92,9 +120,13 @@ def simulate(
         outcome = simulation.simulate(catalog, found, conditions)
         took = time.perf_counter() - clock
         status.update("The same without a daily quota ...")
-        upgraded = simulation.simulate(catalog, found, replace(conditions, daily_quota=0)) if outcome.full_days else outcome
+        upgraded = (
+            simulation.simulate(catalog, found, replace(conditions, daily_quota=0)) if outcome.full_days else outcome
+        )
     if as_json:
-        return print_json({"seconds": round(took, 2), "as_it_is": outcome.as_dict, "without_daily_quota": upgraded.as_dict})
+        return print_json(
+            {"seconds": round(took, 2), "as_it_is": outcome.as_dict, "without_daily_quota": upgraded.as_dict}
+        )
     _print_outcome(outcome, upgraded, conditions, took)
 
 
@@ -105,7 +137,8 @@ def _print_outcome(outcome: Outcome, upgraded: Outcome, conditions: Conditions, 
     busiest = max(outcome.requests.values(), default=0)
     console.print(
         f"\nResend takes {conditions.rate:g} requests a second, which is {conditions.rate * 3600:,.0f} an hour (the busiest hour has "
-        f"{busiest:,}), and {quota}" + (" ([red]red[/]: days on which that held email back)." if outcome.full_days else "."),
+        f"{busiest:,}), and {quota}"
+        + (" ([red]red[/]: days on which that held email back)." if outcome.full_days else "."),
         soft_wrap=True,
     )
     columns = [outcome, upgraded] if outcome.full_days else [outcome]

@@ -19,7 +19,14 @@ from shared.domain.states import LISTED
 from shared.operations.enrollment_actions import STOPPED, EnrollmentActions
 from shared.operations.enrollment_queries import EnrollmentQueries
 
-COLORS = {"active": "green", "sent": "green", "paused": "yellow", "sending": "yellow", "failed": "bold red", "in-doubt": "bold red"}
+COLORS = {
+    "active": "green",
+    "sent": "green",
+    "paused": "yellow",
+    "sending": "yellow",
+    "failed": "bold red",
+    "in-doubt": "bold red",
+}
 who = click.argument("who", metavar="ID|ADDRESS")
 step_number = click.argument("step", type=click.IntRange(min=1))
 yes = click.option("--yes", is_flag=True, help="Do not ask.")
@@ -93,7 +100,9 @@ def send_now(who: str, step: int, as_json: bool) -> None:
 @step_number
 @click.option("--as-new", is_flag=True, help="Send it as a new email, even though the first may have arrived.")
 @click.option("--anew", "as_new", is_flag=True, hidden=True)
-@click.option("--whole-batch", is_flag=True, help="The same for every email in doubt that was posted in one request with it.")
+@click.option(
+    "--whole-batch", is_flag=True, help="The same for every email in doubt that was posted in one request with it."
+)
 @yes
 @as_json
 @speaks_plainly
@@ -103,7 +112,11 @@ def retry(who: str, step: int, as_new: bool, whole_batch: bool, yes: bool, as_js
     def decide(actions: EnrollmentActions, run: str) -> None:
         if whole_batch and not yes:
             twice = "; each may arrive twice" if as_new else ""
-            click.confirm(f"{len(actions.batch(run, step))} emails of the batch are in doubt{twice}. Try them again?", abort=True, err=True)
+            click.confirm(
+                f"{len(actions.batch(run, step))} emails of the batch are in doubt{twice}. Try them again?",
+                abort=True,
+                err=True,
+            )
         actions.retry(run, step, as_new=as_new, whole_batch=whole_batch)
 
     _decide(who, as_json, decide, "It may arrive twice. Send it again?" if as_new and not (yes or whole_batch) else "")
@@ -138,12 +151,24 @@ def list_runs(campaign: str | None, state: str | None, page: int, as_json: bool)
         return
     zone = desk.settings.business_timezone
     table = Table(
-        Column("Enrollment", overflow="fold"), "Email", "Campaign", "State", "Sent", f"Next email ({zone})", box=None, pad_edge=False
+        Column("Enrollment", overflow="fold"),
+        "Email",
+        "Campaign",
+        "State",
+        "Sent",
+        f"Next email ({zone})",
+        box=None,
+        pad_edge=False,
     )
     for run in found["enrollments"]:
         sent = f"{run['sent']} of {run['of']}"
         table.add_row(
-            run["id"], escape(run["email"] or ""), run["campaign"], _colored(run["state"]), sent, _local(run["next_email_at"], zone)
+            run["id"],
+            escape(run["email"] or ""),
+            run["campaign"],
+            _colored(run["state"]),
+            sent,
+            _local(run["next_email_at"], zone),
         )
     console.print(table if found["enrollments"] else "There is none.")
     if found["next"]:
@@ -187,12 +212,15 @@ def _show(runs: list[dict[str, Any]], as_json: bool) -> None:
     for run in runs:
         why = f" ({escape(run['why'])})" if run["why"] else ""
         console.print(
-            f"[bold]{run['campaign_name']}[/], {escape(run['email'] or '')}: {_colored(run['state'])}{why}\n{run['id']}", soft_wrap=True
+            f"[bold]{run['campaign_name']}[/], {escape(run['email'] or '')}: {_colored(run['state'])}{why}\n{run['id']}",
+            soft_wrap=True,
         )
         table = Table("", "State", f"When ({run['timezone']})", "", box=None, pad_edge=False)
         for step in run["steps"]:
             when = step["sent_at"] or (step["next"] if run["state"] == "active" else None) or step["due"]
-            table.add_row(str(step["step"]), _colored(step["state"]), _local(when, run["timezone"]), escape(step["why"] or ""))
+            table.add_row(
+                str(step["step"]), _colored(step["state"]), _local(when, run["timezone"]), escape(step["why"] or "")
+            )
         console.print(table)
 
 

@@ -27,7 +27,14 @@ from shared.notion.template_push import Pusher
 from shared.notion.template_rows import Row, fault_of, key_of, rows, source_of
 from shared.preview import test_email
 
-COLORS = {"created": "green", "updated": "green", "adopted": "green", "rejected": "bold red", "kept": "yellow", "unread": "yellow"}
+COLORS = {
+    "created": "green",
+    "updated": "green",
+    "adopted": "green",
+    "rejected": "bold red",
+    "kept": "yellow",
+    "unread": "yellow",
+}
 Entry = TypeVar("Entry")
 
 
@@ -182,4 +189,6 @@ def _key(template: str, campaigns: Catalog) -> Key:
     if found:
         raise click.ClickException(f"several campaigns have it; say {' or '.join(map(name_of, found))}")
     close = difflib.get_close_matches(wanted, [template for _, template in campaigns.sources], n=3)
-    raise click.ClickException(f"no campaign has an email {template!r}" + (f"; did you mean {' or '.join(close)}?" if close else ""))
+    raise click.ClickException(
+        f"no campaign has an email {template!r}" + (f"; did you mean {' or '.join(close)}?" if close else "")
+    )

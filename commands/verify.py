@@ -20,7 +20,9 @@ COLORS = {"duplicate": "bold red", "gap": "yellow", "disagreement": "yellow"}
 @click.command()
 @click.option("--fix", "fixes", is_flag=True, help="Fix what is safe: never sends, never deletes.")
 @click.option("--mend", "fixes", is_flag=True, hidden=True)
-@click.option("--days", type=click.IntRange(min=1), default=30, show_default=True, help="How far back to look into Resend's list.")
+@click.option(
+    "--days", type=click.IntRange(min=1), default=30, show_default=True, help="How far back to look into Resend's list."
+)
 @as_json
 @command
 def verify(fixes: bool, days: int, as_json: bool) -> None:
@@ -42,14 +44,22 @@ def verify(fixes: bool, days: int, as_json: bool) -> None:
     if fixes:
         findings = fix(findings, ledger)
     if as_json:
-        print_json({"runs": len(everything), "list_from": iso(list_from), "findings": [finding.as_dict for finding in findings]})
+        print_json(
+            {
+                "runs": len(everything),
+                "list_from": iso(list_from),
+                "findings": [finding.as_dict for finding in findings],
+            }
+        )
     else:
         _print(findings, len(everything), iso(list_from))
     raise SystemExit(any(not finding.fixed for finding in findings))
 
 
 def _print(findings: list[Finding], runs: int, list_from: str | None) -> None:
-    console.print(f"{runs} enrollments were compared" + (f", with Resend's list back to {list_from}." if list_from else "."))
+    console.print(
+        f"{runs} enrollments were compared" + (f", with Resend's list back to {list_from}." if list_from else ".")
+    )
     if not findings:
         console.print("[green]All agree.[/]")
         return

@@ -48,7 +48,9 @@ def _say_ready(where: stack.Place, environ: Mapping[str, str]) -> None:
     sandboxed = chosen.resend_api_url.startswith(where.sandbox_url)
     troubles = stack.troubles(where)
     say(f"\nEvergreen is ready at {where.url}\n")
-    notices_url = f"{where.sandbox_url}/discord-page" if chosen.discord_webhook_url.startswith(where.sandbox_url) else None
+    notices_url = (
+        f"{where.sandbox_url}/discord-page" if chosen.discord_webhook_url.startswith(where.sandbox_url) else None
+    )
     for name, link in welcome.places(where, sandboxed, notices_url).items():
         say(f"  {name:<27}{link}")
     say(f"  {'Password of both pages':<27}{welcome.password_place(where.directory, chosen.console_password)}")
@@ -71,7 +73,9 @@ def main() -> int:
         The status to exit with: 0, or 1 when it could not start.
     """
     os.chdir(ROOT)
-    given = {name: value for name, value in dotenv_values(os.environ.get("ENV_FILE", ".env")).items() if value is not None}
+    given = {
+        name: value for name, value in dotenv_values(os.environ.get("ENV_FILE", ".env")).items() if value is not None
+    }
     owner = {**given, **os.environ}
     try:
         where = stack.place(owner)

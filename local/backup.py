@@ -62,12 +62,16 @@ def make(redis: Redis, data: Path, to: Path, *, keep: int = KEEP) -> Path:
     try:
         with _no_rewrite(redis):
             shutil.copytree(data / LOG, unfinished / LOG)
-            if (data / LOG / "appendonly.aof.manifest").read_bytes() != (unfinished / LOG / "appendonly.aof.manifest").read_bytes():
+            if (data / LOG / "appendonly.aof.manifest").read_bytes() != (
+                unfinished / LOG / "appendonly.aof.manifest"
+            ).read_bytes():
                 raise BackupError("Valkey has begun a new log during the copy. Try again.")
         _to_disk(unfinished)
         unfinished.rename(made)
     except OSError as error:
-        raise BackupError(f"the copy could not be made: {error.strerror}: {error.filename}. Correct that and try again.") from None
+        raise BackupError(
+            f"the copy could not be made: {error.strerror}: {error.filename}. Correct that and try again."
+        ) from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     for old in sorted(path for path in to.iterdir() if path.is_dir() and path.name.endswith("Z"))[:-keep]:
@@ -104,21 +108,32 @@ def _to_disk(folder: Path) -> None:
 
 def main() -> int:
     """Make a copy and say where it is; returns the status to exit with."""
-    given = {name: value for name, value in dotenv_values(os.environ.get("ENV_FILE", ".env")).items() if value is not None}
+    given = {
+        name: value for name, value in dotenv_values(os.environ.get("ENV_FILE", ".env")).items() if value is not None
+    }
     owner = {**given, **os.environ}
     try:
         where = stack.place(owner)
-        parser = argparse.ArgumentParser(prog="python -m local.backup", description=__doc__.splitlines()[2] if __doc__ else None)
-        parser.add_argument("--to", type=Path, default=where.directory / "backups", help="where the copies lie (default: %(default)s)")
+        parser = argparse.ArgumentParser(
+            prog="python -m local.backup", description=__doc__.splitlines()[2] if __doc__ else None
+        )
+        parser.add_argument(
+            "--to", type=Path, default=where.directory / "backups", help="where the copies lie (default: %(default)s)"
+        )
         parser.add_argument("--keep", type=int, default=KEEP, help="how many stay (default: %(default)s)")
         asked = parser.parse_args()
         if asked.keep < 1:
             parser.error("--keep must be at least 1")
         password = settings.load(stack.environment(where, owner)).redis_password
-        with Redis(HOST, where.valkey_port, password=password, decode_responses=True, retry=Retry(NoBackoff(), 0)) as redis:
+        with Redis(
+            HOST, where.valkey_port, password=password, decode_responses=True, retry=Retry(NoBackoff(), 0)
+        ) as redis:
             made = make(redis, where.directory / "valkey", asked.to, keep=asked.keep)
     except RedisError as error:
-        print(f"No backup: Valkey does not answer ({type(error).__name__}). Start the stack with `make run`.", file=sys.stderr)
+        print(
+            f"No backup: Valkey does not answer ({type(error).__name__}). Start the stack with `make run`.",
+            file=sys.stderr,
+        )
         return 1
     except (BackupError, SettingsError) as error:
         print(f"No backup: {error}", file=sys.stderr)

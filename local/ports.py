@@ -15,7 +15,9 @@ def in_use(port: int) -> bool:
         port: a TCP port of 127.0.0.1.
     """
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that wait to be forgotten do not hold a port
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # connections that wait to be forgotten do not hold a port
         try:
             probe.bind((HOST, port))
         except OSError:

@@ -26,7 +26,9 @@ def die_with_parent(parent: int) -> None:
             os._exit(1)
 
 
-def start(argv: list[str], log: Path, environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> subprocess.Popen[bytes]:
+def start(
+    argv: list[str], log: Path, environ: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.Popen[bytes]:
     """Start a process in a session of its own, so that a Ctrl-C at the terminal reaches only who started it.
 
     Args:

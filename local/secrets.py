@@ -14,7 +14,11 @@ STANDARD_WEBHOOKS = ("RESEND_WEBHOOK_SECRET",)  # https://www.standardwebhooks.c
 
 
 def _new(name: str) -> str:
-    return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}" if name in STANDARD_WEBHOOKS else secrets.token_hex(32)
+    return (
+        f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+        if name in STANDARD_WEBHOOKS
+        else secrets.token_hex(32)
+    )
 
 
 def write_settings(directory: Path, environ: Mapping[str, str]) -> None:
@@ -25,7 +29,11 @@ def write_settings(directory: Path, environ: Mapping[str, str]) -> None:
         environ: of its parts.
     """
     names = {name.upper() for name in Settings.model_fields}
-    lines = [f"{name}='{_escaped(value)}'\n" for name, value in sorted(environ.items()) if name.removesuffix("_FILE") in names]
+    lines = [
+        f"{name}='{_escaped(value)}'\n"
+        for name, value in sorted(environ.items())
+        if name.removesuffix("_FILE") in names
+    ]
     path = directory / "settings.env"
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

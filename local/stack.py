@@ -86,7 +86,9 @@ def place(environ: Mapping[str, str]) -> Place:
         if not text.isdecimal() or not 0 < int(text) < 65536:
             raise SettingsError(f"{variable} is {text!r}, which is no port. Write a number between 1 and 65535.")
         if int(text) in numbers:
-            raise SettingsError(f"{variable} is {text}, which another part uses. Give each of {', '.join(PORTS)} a port of its own.")
+            raise SettingsError(
+                f"{variable} is {text}, which another part uses. Give each of {', '.join(PORTS)} a port of its own."
+            )
         numbers.append(int(text))
     workers = environ.get("SEND_WORKERS") or "1"
     if workers not in map(str, range(1, 10)):
@@ -212,17 +214,28 @@ def stages(where: Place, environ: Mapping[str, str]) -> list[list[Part]]:
     valkey_argv = valkey.command(store, where.valkey_port, password)
     return [
         [Part("valkey", valkey_argv, opens, where.valkey_port, store)],
-        [python("sandbox", lambda: listens(where.sandbox_port) and _plant(where), "local.sandbox", port=where.sandbox_port)],
+        [
+            python(
+                "sandbox",
+                lambda: listens(where.sandbox_port) and _plant(where),
+                "local.sandbox",
+                port=where.sandbox_port,
+            )
+        ],
         [python("gateway", lambda: listens(where.port), "local.gateway", port=where.port)],
         [
             python("scheduler", ticks, "scheduler.release"),
             *(
-                python(f"worker-{number}" if number > 1 else "worker", lambda: works("workers"), "scheduler.worker", "send")
+                python(
+                    f"worker-{number}" if number > 1 else "worker", lambda: works("workers"), "scheduler.worker", "send"
+                )
                 for number in range(1, where.send_workers + 1)
             ),
             python("recorder", lambda: works("recorders"), "scheduler.worker", "record"),
             python("notifier", lambda: works("notifiers"), "scheduler.worker", "notify"),
-            python("dashboard", lambda: listens(where.dashboard_port), "scheduler.dashboard", port=where.dashboard_port),
+            python(
+                "dashboard", lambda: listens(where.dashboard_port), "scheduler.dashboard", port=where.dashboard_port
+            ),
         ],
     ]
 
@@ -268,7 +281,9 @@ def _plant(where: Place) -> bool:
     """Make the sandbox's Notion what an owner has, and keep the ids for the parts that start after it."""
     connection = http.client.HTTPConnection(HOST, where.sandbox_port, timeout=5)
     try:
-        connection.request("POST", "/notion/seed", json.dumps({"layout": "evergreen"}), {"Content-Type": "application/json"})
+        connection.request(
+            "POST", "/notion/seed", json.dumps({"layout": "evergreen"}), {"Content-Type": "application/json"}
+        )
         made = json.loads(connection.getresponse().read())
     except (OSError, http.client.HTTPException, ValueError):
         return False

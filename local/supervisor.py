@@ -76,13 +76,17 @@ class Supervisor:
         say: where the one-line news go.
     """
 
-    def __init__(self, stages: Sequence[Sequence[Part]], directory: Path, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, stages: Sequence[Sequence[Part]], directory: Path, environ: Mapping[str, str], say: Callable[[str], None]
+    ) -> None:
         self._stages = stages
         self._directory = directory
         self._environ = environ
         self._say = say
         self._runs: dict[str, _Run] = {}
-        self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()  # each is what the thread of `run` has to do about it
+        self._events: queue.SimpleQueue[Callable[[], None]] = (
+            queue.SimpleQueue()
+        )  # each is what the thread of `run` has to do about it
         self._ready = False
         self._stopping = False
         self._hurried = False

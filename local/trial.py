@@ -46,7 +46,12 @@ class Trial:
         self.sandbox_url = f"http://127.0.0.1:{environ['SANDBOX_PORT']}"
         self._valkey_port = int(environ["VALKEY_PORT"])
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "local"], cwd=ROOT, env=dict(environ), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [sys.executable, "-m", "local"],
+            cwd=ROOT,
+            env=dict(environ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         self._lines: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
@@ -94,7 +99,9 @@ class Trial:
 
     def fault(self, **fault: Any) -> None:
         """Make the sandbox fail; the fields are those of its `/faults`."""
-        requests.post(f"{self.sandbox_url}/faults", json={"provider": "resend", **fault}, timeout=ANSWER_WITHIN).raise_for_status()
+        requests.post(
+            f"{self.sandbox_url}/faults", json={"provider": "resend", **fault}, timeout=ANSWER_WITHIN
+        ).raise_for_status()
 
     def clear_faults(self) -> None:
         """Let the sandbox work again."""

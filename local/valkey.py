@@ -81,7 +81,9 @@ def answers(port: int, password: str) -> bool:
 
 
 @contextmanager
-def serve(directory: Path, port: int = 0, password: str = "", fsync: str = "always", start_within: float = 60) -> Iterator[Valkey]:
+def serve(
+    directory: Path, port: int = 0, password: str = "", fsync: str = "always", start_within: float = 60
+) -> Iterator[Valkey]:
     """Run a Valkey for the length of a `with` block.
 
     Args:
@@ -102,7 +104,9 @@ def serve(directory: Path, port: int = 0, password: str = "", fsync: str = "alwa
         deadline = time.monotonic() + start_within
         while not answers(port, password):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise TimeoutError(f"Valkey does not answer on port {port}. The end of {log}:\n{log.read_text()[-1000:]}")
+                raise TimeoutError(
+                    f"Valkey does not answer on port {port}. The end of {log}:\n{log.read_text()[-1000:]}"
+                )
             time.sleep(0.01)
         yield Valkey(f"redis://{HOST}:{port}/0", password, port, process)
     finally:

@@ -36,7 +36,11 @@ def password_place(directory: Path, password: str) -> str:
         password: as the parts have it.
     """
     file = directory / "secrets" / "console-password"
-    return f"in {file}" if file.is_file() and file.read_text(encoding="utf-8").strip() == password else "the one you have set"
+    return (
+        f"in {file}"
+        if file.is_file() and file.read_text(encoding="utf-8").strip() == password
+        else "the one you have set"
+    )
 
 
 def places(where: Place, sandboxed: bool, notices_url: str | None = None) -> dict[str, str]:

@@ -45,7 +45,9 @@ POLICY = (
     "default-src 'none'; script-src 'nonce-{nonce}' 'unsafe-eval'; style-src 'self' 'nonce-{nonce}'; style-src-attr 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-NOT_OFFERED = "#compact-btn, #requeue-all-btn, #requeue-job-btn, #jobs th:last-child, #jobs td.actions, #rq-instances-row"
+NOT_OFFERED = (
+    "#compact-btn, #requeue-all-btn, #requeue-job-btn, #jobs th:last-child, #jobs td.actions, #rq-instances-row"
+)
 _ADDRESS = re.compile(r"[^\s'\"<>()]+@[^\s'\"<>()]+")
 _logger = log.logger("dashboard")
 
@@ -66,7 +68,11 @@ REPLACED = {
 for name, own in REPLACED.items():
     setattr(web, name, own)
 web.config.serializer = JSONSerializer
-REWRITTEN = {"<script": '<script nonce="{nonce}"', "<%= d.": "<%- d.", "<%= JSON": "<%- JSON"}  # in its pages; the last two escape
+REWRITTEN = {
+    "<script": '<script nonce="{nonce}"',
+    "<%= d.": "<%- d.",
+    "<%= JSON": "<%- JSON",
+}  # in its pages; the last two escape
 
 
 class _WithoutAddresses(DefaultJSONProvider):
@@ -104,9 +110,13 @@ def create_app(settings: Settings, connection: Redis) -> Flask:
     app.register_blueprint(web.blueprint)
     app.before_request_funcs["rq_dashboard"] = []  # in place of one that opens a connection per request
     app.after_request(_dressed(settings))
-    app.register_error_handler(RedisError, lambda _: _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Redis does not answer. Try again soon."))
+    app.register_error_handler(
+        RedisError, lambda _: _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Redis does not answer. Try again soon.")
+    )
     for cannot_be_read in (NoSuchJobError, InvalidJobOperation):
-        app.register_error_handler(cannot_be_read, lambda _: _refusal(HTTPStatus.NOT_FOUND, "There is no such job, or it cannot be read."))
+        app.register_error_handler(
+            cannot_be_read, lambda _: _refusal(HTTPStatus.NOT_FOUND, "There is no such job, or it cannot be read.")
+        )
     return app
 
 
@@ -161,7 +171,11 @@ def _only_look() -> Response | None:
         and all(re.fullmatch(r"[1-9]\d{0,8}", number) for number in numbers)
         and int(asked.get("per_page", 1)) <= LONGEST_PAGE
     )
-    return None if fine else _refusal(HTTPStatus.NOT_FOUND, f"There is no such page; one holds {LONGEST_PAGE} jobs at the most.")
+    return (
+        None
+        if fine
+        else _refusal(HTTPStatus.NOT_FOUND, f"There is no such page; one holds {LONGEST_PAGE} jobs at the most.")
+    )
 
 
 def _dressed(settings: Settings) -> Callable[[Response], Response]:
@@ -177,7 +191,9 @@ def _dressed(settings: Settings) -> Callable[[Response], Response]:
             page = response.get_data(as_text=True)
             for theirs, ours in REWRITTEN.items():
                 page = page.replace(theirs, ours.format(nonce=nonce))
-            page = page.replace("</head>", f'<style nonce="{nonce}">{NOT_OFFERED} {{ display: none !important }}</style></head>', 1)
+            page = page.replace(
+                "</head>", f'<style nonce="{nonce}">{NOT_OFFERED} {{ display: none !important }}</style></head>', 1
+            )
             page = page.replace("all the queued jobs", f"the {(request.view_args or {}).get('registry_name')} jobs", 1)
             response.set_data(page.replace('<div class="container">', note, 1))
         response.headers["Content-Security-Policy"] = POLICY.format(nonce=nonce)

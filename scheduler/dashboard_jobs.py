@@ -56,7 +56,10 @@ class ShownQueue(Queue):
     @classmethod
     def all(cls, connection: Redis, *_args: Any, **_options: Any) -> list[Queue]:
         """Ours, also before their first job, and any other that RQ knows."""
-        known = {str(as_text(key)).removeprefix(cls.redis_queue_namespace_prefix) for key in connection.smembers(cls.redis_queues_keys)}
+        known = {
+            str(as_text(key)).removeprefix(cls.redis_queue_namespace_prefix)
+            for key in connection.smembers(cls.redis_queues_keys)
+        }
         return [cls(name, connection=connection) for name in (*QUEUES, *sorted(known - {*QUEUES}))]
 
 
@@ -122,10 +125,14 @@ def page(queue: str, listing: str, offset: int, count: int, order: str, connecti
         size = int(connection.zcard(key))
         start, wanted = max(0, offset - total), count - len(entries)
         if wanted and start < size:
-            entries += cast(Any, connection.zrange(key, start, start + wanted - 1, desc=order == "dsc", withscores=True))
+            entries += cast(
+                Any, connection.zrange(key, start, start + wanted - 1, desc=order == "dsc", withscores=True)
+            )
         total += size
     timed = isinstance(found, Schedules)
-    return total, _jobs([(found.parse_job_id(cast(Any, name)), score if timed else None) for name, score in entries], connection)
+    return total, _jobs(
+        [(found.parse_job_id(cast(Any, name)), score if timed else None) for name, score in entries], connection
+    )
 
 
 def _queued(key: str, offset: int, count: int, order: str, connection: Redis) -> tuple[int, list[str]]:

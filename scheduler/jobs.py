@@ -79,7 +79,11 @@ def _send_step(enrollment: str, step: int) -> None:
 def _ask(enrollment: str, step: int, request_id: str) -> dict[str, str] | None:
     """The send function's answer; None where it gave none, or not now."""
     settings = services.current_settings()
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {settings.internal_token}", "X-Request-Id": request_id}
+    headers = {
+        "Content-Type": "application/json",
+        "Authorization": f"Bearer {settings.internal_token}",
+        "X-Request-Id": request_id,
+    }
     body = json.dumps({"enrollment": enrollment, "step": step})
     try:
         answer = _pool().request("POST", settings.send_function_url, body=body, headers=headers)
@@ -90,7 +94,9 @@ def _ask(enrollment: str, step: int, request_id: str) -> dict[str, str] | None:
             return {}
     except (HTTPError, ValueError) as error:
         problem = type(error).__name__
-    _logger.warning("send_function.unavailable", enrollment=enrollment, step=step, problem=problem, request_id=request_id)
+    _logger.warning(
+        "send_function.unavailable", enrollment=enrollment, step=step, problem=problem, request_id=request_id
+    )
     return None
 
 

@@ -19,7 +19,18 @@ from shared.ledger.readings import Readings, read
 
 RESULTS = tuple(state for state in StepState if not state.is_open)
 EVENTS = ("delivered", "opened", "clicked", "bounced", "complained")
-LATENESS = ("1", "5", "15", "60", "300", "900", "3600", "21600", "86400", "+Inf")  # seconds; settle.lua counts in the same buckets
+LATENESS = (
+    "1",
+    "5",
+    "15",
+    "60",
+    "300",
+    "900",
+    "3600",
+    "21600",
+    "86400",
+    "+Inf",
+)  # seconds; settle.lua counts in the same buckets
 Numbers = dict[tuple[str, ...], int]  # by labels
 _logger = log.logger("metrics")
 
@@ -55,7 +66,9 @@ def _campaigns(now: Readings) -> Iterator[Metric]:
     yield _counters("enrollments", "Enrollments by campaign.", ["campaign"], enrolled)
     runs: Numbers = {(slug, state): number for slug, states in now.states.items() for state, number in states.items()}
     yield _gauges("runs", "Runs that are kept, by campaign and state.", ["campaign", "state"], runs)
-    yield _counters("emails", "Emails by campaign and how they ended.", ["campaign", "result"], _over_steps(now, RESULTS))
+    yield _counters(
+        "emails", "Emails by campaign and how they ended.", ["campaign", "result"], _over_steps(now, RESULTS)
+    )
     yield _counters("email_events", "What Resend reported of emails.", ["campaign", "event"], _over_steps(now, EVENTS))
 
 
@@ -80,7 +93,12 @@ def _sending(now: Readings) -> Iterator[Metric]:
     yield lateness
     outcomes: Numbers = {(outcome,): now.counts.get(outcome, 0) for outcome in Outcome}
     yield _counters("attempts", "Attempts at an email by outcome.", ["outcome"], outcomes)
-    yield _counters("rate_limited", "Requests that Resend answered with 429 for its rate limit.", [], {(): now.counts.get("held", 0)})
+    yield _counters(
+        "rate_limited",
+        "Requests that Resend answered with 429 for its rate limit.",
+        [],
+        {(): now.counts.get("held", 0)},
+    )
 
 
 def _backlog(now: Readings) -> Iterator[Metric]:
@@ -94,14 +112,18 @@ def _backlog(now: Readings) -> Iterator[Metric]:
     yield _gauge("open_steps", "Emails that are still to be sent.", now.gauges["open"])
     yield _gauge("late_steps", "Emails whose next wake-up is overdue by more than a minute.", now.gauges["late"])
     yield _gauge("overdue_seconds", "How long the oldest wake-up is overdue.", now.health.overdue / 1000)
-    yield _gauge("unlisted_steps", "Emails that are on no list, in a sample of the active enrollments.", now.health.unlisted)
+    yield _gauge(
+        "unlisted_steps", "Emails that are on no list, in a sample of the active enrollments.", now.health.unlisted
+    )
     yield _gauge("outbox", "Changes that Notion has not been told yet.", now.health.outbox)
     yield _gauge("notices", "Messages that the owner has not been told yet.", now.gauges["notices"])
 
 
 def _health(now: Readings) -> Iterator[Metric]:
     if now.health.tick_age is not None:
-        yield _gauge("scheduler_tick_age_seconds", "Since the scheduler's last sign of life.", now.health.tick_age / 1000)
+        yield _gauge(
+            "scheduler_tick_age_seconds", "Since the scheduler's last sign of life.", now.health.tick_age / 1000
+        )
     yield _gauge("sending_stopped", "Whether the gate holds all sending back.", now.health.gate is not None)
     yield _gauge("fenced", "Whether the fence holds all sending back.", now.health.fence is not None)
     yield _gauge("suppressed_contacts", "Contacts who get no more email.", now.gauges["suppressed"])

@@ -101,7 +101,9 @@ def owner() -> NotionPoll:
     settings, ledger, catalog = services.current_settings(), services.ledger(), services.catalog()
     tasks: list[Callable[[], object]] = []
     if settings.notion_token and settings.notion_email_sequence_db_id:
-        tasks.append(NotionPause(ledger, EnrollmentActions(ledger, catalog, settings), settings, services.notion()).poll)
+        tasks.append(
+            NotionPause(ledger, EnrollmentActions(ledger, catalog, settings), settings, services.notion()).poll
+        )
     if settings.notion_token and settings.notion_templates_db_id:
         tasks.append(Puller(ledger, catalog, settings, services.notion()).pull)
     return NotionPoll(ledger, tasks)

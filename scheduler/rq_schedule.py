@@ -69,7 +69,9 @@ class Schedule(Scheduler):  # type: ignore[misc]  # rq_scheduler has no types
         enrollment, step = ids.parse_job_id(job if isinstance(job, str) else job.id)
         self.ledger.skip(enrollment, step, "cancelled on the schedule")
 
-    def get_jobs(self, until: Any = None, with_times: bool = False, offset: int | None = None, length: int | None = None) -> Iterator[Any]:
+    def get_jobs(
+        self, until: Any = None, with_times: bool = False, offset: int | None = None, length: int | None = None
+    ) -> Iterator[Any]:
         """The scheduled wake-ups (each with its time, if asked), earliest first; unlike rq-scheduler's own this changes nothing."""
         found = self.connection.zrangebyscore(
             self.scheduled_jobs_key, 0, rationalize_until(until), withscores=True, start=offset, num=length

@@ -90,7 +90,9 @@ class Worker(SimpleWorker):
                 raise
             self._wait(error, super().register_birth)
 
-    def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> tuple[RQJob, Queue] | None:
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[RQJob, Queue] | None:
         """Wait for a job, and for Redis."""
         while not self._stop_requested:
             with self._patient():
@@ -195,7 +197,9 @@ class WatchfulWorker(Worker):
 
 def _forget_abandoned(queue: Queue) -> None:
     started, waiting = queue.started_job_registry, queue.intermediate_queue
-    expired = [str(as_text(entry)) for entry in cast(list[bytes], queue.connection.zrangebyscore(started.key, 0, time()))]
+    expired = [
+        str(as_text(entry)) for entry in cast(list[bytes], queue.connection.zrangebyscore(started.key, 0, time()))
+    ]
     for job_id in {entry.split(":")[0] for entry in expired}:
         queue.connection.delete(f"rq:job:{job_id}")
     if expired:
@@ -218,7 +222,12 @@ def main(name: str = QUEUE) -> None:
     kind, ttl = (WatchfulWorker, WATCHFUL_TTL) if name == NOTIFY else (Worker, WORKER_TTL)
     queue = Queue(name, connection=connection, job_class=Job)
     worker = kind(
-        [queue], connection=connection, job_class=Job, maintenance_interval=MAINTENANCE, worker_ttl=ttl, log_job_description=False
+        [queue],
+        connection=connection,
+        job_class=Job,
+        maintenance_interval=MAINTENANCE,
+        worker_ttl=ttl,
+        log_job_description=False,
     )
     gc.freeze()  # see shared/serve.py
     worker.work(logging_level="WARNING")

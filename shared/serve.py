@@ -120,7 +120,9 @@ def every_function(stack_file: Path = functions.STACK_FILE) -> WSGIApplication:
                 environ["PATH_INFO"] = "/" + "/".join(words[depth:])
                 environ["SCRIPT_NAME"] = ""
                 return app(environ, start_response)
-        return _answer(HTTPStatus.NOT_FOUND, {"status": "error", "message": "There is nothing here."})(environ, start_response)
+        return _answer(HTTPStatus.NOT_FOUND, {"status": "error", "message": "There is nothing here."})(
+            environ, start_response
+        )
 
     return dispatch
 
@@ -145,7 +147,10 @@ def _apps(listed: list[functions.Function]) -> dict[str, WSGIApplication]:
 
 
 def _not_set_up(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    response = _answer(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "error", "message": "This is not set up yet; the server's log says why."})
+    response = _answer(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        {"status": "error", "message": "This is not set up yet; the server's log says why."},
+    )
     response.headers["Retry-After"] = "60"
     return response(environ, start_response)
 
@@ -259,7 +264,11 @@ def main() -> None:
         settings = load()
         log.configure(settings.log_level)
         source = os.environ.get("FUNCTION_SOURCE")
-        app = function_app(functions.ROOT / source, os.environ.get("FUNCTION_TARGET", "handle")) if source else every_function()
+        app = (
+            function_app(functions.ROOT / source, os.environ.get("FUNCTION_TARGET", "handle"))
+            if source
+            else every_function()
+        )
     run(app, settings)
 
 

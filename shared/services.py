@@ -63,9 +63,14 @@ def is_away(error: RedisError) -> bool:
     Args:
         error: what it answered, or did not.
     """
-    if isinstance(error, (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError, MasterDownError, ExecAbortError)):
+    if isinstance(
+        error,
+        (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError, MasterDownError, ExecAbortError),
+    ):
         return True
-    return isinstance(error, ResponseError) and any(word in str(error) for word in ("MISCONF ", "NOREPLICAS ", "UNBLOCKED ", "BUSY "))
+    return isinstance(error, ResponseError) and any(
+        word in str(error) for word in ("MISCONF ", "NOREPLICAS ", "UNBLOCKED ", "BUSY ")
+    )
 
 
 @cache

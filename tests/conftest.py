@@ -29,7 +29,9 @@ if TYPE_CHECKING:  # what is heavy, or has this module's clock, is loaded by the
     from tests.support.site_server import Webhooks
     from tests.support.world import World
 
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a machine may be slow
+settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # a machine may be slow
 settings.load_profile("patient")
 
 START = 1_800_000_000_000  # an arbitrary instant in milliseconds: 2027-01-15 08:00 UTC
@@ -53,7 +55,9 @@ class Clock:
 def logs_of_this_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A command that a test calls sets up the logs of its own process: the next test must not inherit that, or it hears nothing."""
     configure, before = structlog.configure, structlog.get_config()
-    monkeypatch.setattr(structlog, "configure", lambda **given: configure(**given | {"cache_logger_on_first_use": False}))
+    monkeypatch.setattr(
+        structlog, "configure", lambda **given: configure(**given | {"cache_logger_on_first_use": False})
+    )
     yield
     configure(**before)
 

@@ -16,7 +16,9 @@ from shared.core.stack_file import PUBLIC, ROOT, STACK_FILE
 from shared.domain import catalog
 
 HEAD = "# Generated from stack.yml by `make manifests`; change that file, not this one.\n"
-HEAD_OF_CAMPAIGNS = "# Generated from these folders by `make manifests`, with --campaigns; run it again when a file comes or goes.\n"
+HEAD_OF_CAMPAIGNS = (
+    "# Generated from these folders by `make manifests`, with --campaigns; run it again when a file comes or goes.\n"
+)
 HOST = "Host(`evergreen.example.org`)"  # kustomize puts the host of PUBLIC_URL here: deploy/components/settings
 PAGES = ("unsubscribe", "console", "health")  # public at the root too
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
@@ -57,7 +59,9 @@ def openfaas(name: str, function: Manifest) -> Manifest:
         name: its name.
         function: its part of stack.yml.
     """
-    kept: Manifest = {key: function[key] for key in ("annotations", "labels", "requests", "limits", "secrets") if key in function}
+    kept: Manifest = {
+        key: function[key] for key in ("annotations", "labels", "requests", "limits", "secrets") if key in function
+    }
     environment = {variable: substituted(value, {}) for variable, value in function["environment"].items()}
     spec: Manifest = {
         "name": name,
@@ -66,7 +70,12 @@ def openfaas(name: str, function: Manifest) -> Manifest:
         "environment": environment,
         **kept,
     }
-    return {"apiVersion": "openfaas.com/v1", "kind": "Function", "metadata": {"name": name, "namespace": "openfaas-fn"}, "spec": spec}
+    return {
+        "apiVersion": "openfaas.com/v1",
+        "kind": "Function",
+        "metadata": {"name": name, "namespace": "openfaas-fn"},
+        "spec": spec,
+    }
 
 
 def knative(name: str, function: Manifest) -> Manifest:
@@ -77,14 +86,20 @@ def knative(name: str, function: Manifest) -> Manifest:
         function: its part of stack.yml.
     """
     labels = {key: value for key, value in function.get("labels", {}).items() if key.startswith("evergreen/")}
-    replicas = {"autoscaling.knative.dev/min-scale": "1" if is_public(function) else "0", "autoscaling.knative.dev/max-scale": "5"}
+    replicas = {
+        "autoscaling.knative.dev/min-scale": "1" if is_public(function) else "0",
+        "autoscaling.knative.dev/max-scale": "5",
+    }
     spec = {
         "timeoutSeconds": TIMEOUT,
         "enableServiceLinks": False,
         "containers": [_container(function)],
         "volumes": [
             {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
-            {"name": "secrets", "projected": {"sources": [{"secret": {"name": secret}} for secret in function["secrets"]]}},
+            {
+                "name": "secrets",
+                "projected": {"sources": [{"secret": {"name": secret}} for secret in function["secrets"]]},
+            },
         ],
     }
     metadata = {
@@ -93,7 +108,12 @@ def knative(name: str, function: Manifest) -> Manifest:
         "labels": {"app.kubernetes.io/part-of": "evergreen", "networking.knative.dev/visibility": "cluster-local"},
     }
     template = {"metadata": {"labels": labels, "annotations": replicas}, "spec": spec}
-    return {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": metadata, "spec": {"template": template}}
+    return {
+        "apiVersion": "serving.knative.dev/v1",
+        "kind": "Service",
+        "metadata": metadata,
+        "spec": {"template": template},
+    }
 
 
 def _container(function: Manifest) -> Manifest:
@@ -161,7 +181,9 @@ def routes(listed: dict[str, Manifest]) -> list[Manifest]:
         listed: see `functions`.
     """
     public = [name for name, function in listed.items() if is_public(function)]
-    to_function = _middleware("to-function", replacePathRegex={"regex": "^/(?:webhook/)?([^/]+)(/.*)?$", "replacement": "/function/$1$2"})
+    to_function = _middleware(
+        "to-function", replacePathRegex={"regex": "^/(?:webhook/)?([^/]+)(/.*)?$", "replacement": "/function/$1$2"}
+    )
     return [to_function, _ingress([(_paths(name), ["to-function"]) for name in public])]
 
 
@@ -174,14 +196,17 @@ def knative_routes(listed: dict[str, Manifest]) -> list[Manifest]:
     public = [name for name, function in listed.items() if is_public(function)]
     strip = _middleware("from-root", replacePathRegex={"regex": "^/(?:webhook/)?[^/]+/?(.*)$", "replacement": "/$1"})
     hosts = [
-        _middleware(f"to-{name}", headers={"customRequestHeaders": {"Host": f"{name}.evergreen.svc.cluster.local"}}) for name in public
+        _middleware(f"to-{name}", headers={"customRequestHeaders": {"Host": f"{name}.evergreen.svc.cluster.local"}})
+        for name in public
     ]
     return [strip, *hosts, _ingress([(_paths(name), ["from-root", f"to-{name}"]) for name in public])]
 
 
 GENERATED: dict[str, Callable[[dict[str, Manifest]], list[Manifest]]] = {
     "overlays/knative/functions.yaml": lambda listed: [knative(name, function) for name, function in listed.items()],
-    "components/openfaas-operator/functions.yaml": lambda listed: [openfaas(name, function) for name, function in listed.items()],
+    "components/openfaas-operator/functions.yaml": lambda listed: [
+        openfaas(name, function) for name, function in listed.items()
+    ],
     "components/ingress/routes.yaml": routes,
     "components/ingress-knative/routes.yaml": knative_routes,
 }
@@ -193,18 +218,35 @@ def own_campaigns(folder: Path) -> Manifest:
     Args:
         folder: one folder a campaign, each with its campaign.yaml; they are named relative to it.
     """
-    files = {place.parent.name: sorted(file.name for file in place.parent.iterdir()) for place in sorted(folder.glob("*/campaign.yaml"))}
+    files = {
+        place.parent.name: sorted(file.name for file in place.parent.iterdir())
+        for place in sorted(folder.glob("*/campaign.yaml"))
+    }
     sources = [
-        {"configMap": {"name": f"campaign-{slug}", "items": [{"key": name, "path": f"{slug}/{name}"} for name in names]}}
+        {
+            "configMap": {
+                "name": f"campaign-{slug}",
+                "items": [{"key": name, "path": f"{slug}/{name}"} for name in names],
+            }
+        }
         for slug, names in files.items()
     ]
     mount = {"name": "campaigns", "mountPath": "/campaigns", "readOnly": True}
     patch = [
-        {"op": "add", "path": "/spec/template/spec/volumes/-", "value": {"name": "campaigns", "projected": {"sources": sources}}},
+        {
+            "op": "add",
+            "path": "/spec/template/spec/volumes/-",
+            "value": {"name": "campaigns", "projected": {"sources": sources}},
+        },
         {"op": "add", "path": "/spec/template/spec/containers/0/volumeMounts/-", "value": mount},
     ]
     targets = [{"kind": "Deployment"}, {"group": "serving.knative.dev", "kind": "Service"}]
-    settings = {"name": "evergreen-settings", "namespace": "evergreen", "behavior": "merge", "literals": ["CAMPAIGNS_DIR=/campaigns"]}
+    settings = {
+        "name": "evergreen-settings",
+        "namespace": "evergreen",
+        "behavior": "merge",
+        "literals": ["CAMPAIGNS_DIR=/campaigns"],
+    }
     maps = [
         {"name": f"campaign-{slug}", "namespace": "evergreen", "files": [f"{slug}/{name}" for name in names]}
         for slug, names in files.items()
@@ -231,7 +273,10 @@ def texts(stack_file: Path = STACK_FILE) -> dict[str, str]:
         stack_file: see `functions`.
     """
     listed = functions(stack_file)
-    return {path: HEAD + yaml.dump_all(make(listed), Dumper=_WholeTexts, sort_keys=False, width=140) for path, make in GENERATED.items()}
+    return {
+        path: HEAD + yaml.dump_all(make(listed), Dumper=_WholeTexts, sort_keys=False, width=140)
+        for path, make in GENERATED.items()
+    }
 
 
 @click.command("manifests")
@@ -247,7 +292,10 @@ def write_manifests(check: bool, campaigns: Path | None) -> None:
     if campaigns:
         found = catalog.load(campaigns).campaigns
         file = campaigns / "kustomization.yaml"
-        file.write_text(HEAD_OF_CAMPAIGNS + yaml.dump(own_campaigns(campaigns), Dumper=_WholeTexts, sort_keys=False), encoding="utf-8")
+        file.write_text(
+            HEAD_OF_CAMPAIGNS + yaml.dump(own_campaigns(campaigns), Dumper=_WholeTexts, sort_keys=False),
+            encoding="utf-8",
+        )
         console.print(f"written: {file}, with {', '.join(found)}", soft_wrap=True)
         return
     stale = False

@@ -24,7 +24,10 @@ FORMS = {
 }
 REPORTS = {
     "postcall-maybe": (PostCall, "A call ended with a maybe. It enrolls in `postcall-maybe`."),
-    "onboarding-start": (NewClient, "Somebody has become a client. It enrolls in `onboarding` and ends the campaigns that list `client`."),
+    "onboarding-start": (
+        NewClient,
+        "Somebody has become a client. It enrolls in `onboarding` and ends the campaigns that list `client`.",
+    ),
 }
 FIELDS = {
     "email": "The person's address; compared trimmed and in lower case.",
@@ -126,7 +129,11 @@ def document() -> dict[str, Any]:
     paths = {f"/webhook/{name}": {"post": operation} for name, operation in _operations().items()}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Evergreen's webhooks", "version": project["version"], "description": "See docs/webhooks.md."},
+        "info": {
+            "title": "Evergreen's webhooks",
+            "version": project["version"],
+            "description": "See docs/webhooks.md.",
+        },
         "servers": [{"url": "{public_url}", "variables": {"public_url": {"default": "http://127.0.0.1:8080"}}}],
         "paths": paths,
         "components": {"securitySchemes": _SCHEMES, "schemas": _schemas()},
@@ -135,12 +142,19 @@ def document() -> dict[str, Any]:
 
 def _operations() -> dict[str, dict[str, Any]]:
     forms = {
-        name: _operation(name, text, ["SignUp"], {202: "Accepted"}, [400, 401, 413, 415, 422, 429, 503], [None, "serverSignature"])
+        name: _operation(
+            name, text, ["SignUp"], {202: "Accepted"}, [400, 401, 413, 415, 422, 429, 503], [None, "serverSignature"]
+        )
         for name, text in FORMS.items()
     }
     reports = {
         name: _operation(
-            name, text, [model.__name__], {202: "Accepted"}, [400, 401, 413, 415, 422, 503], ["operatorToken", "serverSignature"]
+            name,
+            text,
+            [model.__name__],
+            {202: "Accepted"},
+            [400, 401, 413, 415, 422, 503],
+            ["operatorToken", "serverSignature"],
         )
         for name, (model, text) in REPORTS.items()
     }
@@ -177,7 +191,10 @@ def _operation(
     name: str, text: str, bodies: list[str], answers: dict[int, str], errors: list[int], proofs: list[str | None]
 ) -> dict[str, Any]:
     schemas = [_ref(body) for body in bodies]
-    good = {str(status): _answer("Understood." if schema == "Outcome" else "Accepted.", schema) for status, schema in answers.items()}
+    good = {
+        str(status): _answer("Understood." if schema == "Outcome" else "Accepted.", schema)
+        for status, schema in answers.items()
+    }
     parameters = [
         {
             "name": "Idempotency-Key",
@@ -195,14 +212,19 @@ def _operation(
             "required": True,
             "content": {"application/json": {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}},
         },
-        "responses": good | {str(status): _answer(_ERRORS[status], "Refusal", waits=status in (429, 503)) for status in errors},
+        "responses": good
+        | {str(status): _answer(_ERRORS[status], "Refusal", waits=status in (429, 503)) for status in errors},
     }
 
 
 def _answer(text: str, schema: str, *, waits: bool = False) -> dict[str, Any]:
     headers: dict[str, Any] = {"X-Request-Id": {"schema": {"type": "string"}, "required": True}}
     if waits:
-        headers["Retry-After"] = {"schema": {"type": "integer", "minimum": 1}, "required": True, "description": "Seconds."}
+        headers["Retry-After"] = {
+            "schema": {"type": "integer", "minimum": 1},
+            "required": True,
+            "description": "Seconds.",
+        }
     return {"description": text, "headers": headers, "content": {"application/json": {"schema": _ref(schema)}}}
 
 
@@ -212,16 +234,22 @@ def _ref(name: str) -> dict[str, str]:
 
 def _schemas() -> dict[str, Any]:
     models: tuple[type[BaseModel], ...] = (SignUp, NoShow, PostCall, NewClient)
-    _, made = models_json_schema([(model, "validation") for model in models], ref_template="#/components/schemas/{model}")
+    _, made = models_json_schema(
+        [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
+    )
     for schema in made["$defs"].values():
         schema["description"] = schema["description"].split("\n")[0]
         for name, described in schema["properties"].items():
             described["description"] = FIELDS[name]
     text = {"type": "string"}
-    fault = _object(["loc", "msg"], loc={"type": "array", "items": {"type": ["string", "integer"]}}, msg=text, type=text)
+    fault = _object(
+        ["loc", "msg"], loc={"type": "array", "items": {"type": ["string", "integer"]}}, msg=text, type=text
+    )
     schemas: dict[str, Any] = made["$defs"]
     return schemas | {
-        "CalcomEvent": _object(["triggerEvent"], _CALCOM_EVENTS, triggerEvent=text, createdAt=text, payload={"type": "object"}),
+        "CalcomEvent": _object(
+            ["triggerEvent"], _CALCOM_EVENTS, triggerEvent=text, createdAt=text, payload={"type": "object"}
+        ),
         "CalendlyEvent": _object(["event"], _CALENDLY_EVENTS, event=text, created_at=text, payload={"type": "object"}),
         "ResendEvent": _object(["type"], _RESEND_EVENTS, type=text, created_at=text, data={"type": "object"}),
         "Accepted": _object(
@@ -235,9 +263,14 @@ def _schemas() -> dict[str, Any]:
         "Outcome": _object(
             ["status", "outcome"],
             status={"const": "accepted"},
-            outcome={"type": "string", "examples": ["enrolled", "exists", "tracked", "cancelled", "ignored", "duplicate"]},
+            outcome={
+                "type": "string",
+                "examples": ["enrolled", "exists", "tracked", "cancelled", "ignored", "duplicate"],
+            },
         ),
-        "Refusal": _object(["status", "message"], status={"const": "error"}, message=text, detail={"type": "array", "items": fault}),
+        "Refusal": _object(
+            ["status", "message"], status={"const": "error"}, message=text, detail={"type": "array", "items": fault}
+        ),
     }
 
 

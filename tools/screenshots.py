@@ -53,7 +53,9 @@ class Camera:
         """A page in a profile of its own."""
         width, height = size
         context = self.browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", timezone_id="America/Toronto"
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            timezone_id="America/Toronto",
         )
         yield context.new_page()
         context.close()
@@ -79,7 +81,11 @@ class Camera:
 
     def email(self, who: str, subject: str) -> str | None:
         """The id of an email to somebody, once it was sent."""
-        sent = (email for email in self.trial.outbox() if email["to"] == [f"{who}@example.org"] and subject in email["subject"])
+        sent = (
+            email
+            for email in self.trial.outbox()
+            if email["to"] == [f"{who}@example.org"] and subject in email["subject"]
+        )
         return next((str(email["id"]) for email in sent), None)
 
     def shoot_email(self, name: str, email: str | None, size: tuple[int, int], *, dark: bool = False) -> None:
@@ -157,12 +163,17 @@ def main(folder: Path = IMAGES) -> int:
         print(f"There is no Chromium: install one, or let CHROMIUM name it. Looked for: {', '.join(browser.NAMES)}.")
         return 1
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as state, running(Path(state), TESTING_STEP="3s", RESEND_RATE="1000", NOTION_RATE="1000") as trial:
+    with (
+        tempfile.TemporaryDirectory() as state,
+        running(Path(state), TESTING_STEP="3s", RESEND_RATE="1000", NOTION_RATE="1000") as trial,
+    ):
         trial.limit(resend=1000, notion=1000)
         with browser.launched() as chromium:
             camera = Camera(chromium, trial, folder)
             site(camera)
-            until(lambda: trial.outbox_count() >= ENOUGH and all(camera.email(who, subject) for who, subject in LETTERS))
+            until(
+                lambda: trial.outbox_count() >= ENOUGH and all(camera.email(who, subject) for who, subject in LETTERS)
+            )
             emails(camera)
             console(camera)
             until(lambda: trial.redis().zcard(ids.OUTBOX) == 0, within=60)

@@ -26,7 +26,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
     parser.add_argument("--to", type=Path, default=Path(".local/chaos"), help="where the table and the diary go")
     asked = parser.parse_args()
-    print(f"{platform.machine()}, {psutil.cpu_count()} cores, Python {platform.python_version()}, seed {asked.seed}", flush=True)
+    print(
+        f"{platform.machine()}, {psutil.cpu_count()} cores, Python {platform.python_version()}, seed {asked.seed}",
+        flush=True,
+    )
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         report = chaos(Plan(asked.customers, asked.seconds, asked.seed), Path(directory), asked.to)
     report.show()

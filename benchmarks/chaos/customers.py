@@ -19,9 +19,21 @@ from shared.ledger import ids
 
 FIRST_PAUSE, LONGEST_PAUSE, ATTEMPT = 0.5, 8.0, 10.0  # seconds, as in the website's evergreen.js
 PATIENCE = 120.0  # seconds for which somebody keeps trying
-STEPS = {"christmas": 7, "five-day": 5, "busos": 5, "noshow-recovery": 3, "postcall-maybe": 3, "onboarding": 3, "booking-reminder": 2}
+STEPS = {
+    "christmas": 7,
+    "five-day": 5,
+    "busos": 5,
+    "noshow-recovery": 3,
+    "postcall-maybe": 3,
+    "onboarding": 3,
+    "booking-reminder": 2,
+}
 FORMS = {"christmas-signup": "christmas", "christmas-assessment": "five-day", "assessment": "busos"}
-SCORES: tuple[dict[str, int], ...] = ({"red_systems": 2, "assessment_score": 31}, {"red_systems": 1}, {"green_systems": 6})
+SCORES: tuple[dict[str, int], ...] = (
+    {"red_systems": 2, "assessment_score": 31},
+    {"red_systems": 1},
+    {"green_systems": 6},
+)
 
 
 class RefusedError(Exception):
@@ -76,7 +88,9 @@ class Customer:
         while time.monotonic() < deadline:
             asked_to_wait = 0.0
             try:
-                answer = self._session.post(url, body, headers={"Content-Type": "application/json", **headers}, timeout=ATTEMPT)
+                answer = self._session.post(
+                    url, body, headers={"Content-Type": "application/json", **headers}, timeout=ATTEMPT
+                )
                 if answer.ok:
                     return asked, now()
                 if answer.status_code < 500 and answer.status_code != 429:
@@ -110,22 +124,37 @@ class Customer:
         slug = FORMS[form]
         body = {"email": self.address, "first_name": "Ada", **SCORES[self.number % len(SCORES)], **said}
         for again in range(times):
-            done = self.post(f"{self.world.url}/webhook/{form}", json.dumps(body).encode(), {"Idempotency-Key": str(uuid.uuid4())})
+            done = self.post(
+                f"{self.world.url}/webhook/{form}", json.dumps(body).encode(), {"Idempotency-Key": str(uuid.uuid4())}
+            )
             if not again and not blocked:
-                self.enrolled(f"{ids.enrollment_prefix(slug, self.address)}-1", tuple(range(first, STEPS[slug] + 1)), done)
+                self.enrolled(
+                    f"{ids.enrollment_prefix(slug, self.address)}-1", tuple(range(first, STEPS[slug] + 1)), done
+                )
         return f"{ids.enrollment_prefix(slug, self.address)}-1"
 
     def reported(self, webhook: str, slug: str, ends: str = "") -> str:
         """The owner reports something of this person; returns the run."""
         key = {"Idempotency-Key": str(uuid.uuid4())}
-        done = self.post(f"{self.world.url}/webhook/{webhook}", json.dumps({"email": self.address}).encode(), self.world.operator | key)
+        done = self.post(
+            f"{self.world.url}/webhook/{webhook}",
+            json.dumps({"email": self.address}).encode(),
+            self.world.operator | key,
+        )
         if ends:
             self.ended(ends, "client", done)
         return self.enrolled(f"{ids.enrollment_prefix(slug, self.address)}-1", tuple(range(1, STEPS[slug] + 1)), done)
 
     def calendar(self, action: str, uid: str, starts: datetime, old: str | None = None) -> tuple[int, int]:
         """Cal.com reports what became of a booking."""
-        asked = {"action": action, "email": self.address, "name": "Ada Lovelace", "starts_at": starts, "uid": old, "previous_start": starts}
+        asked = {
+            "action": action,
+            "email": self.address,
+            "name": "Ada Lovelace",
+            "starts_at": starts,
+            "uid": old,
+            "previous_start": starts,
+        }
         event = calcom.event(calcom.Request.model_validate(asked), uid, datetime.now(UTC))
         body, headers = calcom.signed(event, self.world.secrets["CALCOM_WEBHOOK_SECRET"])
         return self.post(f"{self.world.url}/webhook/calcom-booking", body, headers)
@@ -144,13 +173,20 @@ class Customer:
         """The owner pauses, resumes or cancels a run."""
         asked = now()
         try:
-            done = self.post(f"{self.world.url}/console/api/enrollments/{enrollment}/{decision}", b"", self.world.operator)
+            done = self.post(
+                f"{self.world.url}/console/api/enrollments/{enrollment}/{decision}", b"", self.world.operator
+            )
         except RefusedError:
             if decision == "cancel":
                 raise
             done = asked, now()  # an attempt whose answer was lost did it: it is so already
         self.world.diary.write(
-            Entry({"pause": "paused", "resume": "resumed", "cancel": "ended"}[decision], enrollment, *done, why="cancelled")  # type: ignore[arg-type]  # three of What
+            Entry(
+                {"pause": "paused", "resume": "resumed", "cancel": "ended"}[decision],
+                enrollment,
+                *done,
+                why="cancelled",
+            )  # type: ignore[arg-type]  # three of What
         )
 
     def await_emails(self, count: int) -> None:
@@ -164,7 +200,9 @@ class Customer:
         while time.monotonic() < deadline:
             try:
                 shown = self._session.get(
-                    f"{self.world.url}/console/api/enrollments/{enrollment}", headers=self.world.operator, timeout=ATTEMPT
+                    f"{self.world.url}/console/api/enrollments/{enrollment}",
+                    headers=self.world.operator,
+                    timeout=ATTEMPT,
                 )
                 if shown.ok and shown.json()["state"] == "exited":
                     return self.ended(enrollment, why, (asked, now()))

@@ -12,7 +12,9 @@ from shared.domain.enrollments import Enrollment
 from shared.ledger import ids
 
 Find = Callable[[str], Enrollment | None]
-TOO_LATE = "booking-reminder"  # the one campaign that leaves out what is too late: half an hour, in TESTING_MODE half a minute
+TOO_LATE = (
+    "booking-reminder"  # the one campaign that leaves out what is too late: half an hour, in TESTING_MODE half a minute
+)
 OPEN = ("scheduled", "sending")
 
 
@@ -119,7 +121,9 @@ def _after(verdict: Verdict, run: Run, emails: list[Accepted], wire: float) -> N
             if begin < email.at < end and email.at - begin <= wire:
                 verdict.on_the_wire.append(email.at - begin)
             elif begin < email.at < end:
-                verdict.problems["after an end or in a pause"].append(f"{email.id}: {(email.at - begin) / 1000:.1f} s after it")
+                verdict.problems["after an end or in a pause"].append(
+                    f"{email.id}: {(email.at - begin) / 1000:.1f} s after it"
+                )
 
 
 def _timely(verdict: Verdict, known: Enrollment | None, took: list[tuple[int, Accepted]]) -> None:
@@ -148,7 +152,9 @@ def _complete(verdict: Verdict, name: str, run: Run, known: Enrollment | None, t
     verdict.expected += len(run.steps)
     for number in sorted(set(run.steps) - took):
         step = known.step(number)
-        told = f"{ids.email_id(name, number)}: run {known.state}, step {step.state}{': ' + step.why if step.why else ''}"
+        told = (
+            f"{ids.email_id(name, number)}: run {known.state}, step {step.state}{': ' + step.why if step.why else ''}"
+        )
         if step in doubtful:
             continue
         if step.state == "skipped" and known.slug == TOO_LATE and "late" in (step.why or ""):
@@ -184,5 +190,7 @@ def judge_notion(
         known, row = find(run), by_run.get(run, {})
         if known and row:
             sent = [step.number for step in known.steps if step.state == "sent" and step.sent_by != "website"]
-            found["rows missing"] += [f"{run}: Email {number} Sent" for number in sent if not row.get(f"Email {number} Sent")]
+            found["rows missing"] += [
+                f"{run}: Email {number} Sent" for number in sent if not row.get(f"Email {number} Sent")
+            ]
     return found

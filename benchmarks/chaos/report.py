@@ -49,7 +49,12 @@ class Report:
     @property
     def problems(self) -> dict[str, list[str]]:
         """Whatever breaks the promise; empty when it was kept."""
-        found = {**self.verdict.problems, **self.notion, "still to come": self.verdict.pending, "the run itself": self.troubles}
+        found = {
+            **self.verdict.problems,
+            **self.notion,
+            "still to come": self.verdict.pending,
+            "the run itself": self.troubles,
+        }
         return {name: cases for name, cases in found.items() if cases}
 
     @property
@@ -61,7 +66,10 @@ class Report:
         return [
             *self.facts.items(),
             ("emails due in runs that nothing ended", str(verdict.expected)),
-            ("emails accepted, those before an end included", f"{verdict.accepted} ({verdict.batched} of them in batches)"),
+            (
+                "emails accepted, those before an end included",
+                f"{verdict.accepted} ({verdict.batched} of them in batches)",
+            ),
             *counts,
             ("on the wire at an end or a pause, accepted after it", _grace(verdict.on_the_wire)),
             ("in doubt", str(len(verdict.in_doubt))),
@@ -82,10 +90,17 @@ class Report:
             table.add_row(*row)
         console = Console()
         console.print(table)
-        for name, cases in [("in doubt", self.verdict.in_doubt), ("left out", self.verdict.too_late), *self.problems.items()]:
+        for name, cases in [
+            ("in doubt", self.verdict.in_doubt),
+            ("left out", self.verdict.too_late),
+            *self.problems.items(),
+        ]:
             for case in cases:
                 console.print(f"{name}: {case}", markup=False, highlight=False)
-        console.print("The promise was broken." if self.problems else "The promise was kept.", style="red" if self.problems else "green")
+        console.print(
+            "The promise was broken." if self.problems else "The promise was kept.",
+            style="red" if self.problems else "green",
+        )
 
     def write(self, directory: Path) -> None:
         """Keep it as `chaos.json` and `chaos.md`."""

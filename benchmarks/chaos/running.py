@@ -29,11 +29,17 @@ from shared.core.stack_file import ROOT
 from shared.ledger import ids
 from shared.sending.sender import OVERSLEPT
 
-REPLICAS = {"scheduler-2": ["scheduler.release"], "worker-2": ["scheduler.worker", "send"], "worker-3": ["scheduler.worker", "send"]}
+REPLICAS = {
+    "scheduler-2": ["scheduler.release"],
+    "worker-2": ["scheduler.worker", "send"],
+    "worker-3": ["scheduler.worker", "send"],
+}
 VICTIMS = ("gateway", "valkey", "scheduler", "scheduler-2", "worker", "worker-2", "worker-3", "recorder", "notifier")
 COMING, TROUBLED = 0.45, 0.7  # shares of the time
 WIDTHS = 24  # a campaign's emails follow each other after this part of the time
-RESEND_RATE = 5  # requests a second that the sandbox takes: its real limit's kind, so that what piled up goes in batches
+RESEND_RATE = (
+    5  # requests a second that the sandbox takes: its real limit's kind, so that what piled up goes in batches
+)
 RECORDED_WITHIN = 120.0  # seconds
 PATIENCE = 100.0  # seconds after the trouble that everything gets at least: a third attempt may be a minute away
 
@@ -96,7 +102,9 @@ def chaos(plan: Plan, directory: Path, keep: Path) -> Report:
         directory: where the stack keeps its state.
         keep: where the diary and the logs go.
     """
-    environ = environ_for(directory, TESTING_STEP=f"{plan.width:g}s", PROVIDER_TIMEOUT=f"{plan.provider_timeout:g}s", NOTION_RATE="1000")
+    environ = environ_for(
+        directory, TESTING_STEP=f"{plan.width:g}s", PROVIDER_TIMEOUT=f"{plan.provider_timeout:g}s", NOTION_RATE="1000"
+    )
     with start(environ) as trial:
         chosen = stack.environment(stack.place(environ), environ)
         with _replicas(trial, chosen) as pids:
@@ -106,7 +114,9 @@ def chaos(plan: Plan, directory: Path, keep: Path) -> Report:
     return report
 
 
-def _suffer(plan: Plan, trial: Trial, environ: dict[str, str], pids: Callable[[], dict[str, int]], keep: Path) -> Report:
+def _suffer(
+    plan: Plan, trial: Trial, environ: dict[str, str], pids: Callable[[], dict[str, int]], keep: Path
+) -> Report:
     began, lease, wire = time.monotonic(), settings.load(environ).lease, OVERSLEPT + plan.provider_timeout
     trial.limit(resend=RESEND_RATE, notion=10_000)
     world = World(trial.url, environ, Diary(keep / "acknowledged.jsonl"), Inbox(trial.sandbox_url), plan.width)
@@ -162,7 +172,11 @@ def _failed_without_cause(trial: Trial) -> list[str]:
     """What stands in RQ's failed list although no person has to look at it."""
     jobs = (ids.parse_job_id(job) for job in cast(list[str], trial.redis().zrange(ids.FAILED, 0, -1)))
     states = {ids.email_id(*step): trial.ledger().peek(*step).state for step in jobs}
-    return [f"RQ's failed list holds {name}, which is {state}" for name, state in states.items() if state not in ("failed", "in-doubt")]
+    return [
+        f"RQ's failed list holds {name}, which is {state}"
+        for name, state in states.items()
+        if state not in ("failed", "in-doubt")
+    ]
 
 
 def _start_sending(world: World) -> None:

@@ -91,7 +91,11 @@ class Trouble:
 
     def stop(self) -> None:
         """Let everything work again, and wait until it is so."""
-        self.broken += [f"{thread.name} ended early" for thread in self._threads if not thread.is_alive() and thread.name != "suspending"]
+        self.broken += [
+            f"{thread.name} ended early"
+            for thread in self._threads
+            if not thread.is_alive() and thread.name != "suspending"
+        ]
         self._stop.set()
         for thread in self._threads:
             thread.join(60)

@@ -45,7 +45,10 @@ SHOWN = (
     ("kill: twice", "less"),
 )
 CHARTS = {
-    "late p99 ms": ("How late: from the due instant until the provider has the email, 99th percentile", "ms, less is better"),
+    "late p99 ms": (
+        "How late: from the due instant until the provider has the email, 99th percentile",
+        "ms, less is better",
+    ),
     "enroll /s": ("Customers enrolled, seven emails each, through HTTP", "customers a second"),
     "burst /s": ("A burst of due emails, the provider answers at once", "emails a second"),
     "slow /s": ("A burst of due emails, the provider takes 100 ms", "emails a second"),
@@ -72,7 +75,10 @@ def measure(contender: Contender | str, stub: Provider, customers: int, fsync: s
 
 def _said(phase: str, figures: Measured) -> Measured:
     """Show what a phase found; returns it."""
-    print(f"    {time.strftime('%H:%M:%S')} {phase}: {', '.join(f'{name} {shown(value)}' for name, value in figures.items())}", flush=True)
+    print(
+        f"    {time.strftime('%H:%M:%S')} {phase}: {', '.join(f'{name} {shown(value)}' for name, value in figures.items())}",
+        flush=True,
+    )
     return figures
 
 
@@ -90,7 +96,10 @@ def tables(rounds: Rounds) -> str:
     """The medians, and how many times better Evergreen is than each, as Markdown."""
     found = {name: medians(measured) for name, measured in rounds.items() if measured}
     head = f"| | {' | '.join(name for name, _ in SHOWN)} |\n|---|{'---|' * len(SHOWN)}"
-    rows = [f"| {name} | {' | '.join(shown(values.get(figure, math.nan)) for figure, _ in SHOWN)} |" for name, values in found.items()]
+    rows = [
+        f"| {name} | {' | '.join(shown(values.get(figure, math.nan)) for figure, _ in SHOWN)} |"
+        for name, values in found.items()
+    ]
     if (ours := found.get("Evergreen")) is None:
         return "\n".join([head, *rows])
     ratios = [
@@ -110,7 +119,10 @@ def keep(rounds: Rounds, about: dict[str, Any], to: Path) -> None:
     """Write every round as JSON."""
     to.parent.mkdir(parents=True, exist_ok=True)
     settings = {contender.name: contender.settings for contender in CONTENDERS} | dict.fromkeys(OURS, SETTINGS_OF_OURS)
-    clean = {name: [{k: v if math.isfinite(v) else None for k, v in one.items()} for one in all_] for name, all_ in rounds.items()}
+    clean = {
+        name: [{k: v if math.isfinite(v) else None for k, v in one.items()} for one in all_]
+        for name, all_ in rounds.items()
+    }
     to.write_text(json.dumps({**about, "settings": settings, "rounds": clean}, indent=1) + "\n", encoding="utf-8")
 
 
@@ -134,7 +146,10 @@ def main() -> None:
     parser.add_argument("--customers", type=int, default=300)
     parser.add_argument("--only", nargs="*", default=[], help="beginnings of names, such as Celery")
     parser.add_argument(
-        "--fsync", choices=["always", "everysec"], default="always", help="the others' Valkey; Evergreen's is always 'always'"
+        "--fsync",
+        choices=["always", "everysec"],
+        default="always",
+        help="the others' Valkey; Evergreen's is always 'always'",
     )
     parser.add_argument(
         "--to",
@@ -150,7 +165,9 @@ def main() -> None:
     )
     chosen: dict[str, Contender | str] = {**OURS, **{contender.name: contender for contender in CONTENDERS}}
     chosen = {
-        name: one for name, one in chosen.items() if not asked.only or any(name.lower().startswith(part.lower()) for part in asked.only)
+        name: one
+        for name, one in chosen.items()
+        if not asked.only or any(name.lower().startswith(part.lower()) for part in asked.only)
     }
     chosen = {name: one for name, one in chosen.items() if isinstance(one, str) or environments.make(one)}
     rounds: Rounds = {name: [] for name in chosen}
@@ -169,7 +186,9 @@ def main() -> None:
         settings = "\n".join(f"- {contender.name}: {contender.settings}" for contender in CONTENDERS)
         head = f"{described(about)} {asked.customers} customers, medians of {asked.rounds} rounds, `appendfsync {asked.fsync}`."
         charts = "\n".join(f"![{title}](img/{picture(figure)})" for figure, (title, _) in CHARTS.items())
-        write_section("bench-peers", f"{head}\n\n{charts}\n\n{tables(rounds)}\n\n- Evergreen: {SETTINGS_OF_OURS}\n{settings}")
+        write_section(
+            "bench-peers", f"{head}\n\n{charts}\n\n{tables(rounds)}\n\n- Evergreen: {SETTINGS_OF_OURS}\n{settings}"
+        )
 
 
 if __name__ == "__main__":

@@ -51,7 +51,17 @@ class Contender:
         return [str(self.environment / "bin" / program[0]), *program[1:]]
 
 
-_RQ_WORKER = ("rq", "worker", "--worker-class", "rq.worker.SimpleWorker", "--logging_level", "WARNING", "--url", "{redis}", "default")
+_RQ_WORKER = (
+    "rq",
+    "worker",
+    "--worker-class",
+    "rq.worker.SimpleWorker",
+    "--logging_level",
+    "WARNING",
+    "--url",
+    "{redis}",
+    "default",
+)
 _PREFECT = {
     "PREFECT_API_URL": "http://127.0.0.1:{spare}/api",
     "PREFECT_HOME": "{directory}/prefect",
@@ -80,7 +90,21 @@ CONTENDERS = (
     Contender(
         "Huey 3.5",
         "huey",
-        (("huey_consumer", "app.huey", "--quiet", "--workers", "8", "--worker-type", "thread", "--delay", "0.01", "--max-delay", "0.1"),),
+        (
+            (
+                "huey_consumer",
+                "app.huey",
+                "--quiet",
+                "--workers",
+                "8",
+                "--worker-type",
+                "thread",
+                "--delay",
+                "0.01",
+                "--max-delay",
+                "0.1",
+            ),
+        ),
         "8 threads that poll each 10 to 100 ms; no results",
     ),
     Contender("arq 0.28", "arq", (("arq", "app.WorkerSettings"),), "50 jobs at once, polled each 20 ms; no results"),
@@ -99,6 +123,9 @@ CONTENDERS = (
         share=0.01,
         rounds=1,
         server=("prefect", "server", "start", "--host", "127.0.0.1", "--port", "{spare}"),
-        prepare=(("prefect", "work-pool", "create", "peer", "--type", "process"), ("python", str(FOLDER / "prefect" / "app.py"))),
+        prepare=(
+            ("prefect", "work-pool", "create", "peer", "--type", "process"),
+            ("python", str(FOLDER / "prefect" / "app.py")),
+        ),
     ),
 )

@@ -28,7 +28,9 @@ def make(contender: Contender) -> bool:
     requirements = str(FOLDER / contender.folder / "requirements.txt")
     try:
         if not python.exists():
-            subprocess.run([sys.executable, "-m", "venv", str(contender.environment)], check=True, timeout=INSTALL_WITHIN)
+            subprocess.run(
+                [sys.executable, "-m", "venv", str(contender.environment)], check=True, timeout=INSTALL_WITHIN
+            )
         install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements]
         subprocess.run(install, check=True, timeout=INSTALL_WITHIN)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired):

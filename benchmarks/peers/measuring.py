@@ -33,13 +33,20 @@ def pending(stage: Stage, provider: Provider, customers: int) -> Measured:
     """Enroll for other days: how fast, how much memory it takes, and what it costs to wait."""
     provider.set()
     dues = [time.time() + DAY * number for number in range(1, STEPS + 1)]
-    stage.enroll([dues] * min(customers, load.CONNECTIONS))  # the first requests open connections and load what is loaded late
+    stage.enroll(
+        [dues] * min(customers, load.CONNECTIONS)
+    )  # the first requests open connections and load what is loaded late
     answers = stage.enroll([dues] * customers)
     time.sleep(2)
     before, began = cpu(stage), time.monotonic()
     time.sleep(4)
     idle = (cpu(stage) - before) / (time.monotonic() - began) * 100
-    return {"enroll /s": answers.per_second, "sign-up p99 ms": at(answers.times, 0.99), "memory MB": memory(stage), "idle CPU %": idle}
+    return {
+        "enroll /s": answers.per_second,
+        "sign-up p99 ms": at(answers.times, 0.99),
+        "memory MB": memory(stage),
+        "idle CPU %": idle,
+    }
 
 
 def spread(stage: Stage, provider: Provider, customers: int, lead: float) -> Measured:
@@ -51,7 +58,12 @@ def spread(stage: Stage, provider: Provider, customers: int, lead: float) -> Mea
     came = provider.wait_for(customers * STEPS, quiet=QUIET, within=LONGEST, not_before=first + campaigns.GAP * STEPS)
     late = stage.lateness()
     early = sum(one < -2 for one in late)
-    return {"late p50 ms": at(late, 0.5), "late p99 ms": at(late, 0.99), "early": early, "spread: lost": customers * STEPS - came}
+    return {
+        "late p50 ms": at(late, 0.5),
+        "late p99 ms": at(late, 0.99),
+        "early": early,
+        "spread: lost": customers * STEPS - came,
+    }
 
 
 def _burst(

@@ -80,11 +80,23 @@ class PeerStage:
             time.sleep(WARM)
         for program in self._contender.prepare:
             argv = self._contender.command(tuple(map(self._filled, program)))
-            done = subprocess.run(argv, env=self._environ, cwd=self._directory, capture_output=True, timeout=START_WITHIN, check=False)
+            done = subprocess.run(
+                argv, env=self._environ, cwd=self._directory, capture_output=True, timeout=START_WITHIN, check=False
+            )
             if done.returncode:
                 raise RuntimeError(f"{argv[0]} failed: {done.stderr.decode()[-500:]}")
         self._workers = [self._start(program) for program in self._contender.workers]
-        web = ("python", "-m", "uvicorn", "signup:app", "--port", str(self._port), "--log-level", "warning", "--no-access-log")
+        web = (
+            "python",
+            "-m",
+            "uvicorn",
+            "signup:app",
+            "--port",
+            str(self._port),
+            "--log-level",
+            "warning",
+            "--no-access-log",
+        )
         self._others.append(self._start(web))
         self._await(self._port)
         time.sleep(WARM)
@@ -161,7 +173,9 @@ class EvergreenStage:
     def kill(self) -> None:
         """See `Stage`: the scheduler, the worker and the gateway with the send function in it."""
         pids = self._subject.trial.pids()
-        for root in (psutil.Process(pid) for name, pid in pids.items() if name.startswith(("scheduler", "worker", "gateway"))):
+        for root in (
+            psutil.Process(pid) for name, pid in pids.items() if name.startswith(("scheduler", "worker", "gateway"))
+        ):
             for one in (root, *root.children(recursive=True)):
                 try:
                     one.send_signal(signal.SIGKILL)

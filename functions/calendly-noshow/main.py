@@ -22,7 +22,9 @@ def handle(request: Request) -> Response:
         guards.require_bearer(request, SETTINGS.operator_token)
         return forms.reported(request, data, NoShow, trigger=meetings.NO_SHOW)
     with guards.proving("signature"):
-        calendly.verify(data, request.headers.get("Calendly-Webhook-Signature"), SETTINGS.calendly_signing_key, time.time())
+        calendly.verify(
+            data, request.headers.get("Calendly-Webhook-Signature"), SETTINGS.calendly_signing_key, time.time()
+        )
     event = calendly.event(data)
     outcome = meetings.report(event, trigger="calendly-booking", intake=forms.intake(request)) if event else "ignored"
     return endpoint.answer(200, {"status": "accepted", "outcome": outcome})

@@ -9,7 +9,13 @@ from shared.sending.sender import Sender
 from shared.web import endpoint, guards
 
 SETTINGS = services.current_settings().require(
-    "redis_url", "resend_api_key", "resend_from_email", "internal_token", "unsubscribe_key", "postal_address", "business_name"
+    "redis_url",
+    "resend_api_key",
+    "resend_from_email",
+    "internal_token",
+    "unsubscribe_key",
+    "postal_address",
+    "business_name",
 )
 SENDER = Sender(
     ledger=services.ledger(),

@@ -43,9 +43,15 @@ def handle(request: Request) -> Response:
     contact = unsubscribe_link.contact_of(request.args.get("token", ""), key=SETTINGS.unsubscribe_key)
     if contact is None:
         guards.refused("link")
-        return _page(401, "This link is not complete", "Please open it again from the email, or reply to the email to be taken off.")
+        return _page(
+            401,
+            "This link is not complete",
+            "Please open it again from the email, or reply to the email to be taken off.",
+        )
     if request.method != "POST":
-        return _page(200, "Stop these emails?", f"You will get no more of them from {SETTINGS.business_name}.", ask=True)
+        return _page(
+            200, "Stop these emails?", f"You will get no more of them from {SETTINGS.business_name}.", ask=True
+        )
     try:
         services.ledger().suppress(contact, "unsubscribed")
     except (RedisError, LedgerTooNew):
@@ -53,5 +59,7 @@ def handle(request: Request) -> Response:
         response.headers["Retry-After"] = "60"
         return response
     return _page(
-        200, "You are unsubscribed", "No more of these emails will be sent to you. Only reminders of a meeting that you book still come."
+        200,
+        "You are unsubscribed",
+        "No more of these emails will be sent to you. Only reminders of a meeting that you book still come.",
     )

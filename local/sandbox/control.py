@@ -33,7 +33,9 @@ def read_fault(values: dict[str, Any]) -> Fault:
     try:
         fault = Fault.model_validate(values)
     except ValidationError as error:
-        problems = [f"{'.'.join(str(part) for part in fault['loc']) or 'fault'}: {fault['msg']}" for fault in error.errors()]
+        problems = [
+            f"{'.'.join(str(part) for part in fault['loc']) or 'fault'}: {fault['msg']}" for fault in error.errors()
+        ]
         raise Wrong("; ".join(problems)) from None
     if fault.provider not in PROVIDERS:
         raise Wrong(f"provider: must be one of {', '.join(PROVIDERS)}")

@@ -159,7 +159,12 @@ class Faults:
             self._faults.remove(fault)
 
     def install(
-        self, app: Flask, provider: str, refuse: Refuse, writes: Callable[[], bool], aside: Callable[[], bool] = lambda: False
+        self,
+        app: Flask,
+        provider: str,
+        refuse: Refuse,
+        writes: Callable[[], bool],
+        aside: Callable[[], bool] = lambda: False,
     ) -> None:
         """Make an app misbehave as set. Its views find the fault that they met as `flask.g.fault`.
 

@@ -61,7 +61,9 @@ class State:
         self.store.close()
 
 
-def open_state(directory: Path | None, webhook_url: str = "", webhook_secret: str = "", clock: Callable[[], float] = time.time) -> State:
+def open_state(
+    directory: Path | None, webhook_url: str = "", webhook_secret: str = "", clock: Callable[[], float] = time.time
+) -> State:
     """Put the parts together, as they were when the sandbox last stopped.
 
     Args:
@@ -71,7 +73,10 @@ def open_state(directory: Path | None, webhook_url: str = "", webhook_secret: st
         clock: tells the time in seconds since 1970.
     """
     store = Store(directory / "sandbox.db" if directory else None, clock)
-    limiters = Limiter(DEFAULTS["resend_per_second"]), Limiter(DEFAULTS["notion_per_second"], DEFAULTS["notion_window_seconds"])
+    limiters = (
+        Limiter(DEFAULTS["resend_per_second"]),
+        Limiter(DEFAULTS["notion_per_second"], DEFAULTS["notion_window_seconds"]),
+    )
     state = State(store, Faults(), Events(webhook_url, webhook_secret), *limiters, Records(store), Messages(store))
     state.set_limits({})
     return state

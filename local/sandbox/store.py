@@ -103,7 +103,9 @@ class Store:
             key: the idempotency key.
             ttl: for how many seconds an answer counts.
         """
-        query = "SELECT endpoint, key, fingerprint, answer FROM answers WHERE endpoint = ? AND key = ? AND answered_at > ?"
+        query = (
+            "SELECT endpoint, key, fingerprint, answer FROM answers WHERE endpoint = ? AND key = ? AND answered_at > ?"
+        )
         with self.lock:
             row = self.db.execute(query, (endpoint, key, self.clock() - ttl)).fetchone()
         return Answer(*row) if row else None
@@ -120,7 +122,11 @@ class Store:
             start: seconds since 1970.
         """
         with self.lock:
-            return int(self.db.execute("SELECT coalesce(sum(recipients), 0) FROM emails WHERE received_at >= ?", (start,)).fetchone()[0])
+            return int(
+                self.db.execute(
+                    "SELECT coalesce(sum(recipients), 0) FROM emails WHERE received_at >= ?", (start,)
+                ).fetchone()[0]
+            )
 
     def email(self, email_id: str) -> Email | None:
         """One email, if there is one with that id."""
@@ -136,7 +142,9 @@ class Store:
         """
         return self._emails(f"{_EMAIL} WHERE position > ? ORDER BY position LIMIT ?", (index, limit))
 
-    def newest(self, limit: int, *, before: int | None = None, after: int | None = None, search: str = "") -> list[Email]:
+    def newest(
+        self, limit: int, *, before: int | None = None, after: int | None = None, search: str = ""
+    ) -> list[Email]:
         """A page of emails, the newest first.
 
         Args:

@@ -34,7 +34,9 @@ def missing(field: str) -> Refusal:
     Args:
         field: the field's name.
     """
-    return Refusal(422, "missing_required_field", f"Missing `{field}` field.", in_batch=f"The `{field}` field is missing.")
+    return Refusal(
+        422, "missing_required_field", f"Missing `{field}` field.", in_batch=f"The `{field}` field is missing."
+    )
 
 
 def address_in(mailbox: object) -> str | None:
@@ -181,7 +183,9 @@ def _check_tags(tags: Any) -> None:
     for tag in tags:
         for part in ("name", "value"):
             if not isinstance(tag.get(part), str) or not _TAG.fullmatch(tag[part]):
-                raise invalid("Tags must have a `name` and a `value` of 1 to 256 ASCII letters, digits, underscores or dashes.")
+                raise invalid(
+                    "Tags must have a `name` and a `value` of 1 to 256 ASCII letters, digits, underscores or dashes."
+                )
 
 
 def _is_attachment(item: Any) -> bool:

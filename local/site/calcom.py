@@ -13,7 +13,13 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 from shared.domain.forms import Email
 
 LENGTH = timedelta(minutes=30)
-HOST = {"id": 7, "name": "Noor Haddad", "email": "noor@northside.example.org", "username": "noor", "timeZone": "America/Toronto"}
+HOST = {
+    "id": 7,
+    "name": "Noor Haddad",
+    "email": "noor@northside.example.org",
+    "username": "noor",
+    "timeZone": "America/Toronto",
+}
 EVENTS = {
     "book": "BOOKING_CREATED",
     "reschedule": "BOOKING_RESCHEDULED",
@@ -82,7 +88,12 @@ def _no_show(request: Request, uid: str) -> dict[str, Any]:
 
 
 def _booking(request: Request, uid: str) -> dict[str, Any]:
-    attendee = {"email": request.email, "name": request.name, "timeZone": request.timezone, "language": {"locale": "en"}}
+    attendee = {
+        "email": request.email,
+        "name": request.name,
+        "timeZone": request.timezone,
+        "language": {"locale": "en"},
+    }
     booking = {
         "title": f"First call between {HOST['name']} and {request.name}",
         "type": "first-call",
@@ -94,7 +105,10 @@ def _booking(request: Request, uid: str) -> dict[str, Any]:
         "length": LENGTH.seconds // 60,
         "organizer": {**HOST, "language": {"locale": "en"}},
         "attendees": [attendee],
-        "responses": {"name": {"label": "your_name", "value": request.name}, "email": {"label": "email_address", "value": request.email}},
+        "responses": {
+            "name": {"label": "your_name", "value": request.name},
+            "email": {"label": "email_address", "value": request.email},
+        },
         "location": "https://meet.example.org/northside",
         "bookerUrl": "https://cal.example.org",
         "uid": uid,
@@ -123,4 +137,8 @@ def signed(body: dict[str, Any], secret: str) -> tuple[bytes, dict[str, str]]:
     """
     data = json.dumps(body).encode()
     signature = hmac.new(secret.encode(), data, hashlib.sha256).hexdigest()
-    return data, {"Content-Type": "application/json", "X-Cal-Webhook-Version": "2021-10-20", "X-Cal-Signature-256": signature}
+    return data, {
+        "Content-Type": "application/json",
+        "X-Cal-Webhook-Version": "2021-10-20",
+        "X-Cal-Signature-256": signature,
+    }

@@ -39,7 +39,9 @@ def may_prove(settings: Settings, where: stack.Place, secret: str) -> bool:
     """
     value = getattr(settings, secret)
     made_here = where.directory / "secrets" / secret.replace("_", "-")
-    return bool(value) and (sandboxed(settings, where) or (made_here.is_file() and made_here.read_text(encoding="utf-8").strip() == value))
+    return bool(value) and (
+        sandboxed(settings, where) or (made_here.is_file() and made_here.read_text(encoding="utf-8").strip() == value)
+    )
 
 
 def blueprint(settings: Settings, where: stack.Place, webhooks: WSGIApplication) -> Blueprint:
@@ -89,7 +91,9 @@ def _refuse_others() -> None:
 def _uid(wish: calcom.Request, request: Request) -> str:
     """The booking that an event is about; booking and moving make a new one, as in Cal.com."""
     if wish.uid is None and wish.action != "book":
-        raise WebhookError(422, "say which booking", details=[{"loc": ["uid"], "msg": "Field required", "type": "missing"}])
+        raise WebhookError(
+            422, "say which booking", details=[{"loc": ["uid"], "msg": "Field required", "type": "missing"}]
+        )
     if wish.uid is None or wish.action == "reschedule":
         return calcom.new_uid(endpoint.idempotency_key(request) or datetime.now(UTC).isoformat())
     return wish.uid
@@ -103,4 +107,6 @@ def _relay(client: Client, name: str, data: bytes, headers: dict[str, str], more
     except ValueError:
         body = {"status": "error", "message": "the webhook did not answer in JSON"}
     retry_after = answer.headers.get("Retry-After", type=int)
-    return endpoint.answer(answer.status_code, {**body, **(more if answer.status_code < 300 else {})}, retry_after=retry_after)
+    return endpoint.answer(
+        answer.status_code, {**body, **(more if answer.status_code < 300 else {})}, retry_after=retry_after
+    )

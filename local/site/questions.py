@@ -45,7 +45,12 @@ QUESTIONS = (
     Question(
         "Quoting",
         "How long does a quote take?",
-        ("More than a week, or it never goes out", "Several days", "A day or two", "The same day, from a price list that we trust"),
+        (
+            "More than a week, or it never goes out",
+            "Several days",
+            "A day or two",
+            "The same day, from a price list that we trust",
+        ),
     ),
     Question(
         "Delivery",

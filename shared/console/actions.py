@@ -35,7 +35,11 @@ class Decision:
 
 
 PAUSE = Decision(
-    "pause", "Pause", "Paused: nothing of it is sent until you resume it.", lambda actions, run, _: actions.pause(run), "pause"
+    "pause",
+    "Pause",
+    "Paused: nothing of it is sent until you resume it.",
+    lambda actions, run, _: actions.pause(run),
+    "pause",
 )
 RESUME = Decision(
     "resume",

@@ -81,7 +81,9 @@ def enrollments() -> Response:
     if segment and segment not in SEGMENTS:
         raise _faulty("segment", f"must be one of {', '.join(SEGMENTS)}")
     slug = asked.get("campaign") or None
-    return endpoint.answer(200, queries().page(int(page), address=asked.get("address") or None, slug=slug, state=state, segment=segment))
+    return endpoint.answer(
+        200, queries().page(int(page), address=asked.get("address") or None, slug=slug, state=state, segment=segment)
+    )
 
 
 @api.get("/enrollments/<enrollment>")
@@ -129,7 +131,11 @@ def send_now(enrollment: str, step: int) -> Response:
 def retry(enrollment: str, step: int) -> Response:
     """Try a step again that failed or is in doubt."""
     said = _body(Retry)
-    return _decided(enrollment, lambda actions: actions.retry(enrollment, step, as_new=said.as_new, whole_batch=said.whole_batch), step)
+    return _decided(
+        enrollment,
+        lambda actions: actions.retry(enrollment, step, as_new=said.as_new, whole_batch=said.whole_batch),
+        step,
+    )
 
 
 @api.post("/sending/stop")

@@ -134,7 +134,9 @@ def unsuppress() -> Response:
     """Let an address get email again."""
 
     def lift() -> str:
-        lifted = suppressions.unsuppress(_address(), services.ledger(), has_consent=request.form.get("consent") == "yes")
+        lifted = suppressions.unsuppress(
+            _address(), services.ledger(), has_consent=request.form.get("consent") == "yes"
+        )
         if not lifted:
             raise ActionError("This address was not suppressed.")
         own_list = {"bounced", "complained"} & set(lifted)

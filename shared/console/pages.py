@@ -49,7 +49,13 @@ def overview() -> str:
     """How things stand."""
     figures, found = Figures(services.ledger()), queries().overview()
     looked_at = [(queries().detail(enrollment), number) for enrollment, number in figures.next_steps(UPCOMING)]
-    upcoming = [(run, step) for run, number in looked_at if run for step in run["steps"] if step["step"] == number and step["next"]]
+    upcoming = [
+        (run, step)
+        for run, number in looked_at
+        if run
+        for step in run["steps"]
+        if step["step"] == number and step["next"]
+    ]
     return render_template(
         "overview.html",
         title="Overview",
@@ -102,7 +108,11 @@ def enrollment(enrollment: str) -> str:
     """One enrollment's timeline."""
     run = run_of(enrollment)
     others = [other for other in queries().runs_of(run["email"]) if other.id != enrollment] if run["email"] else []
-    reasons = list(Contacts(services.ledger()).suppression(ids.digest(normalized(run["email"]))).reasons) if run["email"] else []
+    reasons = (
+        list(Contacts(services.ledger()).suppression(ids.digest(normalized(run["email"]))).reasons)
+        if run["email"]
+        else []
+    )
     return render_template(
         "enrollment.html",
         title=run["email"] or "Enrollment",
@@ -189,7 +199,9 @@ def mail(slug: str, template: str) -> Response:
 
 def sample(key: Key, segment: Segment) -> Email:
     """An email filled for a made-up person; raises RenderingError."""
-    return test_email.sample(key, segment, templates=texts(), catalog=services.catalog(), settings=services.current_settings())
+    return test_email.sample(
+        key, segment, templates=texts(), catalog=services.catalog(), settings=services.current_settings()
+    )
 
 
 def key_of(slug: str, template: str) -> Key:
@@ -216,7 +228,9 @@ def failures() -> str:
     found = queries().overview()
     rows = _failed(found)
     offers = [actions.for_step(run, failure) for run, failure in rows]
-    return render_template("failures.html", title="Failures", rows=list(zip(rows, offers, strict=True)), total=found["to_look_at"])
+    return render_template(
+        "failures.html", title="Failures", rows=list(zip(rows, offers, strict=True)), total=found["to_look_at"]
+    )
 
 
 def _failed(found: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
@@ -237,4 +251,6 @@ def _used_by(campaign: Campaign, number: int) -> list[tuple[str, str]]:
     step = campaign.step(number)
     if step is None or isinstance(step.template, str):
         return [("everybody", step.template)] if step and isinstance(step.template, str) else []
-    return [("everybody else" if segment == "default" else segment, template) for segment, template in step.template.items()]
+    return [
+        ("everybody else" if segment == "default" else segment, template) for segment, template in step.template.items()
+    ]

@@ -74,7 +74,9 @@ def check_form(settings: Settings) -> None:
         csrf.protect()
     except CSRFError:
         guards.refused("form")
-        message = "This form is out of date, or it was not sent from the console. Open the page again; nothing was done."
+        message = (
+            "This form is out of date, or it was not sent from the console. Open the page again; nothing was done."
+        )
         raise WebhookError(403, message) from None
 
 

@@ -68,4 +68,6 @@ def _trouble(problem: Problem, health: Health, overview: Mapping[str, Any]) -> T
             return Trouble("Nothing is recorded in Notion", "No process takes from the outbox.", mend, grave=False)
         case Problem.BEHIND:
             why = f"{health.outbox} things wait to be written there."
-            return Trouble("Notion is behind", why, "Nothing, if the number falls; else: evergreen notion check.", grave=False)
+            return Trouble(
+                "Notion is behind", why, "Nothing, if the number falls; else: evergreen notion check.", grave=False
+            )

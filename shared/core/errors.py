@@ -87,7 +87,12 @@ class WebhookError(EvergreenError):
     """
 
     def __init__(
-        self, status: int, message: str, *, details: list[dict[str, object]] | None = None, retry_after: int | None = None
+        self,
+        status: int,
+        message: str,
+        *,
+        details: list[dict[str, object]] | None = None,
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status

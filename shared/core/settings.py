@@ -55,7 +55,9 @@ def _pairs(value: Any) -> Any:
 
 
 def _webhook_secret(value: str) -> str:
-    if value and not (value.startswith("whsec_") and len(base64.b64decode(value.removeprefix("whsec_"), validate=True)) > 0):
+    if value and not (
+        value.startswith("whsec_") and len(base64.b64decode(value.removeprefix("whsec_"), validate=True)) > 0
+    ):
         raise ValueError("a Standard Webhooks secret is whsec_ and the key in base64")
     return value
 
@@ -139,7 +141,9 @@ class Settings(BaseModel):
         try:
             ZoneInfo(value)
         except (KeyError, ValueError, OSError) as error:
-            raise ValueError(f"{value!r} is no time zone; write one of the IANA names, such as America/Toronto") from error
+            raise ValueError(
+                f"{value!r} is no time zone; write one of the IANA names, such as America/Toronto"
+            ) from error
         return value
 
     @field_validator("trusted_proxies")
@@ -162,7 +166,10 @@ class Settings(BaseModel):
     @property
     def recorded(self) -> bool:
         """Whether there is a Notion, and in it a database for what happens here."""
-        return bool(self.notion_token and (self.notion_businessx_db_id or self.notion_email_sequence_db_id or self.notion_email_log_db_id))
+        return bool(
+            self.notion_token
+            and (self.notion_businessx_db_id or self.notion_email_sequence_db_id or self.notion_email_log_db_id)
+        )
 
     @property
     def backoff_divisor(self) -> int:
@@ -206,13 +213,19 @@ class Settings(BaseModel):
         Raises:
             SettingsError: naming every missing one and where to put it.
         """
-        missing = [name.upper().replace("|", " or ") for name in names if not any(getattr(self, one) for one in name.split("|"))]
+        missing = [
+            name.upper().replace("|", " or ")
+            for name in names
+            if not any(getattr(self, one) for one in name.split("|"))
+        ]
         if "redis_url" in names and self.redis_is_open:
             missing.append("REDIS_PASSWORD")
         if missing:
             file = missing[0].split()[0].lower().replace("_", "-")
             where = f"in the environment, as NAME_FILE=<path>, or as a secret file such as {SECRETS_DIR}/{file}"
-            raise SettingsError(f"missing: {', '.join(missing)}. Set {'it' if len(missing) == 1 else 'each'} {where}. See .env.example.")
+            raise SettingsError(
+                f"missing: {', '.join(missing)}. Set {'it' if len(missing) == 1 else 'each'} {where}. See .env.example."
+            )
         return self
 
 
@@ -227,7 +240,9 @@ def _given(name: str, environ: Mapping[str, str], secrets_dir: Path) -> str | No
     text = _secret_file(secrets_dir / name.replace("_", "-"))
     if text is None and (path := environ.get(f"{name.upper()}_FILE")):
         if (text := _secret_file(Path(path))) is None:
-            raise SettingsError(f"{name.upper()}_FILE names {path}, which is no file. Correct the path or remove the variable.")
+            raise SettingsError(
+                f"{name.upper()}_FILE names {path}, which is no file. Correct the path or remove the variable."
+            )
         return text
     return environ.get(name.upper()) if text is None else text
 

@@ -20,8 +20,16 @@ SKEW_NOTED, SKEW_WRONG = 2_000, 60_000  # milliseconds
 OLDEST = 7
 _KEEPING: dict[str, tuple[str, Level, str]] = {
     "appendonly": ("yes", "fault", "what was accepted is lost when Redis stops"),
-    "appendfsync": ("always", "fault", "the last second may be lost when the machine stops, so that no emails go in batches"),
-    "no-appendfsync-on-rewrite": ("no", "fault", "what comes while its log is rewritten may be lost, so that no emails go in batches"),
+    "appendfsync": (
+        "always",
+        "fault",
+        "the last second may be lost when the machine stops, so that no emails go in batches",
+    ),
+    "no-appendfsync-on-rewrite": (
+        "no",
+        "fault",
+        "what comes while its log is rewritten may be lost, so that no emails go in batches",
+    ),
     "maxmemory-policy": ("noeviction", "fault", "runs are thrown away when memory is short"),
 }
 _CONFIG = "set `{name} {value}` in its configuration (deploy/base/valkey.conf), and start it anew"
@@ -38,7 +46,12 @@ def redis(ledger: Ledger, found: Settings, clock: Callable[[], int]) -> Findings
     try:
         ledger.redis.time()  # unlike PING, it is answered also where no write is taken
     except AuthenticationError:
-        yield Finding("fault", "REDIS_PASSWORD", "Redis refuses it", "set the password that Redis was started with (`requirepass`)")
+        yield Finding(
+            "fault",
+            "REDIS_PASSWORD",
+            "Redis refuses it",
+            "set the password that Redis was started with (`requirepass`)",
+        )
         return
     except (RedisError, OSError) as error:
         mend = "start it, correct REDIS_URL, or let this machine through to it"
@@ -51,7 +64,12 @@ def redis(ledger: Ledger, found: Settings, clock: Callable[[], int]) -> Findings
     yield from _ledger(ledger)
     yield from _at_work(ledger, found)
     for name, why in TemplateTexts(ledger).rejected().items():
-        yield Finding("fault", name, f"an edit in Notion was not taken: {why}", "correct its page; the last good text goes out meanwhile")
+        yield Finding(
+            "fault",
+            name,
+            f"an edit in Notion was not taken: {why}",
+            "correct its page; the last good text goes out meanwhile",
+        )
 
 
 def _keeping(client: Redis) -> Findings:
@@ -77,7 +95,9 @@ def _version(client: Redis) -> Findings:
     if said.get("role") != "master":
         yield Finding("fault", "REDIS_URL", "leads to a replica, which takes no writes", "name the primary")
     if said.get("aof_last_write_status", "ok") != "ok":
-        yield Finding("fault", "Redis", "could not write its log to disk", "make room on its disk; its own log says more")
+        yield Finding(
+            "fault", "Redis", "could not write its log to disk", "make room on its disk; its own log says more"
+        )
 
 
 def _writes(client: Redis) -> Findings:
@@ -108,7 +128,9 @@ def _ledger(ledger: Ledger) -> Findings:
         yield Finding("fault", "ledger", str(error), "run the release that wrote it, or put a backup from before back")
         return
     if waits_for:
-        message = f"waits for {len(waits_for)} migration{'s' if len(waits_for) > 1 else ''}, and everything works until then"
+        message = (
+            f"waits for {len(waits_for)} migration{'s' if len(waits_for) > 1 else ''}, and everything works until then"
+        )
         if broke_off(ledger):
             message = "its migration is at work, or broke off"
         yield Finding("note", "ledger", message, "make a backup, then run `evergreen migrate`")
@@ -136,16 +158,22 @@ def _at_work(ledger: Ledger, found: Settings) -> Findings:
                 mend = "mend what it says, then `evergreen start-sending`; an exhausted quota ends by itself"
                 yield Finding("fault", "sending", f"is stopped: {health.gate}", mend)
             case Problem.FENCED:
-                yield Finding("fault", "fence", str(health.fence), "`evergreen fence` says more; --take-over lets this copy send")
+                yield Finding(
+                    "fault", "fence", str(health.fence), "`evergreen fence` says more; --take-over lets this copy send"
+                )
             case Problem.OVERDUE:
                 mend = "look at the log of scheduler and workers"
-                yield Finding("fault", "sending", f"an email has been due for {health.overdue / 60_000:.0f} minutes", mend)
+                yield Finding(
+                    "fault", "sending", f"an email has been due for {health.overdue / 60_000:.0f} minutes", mend
+                )
 
 
 def _workers(health: Health, found: Settings) -> Findings:
     """The scheduler, and a worker for each queue that these settings need."""
     if Problem.SILENT in health.problems or health.tick_age is None:
-        yield Finding("fault", "scheduler", "is silent: nothing that falls due goes out", "start `python -m scheduler.release`")
+        yield Finding(
+            "fault", "scheduler", "is silent: nothing that falls due goes out", "start `python -m scheduler.release`"
+        )
     else:
         yield Finding("ok", "scheduler", f"was at work {health.tick_age / 1000:.1f} s ago")
     losses = {"send": "no email goes out"}
@@ -153,6 +181,8 @@ def _workers(health: Health, found: Settings) -> Findings:
     losses |= {"notify": "nobody is alerted"} if found.discord_webhook_url or found.alert_email else {}
     for queue, loss in losses.items():
         if not (count := health.workers[queue]):
-            yield Finding("fault", f"worker {queue}", f"there is none: {loss}", f"start `python -m scheduler.worker {queue}`")
+            yield Finding(
+                "fault", f"worker {queue}", f"there is none: {loss}", f"start `python -m scheduler.worker {queue}`"
+            )
         else:
             yield Finding("ok", f"worker {queue}", f"{count} at work")

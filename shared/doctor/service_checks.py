@@ -38,17 +38,28 @@ def resend(found: Settings, ask: Ask) -> Findings:
         return
     url, key = found.resend_api_url.rstrip("/"), {"Authorization": f"Bearer {found.resend_api_key}"}
     domains = ask(f"{url}/domains?limit=100", key)
-    heard = domains if domains.status not in (404, 405) else ask(f"{url}/emails?limit=1", key)  # a stand-in may have no domains
+    heard = (
+        domains if domains.status not in (404, 405) else ask(f"{url}/emails?limit=1", key)
+    )  # a stand-in may have no domains
     if heard.said.get("name") == "restricted_api_key":
         message = "the key may only send, which is fine; whether the domain is verified, only resend.com/domains shows"
         yield Finding("ok", "RESEND_API_KEY", message)
     elif heard.status == 0:
-        yield Finding("fault", "Resend", "cannot be reached", "let this machine through to it, and look at RESEND_API_URL")
+        yield Finding(
+            "fault", "Resend", "cannot be reached", "let this machine through to it, and look at RESEND_API_URL"
+        )
     elif heard.status in (400, 401, 403):
         mend = "make one at resend.com/api-keys, and set RESEND_API_KEY"
-        yield Finding("fault", "RESEND_API_KEY", f"Resend refuses it ({heard.status} {heard.said.get('name', '')})", mend)
+        yield Finding(
+            "fault", "RESEND_API_KEY", f"Resend refuses it ({heard.status} {heard.said.get('name', '')})", mend
+        )
     elif heard.status != 200:
-        yield Finding("note", "Resend", f"answered {heard.status}", "ask again in a minute; resend-status.com says whether it is down")
+        yield Finding(
+            "note",
+            "Resend",
+            f"answered {heard.status}",
+            "ask again in a minute; resend-status.com says whether it is down",
+        )
     else:
         yield Finding("ok", "RESEND_API_KEY", "Resend knows it")
         yield from _domain(found, domains)
@@ -59,15 +70,21 @@ def _domain(found: Settings, heard: Answer) -> Findings:
     own = parseaddr(found.resend_from_email)[1].rpartition("@")[2].lower()
     if own == SHARED_DOMAIN:
         mend = "verify a domain of yours at resend.com/domains"
-        yield Finding("note", "RESEND_FROM_EMAIL", "is Resend's own domain, from which emails reach only yourself", mend)
+        yield Finding(
+            "note", "RESEND_FROM_EMAIL", "is Resend's own domain, from which emails reach only yourself", mend
+        )
     elif heard.status != 200:
         yield Finding("note", "RESEND_FROM_EMAIL", "whether its domain is verified cannot be asked here")
     elif own:
-        states = {str(domain.get("name", "")).lower(): str(domain.get("status")) for domain in heard.said.get("data") or []}
+        states = {
+            str(domain.get("name", "")).lower(): str(domain.get("status")) for domain in heard.said.get("data") or []
+        }
         if own not in states:
             there = ", ".join(states) or "none"
             mend = f"add {own} at resend.com/domains, or send from one that is there"
-            yield Finding("fault", "RESEND_FROM_EMAIL", f"Resend does not know the domain {own}; it knows: {there}", mend)
+            yield Finding(
+                "fault", "RESEND_FROM_EMAIL", f"Resend does not know the domain {own}; it knows: {there}", mend
+            )
         elif states[own] != "verified":
             mend = "set the DNS records that resend.com/domains shows, and press Verify there"
             yield Finding("fault", "RESEND_FROM_EMAIL", f"the domain {own} is not verified ({states[own]})", mend)
@@ -100,7 +117,12 @@ def discord(found: Settings, ask: Ask) -> Findings:
         mend = "make a webhook in the channel's settings (Integrations), and set DISCORD_WEBHOOK_URL"
         yield Finding("fault", "DISCORD_WEBHOOK_URL", f"Discord does not know it ({heard.status})", mend)
     else:
-        yield Finding("note", "Discord", f"answered {heard.status}" if heard.status else "cannot be reached", "ask again in a minute")
+        yield Finding(
+            "note",
+            "Discord",
+            f"answered {heard.status}" if heard.status else "cannot be reached",
+            "ask again in a minute",
+        )
 
 
 def public(found: Settings, ask: Ask) -> Findings:
@@ -111,6 +133,8 @@ def public(found: Settings, ask: Ask) -> Findings:
         mend = "correct PUBLIC_URL, or the ingress that leads from there to the functions (deploy/)"
         yield Finding("fault", "PUBLIC_URL", f"{found.public_url}/health {what}", mend)
     elif heard.status == 503:
-        yield Finding("note", "health", f"is degraded: {', '.join(heard.said.get('reasons') or [])}", "the other findings say why")
+        yield Finding(
+            "note", "health", f"is degraded: {', '.join(heard.said.get('reasons') or [])}", "the other findings say why"
+        )
     else:
         yield Finding("ok", "PUBLIC_URL", "leads here")

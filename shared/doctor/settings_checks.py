@@ -97,15 +97,26 @@ def required(found: Settings, in_pod: bool = False) -> Findings:
                 hidden = name in (*_HIDDEN, *_GIVEN)
                 file = f", or the secret file {SECRETS_DIR}/{name.replace('_', '-')}" if hidden else ""
                 if hidden and in_pod:
-                    yield Finding("note", name.upper(), f"this pod is not given it; where it is needed and missing, {loss}")
+                    yield Finding(
+                        "note", name.upper(), f"this pod is not given it; where it is needed and missing, {loss}"
+                    )
                 else:
                     yield Finding(level, name.upper(), f"is missing; {loss}", f"set {name.upper()}{file}")
     if not (found.calendly_signing_key or found.operator_token):
-        yield Finding("note", "CALENDLY_SIGNING_KEY", "is missing; calendly-noshow does not start", "set it, or OPERATOR_TOKEN")
+        yield Finding(
+            "note", "CALENDLY_SIGNING_KEY", "is missing; calendly-noshow does not start", "set it, or OPERATOR_TOKEN"
+        )
     if not (found.discord_webhook_url or found.alert_email):
-        yield Finding("note", "DISCORD_WEBHOOK_URL", "is missing; nobody is told when an email fails", "set it, or ALERT_EMAIL")
+        yield Finding(
+            "note", "DISCORD_WEBHOOK_URL", "is missing; nobody is told when an email fails", "set it, or ALERT_EMAIL"
+        )
     if found.redis_is_open:
-        yield Finding("fault", "REDIS_PASSWORD", "is missing, and Redis is on another machine", f"{NEW_SECRET}; Redis needs it, too")
+        yield Finding(
+            "fault",
+            "REDIS_PASSWORD",
+            "is missing, and Redis is on another machine",
+            f"{NEW_SECRET}; Redis needs it, too",
+        )
 
 
 def secrets(found: Settings) -> Findings:
@@ -135,7 +146,10 @@ def testing(found: Settings) -> Findings:
     """Minutes instead of days are for trying out."""
     if found.testing_mode and is_live(found):
         yield Finding(
-            "fault", "TESTING_MODE", "is on, and Resend is the real one: people get every email within minutes", "set TESTING_MODE=false"
+            "fault",
+            "TESTING_MODE",
+            "is on, and Resend is the real one: people get every email within minutes",
+            "set TESTING_MODE=false",
         )
 
 
@@ -147,7 +161,9 @@ def addresses(found: Settings) -> Findings:
         yield from _public_url(found)
         booking = _parts(found.booking_url)
         if booking.scheme != "https":
-            yield Finding("fault", "BOOKING_URL", "does not begin with https://", "write the whole address of your booking page")
+            yield Finding(
+                "fault", "BOOKING_URL", "does not begin with https://", "write the whole address of your booking page"
+            )
         elif found.booking_url.rstrip("/") == "https://cal.com":
             mend = "set BOOKING_URL to your booking page, such as https://cal.com/you/call"
             yield Finding("fault", "BOOKING_URL", "is not set: the buttons lead to Cal.com's own front page", mend)
@@ -159,7 +175,9 @@ def _origin(origin: str) -> Findings:
     if parts.scheme != "https" and not on_this_machine(origin):
         yield Finding("fault", "CORS_ORIGINS", f"{origin} does not begin with https://", mend)
     elif parts.path or parts.query or not parts.netloc:
-        yield Finding("fault", "CORS_ORIGINS", f"{origin} has a path: browsers name no path, and so it never fits", mend)
+        yield Finding(
+            "fault", "CORS_ORIGINS", f"{origin} has a path: browsers name no path, and so it never fits", mend
+        )
 
 
 def _public_url(found: Settings) -> Findings:
@@ -167,7 +185,12 @@ def _public_url(found: Settings) -> Findings:
         mend = "set PUBLIC_URL to where the functions are reached from outside"
         yield Finding("fault", "PUBLIC_URL", "leads to this machine: nobody else can unsubscribe", mend)
     elif not found.public_url.startswith("https://"):
-        yield Finding("fault", "PUBLIC_URL", "does not begin with https://: mail programs refuse one-click unsubscribing", "write https://")
+        yield Finding(
+            "fault",
+            "PUBLIC_URL",
+            "does not begin with https://: mail programs refuse one-click unsubscribing",
+            "write https://",
+        )
 
 
 def business(found: Settings) -> Findings:
@@ -176,7 +199,9 @@ def business(found: Settings) -> Findings:
         mend = "set BUSINESS_TIMEZONE, such as America/Toronto"
         yield Finding("note", "BUSINESS_TIMEZONE", "is UTC: so are the hours of send windows and reminders", mend)
     if found.business_name == "Evergreen":
-        yield Finding("note", "BUSINESS_NAME", "is not set: emails come from Evergreen", "set it to your business's name")
+        yield Finding(
+            "note", "BUSINESS_NAME", "is not set: emails come from Evergreen", "set it to your business's name"
+        )
 
 
 CHECKS = (secrets, sender, testing, addresses, business)

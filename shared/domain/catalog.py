@@ -59,7 +59,9 @@ class CampaignStep(_Data):
         if (self.after is None) == (self.before is None):
             raise ValueError("a step needs either `after` or `before`, such as `after: 24h`")
         if isinstance(self.template, dict) and "default" not in self.template and set(self.template) != set(SEGMENTS):
-            raise ValueError(f"step {self.number}: a template by segment needs a `default`, or all of {', '.join(SEGMENTS)}")
+            raise ValueError(
+                f"step {self.number}: a template by segment needs a `default`, or all of {', '.join(SEGMENTS)}"
+            )
         return self
 
     @property
@@ -187,14 +189,18 @@ def load(folder: Path = CAMPAIGNS) -> Catalog:
         node, campaign = _read(file)
         if other := next((known for known in campaigns.values() if known.trigger == campaign.trigger), None):
             where = f"{file}:{_line(node, ('trigger',))}"
-            raise CampaignError(f"{where}: trigger {campaign.trigger!r} already belongs to campaign {other.slug!r}; give one another")
+            raise CampaignError(
+                f"{where}: trigger {campaign.trigger!r} already belongs to campaign {other.slug!r}; give one another"
+            )
         campaigns[campaign.slug] = campaign
         for index, step in enumerate(campaign.steps):
             for template in step.templates:
                 source = file.parent / f"{template}.md"
                 if not source.is_file():
                     where = f"{file}:{_line(node, ('steps', index))}"
-                    raise CampaignError(f"{where}: template {template!r} has no file; write {source.name} beside it or correct the name")
+                    raise CampaignError(
+                        f"{where}: template {template!r} has no file; write {source.name} beside it or correct the name"
+                    )
                 sources[campaign.slug, template] = _text(source)
     if not campaigns:
         raise CampaignError(f"{folder}: no campaign here; each needs a folder with a campaign.yaml")
@@ -226,11 +232,16 @@ def _read(file: Path) -> tuple[yaml.Node | None, Campaign]:
     except ValidationError as error:
         # Of several, the one that lies deepest below the first says most: a union names each of its members' faults.
         first = error.errors()[0]
-        fault = max((other for other in error.errors() if other["loc"][:3] == first["loc"][:3]), key=lambda other: len(other["loc"]))
+        fault = max(
+            (other for other in error.errors() if other["loc"][:3] == first["loc"][:3]),
+            key=lambda other: len(other["loc"]),
+        )
         where = ".".join(str(part) for part in fault["loc"]) or "campaign"
         raise CampaignError(f"{file}:{_line(node, fault['loc'])}: {where}: {fault['msg']}") from None
     if campaign.slug != file.parent.name:
-        raise CampaignError(f"{file}:{_line(node, ('slug',))}: slug {campaign.slug!r} must be the folder's name, {file.parent.name!r}")
+        raise CampaignError(
+            f"{file}:{_line(node, ('slug',))}: slug {campaign.slug!r} must be the folder's name, {file.parent.name!r}"
+        )
     return node, campaign
 
 

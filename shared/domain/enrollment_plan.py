@@ -87,8 +87,12 @@ def plan_enrollment(
     def step(delay: timing.Delay) -> PlannedStep:
         due = dues[delay.number]
         by_us = delay.number not in by_website
-        past = "its time was past when the meeting was booked" if by_us and delay.milliseconds < 0 and due <= now else None
-        return PlannedStep(number=delay.number, offset=delay.milliseconds, due=due, sent=None if by_us else anchor, skipped=past)
+        past = (
+            "its time was past when the meeting was booked" if by_us and delay.milliseconds < 0 and due <= now else None
+        )
+        return PlannedStep(
+            number=delay.number, offset=delay.milliseconds, due=due, sent=None if by_us else anchor, skipped=past
+        )
 
     return Plan(
         group=campaign.group,

@@ -91,5 +91,8 @@ class Contact:
     @property
     def subscription(self) -> str:
         """Whether the person may get email: `subscribed`, or the strongest reason why not."""
-        reason = next((reason for reason in ("complained", "bounced", "unsubscribed", "manual") if reason in self.fields), "subscribed")
+        reason = next(
+            (reason for reason in ("complained", "bounced", "unsubscribed", "manual") if reason in self.fields),
+            "subscribed",
+        )
         return "unsubscribed" if reason == "manual" else reason

@@ -32,7 +32,11 @@ def _aware(value: datetime) -> datetime:
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
-Email = Annotated[EmailStr, BeforeValidator(lambda value: normalized(value) if isinstance(value, str) else value), Field(max_length=200)]
+Email = Annotated[
+    EmailStr,
+    BeforeValidator(lambda value: normalized(value) if isinstance(value, str) else value),
+    Field(max_length=200),
+]
 Name = Annotated[str, BeforeValidator(_one_line), Field(max_length=100), AfterValidator(_no_link)]
 Instant = Annotated[datetime, AfterValidator(_aware)]
 Systems = Annotated[int, Field(ge=0, le=8)]
@@ -54,7 +58,11 @@ class Person(BaseModel):
     @classmethod
     def _empty_is_absent(cls, data: Any) -> Any:
         if isinstance(data, dict):
-            return {name: value for name, value in data.items() if value is not None and not (isinstance(value, str) and not value.strip())}
+            return {
+                name: value
+                for name, value in data.items()
+                if value is not None and not (isinstance(value, str) and not value.strip())
+            }
         return data
 
     def contact_fields(self) -> dict[str, str]:

@@ -28,7 +28,11 @@ class _State(StrEnum):
 class EnrollmentState(_State):
     """Where an enrollment is."""
 
-    ACTIVE = ("active", "its emails go out when they are due", "its last step ends it, a person pauses or cancels it, an exit ends it")
+    ACTIVE = (
+        "active",
+        "its emails go out when they are due",
+        "its last step ends it, a person pauses or cancels it, an exit ends it",
+    )
     PAUSED = ("paused", "nothing of it is sent", "a person resumes or cancels it, an exit ends it")
     COMPLETED = ("completed", "each step has ended", "nothing; a person's retry makes it active again")
     EXITED = ("exited", "something the campaign lists in `exit_on`, or a suppression, ended it", "nothing")
@@ -45,7 +49,12 @@ class EnrollmentState(_State):
         match self:
             case EnrollmentState.ACTIVE | EnrollmentState.PAUSED:
                 return True
-            case EnrollmentState.COMPLETED | EnrollmentState.EXITED | EnrollmentState.CANCELLED | EnrollmentState.TRACKING:
+            case (
+                EnrollmentState.COMPLETED
+                | EnrollmentState.EXITED
+                | EnrollmentState.CANCELLED
+                | EnrollmentState.TRACKING
+            ):
                 return False
 
 
@@ -55,7 +64,11 @@ class StepState(_State):
     SCHEDULED = ("scheduled", "it waits for its due, its retry, or an earlier step", "a claim")
     SENDING = ("sending", "a worker holds it", "the provider's answer; without one, the same request again")
     SENT = ("sent", "the provider has accepted it", "nothing")
-    SKIPPED = ("skipped", "it was left out, for the reason beside it", "nothing, unless it may have been sent: then a proof")
+    SKIPPED = (
+        "skipped",
+        "it was left out, for the reason beside it",
+        "nothing, unless it may have been sent: then a proof",
+    )
     FAILED = ("failed", "the provider surely refused it", "a person's retry or skip")
     CANCELLED = ("cancelled", "its enrollment ended first", "nothing")
     IN_DOUBT = (

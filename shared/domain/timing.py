@@ -101,7 +101,8 @@ def testing(delays: Sequence[Delay], step: float) -> list[Delay]:
     count = len(delays)
     width = round(step * 1000)
     return [
-        Delay(delay.number, -(count - index) * width if delay.milliseconds < 0 else index * width) for index, delay in enumerate(delays)
+        Delay(delay.number, -(count - index) * width if delay.milliseconds < 0 else index * width)
+        for index, delay in enumerate(delays)
     ]
 
 

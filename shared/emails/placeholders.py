@@ -127,11 +127,15 @@ class Slots:
             line = getattr(error, "lineno", 1 + text.count("\n", 0, text.find("{{")))
             raise Fault(line, f"a placeholder is not well-formed; {_MEND}") from None
         parts = [part for output in tree.find_all(nodes.Output) for part in output.nodes]
-        return "".join(part.data if isinstance(part, nodes.TemplateData) else self.add(_checked(part)) for part in parts)
+        return "".join(
+            part.data if isinstance(part, nodes.TemplateData) else self.add(_checked(part)) for part in parts
+        )
 
     def address(self, text: str) -> str:
         """A link's address whose words, but for one that it begins with, are to be URL-encoded when they are filled."""
-        return self.word.sub(lambda word: self.add(self.used[int(word[1])]._replace(in_address=True)) if word.start() else word[0], text)
+        return self.word.sub(
+            lambda word: self.add(self.used[int(word[1])]._replace(in_address=True)) if word.start() else word[0], text
+        )
 
     def template(self, text: str, environment: jinja2.Environment) -> jinja2.Template:
         """Compile a text whose words become placeholders again; anything else in it, braces too, is printed as it is."""
@@ -149,11 +153,16 @@ def _checked(part: nodes.Expr) -> Placeholder:
         case nodes.Name(name=name):
             default = None
         case nodes.Filter(
-            node=nodes.Name(name=name), name="default", args=[nodes.Const(value=str() | int() | float() as constant)], kwargs=[]
+            node=nodes.Name(name=name),
+            name="default",
+            args=[nodes.Const(value=str() | int() | float() as constant)],
+            kwargs=[],
         ):
             default = str(constant)
         case _:
-            raise Fault(part.lineno, f"only a name, with or without a constant default, may stand in {{{{ }}}}; {_MEND}")
+            raise Fault(
+                part.lineno, f"only a name, with or without a constant default, may stand in {{{{ }}}}; {_MEND}"
+            )
     if name not in PLACEHOLDERS:
         raise Fault(part.lineno, f"no placeholder is called {name!r}; use one of {', '.join(PLACEHOLDERS)}")
     if default is None:

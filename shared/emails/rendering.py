@@ -26,7 +26,10 @@ _MARKDOWN = MarkdownIt("commonmark", {"html": False, "typographer": True}).enabl
 _MARKDOWN.validateLink = lambda url: True  # type: ignore[method-assign]  # markdown-it would print a bad link as text; _check refuses it
 _INLINER = CSSInliner(load_remote_stylesheets=False, minify_css=True)
 _LAYOUT = HTML.from_string(Path(__file__).with_name("layout.html").read_text(encoding="utf-8"))
-_BUTTON = ('<table role="presentation" class="button" cellpadding="0" cellspacing="0" border="0"><tr><td>', "</td></tr></table>\n")
+_BUTTON = (
+    '<table role="presentation" class="button" cellpadding="0" cellspacing="0" border="0"><tr><td>',
+    "</td></tr></table>\n",
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,9 @@ class Brand:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"(https://[^\s/]\S*)?", self.logo_url):
-            raise SettingsError("the logo's address is no web address; begin it with https://, or leave BRAND_LOGO_URL empty")
+            raise SettingsError(
+                "the logo's address is no web address; begin it with https://, or leave BRAND_LOGO_URL empty"
+            )
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,10 @@ def _compiled(source: str, name: str, brand: Brand, reason: str) -> Template:
     used = list(slots.used)
     footer = [brand.name, brand.postal_address, reason]
     text = "\n".join([plain_text(tokens), "", "--", *filter(None, footer), ""])
-    pages = {unsubscribable: _page(subject, preview, tokens, slots, brand, reason, unsubscribable) for unsubscribable in (True, False)}
+    pages = {
+        unsubscribable: _page(subject, preview, tokens, slots, brand, reason, unsubscribable)
+        for unsubscribable in (True, False)
+    }
     return Template(
         name=name,
         subject_source=subject_source.strip(),
@@ -152,7 +160,9 @@ def _parts(source: str) -> tuple[str, str, str]:
     for index, line in enumerate(lines[:end]):
         header = re.fullmatch(r"(Subject|Preview):(.*)", line)
         if not header or header[1] in headers:
-            raise Fault(index + 1, 'only one line "Subject: …" and one line "Preview: …" may come before the first blank line')
+            raise Fault(
+                index + 1, 'only one line "Subject: …" and one line "Preview: …" may come before the first blank line'
+            )
         headers[header[1]] = "\n" * index + header[2]
     if not headers.get("Subject", "").strip():
         raise Fault(1, 'there is no subject; begin with a line "Subject: …"')
@@ -171,7 +181,9 @@ def _check(tokens: Sequence[Token], slots: Slots) -> None:
                 line += 1
             elif child.type == "link_open":
                 child.attrs["href"] = _address(str(child.attrs["href"]), slots, line)
-            elif child.type == "image" and not re.fullmatch(rf"https://(?:(?!{slots.word.pattern}).)+", str(child.attrs["src"])):
+            elif child.type == "image" and not re.fullmatch(
+                rf"https://(?:(?!{slots.word.pattern}).)+", str(child.attrs["src"])
+            ):
                 raise Fault(line, "an image needs a whole address that begins with https:// and holds no placeholder")
 
 
@@ -182,11 +194,16 @@ def _address(href: str, slots: Slots, line: int) -> str:
         start = re.match(r"https?://[^/?#]+|mailto:[^?]+|tel:.+", href)
         usable = start is not None and not slots.word.search(start[0])
     if not usable:
-        raise Fault(line, "a link leads nowhere safe; begin its address with https://, mailto: or tel:, or make it {{ booking_url }}")
+        raise Fault(
+            line,
+            "a link leads nowhere safe; begin its address with https://, mailto: or tel:, or make it {{ booking_url }}",
+        )
     return slots.address(href)
 
 
-def _page(subject: str, preview: str, tokens: Sequence[Token], slots: Slots, brand: Brand, reason: str, unsubscribable: bool) -> str:
+def _page(
+    subject: str, preview: str, tokens: Sequence[Token], slots: Slots, brand: Brand, reason: str, unsubscribable: bool
+) -> str:
     page = _LAYOUT.render(
         subject=subject,
         preview=preview,

@@ -29,11 +29,17 @@ class Subjects:
         """How the subject of a step may read for a contact, whose segment may have been another one by then."""
         campaign = self.catalog.campaigns.get(slug)
         planned = campaign.step(step) if campaign else None
-        known = {"booking_url": self.settings.booking_url, "sender_name": self.settings.business_name, "segment": contact.segment}
+        known = {
+            "booking_url": self.settings.booking_url,
+            "sender_name": self.settings.business_name,
+            "segment": contact.segment,
+        }
         found = set()
         for template in planned.templates if planned else []:
             try:
-                email = self.templates[slug, template].render({**known, **contact.fields}, unsubscribe_url=self.settings.public_url)
+                email = self.templates[slug, template].render(
+                    {**known, **contact.fields}, unsubscribe_url=self.settings.public_url
+                )
             except RenderingError:
                 continue  # it cannot be written for this contact, so it was not
             found.add(email.subject)

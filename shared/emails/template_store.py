@@ -76,7 +76,9 @@ class Store(Mapping[Key, Template]):
         CampaignError: when a file is wrong.
     """
 
-    def __init__(self, catalog: Catalog, settings: Settings, ledger: Ledger, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, catalog: Catalog, settings: Settings, ledger: Ledger, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._catalog, self._settings, self._clock = catalog, settings, clock
         self._last_good = TemplateTexts(ledger)
         self._files = compile_templates(catalog, settings)

@@ -33,7 +33,13 @@ YES_OR_NO = "write yes or no"
 ON_FILE = "given before the import; its words are not in the file"
 NO_SCORES = "no scores, which the campaign requires: remembered, not enrolled"
 NO_CONSENT = "no consent: remembered, not enrolled"
-_OTHER_NAMES = {"e_mail": "email", "email_address": "email", "full_name": "name", "company": "business_name", "time_zone": "timezone"}
+_OTHER_NAMES = {
+    "e_mail": "email",
+    "email_address": "email",
+    "full_name": "name",
+    "company": "business_name",
+    "time_zone": "timezone",
+}
 
 
 class FileError(EvergreenError):
@@ -105,10 +111,14 @@ def read(path: Path, *, campaign: str | None, now: int) -> Sheet:
             reader = csv.reader(file, delimiter=max(DELIMITERS, key=first.count), strict=True)
             header = [_OTHER_NAMES.get(name, name) for name in map(_column, next(reader, []))]
             if "email" not in header:
-                raise FileError(f"{path.name} has no column `email`; its first line must name the columns, such as email,name,consent")
+                raise FileError(
+                    f"{path.name} has no column `email`; its first line must name the columns, such as email,name,consent"
+                )
             if double := next((name for name in header if name in COLUMNS and header.count(name) > 1), None):
                 raise FileError(f"{path.name} has two columns `{double}`; rename or remove one")
-            sheet = Sheet(tuple(name for name in header if name in COLUMNS), tuple(name for name in header if name not in COLUMNS))
+            sheet = Sheet(
+                tuple(name for name in header if name in COLUMNS), tuple(name for name in header if name not in COLUMNS)
+            )
             _fill(sheet, header, _lines(reader), campaign, now)
             return sheet
     except OSError as error:
@@ -132,13 +142,17 @@ def _lines(reader: Any) -> Iterator[tuple[int, list[str]]]:
         begins = reader.line_num + 1
 
 
-def _fill(sheet: Sheet, header: list[str], lines: Iterator[tuple[int, list[str]]], campaign: str | None, now: int) -> None:
+def _fill(
+    sheet: Sheet, header: list[str], lines: Iterator[tuple[int, list[str]]], campaign: str | None, now: int
+) -> None:
     places: dict[str, int] = {}
     for line, cells in lines:
         if len(cells) > len(header):
             sheet.faults.append(Fault(line, "", f"{len(cells)} cells, but the first line names {len(header)} columns"))
             continue
-        given = {name: cell.strip() for name, cell in zip(header, cells, strict=False) if name in COLUMNS and cell.strip()}
+        given = {
+            name: cell.strip() for name, cell in zip(header, cells, strict=False) if name in COLUMNS and cell.strip()
+        }
         row, faults = _row(line, given, campaign, now)
         sheet.faults += faults
         if row is None:
@@ -163,7 +177,9 @@ def _row(line: int, given: dict[str, str], campaign: str | None, now: int) -> tu
     except ValidationError as error:
         for fault in error.errors(include_url=False, include_context=False, include_input=False):
             name = str(fault["loc"][0]) if fault["loc"] else ""
-            faults.append(Fault(line, name, YES_OR_NO if name == "consent" else fault["msg"].removeprefix("Value error, ")))
+            faults.append(
+                Fault(line, name, YES_OR_NO if name == "consent" else fault["msg"].removeprefix("Value error, "))
+            )
     return (Row(line, form, start) if form and not faults else None), faults
 
 
@@ -212,7 +228,9 @@ def apply(rows: list[Row], intake: Intake, *, trigger: str | None, consent_on_fi
             form = form.model_copy(update={"consent": True, "consent_text": form.consent_text or ON_FILE})
         enrolls = trigger if agreed and not reasons else None
         try:
-            answer = enrolling.sign_up(_starting(form, row.start, intake.now), trigger=enrolls or SOURCE, intake=_at(row.start, intake))
+            answer = enrolling.sign_up(
+                _starting(form, row.start, intake.now), trigger=enrolls or SOURCE, intake=_at(row.start, intake)
+            )
         except WebhookError as error:
             yield Fault(row.line, "", error.message)
             continue

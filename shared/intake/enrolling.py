@@ -109,7 +109,9 @@ def report(form: NoShow | PostCall | NewClient, *, trigger: str, intake: Intake)
     campaign = intake.catalog.triggered_by(trigger)
     order = _order(form, _fields(form, intake), trigger, campaign, intake)
     if campaign:
-        anchor, warning = _reported(form.call_at, "call_at", intake.now) if isinstance(form, PostCall) else (intake.now, None)
+        anchor, warning = (
+            _reported(form.call_at, "call_at", intake.now) if isinstance(form, PostCall) else (intake.now, None)
+        )
         values = {"package": form.package} if isinstance(form, NewClient) and form.package else {}
         occasion = _occasion(form)
         plan = _plan(campaign, anchor, _zone(form, campaign, intake), intake, warning, occasion=occasion, values=values)
@@ -135,12 +137,21 @@ def start_of(campaign: Campaign, subject: str, intake: Intake) -> Start:
 
 
 def _plan(
-    campaign: Campaign, anchor: int, zone_name: str | None, intake: Intake, warning: str | None, *, occasion: str = "", **more: Any
+    campaign: Campaign,
+    anchor: int,
+    zone_name: str | None,
+    intake: Intake,
+    warning: str | None,
+    *,
+    occasion: str = "",
+    **more: Any,
 ) -> Plan:
     """The plan of the new enrollment; an anchor that was replaced is logged."""
     if warning:
         _logger.warning("anchor.replaced", warning=warning, campaign=campaign.slug, request_id=intake.request_id)
-    plan = plan_enrollment(campaign, anchor, zone_name, settings=intake.settings, now=intake.now, warning=warning, **more)
+    plan = plan_enrollment(
+        campaign, anchor, zone_name, settings=intake.settings, now=intake.now, warning=warning, **more
+    )
     if campaign.reentry == "per-event" and not occasion:  # nobody can tell whether it is the same event
         return replace(plan, reentry="when-finished")
     return plan
@@ -166,7 +177,9 @@ def _enroll(order: Enroll, intake: Intake) -> Answer:
         raise TooManyRequests(int(done.which))
     before = done.what == "duplicate"
     enrollment = None if before else done.which
-    _logger.info("signed_up", trigger=order.source, outcome=done.what, enrollment=enrollment, request_id=intake.request_id)
+    _logger.info(
+        "signed_up", trigger=order.source, outcome=done.what, enrollment=enrollment, request_id=intake.request_id
+    )
     email, campaign = json.loads(done.which if before else order.answer)
     return Answer(email, campaign, done)
 
@@ -237,4 +250,8 @@ def _same_page(url: str, own: str) -> bool:
         return False
     if re.search(r"/\.|%2e", theirs.path, re.IGNORECASE):  # a path that leads elsewhere than it says
         return False
-    return (theirs.scheme, theirs.netloc, theirs.path.split("/")[1:2]) == (ours.scheme, ours.netloc, ours.path.split("/")[1:2])
+    return (theirs.scheme, theirs.netloc, theirs.path.split("/")[1:2]) == (
+        ours.scheme,
+        ours.netloc,
+        ours.path.split("/")[1:2],
+    )

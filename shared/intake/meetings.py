@@ -53,7 +53,13 @@ def report(event: MeetingEvent, *, trigger: str, intake: Intake) -> Enrolled:
     elif event.what == "no-show":
         order = _recovery(order, event, intake)
     done = intake.ledger.enroll(order)
-    _logger.info("meeting.reported", what=event.what, outcome=done.what, enrollment=done.which or None, request_id=intake.request_id)
+    _logger.info(
+        "meeting.reported",
+        what=event.what,
+        outcome=done.what,
+        enrollment=done.which or None,
+        request_id=intake.request_id,
+    )
     return done
 
 
@@ -61,7 +67,9 @@ def _reminders(order: Enroll, event: MeetingEvent, trigger: str, intake: Intake)
     campaign = intake.catalog.triggered_by(trigger)
     if campaign is None or event.starts is None:
         return order
-    day, hour = timing.spoken(event.starts, timing.zone(event.contact.get("timezone"), intake.settings.business_timezone))
+    day, hour = timing.spoken(
+        event.starts, timing.zone(event.contact.get("timezone"), intake.settings.business_timezone)
+    )
     values = {"reschedule_url": intake.settings.booking_url, **event.values, "meeting_day": day, "meeting_time": hour}
     anchor = event.starts if any(step.before is not None for step in campaign.steps) else event.at
     plan = _plan(campaign, anchor, event, intake, values)

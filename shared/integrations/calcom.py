@@ -108,13 +108,16 @@ def verify(body: bytes, signature: str | None, secret: str) -> None:
         WebhookError: 401.
     """
     if not secret:
-        raise WebhookError(401, "no secret is set here: set CALCOM_WEBHOOK_SECRET to the secret of the webhook in Cal.com")
+        raise WebhookError(
+            401, "no secret is set here: set CALCOM_WEBHOOK_SECRET to the secret of the webhook in Cal.com"
+        )
     if signature == "no-secret-provided":
         raise WebhookError(401, "the webhook in Cal.com has no secret: enter there the value of CALCOM_WEBHOOK_SECRET")
     expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     if not hmac.compare_digest(expected.encode(), (signature or "").encode(errors="replace")):
         raise WebhookError(
-            401, "X-Cal-Signature-256 is missing or wrong: the webhook's secret in Cal.com and CALCOM_WEBHOOK_SECRET must be the same"
+            401,
+            "X-Cal-Signature-256 is missing or wrong: the webhook's secret in Cal.com and CALCOM_WEBHOOK_SECRET must be the same",
         )
 
 
@@ -168,7 +171,9 @@ def _booked(trigger: str, post: _Post[_NewBooking]) -> MeetingEvent | None:
 def _cancelled(trigger: str, post: _Post[_Booking]) -> MeetingEvent:
     booking, at = post.payload, milliseconds(post.created_at)
     starts = milliseconds(booking.start_time) if booking.start_time else None
-    return MeetingEvent("cancelled", f"calcom:{trigger}:{booking.uid}:{at}", booking.uid, at, starts, contact=_contact(booking))
+    return MeetingEvent(
+        "cancelled", f"calcom:{trigger}:{booking.uid}:{at}", booking.uid, at, starts, contact=_contact(booking)
+    )
 
 
 def _moved(trigger: str, post: _Post[_Booking]) -> MeetingEvent | None:
@@ -220,4 +225,6 @@ def _place(booking: _Booking) -> str | None:
     if newest and own and newest.split("/")[2] != own.split("/")[2] and not newest.endswith(f"/video/{booking.uid}"):
         newest = None
     plain = booking.plain_location
-    return newest or own or https(booking.location) or (plain if plain and not plain.startswith("integrations:") else None)
+    return (
+        newest or own or https(booking.location) or (plain if plain and not plain.startswith("integrations:") else None)
+    )

@@ -97,17 +97,25 @@ def verify(body: bytes, header: str | None, key: str, now_seconds: float) -> Non
         WebhookError: 401.
     """
     if not key:
-        raise WebhookError(401, "no key is set here: set CALENDLY_SIGNING_KEY to the signing key of the webhook subscription")
+        raise WebhookError(
+            401, "no key is set here: set CALENDLY_SIGNING_KEY to the signing key of the webhook subscription"
+        )
     pairs = [part.strip().partition("=") for part in (header or "").split(",")]
     times = [value for name, _, value in pairs if name == "t"]
     if len(times) != 1 or not re.fullmatch(r"[0-9]{1,12}", times[0]):
-        raise WebhookError(401, "Calendly-Webhook-Signature is missing or malformed: create the subscription with a signing key")
+        raise WebhookError(
+            401, "Calendly-Webhook-Signature is missing or malformed: create the subscription with a signing key"
+        )
     expected = hmac.new(key.encode(), f"{times[0]}.".encode() + body, hashlib.sha256).hexdigest().encode()
     signatures = [value.encode(errors="replace") for name, _, value in pairs if name == "v1"]
     if not any(hmac.compare_digest(expected, signature) for signature in signatures):
-        raise WebhookError(401, "the signature is wrong: CALENDLY_SIGNING_KEY must be the signing key of the subscription")
+        raise WebhookError(
+            401, "the signature is wrong: CALENDLY_SIGNING_KEY must be the signing key of the subscription"
+        )
     if abs(now_seconds - int(times[0])) > TOLERANCE_SECONDS:
-        raise WebhookError(401, "the signature is not of the last three minutes: if it has just been sent, set this machine's clock")
+        raise WebhookError(
+            401, "the signature is not of the last three minutes: if it has just been sent, set this machine's clock"
+        )
 
 
 def event(body: bytes) -> MeetingEvent | None:

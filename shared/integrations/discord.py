@@ -68,7 +68,9 @@ class Discord:
             raise AlertError("busy", "Discord wants to be left alone", wait)
         body = {"embeds": [_fitted(embed)], "allowed_mentions": {"parse": []}}
         try:
-            answer = self._session.post(self._url, params={"wait": "true"}, json=body, timeout=self._timeout, allow_redirects=False)
+            answer = self._session.post(
+                self._url, params={"wait": "true"}, json=body, timeout=self._timeout, allow_redirects=False
+            )
         except requests.RequestException as error:
             raise AlertError("busy", f"Discord did not answer ({type(error).__name__})") from None
         said = _json(answer)
@@ -91,7 +93,9 @@ def _refusal(answer: requests.Response, said: dict[str, Any]) -> AlertError:
     if status in (401, 403, 404) and "code" in said:
         return AlertError("gone", reason)
     if status in (401, 403, 404, 408, 429) or status >= 500:
-        return AlertError("busy", reason, _seconds(said.get("retry_after")) or _seconds(answer.headers.get("Retry-After")))
+        return AlertError(
+            "busy", reason, _seconds(said.get("retry_after")) or _seconds(answer.headers.get("Retry-After"))
+        )
     return AlertError("refused", reason)
 
 
@@ -125,7 +129,9 @@ def _fitted(embed: Embed) -> dict[str, Any]:
     fitted["footer"] = {"text": fit(embed.footer.strip(), FOOTER)}  # has no markup that could be escaped
     fitted["description"] = fit(_plain(embed.description), DESCRIPTION)
     shown = [(name, value) for name, value in embed.fields if name.strip() and value.strip()][:FIELDS]
-    fields = [{"name": fit(_plain(name), NAME), "value": fit(_plain(value), VALUE), "inline": True} for name, value in shown]
+    fields = [
+        {"name": fit(_plain(name), NAME), "value": fit(_plain(value), VALUE), "inline": True} for name, value in shown
+    ]
     fitted["fields"] = [field for field in fields if field["name"] and field["value"]]
     return fitted
 

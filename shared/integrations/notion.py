@@ -91,7 +91,9 @@ class Notion:
 
     def describe(self, database: str, description: str) -> None:
         """Write the line below a database's title; raises NotionError."""
-        self._call(self._client.databases.update, database, description=[{"type": "text", "text": {"content": description}}])
+        self._call(
+            self._client.databases.update, database, description=[{"type": "text", "text": {"content": description}}]
+        )
 
     def schema(self, source: str, *, fresh: bool = False) -> Mapping[str, str]:
         """The properties of a data source, name → type; remembered until asked for a fresh one; raises NotionError."""
@@ -134,7 +136,9 @@ class Notion:
             types = self.schema(source, fresh=True)
             if unknown := [name for name in unknown if name not in types]:
                 raise NotionError("refused", f"there is no property {', '.join(unknown)}; run `evergreen notion check`")
-        return self.pages(source, {"and": [{"property": name, types[name]: {"equals": value}} for name, value in keys.items()]})
+        return self.pages(
+            source, {"and": [{"property": name, types[name]: {"equals": value}} for name, value in keys.items()]}
+        )
 
     def find(self, source: str, keys: Mapping[str, str]) -> str | None:
         """The oldest such page, or None; raises NotionError."""
@@ -181,7 +185,9 @@ class Notion:
 
     def rewrite(self, page: str, markdown: str) -> None:
         """Replace a page's body; raises NotionError."""
-        self._call(self._client.pages.update_markdown, page, type="replace_content", replace_content={"new_str": markdown})
+        self._call(
+            self._client.pages.update_markdown, page, type="replace_content", replace_content={"new_str": markdown}
+        )
 
     def trash(self, page: str) -> None:
         """Move a page to the trash; raises NotionError, `gone` where it is there already or nowhere."""

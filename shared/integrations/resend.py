@@ -56,7 +56,14 @@ class _Connection(HTTPClient):
     ) -> tuple[bytes, int, Mapping[str, str]]:
         """One exchange; the SDK calls this."""
         answer = self._session.request(
-            method, url, headers=headers, json=json, data=data, files=files, timeout=self._timeout, allow_redirects=False
+            method,
+            url,
+            headers=headers,
+            json=json,
+            data=data,
+            files=files,
+            timeout=self._timeout,
+            allow_redirects=False,
         )
         return answer.content, answer.status_code, _own_headers(answer)
 
@@ -167,7 +174,9 @@ def _listed(entry: Mapping[str, Any]) -> Listed:
 def _accepted(answer: Any, entries: Any) -> Accepted:
     """Read the ids and the rate; whatever the answer is, it may be one to an email that was taken."""
     known = entries if isinstance(entries, list) else []
-    ids = [entry["id"] for entry in known if isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry["id"]]
+    ids = [
+        entry["id"] for entry in known if isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry["id"]
+    ]
     if not ids or len(ids) != len(known):
         raise SendError("ambiguous", "Resend's answer names no email id")
     headers = {name.lower(): value for name, value in (answer.get("http_headers") or {}).items()}

@@ -79,7 +79,9 @@ def _as_object(value: Any) -> Any:
     """Tags come as an object, or as the list in which they were sent."""
     if not isinstance(value, list):
         return value
-    return {tag["name"]: tag.get("value") for tag in value if isinstance(tag, dict) and isinstance(tag.get("name"), str)}
+    return {
+        tag["name"]: tag.get("value") for tag in value if isinstance(tag, dict) and isinstance(tag.get("name"), str)
+    }
 
 
 def _as_list(value: Any) -> Any:
@@ -138,7 +140,10 @@ def verify(body: bytes, headers: Mapping[str, str], secret: str) -> str:
     given = {name: lowered.get(f"svix-{name}", "") for name in ("id", "timestamp", "signature")}
     try:
         Webhook(secret).verify(body, {f"webhook-{name}": value for name, value in given.items()}, json_parse=False)
-    except (WebhookVerificationError, ValueError):  # malformed headers and bodies raise ValueError (binascii's and unicode's too)
+    except (
+        WebhookVerificationError,
+        ValueError,
+    ):  # malformed headers and bodies raise ValueError (binascii's and unicode's too)
         raise WebhookError(
             401,
             "the svix-* headers are missing, wrong or older than five minutes: "

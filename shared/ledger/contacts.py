@@ -79,16 +79,25 @@ class Contacts:
 
     def forget(self, contact: str) -> Erased:
         """Erase a contact but for its suppression, and for the marks that prevent a second run."""
-        return self.ledger.forget(contact, enrollments=sorted(self._tracked(contact)), meetings=self._of(contact, "eg:meeting:*"))
+        return self.ledger.forget(
+            contact, enrollments=sorted(self._tracked(contact)), meetings=self._of(contact, "eg:meeting:*")
+        )
 
     def suppression(self, contact: str) -> Suppression:
         """Why a contact gets no email; without reasons where it may."""
-        email, *instants = cast(list[str | None], self.ledger.redis.hmget(ids.contact_key(contact), ["email", *REASONS]))
-        return Suppression(contact, email, {reason: int(at) for reason, at in zip(REASONS, instants, strict=True) if at})
+        email, *instants = cast(
+            list[str | None], self.ledger.redis.hmget(ids.contact_key(contact), ["email", *REASONS])
+        )
+        return Suppression(
+            contact, email, {reason: int(at) for reason, at in zip(REASONS, instants, strict=True) if at}
+        )
 
     def suppressions(self, limit: int = 1000) -> list[Suppression]:
         """Who gets no email, the latest first."""
-        return [self.suppression(contact) for contact in cast(list[str], self.ledger.redis.zrevrange(_SUPPRESSED, 0, limit - 1))]
+        return [
+            self.suppression(contact)
+            for contact in cast(list[str], self.ledger.redis.zrevrange(_SUPPRESSED, 0, limit - 1))
+        ]
 
     def _tracked(self, contact: str) -> set[str]:
         prefix = ids.enrollment_key("")

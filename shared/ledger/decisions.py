@@ -102,9 +102,13 @@ class Decisions:
         Raises:
             LedgerTooNew: when a newer release has the ledger; nothing was read or written then.
         """
-        known = {name: value for name, value in order.items() if value is not None} if isinstance(order, dict) else order
+        known = (
+            {name: value for name, value in order.items() if value is not None} if isinstance(order, dict) else order
+        )
         try:
-            return self._scripts[script](args=[self._clock() if self._clock else "", json.dumps(known, default=_filled), *texts])
+            return self._scripts[script](
+                args=[self._clock() if self._clock else "", json.dumps(known, default=_filled), *texts]
+            )
         except ResponseError as error:
             if str(error).startswith(version.TOO_NEW):
                 raise LedgerTooNew(str(error).removeprefix(version.TOO_NEW), version.VERSION) from None
@@ -247,7 +251,9 @@ class Decisions:
         answer = self._decide("post", asked, body)
         return Leave(int(answer[0]), int(answer[1]), bool(answer[2]), frozenset(answer[3])) if answer else None
 
-    def settle(self, members: Sequence[str], ending: Ending, *, token: str, at_work: str | None = None) -> list[Settled]:
+    def settle(
+        self, members: Sequence[str], ending: Ending, *, token: str, at_work: str | None = None
+    ) -> list[Settled]:
         """Write down how a request ended.
 
         Args:

@@ -53,5 +53,8 @@ class Figures:
             pipe.hget(ids.enrollment_key(enrollment), "contact")
         for contact in pipe.execute():
             pipe.hmget(ids.contact_key(contact or ""), SCORES)
-        known = ({name: text for name, text in zip(SCORES, texts, strict=True) if text is not None} for texts in pipe.execute())
+        known = (
+            {name: text for name, text in zip(SCORES, texts, strict=True) if text is not None}
+            for texts in pipe.execute()
+        )
         return [Contact(fields).segment if fields else None for fields in known]

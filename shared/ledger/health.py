@@ -72,7 +72,9 @@ class Health:
             Problem.UNLISTED: self.unlisted > 0,
             Problem.NO_SENDER: not self.workers["send"],
             Problem.NO_RECORDER: not self.workers["record"],
-            Problem.BEHIND: self.outbox > BEHIND and bool(self.workers["record"]) and self.fence is None,  # else it waits for the fence
+            Problem.BEHIND: self.outbox > BEHIND
+            and bool(self.workers["record"])
+            and self.fence is None,  # else it waits for the fence
         }
         return [problem for problem, is_there in wrong.items() if is_there]
 

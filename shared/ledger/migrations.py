@@ -81,7 +81,11 @@ def older(ledger: Ledger, number: int) -> list[str]:
     names = [f"scheduler {key.removeprefix(ids.SCHEDULER)}" for key in schedulers]
     names += [f"worker {key.removeprefix(ids.WORKER)}" for key in workers]
     beats = zip(names, pipe.execute(), strict=True)
-    return [name for name, (birth, beat, death, knows) in beats if (birth or beat) and not death and int(knows or 1) < number]
+    return [
+        name
+        for name, (birth, beat, death, knows) in beats
+        if (birth or beat) and not death and int(knows or 1) < number
+    ]
 
 
 def migrate(ledger: Ledger) -> Iterator[Slice]:
@@ -138,11 +142,15 @@ def _begin(ledger: Ledger, migration: Migration) -> tuple[int, int]:
 def _alone(ledger: Ledger) -> Iterator[Lock]:
     lock = ledger.redis.lock(LOCK, timeout=LOCK_FOR, thread_local=False)
     if not lock.acquire(blocking=False):
-        raise MigrationError("another process is migrating this ledger. Wait until it ends; if it was killed, wait a minute")
+        raise MigrationError(
+            "another process is migrating this ledger. Wait until it ends; if it was killed, wait a minute"
+        )
     try:
         yield lock
     except LockError:
-        raise MigrationError("a slice took longer than a minute, and another process may have gone on. Run it again") from None
+        raise MigrationError(
+            "a slice took longer than a minute, and another process may have gone on. Run it again"
+        ) from None
     finally:
         if lock.owned():
             lock.release()

@@ -22,7 +22,9 @@ def sources(constants: Mapping[str, int]) -> dict[str, str]:
     included = {file.stem: file.read_text(encoding="utf-8") for file in (FOLDER / "lua").glob("*.lua")}
     for name, value in constants.items():
         included = {stem: text.replace(f"${name}", str(value)) for stem, text in included.items()}
-    return {file.stem: _whole(file.read_text(encoding="utf-8"), included) for file in (FOLDER / "scripts").glob("*.lua")}
+    return {
+        file.stem: _whole(file.read_text(encoding="utf-8"), included) for file in (FOLDER / "scripts").glob("*.lua")
+    }
 
 
 def included_by(text: str) -> list[str]:

@@ -36,7 +36,9 @@ class Cells:
 
     def text(self, name: str) -> str | None:
         """What a column says; None where it is empty or not there."""
-        return plain(self.page["properties"].get(schema.own_name(name, self.source, self.settings.notion_property_names)))
+        return plain(
+            self.page["properties"].get(schema.own_name(name, self.source, self.settings.notion_property_names))
+        )
 
     def instant(self, name: str, *, up: bool = False) -> int | None:
         """A date in milliseconds since 1970 UTC.

@@ -24,7 +24,8 @@ _CELL = re.compile(r"<td\b[^>]*>(.*?)</td>", re.DOTALL)
 _LIST = re.compile(r"(?P<marker>[-*+]|\d+[.)])\s+(?:\[(?P<tick>[ xX])\]\s+)?(?P<words>.*)")
 _NOTHING = re.compile(r"(?:<empty-block\s*/>|<table_of_contents\b[^>]*>|<(page|database)\b[^>]*>.*?</\1>)?")
 _HELD_BY_NOTION = re.compile(
-    r"attachment:|file:|https?://[^/)]{0,200}(?:notion-static|prod-files-secure|file\.notion)|[^\s()]{0,1000}[?&]X-Amz-", re.IGNORECASE
+    r"attachment:|file:|https?://[^/)]{0,200}(?:notion-static|prod-files-secure|file\.notion)|[^\s()]{0,1000}[?&]X-Amz-",
+    re.IGNORECASE,
 )
 # Every repetition has an end: whatever somebody pastes must not occupy the scheduler.
 _CODE = re.compile(r"(`{1,3}[^`]{1,1000}`{1,3})")
@@ -90,7 +91,9 @@ class _Page:
             if index:
                 _, before, item_before = self.blocks[index - 1]
                 shared = sum(1 for one, other in zip(before, callouts, strict=False) if one is other)
-                together = item and item_before and before == callouts and (item == item_before or item[0] != item_before[0])
+                together = (
+                    item and item_before and before == callouts and (item == item_before or item[0] != item_before[0])
+                )
                 text += "\n" if together else "\n" + ">" * shared + "\n"
             text += block
         return text
@@ -149,7 +152,11 @@ def _add_words(words: str, depth: int, page: _Page) -> None:
     elif match := _LIST.fullmatch(words):
         tick = "" if match["tick"] is None else "☐ " if match["tick"] == " " else "☑ "
         hanging = " " * (len(match["marker"]) + 1)
-        page.add(f"{match['marker']} {tick}" + _inline(match["words"]).replace("\n", f"\n{hanging}"), depth, item=match["marker"][-1])
+        page.add(
+            f"{match['marker']} {tick}" + _inline(match["words"]).replace("\n", f"\n{hanging}"),
+            depth,
+            item=match["marker"][-1],
+        )
     elif words.startswith(">"):
         page.add("> " + _inline(words[1:].lstrip()).replace("\n", "\n> "), depth)
     elif summary := re.fullmatch(r"<summary>(.*)</summary>", words):
@@ -174,9 +181,13 @@ def _inline(text: str) -> str:
 def _words(text: str) -> str:
     text = _TYPED_LINK.sub(_link, text)
     if tag := _TYPED_TAG.search(text):
-        raise CampaignError(f"<{tag[1]}> is an HTML tag, which an email would show as it stands; remove it and use Notion's own formatting")
+        raise CampaignError(
+            f"<{tag[1]}> is an HTML tag, which an email would show as it stands; remove it and use Notion's own formatting"
+        )
     if _LOST.search(text):
-        raise CampaignError("the page holds a block that an email cannot show (a bookmark or an embed); put a link in its place")
+        raise CampaignError(
+            "the page holds a block that an email cannot show (a bookmark or an embed); put a link in its place"
+        )
     text = _FILE.sub(lambda found: f"[{found[3].strip() or found[1]}]({found[2]})", text)
     if re.search(r"\]\((?=" + _HELD_BY_NOTION.pattern + ")", text, re.IGNORECASE):
         raise CampaignError(
@@ -214,4 +225,6 @@ def to_notion(body: str) -> str:
     text = re.sub(r"\\\n\s*", "<br>", text)
     text = re.sub(r"\[([^\[\]\n]*)\]\(([^()\n]*\{\{[^()\n]*)\)", r"\\[\1\\](\2)", text)
     text = re.sub(r"\{\{.*?\}\}", lambda found: re.sub(r"([{}|<>\[\]*~`$^])", r"\\\1", found[0]), text)
-    return re.sub(r"(?m)^((?: {2,4})+)(?=\S)", lambda found: "\t" * ((len(found[1]) + 2) // 4), re.sub(r"\n{2,}", "\n", text))
+    return re.sub(
+        r"(?m)^((?: {2,4})+)(?=\S)", lambda found: "\t" * ((len(found[1]) + 2) // 4), re.sub(r"\n{2,}", "\n", text)
+    )

@@ -17,7 +17,15 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "yellow_systems": ("yellow", "yellow_count"),
     "green_systems": ("green", "green_count"),
     "segment": ("priority",),
-    "booking_url": ("booking_link", "calendly_link", "calendly_url", "calcom_link", "cal_link", "calendar_link", "schedule_link"),
+    "booking_url": (
+        "booking_link",
+        "calendly_link",
+        "calendly_url",
+        "calcom_link",
+        "cal_link",
+        "calendar_link",
+        "schedule_link",
+    ),
     "reschedule_url": ("reschedule_link",),
     "meeting_title": ("event_title", "meeting_name"),
     "meeting_place": ("meeting_link", "meeting_location"),
@@ -27,7 +35,9 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 DEFAULTS: Mapping[str, str] = {"first_name": "there", "name": "there", "business_name": "your business"}
 
 _QUOTES = {
-    ord(curly): plain for plain, all in (('"', "“”„‟″«»"), ("'", "\u2018\u2019\u201a\u201b\u2032"), (" ", "\u00a0\u202f")) for curly in all
+    ord(curly): plain
+    for plain, all in (('"', "“”„‟″«»"), ("'", "\u2018\u2019\u201a\u201b\u2032"), (" ", "\u00a0\u202f"))
+    for curly in all
 }
 _BRACES = re.compile(r"\{\{([^{}\n]*)\}\}")
 _INSIDE = re.compile(r"\s*(?:[\w$]+\.)*(?P<name>\w+)\s*(?P<default>\|\s*default\(.*\)\s*)?")

@@ -103,7 +103,9 @@ class Recorder:
         known = page.known()
         if known is None or known == UNSURE:
             known = page.notion.find(source, self._named({"Email": contact.email}, CONTACTS))
-        self._write(page, source, known, schema.contact_values(contact, new=False), schema.contact_values(contact, new=True))
+        self._write(
+            page, source, known, schema.contact_values(contact, new=False), schema.contact_values(contact, new=True)
+        )
 
     def _record_run(self, page: _Page, run: Enrollment, contact: Contact, campaign: Campaign | None) -> None:
         if not (source := self._source(page)):
@@ -111,10 +113,14 @@ class Recorder:
         values = schema.tracker_values(run, contact, campaign)
         known = page.known()
         if known is None or known == UNSURE:
-            known = self._find_run(page.notion, source, run, values, adopts=campaign is None or campaign.reentry != "per-event")
+            known = self._find_run(
+                page.notion, source, run, values, adopts=campaign is None or campaign.reentry != "per-event"
+            )
         self._write(page, source, known, values, values)
 
-    def _find_run(self, notion: Notion, source: str, run: Enrollment, values: Mapping[str, Value], *, adopts: bool) -> str | None:
+    def _find_run(
+        self, notion: Notion, source: str, run: Enrollment, values: Mapping[str, Value], *, adopts: bool
+    ) -> str | None:
         """The row of this enrollment; or, of an earlier build, one of the same person and campaign that no enrollment claims yet."""
         keys = {name: str(values[name]) for name in ("Email", "Campaign")}
         id_name = schema.own_name("Enrollment ID", TRACKER, self.settings.notion_property_names)
@@ -143,9 +149,13 @@ class Recorder:
         return self._sources.get(setting)
 
     def _named(self, values: Mapping[str, str], kind: Source) -> dict[str, str]:
-        return {schema.own_name(name, kind, self.settings.notion_property_names): value for name, value in values.items()}
+        return {
+            schema.own_name(name, kind, self.settings.notion_property_names): value for name, value in values.items()
+        }
 
-    def _write(self, page: _Page, source: str, known: str | None, values: Mapping[str, Value], new: Mapping[str, Value]) -> None:
+    def _write(
+        self, page: _Page, source: str, known: str | None, values: Mapping[str, Value], new: Mapping[str, Value]
+    ) -> None:
         """Update the page that is known, or create it, with what the data source has columns for."""
         try:
             self._write_once(page, source, known, values, new)
@@ -155,10 +165,16 @@ class Recorder:
             page.notion.schema(source, fresh=True)  # the owner may have renamed, added or removed a column
             self._write_once(page, source, known, values, new)
 
-    def _write_once(self, page: _Page, source: str, known: str | None, values: Mapping[str, Value], new: Mapping[str, Value]) -> None:
+    def _write_once(
+        self, page: _Page, source: str, known: str | None, values: Mapping[str, Value], new: Mapping[str, Value]
+    ) -> None:
         names = self.settings.notion_property_names
         columns = page.notion.schema(source)
-        missing = [own for p in page.kind.properties if p.required and (own := schema.own_name(p.name, page.kind, names)) not in columns]
+        missing = [
+            own
+            for p in page.kind.properties
+            if p.required and (own := schema.own_name(p.name, page.kind, names)) not in columns
+        ]
         if missing:
             raise NotionError("refused", f"{page.kind.title} has no {', '.join(missing)}; run `evergreen notion check`")
 

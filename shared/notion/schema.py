@@ -95,7 +95,9 @@ EMAIL_LOG = Source(
         Property("Email Number", "number"),
         Property("Template", "rich_text"),
         Property("Sent At", "date"),
-        Property("Status", "select", options=("Sent", "Retrying", "Failed", "In Doubt", "Skipped", "Bounced", "Complained")),
+        Property(
+            "Status", "select", options=("Sent", "Retrying", "Failed", "In Doubt", "Skipped", "Bounced", "Complained")
+        ),
         Property("Delivered At", "date"),
         Property("Opened At", "date"),
         Property("Clicked At", "date"),

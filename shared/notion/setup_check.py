@@ -64,7 +64,15 @@ def check(notion: Notion, settings: Settings) -> list[Finding]:
 def _check_source(notion: Notion, source: Source, settings: Settings) -> list[Finding]:
     variable, id = source.setting.upper(), str(getattr(settings, source.setting))
     if not id:
-        return [Finding("note", source.title, "", f"{variable} is not set, so nothing is kept there", "`evergreen notion init` creates it")]
+        return [
+            Finding(
+                "note",
+                source.title,
+                "",
+                f"{variable} is not set, so nothing is kept there",
+                "`evergreen notion init` creates it",
+            )
+        ]
     try:
         columns = notion.schema(notion.data_source(id), fresh=True)
     except NotionError as error:
@@ -85,14 +93,20 @@ def _check_column(column: Property, source: Source, columns: Mapping[str, str], 
         if columns[name] in _FITS[column.type]:
             return None
         fits = " or ".join(sorted(_FITS[column.type]))
-        return Finding(level, source.title, name, f"is a {columns[name]} column, which cannot hold it", f"make it {fits} in Notion")
+        return Finding(
+            level, source.title, name, f"is a {columns[name]} column, which cannot hold it", f"make it {fits} in Notion"
+        )
     if column.type == "title":
         title = next((own for own, type in columns.items() if type == "title"), "")
-        return Finding(level, source.title, name, f"the title column is called {title!r}", _renaming(source, column, title))
+        return Finding(
+            level, source.title, name, f"the title column is called {title!r}", _renaming(source, column, title)
+        )
     alike = _alike(name, columns)
     if alike:
         return Finding(level, source.title, name, f"is not there, but {alike!r} is", _renaming(source, column, alike))
-    return Finding(level, source.title, name, "is not there", "`evergreen notion init --add` adds it, or add it in Notion")
+    return Finding(
+        level, source.title, name, "is not there", "`evergreen notion init --add` adds it, or add it in Notion"
+    )
 
 
 def _alike(name: str, columns: Iterable[str]) -> str | None:
@@ -127,7 +141,9 @@ def init(notion: Notion, settings: Settings, *, parent: str | None, add: bool) -
         columns = (*source.properties, *source.own)
         id = str(getattr(settings, source.setting))
         if not id and parent:
-            new = notion.create_database(parent, source.title, {column.name: _configuration(column) for column in columns})
+            new = notion.create_database(
+                parent, source.title, {column.name: _configuration(column) for column in columns}
+            )
             changed.append((source, new, [column.name for column in columns]))
         elif id and add:
             data_source = notion.data_source(id)

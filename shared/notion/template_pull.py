@@ -19,7 +19,9 @@ from shared.notion.schema import TEMPLATES, own_name
 from shared.notion.template_rows import Row, fault_of, key_of, rows, source_of
 
 SETTLED_AFTER = 65_000  # milliseconds: `last_edited_time` is to the minute, so within it a page may change unseen
-READ_AGAIN = 9  # pages that are read again in one look for that reason, so that it takes seconds also after many changed
+READ_AGAIN = (
+    9  # pages that are read again in one look for that reason, so that it takes seconds also after many changed
+)
 GONE = "its row is no longer in Notion; the last good text goes on. Restore the row, or `evergreen templates push` makes a new one"
 _logger = log.logger("templates")
 
@@ -193,9 +195,13 @@ class Puller:
             if status.get(name) == {"not live"}:
                 last_good.withdraw(name)
                 _logger.info("template.withdrawn", template=name)
-        return {name: GONE for name in known if name not in status and tuple(name.split("/", 1)) in self.catalog.sources}
+        return {
+            name: GONE for name in known if name not in status and tuple(name.split("/", 1)) in self.catalog.sources
+        }
 
-    def _tell(self, found: Iterable[Row], verdicts: Mapping[str, Verdict], last_good: TemplateTexts, sentences: dict[str, str]) -> None:
+    def _tell(
+        self, found: Iterable[Row], verdicts: Mapping[str, Verdict], last_good: TemplateTexts, sentences: dict[str, str]
+    ) -> None:
         """Write what is wrong into the rows and into Redis, and raise an alert for what is new."""
         before = last_good.rejected()
         for row in found:

@@ -101,7 +101,9 @@ class Pusher:
             page = row.page
             self.notion.rewrite(page, to_notion(body))
             self.notion.update(page, source, known)
-        return source_of(Row(page, subject=str(values["Subject"]), preview=str(values["Preview"])), self.notion.markdown(page))
+        return source_of(
+            Row(page, subject=str(values["Subject"]), preview=str(values["Preview"])), self.notion.markdown(page)
+        )
 
     def _source(self, row: Row) -> str:
         """A row's source, "" where it is none."""

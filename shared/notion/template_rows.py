@@ -56,7 +56,8 @@ def rows(notion: Notion, source: str, settings: Settings) -> list[Row]:
 
 def _row(page: Mapping[str, Any], names: Mapping[str, str]) -> Row:
     columns = {
-        column.name: page["properties"].get(own_name(column.name, TEMPLATES, names)) for column in (*TEMPLATES.properties, *TEMPLATES.own)
+        column.name: page["properties"].get(own_name(column.name, TEMPLATES, names))
+        for column in (*TEMPLATES.properties, *TEMPLATES.own)
     }
     texts = {name: " ".join((plain(column) or "").split()) for name, column in columns.items()}
     return Row(
@@ -78,7 +79,9 @@ def key_of(row: Row, catalog: Catalog) -> Key:
         CampaignError: there is none, or it could be several; for the owner to read.
     """
     if not row.template_id:
-        raise CampaignError('the row has no Template ID; write the name of its email there, such as "christmas_email_1"')
+        raise CampaignError(
+            'the row has no Template ID; write the name of its email there, such as "christmas_email_1"'
+        )
     found = [key for key in catalog.sources if key[1] == row.template_id]
     named = [key for key in found if row.campaign.lower() in (key[0], catalog.campaigns[key[0]].name.lower())]
     if len(named or found) == 1:
@@ -104,7 +107,9 @@ def source_of(row: Row, body: str) -> str:
     if not row.subject:
         raise CampaignError('there is no subject; fill in the column "Subject"')
     if len(body) > MAX_BODY:
-        raise CampaignError(f"the page has {len(body):,} characters, and Gmail would cut the email; keep it below {MAX_BODY:,}")
+        raise CampaignError(
+            f"the page has {len(body):,} characters, and Gmail would cut the email; keep it below {MAX_BODY:,}"
+        )
     text = from_notion(body)
     preview = row.preview
     if first := re.match(r"Preview:[ \t]*(.*)\n*", text):

@@ -43,7 +43,8 @@ CAUSES = {
         "where a quota is used up, wait for its reset or raise it.",
     ),
     "silent": Cause(
-        "The scheduler is silent", "No email is released until it is back: start the scheduler again and read the end of its log."
+        "The scheduler is silent",
+        "No email is released until it is back: start the scheduler again and read the end of its log.",
     ),
     "unlisted": Cause(
         "An email was on no list",
@@ -55,7 +56,8 @@ CAUSES = {
         "The last good text is sent meanwhile; correct the page in Notion as the reason says.",
     ),
     "record": Cause(
-        "Notion refuses a row", "Emails go out all the same; `evergreen notion check` names what is missing or misspelled in the database."
+        "Notion refuses a row",
+        "Emails go out all the same; `evergreen notion check` names what is missing or misspelled in the database.",
     ),
     "fence": Cause(
         "Another copy of Evergreen holds the fence",
@@ -107,7 +109,9 @@ def alert(alert: Alert, settings: Settings) -> Embed:
         alert: what happened.
         settings: for the business's name.
     """
-    cause = CAUSES.get(alert.subject, Cause(f"Something needs a look: {alert.subject}", "The console and the logs say more."))
+    cause = CAUSES.get(
+        alert.subject, Cause(f"Something needs a look: {alert.subject}", "The console and the logs say more.")
+    )
     latest = "Latest: " if alert.count > 1 else ""
     return Embed(
         title=cause.title,
@@ -125,4 +129,7 @@ def as_text(embed: Embed) -> str:
         embed: the message.
     """
     facts = "\n".join(f"{name}: {value}" for name, value in embed.fields)
-    return "\n\n".join(part for part in (embed.description, facts, f"-- \n{embed.footer}" if embed.footer else "") if part) + "\n"
+    return (
+        "\n\n".join(part for part in (embed.description, facts, f"-- \n{embed.footer}" if embed.footer else "") if part)
+        + "\n"
+    )

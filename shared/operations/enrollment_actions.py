@@ -48,7 +48,9 @@ class EnrollmentActions:
         if run.state != EnrollmentState.PAUSED or run.paused_at is None:
             raise ActionError(f"{enrollment} is {run.state}, not paused")
         now = self.ledger.now()
-        moving = [] if catch_up else [step for step in run.steps if step.state == StepState.SCHEDULED and step.offset >= 0]
+        moving = (
+            [] if catch_up else [step for step in run.steps if step.state == StepState.SCHEDULED and step.offset >= 0]
+        )
         anchor = run.anchor + (max(0, now - run.paused_at) if moving else 0)  # Redis's clock may have been set back
         dues = timing.dues(anchor, [timing.Delay(step.number, step.offset) for step in moving], *self._window(run))
         nexts = self._one_a_day(run, now) if catch_up else {}
@@ -58,14 +60,18 @@ class EnrollmentActions:
             anchor=anchor,
             dues=dues,
             nexts=nexts,
-            catch_up=self._day(run) if nexts else None,  # reminders have nothing to catch up: one that is late is still skipped
+            catch_up=self._day(run)
+            if nexts
+            else None,  # reminders have nothing to catch up: one that is late is still skipped
         )
         fits = (EnrollmentState.ACTIVE, EnrollmentState.COMPLETED)
         return self._decided("resume", enrollment, self.ledger.resume(order), fits=fits)
 
     def cancel(self, enrollment: str) -> str:
         """End an enrollment for good."""
-        return self._decided("cancel", enrollment, self.ledger.cancel(enrollment, "cancelled by hand"), fits=(EnrollmentState.CANCELLED,))
+        return self._decided(
+            "cancel", enrollment, self.ledger.cancel(enrollment, "cancelled by hand"), fits=(EnrollmentState.CANCELLED,)
+        )
 
     def skip(self, enrollment: str, step: int) -> str:
         """Leave one step out: one that waits, or that failed or is in doubt. What was posted already ends as it ends."""
@@ -99,7 +105,9 @@ class EnrollmentActions:
         self._step(enrollment, step)
         found, own = self._run(enrollment).step(step), ids.email_id(enrollment, step)
         if found.state != StepState.IN_DOUBT:
-            raise ActionError(f"{enrollment}: the step is {found.state}; only what is in doubt is retried with its batch")
+            raise ActionError(
+                f"{enrollment}: the step is {found.state}; only what is in doubt is retried with its batch"
+            )
         others = Listing(self.ledger).doubts_of(found.frozen) if found.frozen else []
         return [own, *(id for id in others if id != own)]
 
@@ -108,7 +116,9 @@ class EnrollmentActions:
         for id in emails:
             enrollment, step = ids.parse_email_id(id)
             obstacle = self.ledger.retry(enrollment, step, as_new=as_new)
-            if obstacle and self.ledger.peek(enrollment, step).state == StepState.IN_DOUBT:  # else it went along with one before
+            if (
+                obstacle and self.ledger.peek(enrollment, step).state == StepState.IN_DOUBT
+            ):  # else it went along with one before
                 obstacles.setdefault(obstacle, []).append(id)
         if left := sum(map(len, obstacles.values())):
             reasons = "; ".join(f"{', '.join(names)}: {obstacle}" for obstacle, names in obstacles.items())
@@ -168,7 +178,9 @@ class EnrollmentActions:
             raise ActionError(f"{enrollment}: {obstacle}")
         return self._decided(decision, enrollment, self._run(enrollment).state)
 
-    def _decided(self, decision: str, enrollment: str, state: EnrollmentState | None, *, fits: tuple[EnrollmentState, ...] = ()) -> str:
+    def _decided(
+        self, decision: str, enrollment: str, state: EnrollmentState | None, *, fits: tuple[EnrollmentState, ...] = ()
+    ) -> str:
         if state is None:
             raise ActionError(f"there is no enrollment {enrollment!r}; `evergreen list` shows them")
         if fits and state not in fits:

@@ -52,7 +52,9 @@ class EnrollmentQueries:
             raise ActionError("there is no enrollment of this address; `evergreen list` shows those there are")
         fit = [run for run in runs if run.state.is_open] or runs
         if len(fit) > 1:
-            raise ActionError(f"this address has several enrollments; say which one: {', '.join(run.id for run in fit)}")
+            raise ActionError(
+                f"this address has several enrollments; say which one: {', '.join(run.id for run in fit)}"
+            )
         return fit[0].id
 
     def runs_of(self, address: str) -> list[Enrollment]:
@@ -74,12 +76,20 @@ class EnrollmentQueries:
             "subscription": contact.subscription,
             "consented_at": _instant(int(contact.fields["consent_at"])) if "consent_at" in contact.fields else None,
             "facts": {name: contact.fields[name] for name in FACTS if name in contact.fields},
-            "steps": [_step(run.id, step) | {"template": self._template(run, step.number, contact)} for step in run.steps],
+            "steps": [
+                _step(run.id, step) | {"template": self._template(run, step.number, contact)} for step in run.steps
+            ],
         }
         return self._summary(run, contact) | more
 
     def page(
-        self, start: int = 0, *, address: str | None = None, slug: str | None = None, state: str | None = None, segment: str | None = None
+        self,
+        start: int = 0,
+        *,
+        address: str | None = None,
+        slug: str | None = None,
+        state: str | None = None,
+        segment: str | None = None,
     ) -> dict[str, Any]:
         """Some enrollments, the latest first, and where the list goes on.
 
@@ -99,7 +109,9 @@ class EnrollmentQueries:
         rows = [self._summary(run, self.ledger.contact(run.contact) or Contact()) for run in runs]
         return {"enrollments": rows, "next": following}
 
-    def _names(self, start: int, slug: str | None, state: str | None, segment: str | None) -> tuple[list[str], int | None]:
+    def _names(
+        self, start: int, slug: str | None, state: str | None, segment: str | None
+    ) -> tuple[list[str], int | None]:
         """A page of ids; of those that no list is kept for, as many as LOOK_AT holds."""
         following: int | None = start
         found: list[str] = []
@@ -120,7 +132,11 @@ class EnrollmentQueries:
     def overview(self) -> dict[str, Any]:
         """How things stand: what is due, late and failed, what stops sending, and what waits to be recorded."""
         health = read_health(self.ledger)
-        failures = [(run.id, run.step(number)) for name, number in self._listing.failures() if (run := self.ledger.enrollment(name))]
+        failures = [
+            (run.id, run.step(number))
+            for name, number in self._listing.failures()
+            if (run := self.ledger.enrollment(name))
+        ]
         return {
             "sending_stopped": health.gate,
             "fenced": health.fence,
@@ -130,7 +146,9 @@ class EnrollmentQueries:
             "queued": health.queued,
             "outbox": health.outbox,
             **self._listing.counts(),
-            "failures": [{"enrollment": run, **_step(run, step)} for run, step in failures if step.state.needs_a_person],
+            "failures": [
+                {"enrollment": run, **_step(run, step)} for run, step in failures if step.state.needs_a_person
+            ],
         }
 
     def _template(self, run: Enrollment, number: int, contact: Contact) -> str | None:
@@ -143,7 +161,9 @@ class EnrollmentQueries:
         return [run for name in names if (run := self.ledger.enrollment(name))]
 
     def _summary(self, run: Enrollment, contact: Contact) -> dict[str, Any]:
-        waiting = [step.next for step in run.steps if step.state.is_open and step.next and run.state == EnrollmentState.ACTIVE]
+        waiting = [
+            step.next for step in run.steps if step.state.is_open and step.next and run.state == EnrollmentState.ACTIVE
+        ]
         campaign = self.catalog.campaigns.get(run.slug)
         return {
             "id": run.id,
@@ -160,7 +180,11 @@ class EnrollmentQueries:
 
 
 def _instant(at: int | None) -> str | None:
-    return None if at is None else datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (
+        None
+        if at is None
+        else datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
 
 
 def _step(enrollment: str, step: Step) -> dict[str, Any]:
@@ -176,5 +200,7 @@ def _step(enrollment: str, step: Step) -> dict[str, Any]:
         **{what: _instant(getattr(step, what)) for what in REPORTED},
         "note": step.note,
         "why": step.why,
-        "batched": step.state == StepState.IN_DOUBT and step.frozen is not None and not step.frozen.startswith(enrollment),
+        "batched": step.state == StepState.IN_DOUBT
+        and step.frozen is not None
+        and not step.frozen.startswith(enrollment),
     }

@@ -49,7 +49,9 @@ class NotionPause:
         if FenceState(self.ledger).refusal() is not None:
             return 0
         self._source = self._source or self.notion.data_source(self.settings.notion_email_sequence_db_id)
-        pause, id_name = (schema.own_name(name, TRACKER, self.settings.notion_property_names) for name in ("Pause", "Enrollment ID"))
+        pause, id_name = (
+            schema.own_name(name, TRACKER, self.settings.notion_property_names) for name in ("Pause", "Enrollment ID")
+        )
         if {pause, id_name} - set(self.notion.schema(self._source)):
             return 0  # `evergreen notion check` says so
         rows = self.notion.pages(self._source, {"property": pause, "checkbox": {"equals": True}})

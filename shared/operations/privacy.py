@@ -24,10 +24,25 @@ BY_HAND = (
     "Notion keeps trashed pages for 30 days: empty its trash for an earlier end.",
     "Your calendar (Cal.com, Calendly), your inbox and the Discord channel of alerts may name the person.",
 )
-NO_NOTION = "NOTION_TOKEN is not set, so nothing was looked for in Notion: if you use it, set the token and do this again."
+NO_NOTION = (
+    "NOTION_TOKEN is not set, so nothing was looked for in Notion: if you use it, set the token and do this again."
+)
 _CONSENT = {"consent_at": "at", "consent_text": "text", "consent_page": "page"}
 _INSTANTS = {
-    *("at", "judged", "starts", "anchor", "created", "ended", "paused_at", "last_sent", "due", "next", "posted", "sent"),
+    *(
+        "at",
+        "judged",
+        "starts",
+        "anchor",
+        "created",
+        "ended",
+        "paused_at",
+        "last_sent",
+        "due",
+        "next",
+        "posted",
+        "sent",
+    ),
     *("delivered", "opened", "clicked", "complained", "bounced", "consent_at"),
 }
 _INTERNAL = {"contact", "lease", "look", "solo", "steps", "frozen", "alerted"}
@@ -130,4 +145,6 @@ def _step(number: str, fields: Mapping[str, str]) -> dict[str, Any]:
 def _spoken(fields: Mapping[str, str]) -> dict[str, str | None]:
     """Fields as a person reads them: with dates, and without what only the machinery needs."""
     shown = sorted(name for name in fields if name not in _INTERNAL)
-    return {name: iso(int(fields[name])) if name in _INSTANTS and fields[name].isdigit() else fields[name] for name in shown}
+    return {
+        name: iso(int(fields[name])) if name in _INSTANTS and fields[name].isdigit() else fields[name] for name in shown
+    }

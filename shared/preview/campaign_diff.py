@@ -67,7 +67,9 @@ class Participant:
         return any(step.number == number and step.state.is_open for step in self.enrollment.steps)
 
 
-def diff(old: Catalog, new: Catalog, participants: Collection[Participant] | None, edited: Collection[str] = ()) -> list[Change]:
+def diff(
+    old: Catalog, new: Catalog, participants: Collection[Participant] | None, edited: Collection[str] = ()
+) -> list[Change]:
     """What changes, by campaign and step.
 
     Args:
@@ -105,7 +107,9 @@ class _Campaigns:
             for number in sorted({step.number for step in (*before.steps, *after.steps)}):
                 yield from self._step(number, before.step(number), after.step(number))
 
-    def _change(self, step: int | None, what: str, meaning: str, concerned: Collection[Participant] | None, diff: str = "") -> Change:
+    def _change(
+        self, step: int | None, what: str, meaning: str, concerned: Collection[Participant] | None, diff: str = ""
+    ) -> Change:
         people = None if self.participants is None or concerned is None else len(concerned)
         return Change(self.slug, step, what, meaning, people, diff)
 
@@ -116,7 +120,9 @@ class _Campaigns:
         was, now = before.model_dump(mode="json"), after.model_dump(mode="json")
         for key, meaning in _KEYS.items():
             if was[key] != now[key]:
-                yield self._change(None, "setting", f"{key}: {meaning}", [] if meaning == _NEW_RUNS else self.participants)
+                yield self._change(
+                    None, "setting", f"{key}: {meaning}", [] if meaning == _NEW_RUNS else self.participants
+                )
 
     def _step(self, number: int, before: CampaignStep | None, after: CampaignStep | None) -> Iterator[Change]:
         if before is None:
@@ -139,7 +145,11 @@ class _Campaigns:
             lines = _lines(self.old.sources[self.slug, was], self.new.sources[self.slug, now], was, now)
             if not lines:
                 continue
-            getting = None if self.participants is None else [one for one in self._waiting(number) or [] if one.contact.segment in segments]
+            getting = (
+                None
+                if self.participants is None
+                else [one for one in self._waiting(number) or [] if one.contact.segment in segments]
+            )
             if name_of((self.slug, now)) in self.edited:
                 yield self._change(number, "text", f"{now}: nobody gets it, for Notion's text goes out", [], lines)
             else:
@@ -155,4 +165,6 @@ def _hours(step: CampaignStep) -> str:
 
 
 def _lines(was: str, now: str, old_name: str, new_name: str) -> str:
-    return "\n".join(difflib.unified_diff(was.splitlines(), now.splitlines(), f"{old_name}.md", f"{new_name}.md", lineterm="", n=1))
+    return "\n".join(
+        difflib.unified_diff(was.splitlines(), now.splitlines(), f"{old_name}.md", f"{new_name}.md", lineterm="", n=1)
+    )

@@ -47,11 +47,20 @@ def person(segment: Segment, settings: Settings, **known: str | None) -> dict[st
     """
     sample = sample_person.values(segment, booking_url=settings.booking_url, sender_name=settings.business_name)
     names = ("name", "first_name", "business_name", *SCORES)
-    return {name: str(sample[name]) for name in names} | {name: value for name, value in known.items() if value is not None}
+    return {name: str(sample[name]) for name in names} | {
+        name: value for name, value in known.items() if value is not None
+    }
 
 
 def plan(
-    campaign: Campaign, contact: Mapping[str, str], anchor: int, *, now: int, catalog: Catalog, templates: Templates, settings: Settings
+    campaign: Campaign,
+    contact: Mapping[str, str],
+    anchor: int,
+    *,
+    now: int,
+    catalog: Catalog,
+    templates: Templates,
+    settings: Settings,
 ) -> list[Planned]:
     """Every email of one enrollment.
 
@@ -75,7 +84,9 @@ def plan(
         email = compose(item, catalog=catalog, templates=templates, settings=settings) or {}
         note = production.skipped or SENT_BY_WEBSITE.get(step.sent_by, "")
         template = step.template_for(person.segment)
-        planned.append(Planned(step.number, production.due, testing.due, template, email["subject"], email["text"], note))
+        planned.append(
+            Planned(step.number, production.due, testing.due, template, email["subject"], email["text"], note)
+        )
     return planned
 
 

@@ -163,7 +163,9 @@ class _Simulation:
         self._zone = ZoneInfo(settings.business_timezone)
         self._batch_above = settings.resend_batch_above or min(conditions.rate, BATCH_ABOVE)
         self._outages = sorted(conditions.outages)
-        self._scheduled: list[tuple[int, int, _Run]] = []  # by due; one entry an enrollment, for a step waits for the one before it
+        self._scheduled: list[
+            tuple[int, int, _Run]
+        ] = []  # by due; one entry an enrollment, for a step waits for the one before it
         self._ready: list[tuple[bool, int, int, _Run]] = []  # transactional ones first, then by due
         self._count = 0
         self._now = conditions.begins
@@ -201,7 +203,9 @@ class _Simulation:
             delays = [step.delay for step in campaign.steps]
             dues = self._dues(campaign, anchor, delays)
             self.outcome.segments[called] += 1
-            self._schedule(_Run(campaign, called, [delay for delay in delays if not meets or dues[delay.number] > at], dues, dues))
+            self._schedule(
+                _Run(campaign, called, [delay for delay in delays if not meets or dues[delay.number] > at], dues, dues)
+            )
 
     def _dues(self, campaign: Campaign, anchor: int, delays: Sequence[timing.Delay]) -> dict[int, int]:
         return timing.dues(anchor, delays, campaign.window.window if campaign.window else None, self._zone)

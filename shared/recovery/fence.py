@@ -28,9 +28,7 @@ TRUSTED_FOR = 300_000  # milliseconds for which a ledger that was at work may go
 SETTLES_IN = 1.0  # seconds after which a first word is read again: another copy may have written at the same instant
 _WORD = re.compile(r"\s*\(fence: ([0-9a-f]{16})\)")
 OTHER = "another copy of this ledger is sending. Stop one of the two; `evergreen fence --take-over` lets this one send"
-UNKNOWN = (
-    "Notion's tracker has enrollments that this Redis does not know. Run `evergreen restore`, or `evergreen fence --fresh` to begin anew"
-)
+UNKNOWN = "Notion's tracker has enrollments that this Redis does not know. Run `evergreen restore`, or `evergreen fence --fresh` to begin anew"
 _logger = log.logger("fence")
 
 
@@ -88,12 +86,16 @@ class Fence:
             self._refuse_a_stranger()
         if word is not None and word not in ours:
             raise FenceError(OTHER)
-        if word is not None and word != state.get("confirmed"):  # one that was never confirmed here; the next one takes its place
+        if word is not None and word != state.get(
+            "confirmed"
+        ):  # one that was never confirmed here; the next one takes its place
             self._held.keep(confirmed=word)
         if starts:
             self._held.drop("steady")
         self._write(server, settles_in=SETTLES_IN if starts else 0)
-        if not starts and not {"steady", "alone"} & set(state):  # another copy has had its minute to see that it is not the only one
+        if not starts and not {"steady", "alone"} & set(
+            state
+        ):  # another copy has had its minute to see that it is not the only one
             self._held.keep(steady=str(now + round(self.ledger.lease * 1000)))
 
     def _write(self, server: str, *, settles_in: float = 0, takes_over: bool = False) -> None:
@@ -104,7 +106,11 @@ class Fence:
         if settles_in:
             self.sleep(settles_in)
             found, state = self._read(), self._held.read()
-            if found not in (word, state.get("confirmed"), state.get("pending")):  # another replica beside this very Redis is no other copy
+            if found not in (
+                word,
+                state.get("confirmed"),
+                state.get("pending"),
+            ):  # another replica beside this very Redis is no other copy
                 raise FenceError(OTHER)
             word = found or word  # such a replica may have written last
         now = str(self.ledger.now())
@@ -134,7 +140,9 @@ class Fence:
         if starts and recent:
             self._held.drop("steady")
             self._held.keep(server=server, beat=str(now), alone="1")
-            _logger.warning("fence.unconfirmed", why="Notion is away; this ledger was at work a moment ago, and goes on")
+            _logger.warning(
+                "fence.unconfirmed", why="Notion is away; this ledger was at work a moment ago, and goes on"
+            )
         elif not starts:
             self._held.keep(beat=str(now))
         else:

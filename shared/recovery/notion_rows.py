@@ -99,7 +99,9 @@ class EnrollmentRow:
         """Take in a duplicate: all marks, the earliest anchor, the end if one has ended, and the pause if one is paused."""
         self.marks = other.marks | self.marks
         self.anchor = min((at for at in (self.anchor, other.anchor) if at is not None), default=None)
-        self.status = max(self.status, other.status, key=lambda status: (status in FINISHED, status == "paused", status == "active"))
+        self.status = max(
+            self.status, other.status, key=lambda status: (status in FINISHED, status == "paused", status == "active")
+        )
         self.paused_at = self.paused_at or other.paused_at
         self.ticked = self.ticked or other.ticked
         self.created = min((at for at in (self.created, other.created) if at is not None), default=None)
@@ -183,7 +185,9 @@ class Reader:
         if not email:
             rows.left.append(NotRestored(cells.id, "the contact has no address"))
             return
-        found = {name: text for column, name in _TEXTS.items() if (text := cells.text(column)) and normalized(text) != email}
+        found = {
+            name: text for column, name in _TEXTS.items() if (text := cells.text(column)) and normalized(text) != email
+        }
         for column, name in _NUMBERS.items():
             text = cells.text(column) or ""
             if re.fullmatch(r"\d+(\.0+)?", text):
@@ -210,7 +214,9 @@ class Reader:
         sent_at = cells.instant("Sent At")
         if state in ("bounced", "complained"):
             reports, state = reports | ({} if sent_at is None else {state: sent_at}), "sent"
-        rows.logged[id] = Logged(state, cells.id, sent_at, cells.text("Resend ID"), cells.text("Sent By"), cells.text("Error"), reports)
+        rows.logged[id] = Logged(
+            state, cells.id, sent_at, cells.text("Resend ID"), cells.text("Sent By"), cells.text("Error"), reports
+        )
 
     def _run(self, cells: Cells, rows: Rows) -> EnrollmentRow | None:
         """The enrollment of a row, without an id where the row has none that fits."""
@@ -236,7 +242,9 @@ class Reader:
         if (own := cells.text("Name")) and normalized(own) != email:
             contact.fields.setdefault("name", own)
         if (segment := cells.text("Segment")) in SEGMENTS:
-            contact.fields.setdefault("segment", segment)  # counts only where no scores are known: earlier builds kept none
+            contact.fields.setdefault(
+                "segment", segment
+            )  # counts only where no scores are known: earlier builds kept none
         marks = {n: at for n in range(1, NUMBERED + 1) if (at := cells.instant(f"Email {n} Sent")) is not None}
         status = (cells.text("Status") or "active").lower()
         ticked = cells.text("Pause") == "True"
@@ -244,7 +252,9 @@ class Reader:
             status = "paused" if status == "paused" or ticked else "active"
         anchor, paused_at = cells.instant("Anchor", up=True), cells.instant("Paused At", up=True)
         segment = cells.text("Segment")
-        return EnrollmentRow(id, campaign, email, cells.id, status, anchor, paused_at, marks, segment, ticked, cells.created)
+        return EnrollmentRow(
+            id, campaign, email, cells.id, status, anchor, paused_at, marks, segment, ticked, cells.created
+        )
 
     def _id_by_address(self, run: EnrollmentRow, rows: Rows) -> str:
         key = ids.enrollment_prefix(run.campaign.slug, run.email)
@@ -264,7 +274,14 @@ def _add(run: EnrollmentRow, rows: Rows) -> None:
 
 def _campaign(name: str, catalog: Catalog) -> Campaign | None:
     wanted = name.strip().casefold()
-    return next((c for c in catalog.campaigns.values() if wanted in (c.name.casefold(), c.name.replace(",", " ").casefold(), c.slug)), None)
+    return next(
+        (
+            c
+            for c in catalog.campaigns.values()
+            if wanted in (c.name.casefold(), c.name.replace(",", " ").casefold(), c.slug)
+        ),
+        None,
+    )
 
 
 def _fits(id: str, campaign: Campaign, email: str) -> bool:

@@ -130,7 +130,9 @@ class Restorer:
         if not dry:
             self.ledger.check_version()
             self._hold()
-        gone: dict[str, list[str]] = {}  # by contact, for a dry run: what would be there no more, and which groups would be taken
+        gone: dict[
+            str, list[str]
+        ] = {}  # by contact, for a dry run: what would be there no more, and which groups would be taken
         held: dict[str, set[str]] = {}
         for order in self.follow(orders, "Looking" if dry else "Restoring"):
             contact, group = order.contact, order.run.group if order.run else None
@@ -159,13 +161,19 @@ class Restorer:
         runs = _latest(rows, numbers, report)
         going_on = [run for run in runs if run.status not in FINISHED and run.number == numbers[run.key] > 0]
         drafts = [draft(run, rows, self.settings, now) for run in going_on]
-        drafts = sorted((one for one in drafts if any(one.open)), key=lambda one: now if one.anchor is None else one.anchor)
+        drafts = sorted(
+            (one for one in drafts if any(one.open)), key=lambda one: now if one.anchor is None else one.anchor
+        )
         listed = self._listed(drafts, rows, now)
         settle(drafts, rows, listed, self.subjects)
         report.list_from = listed.reach
         orders = [_order(ids.digest(one.run.email), rows, _open(one, now)) for one in drafts]
         begun = {one.run.id for one in drafts}
-        orders += [_order(ids.digest(run.email), rows, _over(run, numbers[run.key], now)) for run in runs if run.id not in begun]
+        orders += [
+            _order(ids.digest(run.email), rows, _over(run, numbers[run.key], now))
+            for run in runs
+            if run.id not in begun
+        ]
         with_run = {order.contact for order in orders}
         orders += [_order(contact, rows) for contact in rows.people if contact not in with_run]
         return orders + self._rowless(numbers, {run.key for run in runs})
@@ -187,7 +195,9 @@ class Restorer:
             return SentList()
         last_logged = max((log.sent_at for log in rows.logged.values() if log.sent_at and log.provider_id), default=now)
         dues = [step.due - EARLY for one in drafts for step in one.open if one.may_be_sent(step)]
-        return sent_list.read(self.lister, min([*dues, now - LOOK_BACK, last_logged - EARLY]), now=now, turn=self.turn, follow=self.follow)
+        return sent_list.read(
+            self.lister, min([*dues, now - LOOK_BACK, last_logged - EARLY]), now=now, turn=self.turn, follow=self.follow
+        )
 
 
 def _count(run: RestoredEnrollment, became: Became, report: Report) -> None:
@@ -215,10 +225,14 @@ def _count_newcomers(run: str, became: Became, report: Report) -> None:
     """Add what became of the enrollments that came in since the loss."""
     for new in became.thrown:
         report.runs["thrown"] += 1
-        report.thrown.append(NotRestored(new, f"{'the lost one of that id' if new == run else run} {_IN_ITS_PLACE[became.what]}"))
+        report.thrown.append(
+            NotRestored(new, f"{'the lost one of that id' if new == run else run} {_IN_ITS_PLACE[became.what]}")
+        )
     if became.new_id:
         report.runs["numbered"] += 1
-        report.numbered.append(NotRestored(became.new_id, f"it began as {became.began_as}, an id that was used before the loss"))
+        report.numbered.append(
+            NotRestored(became.new_id, f"it began as {became.began_as}, an id that was used before the loss")
+        )
 
 
 def _numbers(rows: Rows) -> dict[str, int]:
@@ -277,7 +291,9 @@ def _open(one: Draft, now: int) -> RestoredEnrollment:
         ticked=run.ticked,
         steps=one.steps,
         why=why,
-        notes=[f"its row says {run.segment}, the scores give {segment}"] if run.segment and run.segment != segment else [],
+        notes=[f"its row says {run.segment}, the scores give {segment}"]
+        if run.segment and run.segment != segment
+        else [],
     )
 
 

@@ -65,10 +65,15 @@ def draft(run: EnrollmentRow, rows: Rows, settings: Settings, now: int) -> Draft
     contact = Contact(rows.people[ids.digest(run.email)].fields)
     numbers = [step.number for step in run.campaign.steps]
     logged = {number: rows.logged[id] for number in numbers if (id := ids.email_id(run.id, number)) in rows.logged}
-    marks = {number: log.sent_at for number, log in logged.items() if log.state == "sent" and log.sent_at is not None} | run.marks
+    marks = {
+        number: log.sent_at for number, log in logged.items() if log.state == "sent" and log.sent_at is not None
+    } | run.marks
     anchor = run.anchor
     if anchor is None and (marked := [number for number in numbers if number in marks]):
-        offsets = {step.number: step.offset for step in plan_enrollment(run.campaign, 0, None, settings=settings, now=now).steps}
+        offsets = {
+            step.number: step.offset
+            for step in plan_enrollment(run.campaign, 0, None, settings=settings, now=now).steps
+        }
         anchor = marks[marked[-1]] + MINUTE - offsets[marked[-1]]
     shape = plan_enrollment(run.campaign, now if anchor is None else anchor, None, settings=settings, now=now)
     until = run.paused_at if run.status == "paused" and run.paused_at is not None else now
@@ -121,7 +126,9 @@ def _found(draft: Draft, number: int, listed: SentList, subjects: Subjects) -> L
     return next((one for one in candidates if one.subject in own), None)
 
 
-def _known(run: EnrollmentRow, planned: PlannedStep, sent_at: int | None, log: Logged | None, anchor: int | None) -> RestoredStep:
+def _known(
+    run: EnrollmentRow, planned: PlannedStep, sent_at: int | None, log: Logged | None, anchor: int | None
+) -> RestoredStep:
     """A step with what the rows tell of it; without a state where it is open."""
     step = RestoredStep(number=planned.number, offset=planned.offset, due=planned.due, page=log.page if log else None)
     known = run.campaign.step(planned.number)
@@ -141,7 +148,9 @@ def _known(run: EnrollmentRow, planned: PlannedStep, sent_at: int | None, log: L
 def _decided(draft: Draft, step: RestoredStep, listed: SentList) -> tuple[StepState, str | None]:
     """What becomes of a step that neither the rows nor Resend's list know as sent, and why."""
     log = draft.logged.get(step.number)
-    later = max((other.sent for other in draft.steps if other.number > step.number and other.sent is not None), default=None)
+    later = max(
+        (other.sent for other in draft.steps if other.number > step.number and other.sent is not None), default=None
+    )
     if log and log.state == "in doubt":
         return StepState.IN_DOUBT, log.why or DOUBT
     if log and log.state == "skipped":
@@ -149,6 +158,8 @@ def _decided(draft: Draft, step: RestoredStep, listed: SentList) -> tuple[StepSt
     if log is None and later is not None and step.due <= later + 2 * MINUTE:
         return StepState.SKIPPED, "it was not sent, and a later email was, before the ledger was restored"
     since = step.due - EARLY
-    if not draft.may_be_sent(step) or (listed.covers(since) and not any(one.at >= since for one in listed.to(draft.run.email))):
+    if not draft.may_be_sent(step) or (
+        listed.covers(since) and not any(one.at >= since for one in listed.to(draft.run.email))
+    ):
         return StepState.SCHEDULED, None
     return StepState.IN_DOUBT, DOUBT

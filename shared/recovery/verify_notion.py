@@ -19,7 +19,11 @@ from shared.recovery.notion_rows import Reader
 from shared.recovery.sent_list import Follow, unseen
 from shared.recovery.verify_resend import EnrollmentRecord, Finding
 
-_LOGGED = {StepState.SENT: ("sent", "bounced", "complained"), StepState.FAILED: ("failed",), StepState.IN_DOUBT: ("in doubt",)}
+_LOGGED = {
+    StepState.SENT: ("sent", "bounced", "complained"),
+    StepState.FAILED: ("failed",),
+    StepState.IN_DOUBT: ("in doubt",),
+}
 _OPEN = ("active", "paused")
 Index = dict[str, list[Cells]]
 
@@ -55,7 +59,9 @@ class NotionWitness:
         findings = [*_twice(people), *_twice(runs), *_twice(emails)]
         if self.settings.notion_businessx_db_id:
             addresses = {ids.digest(one.email): one.email for one in everything}
-            findings += [found for contact, email in addresses.items() if (found := self._contact(contact, email, people))]
+            findings += [
+                found for contact, email in addresses.items() if (found := self._contact(contact, email, people))
+            ]
         for one in everything:
             findings += self._run(one, runs)
             if self.settings.notion_email_log_db_id:
@@ -94,11 +100,22 @@ class NotionWitness:
 
     def _mark(self, run: str, step: Step, row: Cells) -> Iterator[Finding]:
         mark, id = row.instant(f"Email {step.number} Sent"), ids.email_id(run, step.number)
-        if step.state == StepState.SENT and step.sent_at is not None and (mark is None or abs(mark - step.sent_at) >= MINUTE):
-            message = "it was sent, and its row has no mark" if mark is None else "its row has another time than the ledger"
+        if (
+            step.state == StepState.SENT
+            and step.sent_at is not None
+            and (mark is None or abs(mark - step.sent_at) >= MINUTE)
+        ):
+            message = (
+                "it was sent, and its row has no mark" if mark is None else "its row has another time than the ledger"
+            )
             yield Finding("disagreement", id, message, tell=("enrollment", run))
         elif step.state != StepState.SENT and mark is not None:
-            yield Finding("disagreement", id, f"its row has a mark, and it is {step.state}", "clear the mark in Notion, or skip the step")
+            yield Finding(
+                "disagreement",
+                id,
+                f"its row has a mark, and it is {step.state}",
+                "clear the mark in Notion, or skip the step",
+            )
 
     def _emails(self, one: EnrollmentRecord, rows: Index) -> Iterator[Finding]:
         for step in one.enrollment.steps:
@@ -116,11 +133,21 @@ class NotionWitness:
 def _twice(rows: Index) -> Iterator[Finding]:
     for found in rows.values():
         for extra in found[1:]:
-            yield Finding("duplicate", extra.id, f"another row of the {extra.source.title} is the same", "delete one of the two in Notion")
+            yield Finding(
+                "duplicate",
+                extra.id,
+                f"another row of the {extra.source.title} is the same",
+                "delete one of the two in Notion",
+            )
 
 
 def _strangers(rows: Index, known: set[str]) -> Iterator[Finding]:
     """Enrollments that go on by their row, and that the ledger does not know."""
     for id, found in rows.items():
         if id not in known and (found[0].text("Status") or "").lower() in _OPEN:
-            yield Finding("gap", id, f"its row says {found[0].text('Status')}, and the ledger does not know it", "evergreen restore")
+            yield Finding(
+                "gap",
+                id,
+                f"its row says {found[0].text('Status')}, and the ledger does not know it",
+                "evergreen restore",
+            )

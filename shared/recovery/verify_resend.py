@@ -131,7 +131,12 @@ class ResendWitness:
         self.list_from = listed.reach
         if listed.reach is None:
             return [
-                Finding("gap", "resend", "Resend's list could not be read", "give RESEND_API_KEY full access, or try again in a minute")
+                Finding(
+                    "gap",
+                    "resend",
+                    "Resend's list could not be read",
+                    "give RESEND_API_KEY full access, or try again in a minute",
+                )
             ]
         by_address: dict[str, list[EnrollmentRecord]] = {}
         for one in everything:
@@ -139,7 +144,9 @@ class ResendWitness:
         findings: list[Finding] = []
         for email, runs in self.follow(list(by_address.items()), "Comparing with Resend"):
             findings += [*self._twice(email, runs, listed), *self._unknown(email, runs, listed)]
-            if any(self._open(email, runs, listed)):  # what was on its way when the ledger was read may be what is listed: look once more
+            if any(
+                self._open(email, runs, listed)
+            ):  # what was on its way when the ledger was read may be what is listed: look once more
                 findings += self._open(email, of_contacts(self.ledger, {runs[0].enrollment.contact}), listed)
         return findings
 
@@ -175,13 +182,19 @@ class ResendWitness:
                     continue
                 near = any(abs(other.at - step.sent_at) <= EARLY for other in listed.to(email))
                 if step.provider_id not in known if step.provider_id else not near:
-                    yield Finding("gap", ids.email_id(one.enrollment.id, step.number), "it counts as sent, and Resend does not list it")
+                    yield Finding(
+                        "gap",
+                        ids.email_id(one.enrollment.id, step.number),
+                        "it counts as sent, and Resend does not list it",
+                    )
 
     def _open(self, email: str, runs: list[EnrollmentRecord], listed: SentList) -> Iterator[Finding]:
         """Emails that Resend took for steps that count as scheduled or in doubt, or whose doubt a person has left."""
         known = {step.provider_id for one in runs for step in one.enrollment.steps}
         free = [one for one in listed.to(email) if one.id not in known]
-        unnamed = [step.sent_at for one in runs for step in one.enrollment.steps if step.sent_at and not step.provider_id]
+        unnamed = [
+            step.sent_at for one in runs for step in one.enrollment.steps if step.sent_at and not step.provider_id
+        ]
         free = [one for one in free if not any(abs(one.at - at) <= EARLY for at in unnamed)]
         claims = [
             (one.enrollment, step, self._fitting(one, step, free))
@@ -198,7 +211,9 @@ class ResendWitness:
             elif step.state == StepState.IN_DOUBT and found:
                 message = "it is in-doubt, and several emails in Resend's list may be it, or one that may be another's"
                 yield Finding("disagreement", id, message, f"look there, then evergreen skip {run.id} {step.number}")
-            elif step.state == StepState.SCHEDULED and (first := next((other for other in found if other.id not in named), None)):
+            elif step.state == StepState.SCHEDULED and (
+                first := next((other for other in found if other.id not in named), None)
+            ):
                 named.add(first.id)
                 yield Finding("disagreement", id, message, f"evergreen skip {run.id} {step.number}")
 

@@ -31,7 +31,9 @@ def compose(item: Item, *, catalog: Catalog, templates: Templates, settings: Set
         raise RenderingError("the contact has no address any more")
     link = None
     if campaign.kind == "marketing":
-        link = unsubscribe_link.link(ids.digest(contact.email), key=settings.unsubscribe_key, public_url=settings.public_url)
+        link = unsubscribe_link.link(
+            ids.digest(contact.email), key=settings.unsubscribe_key, public_url=settings.public_url
+        )
     known = {"booking_url": settings.booking_url, **contact.fields, **item.values}
     if "first_name" not in known and (called := known.get("name", "").split()[:1]) and not called[0].endswith("."):
         known["first_name"] = called[0]

@@ -30,7 +30,9 @@ from shared.ledger.orders import Ending
 from shared.sending.composing import compose
 
 LONGEST_WAIT = 3600  # seconds: nobody waits longer because a provider said so, but for its quota
-OVERSLEPT = 1.0  # seconds after its turn from which on a request does not leave any more: this machine was asleep, or stopped
+OVERSLEPT = (
+    1.0  # seconds after its turn from which on a request does not leave any more: this machine was asleep, or stopped
+)
 SLOW_AFTER = 5  # seconds until such a request is tried again
 PROBE_AFTER = 60  # seconds until one email is tried again behind a closed gate
 UNREACHABLE_AFTER = 10
@@ -75,7 +77,9 @@ class _Post:
     def without(self, gone: frozenset[str], token: str) -> _Post:
         """The request for the others, written again; one that was never posted."""
         emails = self.emails if isinstance(self.emails, list) else [self.emails]
-        return _new_post([pair for pair in zip(self.items, emails, strict=True) if pair[0].id not in gone], token, self.turn)
+        return _new_post(
+            [pair for pair in zip(self.items, emails, strict=True) if pair[0].id not in gone], token, self.turn
+        )
 
 
 class _Taken(NamedTuple):
@@ -130,12 +134,17 @@ class Sender:
         """Stands for the provider's key: what was posted with one is unknown to another."""
         return ids.digest(f"{self.settings.resend_api_url} {self.settings.resend_api_key}")
 
-    def _claim(self, enrollment: str, step: int, token: str, *, ignore_late: bool = False, date: int | None = None) -> Claimed | Refused:
+    def _claim(
+        self, enrollment: str, step: int, token: str, *, ignore_late: bool = False, date: int | None = None
+    ) -> Claimed | Refused:
         return self.ledger.claim(
             enrollment,
             step,
             token=token,
-            late={slug: campaign.late_after(self.settings.backoff_divisor) for slug, campaign in self.catalog.campaigns.items()},
+            late={
+                slug: campaign.late_after(self.settings.backoff_divisor)
+                for slug, campaign in self.catalog.campaigns.items()
+            },
             rate=self.settings.resend_rate,
             batch_above=self.settings.resend_batch_above,
             ignore_late=ignore_late,
@@ -163,7 +172,9 @@ class Sender:
         waiting = [timing.Delay(s.number, s.offset) for s in run.steps if s.state == StepState.SCHEDULED]
         dues = timing.dues(to_anchor, waiting, window, zone)
         self.ledger.move(run.id, from_anchor=run.anchor, to_anchor=to_anchor, dues=dues)
-        _logger.info("run.shifted", enrollment=run.id, step=step, by_ms=to_anchor - run.anchor, request_id=run.request_id)
+        _logger.info(
+            "run.shifted", enrollment=run.id, step=step, by_ms=to_anchor - run.anchor, request_id=run.request_id
+        )
 
     def _compose(self, claim: Claimed, token: str, asked: str) -> tuple[_Post | None, dict[str, Settled]]:
         """Write the emails of a claim; those that cannot be written are settled at once and stop no other."""
@@ -176,7 +187,9 @@ class Sender:
                 settled |= self._settle([item], self._unwritten(item.slug, str(error)), token, asked)
                 continue
             if email is None:
-                settled |= self._settle([item], Ending(Outcome.SKIPPED, why="the campaign no longer has this step"), token, asked)
+                settled |= self._settle(
+                    [item], Ending(Outcome.SKIPPED, why="the campaign no longer has this step"), token, asked
+                )
             else:
                 written.append((item, email))
         return (_new_post(written, token, claim.turn) if written else None), settled
@@ -229,7 +242,9 @@ class Sender:
         if self.awake() > at_the_latest:
             Alerts(self.ledger).report("slow", f"{asked}: more than {OVERSLEPT:g} s from its last look to its request")
             why = "this machine slept, or Redis was slow, when it was to leave"
-            return self._settle(post.items, Ending(Outcome.WAITING, why=why, retry_after=SLOW_AFTER * 1000), token, asked)
+            return self._settle(
+                post.items, Ending(Outcome.WAITING, why=why, retry_after=SLOW_AFTER * 1000), token, asked
+            )
         try:
             if isinstance(post.emails, list):
                 accepted = self.provider.send_batch(post.emails, key=post.request)
@@ -267,7 +282,11 @@ class Sender:
         """When an exhausted quota is full again: as the provider says, at the next day or month in UTC at the latest."""
         now = self.ledger.now()
         day = datetime.fromtimestamp(now / 1000, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        reset = (day.replace(day=1) + timedelta(days=32)).replace(day=1) if "monthly" in error.reason else day + timedelta(days=1)
+        reset = (
+            (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+            if "monthly" in error.reason
+            else day + timedelta(days=1)
+        )
         latest = round(reset.timestamp() * 1000)
         return round(min(now + error.retry_after * 1000, latest)) if error.retry_after else latest
 

@@ -66,7 +66,9 @@ def test_the_stubs_limit_is_that_of_a_second(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_load_generator_measures_from_the_instant_at_which_a_request_should_have_left(stub: Provider) -> None:
     """One connection to a slow server: each request waits for those before it, and its time says so."""
     stub.set(delay_ms=40)
-    answers = load.post_all(stub.port, "/emails", [email(f"c{number}-1") for number in range(4)], per_second=1000, connections=1)
+    answers = load.post_all(
+        stub.port, "/emails", [email(f"c{number}-1") for number in range(4)], per_second=1000, connections=1
+    )
     assert answers.statuses == {200: 4}
     assert answers.times[-1] >= 4 * 40 - 3 - 1
 
@@ -135,14 +137,21 @@ def test_charts_are_well_formed_and_show_each_value() -> None:
     drawn = ElementTree.fromstring(chart.bars("A <title>", "a second", values))  # noqa: S314 - it reads what was drawn a moment ago
     text = "".join(drawn.itertext())
     assert all(part in text for part in ("A <title>", "a & b", "1,000", "2.5", "not measured", "logarithmic"))
-    assert [one.get("class") for one in drawn.iter("{http://www.w3.org/2000/svg}rect")] == ["ground", "ours", "bar", "bar"]
+    assert [one.get("class") for one in drawn.iter("{http://www.w3.org/2000/svg}rect")] == [
+        "ground",
+        "ours",
+        "bar",
+        "bar",
+    ]
 
 
 def test_the_benchmarks_campaigns_are_valid_and_triggered(tmp_path: Path) -> None:
     """Each loads as an owner's would, and answers to its webhook."""
     loaded = catalog.load(campaigns.write(tmp_path))
     found = {slug: loaded.triggered_by(trigger) for slug, trigger in campaigns.TRIGGERS.items()}
-    assert {slug: campaign.slug if campaign else None for slug, campaign in found.items()} == {slug: slug for slug in campaigns.TRIGGERS}
+    assert {slug: campaign.slug if campaign else None for slug, campaign in found.items()} == {
+        slug: slug for slug in campaigns.TRIGGERS
+    }
 
 
 def test_filling_enrolls_and_releasing_finds_what_is_due(redis: Redis, tmp_path: Path) -> None:

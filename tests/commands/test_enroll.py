@@ -65,7 +65,9 @@ class TestEnroll:
         evergreen("suppress", ADDRESS)
         assert evergreen.json("enroll", "christmas", ADDRESS, *ASSESSED)["result"] == "tracked"
 
-    @pytest.mark.parametrize(("campaign", "steps"), [("noshow-recovery", 3), ("postcall-maybe", 3), ("onboarding", 3), ("five-day", 5)])
+    @pytest.mark.parametrize(
+        ("campaign", "steps"), [("noshow-recovery", 3), ("postcall-maybe", 3), ("onboarding", 3), ("five-day", 5)]
+    )
     def test_every_trigger(self, evergreen: Commands, redis: Redis, campaign: str, steps: int) -> None:
         """What the operator reports, and what a website posts."""
         run = Ledger(redis).enrollment(evergreen.json("enroll", campaign, ADDRESS)["enrollment"])
@@ -73,7 +75,9 @@ class TestEnroll:
 
     def test_a_meeting(self, evergreen: Commands) -> None:
         """Reminders count from it, by the booker's clock."""
-        said = evergreen.json("enroll", "booking-reminder", ADDRESS, "--meeting", "2099-12-03T10:00", "--timezone", "Europe/Rome")
+        said = evergreen.json(
+            "enroll", "booking-reminder", ADDRESS, "--meeting", "2099-12-03T10:00", "--timezone", "Europe/Rome"
+        )
         assert (said["result"], said["next_email_at"]) == ("enrolled", "2099-12-02T09:00:00.000+00:00")
 
     @pytest.mark.parametrize(
@@ -133,6 +137,10 @@ def test_completion(evergreen: Commands, shell: str) -> None:
 
 def test_completion_completes(evergreen: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the shell asks is answered: commands that begin so."""
-    for name, value in {"_EVERGREEN_COMPLETE": "bash_complete", "COMP_WORDS": "evergreen sim", "COMP_CWORD": "1"}.items():
+    for name, value in {
+        "_EVERGREEN_COMPLETE": "bash_complete",
+        "COMP_WORDS": "evergreen sim",
+        "COMP_CWORD": "1",
+    }.items():
         monkeypatch.setenv(name, value)
     assert CliRunner().invoke(main, [], prog_name="evergreen").output == "plain,simulate\n"

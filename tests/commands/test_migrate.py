@@ -66,7 +66,13 @@ def test_it_asks_for_a_backup_and_says_what_it_did(next_release: None, redis: Re
     """Who says no changes nothing. Once it is done, there is nothing to ask any more."""
     asked = evergreen("migrate", answer="n\n")
     assert asked.exit_code == 1 and redis.get(ids.VERSION) == "1"
-    for words in ("version 1", "2: every enrollment has a mark", "make backup", "cronjob/valkey-backup", "Have you made a backup?"):
+    for words in (
+        "version 1",
+        "2: every enrollment has a mark",
+        "make backup",
+        "cronjob/valkey-backup",
+        "Have you made a backup?",
+    ):
         assert words in asked.output
     done = evergreen("migrate", answer="y\n")
     assert done.exit_code == 0, done.output
@@ -140,5 +146,8 @@ def test_every_command_refuses_a_newer_ledger(
     before = {key: redis.dump(key) for key in redis.scan_iter()}
     result = evergreen(*words)
     assert result.exit_code == 1
-    assert f"Error: the ledger has version {VERSION + 1}, and this program reads up to {VERSION}; run the release" in result.output
+    assert (
+        f"Error: the ledger has version {VERSION + 1}, and this program reads up to {VERSION}; run the release"
+        in result.output
+    )
     assert {key: redis.dump(key) for key in redis.scan_iter()} == before

@@ -33,7 +33,11 @@ from tests.support.world import ADA, World
 
 ADDRESS, BOB = str(ADA["email"]), "bob@example.org"
 CONTACT = ids.digest(ADDRESS)
-SOURCES = {"contacts": "notion_businessx_db_id", "tracker": "notion_email_sequence_db_id", "email_log": "notion_email_log_db_id"}
+SOURCES = {
+    "contacts": "notion_businessx_db_id",
+    "tracker": "notion_email_sequence_db_id",
+    "email_log": "notion_email_log_db_id",
+}
 
 
 @pytest.fixture
@@ -55,7 +59,9 @@ def in_notion(world: World, box: Sandbox) -> tuple[Settings, Notion, Recorder, d
 def rows(box: Sandbox, made: dict[str, Any]) -> list[str]:
     """The addresses in the rows that are not in the trash."""
     pages = box.get("/notion.json")
-    return sorted(page["properties"]["Email"] for name in SOURCES for page in pages[made[name]["name"]] if not page["in_trash"])
+    return sorted(
+        page["properties"]["Email"] for name in SOURCES for page in pages[made[name]["name"]] if not page["in_trash"]
+    )
 
 
 def everything(redis: Redis) -> dict[str, str]:
@@ -158,7 +164,9 @@ class TestForget:
         world.sign_up(email=BOB)
         world.work()
         recorder.drain(WITHIN)
-        notion.create(notion.data_source(settings.notion_businessx_db_id), {"Email": ADDRESS, "Name": "Ada, an older row"})
+        notion.create(
+            notion.data_source(settings.notion_businessx_db_id), {"Email": ADDRESS, "Name": "Ada, an older row"}
+        )
         assert rows(box, made) == [ADDRESS] * 4 + [BOB] * 3
         done = privacy.forget(ADDRESS, world.ledger, settings, notion)
         assert (done.pages, done.left) == (4, privacy.BY_HAND)
@@ -243,7 +251,9 @@ class TestSuppress:
         lifted = evergreen("unsuppress", ADDRESS, "--i-have-their-consent")
         assert "Lifted: bounced, unsubscribed." in lifted.output and "Resend" in lifted.output
 
-    @pytest.mark.parametrize("arguments", [("suppress",), ("suppress", ADDRESS, "--list"), ("suppress", "nobody"), ("forget", "x")])
+    @pytest.mark.parametrize(
+        "arguments", [("suppress",), ("suppress", ADDRESS, "--list"), ("suppress", "nobody"), ("forget", "x")]
+    )
     def test_usage(self, evergreen: Any, arguments: tuple[str, ...]) -> None:
         """What is not understood is exit status 2."""
         assert evergreen(*arguments).exit_code == 2
@@ -262,7 +272,10 @@ class TestImport:
     def file(self, tmp_path: Path) -> Path:
         """Two good lines, and a bad one."""
         file = tmp_path / "people.csv"
-        file.write_text("email;name;consent;Shoe size\na@example.org;Ann;yes;39\nb;Bob;yes;\nc@example.org;Cy;no;\n", encoding="utf-8-sig")
+        file.write_text(
+            "email;name;consent;Shoe size\na@example.org;Ann;yes;39\nb;Bob;yes;\nc@example.org;Cy;no;\n",
+            encoding="utf-8-sig",
+        )
         return file
 
     def test_dry_by_default(self, evergreen: Any, redis: Redis, file: Path) -> None:

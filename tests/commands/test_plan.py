@@ -22,13 +22,17 @@ def evergreen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Commands:
 def test_every_email_with_both_clocks(evergreen: Commands) -> None:
     """Christmas: seven emails at the production delays, by the contact's clock and the business's, and a minute apart in testing."""
     plan = evergreen.json("plan", "christmas", *AT)
-    assert [email["local"] for email in plan["emails"]] == [f"2026-12-{day:02} 09:00" for day in (1, 2, 4, 6, 8, 10, 12)]
+    assert [email["local"] for email in plan["emails"]] == [
+        f"2026-12-{day:02} 09:00" for day in (1, 2, 4, 6, 8, 10, 12)
+    ]
     assert plan["emails"][0]["business"] == "2026-12-01 03:00"
     assert [email["testing_due"][11:19] for email in plan["emails"]] == [f"08:0{minute}:00" for minute in range(7)]
     assert plan["emails"][0]["due"] == "2026-12-01T08:00:00.000+00:00"
 
 
-@pytest.mark.parametrize(("segment", "template"), [("critical", "christmas_email_2_critical"), ("optimize", "christmas_email_2")])
+@pytest.mark.parametrize(
+    ("segment", "template"), [("critical", "christmas_email_2_critical"), ("optimize", "christmas_email_2")]
+)
 def test_the_segment_decides_the_text(evergreen: Commands, segment: str, template: str) -> None:
     """A CRITICAL contact gets another second email than an OPTIMIZE one."""
     assert evergreen.json("plan", "christmas", "--segment", segment)["emails"][1]["template"] == template
@@ -44,7 +48,9 @@ def test_the_text_as_it_would_go_out(evergreen: Commands) -> None:
 
 def test_reminders_count_from_the_meeting(evergreen: Commands) -> None:
     """A day and an hour before it, and the text names it by the booker's clock."""
-    emails = evergreen.json("plan", "booking-reminder", "--at", "2099-12-03T10:00", "--timezone", "America/Vancouver")["emails"]
+    emails = evergreen.json("plan", "booking-reminder", "--at", "2099-12-03T10:00", "--timezone", "America/Vancouver")[
+        "emails"
+    ]
     assert [email["local"] for email in emails] == ["2099-12-02 10:00", "2099-12-03 09:00"]
     assert "10:00 AM PST" in emails[0]["subject"]
 

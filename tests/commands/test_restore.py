@@ -47,7 +47,9 @@ class Terminal:
         own = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COVERAGE")}
         environ = own | {"ENV_FILE": os.devnull, "COLUMNS": "160", **self.settings}
         command = [sys.executable, "evergreen", *words]
-        ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=WITHIN, input=answer)
+        ended = subprocess.run(
+            command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=WITHIN, input=answer
+        )
         assert ended.returncode == status, ended.stdout + ended.stderr
         assert "Traceback" not in ended.stderr
         return ended.stdout if status == 0 else ended.stdout + ended.stderr

@@ -106,7 +106,9 @@ def test_a_wrong_use_is_status_2(functions: Functions, words: tuple[str, ...]) -
 def test_an_address_with_two_open_runs_names_nobody(functions: Functions) -> None:
     """It says which ones there are; with one of them ended it is clear again."""
     functions.set(OPERATOR_TOKEN="operator-token")
-    functions.client("postcall-maybe").post("/", json={"email": ADDRESS}, headers={"Authorization": "Bearer operator-token"})
+    functions.client("postcall-maybe").post(
+        "/", json={"email": ADDRESS}, headers={"Authorization": "Bearer operator-token"}
+    )
     other = f"{ids.enrollment_prefix('postcall-maybe', ADDRESS)}-1"
     result = evergreen("pause", ADDRESS)
     assert result.exit_code == 1 and RUN in result.stderr and other in result.stderr

@@ -91,7 +91,12 @@ def test_push_makes_rows_and_leaves_the_owners_edits_alone(terminal: Terminal) -
     assert set(terminal.outcome("push", "--dry-run").values()) == {"created"} and terminal.pages() == {}
     assert terminal.outcome("push") == {"hello/hello_1": "created", "hello/hello_2": "created"}
     row = terminal.pages()["hello_1"]
-    assert row["properties"] == row["properties"] | {"Campaign": "Hello", "Subject": "One", "Preview": "Soon", "Status": "Live"}
+    assert row["properties"] == row["properties"] | {
+        "Campaign": "Hello",
+        "Subject": "One",
+        "Preview": "Soon",
+        "Status": "Live",
+    }
     assert terminal.outcome("push") == {"hello/hello_1": "unchanged", "hello/hello_2": "unchanged"}
     terminal.file("hello_1", FIRST.replace("One", "Uno"))
     assert terminal.outcome("push")["hello/hello_1"] == "updated"
@@ -129,7 +134,9 @@ def test_lint_names_file_and_line(terminal: Terminal) -> None:
     terminal.file("hello_2", SECOND.replace("red_systems", "score"))
     terminal.desk.writes("", template="hello_2", Status="Draft")
     first, second = json.loads(terminal.types("lint", "--json", status=1))
-    assert first.startswith("hello/hello_1.md:4: no placeholder is called 'frist_name'") and second.startswith("hello/hello_2.md:3: ")
+    assert first.startswith("hello/hello_1.md:4: no placeholder is called 'frist_name'") and second.startswith(
+        "hello/hello_2.md:3: "
+    )
     assert "Notion, hello_2: the page is empty; write the email on it" in terminal.types("lint", "--notion", status=1)
 
 
@@ -137,12 +144,16 @@ def test_preview_shows_writes_and_sends(terminal: Terminal, tmp_path: Path) -> N
     """For the segment asked for; a test email is marked, and goes to the address given."""
     assert "You have 3 red systems." in terminal.types("preview", "hello_2")
     out = tmp_path / "email.html"
-    said = terminal.types("preview", "hello_2", "--segment", "optimize", "--out", str(out), "--send-to", "owner@example.org")
+    said = terminal.types(
+        "preview", "hello_2", "--segment", "optimize", "--out", str(out), "--send-to", "owner@example.org"
+    )
     assert "You have 0 red systems." in said and "Sent; Resend calls it" in said
     assert "You have 0 red systems." in out.read_text()
     (email,) = terminal.desk.box.outbox()
     assert (email["subject"], email["to"]) == ("[Test] Two", ["owner@example.org"])
-    assert "cannot be written" in terminal.types("preview", "hello_2", "--out", str(tmp_path / "no" / "x.html"), status=1)
+    assert "cannot be written" in terminal.types(
+        "preview", "hello_2", "--out", str(tmp_path / "no" / "x.html"), status=1
+    )
 
 
 @pytest.mark.parametrize(
@@ -157,7 +168,9 @@ def test_preview_shows_writes_and_sends(terminal: Terminal, tmp_path: Path) -> N
         (("preview", "hello_1", "--send-to", "a@example.org"), {"RESEND_API_KEY": ""}, "missing: RESEND_API_KEY."),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(terminal: Terminal, words: tuple[str, ...], changes: dict[str, str], sentence: str) -> None:
+def test_what_cannot_be_done_is_one_sentence(
+    terminal: Terminal, words: tuple[str, ...], changes: dict[str, str], sentence: str
+) -> None:
     """Never a traceback."""
     terminal.settings |= changes
     assert sentence in terminal.types(*words, status=1)

@@ -63,7 +63,10 @@ def test_one_enrollment_is_shown_with_its_timeline(functions: Functions) -> None
     found = get(functions, HERE)
     run = functions.run()
     assert run
-    assert {name: found[name] for name in ("id", "email", "name", "campaign", "state", "sent", "of", "timezone", "subscription")} == {
+    assert {
+        name: found[name]
+        for name in ("id", "email", "name", "campaign", "state", "sent", "of", "timezone", "subscription")
+    } == {
         "id": RUN,
         "email": ADDRESS,
         "name": "Ada Lovelace",
@@ -103,7 +106,9 @@ def test_a_step_is_skipped_sent_now_and_retried(functions: Functions) -> None:
     assert decide(functions, "/steps/2/skip")["steps"][1]["why"] == "skipped by hand"
     assert decide(functions, "/steps/3/send-now")["steps"][2]["next"] < get(functions, HERE)["steps"][2]["due"]
     functions.ledger.redis.hset(ids.enrollment_key(RUN), "4.state", "failed")
-    assert decide(functions, "/steps/4/retry", anew=False)["steps"][3]["state"] == "scheduled"  # the older name of as_new
+    assert (
+        decide(functions, "/steps/4/retry", anew=False)["steps"][3]["state"] == "scheduled"
+    )  # the older name of as_new
 
 
 def test_all_sending_is_stopped_and_started(functions: Functions) -> None:
@@ -150,7 +155,12 @@ def test_looking_decides_nothing(functions: Functions) -> None:
 
 @pytest.mark.parametrize(
     ("path", "body"),
-    [("/resume", {"catchup": True}), ("/resume", {"catch_up": "yes"}), ("/steps/1/retry", {"anew": 1}), ("/pause", {"until": "monday"})],
+    [
+        ("/resume", {"catchup": True}),
+        ("/resume", {"catch_up": "yes"}),
+        ("/steps/1/retry", {"anew": 1}),
+        ("/pause", {"until": "monday"}),
+    ],
 )
 def test_a_misspelt_or_mistyped_field_is_422(functions: Functions, path: str, body: dict[str, Any]) -> None:
     """It names the field, and nothing is decided."""
@@ -177,7 +187,12 @@ def test_a_list_is_by_address_campaign_and_state(functions: Functions) -> None:
     assert sorted(emails("")) == [ADDRESS, "bo@example.org"]
     assert emails("state=paused") == emails(f"address={ADDRESS.upper()}") == [ADDRESS]
     assert emails("campaign=christmas&state=active") == ["bo@example.org"]
-    assert emails(f"address={ADDRESS}&state=active") == emails("campaign=busos") == emails("address=nobody@example.org") == []
+    assert (
+        emails(f"address={ADDRESS}&state=active")
+        == emails("campaign=busos")
+        == emails("address=nobody@example.org")
+        == []
+    )
 
 
 @pytest.mark.parametrize("query", ["page=-1", "page=x", "page=%C2%B2", "state=asleep"])
@@ -199,33 +214,51 @@ def test_a_list_goes_on_where_the_page_before_ended(functions: Functions) -> Non
 
 def test_a_filtered_list_reads_what_it_shows(functions: Functions) -> None:
     """Every state and campaign has a list of its own, which a run enters and leaves with its state."""
-    listing, actions = Listing(functions.ledger), EnrollmentActions(functions.ledger, services.catalog(), services.current_settings())
+    listing, actions = (
+        Listing(functions.ledger),
+        EnrollmentActions(functions.ledger, services.catalog(), services.current_settings()),
+    )
     assert listing.page(slug="christmas", state="active").enrollments == [RUN]
     actions.pause(RUN)
     assert (listing.page(state="active").enrollments, listing.page(state="paused").enrollments) == ([], [RUN])
     actions.resume(RUN)
     actions.cancel(RUN)
-    assert listing.page(slug="christmas", state="cancelled").enrollments == listing.page(slug="christmas").enrollments == [RUN]
+    assert (
+        listing.page(slug="christmas", state="cancelled").enrollments
+        == listing.page(slug="christmas").enrollments
+        == [RUN]
+    )
     functions.ledger.redis.delete(ids.enrollment_key(RUN))
     functions.ledger.sweep(())
-    assert [listing.page(slug=slug, state=state).enrollments for slug in (None, "christmas") for state in (None, "cancelled")] == [[]] * 4
+    assert [
+        listing.page(slug=slug, state=state).enrollments
+        for slug in (None, "christmas")
+        for state in (None, "cancelled")
+    ] == [[]] * 4
 
 
 def test_the_overview_counts_and_names_what_a_person_must_look_at(functions: Functions) -> None:
     """What is due, what is late, and each step that ended badly with its reason."""
     redis = functions.ledger.redis
     redis.hset(ids.enrollment_key(RUN), mapping={"3.state": "failed", "3.why": "no such mailbox"})
-    redis.zadd("rq:failed:send", {f"{RUN}-3-1": 1, f"{RUN}-3-2": 2, f"{RUN}-1-1": 3})  # the last was delivered after all
+    redis.zadd(
+        "rq:failed:send", {f"{RUN}-3-1": 1, f"{RUN}-3-2": 2, f"{RUN}-1-1": 3}
+    )  # the last was delivered after all
     found = get(functions, "/api/overview")
     assert (found["enrollments"], found["due_within_a_day"], found["late"], found["to_look_at"]) == (1, 2, 0, 3)
     assert found["fenced"] is None
-    assert [(step["enrollment"], step["step"], step["why"]) for step in found["failures"]] == [(RUN, 3, "no such mailbox")]
+    assert [(step["enrollment"], step["step"], step["why"]) for step in found["failures"]] == [
+        (RUN, 3, "no such mailbox")
+    ]
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/api/overview"), ("GET", HERE), ("POST", f"{HERE}/pause"), ("POST", "/api/sending/stop")]
+    ("method", "path"),
+    [("GET", "/api/overview"), ("GET", HERE), ("POST", f"{HERE}/pause"), ("POST", "/api/sending/stop")],
 )
-def test_a_newer_ledger_is_neither_shown_nor_changed(functions: Functions, redis: Redis, method: str, path: str) -> None:
+def test_a_newer_ledger_is_neither_shown_nor_changed(
+    functions: Functions, redis: Redis, method: str, path: str
+) -> None:
     """What stands there may mean something else: 503 with Retry-After, as while Redis is away."""
     get(functions, "/api/overview")
     redis.set(ids.VERSION, VERSION + 1)

@@ -43,7 +43,9 @@ def test_the_password_opens_and_leads_on(desk: Desk) -> None:
     assert is_in(desk)
 
 
-@pytest.mark.parametrize("back", ["//evil.example.org", "https://evil.example.org", "/\\evil.example.org", "javascript:alert(1)", ""])
+@pytest.mark.parametrize(
+    "back", ["//evil.example.org", "https://evil.example.org", "/\\evil.example.org", "javascript:alert(1)", ""]
+)
 def test_it_leads_nowhere_else(desk: Desk, back: str) -> None:
     """Another site, named in the form, is not gone to."""
     assert desk.post("/login", {"password": PASSWORD, "back": back}).headers["Location"] == "/console"
@@ -76,7 +78,10 @@ def test_guessing_from_many_addresses_is_slowed_down_too(app: WSGIApplication, r
         form = {"token": token, "password": "guess"}
         statuses.append(
             desk.client.post(
-                "/console/login", data=form, base_url="http://127.0.0.1:8080", environ_overrides={"REMOTE_ADDR": f"10.0.0.{number}"}
+                "/console/login",
+                data=form,
+                base_url="http://127.0.0.1:8080",
+                environ_overrides={"REMOTE_ADDR": f"10.0.0.{number}"},
             ).status_code
         )
     assert statuses == [401] * 20 + [429]
@@ -88,7 +93,9 @@ def test_the_cookie_is_kept_from_scripts_other_sites_and_the_open_net(app: WSGIA
     for cookie in (near, far):
         parts = set(cookie.split("; "))
         assert {"HttpOnly", "SameSite=Strict", "Path=/console"} <= parts
-        (expires,) = (parsedate_to_datetime(part.removeprefix("Expires=")) for part in parts if part.startswith("Expires="))
+        (expires,) = (
+            parsedate_to_datetime(part.removeprefix("Expires=")) for part in parts if part.startswith("Expires=")
+        )
         assert abs((expires - datetime.now(UTC)).total_seconds() - LASTS) < 60
     assert ("Secure" in near, "Secure" in far) == (False, True)
 
@@ -203,7 +210,9 @@ def test_every_page_has_strict_headers(desk: Desk) -> None:
         assert answer.headers["Referrer-Policy"] == "same-origin"
 
 
-def test_without_a_password_in_the_settings_there_are_no_pages(valkey_server: valkey.Valkey, redis: Redis, tmp_path: Path) -> None:
+def test_without_a_password_in_the_settings_there_are_no_pages(
+    valkey_server: valkey.Valkey, redis: Redis, tmp_path: Path
+) -> None:
     """An empty password opens nothing; the page says what to set, and the API works."""
     with console(valkey_server, tmp_path, CONSOLE_PASSWORD="") as app:
         desk = Desk(app)

@@ -50,7 +50,9 @@ class TestPages:
         """In a sentence of its own."""
         assert sentence in desk.get(path).text
 
-    @pytest.mark.parametrize("path", ["/nothing", "/enrollments/christmas-0-1", "/campaigns/easter", "/campaigns/christmas/easter_email_1"])
+    @pytest.mark.parametrize(
+        "path", ["/nothing", "/enrollments/christmas-0-1", "/campaigns/easter", "/campaigns/christmas/easter_email_1"]
+    )
     def test_what_there_is_not_is_a_page_too(self, desk: Desk, path: str) -> None:
         """404, with a way back."""
         answer = desk.get(path)
@@ -59,18 +61,38 @@ class TestPages:
     def test_a_timeline_tells_each_emails_story(self, ada: Desk, redis: Redis) -> None:
         """What was sent, delivered, refused and skipped, and why; what comes next, in the contact's time with UTC at hand."""
         sent = 1_800_000_000_000
-        set_step(redis, RUN, 1, state="sent", sent=sent, by="website", id="re_7f3c", opened=sent + 60_000, note="greylisted once")
+        set_step(
+            redis,
+            RUN,
+            1,
+            state="sent",
+            sent=sent,
+            by="website",
+            id="re_7f3c",
+            opened=sent + 60_000,
+            note="greylisted once",
+        )
         set_step(redis, RUN, 2, state="skipped", why="skipped by hand")
         text = ada.get(HERE).text
         assert 'title="2027-01-15 08:00:00 UTC">Fri 15 Jan 2027, 00:00</time> by the website' in text
-        for said in ("re_7f3c", "Opened <time", "greylisted once", "skipped by hand", "America/Vancouver", "CRITICAL", "christmas_email_2"):
+        for said in (
+            "re_7f3c",
+            "Opened <time",
+            "greylisted once",
+            "skipped by hand",
+            "America/Vancouver",
+            "CRITICAL",
+            "christmas_email_2",
+        ):
             assert said in text
         assert re.search(r"Goes out <time[^>]*>[^<]*</time> <span class=\"quiet\">\(in 3 days\)", text)
 
     def test_lists_keep_their_filters(self, desk: Desk) -> None:
         """By address, campaign, state and segment; the link to older ones carries them."""
         for number in range(60):
-            sign_up({"email": f"c{number}@example.org", "red_systems": number % 2 * 2, "green_systems": 1}, number=number)
+            sign_up(
+                {"email": f"c{number}@example.org", "red_systems": number % 2 * 2, "green_systems": 1}, number=number
+            )
         first = desk.get("/enrollments?campaign=christmas&state=active")
         assert first.text.count('class="badge active"') == 50
         link = re.search(r'rel="next" href="/console([^"]*)"', first.text)
@@ -84,7 +106,10 @@ class TestPages:
     def test_what_a_stranger_wrote_is_only_text(self, desk: Desk, redis: Redis) -> None:
         """A name is no markup, anywhere."""
         sign_up()
-        redis.hset(ids.contact_key(ids.digest("ada@example.org")), mapping={"business_name": "<script>alert(1)</script>", "name": "<b>"})
+        redis.hset(
+            ids.contact_key(ids.digest("ada@example.org")),
+            mapping={"business_name": "<script>alert(1)</script>", "name": "<b>"},
+        )
         for path in (HERE, "/enrollments", "", "/enrollments?address=%3Cscript%3E"):
             assert "<script>alert" not in desk.get(path).text
         assert "&lt;script&gt;" in desk.get(HERE).text
@@ -105,16 +130,24 @@ class TestPages:
 
     def test_the_funnel_counts(self, desk: Desk, redis: Redis) -> None:
         """What was delivered and opened, of what was sent."""
-        redis.hset("eg:tally:christmas", mapping={"enrolled": 9, "1.sent": 8, "1.delivered": 6, "1.opened": 2, "1.booked": 4})
+        redis.hset(
+            "eg:tally:christmas", mapping={"enrolled": 9, "1.sent": 8, "1.delivered": 6, "1.opened": 2, "1.booked": 4}
+        )
         text = desk.get("/campaigns/christmas").text
-        assert "9 enrolled" in text and '6 <span class="quiet">75 %</span>' in text and '2 <span class="quiet">25 %</span>' in text
+        assert (
+            "9 enrolled" in text
+            and '6 <span class="quiet">75 %</span>' in text
+            and '2 <span class="quiet">25 %</span>' in text
+        )
         assert '4 <span class="quiet">50 %</span>' in text
 
     def test_health_says_what_to_do(self, lasting_tick: None, desk: Desk, redis: Redis) -> None:
         """Each trouble with its reason and its mend; none when all is at work."""
         assert "The scheduler is silent" in desk.get("/health").text
         desk.ledger.stop_sending("the key was refused")
-        assert "Sending is stopped" in desk.get("/health").text and "the key was refused" in desk.get("/enrollments").text
+        assert (
+            "Sending is stopped" in desk.get("/health").text and "the key was refused" in desk.get("/enrollments").text
+        )
         desk.ledger.start_sending()
         redis.set(ids.TICK, desk.ledger.now())
         redis.sadd(ids.workers_key("send"), "w")
@@ -185,7 +218,9 @@ class TestForms:
         set_step(redis, RUN, 3, state="in-doubt", why="no answer", look=1)
         ada.said(f"{HERE}/cancel")
         listed = ada.get("/failures").text
-        assert "The enrollment is cancelled, so it cannot be retried." in listed and f"{HERE}/steps/3/retry" not in listed
+        assert (
+            "The enrollment is cancelled, so it cannot be retried." in listed and f"{HERE}/steps/3/retry" not in listed
+        )
         assert f"{HERE}/steps/3/skip?from=failures" in listed
         assert ada.said(f"{HERE}/steps/3/skip", {"back": "/failures"}) == "That email is left out."
         assert state(redis, 3) == "skipped" and "Nothing failed" in ada.get("/failures").text
@@ -237,13 +272,20 @@ class TestForms:
             desk = Desk(app)
             desk.sign_in()
             text = desk.get("/campaigns/christmas/christmas_email_1").text
-            assert "evergreen templates preview christmas/christmas_email_1 --send-to" in text and "Send a test" not in text
-            assert "it cannot send" in desk.said("/campaigns/christmas/christmas_email_1/test", {"email": "me@example.org"})
+            assert (
+                "evergreen templates preview christmas/christmas_email_1 --send-to" in text
+                and "Send a test" not in text
+            )
+            assert "it cannot send" in desk.said(
+                "/campaigns/christmas/christmas_email_1/test", {"email": "me@example.org"}
+            )
 
     def test_a_test_email_that_fails_says_why(self, desk: Desk) -> None:
         """Here nobody listens at Resend's address."""
         assert services.current_settings().resend_api_url == NOWHERE
-        said = desk.said("/campaigns/christmas/christmas_email_1/test", {"email": "me@example.org", "segment": "URGENT"})
+        said = desk.said(
+            "/campaigns/christmas/christmas_email_1/test", {"email": "me@example.org", "segment": "URGENT"}
+        )
         assert said == "Resend could not be reached"
 
 
@@ -269,8 +311,12 @@ def test_no_page_asks_for_more_with_very_many_enrollments(ada: Desk, redis: Redi
         before: Any = redis.info("stats")
         assert ada.get(path).status_code == 200
         after: Any = redis.info("stats")
-        commands, answered = (after[name] - before[name] for name in ("total_commands_processed", "total_net_output_bytes"))
-        if commands > (2500 if "segment=" in path else 500) or answered > 200_000:  # a filter looks at 2,000 at the most, health at 50
+        commands, answered = (
+            after[name] - before[name] for name in ("total_commands_processed", "total_net_output_bytes")
+        )
+        if (
+            commands > (2500 if "segment=" in path else 500) or answered > 200_000
+        ):  # a filter looks at 2,000 at the most, health at 50
             much[path] = commands, answered
     assert not much
 
@@ -278,13 +324,17 @@ def test_no_page_asks_for_more_with_very_many_enrollments(ada: Desk, redis: Redi
 class TestNewerLedger:
     """A newer release has the ledger."""
 
-    @pytest.mark.parametrize("path", ["", "/enrollments", HERE, "/failures", "/suppressions", "/health", f"{HERE}/cancel"])
+    @pytest.mark.parametrize(
+        "path", ["", "/enrollments", HERE, "/failures", "/suppressions", "/health", f"{HERE}/cancel"]
+    )
     def test_a_page_says_so(self, ada: Desk, redis: Redis, path: str) -> None:
         """Instead of showing what it may misread; 503, so that a monitor sees it."""
         redis.set(ids.VERSION, VERSION + 1)
         answer = ada.get(path)
         assert (answer.status_code, answer.mimetype, int(answer.headers["Retry-After"]) > 0) == (503, "text/html", True)
-        assert "The ledger is of a newer release" in answer.text and f"this program reads up to {VERSION}" in answer.text
+        assert (
+            "The ledger is of a newer release" in answer.text and f"this program reads up to {VERSION}" in answer.text
+        )
 
     @pytest.mark.parametrize("path", [f"{HERE}/cancel", "/sending/stop", "/suppressions/add"])
     def test_no_decision_is_taken(self, ada: Desk, redis: Redis, path: str) -> None:

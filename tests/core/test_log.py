@@ -15,7 +15,18 @@ from redis import Redis
 from local import valkey
 from shared.core import log
 from shared.ledger import ids
-from tests.support.functions_client import ADDRESS, BEARER, LINK, NOWHERE, ROOT, SECRET, Call, drive, environment, signed
+from tests.support.functions_client import (
+    ADDRESS,
+    BEARER,
+    LINK,
+    NOWHERE,
+    ROOT,
+    SECRET,
+    Call,
+    drive,
+    environment,
+    signed,
+)
 from tests.support.sandbox_server import sandbox
 from tests.support.waiting import WITHIN
 from tests.support.world import ADA
@@ -30,7 +41,12 @@ DAVE = "dave.private@example.com"  # Resend takes none of this domain, and says 
 def logged(code: str, **environ: str) -> list[dict[str, Any]]:
     """The lines that a Python program of its own writes to stderr, which must all be JSON; stdout must stay empty."""
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env={"PATH": "", **environ}, capture_output=True, text=True, timeout=WITHIN
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={"PATH": "", **environ},
+        capture_output=True,
+        text=True,
+        timeout=WITHIN,
     )
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     return [json.loads(line) for line in done.stderr.splitlines()]
@@ -59,7 +75,9 @@ class TestForm:
 
     def test_a_line_is_an_object(self) -> None:
         """Level, UTC time, the part that speaks, and what it says; also from a logger that is older than the configuration."""
-        (line,) = logged("from shared.core import log; old = log.logger('old'); log.configure(); old.info('hello', count=1)")
+        (line,) = logged(
+            "from shared.core import log; old = log.logger('old'); log.configure(); old.info('hello', count=1)"
+        )
         assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", line.pop("timestamp"))
         assert line == {"event": "hello", "level": "info", "part": "old", "count": 1}
 
@@ -67,9 +85,13 @@ class TestForm:
         """Their warnings are shown in the same form, their chatter only at DEBUG."""
         chat = "import logging; x = logging.getLogger('urllib3'); x.debug('a'); x.warning('b %s', 'c')"
         for level, shown in (("INFO", ["b c"]), ("DEBUG", ["a", "b c"])):
-            assert [line["event"] for line in logged(f"from shared.core import log; log.configure({level!r}); {chat}")] == shown
+            assert [
+                line["event"] for line in logged(f"from shared.core import log; log.configure({level!r}); {chat}")
+            ] == shown
 
-    @pytest.mark.parametrize(("level", "shown"), [("debug", 4), ("INFO", 3), ("WARNING", 2), ("error", 1), ("nonsense", 3)])
+    @pytest.mark.parametrize(
+        ("level", "shown"), [("debug", 4), ("INFO", 3), ("WARNING", 2), ("error", 1), ("nonsense", 3)]
+    )
     def test_levels(self, level: str, shown: int) -> None:
         """LOG_LEVEL is the lowest that is shown; an unknown one is INFO."""
         say = "x = log.logger('a'); [x.debug(''), x.info(''), x.warning(''), x.error('')]"
@@ -117,7 +139,10 @@ class TestAWholeRun:
     def test_the_request_id_goes_from_webhook_to_provider(self, redis: Redis, valkey_server: valkey.Valkey) -> None:
         """The caller's id is on the line of the sign-up and of the email, and a tag of what the provider got."""
         with sandbox() as box:
-            calls = [sign_up(ADA, **{"X-Request-Id": REQUEST}), send(ADDRESS, headers=BEARER | {"X-Request-Id": "another-id"})]
+            calls = [
+                sign_up(ADA, **{"X-Request-Id": REQUEST}),
+                send(ADDRESS, headers=BEARER | {"X-Request-Id": "another-id"}),
+            ]
             answers, lines = drive(calls, environment(valkey_server, RESEND_API_URL=f"{box.url}/resend"))
             assert [status for status, _ in answers] == [202, 200]
             (email,) = box.outbox()
@@ -156,7 +181,9 @@ class TestAWholeRun:
                 Call("health", {}),
                 Call(str(crash), {"method": "POST", "data": BOB}),
             ]
-            settings = environment(valkey_server, RESEND_API_URL=f"{box.url}/resend", WEBHOOK_RATE_PER_ADDRESS="3/hour", LOG_LEVEL="INFO")
+            settings = environment(
+                valkey_server, RESEND_API_URL=f"{box.url}/resend", WEBHOOK_RATE_PER_ADDRESS="3/hour", LOG_LEVEL="INFO"
+            )
             answers, lines = drive([*calls, *[sign_up(bob)] * 2], settings)
         statuses = [status for status, _ in answers]
         assert statuses == [*[202] * 6, 422, 422, 400, 405, *[200] * 5, 401, 401, 200, 503, 500, 202, 429]
@@ -171,10 +198,15 @@ class TestAWholeRun:
         """Each refused signature and token leaves a warning that says which proof it was."""
         bad = sign_up(FORM, **signed(FORM + b" "))
         good = sign_up(FORM, **signed(FORM))
-        answers, lines = drive([bad, good, send(ADDRESS, headers={})], environment(valkey_server, WEBSITE_WEBHOOK_SECRET=SECRET))
+        answers, lines = drive(
+            [bad, good, send(ADDRESS, headers={})], environment(valkey_server, WEBSITE_WEBHOOK_SECRET=SECRET)
+        )
         assert [status for status, _ in answers] == [401, 202, 401]
         failed = [line for line in map(json.loads, lines) if line["event"] == "proof.failed"]
-        assert [(line["level"], line["proof"]) for line in failed] == [("warning", "signature"), ("warning", "bearer token")]
+        assert [(line["level"], line["proof"]) for line in failed] == [
+            ("warning", "signature"),
+            ("warning", "bearer token"),
+        ]
 
     def test_a_provider_that_repeats_the_address_is_masked(self, redis: Redis, valkey_server: valkey.Valkey) -> None:
         """What the provider says of a wrong address is logged and kept without it."""

@@ -29,9 +29,13 @@ def test_what_was_not_loaded_can_be_loaded_afterwards() -> None:
     assert name not in sys.modules
 
 
-@pytest.mark.parametrize("module", ["scheduler.release", "scheduler.worker", "shared.serve", "shared.integrations.resend"])
+@pytest.mark.parametrize(
+    "module", ["scheduler.release", "scheduler.worker", "shared.serve", "shared.integrations.resend"]
+)
 def test_no_service_loads_what_is_for_terminals(module: str) -> None:
     """rich came along with structlog and httpx, 6 to 10 MB in each process."""
     program = f"import sys, {module}; print('rich' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=WITHIN, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=WITHIN, check=True
+    )
     assert done.stdout.strip() == "False"

@@ -43,7 +43,9 @@ class TestSources:
         (tmp_path / "resend-api-key" / "resend-api-key").write_text("re_folder")
         assert load({}, tmp_path).resend_api_key == "re_folder"
         (tmp_path / "internal-token").mkdir()
-        assert load({"INTERNAL_TOKEN": "environment"}, tmp_path).internal_token == "environment", "an empty folder holds no secret"
+        assert load({"INTERNAL_TOKEN": "environment"}, tmp_path).internal_token == "environment", (
+            "an empty folder holds no secret"
+        )
 
     def test_name_file(self, tmp_path: Path) -> None:
         """NAME_FILE names a file anywhere; one that is not there is an error that names the variable."""
@@ -75,27 +77,46 @@ class TestValues:
         """Nothing is compressed, limits are tight, nobody is trusted."""
         found = load({}, tmp_path)
         assert (found.testing_mode, found.testing_step, found.backoff_divisor) == (False, None, 1)
-        assert (found.webhook_rate_per_ip, found.webhook_rate_per_address, found.webhook_body_limit) == ("10/second", "5/hour", 65_536)
+        assert (found.webhook_rate_per_ip, found.webhook_rate_per_address, found.webhook_body_limit) == (
+            "10/second",
+            "5/hour",
+            65_536,
+        )
         assert (found.trusted_proxies, found.cors_origins) == ([], [])
 
     def test_the_ladder_of_timeouts(self, tmp_path: Path) -> None:
         """Provider < function < worker's HTTP < job < lease, and testing mode shortens none of them."""
         for environ in ({}, {"TESTING_MODE": "true"}):
             found = load(environ, tmp_path)
-            ladder = [found.provider_timeout, found.function_timeout, found.http_timeout, found.job_timeout, found.lease]
+            ladder = [
+                found.provider_timeout,
+                found.function_timeout,
+                found.http_timeout,
+                found.job_timeout,
+                found.lease,
+            ]
             assert ladder == [10, 15, 20, 30, 45]
         assert found.backoff_divisor == 60
 
     def test_lists(self, tmp_path: Path) -> None:
         """Several values are separated by commas or white space."""
         found = load(
-            {"TRUSTED_PROXIES": "10.0.0.0/8, 192.168.1.7 fd00::/8", "CORS_ORIGINS": "https://a.example.org,https://b.example.org"}, tmp_path
+            {
+                "TRUSTED_PROXIES": "10.0.0.0/8, 192.168.1.7 fd00::/8",
+                "CORS_ORIGINS": "https://a.example.org,https://b.example.org",
+            },
+            tmp_path,
         )
-        assert found.trusted_networks == [ip_network("10.0.0.0/8"), ip_network("192.168.1.7/32"), ip_network("fd00::/8")]
+        assert found.trusted_networks == [
+            ip_network("10.0.0.0/8"),
+            ip_network("192.168.1.7/32"),
+            ip_network("fd00::/8"),
+        ]
         assert found.cors_origins == ["https://a.example.org", "https://b.example.org"]
 
     @pytest.mark.parametrize(
-        ("text", "length"), [("500ms", 0.5), ("5s", 5), (" 1.5 m ", 90), ("12h", 43_200), ("7d", 604_800), ("30", 30), ("0", 0), (7, 7)]
+        ("text", "length"),
+        [("500ms", 0.5), ("5s", 5), (" 1.5 m ", 90), ("12h", 43_200), ("7d", 604_800), ("30", 30), ("0", 0), (7, 7)],
     )
     def test_durations(self, text: str | int, length: float) -> None:
         """A number and a unit; a number alone is seconds."""
@@ -144,7 +165,9 @@ class TestValues:
     def test_all_wrong_values_are_named(self, tmp_path: Path) -> None:
         """One start tells everything that has to be mended."""
         message = refusal(tmp_path, PORT="http", BRAND_COLOR="green", BUSINESS_TIMEZONE="Toronto")
-        assert all(name in message for name in ("PORT: ", "BRAND_COLOR: ", "BUSINESS_TIMEZONE: ", "'Toronto' is no time zone"))
+        assert all(
+            name in message for name in ("PORT: ", "BRAND_COLOR: ", "BUSINESS_TIMEZONE: ", "'Toronto' is no time zone")
+        )
 
     def test_a_wrong_secret_is_not_shown(self, tmp_path: Path) -> None:
         """A refusal ends up in a log, so it never repeats a secret."""
@@ -164,7 +187,9 @@ class TestRequire:
         with pytest.raises(SettingsError) as caught:
             Settings(internal_token="set").require("resend_api_key", "internal_token", "unsubscribe_key")
         message = str(caught.value)
-        assert message.startswith("missing: RESEND_API_KEY, UNSUBSCRIBE_KEY. Set each in the environment, as NAME_FILE=<path>")
+        assert message.startswith(
+            "missing: RESEND_API_KEY, UNSUBSCRIBE_KEY. Set each in the environment, as NAME_FILE=<path>"
+        )
         assert "/var/openfaas/secrets/resend-api-key" in message and "INTERNAL_TOKEN" not in message
 
     def test_nothing_missing(self) -> None:

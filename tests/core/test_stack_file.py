@@ -57,7 +57,9 @@ def test_a_function_is_where_it_should_be(name: str) -> None:
     environment = STACK["functions"][name]["environment"]
     assert environment["FUNCTION_SOURCE"] == f"functions/{name}/main.py"
     tree = ast.parse((ROOT / environment["FUNCTION_SOURCE"]).read_text(encoding="utf-8"))
-    targets = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == environment["FUNCTION_TARGET"]]
+    targets = [
+        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == environment["FUNCTION_TARGET"]
+    ]
     assert [len(target.args.args) for target in targets] == [1]
 
 
@@ -98,13 +100,17 @@ def test_no_function_connects_when_it_is_loaded() -> None:
         "POSTAL_ADDRESS": "1 Sample Street",
         "RESEND_WEBHOOK_SECRET": "whsec_Zg==",
     }
-    loaded = subprocess.run([sys.executable, "-c", LOAD_ALL], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=WITHIN)
+    loaded = subprocess.run(
+        [sys.executable, "-c", LOAD_ALL], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=WITHIN
+    )
     assert loaded.returncode == 0, loaded.stderr
 
 
 def test_the_image_holds_only_what_it_needs() -> None:
     """The build sees nothing but what .dockerignore lets in, and the Dockerfile copies only that."""
-    ignored, *rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    ignored, *rules = [
+        line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")
+    ]
     let_in = {rule[1:] for rule in rules if rule.startswith("!")}
     copied = {
         word
@@ -113,4 +119,8 @@ def test_the_image_holds_only_what_it_needs() -> None:
         for word in line.split()[1:-1]
     }
     assert ignored == "*"
-    assert let_in == copied == {"requirements.txt", "stack.yml", "functions", "shared", "scheduler", "commands", "evergreen"}
+    assert (
+        let_in
+        == copied
+        == {"requirements.txt", "stack.yml", "functions", "shared", "scheduler", "commands", "evergreen"}
+    )

@@ -44,7 +44,9 @@ def name(document: Document) -> str:
 def pods(documents: list[Document]) -> Iterator[tuple[str, Document, Document]]:
     """Every pod that would run: its name, its labels and its spec."""
     for document in documents:
-        if document["kind"] in ("Deployment", "StatefulSet") or document["apiVersion"].startswith("serving.knative.dev"):
+        if document["kind"] in ("Deployment", "StatefulSet") or document["apiVersion"].startswith(
+            "serving.knative.dev"
+        ):
             template = document["spec"]["template"]
         elif document["kind"] == "CronJob":
             template = document["spec"]["jobTemplate"]["spec"]["template"]
@@ -101,9 +103,9 @@ def test_every_pod_is_bounded_and_without_rights(built: Built) -> None:
         assert container["securityContext"]["allowPrivilegeEscalation"] is False
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         assert {"memory", "cpu"} <= set(container["resources"]["limits"]), pod
-        assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in spec["volumes"]} | (
-            {"data"} if pod == "valkey" else set()
-        )
+        assert {mount["name"] for mount in container["volumeMounts"]} == {
+            volume["name"] for volume in spec["volumes"]
+        } | ({"data"} if pod == "valkey" else set())
 
 
 def test_evergreens_pods_have_what_the_image_needs(built: Built) -> None:
@@ -133,7 +135,9 @@ def test_what_is_named_is_there(built: Built) -> None:
     assert claims <= {name(document) for document in of_kind(documents, "PersistentVolumeClaim")}
     middlewares = {name(document) for document in of_kind(documents, "Middleware")}
     services = {
-        name(document): document["spec"] for document in documents if (document["apiVersion"], document["kind"]) == ("v1", "Service")
+        name(document): document["spec"]
+        for document in documents
+        if (document["apiVersion"], document["kind"]) == ("v1", "Service")
     }
     for ingress in of_kind(documents, "IngressRoute"):
         for route in ingress["spec"]["routes"]:
@@ -145,7 +149,9 @@ def test_what_is_named_is_there(built: Built) -> None:
 def test_every_service_finds_its_pods(built: Built) -> None:
     """A Service selects exactly one kind of pod, by a port that the pod has; or it is a name for one elsewhere."""
     _, documents = built
-    for service in [document for document in documents if (document["apiVersion"], document["kind"]) == ("v1", "Service")]:
+    for service in [
+        document for document in documents if (document["apiVersion"], document["kind"]) == ("v1", "Service")
+    ]:
         if service["spec"].get("type") == "ExternalName":
             assert name(service) in ELSEWHERE
             continue
@@ -243,8 +249,14 @@ def test_the_platform_serves_every_function(built: Built) -> None:
     listed = {function.name for function in stack_file.listed()}
     served = {name(document) for document in documents if document["apiVersion"] == "serving.knative.dev/v1"}
     assert served == (listed if platform == "knative" else set())
-    settings = next(document["data"] for document in of_kind(documents, "ConfigMap") if name(document).startswith("evergreen-settings"))
-    assert settings["SEND_FUNCTION_URL"].removeprefix("http://").partition(".")[0] == ("send-email" if platform == "knative" else "gateway")
+    settings = next(
+        document["data"]
+        for document in of_kind(documents, "ConfigMap")
+        if name(document).startswith("evergreen-settings")
+    )
+    assert settings["SEND_FUNCTION_URL"].removeprefix("http://").partition(".")[0] == (
+        "send-email" if platform == "knative" else "gateway"
+    )
     Settings.model_validate({key.lower(): value for key, value in settings.items() if value})
 
 

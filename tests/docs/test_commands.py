@@ -27,13 +27,19 @@ def commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Co
 COMMANDS = dict(commands(main))
 SECTIONS = {
     heading: text
-    for heading, text in re.findall(r"^### `evergreen ([a-z -]+[a-z])[^`]*`\n(.*?)(?=^##|\Z)", DOCUMENT, re.MULTILINE | re.DOTALL)
+    for heading, text in re.findall(
+        r"^### `evergreen ([a-z -]+[a-z])[^`]*`\n(.*?)(?=^##|\Z)", DOCUMENT, re.MULTILINE | re.DOTALL
+    )
 }
 
 
 def options(command: click.Command) -> set[str]:
     """The names of a command's options, as they are typed; older spellings are hidden."""
-    return {parameter.opts[0] for parameter in command.params if isinstance(parameter, click.Option) and not parameter.hidden}
+    return {
+        parameter.opts[0]
+        for parameter in command.params
+        if isinstance(parameter, click.Option) and not parameter.hidden
+    }
 
 
 def test_every_command_has_its_section() -> None:
@@ -55,7 +61,9 @@ def test_every_argument_is_named(name: str) -> None:
     """In the heading, as the command's own help names it."""
     command = COMMANDS[name]
     context = click.Context(command)
-    arguments = [parameter.make_metavar(context) for parameter in command.params if isinstance(parameter, click.Argument)]
+    arguments = [
+        parameter.make_metavar(context) for parameter in command.params if isinstance(parameter, click.Argument)
+    ]
     assert f"### `{' '.join(['evergreen', name, *arguments])}`\n" in DOCUMENT
 
 

@@ -12,7 +12,14 @@ from shared.core.stack_file import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")])
 FOLDERS = ("benchmarks", "commands", "docs", "functions", "local", "scheduler", "shared", "tests", "tools")
-LOCAL_ONLY = {"SANDBOX_PORT", "VALKEY_PORT", "LOCAL_DIR", "SEND_WORKERS", "SANDBOX_RESEND_WEBHOOK_URL", "RESEND_WEBHOOK_SECRET"}
+LOCAL_ONLY = {
+    "SANDBOX_PORT",
+    "VALKEY_PORT",
+    "LOCAL_DIR",
+    "SEND_WORKERS",
+    "SANDBOX_RESEND_WEBHOOK_URL",
+    "RESEND_WEBHOOK_SECRET",
+}
 
 
 def test_every_setting_is_in_the_example() -> None:

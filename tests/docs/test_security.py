@@ -28,7 +28,9 @@ def test_a_threat_names_tests_that_exist(threat: list[str]) -> None:
     assert named and len(named) == shown.count("`") // 2, "a test is named as tests/folder/test_file.py::test_name"
     for file, test in named:
         tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
-        assert test in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}, f"{file} has no {test}"
+        assert test in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}, (
+            f"{file} has no {test}"
+        )
 
 
 def test_every_secret_can_be_changed() -> None:

@@ -18,7 +18,9 @@ COMPOSED = {"is active, not paused", "is cancelled", "the step is scheduled", "t
 
 def quoted() -> list[str]:
     """Each piece of a message in a table's first column, without what differs from case to case."""
-    cells = [line.split(" | ")[0] for line in DOCUMENT.splitlines() if line.startswith("| ") and "`" in line.split(" | ")[0]]
+    cells = [
+        line.split(" | ")[0] for line in DOCUMENT.splitlines() if line.startswith("| ") and "`" in line.split(" | ")[0]
+    ]
     spans = [span for cell in cells for span in re.findall(r"`([^`]+)`", cell)]
     pieces = (piece.strip(" .:,") for span in spans for piece in re.split(r"…|\.\.\.|\d{3}|: (?=\w+$)", span))
     return sorted({piece for piece in pieces if len(piece) >= SHORTEST and piece not in COMPOSED})

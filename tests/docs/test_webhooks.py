@@ -45,7 +45,9 @@ def url(functions: Functions) -> Iterator[str]:
     thread.join()
 
 
-@pytest.mark.parametrize("field", sorted({name for model in (SignUp, NoShow, PostCall, NewClient) for name in model.model_fields}))
+@pytest.mark.parametrize(
+    "field", sorted({name for model in (SignUp, NoShow, PostCall, NewClient) for name in model.model_fields})
+)
 def test_every_field_is_documented(field: str) -> None:
     """Each field has its line, in the words of the OpenAPI document."""
     assert re.search(rf"\| `{field}`[^|]* \| {re.escape(openapi.FIELDS[field])} \|$", WEBHOOKS, re.MULTILINE)
@@ -64,11 +66,15 @@ def test_every_curl_is_accepted(functions: Functions, url: str, curl: str) -> No
     """Typed as it stands there, it gets a 2xx."""
     script = f'{SETUP}\ncurl() {{ command curl -sS --fail-with-body "$@"; }}\n{curl}'
     environ = {"PATH": os.environ["PATH"], "URL": url, **PROOFS}
-    done = subprocess.run(["bash", "-euc", script], env=environ, capture_output=True, text=True, timeout=WITHIN, check=False)
+    done = subprocess.run(
+        ["bash", "-euc", script], env=environ, capture_output=True, text=True, timeout=WITHIN, check=False
+    )
     assert (done.returncode, '"accepted"' in done.stdout) == (0, True), done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("named", sorted(set(re.findall(r"`tests/([\w/]+\.py)::([\w:]+)`", FUNNELS))), ids=lambda named: "::".join(named))
+@pytest.mark.parametrize(
+    "named", sorted(set(re.findall(r"`tests/([\w/]+\.py)::([\w:]+)`", FUNNELS))), ids=lambda named: "::".join(named)
+)
 def test_every_named_test_exists(named: tuple[str, str]) -> None:
     """A proof that docs/funnels.md names can be run."""
     file, test = named

@@ -86,7 +86,9 @@ def world(
     """A set-up in which nothing is wrong: scheduler and workers are at work, and every secret is its own."""
     running, made = box
     running.post("/limits", {"notion_per_second": 1000})
-    monkeypatch.setattr(sys.modules["commands.doctor"], "TIMEOUT", WITHIN)  # as an attribute of `commands`, that name is the command
+    monkeypatch.setattr(
+        sys.modules["commands.doctor"], "TIMEOUT", WITHIN
+    )  # as an attribute of `commands`, that name is the command
     world = World()
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
@@ -106,7 +108,10 @@ def world(
             "PUBLIC_URL": url,
             "CORS_ORIGINS": "https://www.example.org",
             "POSTAL_ADDRESS": "1 Main Street, Springfield",
-            **{name: f"{name} that is long enough, and its own" for name in ("INTERNAL_TOKEN", "OPERATOR_TOKEN", "UNSUBSCRIBE_KEY")},
+            **{
+                name: f"{name} that is long enough, and its own"
+                for name in ("INTERNAL_TOKEN", "OPERATOR_TOKEN", "UNSUBSCRIBE_KEY")
+            },
         }
         redis.config_set("appendfsync", "always")
         at_work(redis)
@@ -167,7 +172,11 @@ BROKEN: dict[str, tuple[Callable[[World, Redis], object], str, str]] = {
     "a Redis that forbids to look": (in_redis("ACL", "SETUSER", "default", "-info"), "Redis", "ACL"),
     "Redis's password": (env(REDIS_PASSWORD="another password"), "REDIS_PASSWORD", "requirepass"),
     "Redis keeps nothing": (in_redis("CONFIG", "SET", "appendonly", "no"), "Redis appendonly", "appendonly yes"),
-    "Redis forgets": (in_redis("CONFIG", "SET", "maxmemory-policy", "allkeys-lru"), "Redis maxmemory-policy", "noeviction"),
+    "Redis forgets": (
+        in_redis("CONFIG", "SET", "maxmemory-policy", "allkeys-lru"),
+        "Redis maxmemory-policy",
+        "noeviction",
+    ),
     "another release's ledger": (in_redis("SET", ids.VERSION, str(VERSION + 1)), "ledger", "the release that wrote it"),
     "no scheduler": (in_redis("DEL", ids.TICK), "scheduler", "scheduler.release"),
     "no worker": (in_redis("DEL", ids.workers_key("send")), "worker send", "scheduler.worker send"),
@@ -188,7 +197,11 @@ BROKEN: dict[str, tuple[Callable[[World, Redis], object], str, str]] = {
     "CORS that is no address": (env(CORS_ORIGINS="https://[www"), "CORS_ORIGINS", "https://www.example.org"),
     "CORS with a path": (env(CORS_ORIGINS="https://www.example.org/form"), "CORS_ORIGINS", "scheme and host only"),
     "nobody at the public address": (stand_in(health=(404, {})), "PUBLIC_URL", "ingress"),
-    "a short key": (env(UNSUBSCRIBE_KEY="thirty-one characters, not more"), "UNSUBSCRIBE_KEY", "links in emails that were sent"),
+    "a short key": (
+        env(UNSUBSCRIBE_KEY="thirty-one characters, not more"),
+        "UNSUBSCRIBE_KEY",
+        "links in emails that were sent",
+    ),
     "two equal secrets": (
         env(OPERATOR_TOKEN="INTERNAL_TOKEN that is long enough, and its own"),
         "INTERNAL_TOKEN and OPERATOR_TOKEN",
@@ -248,12 +261,16 @@ class TestProduction:
 
     def test_the_sandbox_may_be_as_it_is(self) -> None:
         """With the sandbox in Resend's place none of them is one."""
-        found = found_by(settings_checks.settings(self.LIVE.model_copy(update={"resend_api_url": "http://127.0.0.1:8090/resend"})))
+        found = found_by(
+            settings_checks.settings(self.LIVE.model_copy(update={"resend_api_url": "http://127.0.0.1:8090/resend"}))
+        )
         assert not {"TESTING_MODE", "PUBLIC_URL", "BOOKING_URL"} & set(found)
 
     def test_the_public_address_is_not_this_machine(self) -> None:
         """An unsubscribe link that leads to 127.0.0.1 helps nobody."""
-        found = found_by(settings_checks.addresses(self.LIVE.model_copy(update={"public_url": "http://127.0.0.1:8080"})))
+        found = found_by(
+            settings_checks.addresses(self.LIVE.model_copy(update={"public_url": "http://127.0.0.1:8080"}))
+        )
         assert "this machine" in found["PUBLIC_URL"][1]
 
 
@@ -290,13 +307,18 @@ def test_emails_on_no_list(redis: Redis, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("how", REFUSALS)
-def test_a_redis_that_takes_no_writes(how: str, redis: Redis, clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_redis_that_takes_no_writes(
+    how: str, redis: Redis, clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is named as a fault, and what is on no list is counted all the same."""
     EvergreenWorld(Ledger(redis), clock).sign_up()
     redis.delete(ids.OPEN)
     with refusing(redis, how):
         found = faults(doctor(world, monkeypatch, "--json"))
-    assert [finding["about"] for finding in found if "takes no writes" in finding["message"]] in (["Redis"], ["REDIS_URL"])
+    assert [finding["about"] for finding in found if "takes no writes" in finding["message"]] in (
+        ["Redis"],
+        ["REDIS_URL"],
+    )
     assert [finding["message"][:18] for finding in found if finding["about"] == "emails"] == ["7 are on no list a"]
     assert redis.keys("no key*") == []
 
@@ -304,7 +326,9 @@ def test_a_redis_that_takes_no_writes(how: str, redis: Redis, clock: Clock, worl
 def test_degraded_is_not_unreachable() -> None:
     """A 503 of our own health shows that the address is right."""
     heard = Answer(503, {"status": "degraded", "reasons": ["the scheduler is silent"]})
-    assert found_by(public(Settings(), lambda _url, _headers: heard)) == {"health": ("note", "is degraded: the scheduler is silent")}
+    assert found_by(public(Settings(), lambda _url, _headers: heard)) == {
+        "health": ("note", "is degraded: the scheduler is silent")
+    }
 
 
 @pytest.mark.parametrize(("seconds", "level"), [(0, None), (10, "note"), (-90, "fault")])

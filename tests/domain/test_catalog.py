@@ -52,7 +52,12 @@ class TestChristmas:
         assert [step.delay for step in campaign.steps] == [
             Delay(number, hours * 3_600_000) for number, hours in enumerate((0, 24, 72, 120, 168, 216, 264), 1)
         ]
-        assert (campaign.name, campaign.kind, campaign.group, campaign.reentry) == ("Christmas 2025", "marketing", "nurture", "never")
+        assert (campaign.name, campaign.kind, campaign.group, campaign.reentry) == (
+            "Christmas 2025",
+            "marketing",
+            "nurture",
+            "never",
+        )
         assert (campaign.requires, campaign.testing_step) == (["assessment"], 60)
         assert catalog.triggered_by("christmas-signup") is campaign
         assert catalog.triggered_by("signup") is None, "a webhook without a campaign only tracks"
@@ -77,7 +82,12 @@ class TestReading:
         """Four lines and a step are a campaign; the rest has defaults."""
         campaign = read(tmp_path, HEAD + STEP)
         assert (campaign.kind, campaign.reentry, campaign.group, campaign.window) == ("marketing", "never", None, None)
-        assert (campaign.requires, campaign.exit_on, campaign.testing_step, campaign.steps[0].sent_by) == ([], [], 60, "evergreen")
+        assert (campaign.requires, campaign.exit_on, campaign.testing_step, campaign.steps[0].sent_by) == (
+            [],
+            [],
+            60,
+            "evergreen",
+        )
 
     def test_lateness_shrinks_in_testing(self, tmp_path: Path) -> None:
         """`late.after` is divided as the settings say."""
@@ -214,7 +224,12 @@ class TestThePage:
 
     @pytest.mark.parametrize(
         ("heading", "model"),
-        [("## campaign.yaml", Campaign), ("### `steps`", CampaignStep), ("### `late`", Late), ("### `window`", SendWindow)],
+        [
+            ("## campaign.yaml", Campaign),
+            ("### `steps`", CampaignStep),
+            ("### `late`", Late),
+            ("### `window`", SendWindow),
+        ],
     )
     def test_it_explains_every_key(self, heading: str, model: type[BaseModel]) -> None:
         """Each table has the keys that a file may have, in their order, with their defaults' names."""
@@ -237,7 +252,10 @@ class TestThePage:
         """Whatever a key can be set to is written down."""
         schema: dict[str, Any] = Campaign.model_json_schema()
         for choice in re.findall(r"'(?:enum|const)': (\[.*?\]|'.*?')", str(schema)):
-            assert all(f"`{word}`" in PAGE or f"`[{word}]`" in PAGE or f"{word}:" in PAGE for word in re.findall(r"'(.*?)'", choice))
+            assert all(
+                f"`{word}`" in PAGE or f"`[{word}]`" in PAGE or f"{word}:" in PAGE
+                for word in re.findall(r"'(.*?)'", choice)
+            )
 
     def test_it_explains_every_placeholder(self) -> None:
         """The table has the placeholders that a template may use."""

@@ -59,7 +59,9 @@ def test_what_is_no_address_is_refused(given: Any) -> None:
 )  # fmt: skip
 def test_a_name_is_one_line(given: str | None, kept: str | None) -> None:
     """Names keep their letters and lose their line ends; an empty one is none."""
-    assert [form(**{field: given}).contact_fields().get(field) for field in ("name", "first_name", "business_name")] == [kept] * 3
+    assert [
+        form(**{field: given}).contact_fields().get(field) for field in ("name", "first_name", "business_name")
+    ] == [kept] * 3
 
 
 @pytest.mark.parametrize(
@@ -130,13 +132,17 @@ def test_other_fields_have_limits(fields: dict[str, Any]) -> None:
 def test_unknown_fields_are_ignored() -> None:
     """A form may carry whatever the website's other scripts need; the last of a repeated field counts."""
     assert form(utm_source="x", __proto__={"admin": True}, steps=[1]) == form()
-    assert SignUp.model_validate_json('{"email":"bob@example.org","email":"ada@example.org"}').email == "ada@example.org"
+    assert (
+        SignUp.model_validate_json('{"email":"bob@example.org","email":"ada@example.org"}').email == "ada@example.org"
+    )
 
 
 def test_what_is_remembered_are_the_given_fields() -> None:
     """The address, the names, the scores, the zone and the link, as text; nothing that was left out."""
     given = {"name": "Ada Lovelace", "red_systems": 0, "timezone": "Europe/London", "booking_url": "https://cal.com/x"}
-    assert form(**given, consent=True, fax_number="5").contact_fields() == {"email": ADDRESS} | {k: str(v) for k, v in given.items()}
+    assert form(**given, consent=True, fax_number="5").contact_fields() == {"email": ADDRESS} | {
+        k: str(v) for k, v in given.items()
+    }
 
 
 def test_a_step_is_found_by_its_number() -> None:
@@ -186,14 +192,24 @@ def test_a_hostile_body_breaks_nothing(functions: Functions, body: bytes) -> Non
 
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["0", "8", "true", "sent", "2026-11-01", "UTC"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["0", "8", "true", "sent", "2026-11-01", "UTC"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=5,
 )
 
 
-@given(fields=st.fixed_dictionaries({}, optional={name: VALUES for name in SignUp.model_fields if name != "email"}), known=st.booleans())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(
+    fields=st.fixed_dictionaries({}, optional={name: VALUES for name in SignUp.model_fields if name != "email"}),
+    known=st.booleans(),
+)
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_no_fields_lead_to_a_fault(functions: Functions, fields: dict[str, Any], known: bool) -> None:
     """Any JSON in any field is answered 202 or 422, in JSON, and the same when it comes again."""
     body = json.dumps({"email": ADDRESS if known else "?"} | fields).encode()

@@ -118,7 +118,11 @@ class TestWindow:
     def test_an_opening_that_the_clock_skips(self) -> None:
         """On the night on which 02:30 does not exist, a window from 02:30 on still opens within the hour after it."""
         window = Window(EVERY_DAY, time(2, 30), time(5))
-        assert "2026-03-08 03:00-04:00" <= local(window.next_open(at("2026-03-08 01:00"), TORONTO)) <= "2026-03-08 03:30-04:00"
+        assert (
+            "2026-03-08 03:00-04:00"
+            <= local(window.next_open(at("2026-03-08 01:00"), TORONTO))
+            <= "2026-03-08 03:30-04:00"
+        )
 
     def test_a_window_that_the_clock_skips(self) -> None:
         """A window that does not exist on one night opens on the next."""
@@ -137,16 +141,18 @@ class TestWindow:
     @given(
         day=st.dates(date(2026, 1, 1), date(2027, 12, 31)),
         clock=st.times(),
-        zone=st.sampled_from(["UTC", "America/Toronto", "Europe/Berlin", "Australia/Lord_Howe", "America/St_Johns", "Asia/Kathmandu"]).map(
-            ZoneInfo
-        ),
+        zone=st.sampled_from(
+            ["UTC", "America/Toronto", "Europe/Berlin", "Australia/Lord_Howe", "America/St_Johns", "Asia/Kathmandu"]
+        ).map(ZoneInfo),
         days=st.sets(st.integers(0, 6), min_size=1).map(frozenset),
         hours=st.lists(st.integers(0, 96), min_size=2, max_size=2, unique=True).map(sorted),
     )
     @example(date(2026, 3, 8), time(6, 30), TORONTO, EVERY_DAY, [10, 20])
     @example(date(2026, 3, 8), time(6, 30), TORONTO, EVERY_DAY, [9, 11])
     @example(date(2026, 11, 1), time(5, 59), TORONTO, EVERY_DAY, [4, 6])
-    def test_it_is_the_next_opening(self, day: date, clock: time, zone: ZoneInfo, days: frozenset[int], hours: list[int]) -> None:
+    def test_it_is_the_next_opening(
+        self, day: date, clock: time, zone: ZoneInfo, days: frozenset[int], hours: list[int]
+    ) -> None:
         """From any instant, in any zone: within the window, and nothing open lies before it but on a day on which the clock changes."""
         opens, closes = (time(quarter // 4, quarter % 4 * 15) if quarter < 96 else None for quarter in hours)
         window = Window(days, opens or time(0), closes)
@@ -216,7 +222,8 @@ class TestZone:
     """A contact's time zone."""
 
     @pytest.mark.parametrize(
-        "name", [None, "", "Nowhere/Town", "/etc/passwd", "../UTC", "America", "a\0b", "zone.tab", "..a/x", "x" * 300, "ü"]
+        "name",
+        [None, "", "Nowhere/Town", "/etc/passwd", "../UTC", "America", "a\0b", "zone.tab", "..a/x", "x" * 300, "ü"],
     )
     def test_an_unknown_one_gives_way_to_the_businesss(self, name: str | None) -> None:
         """Whatever a browser says, there is a zone."""

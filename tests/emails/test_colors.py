@@ -12,7 +12,9 @@ from shared.emails.colors import contrast, ink, readable
 def test_every_brand_color_is_readable(number: int) -> None:
     """The button's letters, and the accent on the light and the dark card, reach the contrast that WCAG asks of text."""
     color = f"#{number:06x}"
-    assert contrast(ink(color), color) >= 4.18  # the worst that a choice of two inks allows, at a middle gray; large bold text needs 3
+    assert (
+        contrast(ink(color), color) >= 4.18
+    )  # the worst that a choice of two inks allows, at a middle gray; large bold text needs 3
     assert all(contrast(readable(color, card), card) >= 4.5 for card in ("#fdfdfc", "#1f2427"))
 
 

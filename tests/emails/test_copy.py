@@ -57,9 +57,13 @@ TERMS = {
 }
 
 Key = tuple[str, str]
-every_template = pytest.mark.parametrize("key", list(CATALOG.sources), ids=[template for _, template in CATALOG.sources])
+every_template = pytest.mark.parametrize(
+    "key", list(CATALOG.sources), ids=[template for _, template in CATALOG.sources]
+)
 every_reader = pytest.mark.parametrize("values", [SMALLEST, SCORED, FULL], ids=["smallest", "scored", "full"])
-every_reminder = pytest.mark.parametrize("key", [key for key in CATALOG.sources if key[0] == "booking-reminder"], ids=lambda key: key[1])
+every_reminder = pytest.mark.parametrize(
+    "key", [key for key in CATALOG.sources if key[0] == "booking-reminder"], ids=lambda key: key[1]
+)
 
 
 def rendered(key: Key, values: dict[str, object]) -> Email:
@@ -75,7 +79,10 @@ def body(email: Email) -> str:
 
 def test_the_delays_are_those_that_were_agreed() -> None:
     """Each campaign of the release, its number of emails and when each one is due."""
-    hours = {slug: [step.delay.milliseconds / 3_600_000 for step in campaign.steps] for slug, campaign in CATALOG.campaigns.items()}
+    hours = {
+        slug: [step.delay.milliseconds / 3_600_000 for step in campaign.steps]
+        for slug, campaign in CATALOG.campaigns.items()
+    }
     assert hours == DELAYS
 
 

@@ -42,7 +42,9 @@ def render(body: str, unsubscribe_url: str | None = UNSUBSCRIBE, head: str = HEA
 def test_a_template_becomes_subject_preview_html_and_text() -> None:
     """Markdown turns into HTML and text; the header lines turn into subject and preview."""
     email = render(
-        "Hi **{{ first_name }}**,\n\nwelcome.", head="Subject: For {{ first_name }}\nPreview: Look, {{ first_name }}\n\n", first_name="Zoë"
+        "Hi **{{ first_name }}**,\n\nwelcome.",
+        head="Subject: For {{ first_name }}\nPreview: Look, {{ first_name }}\n\n",
+        first_name="Zoë",
     )
     assert (email.subject, email.preview) == ("For Zoë", "Look, Zoë")
     assert ">Zoë</strong>" in email.html and "<title>For Zoë</title>" in email.html and "Look, Zoë" in email.html
@@ -52,7 +54,11 @@ def test_a_template_becomes_subject_preview_html_and_text() -> None:
 def test_the_compiled_template_knows_its_subject_and_placeholders() -> None:
     """The catalog and the console can ask what a template needs."""
     template = compile_template("Subject: {{ name }}!\n\n[Go]({{ booking_url }})", name="sample", brand=BRAND)
-    assert (template.name, template.subject_source, template.placeholders) == ("sample", "{{ name }}!", frozenset({"name", "booking_url"}))
+    assert (template.name, template.subject_source, template.placeholders) == (
+        "sample",
+        "{{ name }}!",
+        frozenset({"name", "booking_url"}),
+    )
 
 
 @pytest.mark.parametrize("missing", [None, "", "  \n", "\x00"])
@@ -63,9 +69,9 @@ def test_a_value_that_is_empty_counts_as_missing(missing: str | None) -> None:
 
 def test_zero_is_a_value() -> None:
     """No red systems is a result, and no reason for the default."""
-    assert render('{{ red_systems | default("none") }} red, {{ assessment_score }}', red_systems=0, assessment_score=45.0).text.startswith(
-        "0 red, 45\n"
-    )
+    assert render(
+        '{{ red_systems | default("none") }} red, {{ assessment_score }}', red_systems=0, assessment_score=45.0
+    ).text.startswith("0 red, 45\n")
 
 
 def test_a_missing_value_without_a_default_is_named_without_the_person() -> None:
@@ -123,7 +129,9 @@ def test_no_name_changes_anything_but_itself(name: str) -> None:
     email = EVERYWHERE_COMPILED.render({"name": name, "booking_url": booking}, unsubscribe_url=UNSUBSCRIBE)
     page, expected = Structure(email.html), Structure(plain.html)
     assert page.tags == expected.tags
-    assert [link.split("?")[0].split("#")[0] for link in page.links] == [link.split("?")[0].split("#")[0] for link in expected.links]
+    assert [link.split("?")[0].split("#")[0] for link in page.links] == [
+        link.split("?")[0].split("#")[0] for link in expected.links
+    ]
     assert page.words.count(booking) == 0
     assert len(email.text.splitlines()) == len(plain.text.splitlines())
     assert len(email.subject.splitlines()) == len(email.preview.splitlines()) == 1
@@ -175,7 +183,11 @@ def test_a_paragraph_of_one_link_is_a_button_and_others_are_not() -> None:
     ).html
     assert html.count('class="button"') == 1
     button = html[html.index('class="button"') : html.index("See ")]
-    assert "mso-padding-alt" in button and f"background-color:{BRAND.color}" in button and 'href="https://cal.com/x"' in button
+    assert (
+        "mso-padding-alt" in button
+        and f"background-color:{BRAND.color}" in button
+        and 'href="https://cal.com/x"' in button
+    )
 
 
 def test_the_subject_is_one_line_without_doubled_spaces() -> None:
@@ -214,7 +226,10 @@ def test_the_footer_says_who_why_and_how_to_stop() -> None:
     email = render("x")
     page = Structure(email.html)
     for part in (email.text, page.words):
-        assert all(words in part for words in (BRAND.name, BRAND.postal_address, "You receive this email because", "Unsubscribe"))
+        assert all(
+            words in part
+            for words in (BRAND.name, BRAND.postal_address, "You receive this email because", "Unsubscribe")
+        )
     assert UNSUBSCRIBE in page.links
     assert email.text.endswith(f"\nUnsubscribe: {UNSUBSCRIBE}\n")
 
@@ -228,7 +243,11 @@ def test_a_transactional_email_has_no_unsubscribe_link() -> None:
 
 def test_an_address_that_is_not_set_leaves_no_empty_line() -> None:
     """The local stack has no postal address."""
-    text = compile_template(HEAD + "x", name="sample", brand=Brand("A", "", "#000000")).render({}, unsubscribe_url=None).text
+    text = (
+        compile_template(HEAD + "x", name="sample", brand=Brand("A", "", "#000000"))
+        .render({}, unsubscribe_url=None)
+        .text
+    )
     assert "--\nA\nYou receive" in text
 
 
@@ -237,7 +256,11 @@ def test_the_frame_suits_mail_clients() -> None:
     html = render("Hi\n\n[Go](https://example.org/)").html
     page = Structure(html)
     assert '<html lang="en"' in html and 'name="color-scheme" content="light dark"' in html
-    assert "@media (prefers-color-scheme: dark)" in html and "@media (max-width: 620px)" in html and "max-width:600px" in html
+    assert (
+        "@media (prefers-color-scheme: dark)" in html
+        and "@media (max-width: 620px)" in html
+        and "max-width:600px" in html
+    )
     assert all("role" in names for tag, names in page.tags if tag == "table")
     assert not {"script", "link", "img", "iframe", "form"} & {tag for tag, _ in page.tags}
     assert "#000000" not in html  # some clients turn pure black into pure white
@@ -254,7 +277,8 @@ def test_a_logo_stands_in_the_place_of_the_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["http://example.org/a.png", "data:image/png;base64,x", "https://", "https:///a.png", "https://example.org/a b"]
+    "address",
+    ["http://example.org/a.png", "data:image/png;base64,x", "https://", "https:///a.png", "https://example.org/a b"],
 )
 def test_a_logo_that_a_mail_program_would_not_load_is_refused(address: str) -> None:
     """Only a whole https address is a logo."""
@@ -272,4 +296,6 @@ def test_the_same_input_gives_the_same_bytes() -> None:
     """A step that is rendered again, by another process even, is the same request."""
     values = {"name": "Bob", "booking_url": "https://cal.com/x"}
     again = compile_template(EVERYWHERE, name="everywhere", brand=BRAND)
-    assert again.render(values, unsubscribe_url=UNSUBSCRIBE) == EVERYWHERE_COMPILED.render(values, unsubscribe_url=UNSUBSCRIBE)
+    assert again.render(values, unsubscribe_url=UNSUBSCRIBE) == EVERYWHERE_COMPILED.render(
+        values, unsubscribe_url=UNSUBSCRIBE
+    )

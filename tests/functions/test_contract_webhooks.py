@@ -24,7 +24,9 @@ from tests.support.functions_client import Functions
 from tests.support.webhook_calls import kept, webhooks
 from tests.support.world import ADA
 
-pytestmark = pytest.mark.skipif("CONTRACTS_DIR" not in os.environ, reason="CONTRACTS_DIR does not say where the contracts are")
+pytestmark = pytest.mark.skipif(
+    "CONTRACTS_DIR" not in os.environ, reason="CONTRACTS_DIR does not say where the contracts are"
+)
 REMINDERS, RECOVERY = "booking-reminder", "noshow-recovery"
 
 # What was delivered before; the outcome; the runs and their states afterwards. All are answered 200.
@@ -35,8 +37,16 @@ TABLE: dict[str, tuple[list[str], str, dict[str, str]]] = {
         "enrolled",
         {REMINDERS: "cancelled", f"{REMINDERS} moved": "active", "christmas": "exited"},
     ),
-    "calcom/booking_cancelled.json": (["calcom/booking_created.json"], "cancelled", {REMINDERS: "cancelled", "christmas": "exited"}),
-    "calcom/booking_rejected.json": (["calcom/booking_created.json"], "cancelled", {REMINDERS: "cancelled", "christmas": "exited"}),
+    "calcom/booking_cancelled.json": (
+        ["calcom/booking_created.json"],
+        "cancelled",
+        {REMINDERS: "cancelled", "christmas": "exited"},
+    ),
+    "calcom/booking_rejected.json": (
+        ["calcom/booking_created.json"],
+        "cancelled",
+        {REMINDERS: "cancelled", "christmas": "exited"},
+    ),
     "calcom/booking_no_show_updated_marked.json": ([], "enrolled", {RECOVERY: "active", "christmas": "active"}),
     "calcom/booking_no_show_updated_unmarked.json": (
         ["calcom/booking_no_show_updated_marked.json"],
@@ -81,7 +91,8 @@ def functions(redis: Redis, valkey_server: valkey.Valkey, monkeypatch: pytest.Mo
     """The webhooks with the vectors' secrets and at the vectors' time; the samples' person is in a nurture campaign."""
     settings = {"CALCOM_WEBHOOK_SECRET": "calcom/ping_test", "CALENDLY_SIGNING_KEY": "calendly/invitee_created"}
     settings = {
-        name: vector(f"{file}.json")[0]["secret"] for name, file in (settings | {"RESEND_WEBHOOK_SECRET": "resend/email_sent"}).items()
+        name: vector(f"{file}.json")[0]["secret"]
+        for name, file in (settings | {"RESEND_WEBHOOK_SECRET": "resend/email_sent"}).items()
     }
     with webhooks(valkey_server, monkeypatch, **settings) as ready:
         yield ready
@@ -108,7 +119,10 @@ def person(name: str) -> str:
     posted = json.loads(sample(name))
     about = posted.get("payload") or posted.get("data") or {}
     return str(
-        about.get("email") or (about.get("to") or [None])[0] or (about.get("attendees") or [{}])[0].get("email") or "nobody@example.org"
+        about.get("email")
+        or (about.get("to") or [None])[0]
+        or (about.get("attendees") or [{}])[0].get("email")
+        or "nobody@example.org"
     )
 
 
@@ -127,15 +141,23 @@ def states(functions: Functions, name: str) -> dict[str, str]:
         starts = round(datetime.fromisoformat(booking["startTime"]).timestamp() * 1000)
         known[label] = ids.enrollment_prefix(REMINDERS, f"{booking['uid']}:{starts}")
     payload = json.loads(sample(name)).get("payload", {})
-    known[RECOVERY] = ids.enrollment_prefix(RECOVERY, payload.get("bookingUid") or str(payload.get("uri")).rsplit("/", 1)[-1])
-    runs: dict[str, Enrollment] = {label: run for label, key in known.items() if (run := functions.ledger.enrollment(f"{key}-1"))}
-    assert len(runs) == len(list(functions.ledger.redis.scan_iter("eg:enrollment:*"))), "there is a run that the table does not name"
+    known[RECOVERY] = ids.enrollment_prefix(
+        RECOVERY, payload.get("bookingUid") or str(payload.get("uri")).rsplit("/", 1)[-1]
+    )
+    runs: dict[str, Enrollment] = {
+        label: run for label, key in known.items() if (run := functions.ledger.enrollment(f"{key}-1"))
+    }
+    assert len(runs) == len(list(functions.ledger.redis.scan_iter("eg:enrollment:*"))), (
+        "there is a run that the table does not name"
+    )
     return {label: run.state for label, run in runs.items()}
 
 
 def test_no_vector_is_left_out() -> None:
     """Every signed sample has its line above."""
-    vectors: list[dict[str, Any]] = json.loads((CONTRACTS / "signature-vectors.json").read_text(encoding="utf-8"))["vectors"]
+    vectors: list[dict[str, Any]] = json.loads((CONTRACTS / "signature-vectors.json").read_text(encoding="utf-8"))[
+        "vectors"
+    ]
     assert {each["file"] for each in vectors} == {*TABLE, *RESEND}
 
 
@@ -151,7 +173,10 @@ def test_a_sample_has_its_outcome(functions: Functions, name: str) -> None:
     assert states(functions, name) == runs
     held = kept(functions)
     again = deliver(functions, name)
-    assert (again.status_code, (again.json or {})["outcome"]) == (200, "ignored" if outcome == "ignored" else "duplicate")
+    assert (again.status_code, (again.json or {})["outcome"]) == (
+        200,
+        "ignored" if outcome == "ignored" else "duplicate",
+    )
     assert kept(functions) == held
 
 

@@ -39,7 +39,12 @@ def box(functions: Functions) -> Iterator[Sandbox]:
 
 def accepted(email: str = ADDRESS, campaign: str | None = "christmas") -> dict[str, Any]:
     """The body of a 202."""
-    return {"status": "accepted", "message": "Thank you. Your details have arrived.", "email": email, "campaign": campaign}
+    return {
+        "status": "accepted",
+        "message": "Thank you. Your details have arrived.",
+        "email": email,
+        "campaign": campaign,
+    }
 
 
 class TestChristmasSignup:
@@ -52,7 +57,9 @@ class TestChristmasSignup:
         assert (answer.status_code, answer.json) == (202, accepted())
         run = functions.run()
         assert run and before <= run.anchor <= functions.ledger.now()
-        assert [step.due - run.anchor for step in run.steps] == [hours * 3_600_000 for hours in (0, 24, 72, 120, 168, 216, 264)]
+        assert [step.due - run.anchor for step in run.steps] == [
+            hours * 3_600_000 for hours in (0, 24, 72, 120, 168, 216, 264)
+        ]
         health = read_health(functions.ledger)
         assert (health.queued, health.scheduled) == (1, 6)
 
@@ -73,7 +80,9 @@ class TestChristmasSignup:
         assert functions.sign_up({"email": "ADA@example.org"}).json == accepted()
         assert functions.run(number=1)
 
-    @pytest.mark.parametrize("score", ["assessment_score", "red_systems", "orange_systems", "yellow_systems", "green_systems"])
+    @pytest.mark.parametrize(
+        "score", ["assessment_score", "red_systems", "orange_systems", "yellow_systems", "green_systems"]
+    )
     def test_a_zero_is_a_score(self, functions: Functions, score: str) -> None:
         """Any one of the five scores enrolls, zero too."""
         assert functions.post(json.dumps({"email": ADDRESS, score: 0}).encode()).json == accepted()
@@ -91,10 +100,15 @@ class TestChristmasSignup:
         """The same key gets the first answer, whatever else the body says; another key, or none, is another request."""
         key = {"Idempotency-Key": "form-1"}
         first = functions.sign_up(headers=key)
-        again = [functions.sign_up(headers=key), functions.sign_up({"email": "bob@example.org", "first_name": "Bob"}, headers=key)]
+        again = [
+            functions.sign_up(headers=key),
+            functions.sign_up({"email": "bob@example.org", "first_name": "Bob"}, headers=key),
+        ]
         assert [answer.data for answer in again] == [first.data] * 2
         assert functions.contact("bob@example.org") is None
-        assert functions.sign_up({"email": "bob@example.org"}, headers={"Idempotency-Key": "form-2"}).json == accepted("bob@example.org")
+        assert functions.sign_up({"email": "bob@example.org"}, headers={"Idempotency-Key": "form-2"}).json == accepted(
+            "bob@example.org"
+        )
         assert functions.contact("bob@example.org")
 
     def test_an_idempotency_key_is_remembered_for_24_hours(self, functions: Functions) -> None:
@@ -111,7 +125,10 @@ class TestChristmasSignup:
     def test_a_first_email_of_long_ago_is_422(self, functions: Functions) -> None:
         """A report that is older than 30 days names its field, and nothing is kept."""
         answer = functions.sign_up({"email_1_sent_at": "2020-01-01T00:00:00Z"})
-        assert (answer.status_code, [fault["loc"] for fault in (answer.json or {})["detail"]]) == (422, [["email_1_sent_at"]])
+        assert (answer.status_code, [fault["loc"] for fault in (answer.json or {})["detail"]]) == (
+            422,
+            [["email_1_sent_at"]],
+        )
         assert functions.contact() is None
 
     def test_testing_mode_compresses_the_days(self, functions: Functions) -> None:
@@ -134,7 +151,13 @@ class TestSendEmail:
 
     @pytest.mark.parametrize(
         ("body", "status"),
-        [(b"", 400), (b"[]", 400), (b"{}", 422), (b'{"enrollment": "x", "step": 0}', 422), (b'{"enrollment": "x", "step": 1e9}', 422)],
+        [
+            (b"", 400),
+            (b"[]", 400),
+            (b"{}", 422),
+            (b'{"enrollment": "x", "step": 0}', 422),
+            (b'{"enrollment": "x", "step": 1e9}', 422),
+        ],
     )
     def test_a_wrong_order_is_refused(self, functions: Functions, body: bytes, status: int) -> None:
         """An order names an enrollment and a step."""
@@ -205,7 +228,12 @@ class TestHealth:
         assert self.ask(functions) == (200, [])
         answer = functions.client("health").get("/")
         facts = answer.json or {}
-        assert (facts["testing_mode"], facts["resend_configured"], facts["scheduled"], facts["queue_depth"]) == (False, True, 6, 1)
+        assert (facts["testing_mode"], facts["resend_configured"], facts["scheduled"], facts["queue_depth"]) == (
+            False,
+            True,
+            6,
+            1,
+        )
         assert 0 <= facts["scheduler_age_ms"] <= functions.ledger.now() - began and facts["workers"] == 0
         assert not [value for value in (*DEFAULTS.values(), ADDRESS) if value in answer.text]
         assert functions.client("health").head("/").status_code == 200
@@ -281,13 +309,28 @@ class TestUnsubscribe:
         assert [run and run.state for run in runs] == ["exited", "active"]
 
     @pytest.mark.parametrize(
-        "token", ["", "x", ".", f"{ids.digest(ADDRESS)}.", f"{ids.digest(ADDRESS)}.{'0' * 32}", "%00", "%ff.%ff", "ü.ü", LINK[-32:]]
+        "token",
+        [
+            "",
+            "x",
+            ".",
+            f"{ids.digest(ADDRESS)}.",
+            f"{ids.digest(ADDRESS)}.{'0' * 32}",
+            "%00",
+            "%ff.%ff",
+            "ü.ü",
+            LINK[-32:],
+        ],
     )
     def test_a_wrong_token_is_401(self, functions: Functions, token: str) -> None:
         """Nobody can unsubscribe somebody else by guessing; the page says what to do."""
         functions.sign_up()
         client = functions.client("unsubscribe")
-        for answer in (client.get(f"/?token={token}"), client.post(f"/?token={token}"), client.post("/", data={"token": token})):
+        for answer in (
+            client.get(f"/?token={token}"),
+            client.post(f"/?token={token}"),
+            client.post("/", data={"token": token}),
+        ):
             assert (answer.status_code, answer.mimetype) == (401, "text/html")
             assert "<form" not in answer.text
         run = functions.run()

@@ -66,7 +66,11 @@ CONFORMANCE = [
 ]
 SCHEMA = schemathesis.openapi.from_dict(document())
 many = settings(
-    max_examples=max(SHARE, 1), deadline=None, database=None, suppress_health_check=list(HealthCheck), derandomize=REQUESTS < 1000
+    max_examples=max(SHARE, 1),
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=REQUESTS < 1000,
 )
 
 
@@ -101,7 +105,13 @@ def test_generated_requests(functions: Functions, variant: str, mode: Generation
     @many
     @given(case=SCHEMA[f"/webhook/{name}"]["POST"].as_strategy(generation_mode=mode))
     def probe(case: Any) -> None:
-        body = case.body if isinstance(case.body, bytes) else b"" if case.body is NOT_SET else json.dumps(case.body).encode()
+        body = (
+            case.body
+            if isinstance(case.body, bytes)
+            else b""
+            if case.body is NOT_SET
+            else json.dumps(case.body).encode()
+        )
         answer = posted(functions, name, body, {**(case.headers or {}), **prove(body)})
         case.validate_response(answer, checks=CONFORMANCE)
 

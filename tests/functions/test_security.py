@@ -65,7 +65,9 @@ class TestStart:
         with pytest.raises(SettingsError) as caught:
             start()
         message = str(caught.value)
-        named = re.match(r"missing: (.*?)\. Set (it|each) in the environment, as NAME_FILE=<path>, or as a secret file", message)
+        named = re.match(
+            r"missing: (.*?)\. Set (it|each) in the environment, as NAME_FILE=<path>, or as a secret file", message
+        )
         assert named and message.endswith("See .env.example."), message
         assert f"/var/openfaas/secrets/{named[1].split(',')[0].split()[0].lower().replace('_', '-')}" in message
         return set(named[1].split(", "))
@@ -75,7 +77,9 @@ class TestStart:
         assert set(NEEDS) >= {function.name for function in listed()}
 
     @pytest.mark.parametrize("name", NEEDS)
-    def test_a_function_names_all_that_it_lacks(self, bare: Functions, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def test_a_function_names_all_that_it_lacks(
+        self, bare: Functions, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
         """At once, with the place to put it; and a Redis on another machine needs its password."""
         if NEEDS[name]:
             assert self.missing(lambda: bare.client(name)) == NEEDS[name]

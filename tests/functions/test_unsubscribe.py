@@ -47,7 +47,11 @@ class TestOneClick:
         """Whatever the body's form: no redirect, no cookie, no further question; done at once."""
         functions.sign_up()
         answer = functions.client("unsubscribe").post(LINK, **options)
-        assert (answer.status_code, answer.headers.getlist("Set-Cookie"), answer.headers.get("Location")) == (200, [], None)
+        assert (answer.status_code, answer.headers.getlist("Set-Cookie"), answer.headers.get("Location")) == (
+            200,
+            [],
+            None,
+        )
         assert "<form" not in answer.text
         run = functions.run()
         assert run and (run.state, run.why) == ("exited", "unsubscribed")
@@ -124,11 +128,19 @@ class TestAfterwards:
         world = World(ledger, clock)
         start = clock.now + 3 * 86_400_000
         event = MeetingEvent(
-            "booked", "key", "uid", clock.now, starts=start, contact={"email": ADDRESS}, values={"meeting_title": "A call"}
+            "booked",
+            "key",
+            "uid",
+            clock.now,
+            starts=start,
+            contact={"email": ADDRESS},
+            values={"meeting_title": "A call"},
         )
         meetings.report(event, trigger="calcom-booking", intake=world.intake)
         run = world.sign_up()
         ledger.suppress(CONTACT, "unsubscribed")
         world.live(80)
-        assert {email.split("-")[0] for email in world.provider.email_ids} == {"booking"} and len(world.provider.email_ids) == 2
+        assert {email.split("-")[0] for email in world.provider.email_ids} == {"booking"} and len(
+            world.provider.email_ids
+        ) == 2
         assert world.run(run).state == "exited"

@@ -47,7 +47,9 @@ class TestFiveDay:
     """christmas-assessment: the website sends the first email, unless it reports that it failed."""
 
     @pytest.mark.parametrize("status", [None, "sent", "failed"])
-    @pytest.mark.parametrize("when", ["missing", "recent", "a little ahead", "far ahead", "naive", "a month ago", "no date"])
+    @pytest.mark.parametrize(
+        "when", ["missing", "recent", "a little ahead", "far ahead", "naive", "a month ago", "no date"]
+    )
     def test_who_sends_the_first_and_from_when(self, functions: Functions, when: str, status: str | None) -> None:
         """A report counts from 30 days back to an hour ahead, without a zone as UTC; a missing one or one far ahead gives a warning."""
         now = functions.ledger.now()
@@ -63,7 +65,10 @@ class TestFiveDay:
         form = {"email": ADDRESS, **SCORES, "email_1_sent_at": reported[when], "email_1_status": status}
         answer = post(functions, "christmas-assessment", form)
         if when in ("a month ago", "no date"):
-            assert (answer.status_code, [fault["loc"] for fault in (answer.json or {})["detail"]]) == (422, [["email_1_sent_at"]])
+            assert (answer.status_code, [fault["loc"] for fault in (answer.json or {})["detail"]]) == (
+                422,
+                [["email_1_sent_at"]],
+            )
             assert kept(functions) == {}
             return
         found = run(functions, "five-day")
@@ -80,7 +85,9 @@ class TestFiveDay:
     @pytest.mark.parametrize("status", [None, "sent", "failed"])
     def test_the_other_forms(self, functions: Functions, name: str, slug: str, status: str | None) -> None:
         """The Christmas form's first email is ours unless the website reports it sent; the assessment's always is."""
-        post(functions, name, ADA | {"email_1_status": status, "email_1_sent_at": instant(functions.ledger.now() - HOUR)})
+        post(
+            functions, name, ADA | {"email_1_status": status, "email_1_sent_at": instant(functions.ledger.now() - HOUR)}
+        )
         found = run(functions, slug)
         assert found and found.step(1).sent_by == ("website" if status == "sent" and slug == "christmas" else None)
 
@@ -202,7 +209,9 @@ class TestMissedCalls:
             ({}, {}, 1),
         ],
     )
-    def test_each_missed_call_is_one_run(self, functions: Functions, first: dict[str, Any], second: dict[str, Any], runs: int) -> None:
+    def test_each_missed_call_is_one_run(
+        self, functions: Functions, first: dict[str, Any], second: dict[str, Any], runs: int
+    ) -> None:
         """The same call is known by your name for it or by its start, however its zone is written."""
         for report in (first, second):
             assert post(functions, "calendly-noshow", {"email": ADDRESS} | report, headers=TOKEN).status_code == 202
@@ -237,7 +246,9 @@ class TestMissedCalls:
         found = run(functions, "busos")
         assert found and (found.state, found.why) == ("exited", "booked")
 
-    @pytest.mark.parametrize("start", ["9999-12-31T23:59:59-12:00", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00"])
+    @pytest.mark.parametrize(
+        "start", ["9999-12-31T23:59:59-12:00", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00"]
+    )
     def test_an_impossible_start_is_422(self, functions: Functions, start: str) -> None:
         """A meeting beyond the calendar is refused, and nothing is kept."""
         event = calendar_samples.calcom_created(start=start, email=ADDRESS)

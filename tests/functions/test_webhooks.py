@@ -16,7 +16,19 @@ from shared.domain.enrollments import Enrollment
 from shared.ledger import ids
 from tests.support import calendar_samples
 from tests.support.functions_client import ADDRESS, SECRET, Functions, signed
-from tests.support.webhook_calls import CALENDARS, FORMS, OPERATOR, PROOFS, TOKEN, WEBHOOKS, good, kept, post, proof, webhooks
+from tests.support.webhook_calls import (
+    CALENDARS,
+    FORMS,
+    OPERATOR,
+    PROOFS,
+    TOKEN,
+    WEBHOOKS,
+    good,
+    kept,
+    post,
+    proof,
+    webhooks,
+)
 from tests.support.world import ADA
 
 SITE = "https://www.example.org"
@@ -46,7 +58,9 @@ def iso(instant: int) -> str:
 class TestProofs:
     """Who may call."""
 
-    @pytest.mark.parametrize("given", ["", "Bearer ", "Bearer wrong", PROOFS["OPERATOR_TOKEN"], "Basic b3A6dG9rZW4=", "bearer ü"])
+    @pytest.mark.parametrize(
+        "given", ["", "Bearer ", "Bearer wrong", PROOFS["OPERATOR_TOKEN"], "Basic b3A6dG9rZW4=", "bearer ü"]
+    )
     @pytest.mark.parametrize("name", [*OPERATOR, "calendly-noshow"])
     def test_a_wrong_token_is_401(self, functions: Functions, name: str, given: str) -> None:
         """Only the operator's own token reports on people."""
@@ -60,7 +74,9 @@ class TestProofs:
         assert kept(functions) == {}
 
     @pytest.mark.parametrize("name", SIGNED_NAMES)
-    @pytest.mark.parametrize("value", ["", "0", "v1=", "t=1,v1=2", "t=1,t=2,v1=3", "no-secret-provided", "ü", "t=" + "9" * 400])
+    @pytest.mark.parametrize(
+        "value", ["", "0", "v1=", "t=1,v1=2", "t=1,t=2,v1=3", "no-secret-provided", "ü", "t=" + "9" * 400]
+    )
     def test_a_wrong_signature_is_401(self, functions: Functions, name: str, value: str) -> None:
         """Missing, malformed and wrong signatures are refused alike."""
         answer = post(functions, name, good(name), headers=proof(name, good(name)) | {SIGNED_NAMES[name]: value})
@@ -70,7 +86,9 @@ class TestProofs:
     def test_the_signature_of_another_secret_is_401(self, functions: Functions, name: str) -> None:
         """A secret that was changed here and not there is noticed."""
         headers = proof(name, good(name))
-        functions.set(CALCOM_WEBHOOK_SECRET="another", CALENDLY_SIGNING_KEY="another", RESEND_WEBHOOK_SECRET="whsec_b3RoZXI=")
+        functions.set(
+            CALCOM_WEBHOOK_SECRET="another", CALENDLY_SIGNING_KEY="another", RESEND_WEBHOOK_SECRET="whsec_b3RoZXI="
+        )
         assert post(functions, name, good(name), headers=headers).status_code == 401
 
     @pytest.mark.parametrize(
@@ -95,7 +113,10 @@ class TestProofs:
         assert post(functions, "calendly-noshow", {"email": ADDRESS}, headers=TOKEN).status_code == 202
         functions.set(CALENDLY_SIGNING_KEY=PROOFS["CALENDLY_SIGNING_KEY"], OPERATOR_TOKEN="")
         assert post(functions, "calendly-noshow", good("calendly-noshow")).status_code == 200
-        assert post(functions, "calendly-noshow", {"email": ADDRESS}, headers={"Authorization": "Bearer "}).status_code == 401
+        assert (
+            post(functions, "calendly-noshow", {"email": ADDRESS}, headers={"Authorization": "Bearer "}).status_code
+            == 401
+        )
         functions.set(CALENDLY_SIGNING_KEY="")
         with pytest.raises(SettingsError, match="OPERATOR_TOKEN"):
             functions.client("calendly-noshow")
@@ -130,14 +151,23 @@ class TestAnswers:
         first = post(functions, name, good(name))
         before = kept(functions)
         again = post(functions, name, good(name))
-        assert [(a.status_code, (a.json or {})["outcome"]) for a in (first, again)] == [(200, "enrolled"), (200, "duplicate")]
+        assert [(a.status_code, (a.json or {})["outcome"]) for a in (first, again)] == [
+            (200, "enrolled"),
+            (200, "duplicate"),
+        ]
         assert kept(functions) == before
 
-    @pytest.mark.parametrize("event", [calendar_samples.calcom_ping(), {"triggerEvent": "OOO_CREATED", "payload": None}])
+    @pytest.mark.parametrize(
+        "event", [calendar_samples.calcom_ping(), {"triggerEvent": "OOO_CREATED", "payload": None}]
+    )
     def test_what_is_of_no_concern_is_200(self, functions: Functions, event: dict[str, Any]) -> None:
         """A ping and unknown events are understood, and ignored."""
         answer = post(functions, "calcom-booking", event)
-        assert (answer.status_code, answer.json, kept(functions)) == (200, {"status": "accepted", "outcome": "ignored"}, {})
+        assert (answer.status_code, answer.json, kept(functions)) == (
+            200,
+            {"status": "accepted", "outcome": "ignored"},
+            {},
+        )
 
     @pytest.mark.parametrize("name", WEBHOOKS)
     @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b"[" * 50_000])
@@ -156,7 +186,10 @@ class TestAnswers:
     def test_a_body_over_64_kib_is_413(self, functions: Functions, name: str) -> None:
         """Padding does not get past it, and it is refused before a signature is worked out."""
         body = good(name) + b" " * 65_536
-        assert [post(functions, name, body, headers=headers).status_code for headers in (proof(name, body), {})] == [413, 413]
+        assert [post(functions, name, body, headers=headers).status_code for headers in (proof(name, body), {})] == [
+            413,
+            413,
+        ]
 
     @pytest.mark.parametrize("name", [*FORMS, *OPERATOR])
     def test_another_content_type_is_415(self, functions: Functions, name: str) -> None:
@@ -178,7 +211,9 @@ class TestAnswers:
             ("calendly-noshow", {"event": "invitee.created"}, [["created_at"], ["payload"]]),
         ],
     )
-    def test_wrong_fields_are_422(self, functions: Functions, name: str, body: dict[str, Any], places: list[list[str]] | None) -> None:
+    def test_wrong_fields_are_422(
+        self, functions: Functions, name: str, body: dict[str, Any], places: list[list[str]] | None
+    ) -> None:
         """Each fault is listed with its place, and nothing is kept."""
         answer = post(functions, name, body)
         detail = (answer.json or {})["detail"]
@@ -225,7 +260,9 @@ class TestForms:
         """The preflight of an allowed page passes, another's does not."""
         functions.set(CORS_ORIGINS=SITE)
         for origin, allowed in ((SITE, SITE), ("https://evil.example.net", None)):
-            answer = functions.client(name).options("/", headers={"Origin": origin, "Access-Control-Request-Method": "POST"})
+            answer = functions.client(name).options(
+                "/", headers={"Origin": origin, "Access-Control-Request-Method": "POST"}
+            )
             assert (answer.status_code, answer.headers.get("Access-Control-Allow-Origin")) == (204, allowed)
 
     @pytest.mark.parametrize("name", [*OPERATOR, *SIGNED_NAMES])
@@ -254,7 +291,9 @@ class TestForms:
             answers.append(post(functions, name, good(name)).data)
         assert len(set(answers)) == 1
 
-    @pytest.mark.parametrize("referer", ["https://[", "https://[::1", "http://[v1.]/", "\xff", "about:blank", "https://x/" + "y" * 5000])
+    @pytest.mark.parametrize(
+        "referer", ["https://[", "https://[::1", "http://[v1.]/", "\xff", "about:blank", "https://x/" + "y" * 5000]
+    )
     def test_a_strange_page_harms_nothing(self, functions: Functions, referer: str) -> None:
         """Whatever a browser says of the page, the form counts."""
         assert post(functions, "signup", ADA | {"consent": True}, headers={"Referer": referer}).status_code == 202
@@ -268,7 +307,10 @@ class TestForms:
         post(functions, "signup", form, headers={"Referer": f"{SITE}/join?email={ADDRESS}#top", "Origin": SITE})
         contact = functions.contact()
         assert contact
-        assert (contact.fields["consent_text"], contact.fields["consent_page"]) == ("I agree to receive emails.", f"{SITE}/join")
+        assert (contact.fields["consent_text"], contact.fields["consent_page"]) == (
+            "I agree to receive emails.",
+            f"{SITE}/join",
+        )
         assert before <= int(contact.fields["consent_at"]) <= functions.ledger.now()
         post(functions, "signup", {"email": "bob@example.org", "consent": False, "consent_text": "No"})
         bob = functions.contact("bob@example.org")

@@ -38,15 +38,23 @@ def test_a_function_imports_of_ours_only_what_is_shared(entry: Path) -> None:
 def test_no_package_imports_what_is_beside_it(package: str) -> None:
     """Functions, tests and benchmarks are no packages to build on; the contract does not know them."""
     beside = {"functions", "tests", "benchmarks"} - ({"tests"} if package == "tools" else set())
-    found = {str(path): {name.split(".")[0] for name in imported(path)} & beside for path in (ROOT / package).rglob("*.py")}
+    found = {
+        str(path): {name.split(".")[0] for name in imported(path)} & beside for path in (ROOT / package).rglob("*.py")
+    }
     assert {path: names for path, names in found.items() if names} == {}
 
 
 def test_the_contract_names_every_outside_system() -> None:
     """A new integration cannot be forgotten there; payloads and provider are what several share."""
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
     (named,) = [contract["modules"] for contract in contracts if contract["name"] == "one outside system a module"]
-    there = {path.stem for path in (ROOT / "shared" / "integrations").glob("*.py")} - {"__init__", "payloads", "provider"}
+    there = {path.stem for path in (ROOT / "shared" / "integrations").glob("*.py")} - {
+        "__init__",
+        "payloads",
+        "provider",
+    }
     assert sorted(named) == sorted(f"shared.integrations.{name}" for name in there)
 
 
@@ -63,7 +71,11 @@ def copy(tmp_path: Path) -> Path:
     ("module", "statement", "contract"),
     [
         ("shared/domain/timing.py", "from shared.ledger import ids", "one way through"),
-        ("shared/doctor/redis_checks.py", "def late() -> None:\n    from shared.preview import plan", "one way through"),
+        (
+            "shared/doctor/redis_checks.py",
+            "def late() -> None:\n    from shared.preview import plan",
+            "one way through",
+        ),
         ("shared/integrations/discord.py", "import shared.integrations.notion", "one outside system a module"),
         ("shared/core/log.py", "from scheduler import jobs", "shared imports none of those that use it"),
         ("shared/sending/sender.py", "from flask import request", "only web, console and the server know Flask"),

@@ -30,12 +30,16 @@ def named(source: str) -> list[str]:
 
 def test_no_key_is_named_outside_the_ledger() -> None:
     """No literal `eg:…` or `rq:…` stands anywhere else, comments and templates included."""
-    assert {str(path.relative_to(ROOT)): found for path in files() if (found := named(path.read_text(encoding="utf-8")))} == {}
+    assert {
+        str(path.relative_to(ROOT)): found for path in files() if (found := named(path.read_text(encoding="utf-8")))
+    } == {}
 
 
 def test_a_planted_key_is_found() -> None:
     """In a text, in an f-string, and inside a template."""
-    assert len(named('a = "eg:contact:1"\nb = f"rq:{queue}"\n{{ redis.get("eg:gate") }}\nc = "leg:x"\n"e.g. this"')) == 3
+    assert (
+        len(named('a = "eg:contact:1"\nb = f"rq:{queue}"\n{{ redis.get("eg:gate") }}\nc = "leg:x"\n"e.g. this"')) == 3
+    )
 
 
 def test_only_the_ledger_uses_its_client() -> None:
@@ -43,7 +47,9 @@ def test_only_the_ledger_uses_its_client() -> None:
     reaching = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in files()
-        if path.suffix == ".py" and path.is_relative_to(ROOT / "shared") and str(path.relative_to(ROOT)) != ASKS_THE_SERVER
+        if path.suffix == ".py"
+        and path.is_relative_to(ROOT / "shared")
+        and str(path.relative_to(ROOT)) != ASKS_THE_SERVER
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and node.attr in ("redis", "_redis")
     ]

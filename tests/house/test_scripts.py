@@ -11,7 +11,20 @@ import pytest
 
 from shared.ledger.script_sources import FOLDER, included_by, sources
 
-INCLUDES = ["base", "rq_jobs", "outbox", "gate", "wakeups", "lists", "erasure", "lifecycle", "contacts", "limits", "turns", "clocks"]
+INCLUDES = [
+    "base",
+    "rq_jobs",
+    "outbox",
+    "gate",
+    "wakeups",
+    "lists",
+    "erasure",
+    "lifecycle",
+    "contacts",
+    "limits",
+    "turns",
+    "clocks",
+]
 FILES = sorted([*FOLDER.glob("lua/*.lua"), *FOLDER.glob("scripts/*.lua")])
 GIVEN = ("redis", "cjson", "KEYS", "ARGV")
 by_name = pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
@@ -64,7 +77,11 @@ def test_a_script_gets_each_include_once_and_in_time(script: str) -> None:
 @by_name
 def test_a_head_says_what_is_kept_true(file: Path) -> None:
     """A decision's head says what it keeps true; an include's says what it is for."""
-    head = [line for line in file.read_text(encoding="utf-8").split("\n", 3) if line.startswith("-- ") and "@include" not in line]
+    head = [
+        line
+        for line in file.read_text(encoding="utf-8").split("\n", 3)
+        if line.startswith("-- ") and "@include" not in line
+    ]
     assert head
     if file.parent.name == "scripts" and file.stem != "empty":
         comment = re.match(r"(?:--[^\n]*\n)+", file.read_text(encoding="utf-8"))
@@ -85,7 +102,9 @@ def commands(name: str, bodies: dict[str, str]) -> set[str]:
 def swallowed(source: str) -> list[str]:
     """The lines that catch an error around what may write, without the reason in a line `-- pcall: ...` above."""
     lines = source.splitlines()
-    bodies = dict(re.findall(r"^local function (\w+)([^\n]+ end$|.+?^end$)", "\n".join([*TEXTS.values(), source]), re.M | re.S))
+    bodies = dict(
+        re.findall(r"^local function (\w+)([^\n]+ end$|.+?^end$)", "\n".join([*TEXTS.values(), source]), re.M | re.S)
+    )
     found = []
     for above, line in zip(["", *lines], lines, strict=False):
         for what in re.findall(r"\bpcall\(([^,)]+)", line.partition("--")[0]):
@@ -101,7 +120,13 @@ def test_no_refusal_is_swallowed(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["pcall(wake, id)", "redis.pcall('SET', key, 1)", "local fine = pcall(unknown)", "pcall(step_of, e, s) pcall(push)"]
+    "line",
+    [
+        "pcall(wake, id)",
+        "redis.pcall('SET', key, 1)",
+        "local fine = pcall(unknown)",
+        "pcall(step_of, e, s) pcall(push)",
+    ],
 )
 def test_the_scan_finds_one(line: str) -> None:
     """Around a function of ours that writes, a command, and what the scan does not know; a reason of another line does not count."""
@@ -109,7 +134,9 @@ def test_the_scan_finds_one(line: str) -> None:
     assert swallowed(f"-- pcall: for the line below\n{line}") == []
 
 
-@pytest.mark.parametrize("line", ["local fine, s = pcall(step_of, enrollment, step)", "redis.pcall('GET', key)", "-- pcall(wake)"])
+@pytest.mark.parametrize(
+    "line", ["local fine, s = pcall(step_of, enrollment, step)", "redis.pcall('GET', key)", "-- pcall(wake)"]
+)
 def test_what_only_reads_may_fail(line: str) -> None:
     """Nothing is refused there."""
     assert swallowed(line) == []
@@ -127,8 +154,22 @@ def test_luacheck_has_nothing_to_say(file: Path) -> None:
     )
     ignored = ["211"] if file.parent.name == "lua" else []  # an include defines for others
     source = re.sub(r"\$[A-Z_]+", "0", file.read_text(encoding="utf-8"))
-    command = [luacheck, "-", "--no-color", "--std", "lua51", "--no-max-line-length", "--read-globals", *GIVEN, *sorted(names)]
+    command = [
+        luacheck,
+        "-",
+        "--no-color",
+        "--std",
+        "lua51",
+        "--no-max-line-length",
+        "--read-globals",
+        *GIVEN,
+        *sorted(names),
+    ]
     found = subprocess.run(
-        [*command, *(["--ignore", *ignored] if ignored else [])], input=source, capture_output=True, text=True, check=False
+        [*command, *(["--ignore", *ignored] if ignored else [])],
+        input=source,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert found.returncode == 0, found.stdout

@@ -20,7 +20,11 @@ from shared.core.stack_file import ROOT
 
 SOURCES = [
     ROOT / "evergreen",
-    *(path for top in ("shared", "functions", "scheduler", "commands", "local", "tools") for path in sorted((ROOT / top).rglob("*.py"))),
+    *(
+        path
+        for top in ("shared", "functions", "scheduler", "commands", "local", "tools")
+        for path in sorted((ROOT / top).rglob("*.py"))
+    ),
 ]
 
 
@@ -38,11 +42,15 @@ def breaches(rule: Callable[[ast.AST], bool], tree: ast.AST) -> list[int]:
 class TestComparisons:
     """How a secret is compared."""
 
-    SECRET = re.compile(r"secret|token|password|signature|signing|digest|api_?key|unsubscribe_?key|expected", re.IGNORECASE)
+    SECRET = re.compile(
+        r"secret|token|password|signature|signing|digest|api_?key|unsubscribe_?key|expected", re.IGNORECASE
+    )
 
     def compares_a_secret(self, node: ast.AST) -> bool:
         """Whether a secret is compared, by an operator that stops at the first difference, with anything but a text of the source."""
-        if not isinstance(node, ast.Compare) or not any(isinstance(op, ast.Eq | ast.NotEq | ast.In | ast.NotIn) for op in node.ops):
+        if not isinstance(node, ast.Compare) or not any(
+            isinstance(op, ast.Eq | ast.NotEq | ast.In | ast.NotIn) for op in node.ops
+        ):
             return False
         sides = [node.left, *node.comparators]
         if any(isinstance(side, ast.Constant) for side in sides):
@@ -60,7 +68,9 @@ class TestComparisons:
         found = {name: breaches(self.compares_a_secret, tree) for name, tree in trees()}
         assert not {name: lines for name, lines in found.items() if lines and name not in self.HARMLESS}
 
-    @pytest.mark.parametrize(("code", "caught"), [("given == settings.api_key", True), ("t in SECRETS", True), ("token == ''", False)])
+    @pytest.mark.parametrize(
+        ("code", "caught"), [("given == settings.api_key", True), ("t in SECRETS", True), ("token == ''", False)]
+    )
     def test_the_scan_finds_one(self, code: str, caught: bool) -> None:
         """It would see a comparison."""
         assert bool(breaches(self.compares_a_secret, ast.parse(code))) is caught
@@ -77,9 +87,13 @@ class TestComparisons:
 class TestCode:
     """What the sources must not do."""
 
-    RUNS_DATA = frozenset({"eval", "exec", "compile", "__import__", "os.system", "os.popen", "yaml.load", "yaml.unsafe_load"})
+    RUNS_DATA = frozenset(
+        {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "yaml.load", "yaml.unsafe_load"}
+    )
     UNPICKLES = frozenset({"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle"})
-    CONNECTS = frozenset({"requests", "httpx", "aiohttp", "urllib3", "http", "socket", "notion_client", "resend", "smtplib", "ftplib"})
+    CONNECTS = frozenset(
+        {"requests", "httpx", "aiohttp", "urllib3", "http", "socket", "notion_client", "resend", "smtplib", "ftplib"}
+    )
 
     @staticmethod
     def imported(tree: ast.AST) -> set[str]:
@@ -101,7 +115,9 @@ class TestCode:
             assert not self.imported(tree) & self.UNPICKLES, name
             assert not breaches(self.runs_data, tree), name
 
-    @pytest.mark.parametrize("code", ["eval(x)", "yaml.load(x)", "run(x, shell=True)", "run(x, shell=wanted)", "os.system(x)"])
+    @pytest.mark.parametrize(
+        "code", ["eval(x)", "yaml.load(x)", "run(x, shell=True)", "run(x, shell=wanted)", "os.system(x)"]
+    )
     def test_the_scan_finds_it(self, code: str) -> None:
         """It would see each of them."""
         assert breaches(self.runs_data, ast.parse(code))
@@ -112,7 +128,8 @@ class TestCode:
             node
             for _, tree in trees()
             for node in ast.walk(tree)
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Queue", "Worker", "SimpleWorker", "kind", "Scheduler")
+            if isinstance(node, ast.Call)
+            and ast.unparse(node.func) in ("Queue", "Worker", "SimpleWorker", "kind", "Scheduler")
         ]
         given = [{word.arg: ast.unparse(word.value) for word in call.keywords} for call in made]
         assert given and all(words.get("job_class") == "Job" for words in given)
@@ -120,7 +137,12 @@ class TestCode:
 
     # Each calls an address of the settings only: the provider's, Notion's, the channel's, the send function's.
     CALLERS = frozenset(
-        {"shared/integrations/resend.py", "shared/integrations/notion.py", "shared/integrations/discord.py", "scheduler/jobs.py"}
+        {
+            "shared/integrations/resend.py",
+            "shared/integrations/notion.py",
+            "shared/integrations/discord.py",
+            "scheduler/jobs.py",
+        }
     )
 
     def test_nobody_else_calls_out(self) -> None:
@@ -128,7 +150,8 @@ class TestCode:
         found = {
             name
             for name, tree in trees()
-            if name.startswith(("shared/", "functions/", "scheduler/")) and self.imported(tree) & (self.CONNECTS - {"http"})
+            if name.startswith(("shared/", "functions/", "scheduler/"))
+            and self.imported(tree) & (self.CONNECTS - {"http"})
         }
         assert found <= self.CALLERS
 
@@ -140,8 +163,12 @@ class TestCode:
         """Nobody can make a link of ours that leads elsewhere; the console leads from page to page, below its own path."""
         for name, tree in trees():
             if name.startswith(("shared/", "functions/")) and not name.startswith("shared/console/"):
-                assert not breaches(lambda node: isinstance(node, ast.Call) and ast.unparse(node.func).endswith("redirect"), tree), name
-                assert not breaches(lambda node: isinstance(node, ast.Constant) and node.value == "Location", tree), name
+                assert not breaches(
+                    lambda node: isinstance(node, ast.Call) and ast.unparse(node.func).endswith("redirect"), tree
+                ), name
+                assert not breaches(lambda node: isinstance(node, ast.Constant) and node.value == "Location", tree), (
+                    name
+                )
 
 
 class TestPlaces:
@@ -149,8 +176,22 @@ class TestPlaces:
 
     SECRETS = frozenset(
         {
-            *("REDIS_PASSWORD", "NOTION_TOKEN", "RESEND_API_KEY", "RESEND_WEBHOOK_SECRET", "CALCOM_WEBHOOK_SECRET", "CALENDLY_SIGNING_KEY"),
-            *("WEBSITE_WEBHOOK_SECRET", "OPERATOR_TOKEN", "CONSOLE_PASSWORD", "INTERNAL_TOKEN", "UNSUBSCRIBE_KEY", "DISCORD_WEBHOOK_URL"),
+            *(
+                "REDIS_PASSWORD",
+                "NOTION_TOKEN",
+                "RESEND_API_KEY",
+                "RESEND_WEBHOOK_SECRET",
+                "CALCOM_WEBHOOK_SECRET",
+                "CALENDLY_SIGNING_KEY",
+            ),
+            *(
+                "WEBSITE_WEBHOOK_SECRET",
+                "OPERATOR_TOKEN",
+                "CONSOLE_PASSWORD",
+                "INTERNAL_TOKEN",
+                "UNSUBSCRIBE_KEY",
+                "DISCORD_WEBHOOK_URL",
+            ),
         }
     )
 
@@ -170,7 +211,9 @@ class TestPlaces:
         assert stack.environment(where, {"HOST": "0.0.0.0"})["HOST"] == "127.0.0.1"  # noqa: S104 - that it is not used is the point
         valkey.command(tmp_path, 6390, "a-password")
         assert "bind 127.0.0.1\n" in (tmp_path / "valkey.conf").read_text()
-        assert not [path for path in SOURCES if "local" in path.parts and re.search(r"0\.0\.0\.0|\"::\"", path.read_text())]
+        assert not [
+            path for path in SOURCES if "local" in path.parts and re.search(r"0\.0\.0\.0|\"::\"", path.read_text())
+        ]
 
     def test_the_demo_that_signs_is_not_deployed(self) -> None:
         """What is deployed imports nothing of it: the server of the image knows no such path."""
@@ -193,14 +236,22 @@ class TestPatience:
         given = [word.value for word in node.keywords if word.arg in ("timeout", "timeout_ms", "within")]
         if isinstance(node.func, ast.Attribute) and node.func.attr in ("wait", "join"):
             given += node.args
-        return any(isinstance(length, ast.Constant) and isinstance(length.value, int | float) and length.value < 60 for length in given)
+        return any(
+            isinstance(length, ast.Constant) and isinstance(length.value, int | float) and length.value < 60
+            for length in given
+        )
 
     def test_no_test_is_in_a_hurry(self) -> None:
         """On a busy machine everything takes long."""
-        found = {str(path.relative_to(ROOT)): breaches(self.is_in_a_hurry, ast.parse(path.read_text("utf-8"))) for path in self.HERE}
+        found = {
+            str(path.relative_to(ROOT)): breaches(self.is_in_a_hurry, ast.parse(path.read_text("utf-8")))
+            for path in self.HERE
+        }
         assert not {name: lines for name, lines in found.items() if lines}
 
-    @pytest.mark.parametrize("code", ["get(url, timeout=5)", "until(done, within=0.5)", "process.wait(10)", "thread.join(5)"])
+    @pytest.mark.parametrize(
+        "code", ["get(url, timeout=5)", "until(done, within=0.5)", "process.wait(10)", "thread.join(5)"]
+    )
     def test_the_scan_finds_it(self, code: str) -> None:
         """It would see each of them."""
         assert breaches(self.is_in_a_hurry, ast.parse(code))

@@ -28,7 +28,11 @@ def given(source: str) -> set[str]:
 
 def test_every_state_of_a_script_is_known() -> None:
     """Each that a script gives, or asks for."""
-    assert {name: wrong for name, code in LUA.items() if (wrong := {*COMPARED.findall(code), *given(code)} - STATES - OTHERS)} == {}
+    assert {
+        name: wrong
+        for name, code in LUA.items()
+        if (wrong := {*COMPARED.findall(code), *given(code)} - STATES - OTHERS)
+    } == {}
 
 
 def test_every_state_is_given_by_a_script() -> None:
@@ -37,7 +41,12 @@ def test_every_state_is_given_by_a_script() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["set_step(run, 1, {state = 'sended', due = 1})", "end_step(run, 1, why and 'sent' or 'sended')", "if s.state ~= 'sended' then"]
+    "line",
+    [
+        "set_step(run, 1, {state = 'sended', due = 1})",
+        "end_step(run, 1, why and 'sent' or 'sended')",
+        "if s.state ~= 'sended' then",
+    ],
 )
 def test_a_misspelled_state_is_found(line: str) -> None:
     """Wherever it stands."""

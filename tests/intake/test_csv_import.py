@@ -50,7 +50,9 @@ def day(days: float) -> str:
 def test_spreadsheets_differ(tmp_path: Path, content: str) -> None:
     """BOM, semicolons, tabs, CRLF, quotes, blank lines and capitals are all fine."""
     found = sheet(tmp_path, content)
-    assert [(row.form.email, row.form.name, row.form.red_systems) for row in found.rows] == [("ada@example.org", "Ada", 2)]
+    assert [(row.form.email, row.form.name, row.form.red_systems) for row in found.rows] == [
+        ("ada@example.org", "Ada", 2)
+    ]
     assert found.faults == []
     assert found.unknown == (("shoe_size",) if "Shoe" in content else ())
 
@@ -82,7 +84,9 @@ def test_faulty_lines_are_named(tmp_path: Path) -> None:
 def test_doubles_are_merged(tmp_path: Path) -> None:
     """One person of two lines has what the later one says, and what only the earlier one says."""
     found = sheet(tmp_path, "email,name,business_name,consent\na@example.org,Ann,Acorn,yes\nA@example.org,Anna,,\n")
-    assert [(row.line, row.form.name, row.form.business_name, row.form.consent) for row in found.rows] == [(2, "Anna", "Acorn", True)]
+    assert [(row.line, row.form.name, row.form.business_name, row.form.consent) for row in found.rows] == [
+        (2, "Anna", "Acorn", True)
+    ]
     assert found.doubles == 1
 
 
@@ -133,7 +137,8 @@ def test_another_campaign(tmp_path: Path) -> None:
 def test_enrolled(tmp_path: Path, world: World) -> None:
     """Whoever agreed is enrolled, and gets every email from us, the first one too; the consent is written down."""
     found = sheet(
-        tmp_path, "email,red_systems,consent,consent_text\na@example.org,1,yes,At the fair\nb@example.org,1,no,\nc@example.org,1,,\n"
+        tmp_path,
+        "email,red_systems,consent,consent_text\na@example.org,1,yes,At the fair\nb@example.org,1,no,\nc@example.org,1,,\n",
     )
     assert bring(world, found) == [Fault(3, "", NO_CONSENT), Fault(4, "", NO_CONSENT)]
     assert {step.state for step in world.run(run_of("a@example.org")).steps} == {"scheduled"}
@@ -149,12 +154,17 @@ def test_enrolled(tmp_path: Path, world: World) -> None:
 
 def test_consent_on_file_overrules_no_refusal(tmp_path: Path, world: World) -> None:
     """Who is marked `no` is not enrolled by the operator's general word."""
-    assert bring(world, sheet(tmp_path, HEAD + "b@example.org,B,1,no\n"), consent_on_file=True) == [Fault(2, "", NO_CONSENT)]
+    assert bring(world, sheet(tmp_path, HEAD + "b@example.org,B,1,no\n"), consent_on_file=True) == [
+        Fault(2, "", NO_CONSENT)
+    ]
 
 
 def test_starts(tmp_path: Path, world: World) -> None:
     """A campaign may have begun in the past or begin later; its dates count from there."""
-    found = sheet(tmp_path, f"email,consent,start\npast@example.org,yes,{day(-2)}\nlater@example.org,yes,{day(5)}\nnow@example.org,yes,\n")
+    found = sheet(
+        tmp_path,
+        f"email,consent,start\npast@example.org,yes,{day(-2)}\nlater@example.org,yes,{day(5)}\nnow@example.org,yes,\n",
+    )
     assert bring(world, found) == []
     anchors = [world.run(run_of(f"{name}@example.org")).anchor - START for name in ("past", "later", "now")]
     assert anchors == [-2 * DAY, 5 * DAY, 0]

@@ -33,7 +33,12 @@ _keys = itertools.count()
 
 def tell(world: World, what: Any, run: str | None = None, step: int = 1, **changes: Any) -> str:
     """Have Resend report something of a step of Ada's run."""
-    fields: dict[str, Any] = {"key": f"msg_{next(_keys)}", "address": ADDRESS, "provider_id": "id-0", "at": world.clock.now}
+    fields: dict[str, Any] = {
+        "key": f"msg_{next(_keys)}",
+        "address": ADDRESS,
+        "provider_id": "id-0",
+        "at": world.clock.now,
+    }
     fields["email_id"] = ids.email_id(run, step) if run else None
     return delivery_events.receive(DeliveryEvent(what=what, **(fields | changes)), world.ledger)
 
@@ -241,7 +246,9 @@ class TestDelivery:
 class TestSuppression:
     """Reports that stop email to an address."""
 
-    @pytest.mark.parametrize(("what", "reason"), [("bounced", "bounced"), ("suppressed", "bounced"), ("complained", "complained")])
+    @pytest.mark.parametrize(
+        ("what", "reason"), [("bounced", "bounced"), ("suppressed", "bounced"), ("complained", "complained")]
+    )
     def test_no_more_email(self, world: World, what: Any, reason: str) -> None:
         """A permanent bounce, Resend's own suppression and a complaint end every run and keep later ones from starting."""
         run = world.sign_up()
@@ -295,7 +302,9 @@ class TestSuppression:
 
 def body(type: str = "email.delivered", **data: Any) -> bytes:
     """What Resend posts."""
-    return json.dumps({"type": type, "created_at": "2026-11-21T21:50:14.823Z", "data": {"to": [ADDRESS]} | data}).encode()
+    return json.dumps(
+        {"type": type, "created_at": "2026-11-21T21:50:14.823Z", "data": {"to": [ADDRESS]} | data}
+    ).encode()
 
 
 class TestReading:
@@ -307,7 +316,9 @@ class TestReading:
         found = event(body(tags=tags), "msg")
         assert found and found.email_id == "x-1"
 
-    @pytest.mark.parametrize("tags", [None, {}, [], "x", 7, {"email_id": 7}, {"email_id": None}, [{"name": "email_id"}]])
+    @pytest.mark.parametrize(
+        "tags", [None, {}, [], "x", 7, {"email_id": 7}, {"email_id": None}, [{"name": "email_id"}]]
+    )
     def test_no_tag(self, tags: Any) -> None:
         """A tag that is missing or odd names no email."""
         found = event(body(tags=tags), "msg")
@@ -332,11 +343,21 @@ class TestReading:
 
     @pytest.mark.parametrize(
         ("bounce", "what"),
-        [("Permanent", "bounced"), ("Transient", "bounced-for-now"), ("Undetermined", "bounced-for-now"), (7, "bounced-for-now")],
+        [
+            ("Permanent", "bounced"),
+            ("Transient", "bounced-for-now"),
+            ("Undetermined", "bounced-for-now"),
+            (7, "bounced-for-now"),
+        ],
     )
     def test_which_bounces_are_for_good(self, bounce: Any, what: str) -> None:
         """Only a permanent one; the reason quotes no address."""
-        found = event(body("email.bounced", bounce={"type": bounce, "subType": "General", "message": f"no such user <{ADDRESS}>"}), "msg")
+        found = event(
+            body(
+                "email.bounced", bounce={"type": bounce, "subType": "General", "message": f"no such user <{ADDRESS}>"}
+            ),
+            "msg",
+        )
         assert found and found.what == what and found.reason and ADDRESS not in found.reason
 
     @pytest.mark.parametrize("type", ["email.scheduled", "email.received", "contact.created", "domain.updated", "x"])
@@ -359,7 +380,10 @@ def functions(valkey_server: valkey.Valkey, redis: object, monkeypatch: pytest.M
 
 def svix(data: bytes, message: str = "msg_1", secret: str = SECRET, at: float | None = None) -> dict[str, str]:
     """Resend's headers."""
-    return {name.replace("webhook-", "svix-"): value for name, value in signed(data, secret=secret, message=message, at=at).items()}
+    return {
+        name.replace("webhook-", "svix-"): value
+        for name, value in signed(data, secret=secret, message=message, at=at).items()
+    }
 
 
 class TestFunction:
@@ -380,7 +404,10 @@ class TestFunction:
     def test_what_is_of_no_concern_is_200(self, functions: Functions) -> None:
         """Resend would send it again for a day otherwise."""
         data = body("domain.created")
-        assert functions.post(data, "resend-events", headers=svix(data)).json == {"status": "accepted", "outcome": "ignored"}
+        assert functions.post(data, "resend-events", headers=svix(data)).json == {
+            "status": "accepted",
+            "outcome": "ignored",
+        }
 
     @pytest.mark.parametrize("data", [b"", b"x", b"[]", b"7", b"{}", b'{"type": 7}', b"[" * 50_000])
     def test_not_json(self, functions: Functions, data: bytes) -> None:
@@ -399,7 +426,10 @@ class TestFunction:
             svix(data, at=time.time() + 600),
             svix(data + b" "),
             good | {"svix-id": "msg_2"},
-            *(good | {"svix-signature": value} for value in ("v1", "v1,", "v1,x", "v1,ü", ",", "v2," + good["svix-signature"][3:])),
+            *(
+                good | {"svix-signature": value}
+                for value in ("v1", "v1,", "v1,x", "v1,ü", ",", "v2," + good["svix-signature"][3:])
+            ),
             *(good | {"svix-timestamp": value} for value in ("x", "1e400", "-1", "nan", "99999999999999999")),
         ]
         for headers in bad:

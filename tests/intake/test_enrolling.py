@@ -33,7 +33,10 @@ def campaign(slug: str, **changes: Any) -> Campaign:
     return Campaign.model_validate(least | changes)
 
 
-BY_WEBSITE = [{"number": 1, "after": "0h", "template": "x", "sent_by": "website"}, {"number": 2, "after": "24h", "template": "x"}]
+BY_WEBSITE = [
+    {"number": 1, "after": "0h", "template": "x", "sent_by": "website"},
+    {"number": 2, "after": "24h", "template": "x"},
+]
 CAMPAIGNS = (
     campaign("plain"),
     campaign("other", group="nurture"),
@@ -60,7 +63,9 @@ class Desk:
         given = SignUp.model_validate({"email": ADDRESS} | form)
         intake = enrolling.Intake(self.ledger, CATALOG, self.settings, self.clock.now, "request-1", key=key)
         enrolling.sign_up(given, trigger=trigger, intake=intake)
-        runs = [self.ledger.enrollment(f"{ids.enrollment_prefix(trigger, given.email)}-{number}") for number in (3, 2, 1)]
+        runs = [
+            self.ledger.enrollment(f"{ids.enrollment_prefix(trigger, given.email)}-{number}") for number in (3, 2, 1)
+        ]
         return next((run for run in runs if run), None)
 
     def missed(self, **call: Any) -> int:
@@ -213,7 +218,11 @@ class TestAgain:
 class TestMissedCalls:
     """What the operator reports of calls: an occasion that has a name is one enrollment, however that ended."""
 
-    NAMED = ({"event_id": "call-7"}, {"starts_at": iso(START - HOUR)}, {"event_id": "call-7", "starts_at": iso(START - HOUR)})
+    NAMED = (
+        {"event_id": "call-7"},
+        {"starts_at": iso(START - HOUR)},
+        {"event_id": "call-7", "starts_at": iso(START - HOUR)},
+    )
 
     @pytest.mark.parametrize("call", NAMED)
     @pytest.mark.parametrize("end", ["exited", "cancelled", "completed"])
@@ -262,13 +271,17 @@ class TestSuppressed:
         assert desk.sign_up("plain", first_name="Ada") is None
         assert desk.fields()["first_name"] == "Ada"
 
-    @pytest.mark.parametrize(("reason", "enters"), [("unsubscribed", True), ("bounced", False), ("complained", False), ("manual", False)])
+    @pytest.mark.parametrize(
+        ("reason", "enters"), [("unsubscribed", True), ("bounced", False), ("complained", False), ("manual", False)]
+    )
     def test_an_unsubscribe_blocks_marketing_only(self, desk: Desk, reason: str, enters: bool) -> None:
         """Reminders still go to who unsubscribed, and to nobody who bounced or complained."""
         desk.ledger.suppress(CONTACT, reason)
         assert bool(desk.sign_up("reminder")) == enters
 
-    @pytest.mark.parametrize(("reason", "lifted"), [("unsubscribed", True), ("bounced", False), ("complained", False), ("manual", False)])
+    @pytest.mark.parametrize(
+        ("reason", "lifted"), [("unsubscribed", True), ("bounced", False), ("complained", False), ("manual", False)]
+    )
     @pytest.mark.parametrize("consent", [True, False, None])
     def test_consent_lifts_an_unsubscribe(self, desk: Desk, reason: str, lifted: bool, consent: bool | None) -> None:
         """Only `consent: true` does, and only that."""
@@ -288,7 +301,13 @@ class TestContact:
         """Each form adds what it knows; what it leaves out or empty stays."""
         desk.sign_up("signup", name="Ada Lovelace", business_name="Engines", red_systems=3)
         desk.sign_up("plain", name="", business_name=None, red_systems=0, timezone="Europe/London")
-        known = {"email": ADDRESS, "name": "Ada Lovelace", "business_name": "Engines", "red_systems": "0", "timezone": "Europe/London"}
+        known = {
+            "email": ADDRESS,
+            "name": "Ada Lovelace",
+            "business_name": "Engines",
+            "red_systems": "0",
+            "timezone": "Europe/London",
+        }
         assert known.items() <= desk.fields().items()
 
     @pytest.mark.parametrize("rest", ["", "/", "/call", "/other?name=Ada"])
@@ -318,7 +337,9 @@ class TestContact:
 class TestDue:
     """Windows and zones."""
 
-    @pytest.mark.parametrize(("zone", "hour"), [("America/Toronto", 14), ("Europe/Berlin", 8), ("Nowhere/Town", 9), (None, 9)])
+    @pytest.mark.parametrize(
+        ("zone", "hour"), [("America/Toronto", 14), ("Europe/Berlin", 8), ("Nowhere/Town", 9), (None, 9)]
+    )
     @pytest.mark.parametrize("earlier", [False, True])
     def test_a_window_is_in_the_contacts_zone(self, desk: Desk, zone: str | None, hour: int, earlier: bool) -> None:
         """Friday 08:00 UTC waits for nine where the contact is, as this form or an earlier one said, else where the business is."""
@@ -338,7 +359,9 @@ class TestAChangedCampaign:
         dues = [step.due for step in world.run(run).steps]
         christmas = world.sender.catalog.campaigns["christmas"]
         shorter = christmas.model_copy(update={"steps": [step for step in christmas.steps if step.number != 2]})
-        world.sender = dataclasses.replace(world.sender, catalog=Catalog({"christmas": shorter}, world.sender.catalog.sources))
+        world.sender = dataclasses.replace(
+            world.sender, catalog=Catalog({"christmas": shorter}, world.sender.catalog.sources)
+        )
         world.live(hours=73)
         assert world.states(run)[:3] == ["sent", "skipped", "sent"]
         assert [step.due for step in world.run(run).steps] == dues

@@ -36,7 +36,9 @@ def world(ledger: Ledger, clock: Clock) -> World:
 def booked(world: World, uid: str = "one", *, days: float = 5, seconds: float = 0, **changes: object) -> MeetingEvent:
     """A booking that happened `seconds` from now, for `days` from now."""
     at = world.clock.now + round(seconds * 1000)
-    event = MeetingEvent("booked", f"calcom:booked:{uid}:{at}", uid, at, world.clock.now + round(days * DAY), contact=PERSON, values=SAID)
+    event = MeetingEvent(
+        "booked", f"calcom:booked:{uid}:{at}", uid, at, world.clock.now + round(days * DAY), contact=PERSON, values=SAID
+    )
     return replace(event, **changes)  # type: ignore[arg-type]  # fields by name
 
 
@@ -93,11 +95,14 @@ def test_a_booking_is_reminded_of_a_day_and_an_hour_ahead(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("zone", "spoken"), [("America/Toronto", "9:00 AM EDT"), ("Europe/Berlin", "2:00 PM CET"), ("Asia/Dubai", "5:00 PM UTC+04")]
+    ("zone", "spoken"),
+    [("America/Toronto", "9:00 AM EDT"), ("Europe/Berlin", "2:00 PM CET"), ("Asia/Dubai", "5:00 PM UTC+04")],
 )
 def test_the_clock_changes_between_booking_and_meeting(world: World, zone: str, spoken: str) -> None:
     """Summer time counts as it will be on the day of the meeting."""
-    starts = round(datetime(2027, 3, 15, 13, tzinfo=UTC).timestamp() * 1000)  # Toronto's clocks change on the 14th, Berlin's on the 28th
+    starts = round(
+        datetime(2027, 3, 15, 13, tzinfo=UTC).timestamp() * 1000
+    )  # Toronto's clocks change on the 14th, Berlin's on the 28th
     event = booked(world, starts=starts, contact=PERSON | {"timezone": zone})
     report(world, event)
     world.clock.now = starts - 24 * HOUR
@@ -157,7 +162,11 @@ def test_any_order_of_booking_moving_and_cancelling_ends_the_same(world: World) 
         ]
         for position in order:
             report(world, events[position])
-        open_runs = [event.uid for event in (events[0], events[1], events[3]) if "scheduled" in due_steps(reminders(world, event))]
+        open_runs = [
+            event.uid
+            for event in (events[0], events[1], events[3])
+            if "scheduled" in due_steps(reminders(world, event))
+        ]
         assert open_runs == [three], order
 
 
@@ -232,7 +241,11 @@ def test_who_missed_the_call_is_asked_to_book_again(world: World) -> None:
 def test_a_no_show_that_is_taken_back_ends_the_recovery_and_marked_again_begins_it_anew(world: World) -> None:
     """Each marking is a run of its own; a late older event changes nothing."""
     report(world, booked(world, days=1))
-    first, undone, second = told(world, "no-show", seconds=1), told(world, "no-show-undone", seconds=2), told(world, "no-show", seconds=3)
+    first, undone, second = (
+        told(world, "no-show", seconds=1),
+        told(world, "no-show-undone", seconds=2),
+        told(world, "no-show", seconds=3),
+    )
     report(world, first)
     assert report(world, undone) == "cancelled"
     assert due_steps(recovery(world)) == ["cancelled"] * 3
@@ -302,10 +315,16 @@ def test_the_contact_of_a_booking_is_merged(world: World) -> None:
     report(world, booked(world))
     contact = world.ledger.contact(ids.digest(str(ADA["email"])))
     assert contact is not None
-    assert (contact.fields["name"], contact.fields["timezone"], contact.fields["red_systems"]) == ("Ada Lovelace", "America/Vancouver", "2")
+    assert (contact.fields["name"], contact.fields["timezone"], contact.fields["red_systems"]) == (
+        "Ada Lovelace",
+        "America/Vancouver",
+        "2",
+    )
 
 
-@pytest.mark.parametrize(("name", "greeting"), [("Grace Hopper", "Hi Grace,"), ("Dr. Hopper", "Hi there,"), ("", "Hi there,")])
+@pytest.mark.parametrize(
+    ("name", "greeting"), [("Grace Hopper", "Hi Grace,"), ("Dr. Hopper", "Hi there,"), ("", "Hi there,")]
+)
 def test_a_full_name_alone_greets_by_its_first_word(world: World, name: str, greeting: str) -> None:
     """Who gave one name field is greeted as people greet; a title is no name."""
     world.sign_up(first_name="", name=name)
@@ -319,7 +338,9 @@ class TestAGroup:
     @pytest.fixture
     def world(self, world: World) -> World:
         """A booking ends nothing, and its two campaigns are of the group of Christmas."""
-        campaigns = {slug: one.model_copy(update={"exit_on": []}) for slug, one in world.sender.catalog.campaigns.items()}
+        campaigns = {
+            slug: one.model_copy(update={"exit_on": []}) for slug, one in world.sender.catalog.campaigns.items()
+        }
         for slug in ("booking-reminder", "noshow-recovery"):
             campaigns[slug] = campaigns[slug].model_copy(update={"group": "nurture"})
         world.sender = replace(world.sender, catalog=Catalog(campaigns, world.sender.catalog.sources))

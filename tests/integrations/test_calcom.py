@@ -40,7 +40,9 @@ def test_any_other_signature_is_refused(signature: str | None) -> None:
     assert SECRET not in error.message and "CALCOM_WEBHOOK_SECRET" in error.message
 
 
-@pytest.mark.parametrize("signature", [calendar_samples.signed_calcom(BODY, "")["X-Cal-Signature-256"], "no-secret-provided", None])
+@pytest.mark.parametrize(
+    "signature", [calendar_samples.signed_calcom(BODY, "")["X-Cal-Signature-256"], "no-secret-provided", None]
+)
 def test_without_a_secret_nothing_passes(signature: str | None) -> None:
     """An empty secret is no secret, even for a body that is signed with it."""
     assert refused(lambda: calcom.verify(BODY, signature, "")).status == 401
@@ -60,7 +62,12 @@ def test_a_booking() -> None:
         uid=calendar_samples.UID,
         at=milliseconds(calendar_samples.POSTED),
         starts=milliseconds(calendar_samples.START),
-        contact={"email": calendar_samples.EMAIL, "name": "Jane Doe", "first_name": "Jane", "timezone": "America/Toronto"},
+        contact={
+            "email": calendar_samples.EMAIL,
+            "name": "Jane Doe",
+            "first_name": "Jane",
+            "timezone": "America/Toronto",
+        },
         values={
             "meeting_title": "First call",
             "meeting_place": "https://video.example.org/room",
@@ -69,7 +76,9 @@ def test_a_booking() -> None:
     )
 
 
-@pytest.mark.parametrize("start", ["2026-12-03T18:00:00+00:00", "2026-12-03T18:00:00.000Z", "2026-12-03T13:00:00-05:00"])
+@pytest.mark.parametrize(
+    "start", ["2026-12-03T18:00:00+00:00", "2026-12-03T18:00:00.000Z", "2026-12-03T13:00:00-05:00"]
+)
 def test_an_instant_may_be_written_in_several_ways(start: str) -> None:
     """Z, an offset and milliseconds mean the same start."""
     assert read(calendar_samples.calcom_created(start=start)).starts == milliseconds(calendar_samples.START)
@@ -90,7 +99,11 @@ def test_a_booking_that_keeps_its_uid_replaces_nothing() -> None:
 def test_a_booking_that_will_not_be(make: Callable[[], dict[str, Any]]) -> None:
     """Cancelled by the booker and rejected by the host are the same to us."""
     event = read(make())
-    assert (event.what, event.uid, event.starts) == ("cancelled", calendar_samples.UID, milliseconds(calendar_samples.START))
+    assert (event.what, event.uid, event.starts) == (
+        "cancelled",
+        calendar_samples.UID,
+        milliseconds(calendar_samples.START),
+    )
 
 
 def test_a_cancellation_needs_the_uid_only() -> None:
@@ -117,7 +130,12 @@ def test_a_request_to_move_a_booking_cancels_it() -> None:
 def test_a_no_show(no_show: bool, what: str) -> None:
     """A mark and its undoing name the meeting and the attendee, and no start."""
     event = read(calendar_samples.calcom_no_show(no_show=no_show))
-    assert (event.what, event.uid, event.starts, event.contact) == (what, calendar_samples.UID, None, {"email": calendar_samples.EMAIL})
+    assert (event.what, event.uid, event.starts, event.contact) == (
+        what,
+        calendar_samples.UID,
+        None,
+        {"email": calendar_samples.EMAIL},
+    )
 
 
 def test_a_second_mark_is_another_event() -> None:
@@ -188,7 +206,10 @@ def test_what_is_no_json_object(body: bytes) -> None:
         ({"videoCallData": None}, "https://video.example.org/room"),
         ({"videoCallData": None, "metadata": {"videoCallUrl": "javascript:alert(1)"}}, None),
         ({"videoCallData": None, "metadata": None}, None),
-        ({"videoCallData": None, "metadata": {}, "location": "https://meet.example.org/us"}, "https://meet.example.org/us"),
+        (
+            {"videoCallData": None, "metadata": {}, "location": "https://meet.example.org/us"},
+            "https://meet.example.org/us",
+        ),
         ({"videoCallData": None, "metadata": {}, "location": "1 King St. W.,  Toronto"}, "1 King St. W., Toronto"),
         ({"videoCallData": 5, "metadata": [], "location": "+1 555 0100"}, "+1 555 0100"),
         ({"videoCallData": None, "metadata": None, "location": "win at www.bad.example.org"}, None),
@@ -221,8 +242,18 @@ def test_where_to_reschedule(change: dict[str, Any], url: str | None) -> None:
 def test_odd_extras_do_no_harm() -> None:
     """Names that are missing, advertise or hold control characters, and a guest without an address, count as not given."""
     posted = calendar_samples.calcom_created()
-    booker = {"email": f" {calendar_samples.EMAIL.upper()} ", "name": "Win at www.bad.example.org", "firstName": "Ja\x00ne", "timeZone": 5}
-    posted["payload"] |= {"attendees": [booker, {"email": None}], "eventTitle": None, "title": "\ud800", "length": "long"}
+    booker = {
+        "email": f" {calendar_samples.EMAIL.upper()} ",
+        "name": "Win at www.bad.example.org",
+        "firstName": "Ja\x00ne",
+        "timeZone": 5,
+    }
+    posted["payload"] |= {
+        "attendees": [booker, {"email": None}],
+        "eventTitle": None,
+        "title": "\ud800",
+        "length": "long",
+    }
     event = read(posted)
     assert event.contact == {"email": calendar_samples.EMAIL}
     assert "meeting_title" not in event.values
@@ -231,13 +262,27 @@ def test_odd_extras_do_no_harm() -> None:
 @settings(deadline=None)
 @given(
     st.sampled_from(
-        ["BOOKING_CREATED", "BOOKING_RESCHEDULED", "BOOKING_CANCELLED", "BOOKING_REQUESTED", "BOOKING_NO_SHOW_UPDATED", "PING"]
+        [
+            "BOOKING_CREATED",
+            "BOOKING_RESCHEDULED",
+            "BOOKING_CANCELLED",
+            "BOOKING_REQUESTED",
+            "BOOKING_NO_SHOW_UPDATED",
+            "PING",
+        ]
     ),
-    st.dictionaries(st.sampled_from(sorted(calendar_samples.calcom_rescheduled("old")["payload"])), calendar_samples.JUNK, max_size=4),
-    st.none() | st.dictionaries(st.sampled_from(["email", "name", "firstName", "timeZone", "noShow"]), calendar_samples.JUNK),
+    st.dictionaries(
+        st.sampled_from(sorted(calendar_samples.calcom_rescheduled("old")["payload"])),
+        calendar_samples.JUNK,
+        max_size=4,
+    ),
+    st.none()
+    | st.dictionaries(st.sampled_from(["email", "name", "firstName", "timeZone", "noShow"]), calendar_samples.JUNK),
     calendar_samples.JUNK,
 )
-def test_no_json_breaks_the_reader(trigger: str, change: dict[str, Any], attendee: dict[str, Any] | None, junk: Any) -> None:
+def test_no_json_breaks_the_reader(
+    trigger: str, change: dict[str, Any], attendee: dict[str, Any] | None, junk: Any
+) -> None:
     """Whatever stands in the fields, the answer is an event that can be stored, None, 400 or 422."""
     posted = calendar_samples.calcom_rescheduled("old") | {"triggerEvent": trigger}
     posted["payload"] |= {"bookingUid": calendar_samples.UID} | change

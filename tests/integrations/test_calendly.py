@@ -37,7 +37,8 @@ TIME, SIGNATURE = header().split(",")
 
 
 @pytest.mark.parametrize(
-    "given_header", [header(), f"{SIGNATURE},{TIME}", f"{TIME}, v1={'0' * 64}, {SIGNATURE}", f"{TIME},v0=ab,{SIGNATURE},extra"]
+    "given_header",
+    [header(), f"{SIGNATURE},{TIME}", f"{TIME}, v1={'0' * 64}, {SIGNATURE}", f"{TIME},v0=ab,{SIGNATURE},extra"],
 )
 def test_a_body_that_calendly_signed_passes(given_header: str) -> None:
     """The order is free, and one right signature among several is enough."""
@@ -47,8 +48,25 @@ def test_a_body_that_calendly_signed_passes(given_header: str) -> None:
 @pytest.mark.parametrize(
     "given_header",
     [
-        *(None, "", "t,v1", "é", "\ud800", TIME, SIGNATURE, f"t=,{SIGNATURE}", f"t=soon,{SIGNATURE}", f"t=-1,{SIGNATURE}"),
-        *(f"t=٣,{SIGNATURE}", f"t={'9' * 5000},{SIGNATURE}", f"{TIME},{TIME},{SIGNATURE}", f"{TIME},v1=é", f"{TIME},v1=\ud800"),
+        *(
+            None,
+            "",
+            "t,v1",
+            "é",
+            "\ud800",
+            TIME,
+            SIGNATURE,
+            f"t=,{SIGNATURE}",
+            f"t=soon,{SIGNATURE}",
+            f"t=-1,{SIGNATURE}",
+        ),
+        *(
+            f"t=٣,{SIGNATURE}",
+            f"t={'9' * 5000},{SIGNATURE}",
+            f"{TIME},{TIME},{SIGNATURE}",
+            f"{TIME},v1=é",
+            f"{TIME},v1=\ud800",
+        ),
         *(f"{TIME},v0={SIGNATURE[3:]}", f"t={NOW + 1},{SIGNATURE}", header(key="another")),
     ],
 )
@@ -100,7 +118,10 @@ def test_a_booking() -> None:
 
 def test_a_reschedule_is_a_cancellation_and_a_booking() -> None:
     """The booking names what it replaces, and the cancellation stands for itself, so that either may come first."""
-    old, new = read(calendar_samples.calendly_canceled("old", new_uid="new")), read(calendar_samples.calendly_created("new", old_uid="old"))
+    old, new = (
+        read(calendar_samples.calendly_canceled("old", new_uid="new")),
+        read(calendar_samples.calendly_created("new", old_uid="old")),
+    )
     assert (old.what, old.uid, old.replaces) == ("cancelled", "old", None)
     assert (new.what, new.uid, new.replaces) == ("booked", "new", "old")
 
@@ -116,12 +137,18 @@ def test_a_reschedule_is_a_cancellation_and_a_booking() -> None:
 def test_what_happens_to_a_booking(posted: dict[str, Any], what: str) -> None:
     """Each event names the meeting, its start and the invitee."""
     event = read(posted)
-    assert (event.what, event.uid, event.starts, event.replaces) == (what, calendar_samples.UID, milliseconds(calendar_samples.START), None)
+    assert (event.what, event.uid, event.starts, event.replaces) == (
+        what,
+        calendar_samples.UID,
+        milliseconds(calendar_samples.START),
+        None,
+    )
     assert event.contact["email"] == calendar_samples.EMAIL
 
 
 @pytest.mark.parametrize(
-    "make", [calendar_samples.calendly_canceled, calendar_samples.calendly_no_show, calendar_samples.calendly_no_show_undone]
+    "make",
+    [calendar_samples.calendly_canceled, calendar_samples.calendly_no_show, calendar_samples.calendly_no_show_undone],
 )
 def test_what_happens_to_a_booking_needs_no_start(make: Callable[[], dict[str, Any]]) -> None:
     """The booking has told the start already; an event without it still counts."""
@@ -133,7 +160,10 @@ def test_what_happens_to_a_booking_needs_no_start(make: Callable[[], dict[str, A
 def test_a_second_mark_is_another_event() -> None:
     """A mark's key is the mark's own, whenever and however often it is delivered."""
     later = "2026-12-04T09:00:00Z"
-    first, again = read(calendar_samples.calendly_no_show()).key, read(calendar_samples.calendly_no_show(posted=later)).key
+    first, again = (
+        read(calendar_samples.calendly_no_show()).key,
+        read(calendar_samples.calendly_no_show(posted=later)).key,
+    )
     second = read(calendar_samples.calendly_no_show(mark="mark-2")).key
     assert first == again != second
 
@@ -206,7 +236,12 @@ def test_where_to_meet(location: Any, place: str | None) -> None:
 def test_odd_extras_do_no_harm() -> None:
     """A name that advertises or holds control characters, and a link that is none, count as not given."""
     posted = calendar_samples.calendly_created()
-    posted["payload"] |= {"name": "Win at www.bad.example.org", "first_name": "Ja\x00ne", "timezone": 5, "reschedule_url": "http://x"}
+    posted["payload"] |= {
+        "name": "Win at www.bad.example.org",
+        "first_name": "Ja\x00ne",
+        "timezone": 5,
+        "reschedule_url": "http://x",
+    }
     posted["payload"] |= {"old_invitee": "nobody", "email": f" {calendar_samples.EMAIL.upper()} "}
     event = read(posted)
     assert (event.contact, event.replaces) == ({"email": calendar_samples.EMAIL}, None)
@@ -215,8 +250,12 @@ def test_odd_extras_do_no_harm() -> None:
 
 @settings(deadline=None)
 @given(
-    st.sampled_from(["invitee.created", "invitee.canceled", "invitee_no_show.created", "invitee_no_show.deleted", "other"]),
-    st.dictionaries(st.sampled_from(sorted(calendar_samples.calendly_created()["payload"])), calendar_samples.JUNK, max_size=4),
+    st.sampled_from(
+        ["invitee.created", "invitee.canceled", "invitee_no_show.created", "invitee_no_show.deleted", "other"]
+    ),
+    st.dictionaries(
+        st.sampled_from(sorted(calendar_samples.calendly_created()["payload"])), calendar_samples.JUNK, max_size=4
+    ),
     st.dictionaries(st.sampled_from(["start_time", "name", "location"]), calendar_samples.JUNK, max_size=2),
     calendar_samples.JUNK,
 )

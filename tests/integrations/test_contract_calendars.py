@@ -16,7 +16,9 @@ from shared.core.errors import WebhookError
 from shared.integrations import calcom, calendly
 
 CONTRACTS = Path(os.environ.get("CONTRACTS_DIR", ""))
-pytestmark = pytest.mark.skipif("CONTRACTS_DIR" not in os.environ, reason="CONTRACTS_DIR does not say where the calendars' contracts are")
+pytestmark = pytest.mark.skipif(
+    "CONTRACTS_DIR" not in os.environ, reason="CONTRACTS_DIR does not say where the calendars' contracts are"
+)
 OUTCOMES = {
     "calcom/booking_created.json": "booked",
     "calcom/booking_rescheduled.json": "booked",
@@ -60,9 +62,11 @@ def verify(name: str, body: bytes, later: int = 0) -> None:
 def test_no_sample_is_left_out() -> None:
     """Every sample of the two calendars has its outcome above."""
     folder = CONTRACTS / "samples"
-    assert {str(path.relative_to(folder)) for calendar in ("calcom", "calendly") for path in folder.glob(f"{calendar}/*.json")} == set(
-        OUTCOMES
-    )
+    assert {
+        str(path.relative_to(folder))
+        for calendar in ("calcom", "calendly")
+        for path in folder.glob(f"{calendar}/*.json")
+    } == set(OUTCOMES)
 
 
 @pytest.mark.parametrize("name", OUTCOMES)
@@ -100,4 +104,7 @@ def test_the_booking_of_a_sample() -> None:
     assert created is not None and moved is not None
     assert moved.replaces == created.uid
     assert moved.contact["first_name"] == "Jane"
-    assert moved.values["meeting_place"] == json.loads(sample("calcom/booking_rescheduled.json"))["payload"]["metadata"]["videoCallUrl"]
+    assert (
+        moved.values["meeting_place"]
+        == json.loads(sample("calcom/booking_rescheduled.json"))["payload"]["metadata"]["videoCallUrl"]
+    )

@@ -18,7 +18,9 @@ from shared.core.errors import WebhookError
 from shared.integrations.resend_events import DeliveryEvent, event, verify
 
 CONTRACTS = Path(os.environ.get("CONTRACTS_DIR", ""))
-pytestmark = pytest.mark.skipif("CONTRACTS_DIR" not in os.environ, reason="CONTRACTS_DIR does not say where Resend's contracts are")
+pytestmark = pytest.mark.skipif(
+    "CONTRACTS_DIR" not in os.environ, reason="CONTRACTS_DIR does not say where Resend's contracts are"
+)
 WHATS = {
     "contact_updated_unsubscribed": "unsubscribed",
     "email_bounced_permanent": "bounced",
@@ -93,4 +95,8 @@ def test_reasons() -> None:
     """A reason says what Resend says."""
     failed, bounced = read("email_failed"), read("email_bounced_permanent")
     assert failed and failed.reason == "Resend gave up: reached_daily_quota"
-    assert bounced and bounced.reason and bounced.reason.startswith("bounced: General: The recipient's email provider sent a hard bounce")
+    assert (
+        bounced
+        and bounced.reason
+        and bounced.reason.startswith("bounced: General: The recipient's email provider sent a hard bounce")
+    )

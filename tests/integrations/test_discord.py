@@ -79,7 +79,8 @@ def test_thirty_short_fields_become_twenty_five(box: Sandbox, discord: Discord) 
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(404, "gone"), (401, "gone"), (403, "gone"), (400, "refused"), (500, "busy"), (503, "busy"), (429, "busy")]
+    ("status", "kind"),
+    [(404, "gone"), (401, "gone"), (403, "gone"), (400, "refused"), (500, "busy"), (503, "busy"), (429, "busy")],
 )
 def test_each_refusal_says_what_may_be_done(box: Sandbox, discord: Discord, status: int, kind: str) -> None:
     """Deleted: never again. Busy: later. Refused: not this message."""

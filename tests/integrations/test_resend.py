@@ -127,7 +127,11 @@ def tls(certificate: Path, talk: Callable[[ssl.SSLSocket], None]) -> Iterator[st
     context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
 
     def serve() -> None:
-        with suppress(OSError), listener.accept()[0] as plain, context.wrap_socket(plain, server_side=True) as connection:
+        with (
+            suppress(OSError),
+            listener.accept()[0] as plain,
+            context.wrap_socket(plain, server_side=True) as connection,
+        ):
             talk(connection)
 
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as pool:
@@ -148,7 +152,9 @@ class TestAccepted:
 
     def test_a_batch(self, box: Sandbox, connect: Connect) -> None:
         """A hundred emails, one request, an id for each in their order."""
-        accepted = connect(f"{box.url}/resend").send_batch([BODY | {"subject": str(n)} for n in range(100)], key="batch")
+        accepted = connect(f"{box.url}/resend").send_batch(
+            [BODY | {"subject": str(n)} for n in range(100)], key="batch"
+        )
         assert accepted.ids == [entry["id"] for entry in sorted(box.outbox(), key=lambda entry: int(entry["subject"]))]
 
     def test_connections_are_kept(self, connect: Connect) -> None:
@@ -195,7 +201,12 @@ class TestRefused:
     def test_a_reason_names_nobody(self, box: Sandbox, connect: Connect) -> None:
         """Whatever Resend repeats of the email, addresses are masked, and the reason is short and one line."""
         with raw(
-            answer(json.dumps({"name": "x", "message": f"Invalid `to`:\n{BODY['to'][0]}, <a@b.org>. {'x' * 500}"}).encode(), "422 No")
+            answer(
+                json.dumps(
+                    {"name": "x", "message": f"Invalid `to`:\n{BODY['to'][0]}, <a@b.org>. {'x' * 500}"}
+                ).encode(),
+                "422 No",
+            )
         ) as server:
             reason = trouble(connect(server.url)).reason
         assert "@" not in reason and "(address)" in reason and "\n" not in reason and len(reason) < 250
@@ -257,8 +268,14 @@ class TestSilence:
             (answer(b"<html>", "429 No", "text/html"), "rate"),
             (answer(b"<html>", "502 No", "text/html"), "ambiguous"),
             *((broken, "ambiguous") for broken in (*UNENDING, b"garbage\r\n\r\n")),
-            *((answer(body), "ambiguous") for body in (b"", b"{", b"\xff", b"{}", b"null", b"[]", b"5", b'"a"', b'["a"]', b'{"id": 5}')),
-            *((answer(body), "ambiguous") for body in (b'{"id": ""}', b'{"data": null}', b'{"data": [null]}', b'{"data": [{}]}')),
+            *(
+                (answer(body), "ambiguous")
+                for body in (b"", b"{", b"\xff", b"{}", b"null", b"[]", b"5", b'"a"', b'["a"]', b'{"id": 5}')
+            ),
+            *(
+                (answer(body), "ambiguous")
+                for body in (b'{"id": ""}', b'{"data": null}', b'{"data": [null]}', b'{"data": [{}]}')
+            ),
         ],
     )
     @pytest.mark.parametrize("batch", [0, 1])
@@ -359,7 +376,10 @@ class TestTime:
         [
             (answer(b'{"object": "list", "data": []}', Date=NOON), NOON_MS),
             (answer(ERROR, "401 Unauthorized", Date=NOON), NOON_MS),
-            (answer(b'{"statusCode": 429, "name": "rate_limit_exceeded", "message": ""}', "429 Too Many", Date=NOON), NOON_MS),
+            (
+                answer(b'{"statusCode": 429, "name": "rate_limit_exceeded", "message": ""}', "429 Too Many", Date=NOON),
+                NOON_MS,
+            ),
             (answer(b"<h1>Sign in to the network</h1>", "200 OK", "text/html", Date=NOON), None),
             (answer(b"<h1>Bad gateway</h1>", "502 Bad Gateway", "text/html", Date=NOON), None),
             (answer(b'{"error": "blocked by the proxy"}', "403 Forbidden", Date=NOON), None),

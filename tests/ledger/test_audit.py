@@ -79,7 +79,9 @@ class TestSweeper:
 
     def test_only_what_needs_no_wake_up_leaves(self, world: World) -> None:
         """An enrollment that is gone or of a wrong type, an id that cannot be read, a step that there is not, that ended or is paused."""
-        gone, wrong, ended, paused, alone = (world.sign_up(email=f"{name}@example.org") for name in ("g", "w", "e", "p", "a"))
+        gone, wrong, ended, paused, alone = (
+            world.sign_up(email=f"{name}@example.org") for name in ("g", "w", "e", "p", "a")
+        )
         held = sending(world, "h@example.org")
         world.redis.delete(ids.QUEUE, ids.enrollment_key(gone), ids.enrollment_key(wrong))
         world.redis.set(ids.enrollment_key(wrong), "text")
@@ -223,6 +225,8 @@ def test_nothing_of_a_run_of_forty_days_is_ever_on_no_list(world: World) -> None
             world.ledger.suppress(ids.digest("p1@example.org"), "bounced")
         if day == 5:
             anchor, paused_at = world.run(runs[0]).anchor, world.run(runs[0]).paused_at or 0
-            world.ledger.resume(Resume(enrollment=runs[0], paused_at=paused_at, anchor=anchor, dues={}, nexts={}, catch_up=timing.DAY))
+            world.ledger.resume(
+                Resume(enrollment=runs[0], paused_at=paused_at, anchor=anchor, dues={}, nexts={}, catch_up=timing.DAY)
+            )
         assert world.ledger.audit_all() == []
     assert world.states(runs[0]) == ["sent"] * 7

@@ -42,7 +42,9 @@ def with_policy(world: World, policy: str) -> None:
     """Christmas treats what is late in that way."""
     christmas = world.sender.catalog.campaigns["christmas"]
     changed = christmas.model_copy(update={"late": christmas.late.model_copy(update={"policy": policy})})
-    world.sender = dataclasses.replace(world.sender, catalog=Catalog({"christmas": changed}, world.sender.catalog.sources))
+    world.sender = dataclasses.replace(
+        world.sender, catalog=Catalog({"christmas": changed}, world.sender.catalog.sources)
+    )
 
 
 class TestLate:
@@ -50,7 +52,11 @@ class TestLate:
 
     @pytest.mark.parametrize(
         ("policy", "states"),
-        [("shift", ["sent", "sent", "scheduled"]), ("skip", ["sent", "skipped", "scheduled"]), ("send", ["sent", "sent", "scheduled"])],
+        [
+            ("shift", ["sent", "sent", "scheduled"]),
+            ("skip", ["sent", "skipped", "scheduled"]),
+            ("send", ["sent", "sent", "scheduled"]),
+        ],
     )
     def test_after_an_outage(self, many: World, policy: str, states: list[str]) -> None:
         """Nobody worked for two days, and the second emails come late to their turn."""
@@ -135,7 +141,9 @@ class TestAlone:
 
     @pytest.mark.parametrize("fault", [REFUSED, CONFLICT])
     @pytest.mark.parametrize("leads", [True, False])
-    def test_what_a_person_retries(self, world: World, actions: EnrollmentActions, fault: SendError, leads: bool) -> None:
+    def test_what_a_person_retries(
+        self, world: World, actions: EnrollmentActions, fault: SendError, leads: bool
+    ) -> None:
         """A step that was refused, or that is sent as new though it may have arrived: it neither leads a batch nor goes along in one."""
         run = world.sign_up()
         world.provider.faults.append(fault)
@@ -166,7 +174,9 @@ class TestAlone:
         assert many.provider.requests == [1, 1, 1]
 
     @pytest.mark.parametrize("broken", [0, 1, 2])
-    def test_one_that_could_not_be_written_holds_no_other_up(self, many: World, monkeypatch: pytest.MonkeyPatch, broken: int) -> None:
+    def test_one_that_could_not_be_written_holds_no_other_up(
+        self, many: World, monkeypatch: pytest.MonkeyPatch, broken: int
+    ) -> None:
         """Whichever of three it is, the other two go at once; only its own attempt counts as failed."""
         runs = crowd(many, 3)
 
@@ -242,12 +252,16 @@ class TestNotNow:
         many.redis.hset(f"eg:contact:{ids.digest('person0@example.org')}", "bounced", many.clock.now)
         claim = many.ledger.claim(leader, 1, token="t", late={}, rate=1000, batch_above=1)
         assert isinstance(claim, Claimed)
-        assert f"{stopped}-1" not in [item.id for item in claim.items] and f"{going}-1" in [item.id for item in claim.items]
+        assert f"{stopped}-1" not in [item.id for item in claim.items] and f"{going}-1" in [
+            item.id for item in claim.items
+        ]
 
     @pytest.mark.parametrize("led_by_another", [True, False])
     def test_two_emails_of_one_person(self, many: World, led_by_another: bool) -> None:
         """The second goes after the first was accepted, never with it."""
-        quick = World(many.ledger, many.clock, many.settings.model_copy(update={"testing_mode": True, "testing_step": 10}))
+        quick = World(
+            many.ledger, many.clock, many.settings.model_copy(update={"testing_mode": True, "testing_step": 10})
+        )
         run = quick.sign_up()
         crowd(quick, 2)
         quick.clock.advance(seconds=11)

@@ -33,7 +33,9 @@ def configured(redis: Redis) -> Iterator[Redis]:
     ("appendonly", "appendfsync", "kept"),
     [("yes", "always", True), ("yes", "everysec", False), ("yes", "no", False), ("no", "always", False)],
 )
-def test_a_batch_needs_every_write_on_the_disk(configured: Redis, clock: Clock, appendonly: str, appendfsync: str, kept: bool) -> None:
+def test_a_batch_needs_every_write_on_the_disk(
+    configured: Redis, clock: Clock, appendonly: str, appendfsync: str, kept: bool
+) -> None:
     """With `everysec`, the last second of a machine that stops is lost, and a batch of it would be sent again under other keys."""
     configured.config_set("appendfsync", appendfsync)
     configured.config_set("appendonly", appendonly)
@@ -50,7 +52,9 @@ def test_a_redis_that_does_not_say_counts_as_one_that_may_lose(configured: Redis
     configured.config_set("appendfsync", "always")
     connection = configured.connection_pool.connection_kwargs
     configured.acl_setuser("quiet", enabled=True, passwords=["+quiet"], keys=["*"], commands=["+@all", "-config"])
-    with Redis(host=connection["host"], port=connection["port"], username="quiet", password="quiet", decode_responses=True) as quiet:
+    with Redis(
+        host=connection["host"], port=connection["port"], username="quiet", password="quiet", decode_responses=True
+    ) as quiet:
         with pytest.raises(NoPermissionError):
             quiet.config_get("appendfsync")
         assert not keeps_every_write(quiet)
@@ -61,7 +65,10 @@ def test_a_replica_could_take_over_without_the_last_writes(configured: Redis, tm
     """A promoted replica may lack them, so no batch goes while one is attached."""
     configured.config_set("appendfsync", "always")
     primary = configured.connection_pool.connection_kwargs
-    with valkey.serve(tmp_path, 0, secrets.token_hex(8)) as server, Redis.from_url(server.url, password=server.password) as replica:
+    with (
+        valkey.serve(tmp_path, 0, secrets.token_hex(8)) as server,
+        Redis.from_url(server.url, password=server.password) as replica,
+    ):
         replica.config_set("masterauth", primary["password"])
         replica.replicaof(primary["host"], primary["port"])
         until(lambda: not keeps_every_write(configured))

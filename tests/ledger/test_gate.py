@@ -29,7 +29,9 @@ def on_its_way(world: World, email: str = "ada@example.org") -> str:
     run = world.sign_up(email=email)
     claim = world.ledger.claim(run, 1, token=email, late={}, rate=1000, batch_above=10**6)
     assert isinstance(claim, Claimed)
-    assert world.ledger.post([f"{run}-1"], token=email, request=f"{run}-1", body="{}", spare=11, turn=claim.turn, rate=1000)
+    assert world.ledger.post(
+        [f"{run}-1"], token=email, request=f"{run}-1", body="{}", spare=11, turn=claim.turn, rate=1000
+    )
     return f"{run}-1"
 
 
@@ -47,13 +49,19 @@ class TestAPersonsStop:
         """An email that left before the stop ends as it ends; the next one waits."""
         id = on_its_way(world)
         actions.stop_sending(WHY)
-        ending = Ending(Outcome(outcome), ids=["id-0"], why=None if outcome == "accepted" else "said so", delays=[60_000])
+        ending = Ending(
+            Outcome(outcome), ids=["id-0"], why=None if outcome == "accepted" else "said so", delays=[60_000]
+        )
         world.ledger.settle([id], ending, token="ada@example.org", at_work=id)
         assert gate(world) == WHY
         assert waits(world, world.sign_up(email="bo@example.org"))
 
-    @pytest.mark.parametrize(("reason", "seconds"), [("Resend answered 401", 60), ("Resend answered 429 daily_quota_exceeded", 7200)])
-    def test_no_answer_gives_it_an_end(self, world: World, actions: EnrollmentActions, reason: str, seconds: int) -> None:
+    @pytest.mark.parametrize(
+        ("reason", "seconds"), [("Resend answered 401", 60), ("Resend answered 429 daily_quota_exceeded", 7200)]
+    )
+    def test_no_answer_gives_it_an_end(
+        self, world: World, actions: EnrollmentActions, reason: str, seconds: int
+    ) -> None:
         """A refused key and an exhausted quota have gates of their own, which would open by themselves."""
         id = on_its_way(world)
         actions.stop_sending(WHY)
@@ -63,7 +71,9 @@ class TestAPersonsStop:
         assert waits(world, id.removesuffix("-1"))
 
     @pytest.mark.parametrize("on_the_queue", [True, False])
-    def test_it_takes_the_place_of_the_providers(self, world: World, actions: EnrollmentActions, on_the_queue: bool) -> None:
+    def test_it_takes_the_place_of_the_providers(
+        self, world: World, actions: EnrollmentActions, on_the_queue: bool
+    ) -> None:
         """A probe that is on the queue already does not go, and none follows when the provider's time is over."""
         run = world.sign_up()
         world.provider.faults.append(CLOSED)
@@ -76,12 +86,24 @@ class TestAPersonsStop:
         assert waits(world, run)
         assert gate(world) == WHY
 
-    def test_a_report_of_an_earlier_email_opens_nothing(self, world: World, actions: EnrollmentActions, run: str) -> None:
+    def test_a_report_of_an_earlier_email_opens_nothing(
+        self, world: World, actions: EnrollmentActions, run: str
+    ) -> None:
         """What the provider tells of an email that it had taken says nothing of the stop."""
         actions.stop_sending(WHY)
         now, contact = world.clock.now, ids.digest("ada@example.org")
         world.ledger.receive(
-            Report(what="delivered", at=now, seen="x", seen_ttl=1000, contact=contact, enrollment=run, step=1, id="id-0", sent=now)
+            Report(
+                what="delivered",
+                at=now,
+                seen="x",
+                seen_ttl=1000,
+                contact=contact,
+                enrollment=run,
+                step=1,
+                id="id-0",
+                sent=now,
+            )
         )
         assert gate(world) == WHY
 
@@ -162,7 +184,8 @@ class TestProbes:
         assert gate(world) is None
 
     @pytest.mark.parametrize(
-        ("fault", "sent"), [(SendError("refused", "no such mailbox"), 2), (SendError("ambiguous", "no answer"), 3), ("lost", 3)]
+        ("fault", "sent"),
+        [(SendError("refused", "no such mailbox"), 2), (SendError("ambiguous", "no answer"), 3), ("lost", 3)],
     )
     def test_a_probe_that_was_not_accepted_opens_nothing(self, world: World, fault: SendError | str, sent: int) -> None:
         """A refusal of the email, or silence, does not tell that the key is good."""

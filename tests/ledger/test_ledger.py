@@ -46,7 +46,8 @@ def test_a_version_that_is_none_of_ours_is_refused(ledger: Ledger, redis: Redis,
     redis.set("eg:version", version)
     for look in (ledger.check_version, ledger.version):
         with pytest.raises(
-            LedgerError, match=f"the ledger has version {version}, and this program reads up to 1; run the release that wrote it"
+            LedgerError,
+            match=f"the ledger has version {version}, and this program reads up to 1; run the release that wrote it",
         ):
             look()
 
@@ -376,7 +377,9 @@ def test_the_pace_is_kept(ledger: Ledger, clock: Clock) -> None:
     ("rate", "at_once", "following"),
     [(0.5, 1, 2030), (1, 1, 1015), (2.5, 2, 1015), (10, 10, 1015), (12, 6, 508), (25, 8, 339), (1000, 10, 11)],
 )
-def test_a_second_is_never_given_more_than_its_rate(ledger: Ledger, clock: Clock, rate: float, at_once: int, following: int) -> None:
+def test_a_second_is_never_given_more_than_its_rate(
+    ledger: Ledger, clock: Clock, rate: float, at_once: int, following: int
+) -> None:
     """What fits into a second goes at once, or of more than ten a share of it several times a second."""
     turns = []
     for _ in range(round(rate * 3) + 3):
@@ -391,7 +394,9 @@ def test_a_turn_taken_later_moves_what_follows_it(ledger: Ledger, clock: Clock) 
     world = World(ledger, clock, SETTINGS.model_copy(update={"resend_rate": 2, "resend_batch_above": 10**6}))
     began, turns = clock.now, []
     for name in ("slow", "quick"):
-        claimed = ledger.claim(world.sign_up(email=f"{name}@example.org"), 1, token=name, late=LATE, rate=2, batch_above=10**6)
+        claimed = ledger.claim(
+            world.sign_up(email=f"{name}@example.org"), 1, token=name, late=LATE, rate=2, batch_above=10**6
+        )
         assert isinstance(claimed, Claimed)
         turns.append(claimed.turn - began)
         clock.advance(ms=1)
@@ -439,7 +444,9 @@ def test_a_step_whose_holder_died_can_be_late_too(world: World) -> None:
     """Under the policy `skip`, a claim that led to no post leaves nothing that would keep the step from being skipped."""
     christmas = world.sender.catalog.campaigns["christmas"]
     skipping = christmas.model_copy(update={"late": christmas.late.model_copy(update={"policy": "skip"})})
-    world.sender = dataclasses.replace(world.sender, catalog=Catalog({"christmas": skipping}, world.sender.catalog.sources))
+    world.sender = dataclasses.replace(
+        world.sender, catalog=Catalog({"christmas": skipping}, world.sender.catalog.sources)
+    )
     run = world.sign_up()
     claim(world, run)
     world.clock.advance(hours=13)

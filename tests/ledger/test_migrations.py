@@ -161,7 +161,9 @@ def test_two_at_once_do_no_harm(second: Slices, ledger: Ledger) -> None:
     assert told == second.seen == list(range(LAST + 1))
 
 
-def test_who_was_too_slow_leaves_it_to_the_other(second: Slices, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_was_too_slow_leaves_it_to_the_other(
+    second: Slices, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A process that slept in a slice for longer than its lock holds writes no cursor over that of who went on."""
     program, other = newer(ledger), Slices(2)
 
@@ -241,7 +243,9 @@ class TestHeartbeats:
         said = self.blocked_by(old)
         assert f"worker {worker.name}." in said and "scheduler " in said
 
-    def test_a_worker_whose_hash_ran_out_says_it_again(self, old: Ledger, raw: Redis, workers: Callable[[int], Worker]) -> None:
+    def test_a_worker_whose_hash_ran_out_says_it_again(
+        self, old: Ledger, raw: Redis, workers: Callable[[int], Worker]
+    ) -> None:
         """As after its machine slept: it is not taken for an older one."""
         worker = workers(2)
         raw.delete(worker.key)

@@ -56,7 +56,9 @@ def worker(world: World, runs: list[str], rate: float, lot: random.Random, left:
     while runs:
         run = runs.pop()
         members = [f"{run}-1"]
-        while isinstance(claimed := ledger.claim(run, 1, token=run, late={"christmas": DAY}, rate=rate, batch_above=10**6), Refused):
+        while isinstance(
+            claimed := ledger.claim(run, 1, token=run, late={"christmas": DAY}, rate=rate, batch_above=10**6), Refused
+        ):
             assert claimed.what == "pace" and claimed.until
             yield claimed.until - clock.now - 1000
         writing = lot.randint(400, 1200) if lot.random() < 0.1 else lot.randint(0, 120)

@@ -73,7 +73,9 @@ def everything(redis: Redis, key: str) -> str:
     """All that a key holds, as text."""
     read = {"string": redis.get, "hash": redis.hgetall, "set": redis.smembers}
     kind = cast(str, redis.type(key))
-    return str(read[kind](key) if kind in read else redis.lrange(key, 0, -1) if kind == "list" else redis.zrange(key, 0, -1))
+    return str(
+        read[kind](key) if kind in read else redis.lrange(key, 0, -1) if kind == "list" else redis.zrange(key, 0, -1)
+    )
 
 
 def meeting(world: World) -> None:
@@ -97,7 +99,10 @@ def a_life(world: World) -> str:
     world.sign_up(email="gone@example.org")
     world.work()
     world.ledger.suppress(ids.digest("gone@example.org"), "unsubscribed")
-    receive(DeliveryEvent("msg-1", "delivered", at=world.clock.now, address="ada@example.org", email_id=f"{run}-1"), world.ledger)
+    receive(
+        DeliveryEvent("msg-1", "delivered", at=world.clock.now, address="ada@example.org", email_id=f"{run}-1"),
+        world.ledger,
+    )
     world.ledger.suppress(ids.digest("doubt@example.org"), "complained")
     record_everything(world)
     return run
@@ -191,7 +196,9 @@ def test_a_failed_job_is_kept_as_long_as_its_run(world: World, redis: Redis) -> 
 
 def test_a_worker_forgets_failures_whose_time_is_over(valkey_server: valkey.Valkey, redis: Redis) -> None:
     """The list of what a person must look at does not grow for ever."""
-    redis.zadd("rq:failed:send", {"christmas-00000000000000000000-1-1-1": 1, "christmas-00000000000000000000-1-1-2": 2e12})
+    redis.zadd(
+        "rq:failed:send", {"christmas-00000000000000000000-1-1-1": 1, "christmas-00000000000000000000-1-1-2": 2e12}
+    )
     with Redis.from_url(valkey_server.url, password=valkey_server.password) as raw:
         Worker([Queue("send", connection=raw, job_class=Job)], connection=raw, job_class=Job).clean_registries()
     assert redis.zrange("rq:failed:send", 0, -1) == ["christmas-00000000000000000000-1-1-2"]

@@ -27,7 +27,10 @@ from tests.support.world import World
 
 NEWER = str(VERSION + 1)
 SCRIPTS = sorted(sources({}))
-BEFORE_VERSIONS = {"a scheduler at work": ("set", ids.TICK, "1"), "somebody enrolled": ("hset", "eg:runs", "christmas-1", "1")}
+BEFORE_VERSIONS = {
+    "a scheduler at work": ("set", ids.TICK, "1"),
+    "somebody enrolled": ("hset", "eg:runs", "christmas-1", "1"),
+}
 BEFORE_VERSIONS |= {"something to be told": ("set", "eg:jobs", "1")}
 ENDED = RestoredEnrollment(id="christmas-x-1", key="christmas-x", number=1, what="finished", kind="marketing")
 FINISHED = Restore(contact="x", run=ENDED)
@@ -45,7 +48,9 @@ ASKING: dict[str, Callable[[Ledger], object]] = {
     "the audit": lambda ledger: ledger.audit(["christmas-x-1"], repair=True),
     "what Notion is told next": lambda ledger: ledger.take(lease=1),
     "a lift of nobody": lambda ledger: ledger.lift("x", ["unsubscribed"]),
-    "a dry run": lambda ledger: ledger.restore(dataclasses.replace(FINISHED, dry=Foreseen(lost=False, gone=[], held=False))),
+    "a dry run": lambda ledger: ledger.restore(
+        dataclasses.replace(FINISHED, dry=Foreseen(lost=False, gone=[], held=False))
+    ),
     "a gate that is open": lambda ledger: ledger.start_sending(),
 }
 
@@ -72,7 +77,9 @@ class TestScripts:
 
     @pytest.mark.parametrize("script", SCRIPTS)
     @pytest.mark.parametrize("version", [NEWER, "100", "0", "of another kind"])
-    def test_a_newer_ledger_is_refused_and_stays_as_it_is(self, world: World, lived_in: str, script: str, version: str) -> None:
+    def test_a_newer_ledger_is_refused_and_stays_as_it_is(
+        self, world: World, lived_in: str, script: str, version: str
+    ) -> None:
         """Whatever is asked; the error says both versions and what to run."""
         world.redis.set(ids.VERSION, version)
         before = everything(world.redis)
@@ -84,7 +91,10 @@ class TestScripts:
             "cause": "x",
             "detail": "x",
         }
-        with pytest.raises(LedgerTooNew, match=f"version {version}, and this program reads up to {VERSION}; run the release that wrote it"):
+        with pytest.raises(
+            LedgerTooNew,
+            match=f"version {version}, and this program reads up to {VERSION}; run the release that wrote it",
+        ):
             world.ledger._decide(script, asked)
         assert everything(world.redis) == before
 
@@ -152,9 +162,9 @@ class TestScripts:
         assert ledger.version() == VERSION
         counted = {name: found["calls"] for name, found in redis.info("commandstats").items()}
         assert counted.pop("cmdstat_evalsha") == 1
-        assert {name: calls for name, calls in counted.items() if name not in ("cmdstat_time", "cmdstat_config|resetstat")} == {
-            "cmdstat_get": 1
-        } | ({} if marked else {"cmdstat_exists": 1})
+        assert {
+            name: calls for name, calls in counted.items() if name not in ("cmdstat_time", "cmdstat_config|resetstat")
+        } == {"cmdstat_get": 1} | ({} if marked else {"cmdstat_exists": 1})
 
     def test_a_full_redis_takes_no_mark_and_still_frees_memory(self, ledger: Ledger, redis: Redis) -> None:
         """What only removes goes on; what would write is refused as ever, and the mark comes later."""
@@ -202,7 +212,10 @@ class TestFunctions:
             pressed = functions.client("unsubscribe").post(LINK)
             assert (pressed.status_code, "press the button again" in pressed.text) == (503, True)
             health = functions.client("health").get("/")
-            assert (health.status_code, json.loads(health.text)["reasons"][0]) == (503, "the ledger is of a newer release")
+            assert (health.status_code, json.loads(health.text)["reasons"][0]) == (
+                503,
+                "the ledger is of a newer release",
+            )
             assert kept(functions) == before
 
 

@@ -76,7 +76,11 @@ def found() -> Settings:
 
 def needs(found: Settings, *names: str) -> None:
     """Skip the test where one of these settings, or LIVE_TEST_EMAIL, has no value."""
-    missing = [name for name in names if not (os.environ.get(name) if name == "LIVE_TEST_EMAIL" else getattr(found, name.lower()))]
+    missing = [
+        name
+        for name in names
+        if not (os.environ.get(name) if name == "LIVE_TEST_EMAIL" else getattr(found, name.lower()))
+    ]
     if missing:
         pytest.skip(f"not set: {', '.join(missing)}. docs/live.md says what for")
 
@@ -85,14 +89,18 @@ def needs(found: Settings, *names: str) -> None:
 def mail(found: Settings) -> Mail:
     """Resend, with the owner's key."""
     needs(found, "RESEND_API_KEY", "RESEND_FROM_EMAIL", "LIVE_TEST_EMAIL")
-    return Mail(Resend(found.resend_api_key, found.resend_api_url), found.resend_from_email, os.environ["LIVE_TEST_EMAIL"])
+    return Mail(
+        Resend(found.resend_api_key, found.resend_api_url), found.resend_from_email, os.environ["LIVE_TEST_EMAIL"]
+    )
 
 
 @pytest.fixture
 def workspace(found: Settings) -> Iterator[Workspace]:
     """Notion, with the owner's token."""
     needs(found, "NOTION_TOKEN", *(source.setting.upper() for source in SOURCES))
-    space = Workspace(Notion(found.notion_token, found.notion_api_url, turn=lambda: time.sleep(1 / found.notion_rate)), found)
+    space = Workspace(
+        Notion(found.notion_token, found.notion_api_url, turn=lambda: time.sleep(1 / found.notion_rate)), found
+    )
     yield space
     left = []
     for page in reversed(space.made):
@@ -114,6 +122,8 @@ def evergreen(*words: str, **changes: str) -> Any:
     """What a command of `evergreen` prints as JSON, with the owner's settings and these changes."""
     command = [sys.executable, "evergreen", *words, "--json"]
     files = {f"{name}_FILE": "" for name in changes}  # which would win over what is set here
-    ended = subprocess.run(command, cwd=ROOT, env={**os.environ, **files, **changes}, capture_output=True, text=True, timeout=120)
+    ended = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **files, **changes}, capture_output=True, text=True, timeout=120
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return json.loads(ended.stdout)

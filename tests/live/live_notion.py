@@ -34,9 +34,7 @@ late: {{after: 1h, policy: send}}
 steps:
   - {{number: 1, after: 0h, template: live_email_1}}
 """
-EMAIL = (
-    'Subject: A test, {{ first_name | default("there") }}\n\nHi {{ first_name | default("there") }},\n\n[Book a call]({{ booking_url }})\n'
-)
+EMAIL = 'Subject: A test, {{ first_name | default("there") }}\n\nHi {{ first_name | default("there") }},\n\n[Book a call]({{ booking_url }})\n'
 TEXTS = ("title", "rich_text", "select", "email")
 
 
@@ -44,10 +42,18 @@ def rows(marked: str) -> list[tuple[Source, str, dict[str, Value]]]:
     """A row for each database as Evergreen writes them, and the column by which it finds each again."""
     now = round(time.time() * 1000)
     contact = Contact(
-        {"email": f"{marked}@example.org", "first_name": "Live", "name": "Live Test", "red_systems": "2", "assessment_score": "45"}
+        {
+            "email": f"{marked}@example.org",
+            "first_name": "Live",
+            "name": "Live Test",
+            "red_systems": "2",
+            "assessment_score": "45",
+        }
     )
     step = Step(1, StepState.SENT, due=now, offset=0, sent_at=now, sent_by="evergreen", provider_id="re_live")
-    run = Enrollment(f"christmas-{marked}-1", "christmas", "marketing", EnrollmentState.COMPLETED, now, "", steps=(step,))
+    run = Enrollment(
+        f"christmas-{marked}-1", "christmas", "marketing", EnrollmentState.COMPLETED, now, "", steps=(step,)
+    )
     campaign = catalog.load().campaigns["christmas"]
     return [
         (CONTACTS, "Email", contact_values(contact, new=True)),
@@ -81,13 +87,17 @@ def test_a_row_is_written_found_and_trashed(workspace: Workspace, marked: str, p
     assert workspace.find(source, keys, there=False) is None
 
 
-def test_a_template_goes_to_notion_and_comes_back(workspace: Workspace, marked: str, valkey_server: valkey.Valkey, tmp_path: Path) -> None:
+def test_a_template_goes_to_notion_and_comes_back(
+    workspace: Workspace, marked: str, valkey_server: valkey.Valkey, tmp_path: Path
+) -> None:
     """On a page of its own, which is removed with all that is on it: pushed, changed by hand, and taken over."""
     notion, contacts = workspace.notion, workspace.source(CONTACTS)
     key = own_name("Email", CONTACTS, workspace.settings.notion_property_names)
     page = notion.create(contacts, {key: f"{marked}@example.org"})
     workspace.made.append(page)
-    [(_, database, _)] = init(notion, workspace.settings.model_copy(update={TEMPLATES.setting: ""}), parent=page, add=False)
+    [(_, database, _)] = init(
+        notion, workspace.settings.model_copy(update={TEMPLATES.setting: ""}), parent=page, add=False
+    )
     folder = tmp_path / marked
     folder.mkdir()
     (folder / "campaign.yaml").write_text(CAMPAIGN.format(slug=marked))

@@ -14,7 +14,14 @@ def request(mail: Mail, subject: str) -> dict[str, Any]:
     """An email that says what it is."""
     text = "This is a test of Evergreen's live mode (make test-live). Nothing needs to be done."
     tags = [{"name": "email_id", "value": subject.rpartition(" ")[2]}]
-    return {"from": mail.sender, "to": [mail.recipient], "subject": subject, "text": text, "html": f"<p>{text}</p>", "tags": tags}
+    return {
+        "from": mail.sender,
+        "to": [mail.recipient],
+        "subject": subject,
+        "text": text,
+        "html": f"<p>{text}</p>",
+        "tags": tags,
+    }
 
 
 def test_an_email_is_sent_once_and_can_be_read_back(mail: Mail, marked: str) -> None:

@@ -39,7 +39,9 @@ def begin(trial: Trial, environ: dict[str, str]) -> Path:
     until(lambda: trial.outbox_count() >= 8)
     worker = trial.pids()["worker"]
     os.kill(worker, signal.SIGSTOP)  # however long the backup takes, emails are left for afterwards
-    made = subprocess.run([sys.executable, "-m", "local.backup"], cwd=ROOT, env=environ, capture_output=True, text=True, check=True).stdout
+    made = subprocess.run(
+        [sys.executable, "-m", "local.backup"], cwd=ROOT, env=environ, capture_output=True, text=True, check=True
+    ).stdout
     copy = Path(made.partition(" (")[0])
     before = trial.outbox_count()
     os.kill(worker, signal.SIGCONT)
@@ -64,8 +66,16 @@ def test_a_copy_that_is_put_back_sends_the_rest_and_nothing_twice(tmp_path: Path
         trial.limit(resend=2)  # Resend's own: without SINGLY, what is overdue would go in batches
         until(lambda: sent_once_each(trial))
         runs = [email_id.rpartition("-")[0] for email_id in trial.email_ids()]
-        until(lambda: all((run := trial.ledger().enrollment(name)) is not None and run.state == "completed" for name in runs))
-        again = [email_id for email_id, times in Counter(event["email_id"] for event in trial.events("email.sent")).items() if times == 2]
+        until(
+            lambda: all(
+                (run := trial.ledger().enrollment(name)) is not None and run.state == "completed" for name in runs
+            )
+        )
+        again = [
+            email_id
+            for email_id, times in Counter(event["email_id"] for event in trial.events("email.sent")).items()
+            if times == 2
+        ]
         assert len(again) >= 6
         assert sent_once_each(trial)
 
@@ -136,7 +146,9 @@ class TestCopy:
             assert held >= confirmed
             assert put.exists(*(f"{key}{number}" for number in range(held) for key in "ab")) == put.dbsize() == 2 * held
 
-    def test_the_log_is_rewritten_again_afterwards_and_old_copies_go(self, server: valkey.Valkey, tmp_path: Path) -> None:
+    def test_the_log_is_rewritten_again_afterwards_and_old_copies_go(
+        self, server: valkey.Valkey, tmp_path: Path
+    ) -> None:
         """Two of three copies stay, readable for the owner alone, also where a backup before this one was killed half-way."""
         redis = self.client(server)
         redis.config_set(backup.REWRITES, "0")
@@ -156,7 +168,9 @@ class TestCopy:
 
 def test_without_a_stack_it_says_so(tmp_path: Path) -> None:
     """One sentence and status 1."""
-    ended = subprocess.run([sys.executable, "-m", "local.backup"], cwd=ROOT, env=environ_for(tmp_path), capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, "-m", "local.backup"], cwd=ROOT, env=environ_for(tmp_path), capture_output=True, text=True
+    )
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith("No backup: Valkey does not answer")
     assert ended.stderr.count("\n") == 1

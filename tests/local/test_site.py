@@ -65,14 +65,20 @@ class TestPages:
         answer = client.get(path)
         page = answer.get_data(as_text=True)
         assert answer.status_code == 200
-        assert '<html lang="en">' in page and "<noscript>" in page and re.search(r"<title>\w.+ · Northside Operations</title>", page)
+        assert (
+            '<html lang="en">' in page
+            and "<noscript>" in page
+            and re.search(r"<title>\w.+ · Northside Operations</title>", page)
+        )
         assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", page)
         assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
 
     @pytest.mark.parametrize("path", site.PAGES)
     def test_links_lead_somewhere(self, client: FlaskClient, path: str) -> None:
         """Each address of the site itself exists; /health is the functions' own."""
-        for address in set(re.findall(r'(?:href|src)="(/[^"#]*)', client.get(path).get_data(as_text=True))) - {"/health"}:
+        for address in set(re.findall(r'(?:href|src)="(/[^"#]*)', client.get(path).get_data(as_text=True))) - {
+            "/health"
+        }:
             assert client.get(address).status_code == 200, address
 
     def test_an_unknown_page_says_so(self, client: FlaskClient) -> None:
@@ -88,14 +94,19 @@ class TestPages:
         assert len(ids) == len(set(ids))
         labels = set(re.findall(r'<label for="([^"]+)"', page))
         assert {id for id in re.findall(r'<(?:input|select)[^>]* id="([^"]+)"', page)} <= labels
-        assert page.count('<form data-evergreen="/webhook') <= page.count('name="fax_number" type="text" tabindex="-1" autocomplete="off"')
+        assert page.count('<form data-evergreen="/webhook') <= page.count(
+            'name="fax_number" type="text" tabindex="-1" autocomplete="off"'
+        )
 
     @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
     @pytest.mark.parametrize("ink", ["ink", "quiet", "green", "red", "orange", "yellow"])
     def test_text_is_readable(self, scheme: int, ink: str) -> None:
         """Every color that text has reaches the contrast of WCAG AA on every ground that it stands on."""
         colors = dict(re.findall(r"--([\w-]+): (#\w+)", re.findall(r":root \{(.+?)\}", STYLES, re.DOTALL)[scheme]))
-        full = {name: value if len(value) == 7 else "#" + "".join(2 * letter for letter in value[1:]) for name, value in colors.items()}
+        full = {
+            name: value if len(value) == 7 else "#" + "".join(2 * letter for letter in value[1:])
+            for name, value in colors.items()
+        }
         assert all(contrast(full[ink], full[ground]) >= 4.5 for ground in ("ground", "paper"))
         assert all(contrast(full["ink"], full[ground]) >= 4.5 for ground in ("hover", "demo"))
         assert contrast(full["on-green"], full["green"]) >= 4.5 and contrast(full["demo-ink"], full["demo"]) >= 4.5
@@ -110,7 +121,9 @@ class TestPages:
 class TestGateway:
     """Who answers what."""
 
-    @pytest.mark.parametrize("path", ["/webhook/signup", "/function/signup", "/health", "/unsubscribe", "/console", "/console/enrollments"])
+    @pytest.mark.parametrize(
+        "path", ["/webhook/signup", "/function/signup", "/health", "/unsubscribe", "/console", "/console/enrollments"]
+    )
     def test_the_functions_keep_their_urls(self, path: str) -> None:
         """The website never answers for a function."""
         assert Client(gateway.with_site(_says(b"function"), _says(b"site"))).get(path).get_data() == b"function"
@@ -137,18 +150,28 @@ class TestCalcom:
         book(client)
         [sent] = webhooks.received
         assert sent.name == "calcom-booking"
-        assert sent.headers["X-Cal-Signature-256"] == hmac.new(CALCOM_SECRET.encode(), sent.data, hashlib.sha256).hexdigest()
+        assert (
+            sent.headers["X-Cal-Signature-256"]
+            == hmac.new(CALCOM_SECRET.encode(), sent.data, hashlib.sha256).hexdigest()
+        )
 
     def test_a_booking_is_moved_cancelled_and_missed(self, client: FlaskClient, webhooks: Webhooks) -> None:
         """The events of one call refer to each other as Cal.com's do."""
         first = book(client)["booking"]
         moved = book(
-            client, action="reschedule", uid=first["uid"], previous_start=first["starts_at"], starts_at="2026-12-04T10:00:00-05:00"
+            client,
+            action="reschedule",
+            uid=first["uid"],
+            previous_start=first["starts_at"],
+            starts_at="2026-12-04T10:00:00-05:00",
         )["booking"]
         book(client, action="cancel", uid=moved["uid"], starts_at=moved["starts_at"])
         book(client, action="no-show", uid=moved["uid"], starts_at=moved["starts_at"])
         created, rescheduled, cancelled, missed = (one.body for one in webhooks.received)
-        assert created["triggerEvent"] == "BOOKING_CREATED" and created["payload"]["startTime"] == "2026-12-03T15:00:00.000Z"
+        assert (
+            created["triggerEvent"] == "BOOKING_CREATED"
+            and created["payload"]["startTime"] == "2026-12-03T15:00:00.000Z"
+        )
         assert rescheduled["payload"]["rescheduleUid"] == created["payload"]["uid"] != rescheduled["payload"]["uid"]
         assert rescheduled["payload"]["rescheduleStartTime"] == created["payload"]["startTime"]
         assert (cancelled["triggerEvent"], cancelled["payload"]["uid"]) == ("BOOKING_CANCELLED", moved["uid"])
@@ -158,9 +181,9 @@ class TestCalcom:
     def test_a_repeated_request_books_once(self, client: FlaskClient) -> None:
         """The same Idempotency-Key gets the same booking; another gets another."""
         uids = [
-            client.post("/demo/calcom", json=BOOKING, headers={"Idempotency-Key": key}, base_url="http://localhost").get_json()["booking"][
-                "uid"
-            ]
+            client.post(
+                "/demo/calcom", json=BOOKING, headers={"Idempotency-Key": key}, base_url="http://localhost"
+            ).get_json()["booking"]["uid"]
             for key in ("one", "one", "two")
         ]
         assert uids[0] == uids[1] != uids[2]
@@ -180,7 +203,9 @@ class TestCalcom:
             ({"action": "reschedule"}, "uid"),
         ],
     )
-    def test_a_fault_names_its_field(self, client: FlaskClient, webhooks: Webhooks, changes: dict[str, str], field: str) -> None:
+    def test_a_fault_names_its_field(
+        self, client: FlaskClient, webhooks: Webhooks, changes: dict[str, str], field: str
+    ) -> None:
         """The page can mark it; nothing is posted."""
         answer = client.post("/demo/calcom", json={**BOOKING, **changes}, base_url="http://127.0.0.1")
         assert (answer.status_code, answer.get_json()["detail"][0]["loc"], webhooks.received) == (422, [field], [])
@@ -190,7 +215,9 @@ class TestCalcom:
         """Every key that is posted is one that Cal.com posts with that event, with a value of the same type."""
         if not (directory := os.environ.get("CONTRACTS_DIR")):
             pytest.skip("CONTRACTS_DIR names no folder of samples")
-        sample = json.loads((Path(directory) / "samples" / "calcom" / f"{SAMPLES[action]}.json").read_text(encoding="utf-8"))
+        sample = json.loads(
+            (Path(directory) / "samples" / "calcom" / f"{SAMPLES[action]}.json").read_text(encoding="utf-8")
+        )
         uid = "a" * 22
         posted = book(client, action=action, uid=uid, previous_start=BOOKING["starts_at"])["posted"]
         assert posted["triggerEvent"] == sample["triggerEvent"]
@@ -205,12 +232,19 @@ class TestProofs:
     @pytest.mark.parametrize("name", ["postcall-maybe", "onboarding-start", "calendly-noshow"])
     def test_the_operators_token_is_added_here(self, client: FlaskClient, webhooks: Webhooks, name: str) -> None:
         """The webhook gets the JSON as it was typed, with the token; no page ever holds the token."""
-        assert client.post(f"/demo/operator/{name}", json={"email": "ada@example.org"}, base_url="http://127.0.0.1").status_code == 202
+        assert (
+            client.post(
+                f"/demo/operator/{name}", json={"email": "ada@example.org"}, base_url="http://127.0.0.1"
+            ).status_code
+            == 202
+        )
         [sent] = webhooks.received
         assert (sent.name, sent.body) == (name, {"email": "ada@example.org"})
         assert sent.headers["Authorization"] == f"Bearer {OPERATOR_TOKEN}"
         assert not any(
-            secret in client.get(path).get_data(as_text=True) for path in site.PAGES for secret in (OPERATOR_TOKEN, CALCOM_SECRET)
+            secret in client.get(path).get_data(as_text=True)
+            for path in site.PAGES
+            for secret in (OPERATOR_TOKEN, CALCOM_SECRET)
         )
 
     def test_it_opens_no_other_function(self, client: FlaskClient, webhooks: Webhooks) -> None:
@@ -220,9 +254,15 @@ class TestProofs:
 
     @pytest.mark.parametrize(
         ("base", "headers"),
-        [("http://tunnel.example.org", {}), ("http://127.0.0.1.example.org", {}), ("http://127.0.0.1", {"Sec-Fetch-Site": "cross-site"})],
+        [
+            ("http://tunnel.example.org", {}),
+            ("http://127.0.0.1.example.org", {}),
+            ("http://127.0.0.1", {"Sec-Fetch-Site": "cross-site"}),
+        ],
     )
-    def test_strangers_are_refused(self, client: FlaskClient, webhooks: Webhooks, base: str, headers: dict[str, str]) -> None:
+    def test_strangers_are_refused(
+        self, client: FlaskClient, webhooks: Webhooks, base: str, headers: dict[str, str]
+    ) -> None:
         """Neither a visitor through a tunnel nor another page in the same browser."""
         assert client.post("/demo/calcom", json=BOOKING, base_url=base, headers=headers).status_code == 403
         assert client.post("/demo/operator/postcall-maybe", json={}, base_url=base, headers=headers).status_code == 403
@@ -231,7 +271,9 @@ class TestProofs:
     def test_a_real_secret_is_never_used(self, tmp_path: Path, webhooks: Webhooks) -> None:
         """With a real provider and the owner's own secrets the endpoints do not exist, and the pages say so."""
         where = place(tmp_path)
-        client = site.create(settings(where, resend_api_url="https://api.resend.com"), where, webhooks.app).test_client()
+        client = site.create(
+            settings(where, resend_api_url="https://api.resend.com"), where, webhooks.app
+        ).test_client()
         assert client.post("/demo/calcom", json=BOOKING, base_url="http://127.0.0.1").status_code == 404
         assert client.post("/demo/operator/postcall-maybe", json={}, base_url="http://127.0.0.1").status_code == 404
         assert "switched off" in client.get("/book").get_data(as_text=True)

@@ -36,7 +36,9 @@ def is_back(run: Trial, name: str, before: int) -> bool:
 
 def refused(environ: Mapping[str, str]) -> str:
     """What a stack says that must not start."""
-    ended = subprocess.run([sys.executable, "-m", "local"], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=WITHIN)
+    ended = subprocess.run(
+        [sys.executable, "-m", "local"], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=WITHIN
+    )
     assert ended.returncode == 1
     return ended.stderr
 
@@ -101,7 +103,12 @@ class TestWholeStack:
             until(run.healthy)  # Notion has answered, so the fence holds
             command = [sys.executable, "evergreen", "fence", "--json"]
             said = subprocess.run(
-                command, cwd=ROOT, env=environ | {"LOCAL_DIR": str(tmp_path)}, capture_output=True, text=True, timeout=WITHIN
+                command,
+                cwd=ROOT,
+                env=environ | {"LOCAL_DIR": str(tmp_path)},
+                capture_output=True,
+                text=True,
+                timeout=WITHIN,
             )
             assert said.returncode == 0, f"the command line finds the stack by itself: {said.stderr}"
             assert (tmp_path / "settings.env").stat().st_mode & 0o077 == 0
@@ -131,7 +138,9 @@ def test_a_newer_release_says_what_the_ledger_waits_for_and_this_one_refuses_it_
     newer = environ | {"PYTHONPATH": f"{tmp_path / 'next'}:{ROOT}"}
     with start(newer) as run:
         assert "waits for a migration" in run.line_with("./evergreen migrate")
-        until(lambda: not older(run.ledger(), 2))  # the heartbeat of the scheduler before lasts for a quarter of a minute
+        until(
+            lambda: not older(run.ledger(), 2)
+        )  # the heartbeat of the scheduler before lasts for a quarter of a minute
         migrate = [sys.executable, "evergreen", "migrate", "--yes"]
         settings_of = newer | {"ENV_FILE": str(tmp_path / "settings.env")}
         done = subprocess.run(migrate, cwd=ROOT, env=settings_of, capture_output=True, text=True, timeout=WITHIN)
@@ -180,7 +189,9 @@ class TestEnvironment:
         assert chosen.resend_api_url == "http://127.0.0.1:18090/resend"
         assert chosen.send_function_url == "http://127.0.0.1:18080/function/send-email"
         assert (chosen.testing_mode, chosen.testing_step) == (True, 5)
-        chosen.require("resend_api_key", "resend_from_email", "postal_address", *(name.lower() for name in stack.GENERATED))
+        chosen.require(
+            "resend_api_key", "resend_from_email", "postal_address", *(name.lower() for name in stack.GENERATED)
+        )
 
     def test_the_owner_is_told_in_the_sandbox_unless_there_is_a_way(self, where: stack.Place) -> None:
         """Without a channel and an address, alerts are posted to the sandbox's Discord; an address of the owner's is used."""
@@ -246,7 +257,11 @@ class TestValkey:
         """What is answered is on disk, nothing is evicted, and nobody gets in without the password."""
         with valkey.serve(tmp_path / "a folder", password='a "quoted\\ one') as store:
             with redis.Redis.from_url(store.url, password=store.password) as client:
-                for name, value in {"appendfsync": "always", "maxmemory-policy": "noeviction", "hash-max-listpack-value": "128"}.items():
+                for name, value in {
+                    "appendfsync": "always",
+                    "maxmemory-policy": "noeviction",
+                    "hash-max-listpack-value": "128",
+                }.items():
                     assert client.config_get(name) == {name: value}
             with redis.Redis.from_url(store.url) as stranger, pytest.raises(redis.AuthenticationError):
                 stranger.ping()

@@ -80,13 +80,18 @@ def test_a_part_that_is_killed_comes_back_and_it_is_said(tmp_path: Path) -> None
     with running(tmp_path, [sleeping("store")], [sleeping("worker")]) as stack:
         before = {name: stack.pid(name) for name in ("store", "worker")}
         os.kill(before["worker"], signal.SIGKILL)
-        assert stack.news.get(timeout=WITHIN) == f"worker ended (SIGKILL); starting it again. Its log: {tmp_path}/logs/worker.log"
+        assert (
+            stack.news.get(timeout=WITHIN)
+            == f"worker ended (SIGKILL); starting it again. Its log: {tmp_path}/logs/worker.log"
+        )
         until(lambda: stack.pid("worker") != before["worker"])
         assert stack.pid("store") == before["store"]
         assert not gone(stack.pid("worker"))
 
 
-def test_a_part_that_ends_again_and_again_is_started_later_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_that_ends_again_and_again_is_started_later_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The pause grows, so that a broken part does not keep the machine busy."""
     monkeypatch.setattr(supervisor, "STEADY", 600)
     with running(tmp_path, [sleeping("worker")]) as stack:
@@ -100,7 +105,9 @@ def test_a_part_that_ends_again_and_again_is_started_later_each_time(tmp_path: P
 def test_what_a_part_started_ends_with_it(tmp_path: Path) -> None:
     """A killed part's own processes do not stay behind, holding its port."""
     child = tmp_path / "child"
-    part = Part("gateway", ["sh", "-c", f"sleep 1000 & echo $! > {child}.new; mv {child}.new {child}; wait"], child.exists)
+    part = Part(
+        "gateway", ["sh", "-c", f"sleep 1000 & echo $! > {child}.new; mv {child}.new {child}; wait"], child.exists
+    )
     with running(tmp_path, [part]) as stack:
         pid = int(child.read_text())
         os.kill(stack.pid("gateway"), signal.SIGKILL)
@@ -111,7 +118,11 @@ def test_a_part_that_does_not_start_ends_everything_with_the_reason(tmp_path: Pa
     """The error carries the end of the part's log, and nothing is left running."""
     broken = Part("gateway", ["sh", "-c", "echo the reason; exit 3"], lambda: False)
     pid_file = tmp_path / "store"
-    store = Part("store", ["sh", "-c", f"echo $$ > {pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep 1000"], pid_file.exists)
+    store = Part(
+        "store",
+        ["sh", "-c", f"echo $$ > {pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep 1000"],
+        pid_file.exists,
+    )
     stack = Running(tmp_path, [[store], [broken]])
     stack.thread.join(WITHIN)
     assert "gateway does not start" in str(stack.error)

@@ -127,7 +127,9 @@ def test_notions_own_blocks_become_plain_markdown() -> None:
 def test_no_tag_of_any_kind_reaches_the_email() -> None:
     """Also tags that came after this was written."""
     body = from_notion('<new_block a="1">\n\tword <new-mention x="y"/> and <u>this</u>\n</new_block>\n2 \\< 3')
-    page = compile_source(f"Subject: Hi\n\n{body}", ("christmas", TEMPLATE), load(), SETTINGS).render({}, unsubscribe_url=None)
+    page = compile_source(f"Subject: Hi\n\n{body}", ("christmas", TEMPLATE), load(), SETTINGS).render(
+        {}, unsubscribe_url=None
+    )
     assert page.text.startswith("word  and this\n\n2 < 3")
 
 
@@ -144,7 +146,10 @@ def test_a_block_without_words_is_refused() -> None:
         ("{{ customer_name }}", '{{ name | default("there") }}'),
         ("{{businessName}}", '{{ business_name | default("your business") }}'),
         ("{{score}}/{{ Assessment_Score }}", "{{ assessment_score }}/{{ assessment_score }}"),
-        ("{{calendlyLink}} {{booking_link}} {{ calcom_link }}", "{{ booking_url }} {{ booking_url }} {{ booking_url }}"),
+        (
+            "{{calendlyLink}} {{booking_link}} {{ calcom_link }}",
+            "{{ booking_url }} {{ booking_url }} {{ booking_url }}",
+        ),
         ("{{ $json.first_name }}", '{{ first_name | default("there") }}'),
         ("{{ first_name | default(“friend”) }}", '{{ first_name | default("friend") }}'),
         ("{{\u00a0first_name | default(\u2018friend\u2019)\u00a0}}", "{{ first_name | default('friend') }}"),
@@ -174,7 +179,9 @@ def test_every_file_survives_the_way_through_notion(key: tuple[str, str], shared
     back = mended(from_notion(box.notion("GET", f"/pages/{page}/markdown").json()["markdown"]))
     values = dict.fromkeys(PLACEHOLDERS, "https://example.org/value")
     emails = [
-        compile_source(f"{headers}\n\n{text}", key, catalog, SETTINGS).render(values, unsubscribe_url="https://example.org/u")
+        compile_source(f"{headers}\n\n{text}", key, catalog, SETTINGS).render(
+            values, unsubscribe_url="https://example.org/u"
+        )
         for text in (body, back)
     ]
     assert emails[0].text == emails[1].text
@@ -186,20 +193,33 @@ def shared_page() -> Iterator[tuple[Sandbox, str]]:
     """A sandbox, and a page in it."""
     with sandbox() as box:
         parent = {"page_id": box.seed("page")["page_id"]}
-        made = box.notion("POST", "/pages", json={"parent": parent, "properties": {"title": [{"text": {"content": "x"}}]}})
+        made = box.notion(
+            "POST", "/pages", json={"parent": parent, "properties": {"title": [{"text": {"content": "x"}}]}}
+        )
         yield box, made.json()["id"]
 
 
 def test_the_documentation_names_every_alias() -> None:
     """The table of names in docs/notion.md is the one that is used."""
     text = (ROOT / "docs" / "notion.md").read_text().lower().replace("_", "")
-    missing = [alias for aliases in ALIASES.values() for alias in aliases if f"`{alias.lower().replace('_', '')}`" not in text]
+    missing = [
+        alias for aliases in ALIASES.values() for alias in aliases if f"`{alias.lower().replace('_', '')}`" not in text
+    ]
     assert [alias for alias in missing if alias.partition("_")[0] not in ("orange", "yellow", "green")] == []
 
 
 WORDS = r"""\{\{ \}\} {{ }} first_name \| default " “ ( ) \[ \] [ ] ]( $ $$ ~~ ** ` ``` <br> \<b\> <span> </span> {% \ x ---
 </callout> <columns> </columns> <details> <summary> </summary> <table> <tr> <td> </td> </tr> </table> <unknown/>"""
-LINES = ["\n", "\n\t", "\n- ", "\n1. ", "\n> ", '<callout icon="💡">\n', '<mention-date start="2025-13-99"/>', "\ue0000\ue001"]
+LINES = [
+    "\n",
+    "\n\t",
+    "\n- ",
+    "\n1. ",
+    "\n> ",
+    '<callout icon="💡">\n',
+    '<mention-date start="2025-13-99"/>',
+    "\ue0000\ue001",
+]
 FRAGMENTS = st.sampled_from([*WORDS.split(), *LINES])
 
 

@@ -21,7 +21,11 @@ from tests.support.sandbox_server import Sandbox
 from tests.support.waiting import WITHIN
 from tests.support.world import World
 
-SOURCES = {"contacts": "notion_businessx_db_id", "tracker": "notion_email_sequence_db_id", "email_log": "notion_email_log_db_id"}
+SOURCES = {
+    "contacts": "notion_businessx_db_id",
+    "tracker": "notion_email_sequence_db_id",
+    "email_log": "notion_email_log_db_id",
+}
 
 
 class Desk:
@@ -72,7 +76,11 @@ def test_a_sign_up_is_a_contact_and_a_tracker_row(desk: Desk) -> None:
     run = desk.world.sign_up(consent=True, business_name="Analytical Engines")
     desk.record()
     contact, tracker = desk.row("contacts"), desk.row("tracker")
-    assert (contact["Email"], contact["Name"], contact["Business Name"]) == ("ada@example.org", "Ada", "Analytical Engines")
+    assert (contact["Email"], contact["Name"], contact["Business Name"]) == (
+        "ada@example.org",
+        "Ada",
+        "Analytical Engines",
+    )
     assert (contact["Segment"], contact["Assessment Score"], contact["Red Systems"]) == ("CRITICAL", 45, 2)
     assert (contact["Consent"], contact["Subscription"], contact["Source"]) == (True, "subscribed", "christmas-signup")
     assert (tracker["Enrollment ID"], tracker["Campaign"], tracker["Status"]) == (run, "Christmas 2025", "Active")
@@ -87,7 +95,9 @@ def test_each_email_has_its_row_and_its_column(desk: Desk) -> None:
     desk.record()
     log, tracker = desk.rows("email_log"), desk.row("tracker")
     assert [row["Email ID"] for row in log] == [f"{run}-{number}" for number in range(1, 8)]
-    assert {(row["Status"], row["Sent By"], row["Campaign"]) for row in log} == {("Sent", "evergreen", "Christmas 2025")}
+    assert {(row["Status"], row["Sent By"], row["Campaign"]) for row in log} == {
+        ("Sent", "evergreen", "Christmas 2025")
+    }
     assert [row["Template"] for row in log][4] == "christmas_email_5_critical"
     assert [row["Resend ID"] for row in log] == [f"id-{number}" for number in range(7)]
     assert all(tracker[f"Email {number} Sent"] for number in range(1, 8))
@@ -222,7 +232,9 @@ def test_a_renamed_column_waits_and_a_renamed_option_does_not_matter(desk: Desk)
     source = desk.made["tracker"]["data_source_id"]
 
     def rename(before: str, after: str) -> None:
-        desk.box.notion("PATCH", f"/data_sources/{source}", json={"properties": {before: {"name": after}}}).raise_for_status()
+        desk.box.notion(
+            "PATCH", f"/data_sources/{source}", json={"properties": {before: {"name": after}}}
+        ).raise_for_status()
 
     rename("Status", "State")
     rename("Email 1 Sent", "First Email")
@@ -269,7 +281,12 @@ def test_a_notion_of_the_earlier_builds_works_unchanged(ledger: Ledger, clock: C
     desk.world.live(hours=25)
     desk.record()
     row = desk.row("tracker")
-    assert (row["Segment"], bool(row["Email 1 Sent"]), bool(row["Email 2 Sent"]), row["Email 3 Sent"]) == ("CRITICAL", True, True, None)
+    assert (row["Segment"], bool(row["Email 1 Sent"]), bool(row["Email 2 Sent"]), row["Email 3 Sent"]) == (
+        "CRITICAL",
+        True,
+        True,
+        None,
+    )
     assert desk.row("contacts")["Email"] == "ada@example.org"
     assert Outbox(desk.world.ledger).depth() == 0
 
@@ -295,7 +312,9 @@ def test_columns_may_have_the_owners_names(desk: Desk) -> None:
     source = desk.made["tracker"]["data_source_id"]
     body = {"properties": {"Email": {"name": "E-mail"}}}
     desk.box.notion("PATCH", f"/data_sources/{source}", json=body).raise_for_status()
-    desk.recorder.settings = desk.recorder.settings.model_copy(update={"notion_property_names": {"tracker.Email": "E-mail"}})
+    desk.recorder.settings = desk.recorder.settings.model_copy(
+        update={"notion_property_names": {"tracker.Email": "E-mail"}}
+    )
     desk.world.sign_up()
     desk.record()
     assert desk.row("tracker")["E-mail"] == desk.row("contacts")["Email"] == "ada@example.org"

@@ -30,7 +30,12 @@ class Owner:
         own = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COVERAGE")}
         environ = own | {"ENV_FILE": os.devnull, "COLUMNS": "200", **self.settings}
         ended = subprocess.run(
-            [sys.executable, "evergreen", "notion", *words], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=WITHIN
+            [sys.executable, "evergreen", "notion", *words],
+            cwd=ROOT,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=WITHIN,
         )
         assert ended.returncode == status, ended.stderr
         return ended.stdout + ended.stderr
@@ -62,7 +67,9 @@ def owner() -> Iterator[Owner]:
 def test_init_makes_what_is_missing_and_check_finds_it_well(owner: Owner) -> None:
     """On an empty page, four databases; their ids, put into the settings, check out; again, nothing is missing."""
     page = owner.box.seed("page")["page_id"]
-    made = json.loads(owner.types("init", "--parent", f"https://www.notion.so/My-page-{page.replace('-', '')}?pvs=4", "--json"))
+    made = json.loads(
+        owner.types("init", "--parent", f"https://www.notion.so/My-page-{page.replace('-', '')}?pvs=4", "--json")
+    )
     assert [entry["setting"] for entry in made] == [source.setting.upper() for source in SOURCES]
     owner.settings |= {entry["setting"]: entry["id"] for entry in made}
     assert owner.finds() == []
@@ -89,7 +96,9 @@ def test_a_notion_of_the_earlier_builds_has_notes_and_no_fault(owner: Owner) -> 
 def test_a_misspelt_column_is_named_with_its_mend(owner: Owner) -> None:
     """`email` for `Email` broke an earlier build; here it is a sentence."""
     made = owner.has("evergreen")
-    owner.changes(made["tracker"]["data_source_id"], {"Email": {"name": "email"}, "Next Email At": {"name": "Next mail at"}})
+    owner.changes(
+        made["tracker"]["data_source_id"], {"Email": {"name": "email"}, "Next Email At": {"name": "Next mail at"}}
+    )
     email, upcoming = owner.finds(status=1)
     assert (email["level"], email["column"], email["message"]) == ("fault", "Email", "is not there, but 'email' is")
     assert email["mend"] == "rename it to 'Email' in Notion, or set NOTION_PROPERTY_NAMES=tracker.Email=email"
@@ -120,7 +129,9 @@ def test_what_cannot_be_looked_at_says_why(owner: Owner, settings: dict[str, str
     owner.has("evergreen")
     owner.settings |= settings
     found = owner.finds(status=1)
-    assert all(finding["level"] == "fault" and reason in finding["message"] and mend in finding["mend"] for finding in found)
+    assert all(
+        finding["level"] == "fault" and reason in finding["message"] and mend in finding["mend"] for finding in found
+    )
 
 
 def test_a_missing_token_and_a_missing_wish_are_one_sentence(owner: Owner) -> None:
@@ -132,7 +143,8 @@ def test_a_missing_token_and_a_missing_wish_are_one_sentence(owner: Owner) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["0123456789abcdef0123456789ABCDEF", "https://www.notion.so/team/A-face-0123456789abcdef0123456789abcdef?v=1#x"]
+    "text",
+    ["0123456789abcdef0123456789ABCDEF", "https://www.notion.so/team/A-face-0123456789abcdef0123456789abcdef?v=1#x"],
 )
 def test_links_and_ids_are_read(text: str) -> None:
     """The id is the end of a link, whatever its title ends with."""

@@ -66,9 +66,13 @@ def test_many_new_pages_hold_up_no_edit(desk: OwnersDesk) -> None:
     desk.rewrites(pages[-1], "Two.")
     before = desk.requests
     changed = [verdict for verdict in desk.look() if verdict.changed]
-    assert len(changed) == 1 and desk.requests - before == 1 + 1 + READ_AGAIN, "the rows, the edited page, and some of the others"
+    assert len(changed) == 1 and desk.requests - before == 1 + 1 + READ_AGAIN, (
+        "the rows, the edited page, and some of the others"
+    )
     desk.rewrites(pages[-1], "Three.")
-    assert len([verdict for verdict in desk.look() if verdict.changed]) == 1, "the latest edit is first also among those read again"
+    assert len([verdict for verdict in desk.look() if verdict.changed]) == 1, (
+        "the latest edit is first also among those read again"
+    )
     for _ in range(10):
         desk.look()
     before = desk.requests
@@ -89,7 +93,11 @@ def test_many_new_pages_hold_up_no_edit(desk: OwnersDesk) -> None:
         ("Hi", "Many words. " * 26_000, "characters, and Gmail would cut the email; keep it below 100,000"),
         ("Hi", r"Hi \<script\>alert(1)\</script\>", "<script> is an HTML tag, which an email would show as it stands"),
         ("Hi", "", "the page is empty; write the email on it"),
-        ("Hi", "![Chart](https://prod-files-secure.s3.us-west-2.amazonaws.com/a.png?X-Amz-Expires=3600)", "expires within the hour"),
+        (
+            "Hi",
+            "![Chart](https://prod-files-secure.s3.us-west-2.amazonaws.com/a.png?X-Amz-Expires=3600)",
+            "expires within the hour",
+        ),
     ],
 )
 def test_a_bad_edit_is_refused_in_a_sentence_and_the_last_good_text_goes_on(

@@ -67,7 +67,9 @@ class Desk:
     def lead(self, email: str = "ada@example.org", **fields: Any) -> None:
         """Someone with an urgent assessment."""
         known = {name: str(value) for name, value in {**ADA, "email": email, **fields}.items()}
-        self.ledger.enroll(Enroll(contact=ids.digest(email), fields=known, source="test", lead=f"CRITICAL-{self.clock.now}"))
+        self.ledger.enroll(
+            Enroll(contact=ids.digest(email), fields=known, source="test", lead=f"CRITICAL-{self.clock.now}")
+        )
 
     def fault(self, kind: str, **details: Any) -> None:
         """Make Discord fail once, unless `count` says otherwise."""
@@ -191,7 +193,9 @@ def test_a_429_is_kept(desk: Desk) -> None:
     assert desk.tell(notifier) == 2
 
 
-@pytest.mark.parametrize("fault", [{"kind": "status", "status": 500}, {"kind": "disconnect"}, {"kind": "timeout-before"}])
+@pytest.mark.parametrize(
+    "fault", [{"kind": "status", "status": 500}, {"kind": "disconnect"}, {"kind": "timeout-before"}]
+)
 def test_an_outage_delays_and_loses_nothing(desk: Desk, fault: dict[str, Any]) -> None:
     """However it shows itself, half a minute later all is told."""
     desk.fault(**fault)
@@ -229,7 +233,11 @@ def test_a_deleted_webhook_is_reported_once_and_not_used_again(desk: Desk, logs:
     desk.box.post("/faults", {"provider": "discord", "kind": "status", "status": 500, "count": 1})
     assert desk.tell(desk.notifier(alert_email=OWNER)) == 1
     assert len(desk.box.get("/faults")) == 1, "Discord was asked again"
-    assert sorted(email["subject"] for email in desk.box.outbox()) == ["An email failed", "An email failed", "Discord's webhook is gone"]
+    assert sorted(email["subject"] for email in desk.box.outbox()) == [
+        "An email failed",
+        "An email failed",
+        "Discord's webhook is gone",
+    ]
     ((level, said),) = logged(logs, "discord.gone")
     assert level == "error" and "secret-token" not in json.dumps(said)
 

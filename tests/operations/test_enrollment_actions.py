@@ -70,7 +70,9 @@ def test_what_was_sent_cannot_be_skipped(world: World, actions: EnrollmentAction
         actions.skip(run, 1)
 
 
-def test_a_step_goes_out_before_its_time_and_ahead_of_its_turn(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_a_step_goes_out_before_its_time_and_ahead_of_its_turn(
+    world: World, actions: EnrollmentActions, run: str
+) -> None:
     """Only that one; the earlier ones keep their times."""
     assert actions.send_now(run, 4) == "active"
     world.work()
@@ -79,7 +81,9 @@ def test_a_step_goes_out_before_its_time_and_ahead_of_its_turn(world: World, act
     assert sent_at(world, run) == [0, 24, 72, 0, *GAPS[3:]]
 
 
-def test_a_step_that_is_late_goes_out_without_shifting_the_run(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_a_step_that_is_late_goes_out_without_shifting_the_run(
+    world: World, actions: EnrollmentActions, run: str
+) -> None:
     """The late policy is for what nobody asked for."""
     world.clock.advance(hours=24 + 20)
     actions.send_now(run, 2)
@@ -88,7 +92,9 @@ def test_a_step_that_is_late_goes_out_without_shifting_the_run(world: World, act
     assert dues(world, run)[2] == 72
 
 
-def test_a_shift_of_the_run_does_not_put_off_what_a_person_wants_now(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_a_shift_of_the_run_does_not_put_off_what_a_person_wants_now(
+    world: World, actions: EnrollmentActions, run: str
+) -> None:
     """While the one that is late moves the run, the other goes out all the same."""
     world.clock.advance(hours=24 + 20)
     actions.send_now(run, 5)
@@ -98,7 +104,9 @@ def test_a_shift_of_the_run_does_not_put_off_what_a_person_wants_now(world: Worl
     assert dues(world, run)[2] == 92
 
 
-def test_what_was_asked_for_while_all_sending_is_stopped_goes_out_afterwards(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_what_was_asked_for_while_all_sending_is_stopped_goes_out_afterwards(
+    world: World, actions: EnrollmentActions, run: str
+) -> None:
     """The gate is above everything."""
     actions.stop_sending()
     actions.send_now(run, 2)
@@ -127,7 +135,9 @@ def test_nothing_is_claimed_while_all_sending_is_stopped(world: World, actions: 
     assert sorted(world.provider.email_ids) == sorted([f"{stopped}-1", f"{queued}-1"])
 
 
-def test_what_is_on_the_queue_when_all_sending_stops_stays_there(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_what_is_on_the_queue_when_all_sending_stops_stays_there(
+    world: World, actions: EnrollmentActions, run: str
+) -> None:
     """Nothing is lost with it."""
     world.clock.advance(hours=24)
     world.release()
@@ -149,7 +159,9 @@ def test_starting_also_opens_a_gate_that_nobody_closed(world: World, actions: En
 
 
 @pytest.mark.parametrize("reason", ["bounced", "complained", "unsubscribed", "manual"])
-def test_nothing_is_sent_to_a_suppressed_contact_by_hand_either(world: World, actions: EnrollmentActions, run: str, reason: str) -> None:
+def test_nothing_is_sent_to_a_suppressed_contact_by_hand_either(
+    world: World, actions: EnrollmentActions, run: str, reason: str
+) -> None:
     """Neither a failed step again nor a waiting one now; the run has ended."""
     failed(world, run)
     world.ledger.suppress(ids.digest("ada@example.org"), reason)
@@ -160,7 +172,9 @@ def test_nothing_is_sent_to_a_suppressed_contact_by_hand_either(world: World, ac
     assert world.provider.email_ids == [f"{run}-1"]
 
 
-def test_a_completed_run_of_a_suppressed_contact_is_not_reopened(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_a_completed_run_of_a_suppressed_contact_is_not_reopened(
+    world: World, actions: EnrollmentActions, run: str
+) -> None:
     """The suppression came after the run."""
     complete_without(world, run, 2)
     world.ledger.suppress(ids.digest("ada@example.org"), "complained")

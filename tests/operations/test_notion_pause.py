@@ -29,7 +29,9 @@ class Owner(Desk):
     def tick(self, pause: bool) -> None:
         """Tick or clear Pause, as a person does."""
         page = self.row("tracker")["id"]
-        self.box.notion("PATCH", f"/pages/{page}", json={"properties": {"Pause": {"checkbox": pause}}}).raise_for_status()
+        self.box.notion(
+            "PATCH", f"/pages/{page}", json={"properties": {"Pause": {"checkbox": pause}}}
+        ).raise_for_status()
 
     @property
     def state(self) -> str:
@@ -101,5 +103,7 @@ def test_a_row_of_nobody_is_left_alone(owner: Owner) -> None:
     """A row that the owner made, or an earlier build, has no run here."""
     source = owner.made["tracker"]["data_source_id"]
     properties = {"Name": {"title": [{"text": {"content": "Someone"}}]}, "Pause": {"checkbox": True}}
-    owner.box.notion("POST", "/pages", json={"parent": {"data_source_id": source}, "properties": properties}).raise_for_status()
+    owner.box.notion(
+        "POST", "/pages", json={"parent": {"data_source_id": source}, "properties": properties}
+    ).raise_for_status()
     assert owner.ticks.poll() == 0

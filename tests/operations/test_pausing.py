@@ -30,7 +30,9 @@ def test_a_paused_run_is_off_the_schedule_and_sends_nothing(world: World, action
     assert world.states(run) == ["sent"] + ["scheduled"] * 6
 
 
-def test_a_job_that_is_on_the_queue_already_does_nothing_after_a_pause(world: World, actions: EnrollmentActions) -> None:
+def test_a_job_that_is_on_the_queue_already_does_nothing_after_a_pause(
+    world: World, actions: EnrollmentActions
+) -> None:
     """The pause counts at the claim, not at the release; the resumption looks at the step again."""
     run = world.sign_up()
     job = world.next_job()
@@ -42,7 +44,9 @@ def test_a_job_that_is_on_the_queue_already_does_nothing_after_a_pause(world: Wo
     assert world.states(run)[0] == "sent"
 
 
-def test_a_pause_lets_what_is_being_sent_end_as_it_ends(world: World, actions: EnrollmentActions, ledger: Ledger) -> None:
+def test_a_pause_lets_what_is_being_sent_end_as_it_ends(
+    world: World, actions: EnrollmentActions, ledger: Ledger
+) -> None:
     """A step that was claimed before the pause is sent by it, or waits for the resumption when it was surely refused."""
     run = world.sign_up()
     ledger.claim(run, 1, token="worker", late={"christmas": DAY}, rate=1000)
@@ -63,7 +67,9 @@ def test_pausing_twice_is_one_pause(world: World, actions: EnrollmentActions, ru
     assert world.run(run).paused_at == START
 
 
-def test_resuming_moves_what_is_left_by_the_length_of_the_pause(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_resuming_moves_what_is_left_by_the_length_of_the_pause(
+    world: World, actions: EnrollmentActions, run: str
+) -> None:
     """Every gap that was left stays as it was, and each email goes out at its new instant."""
     world.clock.advance(hours=10)
     actions.pause(run)
@@ -77,7 +83,12 @@ def test_resuming_moves_what_is_left_by_the_length_of_the_pause(world: World, ac
 
 def test_resuming_keeps_to_the_campaigns_hours(world: World) -> None:
     """What would be due at night is due in the morning, as it would have been without a pause."""
-    data = {"slug": "office", "name": "Office", "trigger": "christmas-signup", "window": {"from": "09:00", "to": "17:00"}}
+    data = {
+        "slug": "office",
+        "name": "Office",
+        "trigger": "christmas-signup",
+        "window": {"from": "09:00", "to": "17:00"},
+    }
     steps = [{"number": number, "after": f"{24 * (number - 1)}h", "template": "none"} for number in (1, 2, 3)]
     office = Campaign.model_validate(data | {"steps": steps, "late": {"after": "12h", "policy": "send"}})
     world.sender = replace(world.sender, catalog=Catalog({"office": office}, {}))
@@ -95,7 +106,9 @@ def test_resuming_keeps_to_the_campaigns_hours(world: World) -> None:
     assert [round(((step.next or 0) - START) / HOUR) for step in world.run(run).steps] == [73, 97, 121]
 
 
-def test_catching_up_keeps_the_dates_and_sends_one_email_a_day(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_catching_up_keeps_the_dates_and_sends_one_email_a_day(
+    world: World, actions: EnrollmentActions, run: str
+) -> None:
     """What was missed comes first, a day apart, unshifted though long past; what comes later keeps its date."""
     world.clock.advance(hours=1)
     actions.pause(run)
@@ -135,7 +148,9 @@ def test_a_later_plain_resumption_ends_the_catching_up(world: World, actions: En
     assert world.states(run).count("sent") == 4
 
 
-def test_a_reminder_never_moves_and_is_skipped_when_its_time_has_passed(world: World, actions: EnrollmentActions, clock: Clock) -> None:
+def test_a_reminder_never_moves_and_is_skipped_when_its_time_has_passed(
+    world: World, actions: EnrollmentActions, clock: Clock
+) -> None:
     """A pause over the first of two reminders leaves the second where it was."""
     starts = clock.now + 5 * DAY
     event = MeetingEvent("booked", "k", "one", clock.now, starts, contact={"email": "ada@example.org"})
@@ -195,7 +210,9 @@ def test_only_a_paused_run_is_resumed(world: World, actions: EnrollmentActions, 
         actions.resume(run)
 
 
-def test_a_clock_that_was_set_back_during_a_pause_moves_nothing_forward(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_a_clock_that_was_set_back_during_a_pause_moves_nothing_forward(
+    world: World, actions: EnrollmentActions, run: str
+) -> None:
     """A pause is never shorter than nothing: no step comes before its first date."""
     actions.pause(run)
     world.clock.advance(hours=-0.5)
@@ -203,7 +220,9 @@ def test_a_clock_that_was_set_back_during_a_pause_moves_nothing_forward(world: W
     assert dues(world, run) == [0, *GAPS]
 
 
-def test_catching_up_is_one_email_a_day_whatever_held_it_back(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_catching_up_is_one_email_a_day_whatever_held_it_back(
+    world: World, actions: EnrollmentActions, run: str
+) -> None:
     """All sending was stopped while two days' emails came due: still only one goes out today."""
     actions.pause(run)
     world.clock.advance(hours=130)
@@ -217,7 +236,9 @@ def test_catching_up_is_one_email_a_day_whatever_held_it_back(world: World, acti
     assert world.states(run).count("sent") == 3
 
 
-def test_what_a_person_wants_now_does_not_wait_for_the_next_day(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_what_a_person_wants_now_does_not_wait_for_the_next_day(
+    world: World, actions: EnrollmentActions, run: str
+) -> None:
     """Who catches up has had today's email: a person's word sends another all the same, and the rest stays one a day."""
     actions.pause(run)
     world.clock.advance(hours=130)

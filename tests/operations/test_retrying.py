@@ -34,7 +34,9 @@ def test_a_retry_long_after_is_sent_now_and_shifts_nothing(world: World, actions
     assert dues(world, run)[2] == 72
 
 
-def test_a_step_in_doubt_is_repeated_as_it_was_while_the_provider_remembers(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_a_step_in_doubt_is_repeated_as_it_was_while_the_provider_remembers(
+    world: World, actions: EnrollmentActions, run: str
+) -> None:
     """The same key and the same bytes: what was accepted is not accepted again, and the step is sent."""
     in_doubt(world, run)
     world.clock.advance(hours=22)
@@ -76,7 +78,9 @@ def test_a_batch_of_which_one_was_cancelled_is_not_repeated(ledger: Ledger, cloc
     assert world.states(runs[1])[0] == "sent"
 
 
-def test_after_the_window_only_a_person_who_says_so_sends_it_anew(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_after_the_window_only_a_person_who_says_so_sends_it_anew(
+    world: World, actions: EnrollmentActions, run: str
+) -> None:
     """Without the word it is refused; with it the email may arrive twice, and that is written down."""
     in_doubt(world, run)
     world.clock.advance(hours=23)
@@ -103,7 +107,9 @@ def test_a_retry_opens_a_completed_run_again(world: World, actions: EnrollmentAc
     assert world.redis.hget(contact, "group.nurture") is None
 
 
-def test_a_retry_does_not_reopen_a_run_beside_another_of_its_group(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_a_retry_does_not_reopen_a_run_beside_another_of_its_group(
+    world: World, actions: EnrollmentActions, run: str
+) -> None:
     """The person is in another campaign of the group by now."""
     complete_without(world, run, 2)
     another = world.sign_up(email="bo@example.org")

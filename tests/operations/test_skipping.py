@@ -32,13 +32,20 @@ def claimed(world: World, run: str, step: int) -> Claimed:
 def may_leave(world: World, claim: Claimed) -> bool:
     """The worker's last look."""
     members = [item.id for item in claim.items]
-    left = world.ledger.post(members, token="worker", request=members[0], body="{}", spare=11, turn=claim.turn, rate=1000)
+    left = world.ledger.post(
+        members, token="worker", request=members[0], body="{}", spare=11, turn=claim.turn, rate=1000
+    )
     return left is not None
 
 
 def proof(world: World, run: str, step: int, what: Any = "delivered", address: str = "ada@example.org") -> None:
     """Resend reports something that only an accepted email can have."""
-    known: dict[str, Any] = {"at": world.clock.now, "address": address, "email_id": f"{run}-{step}", "provider_id": "id-late"}
+    known: dict[str, Any] = {
+        "at": world.clock.now,
+        "address": address,
+        "email_id": f"{run}-{step}",
+        "provider_id": "id-late",
+    }
     receive(DeliveryEvent(f"{run}-{step}-{what}", what, **known), world.ledger)
 
 
@@ -60,7 +67,9 @@ def test_a_doubtful_step_is_left_out_for_good(world: World, actions: EnrollmentA
 
 
 @pytest.mark.parametrize("what", ["accepted", "delivered", "opened", "bounced"])
-def test_what_was_accepted_is_sent_also_after_a_skip(world: World, actions: EnrollmentActions, run: str, what: str) -> None:
+def test_what_was_accepted_is_sent_also_after_a_skip(
+    world: World, actions: EnrollmentActions, run: str, what: str
+) -> None:
     """The proof may come whenever it likes."""
     in_doubt(world, run)
     actions.skip(run, 2)
@@ -70,7 +79,9 @@ def test_what_was_accepted_is_sent_also_after_a_skip(world: World, actions: Enro
     assert (step.state, step.provider_id, step.why, step.posted) == ("sent", "id-late", None, None)
 
 
-def test_a_retry_as_new_that_is_skipped_may_still_have_been_sent(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_a_retry_as_new_that_is_skipped_may_still_have_been_sent(
+    world: World, actions: EnrollmentActions, run: str
+) -> None:
     """The first attempt may have arrived: the reason says so, and its proof counts."""
     in_doubt(world, run)
     actions.stop_sending()
@@ -85,7 +96,9 @@ def test_a_retry_as_new_that_is_skipped_may_still_have_been_sent(world: World, a
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled"])
-def test_a_proof_of_the_first_attempt_counts_however_the_second_ended(world: World, actions: EnrollmentActions, run: str, end: str) -> None:
+def test_a_proof_of_the_first_attempt_counts_however_the_second_ended(
+    world: World, actions: EnrollmentActions, run: str, end: str
+) -> None:
     """Sent as new, and then refused, or its enrollment cancelled: the first email was accepted all the same."""
     in_doubt(world, run)
     if end == "failed":

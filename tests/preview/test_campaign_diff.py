@@ -27,7 +27,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def evergreen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: Path, valkey_server: valkey.Valkey, redis: Redis) -> Commands:
+def evergreen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: Path, valkey_server: valkey.Valkey, redis: Redis
+) -> Commands:
     """The command line, on the test's Valkey and folder."""
     commands = Commands(monkeypatch, tmp_path, valkey_server)
     commands.set(CAMPAIGNS_DIR=str(folder))
@@ -95,7 +97,9 @@ def test_a_longer_wait_is_for_new_runs(evergreen: Commands, world: World, folder
     """The two keep their times: both still wait for the fourth."""
     change(folder, "after: 120h", "after: 144h")
     assert changes(evergreen) == [(4, "time", 2)]
-    assert "120 h after becomes 144 h after: runs that have begun keep" in " ".join(evergreen("diff", str(CAMPAIGNS)).output.split())
+    assert "120 h after becomes 144 h after: runs that have begun keep" in " ".join(
+        evergreen("diff", str(CAMPAIGNS)).output.split()
+    )
 
 
 def test_another_late_policy_is_for_all(evergreen: Commands, world: World, folder: Path) -> None:
@@ -125,7 +129,9 @@ def test_a_revision_of_git(evergreen: Commands, folder: Path) -> None:
 
     def git(*arguments: str) -> None:
         subprocess.run(
-            ["git", "-C", folder, "-c", "user.name=A", "-c", "user.email=a@example.org", *arguments], check=True, capture_output=True
+            ["git", "-C", folder, "-c", "user.name=A", "-c", "user.email=a@example.org", *arguments],
+            check=True,
+            capture_output=True,
         )
 
     git("init")

@@ -28,7 +28,15 @@ def run(base: Conditions = ONE, **changes: Any) -> Outcome:
 def test_one_contact_gets_what_the_plan_says() -> None:
     """Seven emails at the campaign's delays, none late."""
     outcome = run()
-    assert [(hour * timing.HOUR - MIDNIGHT) // timing.HOUR for hour in sorted(outcome.hours)] == [0, 24, 72, 120, 168, 216, 264]
+    assert [(hour * timing.HOUR - MIDNIGHT) // timing.HOUR for hour in sorted(outcome.hours)] == [
+        0,
+        24,
+        72,
+        120,
+        168,
+        216,
+        264,
+    ]
     assert (outcome.late, outcome.shifted, outcome.unsent, sum(outcome.templates.values())) == (0, 0, 0, 7)
 
 
@@ -111,7 +119,11 @@ def test_a_window_is_kept(tmp_path: Path) -> None:
     christmas = CATALOG.campaigns["christmas"]
     morning = type(christmas).model_validate(
         christmas.model_dump()
-        | {"window": {"days": "mon-fri", "from": "09:00", "to": "12:00"}, "late": christmas.late, "steps": christmas.steps}
+        | {
+            "window": {"days": "mon-fri", "from": "09:00", "to": "12:00"},
+            "late": christmas.late,
+            "steps": christmas.steps,
+        }
     )
     own = replace(CATALOG, campaigns={**CATALOG.campaigns, "christmas": morning})
     outcome = simulate(own, Settings(), replace(ONE, contacts=30, over=7 * timing.DAY))
@@ -131,7 +143,9 @@ class TestCommand:
 
     def test_a_chart_and_the_upgrade(self, evergreen: Commands) -> None:
         """Bars, the exhausted days, and what a plan without a daily quota would change."""
-        said = evergreen("simulate", "--contacts", "60", "--over", "1d", "--from", "2026-12-01", "--daily-quota", "30").output
+        said = evergreen(
+            "simulate", "--contacts", "60", "--over", "1d", "--from", "2026-12-01", "--daily-quota", "30"
+        ).output
         assert "█" in said and "2026-12-01" in said
         assert "Without a daily quota" in said and "A plan without a daily quota" in said
 
@@ -144,7 +158,18 @@ class TestCommand:
     @pytest.mark.parametrize("outage", ["2h..15h", "2026-12-01T02:00..2026-12-01T15:00"])
     def test_an_outage_in_both_spellings(self, evergreen: Commands, outage: str) -> None:
         """As times, and since the beginning."""
-        arguments = ["--contacts", "20", "--over", "3h", "--from", "2026-12-01", "--outage", outage, "--daily-quota", "0"]
+        arguments = [
+            "--contacts",
+            "20",
+            "--over",
+            "3h",
+            "--from",
+            "2026-12-01",
+            "--outage",
+            outage,
+            "--daily-quota",
+            "0",
+        ]
         assert 43200 <= evergreen.json("simulate", *arguments)["as_it_is"]["latest_seconds"] <= 46800
 
     @pytest.mark.parametrize("wrong", ["soon", "5h..2h", "..", "2h"])

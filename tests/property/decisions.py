@@ -119,7 +119,18 @@ class PersonsDecide(RuleBasedStateMachine):
     @rule(
         which=WHICH,
         what=st.sampled_from(
-            ["postpone", "postpone", "skip", "skip", "skip", "shorten", "leave", "leave", "stop or start", "stop or start"]
+            [
+                "postpone",
+                "postpone",
+                "skip",
+                "skip",
+                "skip",
+                "shorten",
+                "leave",
+                "leave",
+                "stop or start",
+                "stop or start",
+            ]
         ),
         reason=REASONS,
     )
@@ -147,7 +158,11 @@ class PersonsDecide(RuleBasedStateMachine):
         subject = f"{who}:{event}"
         form = NoShow.model_validate({"email": who, "business_name": "Engines", "event_id": event})
         enrolling.report(form, trigger=meetings.NO_SHOW, intake=self.intake)
-        runs = [name for name in snapshot(self.redis).runs if name.startswith(f"{ids.enrollment_prefix(meetings.NO_SHOW, subject)}-")]
+        runs = [
+            name
+            for name in snapshot(self.redis).runs
+            if name.startswith(f"{ids.enrollment_prefix(meetings.NO_SHOW, subject)}-")
+        ]
         assert len(runs) <= 1, f"one missed call has begun {runs}"
 
     @rule(
@@ -159,9 +174,13 @@ class PersonsDecide(RuleBasedStateMachine):
     @may_be_refused
     def a_calendar_reports(self, who: str, what: str, which: int, hours: float) -> None:
         now, uid = self.rig.clock.now, UIDS[which]
-        event = MeetingEvent("booked", f"{what}:{uid}:{len(self.events)}", uid, now, contact={"email": who, "business_name": "Engines"})
+        event = MeetingEvent(
+            "booked", f"{what}:{uid}:{len(self.events)}", uid, now, contact={"email": who, "business_name": "Engines"}
+        )
         if what in ("booked", "moved"):
-            event = replace(event, starts=now + round(hours * HOUR), replaces=UIDS[which - 1] if what == "moved" else None)
+            event = replace(
+                event, starts=now + round(hours * HOUR), replaces=UIDS[which - 1] if what == "moved" else None
+            )
         else:
             event = replace(event, what=what)  # type: ignore[arg-type]  # one of the others
         self.events.append(event)
@@ -176,7 +195,9 @@ class PersonsDecide(RuleBasedStateMachine):
     @property
     def intake(self) -> enrolling.Intake:
         """Where things come in now."""
-        return enrolling.Intake(self.rig.ledger, self.rig.sender.catalog, self.rig.settings, self.rig.clock.now, "request-1")
+        return enrolling.Intake(
+            self.rig.ledger, self.rig.sender.catalog, self.rig.settings, self.rig.clock.now, "request-1"
+        )
 
     def sign_up(self, form: Mapping[str, object], trigger: str) -> None:
         """A form is posted."""

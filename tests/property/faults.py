@@ -11,7 +11,9 @@ from tests.property.refusals import REFUSALS
 from tests.property.watched import HOUR
 from tests.support.provider_double import DAY
 
-SPANS = st.integers(1, 2000) | st.sampled_from([5_000, 40_000, 46_000, 46_000, 61_000, HOUR, 3 * HOUR, 13 * HOUR, DAY - 40_000, 3 * DAY])
+SPANS = st.integers(1, 2000) | st.sampled_from(
+    [5_000, 40_000, 46_000, 46_000, 61_000, HOUR, 3 * HOUR, 13 * HOUR, DAY - 40_000, 3 * DAY]
+)
 
 
 class MachinesFail(PersonsDecide):
@@ -44,7 +46,9 @@ class MachinesFail(PersonsDecide):
         if now.startswith("due"):
             # What is void on the schedule is dropped, also where the same job waits on the queue to raise.
             self.rig.watch.lost.add(ids.email_id(*ids.parse_job_id(job)))
-            self.redis.zadd(ids.SCHEDULED, {job: self.rig.clock.now / 1000 + {"due": 0, "due long ago": -3600, "due soon": 30}[now]})
+            self.redis.zadd(
+                ids.SCHEDULED, {job: self.rig.clock.now / 1000 + {"due": 0, "due long ago": -3600, "due soon": 30}[now]}
+            )
         else:
             self.redis.hset(f"rq:job:{job}", "status", "queued")
             (self.redis.lpush if now == "first" else self.redis.rpush)(ids.QUEUE, job)

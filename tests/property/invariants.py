@@ -63,7 +63,11 @@ class Invariants:
         if state == "in-doubt":
             self.watch.doubted.add(id)
             assert self.watch.unlearned.get(id), f"{id} is in doubt, and its outcome is known"
-        if (taken or self.watch.unlearned.get(id)) and id not in self.watch.anew and not (self.watch.unknown or id in self.watch.forgotten):
+        if (
+            (taken or self.watch.unlearned.get(id))
+            and id not in self.watch.anew
+            and not (self.watch.unknown or id in self.watch.forgotten)
+        ):
             given_up = {"skipped"} if id in self.watch.given_up else set()
             assert state in {"sending", "sent", "in-doubt"} | given_up, f"{id} was perhaps accepted, and is {state}"
 
@@ -77,7 +81,9 @@ class Invariants:
                 if step["state"] not in OPEN_STATES or (step["state"] == "scheduled" and run["state"] == "paused"):
                     continue
                 id = ids.email_id(name, number)
-                assert step["state"] == "sending" or run["state"] == "active", f"{id} is scheduled, and its run is {run['state']}"
+                assert step["state"] == "sending" or run["state"] == "active", (
+                    f"{id} is scheduled, and its run is {run['state']}"
+                )
                 looks[id] = look = f"{id}-{step['look']}"
                 if "lease" not in step and int(step["next"]) > self.latest:
                     assert look in scheduled, f"{id} waits for a look that is not on the schedule"
@@ -91,7 +97,11 @@ class Invariants:
             assert ids.email_id(*ids.parse_job_id(job)) in self.watch.first_due, f"{job} is no look at any step"
 
     def _check_groups(self) -> None:
-        groups = [(run["contact"], run["group"]) for run in self.now.runs.values() if run["state"] in HOLDING and "group" in run]
+        groups = [
+            (run["contact"], run["group"])
+            for run in self.now.runs.values()
+            if run["state"] in HOLDING and "group" in run
+        ]
         assert len(set(groups)) == len(groups), "a contact has two open runs in one group"
 
     def _check_provider(self) -> None:

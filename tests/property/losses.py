@@ -68,12 +68,16 @@ class Rows:
             latest[name.rpartition("-")[0]] = name
         runs = [self._run(key, name, accepted) for key, name in latest.items()]
         runs.sort(key=lambda run: (run.what == "finished", run.anchor))
-        return [self._order(self.runs[run.id]["contact"], run) for run in runs] + [self._order(contact) for contact in self.people]
+        return [self._order(self.runs[run.id]["contact"], run) for run in runs] + [
+            self._order(contact) for contact in self.people
+        ]
 
     def _order(self, contact: str, run: RestoredEnrollment | None = None) -> Restore:
         person = self.people[contact]
         fields = {name: person[name] for name in _KEPT if name in person}
-        return Restore(contact=contact, fields=fields, page="page-of-the-contact", reason=subscription(person) or None, run=run)
+        return Restore(
+            contact=contact, fields=fields, page="page-of-the-contact", reason=subscription(person) or None, run=run
+        )
 
     def _run(self, key: str, name: str, accepted: Collection[str]) -> RestoredEnrollment:
         run = self.runs[name]
@@ -110,7 +114,9 @@ def _step(number: int, step: Mapping[str, str], accepted: bool) -> RestoredStep:
         state, known = "sent", {"by": "evergreen"} | known | {"sent": int(step.get("sent", step["due"]))}
     elif "sent" in known:
         known["sent"] = int(known["sent"])
-    return RestoredStep(number=number, offset=int(step["offset"]), due=int(step["due"]), state=StepState(state), **known)
+    return RestoredStep(
+        number=number, offset=int(step["offset"]), due=int(step["due"]), state=StepState(state), **known
+    )
 
 
 class LedgersGetLost(LedgersGoBack):

@@ -40,7 +40,9 @@ class Rig:
         steady: whether Redis's clock was never set.
     """
 
-    def __init__(self, redis: Redis, real: Clock, *, testing_mode: bool, batches: bool, rate: float, notion: bool) -> None:
+    def __init__(
+        self, redis: Redis, real: Clock, *, testing_mode: bool, batches: bool, rate: float, notion: bool
+    ) -> None:
         self.redis = redis
         self.batches, self.notion = batches, notion
         self.clock, self.real = Clock(), real
@@ -48,7 +50,11 @@ class Rig:
         self.watch = Watch()
         self.ledger = WatchedLedger(redis, self.clock, self.real, self.watch)
         self.provider = FailingProvider(self.real, self.watch)
-        changes: dict[str, object] = {"testing_mode": testing_mode, "resend_batch_above": 1 if batches else 10**6, "resend_rate": rate}
+        changes: dict[str, object] = {
+            "testing_mode": testing_mode,
+            "resend_batch_above": 1 if batches else 10**6,
+            "resend_rate": rate,
+        }
         if notion:  # without one, nobody asks for a fence
             changes |= {"notion_token": "ntn_test", "notion_email_sequence_db_id": "tracker"}
         self.settings = SETTINGS.model_copy(update=changes)
@@ -137,7 +143,9 @@ class Rig:
         until = int(now.gate.get("until") or 0)
         if until > time:
             return until
-        first: dict[str, tuple[str, float]] = {}  # of each run: the others wait for it, but for what a person wanted now
+        first: dict[
+            str, tuple[str, float]
+        ] = {}  # of each run: the others wait for it, but for what a person wanted now
         for id, score in sorted(now.open.items(), key=lambda look: ids.parse_email_id(look[0])[1]):
             run, step = ids.parse_email_id(id)
             first.setdefault(run, (id, score))

@@ -34,7 +34,9 @@ from tests.property.workers import WorkersWork
 
 EXAMPLES = int(os.environ.get("EVERGREEN_PROPERTY_EXAMPLES", "0"))
 SEARCHES = 2 if EXAMPLES else 1  # a long search goes in two processes
-REST_WITHIN = 1500  # passes after which nothing may be open any more: two hours that the provider wants to be left alone take 600
+REST_WITHIN = (
+    1500  # passes after which nothing may be open any more: two hours that the provider wants to be left alone take 600
+)
 SILENT = ("intake.enrolling", "intake.meetings", "sending.sender", "operations.enrollment_actions", "recovery.fence")
 
 
@@ -66,7 +68,11 @@ class Promise(LedgersGetLost, MachinesFail, WorkersWork):
         if what.startswith("release"):
             self.rig.release(1 if what == "release one" else 500)
         else:
-            known: dict[str, set[str]] = {"sweep": self.rig.suspects, "sweep afresh": set(), "sweep all": set(self.emails())}
+            known: dict[str, set[str]] = {
+                "sweep": self.rig.suspects,
+                "sweep afresh": set(),
+                "sweep all": set(self.emails()),
+            }
             self.rig.suspects = known[what]
             self.rig.sweep()
 
@@ -116,7 +122,9 @@ class Promise(LedgersGetLost, MachinesFail, WorkersWork):
 
 
 @pytest.mark.parametrize("search", range(SEARCHES))
-def test_the_promise_holds_whatever_happens(valkey_server: Valkey, monkeypatch: pytest.MonkeyPatch, search: int) -> None:
+def test_the_promise_holds_whatever_happens(
+    valkey_server: Valkey, monkeypatch: pytest.MonkeyPatch, search: int
+) -> None:
     """No sequence of events makes an email go out twice, too early, out of order or to somebody who left, or lets one be forgotten."""
     silent = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     for module in SILENT:

@@ -86,7 +86,9 @@ class Scene:
         self.fate = "fine"
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(actions=st.lists(ACTIONS, max_size=14), batches=st.booleans())
 @pytest.mark.usefixtures("redis")
 def test_what_was_accepted_is_sent_once(redis: Redis, actions: list[tuple[str, Any]], batches: bool) -> None:
@@ -94,7 +96,9 @@ def test_what_was_accepted_is_sent_once(redis: Redis, actions: list[tuple[str, A
     redis.flushall()
     clock = Clock()
     world = World(
-        Ledger(redis, clock=clock, durable=True), clock, SETTINGS.model_copy(update={"resend_batch_above": 1 if batches else 1000})
+        Ledger(redis, clock=clock, durable=True),
+        clock,
+        SETTINGS.model_copy(update={"resend_batch_above": 1 if batches else 1000}),
     )
     scene = Scene(world)
     runs = [world.sign_up(email=address) for address in PEOPLE]
@@ -115,5 +119,9 @@ def test_what_was_accepted_is_sent_once(redis: Redis, actions: list[tuple[str, A
     taken = set(world.provider.email_ids)
     assert {id for id, state in states.items() if state == "sent"} == taken
     assert set(states.values()) <= {"sent", "cancelled", "skipped"}
-    counted = {name: int(str(count)) for name, count in redis.hgetall("eg:tally:christmas").items() if str(name).endswith(".sent")}
+    counted = {
+        name: int(str(count))
+        for name, count in redis.hgetall("eg:tally:christmas").items()
+        if str(name).endswith(".sent")
+    }
     assert sum(counted.values()) == len(taken)

@@ -172,7 +172,9 @@ class Watch:
     def arrived(self, key: str, body: str, emails: Iterable[Mapping[str, Any]]) -> None:
         """A request is at the provider. While an earlier one may have been accepted, it must be the very same."""
         for id in {email_id(email) for email in emails} - set(self.anew) - self.forgotten:
-            assert set(self.unlearned[id].values()) <= {(key, body)}, f"{id} was perhaps accepted, and is posted as another request"
+            assert set(self.unlearned[id].values()) <= {(key, body)}, (
+                f"{id} was perhaps accepted, and is posted as another request"
+            )
 
     def settled(self, outcome: str, token: str, now: int, answer: Sequence[Sequence[str]]) -> None:
         """The ledger was told an outcome, and answered with id, state and next look of each member."""
@@ -221,8 +223,13 @@ class Watch:
             before: what was remembered then.
             accepted: the email ids that the provider has taken since.
         """
-        posted = {id for id, requests in self.unlearned.items() if requests.keys() - before.unlearned.get(id, {}).keys()}
+        posted = {
+            id for id, requests in self.unlearned.items() if requests.keys() - before.unlearned.get(id, {}).keys()
+        }
         self.forgotten |= posted | set(accepted)
-        kept = {name: getattr(self, name) for name in ("anew", "misled", "lost", "pushed", "forgotten", "excused", "doubted")}
+        kept = {
+            name: getattr(self, name)
+            for name in ("anew", "misled", "lost", "pushed", "forgotten", "excused", "doubted")
+        }
         vars(self).update(vars(deepcopy(before)) | kept)
         self.lost |= before.lost  # the jobs that workers held when the copy was made

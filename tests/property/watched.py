@@ -101,7 +101,9 @@ class FailingProvider(MemoryProvider):
             self.faults.append("lost")
         elif outcome not in ("accepted", "misanswered"):
             date = None if outcome in ("ambiguous", "wait") or self.mute else self.real.now
-            self.faults.append(SendError(cast(SendFault, outcome), f"the provider said {outcome}", self.retry_after or None, date))
+            self.faults.append(
+                SendError(cast(SendFault, outcome), f"the provider said {outcome}", self.retry_after or None, date)
+            )
         try:
             accepted = super()._take(emails, key)
         finally:

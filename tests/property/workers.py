@@ -115,7 +115,9 @@ class WorkersWork(PersonsDecide):
         which=WHICH,
         anew=st.booleans(),
     )
-    def an_email_ends_badly_and_is_tried_again(self, outcome: str, looks: int, hours: int, which: int, anew: bool) -> None:
+    def an_email_ends_badly_and_is_tried_again(
+        self, outcome: str, looks: int, hours: int, which: int, anew: bool
+    ) -> None:
         self.a_job_is_done(outcome=outcome, retry_after=0, looks=looks)
         self.rig.forward(hours * HOUR)
         if set(BAD_ENDS) & set(self.rig.states().values()):

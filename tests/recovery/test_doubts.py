@@ -89,7 +89,9 @@ class Doubtful(LostLedger):
 
     def looking(self, lister: Lister | None = None, subjects: Subjects | None = None) -> Doubts:
         """What compares."""
-        return Doubts(self.ledger, lambda: ResendWitness(self.ledger, subjects or self.subjects, lister or self.unanswered))
+        return Doubts(
+            self.ledger, lambda: ResendWitness(self.ledger, subjects or self.subjects, lister or self.unanswered)
+        )
 
     def send(self, address: str, subject: str) -> None:
         """Somebody else sends an email with the same key of Resend."""
@@ -243,7 +245,9 @@ def test_an_earlier_email_of_the_same_subject_settles_nothing(desk: Doubtful) ->
 
 def test_a_whole_batch_is_settled(desk: Doubtful) -> None:
     """Each with its own id."""
-    desk.world.sender = dataclasses.replace(desk.world.sender, settings=desk.world.settings.model_copy(update={"resend_batch_above": 1}))
+    desk.world.sender = dataclasses.replace(
+        desk.world.sender, settings=desk.world.settings.model_copy(update={"resend_batch_above": 1})
+    )
     runs = [desk.person(number) for number in range(3)]
     desk.unanswered.next = ["taken"]
     desk.world.work()

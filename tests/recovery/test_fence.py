@@ -168,7 +168,9 @@ def test_of_two_that_start_at_the_same_instant_one_goes_on(one: Copy, two: Copy,
 
 def test_two_replicas_that_start_at_once_are_one_copy(one: Copy) -> None:
     """Two schedulers beside the same Redis write over each other's word, and neither stops it."""
-    beside = Copy(one.redis, one.clock, one.box, {"tracker": {"database_id": one.world.settings.notion_email_sequence_db_id}})
+    beside = Copy(
+        one.redis, one.clock, one.box, {"tracker": {"database_id": one.world.settings.notion_email_sequence_db_id}}
+    )
     beside.fence.notion = ReadEarlier(beside.fence.notion, one.world.settings.notion_email_sequence_db_id)  # type: ignore[assignment]
     one.fence.sleep = lambda _: beside.fence.poll()
     one.fence.poll()
@@ -325,7 +327,9 @@ class Describing:
 
 
 @pytest.mark.parametrize("when", ["at its first start", "at a later start", "each minute", "at a take-over"])
-def test_a_redis_that_refuses_the_word_is_still_the_one_that_holds_it(one: Copy, two: Copy, refuse: Refuse, when: str) -> None:
+def test_a_redis_that_refuses_the_word_is_still_the_one_that_holds_it(
+    one: Copy, two: Copy, refuse: Refuse, when: str
+) -> None:
     """Notion has the new word, and Redis could not write down that it does: no other copy is at work, and sending goes on."""
     if when != "at its first start":
         one.fence.poll()
@@ -394,7 +398,9 @@ def test_the_owner_is_told_also_where_redis_refuses_that_at_first(
 def test_the_owners_own_description_stays(one: Copy, made: dict[str, Any]) -> None:
     """The word stands behind what the owner wrote, and only it changes."""
     database = f"/databases/{made['tracker']['database_id']}"
-    one.box.notion("PATCH", database, json={"description": [{"type": "text", "text": {"content": "Our sequences"}}]}).raise_for_status()
+    one.box.notion(
+        "PATCH", database, json={"description": [{"type": "text", "text": {"content": "Our sequences"}}]}
+    ).raise_for_status()
     for _ in range(2):
         one.fence.poll()
         one.clock.advance(seconds=61)
@@ -407,7 +413,10 @@ def test_a_lost_redis_is_told_to_restore(one: Copy, two: Copy) -> None:
     one.fence.poll()
     run = one.world.sign_up()
     parent = {"data_source_id": one.fence.notion.data_source(one.world.settings.notion_email_sequence_db_id)}
-    properties = {"Name": {"title": [{"text": {"content": "Ada"}}]}, "Enrollment ID": {"rich_text": [{"text": {"content": run}}]}}
+    properties = {
+        "Name": {"title": [{"text": {"content": "Ada"}}]},
+        "Enrollment ID": {"rich_text": [{"text": {"content": run}}]},
+    }
     one.box.notion("POST", "/pages", json={"parent": parent, "properties": properties}).raise_for_status()
     two.fence.poll()
     assert (two.sends(), two.why()) == (False, UNKNOWN)
@@ -415,7 +424,9 @@ def test_a_lost_redis_is_told_to_restore(one: Copy, two: Copy) -> None:
 
 def test_what_is_overdue_at_a_take_over_goes_singly(one: Copy) -> None:
     """Another copy may have sent it: under its own key the provider knows it again, in a batch it would not."""
-    one.world.sender = dataclasses.replace(one.world.sender, settings=one.world.settings.model_copy(update={"resend_batch_above": 1}))
+    one.world.sender = dataclasses.replace(
+        one.world.sender, settings=one.world.settings.model_copy(update={"resend_batch_above": 1})
+    )
     for number in range(4):
         one.world.sign_up(email=f"before{number}@example.org")
     one.clock.advance(seconds=5)
@@ -432,7 +443,9 @@ def test_what_is_overdue_at_a_take_over_goes_singly(one: Copy) -> None:
 
 def sizes(copy: Copy) -> list[int]:
     """How many emails each request holds where four are due at once."""
-    copy.world.sender = dataclasses.replace(copy.world.sender, settings=copy.world.settings.model_copy(update={"resend_batch_above": 1}))
+    copy.world.sender = dataclasses.replace(
+        copy.world.sender, settings=copy.world.settings.model_copy(update={"resend_batch_above": 1})
+    )
     before = len(copy.world.provider.requests)
     for _ in range(4):
         copy.world.sign_up(email=f"person{secrets.token_hex(4)}@example.org")

@@ -54,7 +54,9 @@ def test_thirty_sequences_go_on_and_nothing_is_sent_twice_or_lost(lost: LostLedg
     lost.lose()
     report = lost.restore()
     assert (report.runs["restored"], report.in_doubt, report.left) == (30, [], [])
-    in_ledger = {ids.email_id(run, step.number) for run in runs for step in lost.world.run(run).steps if step.state == "sent"}
+    in_ledger = {
+        ids.email_id(run, step.number) for run in runs for step in lost.world.run(run).steps if step.state == "sent"
+    }
     assert in_ledger == set(accepted)
     lost.world.live(260)
     assert lost.sent() == {ids.email_id(run, number): 1 for run in runs for number in range(1, 8)}
@@ -72,7 +74,10 @@ def test_the_run_is_as_it_was(lost: LostLedger) -> None:
     after = lost.world.run(run)
     assert [step.provider_id for step in after.steps] == [step.provider_id for step in before.steps]
     assert 0 <= after.anchor - before.anchor <= 60_000
-    assert all(abs((new.sent_at or 0) - (old.sent_at or 0)) < 60_000 for new, old in zip(after.steps, before.steps, strict=True))
+    assert all(
+        abs((new.sent_at or 0) - (old.sent_at or 0)) < 60_000
+        for new, old in zip(after.steps, before.steps, strict=True)
+    )
     found = lost.ledger.contact(ids.digest(ADAS))
     assert contact and found and found.segment == contact.segment == "CRITICAL"
     kept = ("email", "name", "first_name", "business_name", "red_systems", "source")
@@ -131,7 +136,12 @@ def test_duplicate_rows_are_one_run(lost: LostLedger) -> None:
     run = lost.world.sign_up()
     lost.world.live(1)
     lost.record()
-    second = {"Email": {"email": ADAS}, "Campaign": {"select": {"name": "christmas 2025"}}, "Email_2_Sent": at(24), "Anchor": at(5)}
+    second = {
+        "Email": {"email": ADAS},
+        "Campaign": {"select": {"name": "christmas 2025"}},
+        "Email_2_Sent": at(24),
+        "Anchor": at(5),
+    }
     lost.write("tracker", Name={"title": text("Ada")}, **second)
     lost.lose()
     lost.clock.advance(hours=25)
@@ -167,7 +177,12 @@ def test_a_ticked_run_comes_back_paused_and_clearing_the_tick_resumes_it(lost: L
     lost.lose()
     report = lost.restore()
     assert [left.row for left in report.paused] == [run]
-    ticks = NotionPause(lost.ledger, EnrollmentActions(lost.ledger, lost.world.sender.catalog, lost.settings), lost.settings, lost.notion)
+    ticks = NotionPause(
+        lost.ledger,
+        EnrollmentActions(lost.ledger, lost.world.sender.catalog, lost.settings),
+        lost.settings,
+        lost.notion,
+    )
     assert (ticks.poll(), lost.world.run(run).state) == (0, "paused")
     lost.change(page, Pause={"checkbox": False})
     assert (ticks.poll(), lost.world.run(run).state) == (1, "active")
@@ -245,7 +260,12 @@ def test_the_earlier_builds_sequences_go_on_after_their_last_email(ledger: Ledge
     lost = LostLedger(ledger, clock, box, "earlier-builds")
     christmas = {"Campaign": {"select": {"name": "Christmas 2025"}}, "Segment": {"select": {"name": "URGENT"}}}
     lost.write(
-        "tracker", Name={"title": text("Ada")}, Email={"email": "Ada@example.org"}, **christmas, Email_1_Sent=at(-30), Email_2_Sent=at(-6)
+        "tracker",
+        Name={"title": text("Ada")},
+        Email={"email": "Ada@example.org"},
+        **christmas,
+        Email_1_Sent=at(-30),
+        Email_2_Sent=at(-6),
     )
     lost.write("tracker", Name={"title": text("Bob")}, Email={"email": "bob@example.org"}, **christmas)
     marks = {f"Email_{number}_Sent": at(-300 + 24 * number) for number in range(1, 8)}
@@ -253,7 +273,9 @@ def test_the_earlier_builds_sequences_go_on_after_their_last_email(ledger: Ledge
     report = lost.restore()
     ada, bob = (f"{ids.enrollment_prefix('christmas', email)}-1" for email in (ADAS, "bob@example.org"))
     assert report.runs == {"restored": 2, "marked": 1}
-    assert [(left.row, left.why) for left in report.paused] == [(bob, "neither a mark nor an anchor says where it stands")]
+    assert [(left.row, left.why) for left in report.paused] == [
+        (bob, "neither a mark nor an anchor says where it stands")
+    ]
     assert lost.world.states(ada) == ["sent"] * 2 + ["scheduled"] * 5
     assert lost.world.run(ada).step(3).due == START + 42 * HOUR + 60_000
     lost.world.live(300)

@@ -16,7 +16,9 @@ from tests.support.lost_history import AFTER, BEFORE, BY_HAND, Tale, by_website,
     [(before, after) for before in BEFORE for after in AFTER if before is not by_website or after not in BY_HAND],
     ids=lambda part: part.__name__,
 )
-def test_a_loss_changes_nothing(told: Callable[[], Tale], before: Callable[[Tale], None], after: Callable[[Tale], None]) -> None:
+def test_a_loss_changes_nothing(
+    told: Callable[[], Tale], before: Callable[[Tale], None], after: Callable[[Tale], None]
+) -> None:
     """Whatever she was in before, and whatever came after: the same emails, the same doubts, the same ends."""
     never_lost = outcome(lived(told(), before, after, loses=False))
     tale = lived(told(), before, after, loses=True)

@@ -186,7 +186,9 @@ def test_a_consent_after_the_loss_lifts_no_unsubscribe(told: Callable[[], Tale])
 
 
 @pytest.mark.parametrize("at", range(1, 7))
-def test_a_restore_that_breaks_off_is_run_again(told: Callable[[], Tale], monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+def test_a_restore_that_breaks_off_is_run_again(
+    told: Callable[[], Tale], monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
     """Wherever it broke off, and though more came in by then, it ends as one that did not."""
     tale = told()
     goes_on(tale)
@@ -233,7 +235,9 @@ def test_nothing_is_left_of_what_is_thrown_away(told: Callable[[], Tale]) -> Non
     redis = tale.lost.ledger.redis
     assert [key for key in redis.scan_iter() if BUSOS in key] == []
     listed = [
-        key for key in redis.scan_iter() if redis.type(key) == "zset" and any(BUSOS in str(name) for name in redis.zrange(key, 0, -1))
+        key
+        for key in redis.scan_iter()
+        if redis.type(key) == "zset" and any(BUSOS in str(name) for name in redis.zrange(key, 0, -1))
     ]
     assert listed == []
     assert redis.hgetall("eg:runs") == {CHRISTMAS: "1"}
@@ -369,7 +373,13 @@ def test_of_two_lost_ones_of_a_group_one_goes_on(told: Callable[[], Tale]) -> No
         tale.lost.record()
         name, campaign = {"title": [{"text": {"content": "Ada"}}]}, {"select": {"name": "BusinessX Canada"}}
         ident = {"rich_text": [{"text": {"content": f"{BUSOS}-1"}}]}
-        row = {"Email": {"email": ADDRESS}, "Name": name, "Campaign": campaign, "Enrollment_ID": ident, "Anchor": at(29)}
+        row = {
+            "Email": {"email": ADDRESS},
+            "Name": name,
+            "Campaign": campaign,
+            "Enrollment_ID": ident,
+            "Anchor": at(29),
+        }
         tale.lost.write("tracker", **row)
         tale.lose()
         tale.signs_up("christmas-assessment")
@@ -406,7 +416,9 @@ def test_a_row_that_only_tracks_becomes_the_new_ones(told: Callable[[], Tale]) -
     tale.signs_up()
     assert tale.restore() == {"exists": 1}
     tale.lost.record()
-    assert [(found["id"], found["Enrollment ID"]) for found in tale.lost.rows("tracker")] == [(row["id"], f"{CHRISTMAS}-1")]
+    assert [(found["id"], found["Enrollment ID"]) for found in tale.lost.rows("tracker")] == [
+        (row["id"], f"{CHRISTMAS}-1")
+    ]
 
 
 def test_an_email_that_a_person_left_out_before_the_loss_stays_out(told: Callable[[], Tale]) -> None:

@@ -59,7 +59,10 @@ def test_what_cannot_be_told_is_in_doubt(lost: LostLedger, silent: bool) -> None
     assert lost.world.states(run)[:3] == ["sent", "in-doubt", "scheduled"]
     lost.world.live(1)
     lost.record()
-    assert {row["Email ID"]: row["Status"] for row in lost.rows("email_log")} == {f"{run}-1": "Sent", f"{run}-2": "In Doubt"}
+    assert {row["Email ID"]: row["Status"] for row in lost.rows("email_log")} == {
+        f"{run}-1": "Sent",
+        f"{run}-2": "In Doubt",
+    }
 
 
 def test_an_email_that_was_sent_ahead_of_its_time_is_found(lost: LostLedger) -> None:

@@ -54,7 +54,9 @@ def desk(ledger: Ledger, clock: Clock, box: Sandbox) -> Verified:
 @pytest.fixture
 def run(desk: Verified) -> str:
     """A run of which two emails were sent, and all recorded."""
-    desk.provider.send({"from": "me@example.org", "to": ["other@example.org"], "subject": "Earlier", "text": "Hi"}, key="earlier")
+    desk.provider.send(
+        {"from": "me@example.org", "to": ["other@example.org"], "subject": "Earlier", "text": "Hi"}, key="earlier"
+    )
     desk.clock.advance(hours=1)
     run = desk.world.sign_up()
     desk.world.live(30)
@@ -106,7 +108,9 @@ def test_a_scheduled_email_that_resend_has_is_named_and_left(desk: Verified, run
     contact = desk.ledger.contact(ids.digest("ada@example.org"))
     assert contact is not None
     (subject,) = desk.subjects.of("christmas", 3, contact)
-    desk.provider.send({"from": "me@example.org", "to": ["ada@example.org"], "subject": subject, "text": "Hi"}, key="by a copy")
+    desk.provider.send(
+        {"from": "me@example.org", "to": ["ada@example.org"], "subject": subject, "text": "Hi"}, key="by a copy"
+    )
     (finding,) = desk.fixes()
     assert (finding.kind, finding.what, finding.advice) == ("disagreement", f"{run}-3", f"evergreen skip {run} 3")
     assert desk.world.run(run).step(3).state == "scheduled"
@@ -156,7 +160,10 @@ def test_an_email_on_no_list_is_a_gap_and_put_back(desk: Verified, run: str) -> 
     desk.ledger.redis.zrem(ids.OPEN, f"{run}-3", f"{run}-7")
     desk.ledger.redis.delete(ids.SCHEDULED)
     findings = unlisted(desk.ledger)
-    assert [(finding.kind, finding.what, finding.fixable) for finding in findings] == [("gap", f"{run}-3", True), ("gap", f"{run}-7", True)]
+    assert [(finding.kind, finding.what, finding.fixable) for finding in findings] == [
+        ("gap", f"{run}-3", True),
+        ("gap", f"{run}-7", True),
+    ]
     assert desk.verify() == [], "neither Resend nor Notion knows"
     assert [finding.fixed for finding in fix(findings, desk.ledger)] == [True, True]
     assert unlisted(desk.ledger) == []

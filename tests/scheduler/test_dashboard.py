@@ -45,7 +45,9 @@ def send_function() -> Iterator[SendFunction]:
 
 
 @pytest.fixture
-def world(valkey_server: Valkey, redis: Redis, send_function: SendFunction, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(
+    valkey_server: Valkey, redis: Redis, send_function: SendFunction, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[World]:
     """A world whose worker process is this one."""
     with calling(send_function, valkey_server, monkeypatch) as world:
         yield world
@@ -72,7 +74,9 @@ def read(visitor: FlaskClient, what: str) -> dict[str, Any]:
 
 def work(raw: Redis) -> None:
     """Let a real worker empty the queue."""
-    Worker([Queue(QUEUE, connection=raw, job_class=Job)], connection=raw, job_class=Job).work(burst=True, logging_level="CRITICAL")
+    Worker([Queue(QUEUE, connection=raw, job_class=Job)], connection=raw, job_class=Job).work(
+        burst=True, logging_level="CRITICAL"
+    )
 
 
 def everything(raw: Redis) -> dict[bytes, Any]:
@@ -95,28 +99,47 @@ class TestWhatItShows:
         """What is only scheduled must be found too."""
         assert [queue["name"] for queue in read(visitor, "queues")["queues"]] == ["notify", "record", "send"]
 
-    @pytest.mark.parametrize(("order", "page", "steps"), [("asc", 1, [2, 3, 4, 5]), ("asc", 2, [6, 7]), ("dsc", 1, [7, 6, 5, 4])])
-    def test_the_schedule_page_by_page(self, visitor: FlaskClient, world: World, order: str, page: int, steps: list[int]) -> None:
+    @pytest.mark.parametrize(
+        ("order", "page", "steps"), [("asc", 1, [2, 3, 4, 5]), ("asc", 2, [6, 7]), ("dsc", 1, [7, 6, 5, 4])]
+    )
+    def test_the_schedule_page_by_page(
+        self, visitor: FlaskClient, world: World, order: str, page: int, steps: list[int]
+    ) -> None:
         """Earliest or latest first, each with its time."""
         run = world.sign_up()
         found = read(visitor, f"jobs/send/scheduled/4/{order}/{page}")
         assert [job["id"] for job in found["jobs"]] == [f"{run}-{step}-1" for step in steps]
         assert found["pagination"]["num_pages"] == 2
-        assert re.fullmatch(rf"send step {steps[0]} of {run}, due 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC", found["jobs"][0]["description"])
+        assert re.fullmatch(
+            rf"send step {steps[0]} of {run}, due 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC", found["jobs"][0]["description"]
+        )
 
-    @pytest.mark.parametrize(("page", "wanted"), [("5/asc/2", ["7", "other"]), ("3/dsc/1", ["other", "7", "6"]), ("3/dsc/3", ["2"])])
-    def test_rqs_own_schedule_comes_after_ours(self, visitor: FlaskClient, world: World, raw: Redis, page: str, wanted: list[str]) -> None:
+    @pytest.mark.parametrize(
+        ("page", "wanted"), [("5/asc/2", ["7", "other"]), ("3/dsc/1", ["other", "7", "6"]), ("3/dsc/3", ["2"])]
+    )
+    def test_rqs_own_schedule_comes_after_ours(
+        self, visitor: FlaskClient, world: World, raw: Redis, page: str, wanted: list[str]
+    ) -> None:
         """A page that holds both goes on from one to the other."""
         run = world.sign_up()
         raw.hset("rq:job:other", mapping={"data": "[]", "origin": "send", "description": "other"})
         raw.zadd("rq:scheduled:send", {"other": time.time()})
-        found = [job["id"].removeprefix(f"{run}-").removesuffix("-1") for job in read(visitor, f"jobs/send/scheduled/{page}")["jobs"]]
+        found = [
+            job["id"].removeprefix(f"{run}-").removesuffix("-1")
+            for job in read(visitor, f"jobs/send/scheduled/{page}")["jobs"]
+        ]
         assert found == wanted
 
     def test_the_queue_page_by_page(self, visitor: FlaskClient, world: World) -> None:
         """In the order in which they will run, or the other way round."""
         runs = [world.sign_up(email=f"{name}@example.org") for name in "abcde"]
-        for order, page, wanted in (("asc", 1, [0, 1]), ("asc", 3, [4]), ("dsc", 1, [4, 3]), ("dsc", 3, [0]), ("dsc", 4, [])):
+        for order, page, wanted in (
+            ("asc", 1, [0, 1]),
+            ("asc", 3, [4]),
+            ("dsc", 1, [4, 3]),
+            ("dsc", 3, [0]),
+            ("dsc", 4, []),
+        ):
             found = read(visitor, f"jobs/send/queued/2/{order}/{page}")["jobs"]
             assert [job["id"] for job in found] == [f"{runs[number]}-1-1" for number in wanted]
 
@@ -124,7 +147,9 @@ class TestWhatItShows:
         """While a worker asks the send function, its job is shown by its description, and as started."""
         run = world.sign_up()
         seen: list[Any] = []
-        send_function.meanwhile = lambda: seen.append((read(visitor, "workers"), read(visitor, "jobs/send/started/8/asc/1")))
+        send_function.meanwhile = lambda: seen.append(
+            (read(visitor, "workers"), read(visitor, "jobs/send/started/8/asc/1"))
+        )
         work(raw)
         ((busy, started),) = seen
         (worker,) = busy["workers"]
@@ -147,7 +172,14 @@ class TestWhatItShows:
         run = world.sign_up()
         work(raw)
         listings = ("queued", *REGISTRIES)
-        paths = ["/", "/0/view/workers", "/0/view/jobs", f"/0/view/job/{run}-1-1", "/0/data/queues.json", "/0/data/workers.json"]
+        paths = [
+            "/",
+            "/0/view/workers",
+            "/0/view/jobs",
+            f"/0/view/job/{run}-1-1",
+            "/0/data/queues.json",
+            "/0/data/workers.json",
+        ]
         paths += [f"/0/data/jobs/send/{listing}/200/asc/1.json" for listing in listings]
         paths += [f"/0/data/job/{run}-{step}-1.json" for step in (1, 2)]
         for path in paths:
@@ -168,7 +200,10 @@ class TestOddJobs:
 
         bomb = pickle.dumps(Bomb())
         hidden = dict.fromkeys(("data", "meta", "result"), bomb)
-        raw.hset("rq:job:bomb", mapping=cast(Any, hidden | {"origin": b"send", "description": b"a bomb", "status": b"finished"}))
+        raw.hset(
+            "rq:job:bomb",
+            mapping=cast(Any, hidden | {"origin": b"send", "description": b"a bomb", "status": b"finished"}),
+        )
         raw.xadd("rq:results:bomb", {"type": 1, "return_value": b64encode(bomb)})
         raw.rpush("rq:queue:send", "bomb")
         (job,) = read(visitor, "jobs/send/queued/8/asc/1")["jobs"]
@@ -229,9 +264,12 @@ class TestReadOnly:
 
     @pytest.mark.parametrize("method", ["GET", "POST"])
     @pytest.mark.parametrize(
-        "path", ["/job/{job}/delete", "/job/{job}/requeue", "/requeue/send", "/queue/send/failed/empty", "/queue/send/compact"]
+        "path",
+        ["/job/{job}/delete", "/job/{job}/requeue", "/requeue/send", "/queue/send/failed/empty", "/queue/send/compact"],
     )
-    def test_what_would_change_something_is_refused(self, visitor: FlaskClient, world: World, raw: Redis, method: str, path: str) -> None:
+    def test_what_would_change_something_is_refused(
+        self, visitor: FlaskClient, world: World, raw: Redis, method: str, path: str
+    ) -> None:
         """A failed job stays where it is."""
         run = world.sign_up()
         work(raw)
@@ -243,7 +281,13 @@ class TestReadOnly:
     def test_whatever_rq_dashboard_adds_is_refused(self, visitor: FlaskClient) -> None:
         """What is shown is a list; every other route is closed."""
         names = {str(rule.endpoint).removeprefix("rq_dashboard.") for rule in visitor.application.url_map.iter_rules()}
-        assert names - dashboard.SHOWN == {"delete_job_view", "requeue_job_view", "requeue_all", "empty_queue", "compact_queue"}
+        assert names - dashboard.SHOWN == {
+            "delete_job_view",
+            "requeue_job_view",
+            "requeue_all",
+            "empty_queue",
+            "compact_queue",
+        }
         assert names >= dashboard.SHOWN
 
 
@@ -262,7 +306,9 @@ class TestDoor:
 
     @pytest.mark.parametrize("auth", [(), ("evergreen", "wrong"), ("evergreen", ""), ("admin", PASSWORD), ("", "")])
     @pytest.mark.parametrize("path", ["/", "/0/data/queues.json", "/static/css/main.css", "/nowhere"])
-    def test_nobody_gets_in_without(self, stranger: Callable[..., TestResponse], auth: tuple[str, ...], path: str) -> None:
+    def test_nobody_gets_in_without(
+        self, stranger: Callable[..., TestResponse], auth: tuple[str, ...], path: str
+    ) -> None:
         """Not to a page, nor data, nor a file."""
         answer = stranger(*auth, path=path)
         assert (answer.status_code, answer.headers["WWW-Authenticate"][:5]) == (401, "Basic")
@@ -311,11 +357,16 @@ def test_a_hundred_thousand_are_scheduled(visitor: FlaskClient, world: World, ra
     now = time.time()
     raw.zadd(ids.SCHEDULED, {f"christmas-{number:020x}-1-2-1": now + number for number in range(100_000)})
     for number in range(50_000, 50_008):
-        raw.hset(f"rq:job:christmas-{number:020x}-1-2-1", mapping={"data": "[]", "origin": "send", "description": str(number)})
+        raw.hset(
+            f"rq:job:christmas-{number:020x}-1-2-1",
+            mapping={"data": "[]", "origin": "send", "description": str(number)},
+        )
     before = cast(Any, raw.info("stats"))
     found = read(visitor, "jobs/send/scheduled/8/asc/6251")
     after = cast(Any, raw.info("stats"))
-    assert [job["description"].split(",")[0] for job in found["jobs"]] == [str(number) for number in range(50_000, 50_008)]
+    assert [job["description"].split(",")[0] for job in found["jobs"]] == [
+        str(number) for number in range(50_000, 50_008)
+    ]
     assert after["total_commands_processed"] - before["total_commands_processed"] < 30
     assert after["total_net_output_bytes"] - before["total_net_output_bytes"] < 20_000
     assert [queue["scheduled_job_registry_count"] for queue in read(visitor, "queues")["queues"]] == [0, 0, 100_000]
@@ -339,7 +390,8 @@ def test_in_a_browser(world: World, raw: Redis) -> None:
     try:
         with browser.launched() as chromium:
             context = chromium.new_context(
-                base_url=f"http://127.0.0.1:{server.server_port}", http_credentials={"username": RIGHT[0], "password": RIGHT[1]}
+                base_url=f"http://127.0.0.1:{server.server_port}",
+                http_credentials={"username": RIGHT[0], "password": RIGHT[1]},
             )
             page = context.new_page()
             faults: list[str] = []
@@ -355,7 +407,10 @@ def test_in_a_browser(world: World, raw: Redis) -> None:
                 page.goto(path)
                 page.locator(row, has_text=text).first.wait_for(timeout=WITHIN * 1000)
                 assert "all the queued jobs" not in page.content()
-                assert page.locator("text=the console").first.get_attribute("href") == "https://evergreen.example.org/console"
+                assert (
+                    page.locator("text=the console").first.get_attribute("href")
+                    == "https://evergreen.example.org/console"
+                )
                 seen = page.locator("text=/^(Delete|Requeue|Requeue All|Compact|Empty queue)$/")
                 assert not any(button.is_visible() for button in seen.all())
             assert faults == []

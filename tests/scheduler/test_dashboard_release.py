@@ -30,7 +30,9 @@ def test_it_has_each_name_that_is_replaced_or_called(name: str) -> None:
 
 def test_its_serializer_can_be_set() -> None:
     """Else it would unpickle what it finds."""
-    assert "serializer=config.serializer" in CODE, BROKEN.format("web.config.serializer no longer says how jobs are read")
+    assert "serializer=config.serializer" in CODE, BROKEN.format(
+        "web.config.serializer no longer says how jobs are read"
+    )
 
 
 def test_it_finds_its_connection_in_the_app() -> None:
@@ -47,7 +49,9 @@ def test_it_has_each_page_that_is_shown(endpoint: str) -> None:
 def test_what_it_has_beside_is_refused() -> None:
     """Each of these changes something; one that is new and only shows may be let through."""
     known = {"delete_job_view", "requeue_job_view", "requeue_all", "empty_queue", "compact_queue"}
-    assert endpoints() - SHOWN == known, BROKEN.format(f"new or gone: {', '.join(sorted((endpoints() - SHOWN) ^ known))}")
+    assert endpoints() - SHOWN == known, BROKEN.format(
+        f"new or gone: {', '.join(sorted((endpoints() - SHOWN) ^ known))}"
+    )
 
 
 @pytest.mark.parametrize("text", [*REWRITTEN, "</head>", '<div class="container">', "all the queued jobs"])

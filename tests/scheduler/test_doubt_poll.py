@@ -34,14 +34,18 @@ def settled(world: World, run: str) -> bool:
     return world.states(run)[0] == "sent"
 
 
-def started(monkeypatch: pytest.MonkeyPatch, ledger: Ledger, settings: Settings, stop: threading.Event) -> list[threading.Thread]:
+def started(
+    monkeypatch: pytest.MonkeyPatch, ledger: Ledger, settings: Settings, stop: threading.Event
+) -> list[threading.Thread]:
     """What the scheduler of this process starts."""
     monkeypatch.setattr(services, "current_settings", lambda: settings)
     monkeypatch.setattr(services, "ledger", lambda: ledger)
     return doubt_poll.start(stop)
 
 
-def test_a_doubt_is_settled_beside_the_release_loop(world: World, box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_doubt_is_settled_beside_the_release_loop(
+    world: World, box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What Resend lists is `sent`, and its list was read at a turn of ours."""
     run = world.sign_up()
     world.provider.faults.extend(["lost", SendError("conflict", "another body")])
@@ -50,7 +54,9 @@ def test_a_doubt_is_settled_beside_the_release_loop(world: World, box: Sandbox, 
     world.work()
     assert world.states(run)[0] == "in-doubt"
     (email,) = world.provider.accepted
-    box.resend("POST", "/emails", json={name: email[name] for name in ("from", "to", "subject", "text")}).raise_for_status()
+    box.resend(
+        "POST", "/emails", json={name: email[name] for name in ("from", "to", "subject", "text")}
+    ).raise_for_status()
     stop = threading.Event()
     settings = world.settings.model_copy(update={"resend_api_url": f"{box.url}/resend", "resend_api_key": "re_sandbox"})
     (thread,) = started(monkeypatch, world.ledger, settings, stop)

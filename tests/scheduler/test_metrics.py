@@ -64,7 +64,10 @@ class TestCounting:
         world.ledger.claim(run, 1, token="t", late={})
         assert world.ledger.post([f"{run}-1"], token="t", request=f"{run}-1", body="{}", spare=1)
         sent = world.clock.now
-        receive(DeliveryEvent("1", "delivered", at=sent, sent=sent, address="ada@example.org", email_id=f"{run}-1"), world.ledger)
+        receive(
+            DeliveryEvent("1", "delivered", at=sent, sent=sent, address="ada@example.org", email_id=f"{run}-1"),
+            world.ledger,
+        )
         assert world.states(run)[0] == "sent"
         world.clock.advance(seconds=30)
         world.ledger.settle([f"{run}-1"], Ending(Outcome.ACCEPTED, ids=["id"]), token="t")
@@ -80,7 +83,9 @@ class TestCounting:
 
     def test_outcomes(self, world: World) -> None:
         """Each email of each request by its outcome, and each request that the provider's rate limit refused."""
-        world.provider.faults.extend([SendError("rate", "too many", retry_after=2), SendError("ambiguous", "no answer"), "none"])
+        world.provider.faults.extend(
+            [SendError("rate", "too many", retry_after=2), SendError("ambiguous", "no answer"), "none"]
+        )
         world.sign_up()
         world.work()
         world.live(1)
@@ -116,9 +121,13 @@ class TestFigures:
         world.live(73)
         assert value(world, "enrollments_total", campaign="christmas") == 2
         assert value(world, "runs", campaign="christmas", state="active") == 2
-        found = {result: value(world, "emails_total", campaign="christmas", result=result) for result in metrics.RESULTS}
+        found = {
+            result: value(world, "emails_total", campaign="christmas", result=result) for result in metrics.RESULTS
+        }
         assert found == {"sent": 4, "skipped": 1, "failed": 1, "in-doubt": 0, "cancelled": 0}
-        assert value(world, "emails_total", campaign="busos", result="sent") == 0, "a counter that begins at nothing can rise"
+        assert value(world, "emails_total", campaign="busos", result="sent") == 0, (
+            "a counter that begins at nothing can rise"
+        )
 
     def test_what_resend_reported(self, world: World) -> None:
         """Bounces and complaints by campaign, and how many are suppressed for it."""
@@ -126,8 +135,13 @@ class TestFigures:
         world.work()
         reported: tuple[What, ...] = ("delivered", "complained")
         for what in reported:
-            receive(DeliveryEvent(what, what, at=world.clock.now, address="ada@example.org", email_id=f"{run}-1"), world.ledger)
-        found = {event: value(world, "email_events_total", campaign="christmas", event=event) for event in metrics.EVENTS}
+            receive(
+                DeliveryEvent(what, what, at=world.clock.now, address="ada@example.org", email_id=f"{run}-1"),
+                world.ledger,
+            )
+        found = {
+            event: value(world, "email_events_total", campaign="christmas", event=event) for event in metrics.EVENTS
+        }
         assert found == {"delivered": 1, "opened": 0, "clicked": 0, "bounced": 0, "complained": 1}
         assert value(world, "suppressed_contacts") == 1
         assert value(world, "emails_total", campaign="christmas", result="cancelled") == 6
@@ -138,7 +152,10 @@ class TestFigures:
         world.work()
         world.clock.advance(hours=24, seconds=90)
         world.work()
-        found = {end: value(world, "lateness_seconds_bucket", le=end if end == "+Inf" else f"{end}") for end in metrics.LATENESS}
+        found = {
+            end: value(world, "lateness_seconds_bucket", le=end if end == "+Inf" else f"{end}")
+            for end in metrics.LATENESS
+        }
         assert found == {end: 1 if end in ("1", "5", "15", "60") else 2 for end in metrics.LATENESS}
         assert (value(world, "lateness_seconds_sum"), value(world, "lateness_seconds_count")) == (90, 2)
 
@@ -150,10 +167,15 @@ class TestFigures:
 
     def test_attempts(self, world: World) -> None:
         """What did not go through at once, and what the provider's rate limit refused."""
-        world.provider.faults.extend([SendError("rate", "too many", retry_after=2), SendError("ambiguous", "no answer")])
+        world.provider.faults.extend(
+            [SendError("rate", "too many", retry_after=2), SendError("ambiguous", "no answer")]
+        )
         world.sign_up()
         world.live(1)
-        assert [value(world, "attempts_total", outcome=outcome) for outcome in ("waiting", "ambiguous", "accepted", "conflict")] == [
+        assert [
+            value(world, "attempts_total", outcome=outcome)
+            for outcome in ("waiting", "ambiguous", "accepted", "conflict")
+        ] == [
             1,
             1,
             1,
@@ -171,7 +193,11 @@ class TestFigures:
     def test_the_backlog(self, world: World) -> None:
         """What waits, where, and how late the oldest is."""
         world.sign_up()
-        assert (value(world, "queue_jobs", queue="send"), value(world, "scheduled"), value(world, "open_steps")) == (1, 6, 7)
+        assert (value(world, "queue_jobs", queue="send"), value(world, "scheduled"), value(world, "open_steps")) == (
+            1,
+            6,
+            7,
+        )
         assert (value(world, "late_steps"), value(world, "overdue_seconds")) == (0, 0)
         world.redis.delete(ids.QUEUE)
         world.clock.advance(seconds=45 + 61)
@@ -184,7 +210,11 @@ class TestFigures:
         world.redis.hset("eg:templates:rejected", "christmas/christmas_email_1", "no subject")
         world.redis.zadd("rq:failed:send", {"x": 1})
         world.ledger.alert("closed", "key")
-        assert (value(world, "templates_rejected"), value(world, "failed_jobs", queue="send"), value(world, "notices")) == (1, 1, 1)
+        assert (
+            value(world, "templates_rejected"),
+            value(world, "failed_jobs", queue="send"),
+            value(world, "notices"),
+        ) == (1, 1, 1)
 
     def test_signs_of_life(self, world: World) -> None:
         """The age of the scheduler's tick, unknown before its first; the gate; the fence."""
@@ -201,7 +231,12 @@ class TestFigures:
         """Labels are campaigns, states, queues and outcomes: no address, and nothing that stands for one."""
         world.sign_up()
         world.work()
-        told = [label for family in figures(world).collect() for sample in family.samples for label in sample.labels.values()]
+        told = [
+            label
+            for family in figures(world).collect()
+            for sample in family.samples
+            for label in sample.labels.values()
+        ]
         assert not [label for label in told if "@" in label or re.search(r"[0-9a-f]{20}", label)]
 
     def test_while_redis_is_away(self) -> None:
@@ -209,7 +244,9 @@ class TestFigures:
         with Redis(port=1, socket_connect_timeout=1, decode_responses=True) as nobody:
             registry = CollectorRegistry()
             registry.register(metrics.Figures(Ledger(nobody), ["christmas"]))
-            assert [(s.name, s.value) for family in registry.collect() for s in family.samples] == [("evergreen_redis_up", 0)]
+            assert [(s.name, s.value) for family in registry.collect() for s in family.samples] == [
+                ("evergreen_redis_up", 0)
+            ]
 
     def test_a_scrape_costs_the_same_with_many_enrolled(self, world: World) -> None:
         """It reads counts, and of the things that are counted no more than health's sample."""
@@ -245,7 +282,9 @@ class TestServer:
         """It is said in the log, with what to do."""
         with socket.create_server(("127.0.0.1", 0)) as taken, structlog.testing.capture_logs() as logs:
             metrics.start("127.0.0.1", taken.getsockname()[1], metrics.Figures(world.ledger, []))
-        assert [(entry["event"], entry["mend"]) for entry in logs] == [("metrics.not_shown", "set METRICS_PORT to a free port")]
+        assert [(entry["event"], entry["mend"]) for entry in logs] == [
+            ("metrics.not_shown", "set METRICS_PORT to a free port")
+        ]
 
     def test_port_0_is_nowhere(self, world: World) -> None:
         """Who wants no figures gets none."""
@@ -285,7 +324,11 @@ class TestDocuments:
         assert len({panel["id"] for panel in panels}) == len(panels)
         taken: set[tuple[int, int]] = set()
         for place in (panel["gridPos"] for panel in panels):
-            cells = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
+            cells = {
+                (x, y)
+                for x in range(place["x"], place["x"] + place["w"])
+                for y in range(place["y"], place["y"] + place["h"])
+            }
             assert not cells & taken and max(x for x, _ in cells) < 24
             taken |= cells
 
@@ -309,4 +352,10 @@ def expressions(file: str) -> list[str]:
         panels = json.loads((GRAFANA / file).read_text())["panels"]
         return [target["expr"] for panel in panels for target in panel.get("targets", [])]
     groups = yaml.safe_load((GRAFANA / file).read_text())["groups"]
-    return [query["model"]["expr"] for group in groups for rule in group["rules"] for query in rule["data"] if "expr" in query["model"]]
+    return [
+        query["model"]["expr"]
+        for group in groups
+        for rule in group["rules"]
+        for query in rule["data"]
+        if "expr" in query["model"]
+    ]

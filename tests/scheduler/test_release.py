@@ -37,4 +37,6 @@ def test_a_newer_ledger_is_waited_for_and_said_once(ledger: Ledger, redis: Redis
             thread.join()
     (said,) = [log for log in logs if log["log_level"] == "error"]
     assert said["event"] == "ledger.too_new"
-    assert said["why"].startswith(f"the ledger has version {VERSION + 1}, and this program reads up to {VERSION}; run the release")
+    assert said["why"].startswith(
+        f"the ledger has version {VERSION + 1}, and this program reads up to {VERSION}; run the release"
+    )

@@ -68,7 +68,8 @@ def test_a_job_whose_hash_was_lost_is_written_anew(world: World, schedule: Sched
 
 
 @pytest.mark.parametrize(
-    "instant", ["2024-02-29T23:59:59.999", "2026-12-31T00:00:00.000", "2027-03-01T12:00:00.001", "2100-02-28T06:30:15.250"]
+    "instant",
+    ["2024-02-29T23:59:59.999", "2026-12-31T00:00:00.000", "2027-03-01T12:00:00.001", "2100-02-28T06:30:15.250"],
 )
 def test_dates_are_written_as_rq_writes_them(world: World, raw: Redis, instant: str) -> None:
     """The scripts' calendar agrees with Python's, also around leap days."""

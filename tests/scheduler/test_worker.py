@@ -39,7 +39,9 @@ def send_function() -> Iterator[SendFunction]:
 
 
 @pytest.fixture
-def world(valkey_server: Valkey, redis: Redis, send_function: SendFunction, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(
+    valkey_server: Valkey, redis: Redis, send_function: SendFunction, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[World]:
     """A world whose worker process is this one."""
     with calling(send_function, valkey_server, monkeypatch) as world:
         yield world
@@ -100,7 +102,9 @@ def test_a_newer_ledger_is_left_to_its_release(world: World, raw: Redis, send_fu
 
 
 @pytest.mark.parametrize("result", ["failed", "in-doubt"])
-def test_a_step_that_ended_badly_is_in_rqs_failed_list(world: World, raw: Redis, send_function: SendFunction, result: str) -> None:
+def test_a_step_that_ended_badly_is_in_rqs_failed_list(
+    world: World, raw: Redis, send_function: SendFunction, result: str
+) -> None:
     """RQ's failed list is what a person must look at."""
     run = world.sign_up()
     send_function.result = result
@@ -121,7 +125,9 @@ def test_a_job_whose_step_ended_badly_elsewhere_raises(world: World, send_functi
 
 
 @pytest.mark.parametrize("status", [500, 503])
-def test_an_unavailable_send_function_is_asked_again_later(world: World, raw: Redis, send_function: SendFunction, status: int) -> None:
+def test_an_unavailable_send_function_is_asked_again_later(
+    world: World, raw: Redis, send_function: SendFunction, status: int
+) -> None:
     """The ledger looks again in five seconds; the job itself has done its duty."""
     run = world.sign_up()
     send_function.status = status
@@ -140,7 +146,9 @@ def test_no_answer_is_asked_again_later(world: World, raw: Redis, send_function:
     assert world.redis.zscore(ids.SCHEDULED, f"{run}-1-2") is not None
 
 
-def test_a_paced_answer_leaves_the_next_look_to_the_ledger(world: World, raw: Redis, send_function: SendFunction) -> None:
+def test_a_paced_answer_leaves_the_next_look_to_the_ledger(
+    world: World, raw: Redis, send_function: SendFunction
+) -> None:
     """The send function has put the step back on the schedule itself."""
     run = world.sign_up()
     send_function.status = 429
@@ -170,7 +178,9 @@ def test_the_jobs_of_a_dead_worker_are_forgotten(world: World, raw: Redis) -> No
 def watch(raw: Redis, **options: Any) -> Queue:
     """Let a real worker tell the owner, without a way to do so but the log."""
     queue = Queue(NOTIFY, connection=raw, job_class=Job)
-    WatchfulWorker([queue], connection=raw, job_class=Job, **options).work(burst=not options, logging_level="CRITICAL", max_idle_time=3)
+    WatchfulWorker([queue], connection=raw, job_class=Job, **options).work(
+        burst=not options, logging_level="CRITICAL", max_idle_time=3
+    )
     return queue
 
 
@@ -199,7 +209,9 @@ def test_an_idle_worker_looks_around_often_enough(raw: Redis) -> None:
     assert worker.dequeue_timeout <= MAINTENANCE / 3
 
 
-def refused_once(monkeypatch: pytest.MonkeyPatch, refuse: Refuse, then: Callable[[], object] = lambda: None) -> list[float]:
+def refused_once(
+    monkeypatch: pytest.MonkeyPatch, refuse: Refuse, then: Callable[[], object] = lambda: None
+) -> list[float]:
     """A worker that waits finds Redis taking writes again after its first second; returns the seconds that it waited."""
     waited: list[float] = []
 
@@ -216,7 +228,9 @@ class TestRedisThatRefuses:
     """Full, a replica, without replicas or a disk: the worker waits, and says so once when it begins and once when it is over."""
 
     @pytest.fixture
-    def said(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
+    def said(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> Iterator[Callable[[], list[str]]]:
         """What the worker has logged of it; a traceback fails the test."""
         logger = structlog.testing.CapturingLogger()
         monkeypatch.setattr("scheduler.worker._logger", logger)
@@ -390,7 +404,9 @@ def test_an_idle_worker_outlives_that_its_redis_becomes_a_replica(raw: Redis, ca
     thread = threading.Thread(target=demote)
     thread.start()
     with caplog.at_level("ERROR"):
-        Worker([Queue(QUEUE, connection=raw, job_class=Job)], connection=raw, job_class=Job).work(logging_level="ERROR", max_idle_time=3)
+        Worker([Queue(QUEUE, connection=raw, job_class=Job)], connection=raw, job_class=Job).work(
+            logging_level="ERROR", max_idle_time=3
+        )
     thread.join()
     assert "unhandled exception" not in caplog.text
 
@@ -405,5 +421,7 @@ def test_a_worker_that_waits_at_its_start_hears_that_it_is_to_stop(raw: Redis, m
 
     monkeypatch.setattr("scheduler.worker.sleep", wait)
     raw.config_set("maxmemory", 1)
-    Worker([Queue(QUEUE, connection=raw, job_class=Job)], connection=raw, job_class=Job).work(burst=True, logging_level="CRITICAL")
+    Worker([Queue(QUEUE, connection=raw, job_class=Job)], connection=raw, job_class=Job).work(
+        burst=True, logging_level="CRITICAL"
+    )
     assert found and found[0] is not signal.SIG_DFL

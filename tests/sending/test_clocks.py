@@ -68,7 +68,9 @@ def test_a_clock_that_stood_still(apart: Apart, off: float) -> None:
 
 
 @pytest.mark.parametrize("wrong", [2, 5, 300, -2, -300])
-def test_a_clock_that_was_wrong_at_the_post_and_is_set_right(apart: Apart, actions: EnrollmentActions, wrong: float) -> None:
+def test_a_clock_that_was_wrong_at_the_post_and_is_set_right(
+    apart: Apart, actions: EnrollmentActions, wrong: float
+) -> None:
     """All waits for a day meanwhile; by Redis's clock that was less, or more."""
     apart.clock.advance(hours=wrong)
     run = apart.lose_an_answer()
@@ -112,7 +114,9 @@ def test_two_clocks_that_always_differ(apart: Apart) -> None:
 
 @pytest.mark.parametrize("wrong", [2, -2])
 @pytest.mark.parametrize("since", [0.25, 6])
-def test_a_clock_that_jumps_some_time_after_an_answer(apart: Apart, actions: EnrollmentActions, wrong: float, since: float) -> None:
+def test_a_clock_that_jumps_some_time_after_an_answer(
+    apart: Apart, actions: EnrollmentActions, wrong: float, since: float
+) -> None:
     """How far the clocks were apart a while ago says nothing of an email that is posted after the jump."""
     apart.world.sign_up(email="bo@example.org")
     apart.world.work()
@@ -141,7 +145,9 @@ def test_what_was_heard_before_the_clock_was_set_back_does_not_count(apart: Apar
     assert (apart.world.states(run)[0], apart.provider.twice) == ("sent", [])
 
 
-@pytest.mark.parametrize(("ago", "restarts", "asks"), [(30, False, False), (31, False, True), (20, True, True), (0, False, False)])
+@pytest.mark.parametrize(
+    ("ago", "restarts", "asks"), [(30, False, False), (31, False, True), (20, True, True), (0, False, False)]
+)
 def test_a_repetition_goes_by_what_was_heard_just_now(apart: Apart, ago: int, restarts: bool, asks: bool) -> None:
     """Half a minute ago at the most, and since Redis was started: else the provider is asked for its time before anything is repeated."""
     asked = list[int]()
@@ -300,7 +306,9 @@ def test_a_quota_is_full_again_at_the_next_day_or_month_at_the_latest(world: Wor
 
 @pytest.mark.parametrize("seconds", [None, 1e12])
 @pytest.mark.parametrize(("quota", "hours"), [("daily_quota_exceeded", 16), ("monthly_quota_exceeded", 16 + 16 * 24)])
-def test_nothing_is_tried_before_a_quota_is_full_again(world: World, quota: str, hours: int, seconds: float | None) -> None:
+def test_nothing_is_tried_before_a_quota_is_full_again(
+    world: World, quota: str, hours: int, seconds: float | None
+) -> None:
     """It is the 15th, eight o'clock in UTC: a day's quota is full at midnight, a month's on the first, and then the email goes at once."""
     run = world.sign_up()
     world.provider.faults.append(SendError("quota", f"Resend answered 429 {quota}", seconds))
@@ -313,7 +321,9 @@ def test_nothing_is_tried_before_a_quota_is_full_again(world: World, quota: str,
     assert world.states(run)[0] == "sent"
 
 
-@pytest.mark.parametrize("changes", [{"resend_api_key": "re_another"}, {"resend_api_url": "https://resend.example.org"}])
+@pytest.mark.parametrize(
+    "changes", [{"resend_api_key": "re_another"}, {"resend_api_url": "https://resend.example.org"}]
+)
 def test_another_account_repeats_nothing(world: World, changes: dict[str, str]) -> None:
     """To another key the first request is unknown: it would be an email of its own, so a person decides."""
     run = world.sign_up()
@@ -364,7 +374,9 @@ def test_a_repetition_goes_on_after_a_clock_was_set_back_to_before_the_start(
 ) -> None:
     """The provider is asked for its time and answers: that was heard since the start, whatever the clock says."""
     monkeypatch.setattr(
-        decisions, "sources", lambda constants: {name: text.replace(INFO, SET_BACK) for name, text in sources(constants).items()}
+        decisions,
+        "sources",
+        lambda constants: {name: text.replace(INFO, SET_BACK) for name, text in sources(constants).items()},
     )
     world = World(Ledger(redis, clock=clock, durable=True), clock)
     run = world.sign_up()

@@ -24,7 +24,9 @@ from tests.conftest import Clock
 from tests.support.provider_double import MemoryProvider
 from tests.support.world import SETTINGS, World
 
-BEFORE_LEASE_ENDS = 31  # seconds: the last instant at which a request may still leave, as its answer takes 13 at the most
+BEFORE_LEASE_ENDS = (
+    31  # seconds: the last instant at which a request may still leave, as its answer takes 13 at the most
+)
 
 
 @dataclass
@@ -87,7 +89,9 @@ STOPS = ("pause", "cancel", "unsubscribe", "bounce", "stop sending", "booking", 
 
 @pytest.mark.parametrize("after", [0, 1, BEFORE_LEASE_ENDS])
 @pytest.mark.parametrize("stop", STOPS)
-def test_nothing_leaves_after_a_stop(world: World, actions: EnrollmentActions, between: Between, stop: str, after: int) -> None:
+def test_nothing_leaves_after_a_stop(
+    world: World, actions: EnrollmentActions, between: Between, stop: str, after: int
+) -> None:
     """Whatever stops it and however long it had been claimed; no attempt is counted."""
     run = world.sign_up()
 
@@ -104,7 +108,9 @@ def test_nothing_leaves_after_a_stop(world: World, actions: EnrollmentActions, b
 
 
 @pytest.mark.parametrize(("stop", "start"), [("pause", "resume"), ("stop sending", "start sending")])
-def test_what_was_held_goes_when_it_may(world: World, actions: EnrollmentActions, between: Between, stop: str, start: str) -> None:
+def test_what_was_held_goes_when_it_may(
+    world: World, actions: EnrollmentActions, between: Between, stop: str, start: str
+) -> None:
     """A stop that is taken back forgets nothing: the email goes then, once."""
     run = world.sign_up()
     between.happens = stops(world, actions, run)[stop]
@@ -119,7 +125,9 @@ def test_what_was_held_goes_when_it_may(world: World, actions: EnrollmentActions
     assert world.provider.requests == [1]
 
 
-def test_what_was_paused_before_it_left_is_looked_at_no_more(world: World, actions: EnrollmentActions, between: Between) -> None:
+def test_what_was_paused_before_it_left_is_looked_at_no_more(
+    world: World, actions: EnrollmentActions, between: Between
+) -> None:
     """Neither the schedule nor the sweeper knows of it until its enrollment is resumed."""
     run = world.sign_up()
     between.happens = lambda: actions.pause(run)
@@ -129,7 +137,9 @@ def test_what_was_paused_before_it_left_is_looked_at_no_more(world: World, actio
 
 
 @pytest.mark.parametrize("stop", ["pause", "cancel", "unsubscribe", "booking"])
-def test_a_batch_goes_without_who_may_not(batches: World, actions: EnrollmentActions, between: Between, stop: str) -> None:
+def test_a_batch_goes_without_who_may_not(
+    batches: World, actions: EnrollmentActions, between: Between, stop: str
+) -> None:
     """One of three leaves the batch, the other two are written again, and everybody's attempts are right."""
     runs = [batches.sign_up(email=f"{name}@example.org") for name in ("bo", "ada", "cy")]
     between.happens = stops(batches, actions, runs[1])[stop]
@@ -140,7 +150,9 @@ def test_a_batch_goes_without_who_may_not(batches: World, actions: EnrollmentAct
     assert batches.states(runs[1])[0] in ("scheduled", "cancelled")
 
 
-def test_who_asked_for_it_may_be_the_one_that_leaves(batches: World, actions: EnrollmentActions, between: Between) -> None:
+def test_who_asked_for_it_may_be_the_one_that_leaves(
+    batches: World, actions: EnrollmentActions, between: Between
+) -> None:
     """The email whose job it was is barred: the others of its batch go all the same, a single one under its own key."""
     runs = [batches.sign_up(email=f"{name}@example.org") for name in ("ada", "bo")]
     between.happens = lambda: actions.cancel(runs[0])
@@ -152,7 +164,9 @@ def test_who_asked_for_it_may_be_the_one_that_leaves(batches: World, actions: En
     assert batches.states(runs[1])[0] == "sent"
 
 
-def test_a_batch_of_which_nobody_may_go_gives_its_turn_back(batches: World, actions: EnrollmentActions, between: Between) -> None:
+def test_a_batch_of_which_nobody_may_go_gives_its_turn_back(
+    batches: World, actions: EnrollmentActions, between: Between
+) -> None:
     """Nothing is asked of the provider, and who comes next does not wait for a turn that nobody takes."""
     slow = batches.settings.model_copy(update={"resend_rate": 1})
     batches.sender = dataclasses.replace(batches.sender, settings=slow)
@@ -183,7 +197,9 @@ def test_what_was_posted_is_never_put_back(world: World, actions: EnrollmentActi
     world.provider.faults.append("lost")
     world.work()
     world.clock.advance(seconds=60)
-    claim = world.ledger.claim(run, 1, token="t", late={}, rate=1000, account=world.sender._account, date=world.clock.now)
+    claim = world.ledger.claim(
+        run, 1, token="t", late={}, rate=1000, account=world.sender._account, date=world.clock.now
+    )
     assert isinstance(claim, Claimed) and claim.request
     stops(world, actions, run)[stop]()
     look = {"token": "t", "request": claim.request, "body": claim.body, "spare": 11.0, "turn": claim.turn, "rate": 1000}
@@ -197,7 +213,9 @@ def test_a_repetition_waits_behind_a_gate(world: World, actions: EnrollmentActio
     world.provider.faults.append("lost")
     world.work()
     world.clock.advance(seconds=60)
-    claim = world.ledger.claim(run, 1, token="t", late={}, rate=1000, account=world.sender._account, date=world.clock.now)
+    claim = world.ledger.claim(
+        run, 1, token="t", late={}, rate=1000, account=world.sender._account, date=world.clock.now
+    )
     assert isinstance(claim, Claimed)
     actions.stop_sending()
     look = {"token": "t", "request": claim.request, "body": claim.body, "spare": 11.0, "turn": claim.turn, "rate": 1000}
@@ -300,7 +318,9 @@ def test_what_is_on_the_wire_arrives(world: World, actions: EnrollmentActions) -
 
 
 @pytest.mark.parametrize("hours", [-1, -48])
-def test_a_clock_that_is_set_back_makes_no_thread_sleep(ledger: Ledger, clock: Clock, between: Between, hours: int) -> None:
+def test_a_clock_that_is_set_back_makes_no_thread_sleep(
+    ledger: Ledger, clock: Clock, between: Between, hours: int
+) -> None:
     """Between claim and last look Redis's clock steps back: the planned turn is far ahead then, and is planned anew."""
     world = World(ledger, clock)
     naps: list[float] = []
@@ -333,7 +353,9 @@ def test_a_late_look_leaves_all_to_the_next(world: World) -> None:
 
 
 @pytest.mark.parametrize("why", ["the gate", "a hold that is over by then"])
-def test_what_may_not_leave_gives_its_turn_back(world: World, actions: EnrollmentActions, between: Between, why: str) -> None:
+def test_what_may_not_leave_gives_its_turn_back(
+    world: World, actions: EnrollmentActions, between: Between, why: str
+) -> None:
     """At one request a second: who may go next does not wait for the turn that nobody took."""
     slow = SETTINGS.model_copy(update={"resend_rate": 1})
     world.sender = dataclasses.replace(world.sender, settings=slow)
@@ -383,7 +405,9 @@ def test_a_clock_that_is_set_back_a_little_opens_no_gap_after_the_last_look(
     assert world.provider.requests == ([] if paused else [1]), naps
 
 
-def test_a_redis_that_answers_slowly_holds_no_email_back_in_silence(ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_redis_that_answers_slowly_holds_no_email_back_in_silence(
+    ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The email goes, or the owner is told why it does not."""
     world = World(ledger, clock)
     world.sender = dataclasses.replace(world.sender, awake=lambda: clock.now / 1000)

@@ -57,7 +57,12 @@ def test_a_worker_that_slept_through_the_end_of_the_window_does_not_post(world: 
     claim = world.ledger.claim(run, 1, token="t", late={}, rate=1000, batch_above=10**6, date=world.clock.now)
     assert isinstance(claim, Claimed) and claim.request == f"{run}-1"
     world.clock.advance(seconds=5)
-    assert world.ledger.post([f"{run}-1"], token="t", request=f"{run}-1", body="{}", spare=11, turn=world.clock.now, rate=1000) is None
+    assert (
+        world.ledger.post(
+            [f"{run}-1"], token="t", request=f"{run}-1", body="{}", spare=11, turn=world.clock.now, rate=1000
+        )
+        is None
+    )
 
 
 def test_the_window_counts_from_the_first_post(world: World) -> None:
@@ -128,7 +133,9 @@ def test_a_batch_that_is_refused_when_it_is_repeated_is_in_doubt(world: World) -
     assert many.provider.requests == [3, 3]
 
 
-@pytest.mark.parametrize("fault", [SendError("rate", "Resend answered 429", 5), SendError("wait", "Resend could not be reached", 5)])
+@pytest.mark.parametrize(
+    "fault", [SendError("rate", "Resend answered 429", 5), SendError("wait", "Resend could not be reached", 5)]
+)
 def test_a_repetition_that_must_wait_stays_a_repetition(world: World, fault: SendError) -> None:
     """A sure refusal of the second request leaves the first in the open: the same again later, and nothing written anew."""
     run = world.sign_up()
@@ -165,7 +172,9 @@ def test_only_the_holder_says_how_it_ended(world: World, outcome: str) -> None:
     for token in ("slow", "quick"):
         assert isinstance(world.ledger.claim(run, 1, token=token, late={}, rate=1000, batch_above=10**6), Claimed)
         world.clock.advance(seconds=45 if token == "slow" else 0)
-    assert world.ledger.post([email], token="quick", request=email, body="{}", spare=11, turn=world.clock.now, rate=1000)
+    assert world.ledger.post(
+        [email], token="quick", request=email, body="{}", spare=11, turn=world.clock.now, rate=1000
+    )
     before = world.run(run).step(1)
     world.ledger.settle([email], Ending(Outcome(outcome), why="too late", delays=[60_000]), token="slow", at_work=email)
     assert world.run(run).step(1) == before

@@ -75,14 +75,18 @@ def test_who_wakes_too_late_does_not_post(world: World, fault: str | None) -> No
         world.clock.advance(seconds=60)
         world.release()
     requests = len(world.provider.requests)
-    dozing = dataclasses.replace(world.sender, sleep=lambda _: world.clock.advance(seconds=LEASE - SETTINGS.provider_timeout))
+    dozing = dataclasses.replace(
+        world.sender, sleep=lambda _: world.clock.advance(seconds=LEASE - SETTINGS.provider_timeout)
+    )
     assert dozing.send(run, 1).why == "the lease was lost"
     assert len(world.provider.requests) == requests
     world.live(1)
     assert world.provider.email_ids == [f"{run}-1"]
 
 
-@pytest.mark.parametrize(("kind", "seconds"), [("rate", 7), ("wait", 30), ("quota", 3600), ("busy", 60), ("closed", 60), ("ambiguous", 90)])
+@pytest.mark.parametrize(
+    ("kind", "seconds"), [("rate", 7), ("wait", 30), ("quota", 3600), ("busy", 60), ("closed", 60), ("ambiguous", 90)]
+)
 def test_nothing_is_asked_before_the_provider_wants_to_be(world: World, kind: SendFault, seconds: int) -> None:
     """How long each refusal is waited out, where the provider says how long, or we know: then it is sent, once."""
     run = world.sign_up()
@@ -116,7 +120,9 @@ def test_what_was_tried_in_time_is_not_late(world: World, monkeypatch: pytest.Mo
     """An email that could not be written at its hour, and comes to its next look after an outage, is sent, and moves nothing."""
     christmas = world.sender.catalog.campaigns["christmas"]
     changed = christmas.model_copy(update={"late": christmas.late.model_copy(update={"policy": policy})})
-    world.sender = dataclasses.replace(world.sender, catalog=Catalog({"christmas": changed}, world.sender.catalog.sources))
+    world.sender = dataclasses.replace(
+        world.sender, catalog=Catalog({"christmas": changed}, world.sender.catalog.sources)
+    )
     run = world.sign_up()
 
     def broken(item: Item, **_: Any) -> None:
@@ -133,7 +139,9 @@ def test_what_was_tried_in_time_is_not_late(world: World, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("decision", ["pause", "cancel", "unsubscribed"])
 @pytest.mark.parametrize("outcome", ["waiting", "failing"])
-def test_what_was_decided_while_a_request_was_on_its_way(world: World, actions: EnrollmentActions, decision: str, outcome: str) -> None:
+def test_what_was_decided_while_a_request_was_on_its_way(
+    world: World, actions: EnrollmentActions, decision: str, outcome: str
+) -> None:
     """The provider did not take it: in a paused enrollment it waits for the resumption, in one that ended it ends too."""
     run = world.sign_up()
     world.next_job()
@@ -144,9 +152,16 @@ def test_what_was_decided_while_a_request_was_on_its_way(world: World, actions: 
         world.ledger.suppress(world.run(run).contact, decision)
     else:
         getattr(actions, decision)(run)
-    world.ledger.settle([email], Ending(Outcome(outcome), why="no answer", delays=[1000], patience=DAY), token="t", at_work=email)
+    world.ledger.settle(
+        [email], Ending(Outcome(outcome), why="no answer", delays=[1000], patience=DAY), token="t", at_work=email
+    )
     assert world.states(run)[0] == ("scheduled" if decision == "pause" else "cancelled")
-    assert int(world.redis.zcard(ids.OPEN)) == int(world.redis.zcard(ids.SCHEDULED)) == int(world.redis.llen(ids.QUEUE)) == 0
+    assert (
+        int(world.redis.zcard(ids.OPEN))
+        == int(world.redis.zcard(ids.SCHEDULED))
+        == int(world.redis.llen(ids.QUEUE))
+        == 0
+    )
     world.live(24)
     assert world.provider.requests == []
     if decision == "pause":

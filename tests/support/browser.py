@@ -26,7 +26,9 @@ def executable() -> str | None:
 @contextmanager
 def launched() -> Iterator[Browser]:
     """A headless browser for the length of a `with` block; the test is skipped where playwright or Chromium is missing."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: see requirements-dev.in")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: see requirements-dev.in"
+    )
     path = executable()
     if path is None:
         pytest.skip(f"no Chromium: none of {', '.join(NAMES)} is on the path, and CHROMIUM names none")

@@ -30,7 +30,9 @@ JUNK: st.SearchStrategy[Any] = st.recursive(
     | st.floats()
     | st.text(st.characters())
     | st.sampled_from(["https://[::1", "https://\u2100.com/"])
-    | st.sampled_from(["\ud800", "\0", EMAIL, START, "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]),
+    | st.sampled_from(
+        ["\ud800", "\0", EMAIL, START, "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
+    ),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )  # any value that JSON has
@@ -81,7 +83,9 @@ def calcom_created(uid: str = UID, start: str = START, email: str = EMAIL, poste
     return _calcom("BOOKING_CREATED", "ACCEPTED", uid, start, email, posted)
 
 
-def calcom_rescheduled(old_uid: str, uid: str = UID, start: str = START, email: str = EMAIL, posted: str = POSTED) -> dict[str, Any]:
+def calcom_rescheduled(
+    old_uid: str, uid: str = UID, start: str = START, email: str = EMAIL, posted: str = POSTED
+) -> dict[str, Any]:
     """BOOKING_RESCHEDULED: the booking `old_uid` has become the booking `uid`."""
     return _replacing(old_uid, _calcom("BOOKING_RESCHEDULED", "ACCEPTED", uid, start, email, posted))
 
@@ -117,13 +121,26 @@ def calcom_no_show(uid: str = UID, email: str = EMAIL, no_show: bool = True, pos
 
 def calcom_ping() -> dict[str, Any]:
     """PING: the test button in Cal.com's settings."""
-    payload = {"type": "Test", "title": "Test trigger event", "startTime": POSTED, "endTime": POSTED, "attendees": [], "organizer": {}}
+    payload = {
+        "type": "Test",
+        "title": "Test trigger event",
+        "startTime": POSTED,
+        "endTime": POSTED,
+        "attendees": [],
+        "organizer": {},
+    }
     return {"triggerEvent": "PING", "createdAt": POSTED, "payload": payload}
 
 
 def _calcom(trigger: str, status: str, uid: str, start: str, email: str, posted: str) -> dict[str, Any]:
     language = {"locale": "en"}
-    attendee = {"email": email, "name": "Jane Doe", "firstName": "Jane", "lastName": "Doe", "timeZone": "America/Toronto"}
+    attendee = {
+        "email": email,
+        "name": "Jane Doe",
+        "firstName": "Jane",
+        "lastName": "Doe",
+        "timeZone": "America/Toronto",
+    }
     payload = {
         "bookerUrl": "https://cal.com",
         "title": "First call between Robin Host and Jane Doe",
@@ -134,10 +151,19 @@ def _calcom(trigger: str, status: str, uid: str, start: str, email: str, posted:
         "eventTypeId": 41,
         "seatsPerTimeSlot": None,
         "disableRescheduling": False,
-        "organizer": {"id": 5, "name": "Robin Host", "email": "robin@example.org", "timeZone": "America/Toronto", "language": language},
+        "organizer": {
+            "id": 5,
+            "name": "Robin Host",
+            "email": "robin@example.org",
+            "timeZone": "America/Toronto",
+            "language": language,
+        },
         "attendees": [attendee | {"language": language, "utcOffset": -300}],
         "customInputs": {},
-        "responses": {"name": {"label": "your_name", "value": "Jane Doe"}, "email": {"label": "email_address", "value": email}},
+        "responses": {
+            "name": {"label": "your_name", "value": "Jane Doe"},
+            "email": {"label": "email_address", "value": email},
+        },
         "location": "integrations:daily",
         "destinationCalendar": None,
         "requiresConfirmation": False,
@@ -171,18 +197,26 @@ def calendly_canceled(
 ) -> dict[str, Any]:
     """invitee.canceled: a cancellation, perhaps because another booking takes its place."""
     event = _calendly("invitee.canceled", uid, start, email, posted)
-    event["payload"] |= {"status": "canceled", "rescheduled": new_uid is not None, "new_invitee": invitee_uri(new_uid) if new_uid else None}
+    event["payload"] |= {
+        "status": "canceled",
+        "rescheduled": new_uid is not None,
+        "new_invitee": invitee_uri(new_uid) if new_uid else None,
+    }
     return event
 
 
-def calendly_no_show(uid: str = UID, start: str = START, email: str = EMAIL, posted: str = POSTED, mark: str = "mark-1") -> dict[str, Any]:
+def calendly_no_show(
+    uid: str = UID, start: str = START, email: str = EMAIL, posted: str = POSTED, mark: str = "mark-1"
+) -> dict[str, Any]:
     """invitee_no_show.created: the invitee has been marked; each mark has an id of its own."""
     event = _calendly("invitee_no_show.created", uid, start, email, posted)
     event["payload"]["no_show"] = {"uri": f"{API}/invitee_no_shows/{mark}", "created_at": posted}
     return event
 
 
-def calendly_no_show_undone(uid: str = UID, start: str = START, email: str = EMAIL, posted: str = POSTED) -> dict[str, Any]:
+def calendly_no_show_undone(
+    uid: str = UID, start: str = START, email: str = EMAIL, posted: str = POSTED
+) -> dict[str, Any]:
     """invitee_no_show.deleted: the mark is gone."""
     return _calendly("invitee_no_show.deleted", uid, start, email, posted)
 
@@ -199,7 +233,12 @@ def _calendly(event: str, uid: str, start: str, email: str, posted: str) -> dict
         "start_time": start,
         "end_time": start,
         "status": "active",
-        "location": {"type": "zoom", "status": "pushed", "join_url": "https://video.example.org/room", "data": {"id": 1}},
+        "location": {
+            "type": "zoom",
+            "status": "pushed",
+            "join_url": "https://video.example.org/room",
+            "data": {"id": 1},
+        },
     }
     payload = {
         "uri": invitee_uri(uid),

@@ -89,10 +89,14 @@ class Desk:
         assert found, path
         return found[1]
 
-    def post(self, path: str, form: dict[str, str] | None = None, *, token: str | None = None, **options: Any) -> TestResponse:
+    def post(
+        self, path: str, form: dict[str, str] | None = None, *, token: str | None = None, **options: Any
+    ) -> TestResponse:
         """Send a form of a page, with its token unless there is another one."""
         proof = self.token("") if token is None else token
-        return self.client.post(f"/console{path}", data={"token": proof} | (form or {}), **{"base_url": f"http://{self.host}"} | options)
+        return self.client.post(
+            f"/console{path}", data={"token": proof} | (form or {}), **{"base_url": f"http://{self.host}"} | options
+        )
 
     def cookie(self) -> str | None:
         """The session's, as the browser keeps it."""
@@ -102,7 +106,9 @@ class Desk:
     def get_with(self, cookie: str, path: str = "") -> TestResponse:
         """Open a page as a browser that has just this cookie."""
         headers = {"Cookie": f"evergreen_console={cookie}"}
-        return Client(self.app, use_cookies=False).get(f"/console{path}", base_url=f"http://{self.host}", headers=headers)
+        return Client(self.app, use_cookies=False).get(
+            f"/console{path}", base_url=f"http://{self.host}", headers=headers
+        )
 
     def sign_in(self, password: str = PASSWORD) -> TestResponse:
         """Show the password."""
@@ -130,7 +136,9 @@ def sign_up(form: dict[str, Any] | None = None, *, trigger: str = "christmas-sig
     """Enroll somebody in Christmas (Ada, unless told otherwise); returns the enrollment's id."""
     body = form or ADA
     ledger = services.ledger()
-    intake = enrolling.Intake(ledger, services.catalog(), services.current_settings(), ledger.now(), f"request-{number}")
+    intake = enrolling.Intake(
+        ledger, services.catalog(), services.current_settings(), ledger.now(), f"request-{number}"
+    )
     enrolling.sign_up(SignUp.model_validate(body), trigger=trigger, intake=intake)
     return f"{ids.enrollment_prefix('christmas', body['email'])}-1"
 

@@ -82,7 +82,9 @@ def build(folder: Path) -> list[Document]:
             built = subprocess.run([*tool, str(folder)], capture_output=True, text=True)
             assert built.returncode == 0, built.stderr
             return [document for document in yaml.safe_load_all(built.stdout) if document]
-    pytest.skip("neither kubectl nor kustomize is installed: https://kubectl.docs.kubernetes.io/installation/kustomize/")
+    pytest.skip(
+        "neither kubectl nor kustomize is installed: https://kubectl.docs.kubernetes.io/installation/kustomize/"
+    )
 
 
 def documents(file: Path) -> list[Document]:
@@ -110,10 +112,17 @@ def validate(document: Document) -> None:
     jsonschema.validate(document, schema(ours.stem))
     if group == "serving.knative.dev":
         template = document["spec"]["template"]
-        spec = {key: value for key, value in template["spec"].items() if key not in ("timeoutSeconds", "containerConcurrency")}
+        spec = {
+            key: value
+            for key, value in template["spec"].items()
+            if key not in ("timeoutSeconds", "containerConcurrency")
+        }
         for container in spec["containers"]:  # Knative adds the port of a probe itself
             for probe in ("livenessProbe", "readinessProbe"):
-                container = {**container, probe: {**container[probe], "httpGet": {**container[probe]["httpGet"], "port": 8080}}}
+                container = {
+                    **container,
+                    probe: {**container[probe], "httpGet": {**container[probe]["httpGet"], "port": 8080}},
+                }
             spec = {**spec, "containers": [container]}
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod", **template["metadata"]}, "spec": spec}
         kubernetes_validate.validate(pod, kubernetes_validate.latest_version(), strict=True)
@@ -142,7 +151,11 @@ class Desk:
     def run(self, script: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run a script of deploy/."""
         return subprocess.run(
-            [str(self.deploy / script), *arguments], env={**self.environ, **environ}, capture_output=True, text=True, timeout=WITHIN
+            [str(self.deploy / script), *arguments],
+            env={**self.environ, **environ},
+            capture_output=True,
+            text=True,
+            timeout=WITHIN,
         )
 
     def calls(self) -> list[list[str]]:

@@ -112,7 +112,9 @@ class Functions:
         form = {name: value for name, value in (ADA | (changes or {})).items() if value is not None}
         return self.client("christmas-signup").post("/", json=form, **options)
 
-    def post(self, body: bytes, name: str = "christmas-signup", content_type: str = "application/json", **options: Any) -> TestResponse:
+    def post(
+        self, body: bytes, name: str = "christmas-signup", content_type: str = "application/json", **options: Any
+    ) -> TestResponse:
         """Post bytes."""
         return self.client(name).post("/", data=body, content_type=content_type, **options)
 
@@ -120,7 +122,9 @@ class Functions:
         """Post bytes to christmas-signup without a length, as a gateway does that sends chunks."""
         environ = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
         client = self.client("christmas-signup")
-        return client.post("/", input_stream=BytesIO(body), content_type="application/json", environ_overrides=environ, **options)
+        return client.post(
+            "/", input_stream=BytesIO(body), content_type="application/json", environ_overrides=environ, **options
+        )
 
     def send(self, enrollment: str, step: int, **options: Any) -> TestResponse:
         """Ask send-email for one step, with the internal token unless there are other headers."""

@@ -24,7 +24,8 @@ from tests.support.world import ADA
 ADDRESS = str(ADA["email"])
 CONTACT = ids.digest(ADDRESS)
 CHRISTMAS, BUSOS, FIVE_DAY, POSTCALL, NOSHOW = (
-    ids.enrollment_prefix(slug, ADDRESS) for slug in ("christmas", "busos", "five-day", "postcall-maybe", "noshow-recovery")
+    ids.enrollment_prefix(slug, ADDRESS)
+    for slug in ("christmas", "busos", "five-day", "postcall-maybe", "noshow-recovery")
 )
 DAY = 24 * 3_600_000
 
@@ -76,7 +77,9 @@ class Tale:
     def calendar(self, what: str, trigger: str = "calcom-booking", *, uid: str = "uid", at: int | None = None) -> None:
         """The calendar reports something of her meeting in three days."""
         now = self.clock.now if at is None else at
-        event = MeetingEvent(what, f"{what}-{now}", uid, now, START + 30 * DAY, contact={"email": ADDRESS, "name": "Ada"})  # type: ignore[arg-type]  # one of the four
+        event = MeetingEvent(
+            what, f"{what}-{now}", uid, now, START + 30 * DAY, contact={"email": ADDRESS, "name": "Ada"}
+        )  # type: ignore[arg-type]  # one of the four
         meetings.report(event, trigger=trigger, intake=self.world.intake)
         self.world.work()
 
@@ -293,7 +296,16 @@ def nothing(_tale: Tale) -> None:
 
 
 AFTER = [
-    *(nothing, form_again, form_with_consent, form_of_the_website, address_only, another_campaign, both_campaigns, another_one_and_pause),
+    *(
+        nothing,
+        form_again,
+        form_with_consent,
+        form_of_the_website,
+        address_only,
+        another_campaign,
+        both_campaigns,
+        another_one_and_pause,
+    ),
     *(booking, booking_told_late, form_then_booking, booking_then_form, client, call, no_show, unsubscribes),
     *(then("pause"), then("cancel"), then("skip", 4)),
 ]

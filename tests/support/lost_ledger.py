@@ -24,7 +24,11 @@ from tests.support.sandbox_server import Sandbox
 from tests.support.waiting import WITHIN
 from tests.support.world import ADA, World
 
-SOURCES = {"contacts": "notion_businessx_db_id", "tracker": "notion_email_sequence_db_id", "email_log": "notion_email_log_db_id"}
+SOURCES = {
+    "contacts": "notion_businessx_db_id",
+    "tracker": "notion_email_sequence_db_id",
+    "email_log": "notion_email_log_db_id",
+}
 
 
 class Unlisted:
@@ -60,7 +64,9 @@ class LostLedger:
         self.world.sender = dataclasses.replace(self.world.sender, provider=self.provider)
         catalog, templates = self.world.sender.catalog, self.world.sender.templates
         self.subjects = Subjects(catalog, templates, self.settings)
-        self.recorder = Recorder(ledger, catalog, self.settings, self.notion, Pacer(ledger, "notion", 10_000, sleep=lambda _: None))
+        self.recorder = Recorder(
+            ledger, catalog, self.settings, self.notion, Pacer(ledger, "notion", 10_000, sleep=lambda _: None)
+        )
         self.fence = Fence(ledger, self.settings, self.notion, sleep=lambda _: None)
 
     def record(self) -> None:
@@ -93,7 +99,9 @@ class LostLedger:
 
     def sent(self) -> Counter[str]:
         """How often Resend accepted each email id."""
-        return Counter(tag["value"] for email in self.box.outbox() for tag in email["tags"] if tag["name"] == "email_id")
+        return Counter(
+            tag["value"] for email in self.box.outbox() for tag in email["tags"] if tag["name"] == "email_id"
+        )
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """The rows of a data source."""

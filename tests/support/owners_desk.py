@@ -43,8 +43,12 @@ class OwnersDesk:
         values = {"Status": "Live"} | columns
         properties: dict[str, Any] = {"Template ID": {"title": text(template)}, "Subject": {"rich_text": text(subject)}}
         for name, value in values.items():
-            properties[name] = {"rich_text": text(value)} if name in ("Preview", "Error") else {"select": {"name": value}}
-        answer = self.box.notion("POST", "/pages", json={"parent": {"data_source_id": self.source}, "properties": properties})
+            properties[name] = (
+                {"rich_text": text(value)} if name in ("Preview", "Error") else {"select": {"name": value}}
+            )
+        answer = self.box.notion(
+            "POST", "/pages", json={"parent": {"data_source_id": self.source}, "properties": properties}
+        )
         answer.raise_for_status()
         page = str(answer.json()["id"])
         self.rewrites(page, body)

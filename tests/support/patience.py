@@ -107,4 +107,6 @@ def _waiting(box: Sandbox, provider: str, writing: bool) -> Iterator[bool]:
 
 def _next(faults: Faults, provider: str, writing: bool) -> str | None:
     """The kind of the fault that the next such request meets."""
-    return next((fault.kind for fault in map(Fault.model_validate, faults.all()) if fault.meets(provider, writing)), None)
+    return next(
+        (fault.kind for fault in map(Fault.model_validate, faults.all()) if fault.meets(provider, writing)), None
+    )

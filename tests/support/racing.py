@@ -164,7 +164,9 @@ class Racetrack:
             work: what it does; what it returns must be JSON.
             before: see Gate.
         """
-        racer = Racer(self.world.redis, name, _fork.Process(target=_run, args=(self.server, name, work, before), daemon=True))
+        racer = Racer(
+            self.world.redis, name, _fork.Process(target=_run, args=(self.server, name, work, before), daemon=True)
+        )
         racer.process.start()
         if before:
             assert self.world.redis.blpop([f"test:at:{name}"], WITHIN), f"{name} never came to {before}"

@@ -31,7 +31,9 @@ class Raw:
         with suppress(OSError), connection, connection.makefile("rb") as stream:
             while line := stream.readline():
                 head = list(takewhile(bytes.strip, stream))
-                stream.read(next((int(text.split(b":")[1]) for text in head if text.lower().startswith(b"content-length")), 0))
+                stream.read(
+                    next((int(text.split(b":")[1]) for text in head if text.lower().startswith(b"content-length")), 0)
+                )
                 self.requests.append(line.strip())
                 answer = self.answers.pop(0) if self.answers else None
                 if answer is None:

@@ -238,7 +238,9 @@ def sandbox_process(directory: Path) -> Iterator[tuple[Sandbox, subprocess.Popen
     """
     with own_port() as port:
         variables = os.environ | {"SANDBOX_PORT": str(port), "LOCAL_DIR": str(directory)}
-        process = subprocess.Popen([sys.executable, "-m", "local.sandbox"], cwd=ROOT, env=variables, start_new_session=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local.sandbox"], cwd=ROOT, env=variables, start_new_session=True
+        )
         running = Sandbox(f"http://127.0.0.1:{port}")
         try:
             until(lambda: _answers(running))

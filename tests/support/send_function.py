@@ -31,7 +31,9 @@ class SendFunction:
 
     def __call__(self, environ, start_response):  # type: ignore[no-untyped-def]  # WSGI
         request = Request(environ)
-        self.asked.append((request.get_json(), request.headers.get("Authorization"), request.headers.get("X-Request-Id")))
+        self.asked.append(
+            (request.get_json(), request.headers.get("Authorization"), request.headers.get("X-Request-Id"))
+        )
         self.meanwhile()
         body = f'{{"result": "{self.result}", "until": null, "why": "{self.why}"}}'
         return Response(body, self.status, mimetype="application/json")(environ, start_response)

@@ -48,7 +48,9 @@ class Funnel:
 def _assessed(colors: list[str], segment: str, letter: str, score: int) -> Funnel:
     values = {"assessment_score": score, "red_systems": colors.count("red"), "orange_systems": 0}
     emails = f"busos_email_1 2{letter} 3 4 5{letter}"
-    return Funnel(assessment(colors), ("/webhook/assessment", DETAILS), values, "busos", emails, (0, 1, 2, 3, 4), segment=segment)
+    return Funnel(
+        assessment(colors), ("/webhook/assessment", DETAILS), values, "busos", emails, (0, 1, 2, 3, 4), segment=segment
+    )
 
 
 def _five_days(own_email: str, fields: set[str], emails: str) -> Funnel:
@@ -86,7 +88,11 @@ FUNNELS = {
         "noshow_email_1 2 3",
     ),
     "Paul": Funnel(
-        operator("maybe", "Start the follow-up"), ("/demo/operator/postcall-maybe", PERSON), {}, "postcall-maybe", "postcall_email_1 2 3"
+        operator("maybe", "Start the follow-up"),
+        ("/demo/operator/postcall-maybe", PERSON),
+        {},
+        "postcall-maybe",
+        "postcall_email_1 2 3",
     ),
     "Edsger": Funnel(
         operator("onboarding", "Start onboarding"),
@@ -125,9 +131,13 @@ FUNNELS = {
 PRODUCTION = {
     **{name: FUNNELS[name] for name in ("Ada", "Carl", "Sven", "Nora", "Paul", "Edsger")},
     "Liam": Funnel(book(), ("/demo/calcom", BOOKING), slug="booking-reminder"),
-    "Moira": Funnel(booked_then("Move the call", "Your call was moved.", ""), ("/demo/calcom", _MOVED), slug="booking-reminder"),
+    "Moira": Funnel(
+        booked_then("Move the call", "Your call was moved.", ""), ("/demo/calcom", _MOVED), slug="booking-reminder"
+    ),
     "Cleo": Funnel(
-        booked_then("Cancel the call", "Your call was cancelled."), ("/demo/calcom", BOOKING | {"uid"}), slug="booking-reminder"
+        booked_then("Cancel the call", "Your call was cancelled."),
+        ("/demo/calcom", BOOKING | {"uid"}),
+        slug="booking-reminder",
     ),
 }
 AT_ONCE = {"Ada", "Carl", "Edsger"}

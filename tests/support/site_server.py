@@ -65,7 +65,11 @@ def place(directory: Path) -> stack.Place:
 
 def settings(where: stack.Place, **changes: Any) -> Settings:
     """Of a stack whose email goes to the sandbox."""
-    own = {"resend_api_url": f"{where.sandbox_url}/resend", "calcom_webhook_secret": CALCOM_SECRET, "operator_token": OPERATOR_TOKEN}
+    own = {
+        "resend_api_url": f"{where.sandbox_url}/resend",
+        "calcom_webhook_secret": CALCOM_SECRET,
+        "operator_token": OPERATOR_TOKEN,
+    }
     return Settings.model_validate({**own, "testing_mode": True, "testing_step": "5s", **changes})
 
 

@@ -146,4 +146,6 @@ def _choose(page: Page, form: str, time: str) -> None:
     if time:
         page.locator(form).get_by_label(time).check()
     else:
-        page.locator(f"{form} [type=radio][name=starts_at]:not([data-soon])").all()[-2 if form == "#book" else -1].check()
+        page.locator(f"{form} [type=radio][name=starts_at]:not([data-soon])").all()[
+            -2 if form == "#book" else -1
+        ].check()

@@ -35,7 +35,9 @@ def waiting(world: World) -> tuple[int, int]:
 def in_doubt(world: World, run: str, step: int = 2, *, taken: bool = True) -> None:
     """Let a step be posted and its outcome never be learned, until it is in doubt: here by a conflict on the repetition."""
     live_at(world, world.run(run).step(step).due - 1)
-    world.provider.faults.extend(["lost" if taken else SendError("ambiguous", "no answer"), SendError("conflict", "another body")])
+    world.provider.faults.extend(
+        ["lost" if taken else SendError("ambiguous", "no answer"), SendError("conflict", "another body")]
+    )
     live_at(world, world.run(run).step(step).due)
     live_at(world, world.clock.now + 60_000)
     assert world.run(run).step(step).state == "in-doubt"
@@ -44,12 +46,15 @@ def in_doubt(world: World, run: str, step: int = 2, *, taken: bool = True) -> No
 def batch_in_doubt(world: World, *, taken: bool = True) -> list[str]:
     """Let the first emails of three people end in doubt that went in one batch, so that a person may send them anew; returns the runs."""
     runs = [world.sign_up(email=f"{name}@example.org") for name in ("a", "b", "c")]
-    world.provider.faults.extend(["lost" if taken else SendError("ambiguous", "no answer"), SendError("conflict", "another body")])
+    world.provider.faults.extend(
+        ["lost" if taken else SendError("ambiguous", "no answer"), SendError("conflict", "another body")]
+    )
     world.work()
     live_at(world, world.clock.now + 60_000)
-    assert {(step.state, step.frozen == world.run(runs[0]).step(1).frozen) for step in (world.run(run).step(1) for run in runs)} == {
-        ("in-doubt", True)
-    }
+    assert {
+        (step.state, step.frozen == world.run(runs[0]).step(1).frozen)
+        for step in (world.run(run).step(1) for run in runs)
+    } == {("in-doubt", True)}
     return runs
 
 

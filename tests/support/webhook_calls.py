@@ -20,7 +20,11 @@ FORMS = ("signup", "assessment", "christmas-signup", "christmas-assessment")
 OPERATOR = ("postcall-maybe", "onboarding-start")
 CALENDARS = ("calcom-booking", "calendly-noshow")
 WEBHOOKS = (*FORMS, *OPERATOR, *CALENDARS, "resend-events")
-PROOFS = {"OPERATOR_TOKEN": "operator-token", "CALCOM_WEBHOOK_SECRET": "calcom-secret", "CALENDLY_SIGNING_KEY": "calendly-key"}
+PROOFS = {
+    "OPERATOR_TOKEN": "operator-token",
+    "CALCOM_WEBHOOK_SECRET": "calcom-secret",
+    "CALENDLY_SIGNING_KEY": "calendly-key",
+}
 PROOFS |= {"RESEND_WEBHOOK_SECRET": SECRET}
 TOKEN = {"Authorization": f"Bearer {PROOFS['OPERATOR_TOKEN']}"}
 _BODIES: dict[str, dict[str, Any]] = dict.fromkeys(FORMS, ADA) | {
@@ -28,7 +32,11 @@ _BODIES: dict[str, dict[str, Any]] = dict.fromkeys(FORMS, ADA) | {
     "onboarding-start": {"email": ADDRESS, "package": "Quick start"},
     "calcom-booking": calendar_samples.calcom_created(email=ADDRESS),
     "calendly-noshow": calendar_samples.calendly_no_show(email=ADDRESS),
-    "resend-events": {"type": "email.complained", "created_at": calendar_samples.POSTED, "data": {"to": [ADDRESS], "email_id": "id-1"}},
+    "resend-events": {
+        "type": "email.complained",
+        "created_at": calendar_samples.POSTED,
+        "data": {"to": [ADDRESS], "email_id": "id-1"},
+    },
 }
 
 

@@ -53,7 +53,12 @@ class World:
         self.provider = MemoryProvider(self.clock)
         found, templates = _mail()
         self.sender = Sender(
-            self.ledger, found, templates, self.provider, self.settings, sleep=lambda length: self.clock.advance(seconds=length)
+            self.ledger,
+            found,
+            templates,
+            self.provider,
+            self.settings,
+            sleep=lambda length: self.clock.advance(seconds=length),
         )
 
     def _sleep(self, length: float) -> None:

@@ -47,9 +47,14 @@ def populate(redis: Redis) -> None:
     set_step(redis, RUN, 3, state="failed", attempts=1, why="the mailbox does not exist")
     set_step(redis, RUN, 4, state="skipped", why="skipped by hand")
     redis.zrem(ids.OPEN, ids.email_id(RUN, 1), ids.email_id(RUN, 4))
-    redis.hset("eg:tally:christmas", mapping={"1.sent": 4, "1.delivered": 4, "1.opened": 3, "1.clicked": 1, "3.failed": 1})
+    redis.hset(
+        "eg:tally:christmas", mapping={"1.sent": 4, "1.delivered": 4, "1.opened": 3, "1.clicked": 1, "3.failed": 1}
+    )
     redis.hset("eg:templates:rejected", "christmas/christmas_email_3", "line 4: a link leads nowhere safe.")
-    redis.hset(ids.contact_key(ids.digest("gone@example.org")), mapping={"email": "gone@example.org", "unsubscribed": now, "bounced": now})
+    redis.hset(
+        ids.contact_key(ids.digest("gone@example.org")),
+        mapping={"email": "gone@example.org", "unsubscribed": now, "bounced": now},
+    )
     redis.zadd("eg:suppressed", {ids.digest("gone@example.org"): now})
 
 
@@ -81,7 +86,9 @@ def operator(chromium: Browser, url: str, state: Any, **options: Any) -> Iterato
     page = context.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda message: faults.append(message.text) if "Content Security Policy" in message.text else None)
+    page.on(
+        "console", lambda message: faults.append(message.text) if "Content Security Policy" in message.text else None
+    )
     page.goto(url)
     yield page
     context.close()
@@ -99,7 +106,8 @@ def page(chromium: Browser, url: str, signed_in: Any, redis: Redis) -> Iterator[
 def complaints(page: Page) -> list[str]:
     """What axe finds serious or critical on a page. Its script goes in past the page's policy, as a person's extension would."""
     found = page.evaluate(
-        "async (source) => { eval(source); return (await axe.run(document, {iframes: false})).violations }", AXE.read_text(encoding="utf-8")
+        "async (source) => { eval(source); return (await axe.run(document, {iframes: false})).violations }",
+        AXE.read_text(encoding="utf-8"),
     )
     serious = [each for each in found if each["impact"] in ("serious", "critical")]
     return [f"{each['id']}: {node['html'][:200]}" for each in serious for node in each["nodes"]]

@@ -89,7 +89,9 @@ def made_from(template: str, slug: str, subject: str) -> bool:
 @pytest.fixture(scope="class")
 def testing(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visited]:
     """A stack with a second between emails; everybody has visited it, and their emails are on the way."""
-    with running(tmp_path_factory.mktemp("testing"), TESTING_STEP="1s", RESEND_RATE="1000", NOTION_RATE="1000") as trial:
+    with running(
+        tmp_path_factory.mktemp("testing"), TESTING_STEP="1s", RESEND_RATE="1000", NOTION_RATE="1000"
+    ) as trial:
         trial.limit(resend=1000, notion=1000)
         yield visit(chromium, trial, FUNNELS)
 
@@ -97,7 +99,9 @@ def testing(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture(scope="class")
 def production(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visited]:
     """A stack with the real delays; one person for each campaign has visited it, and more who booked a call."""
-    with running(tmp_path_factory.mktemp("production"), TESTING_MODE="false", RESEND_RATE="1000", NOTION_RATE="1000") as trial:
+    with running(
+        tmp_path_factory.mktemp("production"), TESTING_MODE="false", RESEND_RATE="1000", NOTION_RATE="1000"
+    ) as trial:
         trial.limit(resend=1000, notion=1000)
         yield visit(chromium, trial, PRODUCTION)
 
@@ -173,13 +177,22 @@ class TestRealDelays:
         until(lambda: production.trial.outbox_count() == len(AT_ONCE))
         assert {to for email in production.trial.outbox() for to in email["to"]} == {address(name) for name in AT_ONCE}
         runs = [run for name in PRODUCTION for run in production.runs(name) if run.state == "active"]
-        waiting = {ids.email_id(run.id, step.number): step.due for run in runs for step in run.steps if step.state == "scheduled"}
-        assert len(waiting) == sum(len(HOURS[funnel.slug]) for name, funnel in PRODUCTION.items() if name != "Cleo") - len(AT_ONCE)
+        waiting = {
+            ids.email_id(run.id, step.number): step.due
+            for run in runs
+            for step in run.steps
+            if step.state == "scheduled"
+        }
+        assert len(waiting) == sum(
+            len(HOURS[funnel.slug]) for name, funnel in PRODUCTION.items() if name != "Cleo"
+        ) - len(AT_ONCE)
         assert min(waiting.values()) > ledger.now() + 10 * MINUTE
         scheduled = cast(list[str], production.trial.redis().zrange(ids.SCHEDULED, 0, -1))
         assert {job.rpartition("-")[0] for job in scheduled} == set(waiting)
 
-    @pytest.mark.parametrize(("name", "states"), [("Liam", ["active"]), ("Moira", ["active", "cancelled"]), ("Cleo", ["cancelled"])])
+    @pytest.mark.parametrize(
+        ("name", "states"), [("Liam", ["active"]), ("Moira", ["active", "cancelled"]), ("Cleo", ["cancelled"])]
+    )
     def test_a_booking_that_is_moved_or_cancelled(self, production: Visited, name: str, states: list[str]) -> None:
         """Its reminders are dropped, moved ones planned anew; the owner sees both."""
         runs = production.runs(name)

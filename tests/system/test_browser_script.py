@@ -30,7 +30,9 @@ def sign_up(page: Page, email: str = "ada@example.org") -> None:
 
 def newsletter_says(page: Page, text: str) -> None:
     """Wait until the newsletter's form says so."""
-    page.locator("section", has=page.locator("#newsletter-title")).locator(".evergreen-status", has_text=text).wait_for()
+    page.locator("section", has=page.locator("#newsletter-title")).locator(
+        ".evergreen-status", has_text=text
+    ).wait_for()
 
 
 class TestScript:
@@ -137,12 +139,21 @@ class TestScript:
 
     def test_faulty_fields_are_marked(self, page: Page) -> None:
         """A 422 stands next to its field, read out with it; what has no field stands below. The next try starts clean."""
-        detail = [{"loc": ["email"], "msg": "no", "type": "value_error"}, {"loc": ["first_name"], "msg": "is too long", "type": "x"}]
-        Answering(page, {"status": 422, "json": {"detail": [*detail, {"loc": [], "msg": "more than eight", "type": "x"}]}}, ACCEPTED)
+        detail = [
+            {"loc": ["email"], "msg": "no", "type": "value_error"},
+            {"loc": ["first_name"], "msg": "is too long", "type": "x"},
+        ]
+        Answering(
+            page,
+            {"status": 422, "json": {"detail": [*detail, {"loc": [], "msg": "more than eight", "type": "x"}]}},
+            ACCEPTED,
+        )
         sign_up(page)
         newsletter_says(page, "Please look at the marked fields. more than eight")
         email, name = page.locator("#newsletter-email"), page.locator("#newsletter-name")
-        assert email.evaluate("field => field === document.activeElement && field.getAttribute('aria-invalid')") == "true"
+        assert (
+            email.evaluate("field => field === document.activeElement && field.getAttribute('aria-invalid')") == "true"
+        )
         described = "field => document.getElementById(field.getAttribute('aria-describedby')).textContent"
         assert "Please write an address" in email.evaluate(described)
         assert name.evaluate(described) == "is too long"

@@ -96,7 +96,8 @@ class TestPages:
         assert page.locator("#details").is_hidden()
 
     @pytest.mark.parametrize(
-        ("status", "posted"), [("sent", {"email_1_status", "email_1_sent_at"}), ("failed", {"email_1_status"}), ("not said", set())]
+        ("status", "posted"),
+        [("sent", {"email_1_status", "email_1_sent_at"}), ("failed", {"email_1_status"}), ("not said", set())],
     )
     def test_the_christmas_assessment_reports_the_sites_own_email(
         self, page: Page, served: tuple[str, Webhooks], status: str, posted: set[str]
@@ -151,7 +152,12 @@ class TestPages:
         page.click("text=Start the recovery")
         page.get_by_text("Your details have arrived").wait_for()
         [sent] = webhooks.received
-        expected = {"email": "ada@example.org", "starts_at": "2026-12-03T15:00:00.000Z", "event_id": "call-1", "timezone": ZONE}
+        expected = {
+            "email": "ada@example.org",
+            "starts_at": "2026-12-03T15:00:00.000Z",
+            "event_id": "call-1",
+            "timezone": ZONE,
+        }
         assert (sent.name, sent.body) == ("calendly-noshow", expected)
 
 

@@ -30,7 +30,9 @@ def knows(run_state: str = "completed", *, slug: str = "christmas", posted: int 
         state, _, reason = why.get(f"s{number}", "sent").partition(": ")
         return Step(number, StepState(state), due=number * 1000, offset=0, posted=posted, why=reason or None)
 
-    return {RUN: Enrollment(RUN, slug, "marketing", EnrollmentState(run_state), 0, "ada", steps=tuple(map(step, (1, 2, 3))))}.get
+    return {
+        RUN: Enrollment(RUN, slug, "marketing", EnrollmentState(run_state), 0, "ada", steps=tuple(map(step, (1, 2, 3))))
+    }.get
 
 
 def problems(verdict: Verdict) -> dict[str, int]:
@@ -83,12 +85,16 @@ class TestJudge:
         verdict = judge([BEGAN, ended], ALL[:2], knows("cancelled", s3="cancelled"), LEASE)
         assert (problems(verdict), verdict.on_the_wire, verdict.expected) == ({}, [100], 0)
         late = took((1, 1000), (2, 2000 + 9001))
-        assert problems(judge([BEGAN, ended], late, knows("cancelled", s3="cancelled"), LEASE)) == {"after an end or in a pause": 1}
+        assert problems(judge([BEGAN, ended], late, knows("cancelled", s3="cancelled"), LEASE)) == {
+            "after an end or in a pause": 1
+        }
 
     def test_in_a_pause_nothing_comes(self) -> None:
         """From its acknowledgement, but for what is on the wire, until somebody asks to go on."""
         pause, resumption = Entry("paused", RUN, 1400, 1500), Entry("resumed", RUN, 30_000, 31_000)
-        assert problems(judge([BEGAN, pause, resumption], took((1, 1000), (2, 30_001), (3, 40_000)), knows(), LEASE)) == {}
+        assert (
+            problems(judge([BEGAN, pause, resumption], took((1, 1000), (2, 30_001), (3, 40_000)), knows(), LEASE)) == {}
+        )
         found = judge([BEGAN, pause, resumption], took((1, 1000), (2, 29_000), (3, 40_000)), knows(), LEASE)
         assert problems(found) == {"after an end or in a pause": 1}
 
@@ -97,7 +103,9 @@ class TestJudge:
         doubtful = "in-doubt: nobody answered"
         verdict = judge([BEGAN], ALL[:2], knows(s3=doubtful), LEASE)
         assert (problems(verdict), len(verdict.in_doubt)) == ({}, 1)
-        assert problems(judge([BEGAN], ALL[:2], knows(posted=None, s3=doubtful), LEASE)) == {"in doubt without a post": 1}
+        assert problems(judge([BEGAN], ALL[:2], knows(posted=None, s3=doubtful), LEASE)) == {
+            "in doubt without a post": 1
+        }
 
     def test_only_a_reminder_may_be_too_late(self) -> None:
         """Its campaign leaves out what is of no use any more."""
@@ -108,7 +116,11 @@ class TestJudge:
         """What is missing, or stands there twice, is named."""
         row: dict[str, Any] = {"Enrollment ID": RUN} | {f"Email {number} Sent": "2026-12-01" for number in (1, 2, 3)}
         log: list[dict[str, Any]] = [{"Email ID": f"{RUN}-{number}"} for number in (1, 2, 3)]
-        rows: dict[str, list[dict[str, Any]]] = {"Contacts": [{"Email": "ada@example.org"}], "Email Sequence": [row], "Email Log": log}
+        rows: dict[str, list[dict[str, Any]]] = {
+            "Contacts": [{"Email": "ada@example.org"}],
+            "Email Sequence": [row],
+            "Email Log": log,
+        }
         assert judge_notion(rows, ALL, knows(), [RUN]) == {"rows twice": [], "rows missing": []}
         broken: dict[str, list[dict[str, Any]]] = {
             "Contacts": [],
@@ -132,7 +144,15 @@ def test_the_diary_keeps_what_was_acknowledged(tmp_path: Path) -> None:
 def test_the_promise_holds_in_a_short_chaos(tmp_path: Path) -> None:
     """A customer of each story, while parts are killed and both providers fail: nothing lost, nothing twice, Notion complete."""
     for seconds in (18, 90):  # on a machine too busy for enough trouble, more time
-        plan = Plan(len(STORIES), seconds=seconds, seed=5, kill_every=(1, 2.5), fault_every=(1.5, 3), fault_meets=1, provider_timeout=1)
+        plan = Plan(
+            len(STORIES),
+            seconds=seconds,
+            seed=5,
+            kill_every=(1, 2.5),
+            fault_every=(1.5, 3),
+            fault_meets=1,
+            provider_timeout=1,
+        )
         report = chaos(plan, tmp_path / f"stack{seconds}", tmp_path / "kept")
         report.write(tmp_path / "kept")
         assert report.problems == {}

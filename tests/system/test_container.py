@@ -60,7 +60,9 @@ def ground() -> Iterator[Path]:
 def image(ground: Path) -> Iterator[Path]:
     """The container's /app, as COPY and .dockerignore make it, with nothing in it that could be written to."""
     app = ground / "app"
-    left_out = [line.removeprefix("**/") for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("**/")]
+    left_out = [
+        line.removeprefix("**/") for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("**/")
+    ]
     for line in _instructions("COPY"):
         if not line.startswith("--from"):
             *sources, target = line.split()
@@ -90,7 +92,11 @@ def python(ground: Path) -> Path:
     (install,) = [part for part in re.findall(r"pip install ([^&]+)", DOCKERFILE)]
     base, venv = ground / "base", ground / "venv"
     for_all = "/usr/bin/python3"  # one that other users may run; a Python in somebody's home is not
-    own = for_all if subprocess.run([for_all, "-c", "import ensurepip"], capture_output=True).returncode == 0 else sys.executable
+    own = (
+        for_all
+        if subprocess.run([for_all, "-c", "import ensurepip"], capture_output=True).returncode == 0
+        else sys.executable
+    )
     subprocess.run([own, "-m", "venv", str(base)], check=True)
     subprocess.run([own, "-m", "venv", "--without-pip", str(venv)], check=True)
     # The base image brings a setuptools; which one must not change from one day to the next.
@@ -110,7 +116,10 @@ def without_rights(python: Path) -> list[str]:
         pytest.skip("setpriv is not installed, and for root nothing is read-only")
     nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs"]
     version = [str(python), "-c", "import sys; print(sys.version)"]
-    if subprocess.run([*nobody, *version], capture_output=True).stdout == subprocess.run(version, capture_output=True).stdout:
+    if (
+        subprocess.run([*nobody, *version], capture_output=True).stdout
+        == subprocess.run(version, capture_output=True).stdout
+    ):
         return nobody
     return ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
 
@@ -122,7 +131,11 @@ def container(image: Path, python: Path, command: list[str], **environ: str) -> 
     home = str(image.parent / "home")
     own = {"PYTHONPATH": str(image), "PATH": f"{python.parent}:/usr/bin:/bin", "HOME": home, "TMPDIR": home}
     process = subprocess.Popen(
-        [*without_rights(python), str(python), *command], cwd=image, env={**given, **own, **environ}, stderr=subprocess.PIPE, text=True
+        [*without_rights(python), str(python), *command],
+        cwd=image,
+        env={**given, **own, **environ},
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         yield process
@@ -134,8 +147,19 @@ def container(image: Path, python: Path, command: list[str], **environ: str) -> 
 def test_nothing_private_is_in_the_image(image: Path) -> None:
     """No test, sandbox, deployment, setting or cache: only the five folders and three files that are named."""
     names = {str(path.relative_to(image)) for path in image.rglob("*")}
-    assert {name.split("/")[0] for name in names} == {"shared", "functions", "scheduler", "commands", "stack.yml", "evergreen"}
-    assert not [name for name in names if fnmatch.fnmatch(name, "*.env*") or "__pycache__" in name or "sandbox" in name or ".local" in name]
+    assert {name.split("/")[0] for name in names} == {
+        "shared",
+        "functions",
+        "scheduler",
+        "commands",
+        "stack.yml",
+        "evergreen",
+    }
+    assert not [
+        name
+        for name in names
+        if fnmatch.fnmatch(name, "*.env*") or "__pycache__" in name or "sandbox" in name or ".local" in name
+    ]
 
 
 def test_the_image_runs_as_nobody_in_particular() -> None:
@@ -152,15 +176,25 @@ def test_packages_are_pinned_by_hash() -> None:
     assert all("--hash=sha256:" in package for package in required)
 
 
-def test_a_function_answers_and_finishes_what_it_has_begun(image: Path, python: Path, valkey_server: valkey.Valkey, ledger: Ledger) -> None:
+def test_a_function_answers_and_finishes_what_it_has_begun(
+    image: Path, python: Path, valkey_server: valkey.Valkey, ledger: Ledger
+) -> None:
     """Started as its container is, it enrolls; told to stop in the middle of a request, it still answers it and ends with 0."""
     command = json.loads(_instructions("CMD")[0])[1:]
-    settings = environment(valkey_server, HOST="127.0.0.1", DRAIN="1s", FUNCTION_SOURCE="functions/christmas-signup/main.py")
+    settings = environment(
+        valkey_server, HOST="127.0.0.1", DRAIN="1s", FUNCTION_SOURCE="functions/christmas-signup/main.py"
+    )
     with own_port() as port, container(image, python, command, **settings, PORT=str(port)) as process:
         until(lambda: b" 200 " in _answer(port, READY))
         body = json.dumps(ADA).encode()
         with socket.create_connection(("127.0.0.1", port), timeout=WITHIN) as caller:
-            head = ["POST / HTTP/1.1", "Host: a", "Content-Type: application/json", f"Content-Length: {len(body)}", "Expect: 100-continue"]
+            head = [
+                "POST / HTTP/1.1",
+                "Host: a",
+                "Content-Type: application/json",
+                f"Content-Length: {len(body)}",
+                "Expect: 100-continue",
+            ]
             caller.sendall("\r\n".join([*head, "", ""]).encode())
             assert caller.recv(100).startswith(b"HTTP/1.1 100"), "it waits for the body: the request is in flight"
             process.send_signal(signal.SIGTERM)
@@ -183,10 +217,14 @@ def _answer(port: int, request: bytes) -> bytes:
 def _at_work(ledger: Ledger) -> bool:
     """Whether the scheduler has ticked, or a worker waits for jobs: before that, RQ does not listen to SIGTERM."""
     workers = [str(key) for key in ledger.redis.keys("rq:worker:*")]
-    return read_health(ledger).tick_age is not None or any(ledger.redis.hget(worker, "state") == "idle" for worker in workers)
+    return read_health(ledger).tick_age is not None or any(
+        ledger.redis.hget(worker, "state") == "idle" for worker in workers
+    )
 
 
-@pytest.mark.parametrize("command", [["-m", "scheduler.release"], ["-m", "scheduler.worker", "send"], ["-m", "scheduler.worker", "notify"]])
+@pytest.mark.parametrize(
+    "command", [["-m", "scheduler.release"], ["-m", "scheduler.worker", "send"], ["-m", "scheduler.worker", "notify"]]
+)
 def test_scheduler_and_workers_run_and_stop(
     image: Path, python: Path, valkey_server: valkey.Valkey, ledger: Ledger, command: list[str]
 ) -> None:

@@ -104,7 +104,10 @@ class TestTemplate:
         world.work()
         world.sender = dataclasses.replace(world.sender, catalog=others)
         world.live(hours=25)
-        assert (world.run(run).step(2).state, world.run(run).step(2).why) == ("skipped", "the campaign no longer has this step")
+        assert (world.run(run).step(2).state, world.run(run).step(2).why) == (
+            "skipped",
+            "the campaign no longer has this step",
+        )
         world.sender = dataclasses.replace(world.sender, catalog=catalog)
         world.live(hours=270)
         assert world.states(run) == ["sent", "skipped", *["sent"] * 5]
@@ -217,7 +220,10 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert server.process.wait(WITHIN) != 0
         with valkey_on_a_disk(tmp_path, port, full) as again:
             assert functions.run() and functions.run("bob@example.org") is None
-            with Redis.from_url(again.url, password=again.password, retry=Retry(NoBackoff(), 0)) as client, pytest.raises(RedisError):
+            with (
+                Redis.from_url(again.url, password=again.password, retry=Retry(NoBackoff(), 0)) as client,
+                pytest.raises(RedisError),
+            ):
                 client.set("more", "x" * 1000)
             assert again.process.wait(WITHIN) != 0
         with valkey_on_a_disk(tmp_path, port):

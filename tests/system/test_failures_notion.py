@@ -52,7 +52,11 @@ def live_through(desk: Desk, trouble: Callable[[], None], mend: Callable[[], Non
 def everything_is_there_once(desk: Desk, run: str) -> None:
     """A contact, a complete tracker row, seven rows in the log, and nothing left to tell."""
     contact, tracker, log = desk.row("contacts"), desk.row("tracker"), desk.rows("email_log")
-    assert (contact["Email"], contact["Business Name"], bool(contact["Last Email Sent"])) == ("ada@example.org", "Engines", True)
+    assert (contact["Email"], contact["Business Name"], bool(contact["Last Email Sent"])) == (
+        "ada@example.org",
+        "Engines",
+        True,
+    )
     assert (tracker["Enrollment ID"], tracker["Status"], tracker["Next Email At"]) == (run, "Completed", None)
     assert all(tracker[f"Email {number} Sent"] for number in range(1, 8))
     assert sorted(row["Email ID"] for row in log) == [f"{run}-{number}" for number in range(1, 8)]
@@ -67,7 +71,12 @@ def alerts(desk: Desk) -> list[tuple[str, str]]:
 
 
 OUTAGES: dict[str, dict[str, Any]] = {
-    "429 of the integration": {"kind": "status", "status": 429, "name": "public_api_request_rate_limit", "retry_after": 20},
+    "429 of the integration": {
+        "kind": "status",
+        "status": 429,
+        "name": "public_api_request_rate_limit",
+        "retry_after": 20,
+    },
     "429 of the workspace": {"kind": "quota", "name": "public_api_space_request_rate_limit", "retry_after": 20},
     "409": {"kind": "status", "status": 409},
     "500": {"kind": "status", "status": 500},
@@ -103,13 +112,17 @@ def test_a_notion_that_does_not_answer(desk: Desk) -> None:
     everything_is_there_once(desk, run)
 
 
-@pytest.mark.parametrize(("source", "column"), [("contacts", "Email"), ("tracker", "Email 3 Sent"), ("email_log", "Email ID")])
+@pytest.mark.parametrize(
+    ("source", "column"), [("contacts", "Email"), ("tracker", "Email 3 Sent"), ("email_log", "Email ID")]
+)
 def test_a_renamed_column(desk: Desk, source: str, column: str) -> None:
     """The owner is told which one, not in a storm; under its old name again, everything is written."""
     place = desk.made[source]["data_source_id"]
 
     def rename(before: str, after: str) -> None:
-        desk.box.notion("PATCH", f"/data_sources/{place}", json={"properties": {before: {"name": after}}}).raise_for_status()
+        desk.box.notion(
+            "PATCH", f"/data_sources/{place}", json={"properties": {before: {"name": after}}}
+        ).raise_for_status()
 
     run = live_through(desk, lambda: rename(column, "Mine"), lambda: rename("Mine", column))
     everything_is_there_once(desk, run)
@@ -131,7 +144,9 @@ def test_rows_that_the_owner_deletes(desk: Desk, source: str) -> None:
     assert [row["Email"] for row in desk.rows("contacts")] == ["ada@example.org"]
     assert [row["Enrollment ID"] for row in desk.rows("tracker")] == [run]
     first = 2 if source == "email_log" else 1
-    assert sorted(row["Email ID"] for row in desk.rows("email_log")) == [f"{run}-{number}" for number in range(first, 8)]
+    assert sorted(row["Email ID"] for row in desk.rows("email_log")) == [
+        f"{run}-{number}" for number in range(first, 8)
+    ]
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])

@@ -199,7 +199,9 @@ def test_the_scheduler_puts_back_what_is_on_no_list(redis: Redis) -> None:
     assert redis.hget("eg:alert:unlisted", "count") == str(len(lost))
 
 
-def test_an_audit_comes_to_every_enrollment_within_the_hour(redis: Redis, raw: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_audit_comes_to_every_enrollment_within_the_hour(
+    redis: Redis, raw: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its slices are as large as that takes, and after the last one it begins anew."""
     monkeypatch.setattr("scheduler.release.SWEEP_EVERY", 60)
     monkeypatch.setattr("scheduler.release.SMALLEST_SLICE", 1)
@@ -276,7 +278,9 @@ def test_functions_answer_503_while_redis_loads(valkey_server: valkey.Valkey, mo
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Loading) as loading:
         loading.daemon_threads = True
         threading.Thread(target=loading.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        with deployed(valkey_server, monkeypatch, REDIS_URL=f"redis://127.0.0.1:{loading.server_address[1]}/0", REDIS_PASSWORD="") as found:
+        with deployed(
+            valkey_server, monkeypatch, REDIS_URL=f"redis://127.0.0.1:{loading.server_address[1]}/0", REDIS_PASSWORD=""
+        ) as found:
             answer = found.sign_up()
             assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
         loading.shutdown()
@@ -298,7 +302,9 @@ def test_garbage_on_the_queue_stops_no_worker(functions: Functions, redis: Redis
     redis.lpush(ids.QUEUE, job)
     with services.connect(services.current_settings(), decode=False) as raw:
         for _ in range(2):
-            Worker([Queue(QUEUE, connection=raw, job_class=Job)], connection=raw, job_class=Job).work(burst=True, logging_level="CRITICAL")
+            Worker([Queue(QUEUE, connection=raw, job_class=Job)], connection=raw, job_class=Job).work(
+                burst=True, logging_level="CRITICAL"
+            )
     assert functions.ledger.peek(run.id, 1).state == "sent"
     assert redis.zrange("rq:failed:send", 0, -1) == [job]
 

@@ -136,7 +136,9 @@ QUOTA = [("daily_quota_exceeded", 16 * HOUR), ("monthly_quota_exceeded", (16 * 2
 
 def named(fault: Any) -> str:
     """A fault as a test's name."""
-    return " ".join(str(value) for value in fault.values() if value is not None) if isinstance(fault, dict) else str(fault)
+    return (
+        " ".join(str(value) for value in fault.values() if value is not None) if isinstance(fault, dict) else str(fault)
+    )
 
 
 @pytest.mark.parametrize("fault", PERHAPS, ids=named)
@@ -156,7 +158,9 @@ def test_a_refused_key_or_domain_holds_everything_back(post: Post, box: Sandbox,
     box.fault(**fault, count=3)
     for _ in range(3):
         post.world.work()
-        assert {(step.state, step.attempts, step.posted, step.ambiguous) for step in post.steps()} == {("scheduled", 0, None, False)}
+        assert {(step.state, step.attempts, step.posted, step.ambiguous) for step in post.steps()} == {
+            ("scheduled", 0, None, False)
+        }
         assert post.gate() == post.world.clock.now + 60_000
         post.world.clock.advance(seconds=60)
     assert post.watched.sizes == [post.people, 1, 1]
@@ -210,7 +214,9 @@ def test_a_key_that_was_used_with_another_body_is_in_doubt(post: Post, box: Sand
 
 
 @pytest.mark.parametrize("length", [2, 4])
-def test_a_batch_answered_with_another_length_is_in_doubt(ledger: Ledger, clock: Clock, box: Sandbox, length: int) -> None:
+def test_a_batch_answered_with_another_length_is_in_doubt(
+    ledger: Ledger, clock: Clock, box: Sandbox, length: int
+) -> None:
     """Nobody can tell whose ids these are: in doubt, and never repeated."""
     said = answer(json.dumps({"data": [{"id": str(number)} for number in range(length)]}).encode())
     with raw(answer(b'{"data": []}', Date=formatdate(usegmt=True)), said) as server:
@@ -235,7 +241,9 @@ def test_a_batch_answered_with_another_length_is_in_doubt(ledger: Ledger, clock:
     ],
     ids=named,
 )
-def test_after_an_accepted_email_without_an_answer_no_refusal_counts(post: Post, box: Sandbox, then: dict[str, Any], state: str) -> None:
+def test_after_an_accepted_email_without_an_answer_no_refusal_counts(
+    post: Post, box: Sandbox, then: dict[str, Any], state: str
+) -> None:
     """The first request may have been accepted, and was: the step ends as `sent` or `in-doubt`, whatever the second is told."""
     box.fault("disconnect", after=True)
     box.fault(**then)

@@ -33,7 +33,10 @@ HOURS: dict[str, list[float]] = {
     "booking-reminder": [96, 119],
 }
 TESTING: dict[str, list[int]] = {slug: list(range(len(hours))) for slug, hours in HOURS.items()}
-TESTING |= {"five-day": [1, 2, 3, 4], "booking-reminder": [1, 2]}  # the website sends the first; the meeting is three steps ahead
+TESTING |= {
+    "five-day": [1, 2, 3, 4],
+    "booking-reminder": [1, 2],
+}  # the website sends the first; the meeting is three steps ahead
 TEMPLATES: dict[str, str] = {
     "christmas": "christmas_email_1 2 3 4 5 6 7",
     "christmas CRITICAL": "christmas_email_1 2_critical 3 4 5_critical 6 7",
@@ -75,14 +78,18 @@ class Funnel(World):
         before = len(self.provider.accepted)
         results = super().work()
         for email in self.provider.accepted[before:]:
-            self.instants.append(({tag["name"]: tag["value"] for tag in email["tags"]}["campaign"], self.clock.now - START))
+            self.instants.append(
+                ({tag["name"]: tag["value"] for tag in email["tags"]}["campaign"], self.clock.now - START)
+            )
         return results
 
     def enter(self, slug: str, scores: dict[str, int] | None = None, **form: Any) -> None:
         """Let Ada (or whoever the form names) come in through the campaign's webhook."""
         given = {"email": ADDRESS, "first_name": "Ada", **form}
         if trigger := TRIGGERS.get(slug):
-            enrolling.sign_up(SignUp.model_validate(given | (scores or SCORES["OPTIMIZE"])), trigger=trigger, intake=self.intake)
+            enrolling.sign_up(
+                SignUp.model_validate(given | (scores or SCORES["OPTIMIZE"])), trigger=trigger, intake=self.intake
+            )
         elif slug == "booking-reminder":
             self.book()
         else:
@@ -203,7 +210,10 @@ class TestOutage:
 
     def test_nobody_gets_two_nurture_emails_at_once(self, funnel: Funnel) -> None:
         """Thirty people at all stages of the three campaigns: then half a day at least lies between two emails."""
-        people = {f"person{number}@example.org": slug for number, slug in zip(range(30), itertools.cycle(TRIGGERS), strict=False)}
+        people = {
+            f"person{number}@example.org": slug
+            for number, slug in zip(range(30), itertools.cycle(TRIGGERS), strict=False)
+        }
         for email, slug in people.items():
             funnel.enter(slug, email=email)
             funnel.until(funnel.clock.now + 7 * HOUR)
@@ -225,10 +235,14 @@ class TestOutage:
         funnel.until(START + 30 * DAY)
         assert funnel.sent("christmas") == [0, 24, 83, 120, 168, 216, 264]
 
-    @pytest.mark.parametrize(("policy", "expected"), [("send", [24, 97, 97, 97]), ("skip", [24, 97]), ("shift", [24, 97, 121, 145])])
+    @pytest.mark.parametrize(
+        ("policy", "expected"), [("send", [24, 97, 97, 97]), ("skip", [24, 97]), ("shift", [24, 97, 121, 145])]
+    )
     def test_each_late_policy(self, funnel: Funnel, policy: str, expected: list[float]) -> None:
         """`send`: all at once; `skip`: only what is in time; `shift`: one, and the gaps stay."""
-        funnel.change("five-day", late=funnel.sender.catalog.campaigns["five-day"].late.model_copy(update={"policy": policy}))
+        funnel.change(
+            "five-day", late=funnel.sender.catalog.campaigns["five-day"].late.model_copy(update={"policy": policy})
+        )
         funnel.enter("five-day")
         funnel.until(START + 25 * HOUR)
         funnel.clock.advance(hours=72)
@@ -260,8 +274,12 @@ class TestExits:
         assert so_far and funnel.sent(slug) == so_far
         assert funnel.state(slug) == ("exited", reason)
 
-    @pytest.mark.parametrize(("reason", "count"), [("booked", 3), ("unsubscribed", 3), ("bounced", 2), ("complained", 2)])
-    def test_a_clients_welcome_ends_only_where_email_is_not_taken(self, funnel: Funnel, reason: str, count: int) -> None:
+    @pytest.mark.parametrize(
+        ("reason", "count"), [("booked", 3), ("unsubscribed", 3), ("bounced", 2), ("complained", 2)]
+    )
+    def test_a_clients_welcome_ends_only_where_email_is_not_taken(
+        self, funnel: Funnel, reason: str, count: int
+    ) -> None:
         """It is part of the work: neither a booking nor an unsubscribe stops it."""
         funnel.enter("onboarding")
         funnel.until(START + 30 * HOUR)
@@ -290,4 +308,6 @@ def test_one_nurture_campaign_at_a_time(funnel: Funnel, order: tuple[str, ...]) 
     funnel.enter(order[0])
     funnel.enter(order[1])
     funnel.until(START + 60 * DAY)
-    assert [campaign for campaign, _ in funnel.instants] == [order[0]] * len(HOURS[order[0]]) + [order[1]] * len(HOURS[order[1]])
+    assert [campaign for campaign, _ in funnel.instants] == [order[0]] * len(HOURS[order[0]]) + [order[1]] * len(
+        HOURS[order[1]]
+    )

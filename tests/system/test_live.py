@@ -17,7 +17,17 @@ LAYOUT = ("contacts", "tracker", "email_log", "templates")
 def live(**settings: str) -> str:
     """Run the live tests with these settings and no others; returns what pytest printed."""
     own = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME") or name.startswith("COVERAGE")}
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-o", "python_files=live_*.py", "-rs", "tests/live"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "python_files=live_*.py",
+        "-rs",
+        "tests/live",
+    ]
     environ = own | {"ENV_FILE": os.devnull, "COLUMNS": "200"} | settings
     ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=WITHIN)
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -28,7 +38,9 @@ def test_it_passes_and_leaves_one_email_and_no_row() -> None:
     """Every test passes; what they made in Notion is in the trash, and the recipient has a single email."""
     with sandbox() as box:
         made = box.seed()
-        databases = {source.setting.upper(): made[name]["database_id"] for source, name in zip(SOURCES, LAYOUT, strict=True)}
+        databases = {
+            source.setting.upper(): made[name]["database_id"] for source, name in zip(SOURCES, LAYOUT, strict=True)
+        }
         said = live(
             RESEND_API_KEY="re_sandbox",
             RESEND_API_URL=f"{box.url}/resend",
@@ -41,7 +53,9 @@ def test_it_passes_and_leaves_one_email_and_no_row() -> None:
         )
         assert "6 passed" in said and "skipped" not in said
         assert [email["to"] for email in box.outbox()] == [["owner@example.org"]]
-        left = {name: rows for name, rows in box.get("/notion.json").items() if not all(row["in_trash"] for row in rows)}
+        left = {
+            name: rows for name, rows in box.get("/notion.json").items() if not all(row["in_trash"] for row in rows)
+        }
         assert left == {}
 
 

@@ -49,7 +49,12 @@ def form(email: str, **fields: Any) -> dict[str, Any]:
 def webhook(trial: Trial, name: str, body: bytes | dict[str, Any], **headers: str) -> requests.Response:
     """Post to a public webhook."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return requests.post(f"{trial.url}/webhook/{name}", data=data, headers={"Content-Type": "application/json", **headers}, timeout=WITHIN)
+    return requests.post(
+        f"{trial.url}/webhook/{name}",
+        data=data,
+        headers={"Content-Type": "application/json", **headers},
+        timeout=WITHIN,
+    )
 
 
 def calcom(trial: Trial, event: dict[str, Any]) -> requests.Response:
@@ -98,7 +103,11 @@ def stored(redis: Redis) -> Iterator[tuple[str, bytes]]:
             case b"zset":
                 yield from ((name, value) for value in client.zrange(key, 0, -1))
             case b"stream":
-                yield from ((f"{name}/{field.decode()}", value) for _, entry in client.xrange(key) for field, value in entry.items())
+                yield from (
+                    (f"{name}/{field.decode()}", value)
+                    for _, entry in client.xrange(key)
+                    for field, value in entry.items()
+                )
             case b"none":
                 continue
             case kind:
@@ -152,7 +161,12 @@ def live(trial: Trial) -> list[requests.Response]:
     until(lambda: state(trial, GONE) == "sent")
     link = next(email["headers"]["List-Unsubscribe"] for email in trial.outbox() if GONE in email["to"]).strip("<>")
     assert requests.post(link, timeout=WITHIN).status_code == 200
-    assert webhook(trial, "christmas-signup", form(LEAD, consent=True, consent_text="yes"), **{"Idempotency-Key": KEY}).status_code == 202
+    assert (
+        webhook(
+            trial, "christmas-signup", form(LEAD, consent=True, consent_text="yes"), **{"Idempotency-Key": KEY}
+        ).status_code
+        == 202
+    )
     return [
         webhook(trial, "christmas-signup", form(f"x{LEAD}@")),
         webhook(trial, "christmas-signup", b'{"email": "' + LEAD.encode()),
@@ -177,7 +191,12 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Trial, list
 def secrets(life: tuple[Trial, Any]) -> tuple[str, ...]:
     """Every secret of the stack."""
     trial, _ = life
-    return (*(path.read_text().strip() for path in (trial.directory / "secrets").iterdir()), "re_sandbox", "ntn_sandbox", "webhooks/1/")
+    return (
+        *(path.read_text().strip() for path in (trial.directory / "secrets").iterdir()),
+        "re_sandbox",
+        "ntn_sandbox",
+        "webhooks/1/",
+    )
 
 
 @pytest.fixture
@@ -195,9 +214,16 @@ def test_redis_while_emails_are_on_their_way(life: tuple[Trial, Any], raw: Redis
     trial, _ = life
     assert trial.sign_up(form(LATEST)) == 202
     assert trial.redis().zcard(ids.SCHEDULED), "emails must still be on their way, or this looks at too little"
-    assert trial.redis().zcard("rq:failed:send") >= 2, "one is in doubt, and each of the refused one's fails as it comes due"
+    assert trial.redis().zcard("rq:failed:send") >= 2, (
+        "one is in doubt, and each of the refused one's fails as it comes due"
+    )
     assert not leaks(raw, secrets)
-    used = {rule for rule in HELD for where, value in stored(raw) if re.fullmatch(rule, where) and finds(where, value.decode(), ())}
+    used = {
+        rule
+        for rule in HELD
+        for where, value in stored(raw)
+        if re.fullmatch(rule, where) and finds(where, value.decode(), ())
+    }
     assert used == set(HELD), "a rule that nothing needs would hide a leak"
     assert not [where for where, value in stored(raw) for content in opened(value) if is_pickle(content)]
 
@@ -233,8 +259,12 @@ def test_what_is_left_and_logged(life: tuple[Trial, Any], raw: Redis, secrets: t
     trial, _ = life
     until(lambda: state(trial, LEAD, 7) == "sent" and trial.redis().zcard(ids.OUTBOX) == 0)
     assert not leaks(raw, secrets)
-    logs = [path for path in Path(trial.directory, "logs").glob("*.log") if path.stem != "sandbox"]  # which stands in for others
+    logs = [
+        path for path in Path(trial.directory, "logs").glob("*.log") if path.stem != "sandbox"
+    ]  # which stands in for others
     assert {"gateway", "scheduler", "worker", "recorder", "notifier", "valkey"} <= {path.stem for path in logs}
     text = {path.stem: path.read_text(errors="replace") for path in logs}
     assert "signed_up" in text["gateway"] and "email.trouble" in text["gateway"]
-    assert not [find for name, lines in text.items() for line in lines.splitlines() for find in finds(name, line, secrets)]
+    assert not [
+        find for name, lines in text.items() for line in lines.splitlines() for find in finds(name, line, secrets)
+    ]

@@ -13,7 +13,13 @@ from local.trial import Trial, running
 from shared.ledger import ids
 from tests.support.waiting import until
 
-SIGN_UP = {"first_name": "Ada", "business_name": "Engines", "assessment_score": 45, "red_systems": 2, "orange_systems": 1}
+SIGN_UP = {
+    "first_name": "Ada",
+    "business_name": "Engines",
+    "assessment_score": 45,
+    "red_systems": 2,
+    "orange_systems": 1,
+}
 CUSTOMERS = 20
 ON_TIME = 10.0  # seconds after the due instant; generous, for the machine may be busy: how late emails are is for the benchmarks
 
@@ -49,14 +55,19 @@ def everything_is_recorded(trial: Trial, runs: list[str]) -> None:
     """Each person, run and email has one row, and each row is complete."""
     until(lambda: trial.redis().zcard(ids.OUTBOX) == 0)
     rows = trial.notion()
-    assert sorted(row["Email"] for row in rows["Contacts"]) == sorted(f"c{number}@example.org" for number in range(CUSTOMERS))
-    assert {(row["First Name"], row["Business Name"], row["Segment"], bool(row["Last Email Sent"])) for row in rows["Contacts"]} == {
-        ("Ada", "Engines", "CRITICAL", True)
-    }
+    assert sorted(row["Email"] for row in rows["Contacts"]) == sorted(
+        f"c{number}@example.org" for number in range(CUSTOMERS)
+    )
+    assert {
+        (row["First Name"], row["Business Name"], row["Segment"], bool(row["Last Email Sent"]))
+        for row in rows["Contacts"]
+    } == {("Ada", "Engines", "CRITICAL", True)}
     assert Counter(row["Enrollment ID"] for row in rows["Email Sequence"]) == Counter(runs)
     assert {row["Status"] for row in rows["Email Sequence"]} == {"Completed"}
     assert all(row[f"Email {number} Sent"] for row in rows["Email Sequence"] for number in range(1, 8))
-    assert Counter(row["Email ID"] for row in rows["Email Log"]) == Counter(f"{run}-{n}" for run in runs for n in range(1, 8))
+    assert Counter(row["Email ID"] for row in rows["Email Log"]) == Counter(
+        f"{run}-{n}" for run in runs for n in range(1, 8)
+    )
     assert {(row["Status"], row["Sent By"]) for row in rows["Email Log"]} == {("Sent", "evergreen")}
 
 

@@ -87,7 +87,9 @@ def test_pauses_and_claims_at_once_agree(track: Racetrack) -> None:
     operator, worker = track.start("operator", pause), track.start("worker", work)
     assert operator.end() == ["paused"] * MANY
     sent = dict(zip(reversed(runs), worker.end(), strict=True))
-    assert {run: state(track, run) for run in runs} == {run: "sent" if sent[run] == "sent" else "scheduled" for run in runs}
+    assert {run: state(track, run) for run in runs} == {
+        run: "sent" if sent[run] == "sent" else "scheduled" for run in runs
+    }
     assert sorted(track.accepted) == sorted(f"{run}-1" for run in runs if sent[run] == "sent")
 
 
@@ -138,7 +140,9 @@ def test_resumptions_and_releases_at_once_send_each_email_once(track: Racetrack)
 
 def _booked(track: Racetrack, uid: str, starts: int, replaces: str | None = None) -> str:
     now = track.clock.now
-    event = MeetingEvent("booked", f"key-{uid}", uid, now, starts, replaces=replaces, contact={"email": "ada@example.org"})
+    event = MeetingEvent(
+        "booked", f"key-{uid}", uid, now, starts, replaces=replaces, contact={"email": "ada@example.org"}
+    )
     meetings.report(event, trigger="calcom-booking", intake=track.world.intake)
     return f"{ids.enrollment_prefix('booking-reminder', f'{uid}:{starts}')}-1"
 
@@ -154,7 +158,11 @@ def test_a_reschedule_against_the_send_of_a_reminder(track: Racetrack, before: s
     worker = track.start("worker", send(first), before=before)
     second = _booked(track, "two", START + 5 * DAY, replaces="one")
     assert worker.finish() == result
-    assert (state(track, first), state(track, first, 2), track.world.run(first).state) == (left, "cancelled", "cancelled")
+    assert (state(track, first), state(track, first, 2), track.world.run(first).state) == (
+        left,
+        "cancelled",
+        "cancelled",
+    )
     for instant in (START + 2 * DAY - HOUR, START + 4 * DAY, START + 5 * DAY - HOUR):
         track.clock.set(instant)
         track.world.work()

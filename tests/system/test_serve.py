@@ -125,7 +125,9 @@ def _started_with(directory: Path, missing: str, by: set[str]) -> subprocess.Com
     """A process that mounts three functions, of which some require a setting that is not given, and asks each of them."""
     for name in ("echo", "health", "inner"):
         (directory / "functions" / name).mkdir(parents=True)
-        requires = f"from shared.core import settings\nsettings.load().require({missing.lower()!r})\n" if name in by else ""
+        requires = (
+            f"from shared.core import settings\nsettings.load().require({missing.lower()!r})\n" if name in by else ""
+        )
         (directory / "functions" / name / "main.py").write_text(f"{requires}NAME = {name!r}\n{ECHO}")
     (directory / "stack.yml").write_text(STACK)
     return subprocess.run(
@@ -149,7 +151,12 @@ class TestEveryFunction:
 
     def test_what_follows_the_name_is_the_path(self, all_functions: Client) -> None:
         """A function sees the rest of its URL and the query."""
-        assert all_functions.get("/function/echo/a/b?c=d").json == {"name": "echo", "path": "/a/b", "length": 0, "args": {"c": "d"}}
+        assert all_functions.get("/function/echo/a/b?c=d").json == {
+            "name": "echo",
+            "path": "/a/b",
+            "length": 0,
+            "args": {"c": "d"},
+        }
 
     def test_health_is_at_the_root_too(self, all_functions: Client) -> None:
         """`/health` is the function of that name."""
@@ -160,7 +167,9 @@ class TestEveryFunction:
         assert all_functions.get("/function/inner").status_code == 200
         assert all_functions.get("/webhook/inner").status_code == 404
 
-    @pytest.mark.parametrize("path", ["/", "/function/none", "/webhook/none", "/function", "/echo", "/console", "//function/echo"])
+    @pytest.mark.parametrize(
+        "path", ["/", "/function/none", "/webhook/none", "/function", "/echo", "/console", "//function/echo"]
+    )
     def test_an_unknown_path_is_a_404_that_lists_nothing(self, all_functions: Client, path: str) -> None:
         """A wrong URL gets JSON that names no function."""
         answer = all_functions.post(path)
@@ -194,7 +203,8 @@ class TestEveryFunction:
         assert "SettingsError: missing: INTERNAL_TOKEN." in ended.stderr
 
     @pytest.mark.parametrize(
-        ("text", "says"), [(None, "there is no"), ("a: [", "is no YAML"), ("functions: {a: {image: b}}", "FUNCTION_SOURCE")]
+        ("text", "says"),
+        [(None, "there is no"), ("a: [", "is no YAML"), ("functions: {a: {image: b}}", "FUNCTION_SOURCE")],
     )
     def test_a_broken_stack_file_is_explained(self, tmp_path: Path, text: str | None, says: str) -> None:
         """A missing or wrong stack.yml says what it needs."""
@@ -238,7 +248,13 @@ class TestServer:
         with served(tmp_path, f"NAME = 'one'\n{ECHO}") as (_, port):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WITHIN)
             for body, chunked in ((b"x" * 70_000, False), (iter([b"x" * 60_000] * 20), True), (None, False)):
-                connection.request("POST", "/", body, encode_chunked=chunked, headers={"Transfer-Encoding": "chunked"} if chunked else {})
+                connection.request(
+                    "POST",
+                    "/",
+                    body,
+                    encode_chunked=chunked,
+                    headers={"Transfer-Encoding": "chunked"} if chunked else {},
+                )
                 first_socket = connection.sock
                 answer = json.loads(connection.getresponse().read())
                 assert answer["length"] == (1_200_000 if chunked else 70_000 if body else 0)
@@ -250,7 +266,9 @@ class TestServer:
         """What a function leaves unread is thrown away, so that its caller sees the 413 and may go on."""
         with served(tmp_path, LIMITED) as (_, port):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WITHIN)
-            connection.request("POST", "/", iter([b"x" * 50_000] * 10), headers={"Transfer-Encoding": "chunked"}, encode_chunked=True)
+            connection.request(
+                "POST", "/", iter([b"x" * 50_000] * 10), headers={"Transfer-Encoding": "chunked"}, encode_chunked=True
+            )
             answer = connection.getresponse()
             assert (answer.status, answer.read()) == (413, b"too long")
             connection.request("POST", "/", b"short")

@@ -108,7 +108,10 @@ def test_what_is_locked_for_here_is_known() -> None:
     [
         ("cov==7.1\ncoverage==7.17\n", ["coverage asks for tomli>=2; extra == 'toml'"]),
         ("cov==7.1\ncoverage==7.17\ntomli==1.9\n", ["coverage asks for tomli>=2; extra == 'toml'"]),
-        ("cov==7.1\ncoverage==7.17\ntomli==2.5 ; python_version < '3'\n", ["coverage asks for tomli>=2; extra == 'toml'"]),
+        (
+            "cov==7.1\ncoverage==7.17\ntomli==2.5 ; python_version < '3'\n",
+            ["coverage asks for tomli>=2; extra == 'toml'"],
+        ),
         ("cov==7.1\ntomli==2.5\n", ["cov asks for coverage[toml]>=7"]),
         ("cov==7.1\ncoverage==7.17\ntomli==2.5\n", []),
     ],

@@ -38,7 +38,11 @@ def test_a_stale_file_is_noticed(tmp_path: Any, monkeypatch: pytest.MonkeyPatch)
 
 def test_every_public_webhook_is_in_it() -> None:
     """What stack.yml lets the world call is described."""
-    public = {f"/webhook/{function.name}" for function in stack_file.listed() if function.public and function.name not in NO_WEBHOOKS}
+    public = {
+        f"/webhook/{function.name}"
+        for function in stack_file.listed()
+        if function.public and function.name not in NO_WEBHOOKS
+    }
     assert public <= DOCUMENT["paths"].keys()
 
 

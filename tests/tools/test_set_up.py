@@ -20,7 +20,9 @@ PIPS = {
     "23.2.1": "pip==23.2.1 --hash=sha256:7ccf472345f20d35bdc9d1841ff5f313260c2c33fe417f48c30ac46cccabf5be",
     "shipped": None,
 }
-TOO_NEW_FOR_22 = pytest.mark.skipif(sys.version_info >= (3, 12), reason="pip 22.3 does not start on Python 3.12 or newer")
+TOO_NEW_FOR_22 = pytest.mark.skipif(
+    sys.version_info >= (3, 12), reason="pip 22.3 does not start on Python 3.12 or newer"
+)
 IMPORT_ALL = """
 import importlib, pkgutil
 for package in ("commands", "local", "scheduler", "shared"):
@@ -50,7 +52,9 @@ def newer_releases(folder: Path) -> str:
 
 
 @pytest.mark.usefixtures("index")
-@pytest.mark.parametrize(("pip", "what"), [pytest.param("22.3", "local", marks=TOO_NEW_FOR_22), ("23.2.1", "dev"), ("shipped", "image")])
+@pytest.mark.parametrize(
+    ("pip", "what"), [pytest.param("22.3", "local", marks=TOO_NEW_FOR_22), ("23.2.1", "dev"), ("shipped", "image")]
+)
 def test_from_nothing(project: Project, tmp_path: Path, pip: str, what: str) -> None:
     """Each pip installs exactly the lock, though a newer release of every package is there to be taken."""
     if PIPS[pip]:
@@ -61,7 +65,10 @@ def test_from_nothing(project: Project, tmp_path: Path, pip: str, what: str) -> 
     assert ("Making .venv" in done.stdout) == (pip == "shipped")
     wanted, installed = locked(set_up.LOCKS[what], set_up.INSTALLER), project.installed()
     assert wanted <= installed
-    assert {name.partition("==")[0] for name in installed - wanted} <= {"pip", "setuptools"}  # Python's venv brought these
+    assert {name.partition("==")[0] for name in installed - wanted} <= {
+        "pip",
+        "setuptools",
+    }  # Python's venv brought these
 
     nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:1/simple", "UV_OFFLINE": "1"}
     again = project.set_up("image", **nowhere)  # what is held in what is there already
@@ -83,14 +90,25 @@ def test_what_the_set_up_avoids(project: Project) -> None:
         wheel(links, "asked", "1.0", "Provides-Extra: more\n"),
     ]
     (project.root / "made-up.txt").write_text("\n".join(entries))
-    install = [".venv/bin/pip", "install", "--no-index", "--find-links", "links", "--require-hashes", "-r", "made-up.txt"]
+    install = [
+        ".venv/bin/pip",
+        "install",
+        "--no-index",
+        "--find-links",
+        "links",
+        "--require-hashes",
+        "-r",
+        "made-up.txt",
+    ]
     assert project.run(*install, "--dry-run").returncode == 0, "as long as the locked release is the newest"
     wheel(links, "asked", "2.0", "Provides-Extra: more\n")
     assert "all requirements must have their versions pinned" in project.run(*install).stderr
     assert project.run(*install, "--no-deps").returncode == 0
 
 
-@pytest.mark.parametrize(("target", "what"), [("run", "local"), ("backup", "local"), ("test", "dev"), ("check", "dev"), ("lock", "dev")])
+@pytest.mark.parametrize(
+    ("target", "what"), [("run", "local"), ("backup", "local"), ("test", "dev"), ("check", "dev"), ("lock", "dev")]
+)
 def test_a_target_sets_up_what_it_needs(target: str, what: str) -> None:
     """`make run` installs nothing of what only the tests need."""
     printed = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout

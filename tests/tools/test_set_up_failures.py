@@ -21,7 +21,9 @@ from tools import set_up
 MADE_AGAIN = "The virtual environment in .venv is incomplete, or its Python is gone. Making it again ..."
 UNREACHABLE = "Evergreen is not set up: the package index cannot be reached. Check `index-url`"
 NO_HASH = f"--hash=sha256:{'0' * 64}"
-DISGUISE = "import runpy, sys; sys.version_info = (3, 10, 0, 'final', 0); sys.argv[:1] = []; runpy.run_path(sys.argv[0])"
+DISGUISE = (
+    "import runpy, sys; sys.version_info = (3, 10, 0, 'final', 0); sys.argv[:1] = []; runpy.run_path(sys.argv[0])"
+)
 NO_ENSUREPIP = """
 import runpy, sys
 sys.modules["ensurepip"] = None
@@ -64,7 +66,9 @@ def finished(with_uv: Project) -> Project:
 
 @pytest.mark.parametrize("tool", ["pip", "uv"])
 @pytest.mark.parametrize("setting", ["PIP_INDEX_URL", "PIP_PROXY", "HTTPS_PROXY"])
-def test_an_index_or_proxy_that_does_not_answer(request: pytest.FixtureRequest, tmp_path: Path, tool: str, setting: str) -> None:
+def test_an_index_or_proxy_that_does_not_answer(
+    request: pytest.FixtureRequest, tmp_path: Path, tool: str, setting: str
+) -> None:
     """One sentence, whichever of the two tools meets it; what the tool printed is in the log."""
     project: Project = request.getfixturevalue("with_uv" if tool == "uv" else "without_uv")
     project.lock(SIX)
@@ -128,8 +132,14 @@ def test_an_index_without_the_file(with_uv: Project, tmp_path: Path, entry: str)
     [
         ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "the disk is full"),
         ("error: Failed to install: x\n  cause: Failed to copy\n  cause: (os error 28)", "the disk is full"),
-        ("SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]'))", "certificate that is not trusted"),
-        ("cause: client error (Connect)\ncause: invalid peer certificate: UnknownIssuer", "certificate that is not trusted"),
+        (
+            "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]'))",
+            "certificate that is not trusted",
+        ),
+        (
+            "cause: client error (Connect)\ncause: invalid peer certificate: UnknownIssuer",
+            "certificate that is not trusted",
+        ),
         ("  cause: HTTP status server error (503 Service Unavailable) for url (x)", "cannot be reached"),
         ("Something else happened.", "the installer failed. Try again after `make clean`"),
     ],

@@ -30,12 +30,27 @@ class TestRefusals:
 
     @pytest.mark.parametrize(
         "body",
-        [b"", b"{", b"[]", b"null", b"5", b'"x"', b"email=a", b"[" * 60_000, b'{"a":' * 10_000, b"\xff\xfe{}", b"\xef\xbb\xbf" + FORM],
+        [
+            b"",
+            b"{",
+            b"[]",
+            b"null",
+            b"5",
+            b'"x"',
+            b"email=a",
+            b"[" * 60_000,
+            b'{"a":' * 10_000,
+            b"\xff\xfe{}",
+            b"\xef\xbb\xbf" + FORM,
+        ],
     )
     def test_what_is_no_json_object_is_400(self, functions: Functions, body: bytes) -> None:
         """Anything but one JSON object in UTF-8 is answered 400 with a reason."""
         answer = functions.post(body)
-        assert (answer.status_code, answer.json) == (400, {"status": "error", "message": "the body is not a JSON object"})
+        assert (answer.status_code, answer.json) == (
+            400,
+            {"status": "error", "message": "the body is not a JSON object"},
+        )
 
     @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE"])
     def test_another_method_is_405(self, functions: Functions, method: str) -> None:
@@ -45,7 +60,8 @@ class TestRefusals:
         assert functions.contact() is None
 
     @pytest.mark.parametrize(
-        "content_type", ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonp", "multipart/form-data"]
+        "content_type",
+        ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonp", "multipart/form-data"],
     )
     def test_another_content_type_is_415(self, functions: Functions, content_type: str) -> None:
         """A body that does not call itself JSON is not read."""
@@ -84,7 +100,11 @@ class TestRefusals:
             "from shared.web import endpoint\n\n@endpoint.function('crash')\ndef handle(request):\n    raise RuntimeError('a secret')\n"
         )
         answer = functions.client(str(source)).post("/")
-        assert (answer.status_code, answer.mimetype, (answer.json or {})["status"]) == (500, "application/json", "error")
+        assert (answer.status_code, answer.mimetype, (answer.json or {})["status"]) == (
+            500,
+            "application/json",
+            "error",
+        )
         assert "secret" not in answer.text and "Traceback" not in answer.text
         assert answer.headers["X-Request-Id"]
 
@@ -132,7 +152,8 @@ class TestLimits:
         functions.set(WEBHOOK_RATE_PER_ADDRESS="2/hour")
         spellings = ["ada@example.org", " ADA@Example.ORG ", "Ada@example.org"]
         answers = [
-            functions.sign_up({"email": email}, environ_overrides={"REMOTE_ADDR": f"198.51.100.{n}"}) for n, email in enumerate(spellings)
+            functions.sign_up({"email": email}, environ_overrides={"REMOTE_ADDR": f"198.51.100.{n}"})
+            for n, email in enumerate(spellings)
         ]
         assert [answer.status_code for answer in answers] == [202, 202, 429]
         assert 1 <= int(answers[2].headers["Retry-After"]) <= 3600
@@ -198,7 +219,10 @@ class TestSignature:
         """Missing, wrong, old and malformed signatures are refused alike, and nothing is done."""
         functions.set(WEBSITE_WEBHOOK_SECRET=SECRET)
         answer = functions.post(FORM, headers=signed(FORM) | changes)
-        assert (answer.status_code, (answer.json or {})["message"]) == (401, "the signature is missing, wrong or too old")
+        assert (answer.status_code, (answer.json or {})["message"]) == (
+            401,
+            "the signature is missing, wrong or too old",
+        )
         assert functions.contact() is None
 
     @pytest.mark.parametrize("body", [b"", b"{", b"hello", b"[" * 50_000])
@@ -214,7 +238,11 @@ class TestCors:
     def test_an_allowed_page_may_ask_and_post(self, functions: Functions) -> None:
         """The preflight answers 204 with what a form needs, and changes nothing; the post carries the header too."""
         functions.set(CORS_ORIGINS=f"https://other.example.org, {SITE}")
-        asks = {"Origin": SITE, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type,idempotency-key"}
+        asks = {
+            "Origin": SITE,
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "content-type,idempotency-key",
+        }
         preflight = functions.client("christmas-signup").options("/", headers=asks)
         assert (preflight.status_code, preflight.headers["Access-Control-Allow-Origin"]) == (204, SITE)
         assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
@@ -225,7 +253,8 @@ class TestCors:
         assert functions.sign_up(headers={"Origin": SITE}).headers["Access-Control-Allow-Origin"] == SITE
 
     @pytest.mark.parametrize(
-        "origin", ["https://evil.example.net", f"{SITE}.example.net", SITE.upper(), SITE.replace("https", "http"), "null", "*"]
+        "origin",
+        ["https://evil.example.net", f"{SITE}.example.net", SITE.upper(), SITE.replace("https", "http"), "null", "*"],
     )
     def test_a_foreign_page_may_not(self, functions: Functions, origin: str) -> None:
         """A page that is not on the list gets no permission, by preflight or by post."""
@@ -264,7 +293,9 @@ class TestRequestId:
         run = functions.run()
         assert run and run.request_id == offered
 
-    @pytest.mark.parametrize("offered", ["", "short", "x" * 65, "two words", '"};drop()', "ada@example.org", "<script>", "größer-als-acht"])
+    @pytest.mark.parametrize(
+        "offered", ["", "short", "x" * 65, "two words", '"};drop()', "ada@example.org", "<script>", "größer-als-acht"]
+    )
     def test_a_strange_one_is_replaced(self, functions: Functions, offered: str) -> None:
         """Anything else gives way to an id of our own, a new one each time."""
         given = [functions.sign_up(headers={"X-Request-Id": offered}).headers["X-Request-Id"] for _ in range(2)]

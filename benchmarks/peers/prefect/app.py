@@ -30,7 +30,9 @@ async def enroll(customer, dues):
             _deployment = (await _client.read_deployment_by_name("send-email/peer")).id
     for step, due in enumerate(dues, 1):
         at = Scheduled(scheduled_time=datetime.fromtimestamp(due, UTC))
-        await _client.create_flow_run_from_deployment(_deployment, parameters={"customer": customer, "step": step, "due": due}, state=at)
+        await _client.create_flow_run_from_deployment(
+            _deployment, parameters={"customer": customer, "step": step, "due": due}, state=at
+        )
 
 
 if __name__ == "__main__":

@@ -87,13 +87,26 @@ class DiscordApp:
         if not isinstance(body, dict) or not (body.get("content") or body.get("embeds")):
             return _answer({"message": "Cannot send an empty message", "code": 50006}, 400)
         if errors := check(body):
-            return _answer({"message": "Invalid Form Body", "code": 50035, "errors": errors}, 400) if waits else Response(status=204)
+            return (
+                _answer({"message": "Invalid Form Body", "code": 50035, "errors": errors}, 400)
+                if waits
+                else Response(status=204)
+            )
         message = self._messages.post(str(webhook), body)
         return _answer(message.as_object()) if waits else Response(status=204)
 
     def show(self, webhook: int, token: str) -> Response:
         """`GET /webhooks/{id}/{token}`."""
-        return _answer({"id": str(webhook), "type": 1, "name": "Evergreen", "token": token, "channel_id": str(webhook), "guild_id": "1"})
+        return _answer(
+            {
+                "id": str(webhook),
+                "type": 1,
+                "name": "Evergreen",
+                "token": token,
+                "channel_id": str(webhook),
+                "guild_id": "1",
+            }
+        )
 
     def delete(self, webhook: int, token: str) -> Response:
         """`DELETE /webhooks/{id}/{token}`: as when its owner deletes it."""

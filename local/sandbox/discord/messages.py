@@ -33,7 +33,12 @@ class Message:
             "content": self.body.get("content") or "",
             "channel_id": self.webhook,
             "webhook_id": self.webhook,
-            "author": {"id": self.webhook, "username": self.body.get("username") or "Evergreen", "avatar": None, "bot": True},
+            "author": {
+                "id": self.webhook,
+                "username": self.body.get("username") or "Evergreen",
+                "avatar": None,
+                "bot": True,
+            },
             "embeds": [{"type": "rich"} | embed for embed in self.body.get("embeds") or []],
             "mentions": [],
             "mention_everyone": False,
@@ -66,13 +71,17 @@ class Messages:
         """
         now = self._store.clock()
         with self._store.lock, self._store.db as db:
-            added = db.execute("INSERT INTO discord (webhook, posted_at, body) VALUES (?, ?, ?)", (webhook, now, json.dumps(body)))
+            added = db.execute(
+                "INSERT INTO discord (webhook, posted_at, body) VALUES (?, ?, ?)", (webhook, now, json.dumps(body))
+            )
         return Message(int(added.lastrowid or 0), webhook, now, body)
 
     def all(self) -> list[Message]:
         """Every message, oldest first."""
         with self._store.lock:
-            rows = self._store.db.execute("SELECT position, webhook, posted_at, body FROM discord ORDER BY position").fetchall()
+            rows = self._store.db.execute(
+                "SELECT position, webhook, posted_at, body FROM discord ORDER BY position"
+            ).fetchall()
         return [Message(position, webhook, at, json.loads(body)) for position, webhook, at, body in rows]
 
     def delete_webhook(self, webhook: str) -> None:
@@ -83,7 +92,10 @@ class Messages:
     def deleted(self, webhook: str) -> bool:
         """Whether a webhook was deleted; any other is there."""
         with self._store.lock:
-            return self._store.db.execute("SELECT 1 FROM discord_deleted WHERE webhook = ?", (webhook,)).fetchone() is not None
+            return (
+                self._store.db.execute("SELECT 1 FROM discord_deleted WHERE webhook = ?", (webhook,)).fetchone()
+                is not None
+            )
 
     def reset(self) -> None:
         """Forget everything."""

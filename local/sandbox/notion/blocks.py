@@ -74,9 +74,15 @@ def _read_block(value: Any, path: str) -> Block:
     given = an_object(value, path)
     kind = next((one for one in EXTRAS if one in given), None)
     if kind is None:
-        raise should_be(f"{path}.paragraph", "defined", next((inner for inner in given.values() if isinstance(inner, dict)), {}))
+        raise should_be(
+            f"{path}.paragraph", "defined", next((inner for inner in given.values() if isinstance(inner, dict)), {})
+        )
     content = an_object(given[kind], f"{path}.{kind}")
-    return Block(kind, read_content(kind, content, f"{path}.{kind}"), read(content.get("children", []), f"{path}.{kind}.children"))
+    return Block(
+        kind,
+        read_content(kind, content, f"{path}.{kind}"),
+        read(content.get("children", []), f"{path}.{kind}.children"),
+    )
 
 
 def read_content(kind: str, given: dict[str, Any], path: str) -> dict[str, Any]:

@@ -8,7 +8,18 @@ from typing import Any
 from local.sandbox.notion import blocks, markdown
 from local.sandbox.notion.blocks import Block
 from local.sandbox.notion.records import Record, Records
-from local.sandbox.notion.wording import ARCHIVED, UNDEFINED, a_text, an_array, an_id, an_object, invalid, not_found, only, should_be
+from local.sandbox.notion.wording import (
+    ARCHIVED,
+    UNDEFINED,
+    a_text,
+    an_array,
+    an_id,
+    an_object,
+    invalid,
+    not_found,
+    only,
+    should_be,
+)
 
 MAX_MARKDOWN = 500_000
 
@@ -136,7 +147,12 @@ def edit_markdown(records: Records, page: Record, body: dict[str, Any], by: str)
         body: the request.
         by: the user who asks.
     """
-    operations = {"replace_content": _replaced, "update_content": _updated, "insert_content": _inserted, "replace_content_range": _in_range}
+    operations = {
+        "replace_content": _replaced,
+        "update_content": _updated,
+        "insert_content": _inserted,
+        "replace_content_range": _in_range,
+    }
     kind = body.get("type", UNDEFINED)
     if kind not in operations:
         raise should_be("body.type", "one of " + ", ".join(f'`"{name}"`' for name in operations), kind)

@@ -8,10 +8,25 @@ from local.sandbox.notion import richtext
 from local.sandbox.notion.records import Kind, Record, Records
 from local.sandbox.notion.schema import Schema, changed, converted, new_schema
 from local.sandbox.notion.values import Property, plain, search_key
-from local.sandbox.notion.wording import ARCHIVED, UNDEFINED, an_id, an_object, expect, invalid, not_found, only, should_be
+from local.sandbox.notion.wording import (
+    ARCHIVED,
+    UNDEFINED,
+    an_id,
+    an_object,
+    expect,
+    invalid,
+    not_found,
+    only,
+    should_be,
+)
 
 _LOOKS = ("icon", "cover", "description", "is_inline", "is_locked")
-_PARENTS: dict[str, Kind] = {"page_id": "page", "database_id": "database", "data_source_id": "data_source", "block_id": "block"}
+_PARENTS: dict[str, Kind] = {
+    "page_id": "page",
+    "database_id": "database",
+    "data_source_id": "data_source",
+    "block_id": "block",
+}
 
 
 def found(records: Records, object_id: str, kind: Kind, where: str = "path") -> Record:
@@ -106,7 +121,12 @@ def _insert_source(
 
 def _looks(body: dict[str, Any]) -> dict[str, Any]:
     description = richtext.read(body.get("description") or [], "body.description")
-    return {"icon": body.get("icon"), "cover": body.get("cover"), "description": description, "is_inline": bool(body.get("is_inline"))}
+    return {
+        "icon": body.get("icon"),
+        "cover": body.get("cover"),
+        "description": description,
+        "is_inline": bool(body.get("is_inline")),
+    }
 
 
 def _check_relations(records: Records, schema: Schema) -> None:
@@ -150,7 +170,10 @@ def _update(records: Records, record: Record, body: dict[str, Any], by: str) -> 
 def _concerns_pages(old: Schema, new: Schema) -> bool:
     """Whether more has changed than names and additions."""
     before = {prop["id"]: prop | {"name": ""} for prop in old.values()}
-    return any(prop | {"name": ""} != before[prop["id"]] if prop["id"] in before else prop["type"] == "unique_id" for prop in new.values())
+    return any(
+        prop | {"name": ""} != before[prop["id"]] if prop["id"] in before else prop["type"] == "unique_id"
+        for prop in new.values()
+    )
 
 
 def _convert_pages(records: Records, source: Record, schema: Schema, retyped: dict[str, str]) -> None:

@@ -82,7 +82,9 @@ def value_object(prop: Property, page: Record) -> dict[str, Any]:
     return value | {"has_more": False} if prop["type"] == "relation" else value
 
 
-def page_object(records: Records, page: Record, wanted: Collection[str] = (), schema: Schema | None = None) -> dict[str, Any]:
+def page_object(
+    records: Records, page: Record, wanted: Collection[str] = (), schema: Schema | None = None
+) -> dict[str, Any]:
     """A page with its properties.
 
     Args:

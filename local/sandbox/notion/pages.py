@@ -30,7 +30,9 @@ def create(records: Records, body: dict[str, Any], by: str) -> Record:
         raise invalid("body failed validation: body.markdown should be not present when body.children is defined.")
     source = parent if parent.kind == "data_source" else None
     schema = schema_of(source)
-    content = _LOOKS | {name: body[name] for name in _LOOKS if name in body} | {"values": _read_values(schema, properties)}
+    content = (
+        _LOOKS | {name: body[name] for name in _LOOKS if name in body} | {"values": _read_values(schema, properties)}
+    )
     if source and any(prop["type"] == "unique_id" for prop in schema.values()):
         content["number"] = records.ever(source.id) + 1
     page = records.insert("page", parent.id, content, by=by, title=_title(schema, content["values"]))
@@ -47,14 +49,18 @@ def create(records: Records, body: dict[str, Any], by: str) -> Record:
 def _home(records: Records, body: dict[str, Any]) -> Record:
     parent = parent_of(records, body, "data_source", "database", "page")
     if parent is None:
-        raise invalid("Provided parent is the workspace, but an internal integration can only create pages inside of others.")
+        raise invalid(
+            "Provided parent is the workspace, but an internal integration can only create pages inside of others."
+        )
     if parent.in_trash:
         raise invalid("Can't create pages in an archived block. You must unarchive the block first.")
     if parent.kind != "database":
         return parent
     sources = records.children(parent.id, "data_source")
     if len(sources) != 1:
-        raise invalid("Databases with multiple data sources are not supported here: name the data source as the parent.")
+        raise invalid(
+            "Databases with multiple data sources are not supported here: name the data source as the parent."
+        )
     return sources[0]
 
 
@@ -112,7 +118,9 @@ def property_item(records: Records, page: Record, key: str) -> dict[str, Any]:
     if kind not in ("title", "rich_text", "relation"):
         return {"object": "property_item", **value}
     items = [{"object": "property_item", "type": kind, "id": prop["id"], kind: one} for one in value[kind]]
-    return listed("property_item", items) | {"property_item": {"id": prop["id"], "next_url": None, "type": kind, kind: {}}}
+    return listed("property_item", items) | {
+        "property_item": {"id": prop["id"], "next_url": None, "type": kind, kind: {}}
+    }
 
 
 def plain_values(schema: Schema, page: Record) -> dict[str, Any]:

@@ -66,7 +66,10 @@ def query(records: Records, source: Record, body: dict[str, Any], wanted: Collec
     matches = filters.compiled(body["filter"], schema, records.clock()) if body.get("filter") else None
     key = filters.key_in(body["filter"], schema) if matches else None
     in_trash = bool(body.get("in_trash") or body.get("archived"))
-    sorts = [_sort(one, schema, f"body.sorts[{index}]") for index, one in enumerate(an_array(body.get("sorts") or [], "body.sorts"))]
+    sorts = [
+        _sort(one, schema, f"body.sorts[{index}]")
+        for index, one in enumerate(an_array(body.get("sorts") or [], "body.sorts"))
+    ]
     found = [
         (page.id, [sort_key(page) for sort_key, _ in sorts])
         for page in records.pages(source.id, in_trash=in_trash, key=key)

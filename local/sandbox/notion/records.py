@@ -95,7 +95,14 @@ class Records:
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - the names are those above
 
     def insert(
-        self, kind: Kind, parent: str | None, body: dict[str, Any], *, by: str, title: str = "", place: float | None = None
+        self,
+        kind: Kind,
+        parent: str | None,
+        body: dict[str, Any],
+        *,
+        by: str,
+        title: str = "",
+        place: float | None = None,
     ) -> Record:
         """Add an object.
 
@@ -157,7 +164,12 @@ class Records:
 
     def of_kind(self, kind: Kind) -> list[Record]:
         """Every object of a kind that is not in the trash, in the order of creation."""
-        return [_record(row) for row in self._db.execute("SELECT * FROM notion WHERE kind = ? AND in_trash = 0 ORDER BY position", (kind,))]
+        return [
+            _record(row)
+            for row in self._db.execute(
+                "SELECT * FROM notion WHERE kind = ? AND in_trash = 0 ORDER BY position", (kind,)
+            )
+        ]
 
     def pages(
         self,
@@ -194,7 +206,9 @@ class Records:
 
     def ever(self, source: str) -> int:
         """How many pages a data source has, those in the trash included."""
-        return int(self._db.execute("SELECT count(*) FROM notion WHERE parent = ? AND kind = 'page'", (source,)).fetchone()[0])
+        return int(
+            self._db.execute("SELECT count(*) FROM notion WHERE parent = ? AND kind = 'page'", (source,)).fetchone()[0]
+        )
 
     def set_keys(self, page: Record, keys: dict[str, str]) -> None:
         """Remember by which texts a page is found.
@@ -217,7 +231,9 @@ class Records:
         """
         wanted = ", ".join(f"'{kind}'" for kind in kinds)
         query = f"SELECT id, edited_at FROM notion WHERE kind IN ({wanted}) AND in_trash = 0 AND created_at <= ?"  # noqa: S608 - our own kinds
-        return self._db.execute(f"{query} AND instr(lower(title), lower(?)) ORDER BY position", (created_until, words)).fetchall()
+        return self._db.execute(
+            f"{query} AND instr(lower(title), lower(?)) ORDER BY position", (created_until, words)
+        ).fetchall()
 
     def layout(self, name: str) -> dict[str, Any] | None:
         """What a layout was answered when it was made."""
@@ -252,4 +268,17 @@ def _row(record: Record) -> tuple[Any, ...]:
 
 def _record(row: tuple[Any, ...]) -> Record:
     position, object_id, kind, parent, place, created_at, created_by, edited_at, edited_by, in_trash, title, text = row
-    return Record(position, object_id, kind, parent, place, created_at, created_by, edited_at, edited_by, bool(in_trash), title, text)
+    return Record(
+        position,
+        object_id,
+        kind,
+        parent,
+        place,
+        created_at,
+        created_by,
+        edited_at,
+        edited_by,
+        bool(in_trash),
+        title,
+        text,
+    )

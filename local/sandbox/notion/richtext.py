@@ -53,7 +53,11 @@ def _read_piece(value: Any, path: str) -> Piece:
     text = an_object(given.get("text", UNDEFINED), f"{path}.text")
     content = a_text(text.get("content", UNDEFINED), f"{path}.text.content", MAX_CHARS)
     link = text.get("link")
-    url = a_text(an_object(link, f"{path}.text.link").get("url", UNDEFINED), f"{path}.text.link.url", MAX_URL) if link else None
+    url = (
+        a_text(an_object(link, f"{path}.text.link").get("url", UNDEFINED), f"{path}.text.link.url", MAX_URL)
+        if link
+        else None
+    )
     if url and not _URL.fullmatch(url):
         raise invalid("Invalid URL for link.")
     annotations = an_object(given.get("annotations") or {}, f"{path}.annotations")

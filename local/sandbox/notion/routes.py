@@ -9,7 +9,15 @@ from typing import Any
 from flask import request
 
 from local.sandbox.notion import contents, databases, pages
-from local.sandbox.notion.objects import block_object, data_source_object, database_object, listed, markdown_object, page_object, users
+from local.sandbox.notion.objects import (
+    block_object,
+    data_source_object,
+    database_object,
+    listed,
+    markdown_object,
+    page_object,
+    users,
+)
 from local.sandbox.notion.query import cut, page_size, query
 from local.sandbox.notion.records import Record, Records
 from local.sandbox.notion.search import search

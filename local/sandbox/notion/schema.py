@@ -101,7 +101,13 @@ def _property(name: str, config: Any, path: str, old: Property | None = None) ->
         raise should_be(f"{path}.{given.get('type', 'title')}", "defined", next(iter(given.values()), {}))
     only(given, ("id", "name", "type", "description", kind), path)
     settings = _settings(kind, an_object(given[kind] or {}, f"{path}.{kind}"), f"{path}.{kind}", old)
-    prop_id = "title" if kind == "title" else old["id"] if old else quote("".join(secrets.choice(_LETTERS) for _ in range(4)), safe="")
+    prop_id = (
+        "title"
+        if kind == "title"
+        else old["id"]
+        if old
+        else quote("".join(secrets.choice(_LETTERS) for _ in range(4)), safe="")
+    )
     return {"id": prop_id, "name": name, "description": given.get("description"), "type": kind, kind: settings}
 
 
@@ -115,7 +121,11 @@ def _settings(kind: str, given: dict[str, Any], path: str, old: Property | None)
             return _status(_options(kind, given, path, old))
         case "relation":
             target = an_id(given.get("data_source_id"), f"{path}.data_source_id")
-            form = "dual_property" if "dual_property" in given or given.get("type") == "dual_property" else "single_property"
+            form = (
+                "dual_property"
+                if "dual_property" in given or given.get("type") == "dual_property"
+                else "single_property"
+            )
             return {"data_source_id": target, "type": form, form: given.get(form) or {}}
         case "unique_id":
             return {"prefix": given.get("prefix")}
@@ -123,7 +133,11 @@ def _settings(kind: str, given: dict[str, Any], path: str, old: Property | None)
 
 
 def _options(kind: str, given: dict[str, Any], path: str, old: Property | None) -> list[dict[str, Any]]:
-    known = {field: {option[field]: option for option in old[kind]["options"]} for field in ("id", "name")} if old and kind in old else {}
+    known = (
+        {field: {option[field]: option for option in old[kind]["options"]} for field in ("id", "name")}
+        if old and kind in old
+        else {}
+    )
     if "options" not in given:
         return list(known.get("id", {}).values())
     options = []
@@ -139,14 +153,20 @@ def _options(kind: str, given: dict[str, Any], path: str, old: Property | None) 
 
 def _status(options: list[dict[str, Any]]) -> dict[str, Any]:
     """A status with its three groups; options that were sent land in the first one."""
-    groups = {group: (color, [option["id"] for option in options] if group == "To-do" else []) for _, _, group, color in _STATUSES}
+    groups = {
+        group: (color, [option["id"] for option in options] if group == "To-do" else [])
+        for _, _, group, color in _STATUSES
+    }
     for name, color, group, _ in _STATUSES if not options else ():
         option = new_option(name, "name", "status", color)
         options.append(option)
         groups[group][1].append(option["id"])
     return {
         "options": options,
-        "groups": [{"id": secrets.token_hex(8), "name": name, "color": color, "option_ids": ids} for name, (color, ids) in groups.items()],
+        "groups": [
+            {"id": secrets.token_hex(8), "name": name, "color": color, "option_ids": ids}
+            for name, (color, ids) in groups.items()
+        ],
     }
 
 

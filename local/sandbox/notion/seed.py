@@ -69,7 +69,12 @@ _EMAIL_LOG = _properties(
     Error="rich_text",
 )
 _TEMPLATES = _properties(
-    Template_ID="title", Campaign="select", Subject="rich_text", Preview="rich_text", Status=_select("Live", "Draft"), Error="rich_text"
+    Template_ID="title",
+    Campaign="select",
+    Subject="rich_text",
+    Preview="rich_text",
+    Status=_select("Live", "Draft"),
+    Error="rich_text",
 )
 _OLD_CONTACTS = _properties(Name="title", Email="email", Business_Name="rich_text", Assessment_Score="number")
 _OLD_TRACKER = _properties(Name="title", Email="email", Campaign="select", Segment=_select(*_SEGMENTS), **_SENT)

@@ -56,9 +56,13 @@ def written(prop: Property, given: Any, path: str) -> Any:
         case "email" | "phone_number" | "url":
             return None if value is None else a_text(value, where, LINES[kind], at_least=1)
         case "number":
-            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value)):
+            if value is not None and (
+                isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value)
+            ):
                 raise should_be(where, "a number or `null`", value)
-            return int(value) if isinstance(value, float) and value.is_integer() else value  # JSON knows one kind of number: 3.0 is 3
+            return (
+                int(value) if isinstance(value, float) and value.is_integer() else value
+            )  # JSON knows one kind of number: 3.0 is 3
         case "checkbox":
             return expect(value, where, bool, "a boolean")
         case "select":
@@ -71,7 +75,9 @@ def written(prop: Property, given: Any, path: str) -> Any:
             return dates.read(value, where)
         case "relation":
             items = enumerate(an_array(value, where))
-            return [an_id(an_object(one, f"{where}[{index}]").get("id"), f"{where}[{index}].id") for index, one in items]
+            return [
+                an_id(an_object(one, f"{where}[{index}]").get("id"), f"{where}[{index}].id") for index, one in items
+            ]
     raise should_be(where, "not present", value)
 
 

@@ -28,6 +28,8 @@ def blueprint(messages: Messages) -> Blueprint:
 
     @page.get("/discord-page")
     def show() -> str:
-        return render_template("discord.html", messages=[message.as_object() for message in messages.all()[: -NEWEST - 1 : -1]])
+        return render_template(
+            "discord.html", messages=[message.as_object() for message in messages.all()[: -NEWEST - 1 : -1]]
+        )
 
     return page

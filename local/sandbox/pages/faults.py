@@ -28,10 +28,23 @@ class Card:
 
 
 CARDS = (
-    Card("status", "Refuse with a status", "Nothing is accepted; the answer is an error.", ("status", "retry_after", "body")),
-    Card("timeout-before", "Time out before accepting", "The connection hangs, then closes. Nothing was done.", ("delay_ms",)),
     Card(
-        "timeout-after", "Time out after accepting", "The email is sent, the row is saved, but the caller never hears of it.", ("delay_ms",)
+        "status",
+        "Refuse with a status",
+        "Nothing is accepted; the answer is an error.",
+        ("status", "retry_after", "body"),
+    ),
+    Card(
+        "timeout-before",
+        "Time out before accepting",
+        "The connection hangs, then closes. Nothing was done.",
+        ("delay_ms",),
+    ),
+    Card(
+        "timeout-after",
+        "Time out after accepting",
+        "The email is sent, the row is saved, but the caller never hears of it.",
+        ("delay_ms",),
     ),
     Card("slow", "Answer slowly", "What was asked for is done, and the answer comes late.", ("delay_ms",)),
     Card("disconnect", "Drop the connection", "The connection closes at once, without an answer.", ("after",)),
@@ -41,7 +54,11 @@ CARDS = (
         "Everything more is refused with 429: Resend's sends, or the whole Notion workspace.",
         ("name", "limit", "retry_after"),
     ),
-    Card("commit-then-503", "Accept, then answer 503", "The email is sent, the row is saved, but the answer says that it was not."),
+    Card(
+        "commit-then-503",
+        "Accept, then answer 503",
+        "The email is sent, the row is saved, but the answer says that it was not.",
+    ),
 )
 _TITLES = {"resend": "Resend", "notion": "Notion", "discord": "Discord"}
 _NUMBERS = ("status", "count", "delay_ms", "limit")
@@ -94,7 +111,9 @@ def blueprint(state: State) -> Blueprint:
     def render(problem: str = "") -> str:
         titles = {card.kind: card.title for card in CARDS}
         now = {"faults": state.faults.all(), "limits": state.limits(), "problem": problem}
-        return render_template("faults.html", cards=CARDS, titles=titles, providers={name: _TITLES[name] for name in PROVIDERS}, **now)
+        return render_template(
+            "faults.html", cards=CARDS, titles=titles, providers={name: _TITLES[name] for name in PROVIDERS}, **now
+        )
 
     @page.get("/faults-page")
     def show() -> str:

@@ -70,15 +70,28 @@ def _raw_headers(email: Email) -> list[tuple[str, str]]:
     fields = {"To": "to", "Cc": "cc", "Bcc": "bcc", "Reply-To": "reply_to"}
     addresses = [(name, ", ".join(email.mailboxes(field))) for name, field in fields.items()]
     own = [("From", str(email.body.get("from", ""))), *addresses, ("Subject", str(email.body.get("subject", "")))]
-    return [(name, value) for name, value in own if value] + [("Message-ID", email.message_id), *(email.body.get("headers") or {}).items()]
+    return [(name, value) for name, value in own if value] + [
+        ("Message-ID", email.message_id),
+        *(email.body.get("headers") or {}).items(),
+    ]
 
 
 def _sandbox_facts(email: Email) -> list[tuple[str, str]]:
-    facts = [("Email id", email.id), ("Idempotency key", email.idempotency_key or "none"), ("Accepted", rfc3339(email.received_at))]
+    facts = [
+        ("Email id", email.id),
+        ("Idempotency key", email.idempotency_key or "none"),
+        ("Accepted", rfc3339(email.received_at)),
+    ]
     template = email.body.get("template")
-    attachments = ", ".join(str(item.get("filename") or item.get("path") or "unnamed") for item in as_list(email.body.get("attachments")))
+    attachments = ", ".join(
+        str(item.get("filename") or item.get("path") or "unnamed") for item in as_list(email.body.get("attachments"))
+    )
     scheduled_at = str(email.body.get("scheduled_at") or "")
-    extras = [("Template", template["id"] if template else ""), ("Scheduled for", scheduled_at), ("Attachments", attachments)]
+    extras = [
+        ("Template", template["id"] if template else ""),
+        ("Scheduled for", scheduled_at),
+        ("Attachments", attachments),
+    ]
     return facts + [(name, value) for name, value in extras if value]
 
 
@@ -101,7 +114,9 @@ def blueprint(state: State) -> Blueprint:
         older = emails[PAGE_SIZE - 1].position if len(emails) > PAGE_SIZE else None
         now = state.store.clock()
         rows = [_row(email, now) for email in emails[:PAGE_SIZE]]
-        return render_template("outbox.html", rows=rows, count=state.store.count(), search=search, older=older, first_page=before is None)
+        return render_template(
+            "outbox.html", rows=rows, count=state.store.count(), search=search, older=older, first_page=before is None
+        )
 
     @pages.get("/emails/<email_id>")
     def email(email_id: str) -> str:
@@ -125,7 +140,9 @@ def blueprint(state: State) -> Blueprint:
     @pages.get("/emails/<email_id>/frame")
     def frame(email_id: str) -> Response:
         shown = found(email_id)
-        response = Response(framed(shown.body.get("html") or "", _view(shown).scheme), content_type="text/html; charset=utf-8")
+        response = Response(
+            framed(shown.body.get("html") or "", _view(shown).scheme), content_type="text/html; charset=utf-8"
+        )
         response.headers["Content-Security-Policy"] = FRAME_POLICY
         return response
 

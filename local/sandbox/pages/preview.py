@@ -15,7 +15,9 @@ from typing import Literal
 Scheme = Literal["light", "dark"]
 # Nothing is loaded and no script runs; a link opens in a tab of its own, outside the sandbox, as in a mail client.
 FRAME_SANDBOX = "allow-popups allow-popups-to-escape-sandbox"
-FRAME_POLICY = f"sandbox {FRAME_SANDBOX}; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
+FRAME_POLICY = (
+    f"sandbox {FRAME_SANDBOX}; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
+)
 
 _SCHEME_QUERY = re.compile(r"\(\s*prefers-color-scheme\s*:\s*(light|dark)\s*\)", re.IGNORECASE)
 _HEAD = re.compile(r"<head\b[^>]*>", re.IGNORECASE)
@@ -33,7 +35,9 @@ def framed(email_html: str, scheme: Scheme) -> str:
         scheme: which colors the reader's mail client is set to.
     """
     ours = f'<base target="_blank"><style>:root {{ color-scheme: {scheme} !important }}</style>'
-    copy = _SCHEME_QUERY.sub(lambda query: "(min-width: 0)" if query[1].lower() == scheme else "(max-width: 0)", email_html)
+    copy = _SCHEME_QUERY.sub(
+        lambda query: "(min-width: 0)" if query[1].lower() == scheme else "(max-width: 0)", email_html
+    )
     place = _HEAD.search(copy) or _DOCTYPE.match(copy)
     at = place.end() if place else 0
     return copy[:at] + ours + copy[at:]

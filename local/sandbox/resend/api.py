@@ -124,7 +124,9 @@ class ResendApp:
         if has_more:
             emails.pop(0 if newer_than else -1)
         now = self._store.clock()
-        return _json(json.dumps({"object": "list", "has_more": has_more, "data": [email.as_listed(now) for email in emails]}))
+        return _json(
+            json.dumps({"object": "list", "has_more": has_more, "data": [email.as_listed(now) for email in emails]})
+        )
 
     def _position(self, parameter: str) -> int | None:
         cursor = request.args.get(parameter)
@@ -143,7 +145,9 @@ class ResendApp:
         message = f"Too many requests. You can only make {admission.limit} requests per second."
         return _refuse(Refusal(429, "rate_limit_exceeded", message))
 
-    def _accept(self, emails: list[dict[str, Any]], payload: Any, answer_with: Callable[[list[str]], dict[str, Any]]) -> Response:
+    def _accept(
+        self, emails: list[dict[str, Any]], payload: Any, answer_with: Callable[[list[str]], dict[str, Any]]
+    ) -> Response:
         """Accept emails once, whatever the caller repeats, and give the answer."""
         endpoint, key = request.path, request.headers.get("Idempotency-Key")
         if key is not None:

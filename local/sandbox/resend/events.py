@@ -47,7 +47,10 @@ def event_body(email: Email, event_type: str, at: float) -> dict[str, Any]:
         message = "The recipient's mail server refused the address for good."
         data["bounce"] = {"diagnosticCode": [reply], "message": message, "subType": "General", "type": "Permanent"}
     elif event_type == "email.suppressed":
-        data["suppressed"] = {"message": "The address is on the account's suppression list.", "type": "OnAccountSuppressionList"}
+        data["suppressed"] = {
+            "message": "The address is on the account's suppression list.",
+            "type": "OnAccountSuppressionList",
+        }
     data["tags"] = {tag["name"]: tag["value"] for tag in email.body.get("tags") or []}
     return {"type": event_type, "created_at": rfc3339(at), "data": data}
 
@@ -69,7 +72,9 @@ def _check(secret: str) -> None:
     try:
         Webhook(secret)
     except (ValueError, EmptyWebhookSecretError):
-        raise SettingsError("RESEND_WEBHOOK_SECRET is no secret; write whsec_ and at least 24 random bytes in base64.") from None
+        raise SettingsError(
+            "RESEND_WEBHOOK_SECRET is no secret; write whsec_ and at least 24 random bytes in base64."
+        ) from None
 
 
 class Events:
@@ -151,7 +156,9 @@ class Events:
     def _post(self, session: requests.Session, tries: int, message_id: str, body: str) -> None:
         headers = {"content-type": "application/json"} | sign(self._secret, message_id, int(time.time()), body)
         try:
-            answer = session.post(self._url, body.encode(), headers=headers, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+            answer = session.post(
+                self._url, body.encode(), headers=headers, timeout=TIMEOUT_SECONDS, allow_redirects=False
+            )
             problem = "" if 200 <= answer.status_code < 300 else f"status {answer.status_code}"
         except requests.RequestException as error:
             problem = type(error).__name__

@@ -48,7 +48,11 @@ class Keys:
             raise Refusal(400, "invalid_idempotency_key", "The key must be between 1-256 chars.")
         with self._lock:
             if (endpoint, key) in self._in_progress:
-                raise Refusal(409, "concurrent_idempotent_requests", "Another request with the same idempotency key is still in progress.")
+                raise Refusal(
+                    409,
+                    "concurrent_idempotent_requests",
+                    "Another request with the same idempotency key is still in progress.",
+                )
             self._in_progress.add((endpoint, key))
 
     def end(self, endpoint: str, key: str) -> None:
@@ -69,5 +73,9 @@ class Keys:
         """
         earlier: Answer | None = self._store.answer(endpoint, key, TTL_SECONDS)
         if earlier and earlier.fingerprint != fingerprint(payload):
-            raise Refusal(409, "invalid_idempotent_request", "This idempotency key was used with another body within the last 24 hours.")
+            raise Refusal(
+                409,
+                "invalid_idempotent_request",
+                "This idempotency key was used with another body within the last 24 hours.",
+            )
         return earlier.answer if earlier else None

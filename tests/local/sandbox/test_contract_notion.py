@@ -22,8 +22,14 @@ from local.sandbox.notion import blocks, objects, query, richtext, routes, value
 from tests.support.sandbox_server import Sandbox, text
 
 CONTRACTS = Path(os.environ.get("CONTRACTS_DIR", ""))
-pytestmark = pytest.mark.skipif("CONTRACTS_DIR" not in os.environ, reason="CONTRACTS_DIR does not say where Notion's contracts are")
-RECORDED = sorted(path.name for path in (CONTRACTS / "notion-recorded").glob("*.json")) if "CONTRACTS_DIR" in os.environ else ["none"]
+pytestmark = pytest.mark.skipif(
+    "CONTRACTS_DIR" not in os.environ, reason="CONTRACTS_DIR does not say where Notion's contracts are"
+)
+RECORDED = (
+    sorted(path.name for path in (CONTRACTS / "notion-recorded").glob("*.json"))
+    if "CONTRACTS_DIR" in os.environ
+    else ["none"]
+)
 API = "https://api.notion.com/v1/"
 HOME = "393abc1e-edcd-80f3-813b-e205934558c6"  # the page in which everything was recorded
 ID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
@@ -32,7 +38,10 @@ UNIMITATED = ("/v1/comments", "/v1/pages/{page_id}/move", "/v1/data_sources/{dat
 ALL_TYPES: dict[str, Any] = {
     "Title": {"title": {}},
     **{kind: {kind: {}} for kind in values.TEXTS if kind != "title"},
-    **{kind: {kind: {}} for kind in ("number", "checkbox", "select", "status", "multi_select", "date", *values.COMPUTED)},
+    **{
+        kind: {kind: {}}
+        for kind in ("number", "checkbox", "select", "status", "multi_select", "date", *values.COMPUTED)
+    },
 }
 
 
@@ -62,7 +71,9 @@ class Replay:
         body = json.loads(self._ours(json.dumps(exchange["request_body"])))
         client = self._box.notion_client(auth="ntn_invalid" if exchange["status"] == 401 else "ntn_sandbox")
         try:
-            answer = client.request(url.path, exchange["method"], {name: found[0] for name, found in parse_qs(url.query).items()}, body)
+            answer = client.request(
+                url.path, exchange["method"], {name: found[0] for name, found in parse_qs(url.query).items()}, body
+            )
             status = 200
         except APIResponseError as error:
             answer, status = json.loads(error.body), error.status
@@ -127,7 +138,9 @@ def test_the_numbers_are_the_facts() -> None:
 
 def everything(client: Any, page_id: str) -> Any:
     """A data source with a property of each type."""
-    database = client.databases.create(parent={"page_id": page_id}, title=text("All"), initial_data_source={"properties": ALL_TYPES})
+    database = client.databases.create(
+        parent={"page_id": page_id}, title=text("All"), initial_data_source={"properties": ALL_TYPES}
+    )
     return database["data_sources"][0]["id"]
 
 
@@ -147,7 +160,11 @@ def test_every_filter_and_sort_of_the_facts_is_understood(box: Sandbox) -> None:
     }
     tried = 0
     for types, conditions in facts["filters"].items():
-        for kind in types.split("|") if types not in ("compound", "relative_date_strings", "timestamp_filter", "example") else ():
+        for kind in (
+            types.split("|")
+            if types not in ("compound", "relative_date_strings", "timestamp_filter", "example")
+            else ()
+        ):
             for condition in (one.partition(" ")[0] for one in conditions):
                 value: Any = wanted.get(kind, "a")
                 if condition.startswith("is_"):
@@ -166,7 +183,10 @@ def test_every_filter_and_sort_of_the_facts_is_understood(box: Sandbox) -> None:
     client.data_sources.query(source, filter=facts["filters"]["timestamp_filter"], sorts=facts["sorts"])
     answer = client.data_sources.query(source, filter=facts["filters"]["example"])
     assert answer.keys() == facts["list_envelope"].keys()
-    assert all(answer[name] == facts["list_envelope"][name] for name in ("object", "results", "next_cursor", "has_more", "type"))
+    assert all(
+        answer[name] == facts["list_envelope"][name]
+        for name in ("object", "results", "next_cursor", "has_more", "type")
+    )
 
 
 def test_every_written_value_and_property_of_the_facts_is_taken(box: Sandbox) -> None:
@@ -176,10 +196,14 @@ def test_every_written_value_and_property_of_the_facts_is_taken(box: Sandbox) ->
     page_id = box.seed("page")["page_id"]
     schema = facts["schema_create"]
     schema["Customer"]["relation"]["data_source_id"] = box.seed()["contacts"]["data_source_id"]
-    made = client.databases.create(parent={"page_id": page_id}, initial_data_source={"properties": schema})["data_sources"][0]["id"]
+    made = client.databases.create(parent={"page_id": page_id}, initial_data_source={"properties": schema})[
+        "data_sources"
+    ][0]["id"]
     assert client.data_sources.retrieve(made)["properties"].keys() == schema.keys()
     source = everything(client, page_id)
-    client.data_sources.update(source, properties={"relation": schema["Customer"], "status": {"status": {"options": [{"name": "Active"}]}}})
+    client.data_sources.update(
+        source, properties={"relation": schema["Customer"], "status": {"status": {"options": [{"name": "Active"}]}}}
+    )
     given = {kind: value for kind, value in facts["write_values"].items() if kind != "clear"}
     given["relation"]["relation"][0]["id"] = page_id
     given["Title"] = given.pop("title")
@@ -187,9 +211,14 @@ def test_every_written_value_and_property_of_the_facts_is_taken(box: Sandbox) ->
     for name, value in page["properties"].items():
         assert value.keys() - {"has_more"} == {"id", "type", value["type"]}, name
     assert page["properties"]["date"]["date"]["start"].startswith("2026-11-21T21:50:00.000")
-    assert page["properties"]["rich_text"]["rich_text"][0]["plain_text"] == given["rich_text"]["rich_text"][0]["text"]["content"]
+    assert (
+        page["properties"]["rich_text"]["rich_text"][0]["plain_text"]
+        == given["rich_text"]["rich_text"][0]["text"]["content"]
+    )
     empty: dict[str, Any] = {
-        kind: {kind: [] if isinstance(value[kind], list) else None} for kind, value in given.items() if kind not in ("Title", "checkbox")
+        kind: {kind: [] if isinstance(value[kind], list) else None}
+        for kind, value in given.items()
+        if kind not in ("Title", "checkbox")
     }
     cleared = client.pages.update(page["id"], properties=empty)["properties"]
     assert all(not cleared[kind][kind] for kind in empty if kind != "status")
@@ -216,8 +245,14 @@ def test_every_error_is_one_of_the_facts(box: Sandbox) -> None:
     """Each refusal has a status and a code that Notion uses, in Notion's shape; rate limits and overload say when to come back."""
     facts = contract("notion-facts.json")
     known = {(int(status), code) for status, code in facts["errors"]}
-    answers = [box.notion("GET", f"/pages/{uuid.uuid4()}"), box.notion("GET", "/pages/1"), box.notion("GET", "/nothing")]
-    answers += [box.notion("GET", "/users", headers=headers) for headers in ({}, {"Authorization": "Bearer ntn_sandbox"})]
+    answers = [
+        box.notion("GET", f"/pages/{uuid.uuid4()}"),
+        box.notion("GET", "/pages/1"),
+        box.notion("GET", "/nothing"),
+    ]
+    answers += [
+        box.notion("GET", "/users", headers=headers) for headers in ({}, {"Authorization": "Bearer ntn_sandbox"})
+    ]
     answers.append(box.notion("POST", "/search", data=b"{"))
     for status in (400, 401, 403, 404, 409, 429, 500, 502, 503, 504, 529):
         box.fault("status", provider="notion", status=status)
@@ -241,13 +276,20 @@ def test_every_path_of_the_openapi_file_is_there(box: Sandbox) -> None:
     for path, operations in paths.items():
         for method in operations if path not in UNIMITATED else ():
             route = re.sub(r"\{\w+\}", str(uuid.uuid4()), path.removeprefix("/v1"))
-            assert box.notion(method.upper(), route, json={}).json().get("code") != "invalid_request_url", (method, path)
+            assert box.notion(method.upper(), route, json={}).json().get("code") != "invalid_request_url", (
+                method,
+                path,
+            )
     client = box.notion_client()
-    page = client.pages.create(parent={"page_id": box.seed("page")["page_id"]}, properties={"title": text("Hi")}, markdown="# Hi")
+    page = client.pages.create(
+        parent={"page_id": box.seed("page")["page_id"]}, properties={"title": text("Hi")}, markdown="# Hi"
+    )
     edits = {"type": "replace_content", "replace_content": {"new_str": "Hello"}}
     for method, answer in (
         ("get", client.pages.retrieve_markdown(page["id"])),
         ("patch", client.pages.update_markdown(page["id"], **edits)),
     ):
-        schema = paths["/v1/pages/{page_id}/markdown"][method]["responses"]["200"]["content"]["application/json"]["schema"]
+        schema = paths["/v1/pages/{page_id}/markdown"][method]["responses"]["200"]["content"]["application/json"][
+            "schema"
+        ]
         jsonschema.validate(answer, schema | {"required": list(schema["properties"])})

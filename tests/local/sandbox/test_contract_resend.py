@@ -30,9 +30,15 @@ from tests.support.sandbox_server import EMAIL, KEY, Inbox, Sandbox, point_sdk_a
 from tests.support.waiting import WITHIN, until
 
 CONTRACTS = Path(os.environ.get("CONTRACTS_DIR", ""))
-needs_contracts = pytest.mark.skipif("CONTRACTS_DIR" not in os.environ, reason="CONTRACTS_DIR does not say where Resend's contracts are")
+needs_contracts = pytest.mark.skipif(
+    "CONTRACTS_DIR" not in os.environ, reason="CONTRACTS_DIR does not say where Resend's contracts are"
+)
 SECRET = "whsec_" + base64.b64encode(b"a secret of the tests, 32 bytes.").decode()
-TAGS = [{"name": "sequence", "value": "welcome"}, {"name": "step", "value": "1"}, {"name": "customer", "value": "cus_01"}]
+TAGS = [
+    {"name": "sequence", "value": "welcome"},
+    {"name": "step", "value": "1"},
+    {"name": "customer", "value": "cus_01"},
+]
 SAMPLES = {
     "email_sent": "jane@example.org",
     "email_delivered": "jane@example.org",
@@ -96,7 +102,11 @@ def test_numbers_and_headers_are_the_facts(box: Sandbox) -> None:
     assert facts["batch"]["max"] == validation.MAX_BATCH
     assert facts["idempotency"]["ttl_h"] * 3600 == TTL_SECONDS
     assert all(domain in facts["blocked_recipients"] for domain in validation.REFUSED_DOMAINS)
-    for answer in (box.resend("GET", "/emails"), box.resend("GET", "/nothing"), box.resend("POST", "/emails", headers={})):
+    for answer in (
+        box.resend("GET", "/emails"),
+        box.resend("GET", "/nothing"),
+        box.resend("POST", "/emails", headers={}),
+    ):
         assert facts["headers_every_response"].keys() <= {name.lower() for name in answer.headers}
 
 
@@ -104,7 +114,9 @@ def test_numbers_and_headers_are_the_facts(box: Sandbox) -> None:
 def test_every_error_is_one_of_the_facts(box: Sandbox) -> None:
     """Each refusal has a status and a name that Resend uses, in Resend's shape."""
     facts = contract("resend-facts.json")
-    known = {(int(error[0]), error[1]) for error in facts["errors"] if error[0].isdigit()} | {(503, "service_unavailable")}
+    known = {(int(error[0]), error[1]) for error in facts["errors"] if error[0].isdigit()} | {
+        (503, "service_unavailable")
+    }
     answers = [
         box.resend("POST", "/emails", headers={}),
         box.resend("POST", "/emails", headers={"Authorization": "Bearer re_invalid"}),
@@ -145,7 +157,9 @@ def test_a_missing_field_and_a_permissive_batch_say_what_resend_says(box: Sandbo
 def test_answers_look_like_the_recorded_ones() -> None:
     """Content type, rate headers and the body of a 404 are those that Resend was seen to send."""
     recorded = contract("resend-recorded/contacts_segments.json")
-    missing = next(exchange for exchange in recorded if exchange["status"] == 404 and exchange["headers"]["ratelimit-limit"] == "2")
+    missing = next(
+        exchange for exchange in recorded if exchange["status"] == 404 and exchange["headers"]["ratelimit-limit"] == "2"
+    )
     with sandbox(rate=None) as box:
         answer = box.resend("GET", "/emails/00000000-0000-0000-0000-000000000000")
     assert answer.status_code == missing["status"]
@@ -182,7 +196,10 @@ def test_events_have_the_shape_of_the_samples(monkeypatch: pytest.MonkeyPatch, s
             event = verified(*inbox.events.get(timeout=WITHIN))
     assert shape(event) == shape(expected)
     assert event["data"]["tags"] == expected["data"]["tags"]
-    for ours, theirs in ((event["created_at"], expected["created_at"]), (event["data"]["created_at"], expected["data"]["created_at"])):
+    for ours, theirs in (
+        (event["created_at"], expected["created_at"]),
+        (event["data"]["created_at"], expected["data"]["created_at"]),
+    ):
         assert len(ours) == len(theirs) and datetime.fromisoformat(ours).tzinfo
 
 
@@ -195,7 +212,9 @@ def test_events_have_the_shape_of_the_samples(monkeypatch: pytest.MonkeyPatch, s
         ("suppressed+label@resend.dev", ["email.suppressed"]),
     ],
 )
-def test_the_recipient_decides_what_is_reported(monkeypatch: pytest.MonkeyPatch, recipient: str, types: list[str]) -> None:
+def test_the_recipient_decides_what_is_reported(
+    monkeypatch: pytest.MonkeyPatch, recipient: str, types: list[str]
+) -> None:
     """Each accepted email is followed by signed events about it, with the tags as an object."""
     inbox = Inbox()
     with serving(inbox.app()) as url, sandbox(webhook_url=url, webhook_secret=SECRET) as box:

@@ -45,7 +45,11 @@ def test_a_message_is_posted_and_listed(box: Sandbox) -> None:
     assert (answered.status_code, answered.json()["embeds"][0]["title"]) == (200, "Hello")
     assert post(box, {"content": "plain"}, HOOK).status_code == 204
     first, second = box.get("/discord.json")
-    assert (first["id"], first["allowed_mentions"], second["content"]) == (answered.json()["id"], {"parse": []}, "plain")
+    assert (first["id"], first["allowed_mentions"], second["content"]) == (
+        answered.json()["id"],
+        {"parse": []},
+        "plain",
+    )
     page = requests.get(f"{box.url}/discord-page", timeout=WITHIN).text
     assert "Hello" in page and "plain" in page and "#0000ff" in page
 

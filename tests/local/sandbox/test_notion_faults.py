@@ -25,7 +25,10 @@ def fault(box: Sandbox, kind: str, **fields: Any) -> None:
 
 def contact(box: Sandbox) -> dict[str, Any]:
     """What to create a contact with."""
-    return {"parent": {"data_source_id": box.seed()["contacts"]["data_source_id"]}, "properties": {"Name": {"title": text("Jane")}}}
+    return {
+        "parent": {"data_source_id": box.seed()["contacts"]["data_source_id"]},
+        "properties": {"Name": {"title": text("Jane")}},
+    }
 
 
 def contacts(box: Sandbox) -> list[str]:
@@ -43,7 +46,10 @@ def test_a_burst_passes_and_then_the_window_is_full(monkeypatch: pytest.MonkeyPa
         assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
         seconds = int(refused.headers["retry-after"])
         assert seconds == 60
-        assert refused.json()["additional_data"] == {"retry_after": seconds, "rate_limit_reason": "public_api_request_rate_limit"}
+        assert refused.json()["additional_data"] == {
+            "retry_after": seconds,
+            "rate_limit_reason": "public_api_request_rate_limit",
+        }
 
 
 def test_the_window_and_the_rate_can_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +79,9 @@ def test_the_window_and_the_rate_can_be_changed(monkeypatch: pytest.MonkeyPatch)
         (529, "service_overload", UnknownHTTPResponseError),
     ],
 )
-def test_a_status_fault_is_refused_as_notion_would(box: Sandbox, status: int, code: str, raised: type[Exception]) -> None:
+def test_a_status_fault_is_refused_as_notion_would(
+    box: Sandbox, status: int, code: str, raised: type[Exception]
+) -> None:
     """The real client raises what it raises there; nothing is saved; then all is well again."""
     row = contact(box)
     fault(box, "status", status=status)
@@ -99,9 +107,15 @@ def test_a_quota_refuses_everything_with_the_time_to_come_back(box: Sandbox, giv
     fault(box, "quota", retry_after=given)
     answer = box.notion("GET", "/users")
     assert (answer.status_code, answer.headers["retry-after"]) == (429, header)
-    assert answer.json()["additional_data"] == {"retry_after": given, "rate_limit_reason": "public_api_space_request_rate_limit"}
+    assert answer.json()["additional_data"] == {
+        "retry_after": given,
+        "rate_limit_reason": "public_api_space_request_rate_limit",
+    }
     fault(box, "quota", name="public_api_request_blocked")
-    assert box.notion("POST", "/search", json={}).json()["additional_data"]["rate_limit_reason"] == "public_api_request_blocked"
+    assert (
+        box.notion("POST", "/search", json={}).json()["additional_data"]["rate_limit_reason"]
+        == "public_api_request_blocked"
+    )
 
 
 @pytest.mark.parametrize(("kind", "saved"), [("timeout-before", 0), ("timeout-after", 1)])
@@ -144,7 +158,9 @@ def test_a_saved_write_that_is_answered_503_says_what_was_saved(box: Sandbox) ->
         page_id,
     )
     fault(box, "commit-then-503")
-    appended: Any = wrong(notion.blocks.children.append, page_id, children=[{"paragraph": {"rich_text": text("x")}}]).additional_data
+    appended: Any = wrong(
+        notion.blocks.children.append, page_id, children=[{"paragraph": {"rich_text": text("x")}}]
+    ).additional_data
     assert appended["committed_child_ids"] == [block["id"] for block in notion.blocks.children.list(page_id)["results"]]
     fault(box, "commit-then-503")
     updated: Any = wrong(notion.pages.update, page_id, properties={"Consent": {"checkbox": True}}).additional_data
@@ -167,7 +183,9 @@ def test_a_page_of_html_comes_where_json_should(box: Sandbox) -> None:
     fault(box, "status", status=502, body="html")
     with pytest.raises(UnknownHTTPResponseError):
         box.notion_client().users.me()
-    answer = requests.post(f"{box.url}/faults", json={"provider": "notion", "kind": "status", "status": 200}, timeout=WITHIN)
+    answer = requests.post(
+        f"{box.url}/faults", json={"provider": "notion", "kind": "status", "status": 200}, timeout=WITHIN
+    )
     assert answer.status_code == 422
 
 
@@ -210,7 +228,9 @@ def test_reset_empties_the_workspace(box: Sandbox) -> None:
     assert box.seed() != made
 
 
-@pytest.mark.parametrize("limits", [{"notion_per_second": 0}, {"notion_window_seconds": 0.5}, {"notion_search_lag_ms": -1}])
+@pytest.mark.parametrize(
+    "limits", [{"notion_per_second": 0}, {"notion_window_seconds": 0.5}, {"notion_search_lag_ms": -1}]
+)
 def test_a_wrong_limit_is_refused(box: Sandbox, limits: dict[str, Any]) -> None:
     """What makes no sense changes nothing; no lag at all is fine."""
     before = box.get("/limits")

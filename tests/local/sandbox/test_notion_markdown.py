@@ -54,7 +54,9 @@ def _notion() -> Iterator[Any]:
 
 def page(notion: Any, body: str = "") -> str:
     """A page with a body; its id."""
-    return str(notion.pages.create(parent={"page_id": notion.home}, properties={"title": text("Hi")}, markdown=body)["id"])
+    return str(
+        notion.pages.create(parent={"page_id": notion.home}, properties={"title": text("Hi")}, markdown=body)["id"]
+    )
 
 
 def test_an_email_comes_back_as_notion_writes_it(notion: Any) -> None:
@@ -70,7 +72,9 @@ def test_an_email_comes_back_as_notion_writes_it(notion: Any) -> None:
 
 def test_the_style_of_words_is_kept_as_rich_text(notion: Any) -> None:
     """Bold, italic, code and links become annotations; a placeholder is plain words."""
-    (only,) = notion.blocks.children.list(page(notion, "a **b *c*** `d` [e](https://example.org)<br>{{ f }}"))["results"]
+    (only,) = notion.blocks.children.list(page(notion, "a **b *c*** `d` [e](https://example.org)<br>{{ f }}"))[
+        "results"
+    ]
     pieces = only["paragraph"]["rich_text"]
     assert [(one["plain_text"], one["annotations"]["bold"], one["annotations"]["italic"]) for one in pieces[:3]] == [
         ("a ", False, False),
@@ -92,18 +96,29 @@ def test_code_is_literal(notion: Any) -> None:
     ("operation", "result"),
     [
         ({"type": "replace_content", "replace_content": {"new_str": "new"}}, "new"),
-        ({"type": "update_content", "update_content": {"content_updates": [{"old_str": "a b", "new_str": "x"}]}}, "x\na b\nc"),
+        (
+            {"type": "update_content", "update_content": {"content_updates": [{"old_str": "a b", "new_str": "x"}]}},
+            "x\na b\nc",
+        ),
         (
             {
                 "type": "update_content",
-                "update_content": {"content_updates": [{"old_str": "a b", "new_str": "x", "replace_all_matches": True}]},
+                "update_content": {
+                    "content_updates": [{"old_str": "a b", "new_str": "x", "replace_all_matches": True}]
+                },
             },
             "x\nx\nc",
         ),
         ({"type": "insert_content", "insert_content": {"content": "new"}}, "a b\na b\nc\nnew"),
-        ({"type": "insert_content", "insert_content": {"content": "new", "position": {"type": "start"}}}, "new\na b\na b\nc"),
+        (
+            {"type": "insert_content", "insert_content": {"content": "new", "position": {"type": "start"}}},
+            "new\na b\na b\nc",
+        ),
         ({"type": "insert_content", "insert_content": {"content": "new", "after": "a...b"}}, "a b\nnew\na b\nc"),
-        ({"type": "replace_content_range", "replace_content_range": {"content": "new", "content_range": "a b...c"}}, "new"),
+        (
+            {"type": "replace_content_range", "replace_content_range": {"content": "new", "content_range": "a b...c"}},
+            "new",
+        ),
     ],
 )
 def test_each_operation_edits_the_page(notion: Any, operation: dict[str, Any], result: str) -> None:
@@ -118,8 +133,14 @@ def test_each_operation_edits_the_page(notion: Any, operation: dict[str, Any], r
         ({}, "body.type should be one of"),
         ({"type": "replace_content"}, "body.replace_content should be defined"),
         ({"type": "replace_content", "replace_content": {}}, "body.replace_content.new_str should be defined"),
-        ({"type": "update_content", "update_content": {"content_updates": [{"old_str": "z", "new_str": "x"}]}}, "Could not find old_str"),
-        ({"type": "insert_content", "insert_content": {"content": "x", "after": "z...z"}}, "Could not find the selection"),
+        (
+            {"type": "update_content", "update_content": {"content_updates": [{"old_str": "z", "new_str": "x"}]}},
+            "Could not find old_str",
+        ),
+        (
+            {"type": "insert_content", "insert_content": {"content": "x", "after": "z...z"}},
+            "Could not find the selection",
+        ),
     ],
 )
 def test_a_wrong_operation_is_refused_and_changes_nothing(notion: Any, operation: dict[str, Any], message: str) -> None:

@@ -47,8 +47,15 @@ def submit(box: Sandbox, path: str, form: dict[str, str], site: str = "same-orig
 
 def tracked(box: Sandbox, name: str = "Jane", **more: Any) -> Any:
     """Create a row in the tracker."""
-    values = {"Name": {"title": text(name)}, "Email": {"email": "jane@example.org"}, "Status": {"select": {"name": "Active"}}, **more}
-    return box.notion_client().pages.create(parent={"data_source_id": box.seed()["tracker"]["data_source_id"]}, properties=values)
+    values = {
+        "Name": {"title": text(name)},
+        "Email": {"email": "jane@example.org"},
+        "Status": {"select": {"name": "Active"}},
+        **more,
+    }
+    return box.notion_client().pages.create(
+        parent={"data_source_id": box.seed()["tracker"]["data_source_id"]}, properties=values
+    )
 
 
 def test_an_empty_workspace_offers_to_begin(box: Sandbox) -> None:
@@ -142,7 +149,10 @@ def test_numbers_and_choices_can_be_changed_and_a_wrong_one_is_explained(box: Sa
     wrong = submit(box, path, form_of(page(box, path), "properties") | {ids["Email"]: "x" * 201})
     assert wrong.status_code == 422 and "length should be ≤ `200`" in unescape(wrong.text)
     for number in ("many", "nan"):
-        assert submit(box, path, form_of(page(box, path), "properties") | {ids["Assessment Score"]: number}).status_code == 422
+        assert (
+            submit(box, path, form_of(page(box, path), "properties") | {ids["Assessment Score"]: number}).status_code
+            == 422
+        )
     assert box.get("/notion.json")["Contacts"][0]["properties"] == values
 
 

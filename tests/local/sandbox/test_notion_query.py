@@ -45,7 +45,9 @@ class People:
         """Make the rows: Anna has everything, Ben and Cleo something, and Dora nothing."""
         self.client = self.box.notion_client()
         parent = {"page_id": self.box.seed("page")["page_id"]}
-        made = self.client.databases.create(parent=parent, title=text("People"), initial_data_source={"properties": PROPERTIES})
+        made = self.client.databases.create(
+            parent=parent, title=text("People"), initial_data_source={"properties": PROPERTIES}
+        )
         self.source = made["data_sources"][0]["id"]
         self.add("Anna", "first note", "anna@example.org", 1, True, "Hot", ["a", "b"], "2027-01-15")
         self.add("Ben", "Second NOTE", "ben@example.org", 20, False, "New", ["b"], "2027-01-14T23:30:00Z")
@@ -72,7 +74,9 @@ class People:
 
     def query(self, **body: Any) -> str:
         """The initials of what a query finds, in its order."""
-        return "".join(self.names[page["id"]][0] for page in self.client.data_sources.query(self.source, **body)["results"])
+        return "".join(
+            self.names[page["id"]][0] for page in self.client.data_sources.query(self.source, **body)["results"]
+        )
 
 
 @pytest.fixture(name="people", scope="module")
@@ -171,16 +175,34 @@ def test_sorts_put_empty_values_last(people: People, sorts: list[dict[str, str]]
             "The property type in the database does not match the property type of the filter provided: "
             "database property number does not match filter rich_text",
         ),
-        ({"filter": {"property": "Name", "title": {"resembles": "x"}}}, "body.filter.title.resembles should be not present"),
+        (
+            {"filter": {"property": "Name", "title": {"resembles": "x"}}},
+            "body.filter.title.resembles should be not present",
+        ),
         ({"filter": {"property": "Name", "title": {}}}, "body.filter.title.equals should be defined"),
-        ({"filter": {"property": "Score", "number": {"equals": "5"}}}, 'body.filter.number.equals should be a number, instead was `"5"`'),
-        ({"filter": {"property": "Pause", "checkbox": {"equals": "x"}}}, "body.filter.checkbox.equals should be a boolean"),
-        ({"filter": {"property": "Note", "rich_text": {"is_empty": False}}}, "body.filter.rich_text.is_empty should be `true`"),
-        ({"filter": {"property": "Due", "date": {"before": "soon"}}}, "body.filter.date.before should be a valid ISO 8601 date string"),
+        (
+            {"filter": {"property": "Score", "number": {"equals": "5"}}},
+            'body.filter.number.equals should be a number, instead was `"5"`',
+        ),
+        (
+            {"filter": {"property": "Pause", "checkbox": {"equals": "x"}}},
+            "body.filter.checkbox.equals should be a boolean",
+        ),
+        (
+            {"filter": {"property": "Note", "rich_text": {"is_empty": False}}},
+            "body.filter.rich_text.is_empty should be `true`",
+        ),
+        (
+            {"filter": {"property": "Due", "date": {"before": "soon"}}},
+            "body.filter.date.before should be a valid ISO 8601 date string",
+        ),
         ({"filter": {"timestamp": "deleted_time", "deleted_time": {}}}, "body.filter.timestamp should be"),
         ({"filter": {"and": [{"or": [{"and": []}]}]}}, "body.filter.and[0].or[0].and should be not present"),
         ({"filter": {"Name": "x"}}, "body.filter.property should be a string"),
-        ({"sorts": [{"property": "Nme", "direction": "ascending"}]}, "Could not find sort property with name or id: Nme"),
+        (
+            {"sorts": [{"property": "Nme", "direction": "ascending"}]},
+            "Could not find sort property with name or id: Nme",
+        ),
         ({"sorts": [{"property": "Name", "direction": "up"}]}, "body.sorts[0].direction should be"),
         ({"sorts": [{"timestamp": "read_time", "direction": "ascending"}]}, "body.sorts[0].timestamp should be"),
         ({"page_size": 101}, "body.page_size should be ≤ `100`, instead was `101`."),
@@ -201,7 +223,11 @@ def test_results_come_in_pages(people: People) -> None:
     assert (len(first["results"]), first["has_more"]) == (3, True)
     assert all(page["properties"].keys() == {"Name"} for page in first["results"])
     last = people.client.data_sources.query(people.source, sorts=sorts, page_size=3, start_cursor=first["next_cursor"])
-    assert ([people.names[page["id"]] for page in last["results"]], last["has_more"], last["next_cursor"]) == (["Dora"], False, None)
+    assert ([people.names[page["id"]] for page in last["results"]], last["has_more"], last["next_cursor"]) == (
+        ["Dora"],
+        False,
+        None,
+    )
     assert "request_status" not in last
 
 
@@ -224,7 +250,9 @@ def test_a_keyed_query_sees_every_change() -> None:
         people.fill()
         anna = next(page_id for page_id, name in people.names.items() if name == "Anna")
         keyed = {"property": "Email", "email": {"equals": "anna@example.org"}}
-        people.client.pages.update(anna, properties={"Email": {"email": "new@example.org"}, "Pause": {"checkbox": False}})
+        people.client.pages.update(
+            anna, properties={"Email": {"email": "new@example.org"}, "Pause": {"checkbox": False}}
+        )
         assert people.query(filter=keyed) == ""
         assert people.query(filter={"property": "Email", "email": {"equals": "new@example.org"}}) == "A"
         assert people.query(filter={"property": "Pause", "checkbox": {"equals": True}}) == ""

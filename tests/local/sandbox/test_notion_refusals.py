@@ -24,7 +24,9 @@ NOON = "2026-11-21T12:00"
         ({"Authorization": "Bearer ntn_invalid_1"}, 401, "unauthorized", "API token is invalid."),
     ],
 )
-def test_token_and_version_are_checked(box: Sandbox, changes: dict[str, Any], status: int, code: str, message: str) -> None:
+def test_token_and_version_are_checked(
+    box: Sandbox, changes: dict[str, Any], status: int, code: str, message: str
+) -> None:
     """A request without a good token or with another version gets nowhere; both forms of token are good."""
     headers = {name: value for name, value in (NOTION | changes).items() if value is not None}
     answer = box.notion("GET", "/users/me", headers=headers)
@@ -37,7 +39,10 @@ def test_token_and_version_are_checked(box: Sandbox, changes: dict[str, Any], st
     ("properties", "message"),
     [
         ({"Nme": {"title": []}}, "Nme is not a property that exists."),
-        ({"email": {"email": "a"}, "Pause": {"select": None}}, "email is not a property that exists. Pause is expected to be checkbox."),
+        (
+            {"email": {"email": "a"}, "Pause": {"select": None}},
+            "email is not a property that exists. Pause is expected to be checkbox.",
+        ),
         ({"Email": "jane@example.org"}, "Email is expected to be email."),
         ({"Email": {"email": "x" * 201}}, BODY + "properties.Email.email.length should be ≤ `200`, instead was `201`."),
         ({"Email": {"email": ""}}, BODY + "properties.Email.email.length should be ≥ `1`, instead was `0`."),
@@ -47,13 +52,22 @@ def test_token_and_version_are_checked(box: Sandbox, changes: dict[str, Any], st
             {"Anchor": {"date": {"start": "soon"}}},
             BODY + 'properties.Anchor.date.start should be a valid ISO 8601 date string, instead was `"soon"`.',
         ),
-        ({"Anchor": {"date": {"end": NOON}}}, BODY + "properties.Anchor.date.start should be defined, instead was `undefined`."),
-        ({"Campaign": {"select": {"name": "Now, or never"}}}, "Invalid select option, commas not allowed: Now, or never"),
+        (
+            {"Anchor": {"date": {"end": NOON}}},
+            BODY + "properties.Anchor.date.start should be defined, instead was `undefined`.",
+        ),
+        (
+            {"Campaign": {"select": {"name": "Now, or never"}}},
+            "Invalid select option, commas not allowed: Now, or never",
+        ),
         (
             {"Campaign": {"select": {"name": "x" * 101}}},
             BODY + "properties.Campaign.select.name.length should be ≤ `100`, instead was `101`.",
         ),
-        ({"Campaign": {"select": {"title": "x"}}}, BODY + 'properties.Campaign.select.title should be not present, instead was `"x"`.'),
+        (
+            {"Campaign": {"select": {"title": "x"}}},
+            BODY + 'properties.Campaign.select.title should be not present, instead was `"x"`.',
+        ),
         (
             {"Last Error": {"rich_text": text("x") * 101}},
             BODY + "properties.Last Error.rich_text.length should be ≤ `100`, instead was `101`.",
@@ -66,10 +80,15 @@ def test_token_and_version_are_checked(box: Sandbox, changes: dict[str, Any], st
         ({"Name": {"title": [{"text": {"content": "x", "link": {"url": "nowhere"}}}]}}, "Invalid URL for link."),
     ],
 )
-def test_a_wrong_value_is_refused_in_notions_words(box: Sandbox, notion: Any, tracker: str, properties: Any, message: str) -> None:
+def test_a_wrong_value_is_refused_in_notions_words(
+    box: Sandbox, notion: Any, tracker: str, properties: Any, message: str
+) -> None:
     """Creating and updating say the same, and nothing is saved."""
     page = row(notion, tracker)
-    for call, arguments in ((notion.pages.create, {"parent": {"data_source_id": tracker}}), (notion.pages.update, {"page_id": page["id"]})):
+    for call, arguments in (
+        (notion.pages.create, {"parent": {"data_source_id": tracker}}),
+        (notion.pages.update, {"page_id": page["id"]}),
+    ):
         error = wrong(call, properties=properties, **arguments)
         assert (error.status, error.code, str(error)) == (400, "validation_error", message)
     assert box.get("/notion/count")["Email Sequence"] == 1
@@ -87,7 +106,13 @@ def test_a_wrong_value_is_refused_in_notions_words(box: Sandbox, notion: Any, tr
             400,
             BODY + 'parent.page_id should be a valid uuid, instead was `"x"`.',
         ),
-        ("POST", "/pages", {"parent": {"page_id": "{missing}"}, "properties": {}}, 404, "Could not find page with ID: {missing}."),
+        (
+            "POST",
+            "/pages",
+            {"parent": {"page_id": "{missing}"}, "properties": {}},
+            404,
+            "Could not find page with ID: {missing}.",
+        ),
         ("POST", "/pages", {"parent": {"workspace": True}, "properties": {}}, 400, "internal integration"),
         (
             "POST",
@@ -96,7 +121,13 @@ def test_a_wrong_value_is_refused_in_notions_words(box: Sandbox, notion: Any, tr
             400,
             BODY + "color should be not present, instead was `1`.",
         ),
-        ("GET", "/pages/1", None, 400, 'path failed validation: path.page_id should be a valid uuid, instead was `"1"`.'),
+        (
+            "GET",
+            "/pages/1",
+            None,
+            400,
+            'path failed validation: path.page_id should be a valid uuid, instead was `"1"`.',
+        ),
         ("GET", "/pages/{missing}", None, 404, "Could not find page with ID: {missing}."),
         ("GET", "/databases/{source}", None, 404, "Could not find database with ID: {source}."),
         ("GET", "/data_sources/{page}", None, 404, "Could not find data_source with ID: {page}."),
@@ -105,7 +136,13 @@ def test_a_wrong_value_is_refused_in_notions_words(box: Sandbox, notion: Any, tr
         ("PUT", "/pages/{page}", {}, 400, "Invalid request URL."),
         ("POST", "/search", [], 400, "body failed validation: body should be an object, instead was `[]`."),
         ("POST", "/search", {"query": "x" * 500_000}, 400, BODY + "length should be ≤ `500000`, instead was"),
-        ("POST", "/databases", {"parent": {"page_id": "{page}"}, "initial_data_source": {"properties": {}}}, 400, "Title is not provided"),
+        (
+            "POST",
+            "/databases",
+            {"parent": {"page_id": "{page}"}, "initial_data_source": {"properties": {}}},
+            400,
+            "Title is not provided",
+        ),
         (
             "PATCH",
             "/data_sources/{source}",
@@ -141,7 +178,9 @@ def test_a_wrong_request_is_refused_in_notions_words(
         return value
 
     if isinstance(body, dict) and "parent" in body:
-        body = body | {"parent": {key: filled(value) if isinstance(value, str) else value for key, value in body["parent"].items()}}
+        body = body | {
+            "parent": {key: filled(value) if isinstance(value, str) else value for key, value in body["parent"].items()}
+        }
     answer = box.notion(method, filled(path), json=body)
     assert answer.status_code == status
     assert filled(message) in answer.json()["message"]

@@ -30,13 +30,18 @@ def _box(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
 
 
 @pytest.mark.parametrize(
-    ("status", "name"), [(500, "application_error"), (503, "service_unavailable"), (429, "rate_limit_exceeded"), (403, "invalid_api_key")]
+    ("status", "name"),
+    [(500, "application_error"), (503, "service_unavailable"), (429, "rate_limit_exceeded"), (403, "invalid_api_key")],
 )
 def test_a_status_fault_refuses_as_many_requests_as_it_says(box: Sandbox, status: int, name: str) -> None:
     """The fault meets `count` requests of any kind, then it is gone."""
     box.fault("status", status=status, count=2)
     error = refused()
-    assert (error.code, error.error_type, error.headers.get("retry-after")) == (status, name, "1" if status == 429 else None)
+    assert (error.code, error.error_type, error.headers.get("retry-after")) == (
+        status,
+        name,
+        "1" if status == 429 else None,
+    )
     assert box.resend("GET", "/emails").status_code == status
     assert send() == box.outbox()[0]["id"]
     assert box.get("/faults") == []
@@ -51,7 +56,9 @@ def test_a_status_fault_refuses_as_many_requests_as_it_says(box: Sandbox, status
         ("disconnect", {"after": True}, 1),
     ],
 )
-def test_a_connection_fault_closes_the_connection(box: Sandbox, kind: str, fields: dict[str, Any], accepted: int) -> None:
+def test_a_connection_fault_closes_the_connection(
+    box: Sandbox, kind: str, fields: dict[str, Any], accepted: int
+) -> None:
     """The caller gets no answer, whether or not the email went out, and a repeat with the key never sends it again."""
     box.fault(kind, **fields)
     start = time.monotonic()
@@ -71,7 +78,9 @@ def test_a_caller_that_hangs_up_frees_its_key(box: Sandbox, monkeypatch: pytest.
     assert refused("key").error_type == "HttpClientError"
     monkeypatch.setattr(resend, "default_http_client", patient)
     until(lambda: len(box.outbox()) == 1)
-    until(lambda: box.resend("POST", "/emails", json=EMAIL, headers=KEY | {"Idempotency-Key": "key"}).status_code == 200)
+    until(
+        lambda: box.resend("POST", "/emails", json=EMAIL, headers=KEY | {"Idempotency-Key": "key"}).status_code == 200
+    )
     assert len(box.outbox()) == 1
 
 
@@ -109,7 +118,11 @@ def test_a_quota_counts_every_recipient_of_its_period() -> None:
         requests.delete(f"{box.url}/faults", timeout=WITHIN)
         box.fault("quota", limit=3, name="monthly_quota_exceeded", retry_after=7)
         monthly = box.resend("POST", "/emails", json=EMAIL)
-        assert (monthly.json()["name"], monthly.headers["retry-after"], len(box.outbox())) == ("monthly_quota_exceeded", "7", 2)
+        assert (monthly.json()["name"], monthly.headers["retry-after"], len(box.outbox())) == (
+            "monthly_quota_exceeded",
+            "7",
+            2,
+        )
 
 
 @pytest.mark.parametrize(
@@ -216,7 +229,9 @@ def test_a_long_outbox_has_pages(box: Sandbox) -> None:
 def test_an_email_is_shown_in_a_harmless_frame(box: Sandbox) -> None:
     """Its HTML is served without scripts or outside images, in an iframe that is sandboxed as well."""
     email_id = send(
-        "key-1", html="<p>Hi</p><script>alert(1)</script><img src='https://example.org/a.png'>", tags=[{"name": "step", "value": "one"}]
+        "key-1",
+        html="<p>Hi</p><script>alert(1)</script><img src='https://example.org/a.png'>",
+        tags=[{"name": "step", "value": "one"}],
     )
     text = page(box, f"/emails/{email_id}")
     frame = re.search(r'<iframe[^>]*sandbox="([^"]*)"[^>]*src="([^"]*)"', text)
@@ -242,7 +257,10 @@ def test_the_preview_forces_the_colors() -> None:
 def test_the_list_shows_the_first_words_of_an_email() -> None:
     """The text part where there is one, else what a reader would see of the HTML."""
     assert first_words("Dear\n  Jane", "<p>Hi</p>") == "Dear Jane"
-    assert first_words(None, "<head><title>No</title></head><style>p{}</style><p>Tom &amp; Jane</p><!-- no --><p>Hi</p>") == "Tom & Jane Hi"
+    assert (
+        first_words(None, "<head><title>No</title></head><style>p{}</style><p>Tom &amp; Jane</p><!-- no --><p>Hi</p>")
+        == "Tom & Jane Hi"
+    )
 
 
 def test_the_faults_page_sets_and_clears_faults(box: Sandbox) -> None:
@@ -250,7 +268,10 @@ def test_the_faults_page_sets_and_clears_faults(box: Sandbox) -> None:
 
     def submit(**form: str) -> requests.Response:
         return requests.post(
-            f"{box.url}/faults-page", data=form, timeout=WITHIN, headers={"Sec-Fetch-Site": form.pop("site", "same-origin")}
+            f"{box.url}/faults-page",
+            data=form,
+            timeout=WITHIN,
+            headers={"Sec-Fetch-Site": form.pop("site", "same-origin")},
         )
 
     assert "Refuse with a status" in submit(action="set", kind="status", status="503", count="2", percent="50").text
@@ -265,7 +286,10 @@ def test_the_faults_page_sets_and_clears_faults(box: Sandbox) -> None:
     submit(action="set", provider="notion", kind="quota", name="daily_quota_exceeded", retry_after="1.5")
     (quota,) = box.get("/faults")
     assert (quota["provider"], quota["name"], quota["retry_after"]) == ("notion", None, 1.5)
-    assert "Notion: Exhaust the quota" in submit(action="set", provider="notion", kind="status", status="200", body="html").text
+    assert (
+        "Notion: Exhaust the quota"
+        in submit(action="set", provider="notion", kind="status", status="200", body="html").text
+    )
     submit(action="clear")
     wrong = submit(action="set", kind="slow", delay_ms="soon")
     assert (wrong.status_code, "is no number" in wrong.text, box.get("/faults")) == (422, True, [])

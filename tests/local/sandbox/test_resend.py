@@ -111,7 +111,13 @@ def test_what_resend_allows_is_accepted(box: Sandbox) -> None:
         ("POST", "/emails", {"data": b"{"}, 400, "validation_error"),
         ("POST", "/emails", {"json": []}, 422, "validation_error"),
         ("POST", "/emails", {"json": EMAIL, "headers": KEY | {"Idempotency-Key": ""}}, 400, "invalid_idempotency_key"),
-        ("POST", "/emails", {"json": EMAIL, "headers": KEY | {"Idempotency-Key": "x" * 257}}, 400, "invalid_idempotency_key"),
+        (
+            "POST",
+            "/emails",
+            {"json": EMAIL, "headers": KEY | {"Idempotency-Key": "x" * 257}},
+            400,
+            "invalid_idempotency_key",
+        ),
         ("POST", "/emails/batch", {"json": EMAIL}, 422, "validation_error"),
         ("POST", "/emails/batch", {"json": []}, 422, "validation_error"),
         ("POST", "/emails/batch", {"json": [EMAIL] * 101}, 422, "validation_error"),
@@ -122,7 +128,9 @@ def test_what_resend_allows_is_accepted(box: Sandbox) -> None:
         ("DELETE", "/emails", {}, 405, "method_not_allowed"),
     ],
 )
-def test_a_wrong_request_gets_resends_error(box: Sandbox, method: str, path: str, options: dict[str, Any], status: int, name: str) -> None:
+def test_a_wrong_request_gets_resends_error(
+    box: Sandbox, method: str, path: str, options: dict[str, Any], status: int, name: str
+) -> None:
     """Every refusal is JSON of Resend's shape and carries the rate headers."""
     answer = box.resend(method, path, **options)
     assert answer.headers["content-type"].startswith("application/json")
@@ -133,7 +141,13 @@ def test_a_wrong_request_gets_resends_error(box: Sandbox, method: str, path: str
 
 def test_a_batch_is_all_or_nothing_unless_permissive(box: Sandbox) -> None:
     """Strict refuses the whole batch; permissive takes the good ones and names the others."""
-    batch: Any = [EMAIL, EMAIL | {"to": None}, EMAIL | {"attachments": [{"content": "aGk="}]}, EMAIL | {"scheduled_at": "in 1 h"}, EMAIL]
+    batch: Any = [
+        EMAIL,
+        EMAIL | {"to": None},
+        EMAIL | {"attachments": [{"content": "aGk="}]},
+        EMAIL | {"scheduled_at": "in 1 h"},
+        EMAIL,
+    ]
     with pytest.raises(ResendError) as caught:
         resend.Batch.send(batch)
     assert (caught.value.error_type, box.outbox()) == ("missing_required_field", [])
