@@ -1,6 +1,7 @@
 """How soon each function answers after a start, and what it holds in memory: `python -m benchmarks.cold_start`.
 
-Each runs as its container does (`python -m shared.serve`, FUNCTION_SOURCE), alone; the best of three starts and the memory after a request.
+Each runs as its container does (`python -m shared.serve`, FUNCTION_SOURCE), alone; the best of three starts and the
+memory after a request.
 """
 
 from __future__ import annotations
@@ -91,7 +92,8 @@ def measure(environ: dict[str, str]) -> tuple[float, float]:
 
 def main() -> None:
     """Measure every function, then all in one process, and print the table."""
-    with tempfile.TemporaryDirectory() as directory, valkey.serve(Path(directory), password="made-up") as server:  # noqa: S106 - for this run
+    # for this run
+    with tempfile.TemporaryDirectory() as directory, valkey.serve(Path(directory), password="made-up") as server:  # noqa: S106
         environ = {**os.environ, **MADE_UP, "REDIS_URL": server.url, "REDIS_PASSWORD": server.password, "DRAIN": "0s"}
         print("| function | ready after | memory (PSS) |\n|---|---|---|")
         for function in stack_file.listed():

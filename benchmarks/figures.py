@@ -1,7 +1,8 @@
 """Figures, and how they compare with the last recorded ones.
 
-Speeds depend on the machine and on who else uses it, so what is compared is the ratio to a yardstick that the same run measures: HTTP
-requests to the stub and Redis round trips, one after the other. Bytes, megabytes and counts are compared as they are.
+Speeds depend on the machine and on who else uses it, so what is compared is the ratio to a yardstick that the same run
+measures: HTTP requests to the stub and Redis round trips, one after the other. Bytes, megabytes and counts are compared
+as they are.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The machine: what it is, and how fast it is at the moment, so that figures of different days and machines can be compared."""
+"""The machine: what it is, and how fast it is at the moment, so that figures of different days and machines can be
+compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What `make bench` measures, part by part: each takes a running stack, or a directory, and adds its figures to the report."""
+"""What `make bench` measures, part by part: each takes a running stack, or a directory, and adds its figures to the
+report."""
 
 from __future__ import annotations
 
@@ -91,7 +92,8 @@ def spread(plan: Plan, subject: Subject, report: Report) -> None:
 def _drain(
     subject: Subject, customers: int, meanwhile: Callable[[int], None] | None = None, delay_ms: float = 0
 ) -> tuple[float, float, float]:
-    """Let seven emails to each customer become due at once; returns emails a second, CPU seconds, and how many did not come."""
+    """Let seven emails to each customer become due at once; returns emails a second, CPU seconds, and how many did not
+    come."""
     subject.provider.set(delay_ms=delay_ms)
     due = time.time() + 2 + customers / 200
     subject.sign_up("burst", [due] * customers)

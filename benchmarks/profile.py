@@ -1,11 +1,12 @@
 """Where the time goes: `python -m benchmarks.profile [webhook|send|batch] [--times 200] [--lines 25]`.
 
-One process, one Valkey with `appendfsync always`, the deliver stub; no gateway and nothing at the same time, so that a stage takes what it
-costs. Each path runs twice: once under a watch that notes every stage (milliseconds, calls, Redis round trips, their share of the whole),
-and once under cProfile, which says in which function the time went.
+One process, one Valkey with `appendfsync always`, the deliver stub; no gateway and nothing at the same time, so that a
+stage takes what it costs. Each path runs twice: once under a watch that notes every stage (milliseconds, calls, Redis
+round trips, their share of the whole), and once under cProfile, which says in which function the time went.
 
 - `webhook`: a sign-up through the function's own WSGI app, until its answer;
-- `send`: RQ's worker, its job, the send function (called, without the HTTP hop between them) and the post to the provider, email by email;
+- `send`: RQ's worker, its job, the send function (called, without the HTTP hop between them) and the post to the
+provider, email by email;
 - `batch`: the same with many that are ready.
 """
 
@@ -83,7 +84,8 @@ class Paths:
             services.ledger(),
             0,
         )
-        jobs._pool = lambda: self  # type: ignore[assignment]  # in place of the HTTP hop, which a server of its own would blur
+        # in place of the HTTP hop, which a server of its own would blur
+        jobs._pool = lambda: self  # type: ignore[assignment]
 
     def request(self, method: str, url: str, *, body: str, headers: dict[str, str]) -> Any:
         """What the worker's HTTP client would do; called by `jobs._ask`."""

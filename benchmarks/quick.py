@@ -1,7 +1,8 @@
-"""`python -m benchmarks.quick [WHAT ...] [--customers 300] [--most 1000000] [--due 10000] [--record]`: Evergreen's figures.
+"""`python -m benchmarks.quick [WHAT ...] [--customers 300] [--most 1000000] [--due 10000] [--record]`: Evergreen's
+figures.
 
-WHAT is any of webhook, spread, burst, limit, singly, kill, ledger; without it all of them. `--record` makes this run the one that later
-ones are compared with, and puts its figures into docs/performance.md.
+WHAT is any of webhook, spread, burst, limit, singly, kill, ledger; without it all of them. `--record` makes this run
+the one that later ones are compared with, and puts its figures into docs/performance.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""A large ledger: filling it by script, what a step takes in memory, releasing from it, and the console's pages on it."""
+"""A large ledger: filling it by script, what a step takes in memory, releasing from it, and the console's pages on
+it."""
 
 from __future__ import annotations
 
@@ -174,7 +175,8 @@ def _functions(server: Valkey, folder: Path, directory: Path) -> Iterator[str]:
 
 
 def console_pages(server: Valkey, filler: Filler, directory: Path) -> dict[str, float]:
-    """Milliseconds (median) of each page of the console, and of one run found by chance, as somebody signed in sees them.
+    """Milliseconds (median) of each page of the console, and of one run found by chance, as somebody signed in sees
+    them.
 
     Args:
         server: where the ledger is.

@@ -1,9 +1,10 @@
 """`python -m benchmarks.soak [--minutes 20] [--contacts 300]`: a week's work compressed, and whether anything grows.
 
-Contacts sign up evenly over the first two thirds of the time; each gets seven emails, a 24th of the time apart, so that all are out by the
-end, and all is recorded in the sandbox's Notion. Meanwhile the memory of each process, the keys and bytes of Redis and its append-only file
-are looked at. The first fifth, in which everything is loaded and first filled, does not count. Memory is flat where it would grow by less
-than 10 % over the rest; what Redis holds grows with the contacts, as it must, and is shown for each.
+Contacts sign up evenly over the first two thirds of the time; each gets seven emails, a 24th of the time apart, so that
+all are out by the end, and all is recorded in the sandbox's Notion. Meanwhile the memory of each process, the keys and
+bytes of Redis and its append-only file are looked at. The first fifth, in which everything is loaded and first filled,
+does not count. Memory is flat where it would grow by less than 10 % over the rest; what Redis holds grows with the
+contacts, as it must, and is shown for each.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""The deliver stub: an HTTP server that accepts a send and answers as Resend would, quickly: `python -m benchmarks.stub PORT`.
+"""The deliver stub: an HTTP server that accepts a send and answers as Resend would, quickly: `python -m benchmarks.stub
+PORT`.
 
-It takes `POST /emails` and `POST /emails/batch`, keeps each email's `email_id` tag with the time, answers an `Idempotency-Key` that it
-knows as before, and refuses what is over its limit with 429. `POST /set {delay_ms, per_second}` changes how it behaves and forgets all.
-It imports nothing of Evergreen's: it serves every contender.
+It takes `POST /emails` and `POST /emails/batch`, keeps each email's `email_id` tag with the time, answers an
+`Idempotency-Key` that it knows as before, and refuses what is over its limit with 429. `POST /set {delay_ms,
+per_second}` changes how it behaves and forgets all. It imports nothing of Evergreen's: it serves every contender.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class Mailbox:
         self.set({})
 
     def set(self, wanted: dict[str, float]) -> None:
-        """Forget everything, and answer after `delay_ms` (0) and at most `per_second` times a second (no limit) from now on."""
+        """Forget everything, and answer after `delay_ms` (0) and at most `per_second` times a second (no limit) from
+        now on."""
         self.delay = wanted.get("delay_ms", 0) / 1000
         self.per_second = int(wanted.get("per_second", UNLIMITED))
         self.mails: list[tuple[str, float]] = []

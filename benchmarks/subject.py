@@ -70,7 +70,8 @@ class Subject:
 
         Args:
             campaign: which of `campaigns`.
-            anchors: for each customer, from which time (seconds since 1970) the delays count; None for the request's own.
+            anchors: for each customer, from which time (seconds since 1970) the delays count; None for the request's
+                own.
             per_second: see `load.post_all`.
             connections: see `load.post_all`.
         """
@@ -145,7 +146,8 @@ def evergreen(directory: Path, provider: Provider, **settings: str) -> Iterator[
 
 
 def learn_rate(subject: Subject) -> None:
-    """Send one email, whose answer says how many requests the provider takes; until then Evergreen sends two a second."""
+    """Send one email, whose answer says how many requests the provider takes; until then Evergreen sends two a
+    second."""
     before = subject.provider.count()["count"]
     subject.sign_up("once", [None])
     deadline = time.monotonic() + 30

@@ -1,4 +1,6 @@
-"""The operator's command line: `evergreen`. Each module is a group of commands; each command calls one use case in `shared`."""
+"""The operator's command line: `evergreen`.
+
+Each module is a group of commands; each command calls one use case in `shared`."""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ ROOT = Path(__file__).parents[1]
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Look after Evergreen: settings come from the environment and .env; without REDIS_URL there, from the local stack."""
+    """Look after Evergreen: settings come from the environment and .env; without REDIS_URL there, from the local
+    stack."""
     load_dotenv(os.environ.get("ENV_FILE", ROOT / ".env"))
     if "REDIS_URL" not in os.environ and "ENV_FILE" not in os.environ:
         load_dotenv(Path(os.environ.get("LOCAL_DIR", ROOT / ".local")) / "settings.env")

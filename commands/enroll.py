@@ -1,4 +1,5 @@
-"""`evergreen enroll|up|completion`: put somebody into a campaign by hand, start the stack, and complete commands in your shell."""
+"""`evergreen enroll|up|completion`: put somebody into a campaign by hand, start the stack, and complete commands in
+your shell."""
 
 from __future__ import annotations
 
@@ -97,7 +98,8 @@ def up() -> None:
     if not (ROOT / "Makefile").is_file():
         raise click.ClickException("this is not a checkout of Evergreen; deploy/ says how a deployed one is started")
     try:
-        os.execvp("make", ["make", "--no-print-directory", "-C", str(ROOT), "run"])  # noqa: S606, S607 - make, from wherever it is
+        # make, from wherever it is
+        os.execvp("make", ["make", "--no-print-directory", "-C", str(ROOT), "run"])  # noqa: S606, S607
     except FileNotFoundError:
         raise click.ClickException("make is not installed. On Debian and Ubuntu: sudo apt-get install make") from None
 

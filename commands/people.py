@@ -145,7 +145,8 @@ def unsuppress(address: str, has_consent: bool, as_json: bool) -> None:
 @as_json
 @speaks_plainly
 def import_people(file: Path, applying: bool, trigger: str | None, consent_on_file: bool, as_json: bool) -> None:
-    """Take people from a CSV file: email, name, first_name, business_name, timezone, scores, consent, consent_text, campaign, start.
+    """Take people from a CSV file: email, name, first_name, business_name, timezone, scores, consent, consent_text,
+    campaign, start.
 
     Faulty lines are named and left out. Exit status 1 where there are any."""
     found, ledger, catalog = clients.settings(), clients.ledger(), services.catalog()

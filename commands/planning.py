@@ -1,4 +1,5 @@
-"""`evergreen plan`: every email of an enrollment that does not exist, and what other commands need to read a campaign and a time."""
+"""`evergreen plan`: every email of an enrollment that does not exist, and what other commands need to read a campaign
+and a time."""
 
 from __future__ import annotations
 

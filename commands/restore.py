@@ -49,8 +49,8 @@ UNKNOWABLE = (
 def restore(dry_run: bool, yes: bool, as_json: bool) -> None:
     """Rebuild the ledger from Notion and from Resend's list of sent emails; nothing is sent twice.
 
-    What this ledger has sent stays as it is; who signed up since the loss goes on where they were. Afterwards this copy takes the fence,
-    and sending begins."""
+    What this ledger has sent stays as it is; who signed up since the loss goes on where they were. Afterwards this copy
+    takes the fence, and sending begins."""
     outside = connect()
     if not dry_run and not yes:
         console.print("This builds enrollments from Notion's rows, and then sends what is due.")

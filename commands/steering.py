@@ -1,4 +1,5 @@
-"""`evergreen pause|resume|cancel|skip|send-now|retry|show|list|stop-sending|start-sending`: look at runs, and decide about them."""
+"""`evergreen pause|resume|cancel|skip|send-now|retry|show|list|stop-sending|start-sending`: look at runs, and decide
+about them."""
 
 from __future__ import annotations
 

@@ -26,10 +26,11 @@ COLORS = {"duplicate": "bold red", "gap": "yellow", "disagreement": "yellow"}
 @as_json
 @command
 def verify(fixes: bool, days: int, as_json: bool) -> None:
-    """Compare the ledger with Resend's list and with Notion: duplicates, gaps, disagreements; and see that each email is on its list.
+    """Compare the ledger with Resend's list and with Notion: duplicates, gaps, disagreements; and see that each email
+    is on its list.
 
-    --fix has what Notion lacks written again, marks as sent what was in doubt and Resend knows, and puts back what is on no list. Exit
-    status 1 when something remains."""
+    --fix has what Notion lacks written again, marks as sent what was in doubt and Resend knows, and puts back what is
+    on no list. Exit status 1 when something remains."""
     outside = connect()
     ledger = outside.ledger
     everything = held(ledger, follow)

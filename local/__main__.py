@@ -1,4 +1,5 @@
-"""`python -m local`: the whole of Evergreen on one machine, with nothing to install beside it and no account anywhere."""
+"""`python -m local`: the whole of Evergreen on one machine, with nothing to install beside it and no account
+anywhere."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """`python -m local.backup [--to DIR] [--keep N]`: a copy of the local stack's ledger, made while it runs.
 
-The copy is Valkey's own log, `appendonlydir`, taken as https://valkey.io/topics/persistence/ ("Backing up AOF persistence") says: no
-rewrite may begin meanwhile. What is written during the copy is in it or not; a torn end is dropped when Valkey starts from it.
-docs/backup.md says how to put one back.
+The copy is Valkey's own log, `appendonlydir`, taken as https://valkey.io/topics/persistence/ ("Backing up AOF
+persistence") says: no rewrite may begin meanwhile. What is written during the copy is in it or not; a torn end is
+dropped when Valkey starts from it. docs/backup.md says how to put one back.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def make(redis: Redis, data: Path, to: Path, *, keep: int = KEEP) -> Path:
 
 @contextmanager
 def _no_rewrite(redis: Redis) -> Iterator[None]:
-    """Keep Valkey from rewriting its log; should this process die, that lasts until the next backup or start of Valkey."""
+    """Keep Valkey from rewriting its log; should this process die, that lasts until the next backup or start of
+    Valkey."""
     before = cast(dict[str, str], redis.config_get(REWRITES))[REWRITES]
     redis.config_set(REWRITES, "0")
     try:

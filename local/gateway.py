@@ -1,4 +1,5 @@
-"""The local stack's gateway: every function of stack.yml, served by the very code that is deployed, and the demo website beside them."""
+"""The local stack's gateway: every function of stack.yml, served by the very code that is deployed, and the demo
+website beside them."""
 
 from __future__ import annotations
 

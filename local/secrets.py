@@ -49,7 +49,8 @@ def kept(directory: Path, name: str) -> str:
 
     Args:
         directory: the folder of secrets; made when it is missing.
-        name: of a setting, such as INTERNAL_TOKEN; the file is named as a secret of the deployment would be, internal-token.
+        name: of a setting, such as INTERNAL_TOKEN; the file is named as a secret of the deployment would be,
+            internal-token.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = directory / name.lower().replace("_", "-")

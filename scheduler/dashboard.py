@@ -1,8 +1,11 @@
-"""rq-dashboard for Evergreen: `python -m scheduler.dashboard`. Shows queues, jobs, both schedules and workers, and changes nothing.
+"""rq-dashboard for Evergreen: `python -m scheduler.dashboard`.
 
-rq-dashboard 0.9.0 as shipped unpickles what it finds, knows nothing of rq-scheduler's schedule, reads far more than the page it shows,
-opens a connection per request, lets everybody in, and can requeue and delete, which only the ledger may. Its pages and its JSON stay as
-they are; what reads and writes Redis under them is replaced here. This is the only module that imports rq_dashboard.
+Shows queues, jobs, both schedules and workers, and changes nothing.
+
+rq-dashboard 0.9.0 as shipped unpickles what it finds, knows nothing of rq-scheduler's schedule, reads far more than the
+page it shows, opens a connection per request, lets everybody in, and can requeue and delete, which only the ledger may.
+Its pages and its JSON stay as they are; what reads and writes Redis under them is replaced here. This is the only
+module that imports rq_dashboard.
 """
 
 from __future__ import annotations
@@ -179,7 +182,8 @@ def _only_look() -> Response | None:
 
 
 def _dressed(settings: Settings) -> Callable[[Response], Response]:
-    """Give each page a policy that lets only its own scripts run, escape what it shows, and hide what it must not do."""
+    """Give each page a policy that lets only its own scripts run, escape what it shows, and hide what it must not
+    do."""
     note = (
         '<div class="container"><p class="alert alert-secondary">This page only shows. '
         f'To retry, skip or stop emails, use <a href="{escape(settings.public_url)}/console">the console</a>.</p>'

@@ -1,4 +1,5 @@
-"""What rq-dashboard reads of Redis: one page at a time, as JSON, from both schedules, and nothing is changed by reading."""
+"""What rq-dashboard reads of Redis: one page at a time, as JSON, from both schedules, and nothing is changed by
+reading."""
 
 from __future__ import annotations
 
@@ -78,7 +79,8 @@ class ShownWorker(Worker):
 
 
 class Schedules(registry.ScheduledJobRegistry):
-    """rq-scheduler's schedule, whose jobs are all for the queue of the emails, and after it RQ's own, which Evergreen leaves empty."""
+    """rq-scheduler's schedule, whose jobs are all for the queue of the emails, and after it RQ's own, which Evergreen
+    leaves empty."""
 
     @property
     def keys(self) -> list[str]:
@@ -112,7 +114,8 @@ def page(queue: str, listing: str, offset: int, count: int, order: str, connecti
         connection: a client that does not decode.
 
     Returns:
-        How many jobs there are in all, and those of the page; one that expired is left out, one that cannot be read says so.
+        How many jobs there are in all, and those of the page; one that expired is left out, one that cannot be read
+        says so.
     """
     if listing == "queued":
         total, names = _queued(Queue(queue, connection=connection, job_class=Job).key, offset, count, order, connection)

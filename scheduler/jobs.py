@@ -1,4 +1,7 @@
-"""What RQ calls. A job is only a wake-up: to look at one step, to carry the outbox to Notion, or to tell the owner. The ledger decides."""
+"""What RQ calls.
+
+A job is only a wake-up: to look at one step, to carry the outbox to Notion, or to tell the owner. The ledger
+decides."""
 
 from __future__ import annotations
 
@@ -36,7 +39,8 @@ def _pool() -> urllib3.PoolManager:
 
 @contextmanager
 def _leaving_a_newer_ledger() -> Iterator[None]:
-    """A newer release has the ledger: its own scheduler and workers find again what is left here, and RQ's failed list is not for it."""
+    """A newer release has the ledger: its own scheduler and workers find again what is left here, and RQ's failed list
+    is not for it."""
     try:
         yield
     except LedgerTooNew as error:
@@ -52,8 +56,9 @@ def send_step(enrollment: str, step: int) -> None:
         step: the step's number.
 
     Raises:
-        StepFailed: when the step has ended `failed` or `in-doubt`: RQ's failed list is what a person must look at. So it raises nothing
-            where a newer release has the ledger, or the time is up, as after this machine slept: the sweeper looks at the step again.
+        StepFailed: when the step has ended `failed` or `in-doubt`: RQ's failed list is what a person must look at. So
+            it raises nothing where a newer release has the ledger, or the time is up, as after this machine slept: the
+            sweeper looks at the step again.
         RedisError: when Redis is away, or takes no writes; the worker waits for it.
     """
     try:

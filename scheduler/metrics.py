@@ -1,5 +1,7 @@
-"""The figures for Prometheus, at the scheduler's /metrics. All of them live in Redis and are read when Prometheus asks, so that a restart
-loses none and two schedulers show the same. No label holds an address or an enrollment; docs/metrics.md says what each is for.
+"""The figures for Prometheus, at the scheduler's /metrics.
+
+All of them live in Redis and are read when Prometheus asks, so that a restart loses none and two schedulers show the
+same. No label holds an address or an enrollment; docs/metrics.md says what each is for.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The scheduler, `python -m scheduler.release`: releases due wake-ups, sweeps up lost ones, audits all enrollments, shows that it lives.
+"""The scheduler, `python -m scheduler.release`: releases due wake-ups, sweeps up lost ones, audits all enrollments,
+shows that it lives.
 
 Two may run at once.
 """

@@ -1,8 +1,9 @@
-"""rq-scheduler with its loop replaced: same keys, same tools, but the ledger releases, in one script, what it still wants sent.
+"""rq-scheduler with its loop replaced: same keys, same tools, but the ledger releases, in one script, what it still
+wants sent.
 
-rq-scheduler 0.14.0 as shipped can send twice when killed between two commands, releases up to half a second early, and one unreadable
-job stops all later ones. Here its API reads and cancels; only `enroll` and the ledger's own decisions put anything on the schedule.
-This is the only module that imports rq_scheduler.
+rq-scheduler 0.14.0 as shipped can send twice when killed between two commands, releases up to half a second early, and
+one unreadable job stops all later ones. Here its API reads and cancels; only `enroll` and the ledger's own decisions
+put anything on the schedule. This is the only module that imports rq_scheduler.
 """
 
 from __future__ import annotations
@@ -65,14 +66,16 @@ class Schedule(Scheduler):  # type: ignore[misc]  # rq_scheduler has no types
             pipe.execute()
 
     def cancel(self, job: RQJob | str) -> None:
-        """Leave the step out whose wake-up this is; it is not enough to forget the wake-up, for the sweeper would find the step again."""
+        """Leave the step out whose wake-up this is; it is not enough to forget the wake-up, for the sweeper would find
+        the step again."""
         enrollment, step = ids.parse_job_id(job if isinstance(job, str) else job.id)
         self.ledger.skip(enrollment, step, "cancelled on the schedule")
 
     def get_jobs(
         self, until: Any = None, with_times: bool = False, offset: int | None = None, length: int | None = None
     ) -> Iterator[Any]:
-        """The scheduled wake-ups (each with its time, if asked), earliest first; unlike rq-scheduler's own this changes nothing."""
+        """The scheduled wake-ups (each with its time, if asked), earliest first; unlike rq-scheduler's own this changes
+        nothing."""
         found = self.connection.zrangebyscore(
             self.scheduled_jobs_key, 0, rationalize_until(until), withscores=True, start=offset, num=length
         )

@@ -1,4 +1,6 @@
-"""The RQ worker: `python -m scheduler.worker send|record|notify`. One queue per process; SIGTERM finishes the running job."""
+"""The RQ worker: `python -m scheduler.worker send|record|notify`.
+
+One queue per process; SIGTERM finishes the running job."""
 
 from __future__ import annotations
 
@@ -36,13 +38,15 @@ _logger = log.logger("worker")
 
 
 class Worker(SimpleWorker):
-    """RQ's worker, back soon after Redis was away, and without a verdict on jobs whose worker died: the ledger looks again by itself.
+    """RQ's worker, back soon after Redis was away, and without a verdict on jobs whose worker died: the ledger looks
+    again by itself.
 
-    RQ writes some twenty times about each job, and each write is a trip to the disk. Nothing here rests on that, so only what its tools
-    show is written: who is at work on what, and what has failed.
+    RQ writes some twenty times about each job, and each write is a trip to the disk. Nothing here rests on that, so
+    only what its tools show is written: who is at work on what, and what has failed.
 
-    RQ's own worker waits for a Redis that is away only while it has no job, and ends where Redis takes no writes, as when it is full. This
-    one waits in either case, wherever RQ's loop asks Redis; the job that it held is left, and the ledger looks again.
+    RQ's own worker waits for a Redis that is away only while it has no job, and ends where Redis takes no writes, as
+    when it is full. This one waits in either case, wherever RQ's loop asks Redis; the job that it held is left, and the
+    ledger looks again.
     """
 
     max_connection_wait_time = 1.0
@@ -174,7 +178,9 @@ class Worker(SimpleWorker):
         self.handle_job_failure(job, queue, queue.started_job_registry, traceback.format_exc(), execution)
 
     def clean_registries(self) -> None:
-        """Forget the jobs of dead workers. RQ would put them into the failed list, which is for what a person must look at."""
+        """Forget the jobs of dead workers.
+
+        RQ would put them into the failed list, which is for what a person must look at."""
         for queue in self.queues:
             _forget_abandoned(queue)
             clean_worker_registry(queue)
@@ -183,9 +189,11 @@ class Worker(SimpleWorker):
 
 
 class WatchfulWorker(Worker):
-    """The worker of `notify`: each time that it keeps its house, half a minute after the last, it also looks at what no job tells it of.
+    """The worker of `notify`: each time that it keeps its house, half a minute after the last, it also looks at what no
+    job tells it of.
 
-    RQ keeps house before it waits for a job, and an idle worker waits 15 seconds less than its TTL: hence the shorter one.
+    RQ keeps house before it waits for a job, and an idle worker waits 15 seconds less than its TTL: hence the shorter
+    one.
     """
 
     def run_maintenance_tasks(self) -> None:

@@ -37,7 +37,8 @@ from shared.core.settings import Settings, load
 
 AT_THE_ROOT = ("health", "unsubscribe", "console")
 READ_ON = 1 << 20  # bytes
-KEEP_ALIVE = 120  # seconds; longer than the worker and the usual proxies keep an idle connection, so that none sends into a closing one
+# seconds; longer than the worker and the usual proxies keep an idle connection, so that none sends into a closing one
+KEEP_ALIVE = 120
 # What functions_framework writes into the environment for the next call of create_app to find.
 _LEFT_BEHIND = ("FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE")
 _logger = log.logger("serve")
@@ -63,7 +64,8 @@ def function_app(source: Path, target: str) -> WSGIApplication:
         )
     before = {name: os.environ.get(name) for name in _LEFT_BEHIND}
     try:
-        app = functions_framework.create_app(target, str(source), "http")  # type: ignore[no-untyped-call]  # shipped without types
+        # shipped without types
+        app = functions_framework.create_app(target, str(source), "http")  # type: ignore[no-untyped-call]
     except (MissingTargetException, InvalidTargetTypeException) as error:
         raise _NoFunctionError(f"{error}. Correct FUNCTION_TARGET.") from None
     finally:
@@ -79,7 +81,8 @@ def function_app(source: Path, target: str) -> WSGIApplication:
 
 
 def _read_on(response: flask.Response) -> flask.Response:
-    """Take what the function left of the body, within reason: a caller that cannot send it all does not see the answer."""
+    """Take what the function left of the body, within reason: a caller that cannot send it all does not see the
+    answer."""
     for _ in range(READ_ON // 65536):
         if not flask.request.stream.read(65536):
             break
@@ -94,7 +97,8 @@ def _error_as_json(error: HTTPException) -> Any:
 
 
 def every_function(stack_file: Path = functions.STACK_FILE) -> WSGIApplication:
-    """Every function of stack.yml at /function/<name>, and at /webhook/<name> and its own place at the root where it is public.
+    """Every function of stack.yml at /function/<name>, and at /webhook/<name> and its own place at the root where it is
+    public.
 
     Args:
         stack_file: see `shared.core.stack_file.listed`.
@@ -128,7 +132,9 @@ def every_function(stack_file: Path = functions.STACK_FILE) -> WSGIApplication:
 
 
 def _apps(listed: list[functions.Function]) -> dict[str, WSGIApplication]:
-    """The functions by name. One that lacks a setting answers 503, and the log says why, so that the others run; not when all lack one."""
+    """The functions by name.
+
+    One that lacks a setting answers 503, and the log says why, so that the others run; not when all lack one."""
     apps: dict[str, WSGIApplication] = {}
     lacking: dict[str, SettingsError] = {}
     for function in listed:
@@ -243,7 +249,9 @@ def run(app: WSGIApplication, settings: Settings, **options: Any) -> None:
         settings: host, port, threads, drain and provider_timeout are read.
         options: gunicorn's settings, in place of those above.
     """
-    gc.freeze()  # what was loaded stays: looking it all through again would hold up requests for 80 ms, and unshare memory after the fork
+    # what was loaded stays: looking it all through again would hold up requests for 80 ms, and unshare memory after the
+    # fork
+    gc.freeze()
     _Server(app, settings, options).run()
 
 

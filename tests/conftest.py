@@ -1,4 +1,5 @@
-"""What many tests need: one embedded Valkey for the run, emptied for each test, and a ledger on it with a clock of its own."""
+"""What many tests need: one embedded Valkey for the run, emptied for each test, and a ledger on it with a clock of its
+own."""
 
 from __future__ import annotations
 
@@ -53,7 +54,8 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def logs_of_this_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A command that a test calls sets up the logs of its own process: the next test must not inherit that, or it hears nothing."""
+    """A command that a test calls sets up the logs of its own process: the next test must not inherit that, or it hears
+    nothing."""
     configure, before = structlog.configure, structlog.get_config()
     monkeypatch.setattr(
         structlog, "configure", lambda **given: configure(**given | {"cache_logger_on_first_use": False})

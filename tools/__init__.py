@@ -1,1 +1,3 @@
-"""The developer's tools: the set-up, deployment files, the OpenAPI document, screenshots. Nothing that runs imports them."""
+"""The developer's tools: the set-up, deployment files, the OpenAPI document, screenshots.
+
+Nothing that runs imports them."""

@@ -79,7 +79,8 @@ def openfaas(name: str, function: Manifest) -> Manifest:
 
 
 def knative(name: str, function: Manifest) -> Manifest:
-    """A function as a Knative Service, reachable inside the cluster only; what stack.yml takes from the shell comes from the settings.
+    """A function as a Knative Service, reachable inside the cluster only; what stack.yml takes from the shell comes
+    from the settings.
 
     Args:
         name: its name.
@@ -122,7 +123,8 @@ def _container(function: Manifest) -> Manifest:
         "name": "evergreen",
         "image": substituted(function["image"], {}),
         "envFrom": [{"configMapRef": {"name": "evergreen-settings"}}],
-        "env": [{"name": variable, "value": value} for variable, value in {**own, "HOME": "/tmp"}.items()],  # noqa: S108 - an emptyDir
+        # an emptyDir
+        "env": [{"name": variable, "value": value} for variable, value in {**own, "HOME": "/tmp"}.items()],  # noqa: S108
         "ports": [{"name": "http1", "containerPort": PORT}],
         "livenessProbe": {"httpGet": {"path": "/_/health"}, "periodSeconds": 10, "timeoutSeconds": 5},
         "readinessProbe": {"httpGet": {"path": "/_/ready"}, "periodSeconds": 1, "timeoutSeconds": 2},

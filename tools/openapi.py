@@ -1,4 +1,5 @@
-"""`make openapi`: the public webhooks as an OpenAPI 3.1 document, made from the very models that check what is posted."""
+"""`make openapi`: the public webhooks as an OpenAPI 3.1 document, made from the very models that check what is
+posted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The pictures in docs/img: `python -m tools.screenshots` starts a stack, lets people visit its site, and photographs what comes of it."""
+"""The pictures in docs/img: `python -m tools.screenshots` starts a stack, lets people visit its site, and photographs
+what comes of it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """`python -m benchmarks.chaos [--customers 300] [--seconds 480] [--seed N] [--to DIR]`: one chaos run, and its table.
 
-Customers come during the first 45 % of the time, trouble lasts for 70 %, and the rest is for what is still to come. The status is 1
-where the promise was broken.
+Customers come during the first 45 % of the time, trouble lasts for 70 %, and the rest is for what is still to come. The
+status is 1 where the promise was broken.
 """
 
 from __future__ import annotations

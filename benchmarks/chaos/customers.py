@@ -78,7 +78,8 @@ class Customer:
         return cls(world, -1, "", random.Random())
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, int]:
-        """Post until it is acknowledged, as evergreen.js does, only longer; returns when it was first posted and when acknowledged.
+        """Post until it is acknowledged, as evergreen.js does, only longer; returns when it was first posted and when
+        acknowledged.
 
         Raises:
             RefusedError: for an answer that will stay the same.

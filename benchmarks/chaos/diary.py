@@ -1,4 +1,5 @@
-"""What the harness wrote down by itself: every request that was acknowledged, and every email that the provider took."""
+"""What the harness wrote down by itself: every request that was acknowledged, and every email that the provider
+took."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The judge: what was promised, by the diary, against what the provider took. The ledger is asked only why something did not go out."""
+"""The judge: what was promised, by the diary, against what the provider took.
+
+The ledger is asked only why something did not go out."""
 
 from __future__ import annotations
 
@@ -41,7 +43,8 @@ class Verdict:
         expected: emails due in runs that nothing ended.
         accepted: emails that the provider took, all of them.
         before_an_end: of these, those of runs that ended later.
-        on_the_wire: milliseconds from the acknowledgement of an end or a pause to emails that had passed their last look before it.
+        on_the_wire: milliseconds from the acknowledgement of an end or a pause to emails that had passed their last
+            look before it.
         in_doubt: what nobody can know, with its reason.
         too_late: reminders that were left out, as their campaign wants it.
         pending: emails that are still to come.

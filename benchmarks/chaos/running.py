@@ -74,7 +74,8 @@ class Plan:
 
 @contextmanager
 def _replicas(trial: Trial, environ: dict[str, str]) -> Iterator[Callable[[], dict[str, int]]]:
-    """Further processes beside the stack's own, under a supervisor of their own; yields what tells the processes of all."""
+    """Further processes beside the stack's own, under a supervisor of their own; yields what tells the processes of
+    all."""
     directory = trial.directory / "replicas"
     parts = [Part(name, [sys.executable, "-m", *module], lambda: True, cwd=ROOT) for name, module in REPLICAS.items()]
     supervisor, ready = Supervisor([parts], directory, environ, lambda _: None), threading.Event()

@@ -1,4 +1,5 @@
-"""What goes wrong during a chaos run: parts killed with -9 or suspended, a Redis that is full, and providers that fail in every way."""
+"""What goes wrong during a chaos run: parts killed with -9 or suspended, a Redis that is full, and providers that fail
+in every way."""
 
 from __future__ import annotations
 
@@ -106,7 +107,8 @@ class Trouble:
         self._threads[-1].start()
 
     def _kill(self) -> None:
-        """Kill part after part, each as often as the others; now and then one is suspended for longer than a lease instead."""
+        """Kill part after part, each as often as the others; now and then one is suspended for longer than a lease
+        instead."""
         chance, bag = random.Random(f"{self.seed} kills"), list[str]()
         while not self._stop.wait(chance.uniform(*self.pause)):
             bag = bag or chance.sample(self.victims, len(self.victims))

@@ -1,7 +1,9 @@
-"""`python -m benchmarks.peers [--rounds 5] [--customers 300] [--only NAME ...] [--fsync always]`: all contenders side by side.
+"""`python -m benchmarks.peers [--rounds 5] [--customers 300] [--only NAME ...] [--fsync always]`: all contenders side
+by side.
 
-Every round runs every contender once, one after the other, so that what else the machine does meets all alike; the medians count. After
-each round everything so far is kept in benchmarks/results/peers.json. A round takes about twelve minutes.
+Every round runs every contender once, one after the other, so that what else the machine does meets all alike; the
+medians count. After each round everything so far is kept in benchmarks/results/peers.json. A round takes about twelve
+minutes.
 """
 
 from __future__ import annotations

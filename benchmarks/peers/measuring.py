@@ -1,4 +1,5 @@
-"""What is measured of a contender, the same for each: first `pending`, then each of PHASES with the lead that its speed asks for."""
+"""What is measured of a contender, the same for each: first `pending`, then each of PHASES with the lead that its speed
+asks for."""
 
 from __future__ import annotations
 

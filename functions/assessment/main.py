@@ -1,4 +1,5 @@
-"""assessment: the website's assessment form enrolls in the campaign of that trigger, or only remembers who sent no scores."""
+"""assessment: the website's assessment form enrolls in the campaign of that trigger, or only remembers who sent no
+scores."""
 
 from flask import Request, Response
 

@@ -1,4 +1,5 @@
-"""calendly-noshow: Calendly reports a missed meeting (or one booked, moved or cancelled); or the operator reports one, as simple JSON."""
+"""calendly-noshow: Calendly reports a missed meeting (or one booked, moved or cancelled); or the operator reports one,
+as simple JSON."""
 
 import time
 

@@ -1,4 +1,5 @@
-"""christmas-assessment: the website's Christmas assessment enrolls in the five-day campaign, whose first email the website sends itself."""
+"""christmas-assessment: the website's Christmas assessment enrolls in the five-day campaign, whose first email the
+website sends itself."""
 
 from flask import Request, Response
 

@@ -1,4 +1,5 @@
-"""christmas-signup: the website's Christmas form enrolls in the campaign of that trigger, or only remembers who signed up."""
+"""christmas-signup: the website's Christmas form enrolls in the campaign of that trigger, or only remembers who signed
+up."""
 
 from flask import Request, Response
 

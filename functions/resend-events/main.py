@@ -1,4 +1,6 @@
-"""resend-events: Resend reports what became of an email: delivered, opened, bounced, ... All that is understood is answered 200."""
+"""resend-events: Resend reports what became of an email: delivered, opened, bounced, ...
+
+All that is understood is answered 200."""
 
 from flask import Request, Response
 

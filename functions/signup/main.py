@@ -1,4 +1,6 @@
-"""signup: the website's newsletter form. No campaign of this release begins here: it remembers who signed up, and to what they agreed."""
+"""signup: the website's newsletter form.
+
+No campaign of this release begins here: it remembers who signed up, and to what they agreed."""
 
 from flask import Request, Response
 

@@ -1,4 +1,6 @@
-"""unsubscribe: the link in every email. Opening it changes nothing; the page's button, or a mail program's one click (RFC 8058), does."""
+"""unsubscribe: the link in every email.
+
+Opening it changes nothing; the page's button, or a mail program's one click (RFC 8058), does."""
 
 from flask import Request, Response, render_template_string
 from redis.exceptions import RedisError

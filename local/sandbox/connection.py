@@ -1,7 +1,9 @@
 """Misbehaving on the wire: keeping a caller waiting, and dropping its connection, from within a WSGI app.
 
-WSGI has no word for either. Both servers that run the sandbox put the connection's socket into the environ, though: gunicorn as
-`gunicorn.socket`, werkzeug as `werkzeug.socket`. Once that is shut down, the server's own attempt to answer fails harmlessly.
+WSGI has no word for either. Both servers that run the sandbox put the connection's socket into the environ, though:
+gunicorn as
+`gunicorn.socket`, werkzeug as `werkzeug.socket`. Once that is shut down, the server's own attempt to answer fails
+harmlessly.
 """
 
 from __future__ import annotations

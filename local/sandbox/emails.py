@@ -1,4 +1,5 @@
-"""An accepted email, and what becomes of it: Resend's test addresses decide (https://resend.com/docs/dashboard/emails/send-test-emails)."""
+"""An accepted email, and what becomes of it: Resend's test addresses decide
+(https://resend.com/docs/dashboard/emails/send-test-emails)."""
 
 from __future__ import annotations
 

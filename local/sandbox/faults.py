@@ -2,18 +2,21 @@
 
 | kind | what happens |
 |---|---|
-| `status` | the request is refused with `status`, or with `body: html` answered with a page where JSON should be, with status 200 too |
+| `status` | the request is refused with `status`, or with `body: html` answered with a page where JSON should be, with
+status 200 too |
 | `timeout-before` | nothing is accepted; the connection is held for `delay_ms`, then closed |
 | `timeout-after` | the request is accepted; the connection is held for `delay_ms`, then closed without an answer |
 | `slow` | the request is accepted, and answered after `delay_ms` |
 | `disconnect` | the connection is closed without an answer, before accepting or (`after`) after it |
-| `quota` | Resend: a send is refused with 429 `name` once over `limit` recipients in the day or month (0, the default: at once) |
+| `quota` | Resend: a send is refused with 429 `name` once over `limit` recipients in the day or month (0, the default:
+at once) |
 | | Notion: the request is refused with 429, `name` being the `rate_limit_reason` |
 | `commit-then-503` | the request is accepted, and answered 503 |
 
-`status`, `slow`, `timeout-before`, `disconnect` before accepting and Notion's `quota` meet every request; the others only those that
-write. A fault with a `count` is kept for requests about emails: `GET /domains`, by which Evergreen asks Resend for the time, does not
-meet it. While a connection is held, the request's idempotency key is in progress. Faults live in memory: a restart clears them.
+`status`, `slow`, `timeout-before`, `disconnect` before accepting and Notion's `quota` meet every request; the others
+only those that write. A fault with a `count` is kept for requests about emails: `GET /domains`, by which Evergreen asks
+Resend for the time, does not meet it. While a connection is held, the request's idempotency key is in progress. Faults
+live in memory: a restart clears them.
 """
 
 from __future__ import annotations
@@ -46,7 +49,8 @@ class Fault(BaseModel):
         after: for `disconnect`: after accepting.
         name: for `status` and `quota`: the error's name, where the usual one is not wanted.
         limit: for Resend's `quota`: how many recipients are within it.
-        retry_after: for `status` and `quota`: the header in seconds, where the usual one is not wanted; a fraction is sent as one.
+        retry_after: for `status` and `quota`: the header in seconds, where the usual one is not wanted; a fraction is
+            sent as one.
         body: for `status`: the provider's own error, or a page of HTML as a proxy on the way would answer.
     """
 
@@ -146,7 +150,8 @@ class Faults:
         """The fault that a request meets, if any; it counts as met. The arguments are those of `Fault.meets`."""
         with self._lock:
             for fault in self._faults:
-                if fault.meets(provider, writing, aside) and random.random() < fault.rate:  # noqa: S311 - a share of requests, no secret
+                # a share of requests, no secret
+                if fault.meets(provider, writing, aside) and random.random() < fault.rate:  # noqa: S311
                     self._count(fault)
                     return fault
         return None
@@ -171,7 +176,8 @@ class Faults:
         Args:
             app: the provider's app.
             provider: its name.
-            refuse: builds the provider's own refusal from the fault and, where the request was accepted, the answer that is withheld.
+            refuse: builds the provider's own refusal from the fault and, where the request was accepted, the answer
+                that is withheld.
             writes: whether the request at hand changes anything.
             aside: whether it has nothing to do with emails.
         """

@@ -1,5 +1,7 @@
-"""Rate limits: a window that slides over the requests. Resend's is one second (https://resend.com/docs/api-reference/rate-limit),
-Notion's a minute, so that short bursts pass (https://developers.notion.com/reference/request-limits)."""
+"""Rate limits: a window that slides over the requests.
+
+Resend's is one second (https://resend.com/docs/api-reference/rate-limit), Notion's a minute, so that short bursts pass
+(https://developers.notion.com/reference/request-limits)."""
 
 from __future__ import annotations
 

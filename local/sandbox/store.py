@@ -1,4 +1,5 @@
-"""What the sandbox remembers over a restart: accepted emails, answers by idempotency key, and limits, in one SQLite file.
+"""What the sandbox remembers over a restart: accepted emails, answers by idempotency key, and limits, in one SQLite
+file.
 
 Notion's objects are in the same file; `notion/records.py` keeps them.
 """
@@ -61,7 +62,8 @@ class Store:
         self.lock = threading.RLock()
         self.clock = clock
         self.db = sqlite3.connect(path or ":memory:", check_same_thread=False)
-        # Outlives a killed process, which is what a stand-in needs; a sync would only disturb what is measured beside it on the same disk.
+        # Outlives a killed process, which is what a stand-in needs; a sync would only disturb what is measured beside
+        # it on the same disk.
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute("PRAGMA synchronous = OFF")
         self.db.executescript(_SCHEMA)

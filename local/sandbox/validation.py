@@ -1,4 +1,5 @@
-"""What Resend requires of an email, from its OpenAPI file and its errors page (https://resend.com/docs/api-reference/errors)."""
+"""What Resend requires of an email, from its OpenAPI file and its errors page
+(https://resend.com/docs/api-reference/errors)."""
 
 from __future__ import annotations
 

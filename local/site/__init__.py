@@ -1,4 +1,5 @@
-"""The demo website of the local stack: the funnel that feeds the webhooks, of a made-up firm that assesses eight business systems."""
+"""The demo website of the local stack: the funnel that feeds the webhooks, of a made-up firm that assesses eight
+business systems."""
 
 from __future__ import annotations
 

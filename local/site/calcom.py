@@ -1,4 +1,5 @@
-"""What Cal.com would post about a booking, with its signature. https://cal.com/docs/developing/guides/automation/webhooks"""
+"""What Cal.com would post about a booking, with its signature.
+https://cal.com/docs/developing/guides/automation/webhooks"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The demo-only endpoints: what Cal.com and the operator would post, with their proofs, which a browser must never hold.
+"""The demo-only endpoints: what Cal.com and the operator would post, with their proofs, which a browser must never
+hold.
 
 They answer at this machine's own address only, and only where the proof is no real one (`may_prove`).
 """
@@ -30,7 +31,8 @@ def sandboxed(settings: Settings, where: stack.Place) -> bool:
 
 
 def may_prove(settings: Settings, where: stack.Place, secret: str) -> bool:
-    """Whether the demo may use a secret: it is set, and either the sandbox takes all email or the local stack made the secret itself.
+    """Whether the demo may use a secret: it is set, and either the sandbox takes all email or the local stack made the
+    secret itself.
 
     Args:
         settings: of the stack.
@@ -81,7 +83,8 @@ def blueprint(settings: Settings, where: stack.Place, webhooks: WSGIApplication)
 
 
 def _refuse_others() -> None:
-    """Neither a page from elsewhere, open in the same browser, nor a visitor through a tunnel may have something proved."""
+    """Neither a page from elsewhere, open in the same browser, nor a visitor through a tunnel may have something
+    proved."""
     request = flask.request
     elsewhere = request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none")
     if elsewhere or request.host.rsplit(":", 1)[0] not in OWN_HOSTS:

@@ -1,4 +1,5 @@
-"""What a person can decide in the console: each decision is one method of EnrollmentActions, one route of the API and one command."""
+"""What a person can decide in the console: each decision is one method of EnrollmentActions, one route of the API and
+one command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The operator's JSON API: what the console and other programs see and decide. Whoever calls has proved to be the operator."""
+"""The operator's JSON API: what the console and other programs see and decide.
+
+Whoever calls has proved to be the operator."""
 
 from __future__ import annotations
 
@@ -161,7 +163,8 @@ def _detail(enrollment: str) -> dict[str, Any]:
 
 
 def _decided(enrollment: str, decide: Callable[[EnrollmentActions], object], step: int | None = None) -> Response:
-    """Take a decision, and show what became of the enrollment; raises WebhookError 404, or 409 where it does not fit."""
+    """Take a decision, and show what became of the enrollment; raises WebhookError 404, or 409 where it does not
+    fit."""
     if step is not None and step not in [known["step"] for known in _detail(enrollment)["steps"]]:
         raise WebhookError(404, f"{enrollment} has no step {step}")
     _detail(enrollment)

@@ -1,4 +1,5 @@
-"""The console's Flask app: the pages behind the password, the JSON API behind the operator's token, and the headers of every answer.
+"""The console's Flask app: the pages behind the password, the JSON API behind the operator's token, and the headers of
+every answer.
 
 Neither proof opens the other's part.
 """

@@ -28,7 +28,8 @@ csrf = CSRFProtect()
 
 
 class Sessions(SecureCookieSessionInterface):
-    """Flask's, with a cookie of its own for visitors: the login page, opened at another address, must not end a session."""
+    """Flask's, with a cookie of its own for visitors: the login page, opened at another address, must not end a
+    session."""
 
     digest_method = staticmethod(hashlib.sha256)
 
@@ -51,7 +52,8 @@ class Sessions(SecureCookieSessionInterface):
 
 
 def secret_key(settings: Settings) -> bytes:
-    """What signs the cookies: another password or token ends every session, and no cookie tells anything about the password."""
+    """What signs the cookies: another password or token ends every session, and no cookie tells anything about the
+    password."""
     return hmac.digest(settings.operator_token.encode(), b"console:" + settings.console_password.encode(), "sha256")
 
 

@@ -117,12 +117,14 @@ class SendError(EvergreenError):
     """The email provider did not accept a request. What is known about it decides what may happen next.
 
     Attributes:
-        kind: surely not accepted: `refused` (this email, for good), `closed` (nothing can be sent: key or domain), `quota` (nothing until
-            the reset), `rate` (too many requests), `wait` (unreachable). Perhaps accepted: `ambiguous`, `busy` (the same key is in
-            progress at the provider), `conflict` (no repetition can tell what happened).
+        kind: surely not accepted: `refused` (this email, for good), `closed` (nothing can be sent: key or domain),
+            `quota` (nothing until the reset), `rate` (too many requests), `wait` (unreachable). Perhaps accepted:
+            `ambiguous`, `busy` (the same key is in progress at the provider), `conflict` (no repetition can tell what
+            happened).
         reason: a short sentence without addresses, kept in the ledger and shown to the owner.
         retry_after: seconds until another try makes sense, where the provider said so.
-        date: what time it is by the provider's clock, in milliseconds since 1970 UTC, where the provider itself answered.
+        date: what time it is by the provider's clock, in milliseconds since 1970 UTC, where the provider itself
+            answered.
     """
 
     kind: SendFault
@@ -139,8 +141,8 @@ class NotionError(EvergreenError):
     """Notion did not do what it was asked.
 
     Attributes:
-        kind: `busy` (nothing was done; later), `unsure` (perhaps it was done), `gone` (no such page or database, or not shared with the
-            integration), `denied` (the token), `refused` (the request does not fit the data source).
+        kind: `busy` (nothing was done; later), `unsure` (perhaps it was done), `gone` (no such page or database, or not
+            shared with the integration), `denied` (the token), `refused` (the request does not fit the data source).
         reason: a short sentence without a secret.
         retry_after: seconds, where Notion said so.
         committed: the id of the page that was created all the same, where Notion said so.
@@ -160,7 +162,8 @@ class AlertError(EvergreenError):
     """The owner could not be told of something.
 
     Attributes:
-        kind: `gone` (the webhook was deleted: it must not be used again), `busy` (not now), `refused` (not this message).
+        kind: `gone` (the webhook was deleted: it must not be used again), `busy` (not now), `refused` (not this
+            message).
         reason: a short sentence without the webhook's address, which is a secret.
         retry_after: seconds until another try makes sense, where the other side said so.
     """

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 def without(module: str) -> Iterator[None]:
     """Let imports in this block go on as if a module were not installed that they would like, but do not need.
 
-    structlog and httpx load rich where they find it, for colors on a terminal, and resend loads httpx for a client that is not used
+    structlog and httpx load rich where they find it, for colors on a terminal, and resend loads httpx for a client that
+    is not used
     here: 6 MB each, in every process.
 
     Args:

@@ -1,4 +1,5 @@
-"""Every setting of Evergreen: one field each, read from a secret file, `NAME_FILE` or the environment, in that order."""
+"""Every setting of Evergreen: one field each, read from a secret file, `NAME_FILE` or the environment, in that
+order."""
 
 from __future__ import annotations
 
@@ -70,7 +71,9 @@ Words = Annotated[list[str], BeforeValidator(_words)]
 
 
 class Settings(BaseModel):
-    """What an owner can set. The name in the environment is the field's, in capitals; `.env.example` says what each one is for."""
+    """What an owner can set.
+
+    The name in the environment is the field's, in capitals; `.env.example` says what each one is for."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -178,7 +181,9 @@ class Settings(BaseModel):
 
     @property
     def function_timeout(self) -> float:
-        """Seconds a function has for one request. The ladder: provider 10 < function 15 < worker's HTTP 20 < job 30 < lease 45."""
+        """Seconds a function has for one request.
+
+        The ladder: provider 10 < function 15 < worker's HTTP 20 < job 30 < lease 45."""
         return self.provider_timeout * 1.5
 
     @property
@@ -207,8 +212,8 @@ class Settings(BaseModel):
         """Refuse to go on unless each named setting has a value.
 
         Args:
-            names: fields of this class; `a|b` where one of two is enough. `redis_url` also asks for Redis's password, unless Redis is on
-                this machine.
+            names: fields of this class; `a|b` where one of two is enough. `redis_url` also asks for Redis's password,
+                unless Redis is on this machine.
 
         Raises:
             SettingsError: naming every missing one and where to put it.

@@ -107,7 +107,8 @@ def notion(found: Settings, client: Notion) -> Findings:
 
 
 def discord(found: Settings, ask: Ask) -> Findings:
-    """The channel's webhook; asking for it posts nothing (https://discord.com/developers/docs/resources/webhook#get-webhook-with-token)."""
+    """The channel's webhook; asking for it posts nothing
+    (https://discord.com/developers/docs/resources/webhook#get-webhook-with-token)."""
     if not found.discord_webhook_url:
         return
     heard = ask(found.discord_webhook_url, {})

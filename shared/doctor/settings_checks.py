@@ -1,4 +1,6 @@
-"""What doctor asks of the settings: whether they make sense together. Each check gives findings, and each finding says how to fix it.
+"""What doctor asks of the settings: whether they make sense together.
+
+Each check gives findings, and each finding says how to fix it.
 
 What lies outside this process is looked at in redis_checks.py and service_checks.py.
 """

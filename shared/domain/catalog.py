@@ -1,4 +1,6 @@
-"""The campaigns: data in folders, checked when a process starts. A bad one stops the process and says file, line and reason."""
+"""The campaigns: data in folders, checked when a process starts.
+
+A bad one stops the process and says file, line and reason."""
 
 from __future__ import annotations
 
@@ -109,7 +111,8 @@ class SendWindow(_Data):
 
 
 class Campaign(_Data):
-    """A campaign as its `campaign.yaml` says it; docs/campaigns.md explains every key, and docs/ledger.md what `per-event` means."""
+    """A campaign as its `campaign.yaml` says it; docs/campaigns.md explains every key, and docs/ledger.md what
+    `per-event` means."""
 
     slug: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)
     name: str = Field(min_length=1, max_length=100)

@@ -107,7 +107,9 @@ def testing(delays: Sequence[Delay], step: float) -> list[Delay]:
 
 
 def dues(anchor_at: int, delays: Sequence[Delay], window: Window | None, zone: ZoneInfo) -> dict[int, int]:
-    """When each step is due. A window never lets two of them out at once: a day lies between, or their own gap where that is less.
+    """When each step is due.
+
+    A window never lets two of them out at once: a day lies between, or their own gap where that is less.
 
     Args:
         anchor_at: the enrollment's anchor.

@@ -1,1 +1,3 @@
-"""Texts in, emails out: templates, placeholders, layout. May import what is below and the ledger, for texts; sends nothing."""
+"""Texts in, emails out: templates, placeholders, layout.
+
+May import what is below and the ledger, for texts; sends nothing."""

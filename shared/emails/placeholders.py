@@ -1,7 +1,8 @@
-"""The `{{ placeholders }}` of a template: which there are, how they are checked, and how they travel safely through Markdown.
+"""The `{{ placeholders }}` of a template: which there are, how they are checked, and how they travel safely through
+Markdown.
 
-Each becomes an opaque word while Markdown and CSS are worked, and a Jinja expression only at the very end, so a contact's
-value is never read as Markdown, HTML, a header or another placeholder.
+Each becomes an opaque word while Markdown and CSS are worked, and a Jinja expression only at the very end, so a
+contact's value is never read as Markdown, HTML, a header or another placeholder.
 """
 
 from __future__ import annotations
@@ -91,7 +92,8 @@ def cleaned(name: str, value: object) -> str:
 
 
 class Slots:
-    """The placeholders of one template, each standing as a word that Markdown, URL encoding and CSS inlining leave alone.
+    """The placeholders of one template, each standing as a word that Markdown, URL encoding and CSS inlining leave
+    alone.
 
     Args:
         source: the template.
@@ -138,7 +140,8 @@ class Slots:
         )
 
     def template(self, text: str, environment: jinja2.Environment) -> jinja2.Template:
-        """Compile a text whose words become placeholders again; anything else in it, braces too, is printed as it is."""
+        """Compile a text whose words become placeholders again; anything else in it, braces too, is printed as it
+        is."""
         pieces = self.word.split(text)
         output: list[nodes.Expr] = [nodes.TemplateData(piece) for piece in pieces]
         output[1::2] = [self.used[int(index)].expression() for index in pieces[1::2]]

@@ -1,4 +1,6 @@
-"""Markdown with placeholders → the subject, HTML and text of one person's email. A template is compiled once and rendered often."""
+"""Markdown with placeholders → the subject, HTML and text of one person's email.
+
+A template is compiled once and rendered often."""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ MAX_HTML_BYTES = 100_000  # Gmail cuts a message at 102 KB, the unsubscribe link
 _CARDS = {"light": "#fdfdfc", "dark": "#1f2427"}
 _REASON = "You receive this email because you signed up, took an assessment or booked a call with us."
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "typographer": True}).enable("smartquotes")
-_MARKDOWN.validateLink = lambda url: True  # type: ignore[method-assign]  # markdown-it would print a bad link as text; _check refuses it
+# markdown-it would print a bad link as text; _check refuses it
+_MARKDOWN.validateLink = lambda url: True  # type: ignore[method-assign]
 _INLINER = CSSInliner(load_remote_stylesheets=False, minify_css=True)
 _LAYOUT = HTML.from_string(Path(__file__).with_name("layout.html").read_text(encoding="utf-8"))
 _BUTTON = (
@@ -40,7 +43,8 @@ class Brand:
         name: at the head, where there is no logo, and in the footer.
         postal_address: in the footer.
         color: of the button and the links, as `#rrggbb`.
-        logo_url: a picture for the head, shown 40 pixels high; its whole address, which begins with https://, or "" for none.
+        logo_url: a picture for the head, shown 40 pixels high; its whole address, which begins with https://, or "" for
+            none.
 
     Raises:
         SettingsError: the logo's address is another one, which a mail program would not load.
@@ -86,7 +90,8 @@ class Template:
         """Make one person's email.
 
         Args:
-            values: what is known of the person, by the names of `PLACEHOLDERS`; other names are ignored, None and "" count as missing.
+            values: what is known of the person, by the names of `PLACEHOLDERS`; other names are ignored, None and ""
+                count as missing.
             unsubscribe_url: the person's own link, or None for an email that has none, such as a reminder.
 
         Raises:
@@ -112,7 +117,8 @@ def compile_template(source: str, *, name: str, brand: Brand, reason: str | None
     """Check a template and make it ready to render.
 
     Args:
-        source: the lines `Subject: …` and `Preview: …` (which may be left out), a blank line, then Markdown with placeholders.
+        source: the lines `Subject: …` and `Preview: …` (which may be left out), a blank line, then Markdown with
+            placeholders.
         name: the template's id, for errors.
         brand: who sends.
         reason: why the person gets it, for the footer; a general sentence if left out.
@@ -226,7 +232,8 @@ def _html(tokens: Sequence[Token]) -> str:
 
 
 def _with_buttons(tokens: Sequence[Token]) -> list[Token]:
-    """The tokens, each paragraph that is one link and nothing else made a button: a table, because Outlook pads only cells."""
+    """The tokens, each paragraph that is one link and nothing else made a button: a table, because Outlook pads only
+    cells."""
     shown = list(tokens)
     for index, token in enumerate(tokens):
         kinds = [child.type for child in token.children or ()]

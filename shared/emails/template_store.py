@@ -1,7 +1,7 @@
 """The texts of the emails: for each template the last good one from Notion, or the file where there was never one.
 
-The scheduler polls Notion and writes the last good texts to the ledger (`shared/ledger/template_texts.py`); sending reads them there and
-never asks Notion. A name is `<campaign>/<template id>`.
+The scheduler polls Notion and writes the last good texts to the ledger (`shared/ledger/template_texts.py`); sending
+reads them there and never asks Notion. A name is `<campaign>/<template id>`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ class _Edited(Template):
 
 
 class Store(Mapping[Key, Template]):
-    """Every template as it goes out now. A change in Redis shows within REFRESH seconds; without Redis the texts stay as they are.
+    """Every template as it goes out now.
+
+    A change in Redis shows within REFRESH seconds; without Redis the texts stay as they are.
 
     Args:
         catalog: the campaigns; their files are the fallback.

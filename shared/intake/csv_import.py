@@ -1,7 +1,7 @@
 """Importing: a CSV file of people becomes contacts, or enrollments through the same door as the website's forms.
 
-The file is read whole before anything is done, so that each fault is known first. Spreadsheets differ: a BOM, semicolons or tabs, CRLF and
-line breaks within quotes are all fine.
+The file is read whole before anything is done, so that each fault is known first. Spreadsheets differ: a BOM,
+semicolons or tabs, CRLF and line breaks within quotes are all fine.
 """
 
 from __future__ import annotations
@@ -208,7 +208,8 @@ def _merged(first: Row, later: Row) -> Row:
 def apply(rows: list[Row], intake: Intake, *, trigger: str | None, consent_on_file: bool) -> Iterator[Fault | None]:
     """Import people, one after the other; the schedule sees to it that their emails keep to the provider's rate.
 
-    Who gets no email stays so: an import lifts no unsubscribe. Where a trigger enrolls, nothing counts as sent by the website.
+    Who gets no email stays so: an import lifts no unsubscribe. Where a trigger enrolls, nothing counts as sent by the
+    website.
 
     Args:
         rows: who.

@@ -1,4 +1,5 @@
-"""Enrolling: what a webhook received becomes a contact and, where a campaign is due, an enrollment with its steps on the schedule."""
+"""Enrolling: what a webhook received becomes a contact and, where a campaign is due, an enrollment with its steps on
+the schedule."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ _logger = log.logger("enrolling")
 
 @dataclass(frozen=True)
 class Answer:
-    """What a caller is told, the same whether or not the address was known; and the outcome, which only the operator learns."""
+    """What a caller is told, the same whether or not the address was known; and the outcome, which only the operator
+    learns."""
 
     email: str
     campaign: str | None
@@ -96,7 +98,8 @@ def sign_up(form: SignUp, *, trigger: str, intake: Intake) -> Answer:
 
 
 def report(form: NoShow | PostCall | NewClient, *, trigger: str, intake: Intake) -> Answer:
-    """Enroll somebody in the campaign of what the operator reports: a missed call, a call that ended with a maybe, a new client.
+    """Enroll somebody in the campaign of what the operator reports: a missed call, a call that ended with a maybe, a
+    new client.
 
     Args:
         form: what was posted.
@@ -241,7 +244,8 @@ def _consent(form: SignUp, intake: Intake) -> dict[str, str]:
 
 
 def _same_page(url: str, own: str) -> bool:
-    """Whether a link leads to the owner's own booking page: same scheme and host, and the same first part of the path."""
+    """Whether a link leads to the owner's own booking page: same scheme and host, and the same first part of the
+    path."""
     if not re.fullmatch(r"[!-~]+", url) or re.search(r"[\"'<>`\\{}]", url):
         return False
     try:

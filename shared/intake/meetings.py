@@ -1,4 +1,5 @@
-"""Meetings: what a calendar reports becomes reminders, ends what a booking ends, and asks who did not come to book again."""
+"""Meetings: what a calendar reports becomes reminders, ends what a booking ends, and asks who did not come to book
+again."""
 
 from __future__ import annotations
 

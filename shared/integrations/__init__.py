@@ -1,1 +1,3 @@
-"""One module per outside system; each turns its system's faults into our errors. May import core and domain, and never one another."""
+"""One module per outside system; each turns its system's faults into our errors.
+
+May import core and domain, and never one another."""

@@ -1,7 +1,7 @@
 """What Cal.com posts: its signature, and a booking, a cancellation or a no-show as a MeetingEvent.
 
-Facts: Cal.com's page "Webhooks" (events, signature, payload of version 2021-10-20) and, where that is silent, its source
-(packages/features: webhooks/lib/sendPayload.ts, bookings/lib/handleNewBooking).
+Facts: Cal.com's page "Webhooks" (events, signature, payload of version 2021-10-20) and, where that is silent, its
+source (packages/features: webhooks/lib/sendPayload.ts, bookings/lib/handleNewBooking).
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ def verify(body: bytes, signature: str | None, secret: str) -> None:
 
     Args:
         body: the raw body.
-        signature: the header `X-Cal-Signature-256`: hex HMAC-SHA256 of the body, or `no-secret-provided` where no secret is set there.
+        signature: the header `X-Cal-Signature-256`: hex HMAC-SHA256 of the body, or `no-secret-provided` where no
+            secret is set there.
         secret: CALCOM_WEBHOOK_SECRET; an empty one refuses everything.
 
     Raises:
@@ -122,12 +123,15 @@ def verify(body: bytes, signature: str | None, secret: str) -> None:
 
 
 def event(body: bytes) -> MeetingEvent | None:
-    """Read what Cal.com says of a meeting. Required is only what the event needs; anything else that does not fit counts as not given.
+    """Read what Cal.com says of a meeting.
 
-    A booking that awaits confirmation is none yet (BOOKING_REQUESTED); but where it replaces another, Cal.com has dropped that one at once
-    and names it nowhere else (handleNewBooking), so it is a cancellation. BOOKING_NO_SHOW_UPDATED lists the attendees whose mark has
-    changed, without a start: `contact` holds the address of the first of them. AFTER_GUESTS_CAL_VIDEO_NO_SHOW, Cal.com's own guess from
-    who was in the call, is ignored: only a person's mark counts. So is a booker who left a phone number only.
+    Required is only what the event needs; anything else that does not fit counts as not given.
+
+    A booking that awaits confirmation is none yet (BOOKING_REQUESTED); but where it replaces another, Cal.com has
+    dropped that one at once and names it nowhere else (handleNewBooking), so it is a cancellation.
+    BOOKING_NO_SHOW_UPDATED lists the attendees whose mark has changed, without a start: `contact` holds the address of
+    the first of them. AFTER_GUESTS_CAL_VIDEO_NO_SHOW, Cal.com's own guess from who was in the call, is ignored: only a
+    person's mark counts. So is a booker who left a phone number only.
 
     Args:
         body: the raw body, already verified.
@@ -217,8 +221,9 @@ def _values(booking: _Booking) -> dict[str, str]:
 def _place(booking: _Booking) -> str | None:
     """Where to meet: a video link, else the location as somebody wrote it, never an app's code.
 
-    The link in `metadata` is the newer one after a reschedule, but a booker can put any `metadata` into the booking page's address. So
-    beside a link of the video app itself it counts only on the same host, or as Cal.com's own page of this meeting.
+    The link in `metadata` is the newer one after a reschedule, but a booker can put any `metadata` into the booking
+    page's address. So beside a link of the video app itself it counts only on the same host, or as Cal.com's own page
+    of this meeting.
     """
     newest = https(booking.metadata.video_call_url if booking.metadata else None)
     own = https(booking.video_call_data.url if booking.video_call_data else None)

@@ -1,8 +1,8 @@
 """What Calendly posts: its signature, and a booking, a cancellation or a no-show as a MeetingEvent.
 
-Facts: Calendly's pages "Webhook Signatures" (header, signed text, tolerance), "Webhook Payload" (the envelope), "Webhook Payloads for
-Rescheduled Events", "Webhook Errors" (a day of retries, then the subscription is disabled), and the schemas Invitee, InviteeNoShow and
-Event Location of its API reference.
+Facts: Calendly's pages "Webhook Signatures" (header, signed text, tolerance), "Webhook Payload" (the envelope),
+"Webhook Payloads for Rescheduled Events", "Webhook Errors" (a day of retries, then the subscription is disabled), and
+the schemas Invitee, InviteeNoShow and Event Location of its API reference.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ def verify(body: bytes, header: str | None, key: str, now_seconds: float) -> Non
 
     Args:
         body: the raw body.
-        header: `Calendly-Webhook-Signature`: `t=<Unix seconds>,v1=<hex HMAC-SHA256 of t, a dot and the body>`; several v1 may stand there.
+        header: `Calendly-Webhook-Signature`: `t=<Unix seconds>,v1=<hex HMAC-SHA256 of t, a dot and the body>`; several
+            v1 may stand there.
         key: CALENDLY_SIGNING_KEY; an empty one refuses everything.
         now_seconds: the time, in Unix seconds.
 
@@ -119,16 +120,21 @@ def verify(body: bytes, header: str | None, key: str, now_seconds: float) -> Non
 
 
 def event(body: bytes) -> MeetingEvent | None:
-    """Read what Calendly says of a meeting. Required is only what the event needs; anything else that does not fit counts as not given.
+    """Read what Calendly says of a meeting.
 
-    A reschedule arrives as an `invitee.canceled` of the old invitee and an `invitee.created` whose `old_invitee` names it, in either order.
+    Required is only what the event needs; anything else that does not fit counts as not given.
+
+    A reschedule arrives as an `invitee.canceled` of the old invitee and an `invitee.created` whose `old_invitee` names
+    it, in either order.
 
     Args:
         body: the raw body, already verified.
 
     Returns:
-        The event, or None for whatever is of no concern. Its uid is the last part of the invitee's URI. Its key holds the envelope's
-        `created_at`, the moment of the event and not of the delivery; a mark as no-show has a URI of its own, which serves instead.
+        The event, or None for whatever is of no concern. Its uid is the last part of the invitee's URI. Its key holds
+        the envelope's
+        `created_at`, the moment of the event and not of the delivery; a mark as no-show has a URI of its own, which
+        serves instead.
 
     Raises:
         WebhookError: 400 for what is no JSON object, 422 with the faulty fields for an event that lacks what it needs.
@@ -167,6 +173,7 @@ def _values(invitee: _Invitee) -> dict[str, str]:
 
 
 def _place(location: _Location) -> str | None:
-    """Where to meet: a video link, else the location as somebody wrote it; a link there only from the host, never from the invitee."""
+    """Where to meet: a video link, else the location as somebody wrote it; a link there only from the host, never from
+    the invitee."""
     hosts_link = https(location.location) if location.type == "custom" else None
     return https(location.join_url) or hosts_link or location.plain_location

@@ -1,7 +1,9 @@
-"""Discord: posts a message to a channel's webhook, within the limits of its API and with nothing in it that acts as markup.
+"""Discord: posts a message to a channel's webhook, within the limits of its API and with nothing in it that acts as
+markup.
 
-Facts: https://discord.com/developers/docs/resources/webhook#execute-webhook, .../resources/message#embed-object-embed-limits and
-.../topics/rate-limits. The webhook's address is a secret: who has it can write to the channel.
+Facts: https://discord.com/developers/docs/resources/webhook#execute-webhook,
+.../resources/message#embed-object-embed-limits and .../topics/rate-limits. The webhook's address is a secret: who has
+it can write to the channel.
 """
 
 from __future__ import annotations
@@ -87,7 +89,9 @@ class Discord:
 
 
 def _refusal(answer: requests.Response, said: dict[str, Any]) -> AlertError:
-    """Sort an answer by what may be done about it. A page of somebody in between, with a status of 404, is not Discord's word."""
+    """Sort an answer by what may be done about it.
+
+    A page of somebody in between, with a status of 404, is not Discord's word."""
     status = answer.status_code
     reason = f"Discord answered {status}: {masked(str(said.get('message') or 'no reason given'), 200)}"
     if status in (401, 403, 404) and "code" in said:

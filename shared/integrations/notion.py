@@ -1,7 +1,8 @@
 """Notion: reads and writes pages of data sources through `notion-client`, whose gaps it fills.
 
-notion-client (3.1.0) raises four families of exceptions, retries a few faults and not others, and adds a log handler per client; here every
-failure becomes a NotionError whose `kind` says what may be done. API version 2025-09-03 (https://developers.notion.com/reference/versioning).
+notion-client (3.1.0) raises four families of exceptions, retries a few faults and not others, and adds a log handler
+per client; here every failure becomes a NotionError whose `kind` says what may be done. API version 2025-09-03
+(https://developers.notion.com/reference/versioning).
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ class Notion:
             raise NotionError("unsure", "Notion's answer was not JSON") from None
 
     def data_source(self, id: str) -> str:
-        """The data source behind an id or link from the owner's settings, which may be a database's; raises NotionError."""
+        """The data source behind an id or link from the owner's settings, which may be a database's; raises
+        NotionError."""
         id = page_id(id)
         try:
             return str(self._call(self._client.databases.retrieve, id)["data_sources"][0]["id"])

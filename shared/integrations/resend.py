@@ -1,7 +1,9 @@
-"""Resend: sends emails through the `resend` SDK, over kept connections, and says of each refusal what may be done about it.
+"""Resend: sends emails through the `resend` SDK, over kept connections, and says of each refusal what may be done about
+it.
 
-The SDK (2.52.0) has no retries, opens a connection per call unless it is given a client, keeps key and address in module globals,
-and raises one family of errors whose `error_type` is Resend's own code (https://resend.com/docs/api-reference/errors).
+The SDK (2.52.0) has no retries, opens a connection per call unless it is given a client, keeps key and address in
+module globals, and raises one family of errors whose `error_type` is Resend's own code
+(https://resend.com/docs/api-reference/errors).
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ with without("httpx"):  # it would be for the SDK's other client
     from resend.exceptions import NoContentError, ResendError
     from resend.http_client import HTTPClient
 
-# Codes after which nothing can be sent until a person mends the set-up; 404 and 405 say that the address is not Resend's.
+# Codes after which nothing can be sent until a person mends the set-up; 404 and 405 say that the address is not
+# Resend's.
 _CLOSED_STATUS = {401, 403, 404, 405}
 _CLOSED_TYPES = {"missing_api_key", "invalid_api_key", "restricted_api_key", "suspended_api_key", "invalid_permission"}
 _QUOTA_TYPES = {"daily_quota_exceeded", "monthly_quota_exceeded", "email_above_quota"}
@@ -68,14 +71,16 @@ class _Connection(HTTPClient):
         return answer.content, answer.status_code, _own_headers(answer)
 
     def look(self, url: str) -> Mapping[str, str]:
-        """The headers of an answer to a small request, whatever it is; raises requests.RequestException where there is none in time."""
+        """The headers of an answer to a small request, whatever it is; raises requests.RequestException where there is
+        none in time."""
         headers = {"Authorization": f"Bearer {resend.api_key}"}
         timeout = self._timeout[0] * CLOCK_SHARE, self._timeout[1] * CLOCK_SHARE
         return _own_headers(self._session.get(url, headers=headers, timeout=timeout, allow_redirects=False))
 
 
 def _own_headers(answer: requests.Response) -> Mapping[str, str]:
-    """An answer's headers, without the date where a proxy may have answered: Resend answers in JSON, and its errors have a name."""
+    """An answer's headers, without the date where a proxy may have answered: Resend answers in JSON, and its errors
+    have a name."""
     try:
         said = answer.json()
     except requests.JSONDecodeError:
@@ -110,7 +115,8 @@ class Resend:
             SendError: when it was not, or may not have been, accepted.
         """
         try:
-            answer: Any = resend.Emails.send(email, {"idempotency_key": key})  # type: ignore[arg-type]  # a frozen request is plain JSON
+            # a frozen request is plain JSON
+            answer: Any = resend.Emails.send(email, {"idempotency_key": key})  # type: ignore[arg-type]
         except (ResendError, NoContentError) as error:
             _refuse(error)
         return _accepted(answer, [answer])
@@ -148,7 +154,9 @@ class Resend:
             raise SendError("ambiguous", "Resend's list cannot be read") from None
 
     def time(self) -> int | None:
-        """What time it is by Resend's clock, in milliseconds since 1970 UTC; None where it does not say. A refusal says it, too."""
+        """What time it is by Resend's clock, in milliseconds since 1970 UTC; None where it does not say.
+
+        A refusal says it, too."""
         try:
             return _date(self._connection.look(f"{resend.api_url}/domains"))
         except requests.RequestException:

@@ -1,6 +1,7 @@
 """What Resend posts: its signature, and what became of an email, or of an address, as a DeliveryEvent.
 
-Facts: https://resend.com/docs/dashboard/webhooks/event-types (bodies), https://resend.com/docs/webhooks/verify-webhooks-requests and
+Facts: https://resend.com/docs/dashboard/webhooks/event-types (bodies),
+https://resend.com/docs/webhooks/verify-webhooks-requests and
 https://docs.svix.com/receiving/verifying-payloads/how-manual (signature; Svix's scheme is that of Standard Webhooks).
 """
 
@@ -155,7 +156,8 @@ def verify(body: bytes, headers: Mapping[str, str], secret: str) -> str:
 def event(body: bytes, key: str) -> DeliveryEvent | None:
     """Read what Resend says. What does not fit counts as not given; an event that is of no concern is None.
 
-    An email to several recipients names all of them and not the one it is about, so it is about no address; ours have one recipient each.
+    An email to several recipients names all of them and not the one it is about, so it is about no address; ours have
+    one recipient each.
 
     Args:
         body: the raw body, already verified.

@@ -1,4 +1,6 @@
-"""Alerts: what the owner must be told of at once. An alert is told once per cause and hour, with how often it came; a lead once.
+"""Alerts: what the owner must be told of at once.
+
+An alert is told once per cause and hour, with how often it came; a lead once.
 
 They lie in the ledger until they are told, so that neither a dead worker nor a silent Discord loses one.
 """

@@ -15,8 +15,10 @@ class Enrolled(NamedTuple):
     """What came of a sign-up, a report or a meeting.
 
     Attributes:
-        what: `enrolled`, `exists`, `blocked`, `tracked`, `cancelled` or `ignored`; `duplicate`: it came before; `limited`: too often.
-        which: the enrollment's id, or nothing; of a duplicate the first answer; where it came too often, the milliseconds to wait.
+        what: `enrolled`, `exists`, `blocked`, `tracked`, `cancelled` or `ignored`; `duplicate`: it came before;
+            `limited`: too often.
+        which: the enrollment's id, or nothing; of a duplicate the first answer; where it came too often, the
+            milliseconds to wait.
     """
 
     what: str
@@ -24,7 +26,8 @@ class Enrolled(NamedTuple):
 
 
 class Released(NamedTuple):
-    """What a release did: wake-ups put on the queue, wake-ups that were not needed, and milliseconds until the next is due."""
+    """What a release did: wake-ups put on the queue, wake-ups that were not needed, and milliseconds until the next is
+    due."""
 
     released: int
     dropped: int
@@ -40,7 +43,8 @@ class Swept(NamedTuple):
 
 @dataclass(frozen=True)
 class Erased:
-    """How much was erased: enrollments, requests to the provider, things that Notion or the owner were to be told of, meetings."""
+    """How much was erased: enrollments, requests to the provider, things that Notion or the owner were to be told of,
+    meetings."""
 
     enrollments: int
     requests: int
@@ -80,7 +84,8 @@ class Became:
     """What became of an enrollment that Notion tells of.
 
     Attributes:
-        what: `restored`, `ended` (the state is how), `marked`, `tracked`, `exists`, `blocked` or `suppressed`; `contact`: there is none.
+        what: `restored`, `ended` (the state is how), `marked`, `tracked`, `exists`, `blocked` or `suppressed`;
+            `contact`: there is none.
         state: of the enrollment; None where it is not put back.
         why: it ended.
         skipped: the numbers of the steps that a person has skipped since the loss.
@@ -125,7 +130,8 @@ class Leave:
     Attributes:
         now: the instant of this answer, in milliseconds since 1970 UTC.
         wait: milliseconds from then until its turn.
-        again: whether it must be asked again: at a later turn than the one that was asked for, or without some of its emails.
+        again: whether it must be asked again: at a later turn than the one that was asked for, or without some of its
+            emails.
         without: the ids of those, which may not go any more.
     """
 
@@ -142,7 +148,8 @@ class Leave:
 
 @dataclass(frozen=True)
 class Item:
-    """One claimed email: its enrollment and step, what is known of the person, and what the webhook said of the occasion."""
+    """One claimed email: its enrollment and step, what is known of the person, and what the webhook said of the
+    occasion."""
 
     enrollment: str
     step: int
@@ -182,7 +189,8 @@ class Refused:
 
 @dataclass(frozen=True)
 class Settled:
-    """What became of a step: its state (None: it is gone), its next wake-up if it has one, the attempts made, and why it is not sent."""
+    """What became of a step: its state (None: it is gone), its next wake-up if it has one, the attempts made, and why
+    it is not sent."""
 
     id: str
     state: StepState | None
@@ -193,7 +201,8 @@ class Settled:
 
 @dataclass(frozen=True)
 class Peek:
-    """A step's state, the instant before which it must not be looked at, why it ended so, the request that began it all, and the time."""
+    """A step's state, the instant before which it must not be looked at, why it ended so, the request that began it
+    all, and the time."""
 
     state: StepState | None
     next: int | None

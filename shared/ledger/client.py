@@ -94,7 +94,8 @@ class Ledger(Decisions):
         )
 
     def knows(self, enrollment: str) -> bool:
-        """Whether there is such an enrollment, and this ledger knows its row: one that began again since a loss has none."""
+        """Whether there is such an enrollment, and this ledger knows its row: one that began again since a loss has
+        none."""
         return bool(self.redis.hexists(ids.enrollment_key(enrollment), "page"))
 
     def contact(self, contact: str) -> Contact | None:

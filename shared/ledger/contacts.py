@@ -49,7 +49,8 @@ class Suppression:
     Attributes:
         contact: the digest of the address.
         email: the address, where it is known.
-        reasons: each of complained, bounced, manual, unsubscribed that holds, with its instant in milliseconds since 1970 UTC.
+        reasons: each of complained, bounced, manual, unsubscribed that holds, with its instant in milliseconds since
+            1970 UTC.
     """
 
     contact: str
@@ -68,7 +69,9 @@ class Contacts:
         self.ledger = ledger
 
     def held(self, contact: str) -> ContactRecord:
-        """All that is held of a contact (its digest); empty where that is nothing. Looks through all tracked runs and meetings."""
+        """All that is held of a contact (its digest); empty where that is nothing.
+
+        Looks through all tracked runs and meetings."""
         redis = self.ledger.redis
         listed = cast(set[str], redis.smembers(f"eg:enrollments:{contact}")) | self._tracked(contact)
         enrollments = {run: cast(dict[str, str], redis.hgetall(ids.enrollment_key(run))) for run in sorted(listed)}

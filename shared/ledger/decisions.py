@@ -1,7 +1,9 @@
-"""The ledger's decisions: one method for each script. Every decision about an email is one Lua script, run whole or not at all.
+"""The ledger's decisions: one method for each script.
 
-The scripts lie in `scripts/`; each says in its head what it keeps true. `orders.py` has what they are asked, `answers.py` what they answer.
-Instants are milliseconds since 1970 UTC, by the clock of Redis unless a clock is given.
+Every decision about an email is one Lua script, run whole or not at all.
+
+The scripts lie in `scripts/`; each says in its head what it keeps true. `orders.py` has what they are asked,
+`answers.py` what they answer. Instants are milliseconds since 1970 UTC, by the clock of Redis unless a clock is given.
 """
 
 from __future__ import annotations
@@ -181,8 +183,8 @@ class Decisions:
             ignore_late: claim it even when it is late.
             fenced: whether the fence must be on: where there is a Notion, another copy of this ledger may be at work.
             account: a digest of the provider's key: what was posted with another is not repeated.
-            date: the provider's time, in milliseconds since 1970 UTC, where it was asked because the last answer was `unheard`; 0: it did
-                not say.
+            date: the provider's time, in milliseconds since 1970 UTC, where it was asked because the last answer was
+                `unheard`; 0: it did not say.
         """
         answer = self._decide(
             "claim",
@@ -272,12 +274,14 @@ class Decisions:
         """Take what the provider reports.
 
         Returns:
-            `suppressed`, `recorded`, `ignored` or `duplicate`; `busy`: the email's sender is about to report, so it must be told again.
+            `suppressed`, `recorded`, `ignored` or `duplicate`; `busy`: the email's sender is about to report, so it
+            must be told again.
         """
         return str(self._decide("receive", report))
 
     def move(self, enrollment: str, *, from_anchor: int, to_anchor: int, dues: Mapping[int, int]) -> bool:
-        """Move an enrollment's anchor and its untried steps; does nothing when the anchor is no longer `from_anchor`."""
+        """Move an enrollment's anchor and its untried steps; does nothing when the anchor is no longer
+        `from_anchor`."""
         order = {"enrollment": enrollment, "from": from_anchor, "to": to_anchor, "dues": dict(dues)}
         return bool(self._decide("move", order))
 
@@ -286,7 +290,9 @@ class Decisions:
         return instant(self._decide("postpone", {"enrollment": enrollment, "step": step, "wait": round(wait * 1000)}))
 
     def skip(self, enrollment: str, step: int, why: str, *, ended: bool = False) -> StepState | None:
-        """Leave a step out, where nothing of it has left; `ended`: also one that failed or is in doubt. Returns its state afterwards."""
+        """Leave a step out, where nothing of it has left; `ended`: also one that failed or is in doubt.
+
+        Returns its state afterwards."""
         return step_state(self._decide("skip", {"enrollment": enrollment, "step": step, "why": why, "ended": ended}))
 
     def hurry(self, enrollment: str, step: int) -> str:
@@ -324,7 +330,8 @@ class Decisions:
         self._decide("gate", {})
 
     def suppress(self, contact: str, reason: str) -> int:
-        """Stop email to a contact, for `bounced`, `complained`, `unsubscribed` or `manual`; returns how many enrollments that ended."""
+        """Stop email to a contact, for `bounced`, `complained`, `unsubscribed` or `manual`; returns how many
+        enrollments that ended."""
         return int(self._decide("suppress", {"contact": contact, "reason": reason}))
 
     def lift(self, contact: str, reasons: Sequence[str], *, consent: str | None = None) -> list[str]:
@@ -373,7 +380,8 @@ class Decisions:
             member: its name in the outbox.
             version: as of which change.
             back: it could not be told of anything; the thing is as ready as before.
-            wait: this thing could not be written; seconds until it is tried again, doubled with each failure up to an hour.
+            wait: this thing could not be written; seconds until it is tried again, doubled with each failure up to an
+                hour.
 
         Returns:
             How often it failed.
@@ -382,11 +390,13 @@ class Decisions:
         return int(self._decide("recorded", order))
 
     def empty(self, limit: int = 500) -> int:
-        """Forget what Notion would be told of, where there is no Notion, no more than `limit` things; returns how many that were."""
+        """Forget what Notion would be told of, where there is no Notion, no more than `limit` things; returns how many
+        that were."""
         return int(self._decide("empty", limit))
 
     def tell(self, things: Sequence[tuple[str, str]]) -> int:
-        """Have Notion told once more of things, by kind (`contact`, `enrollment` or `email`) and id; returns how many."""
+        """Have Notion told once more of things, by kind (`contact`, `enrollment` or `email`) and id; returns how
+        many."""
         return int(self._decide("tell", {"things": list(things)}))
 
     def alert(self, cause: str, detail: str) -> None:

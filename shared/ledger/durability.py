@@ -1,4 +1,6 @@
-"""Whether Redis can lose what it has answered. Then no emails go in batches, for by its own key Resend knows no email of a lost one."""
+"""Whether Redis can lose what it has answered.
+
+Then no emails go in batches, for by its own key Resend knows no email of a lost one."""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ class Durability:
         self._asked = float("inf") if known is not None else float("-inf")
 
     def holds(self) -> bool:
-        """Whether each write is on disk before it is answered, and no replica could take over without the latest of them."""
+        """Whether each write is on disk before it is answered, and no replica could take over without the latest of
+        them."""
         if time.monotonic() - self._asked >= LASTS:
             self._holds, self._asked = keeps_every_write(self._redis), time.monotonic()
         return self._holds

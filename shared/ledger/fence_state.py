@@ -1,4 +1,5 @@
-"""The fence as Redis holds it: whether it is on, which start of Redis Notion has confirmed, and why this copy may not send."""
+"""The fence as Redis holds it: whether it is on, which start of Redis Notion has confirmed, and why this copy may not
+send."""
 
 from __future__ import annotations
 
@@ -12,9 +13,12 @@ UNCONFIRMED = "waiting for a first answer from Notion"
 
 
 class FenceState:
-    """A hash of text: `on`; `server`, the start of Redis that may send; `confirmed` and `pending`, our words in Notion; `why` it may not;
-    `alone`, where it began without Notion; and the instants `at` (of the last confirmation), `beat` (when this copy was last at work),
-    `taken_over` and `steady` (from which on no other copy can be sending any more, so that batches may go), in milliseconds since 1970.
+    """A hash of text: `on`; `server`, the start of Redis that may send; `confirmed` and `pending`, our words in Notion;
+    `why` it may not;
+    `alone`, where it began without Notion; and the instants `at` (of the last confirmation), `beat` (when this copy was
+    last at work),
+    `taken_over` and `steady` (from which on no other copy can be sending any more, so that batches may go), in
+    milliseconds since 1970.
 
     Args:
         ledger: the copy that is fenced.
@@ -30,7 +34,8 @@ class FenceState:
     def keep(self, *without: str, **fields: str) -> None:
         """Set some fields, and remove others; where Redis is full, neither: by itself it would take the removal."""
         with self._redis.pipeline() as pipe:
-            pipe.hset(ids.FENCE, mapping=fields)  # type: ignore[arg-type]  # text to text, which its types do not accept
+            # text to text, which its types do not accept
+            pipe.hset(ids.FENCE, mapping=fields)  # type: ignore[arg-type]
             if without:
                 pipe.hdel(ids.FENCE, *without)
             pipe.execute()

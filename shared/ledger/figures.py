@@ -1,4 +1,5 @@
-"""Figures: what the console shows of the whole, each read at a cost that does not grow with the number of enrollments."""
+"""Figures: what the console shows of the whole, each read at a cost that does not grow with the number of
+enrollments."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ class Figures:
         self._redis = ledger.redis
 
     def backlog(self) -> dict[str, Any]:
-        """Messages that the owner has not been told yet, and the requests a second that Resend says it takes (None until it has)."""
+        """Messages that the owner has not been told yet, and the requests a second that Resend says it takes (None
+        until it has)."""
         pipe = self._redis.pipeline(transaction=False)
         pipe.zcard("eg:notices")
         pipe.get("eg:rate:resend")
@@ -35,7 +37,8 @@ class Figures:
         return [ids.parse_email_id(name) for name in names]
 
     def funnel(self, slug: str) -> dict[str, int]:
-        """What happened in a campaign so far: `enrolled`, and `<step>.sent`, `<step>.delivered`, `<step>.opened`, `<step>.clicked`, ..."""
+        """What happened in a campaign so far: `enrolled`, and `<step>.sent`, `<step>.delivered`, `<step>.opened`,
+        `<step>.clicked`, ..."""
         counted = cast(dict[str, str], self._redis.hgetall(f"eg:tally:{slug}"))
         return {name: int(number) for name, number in counted.items()}
 

@@ -1,4 +1,6 @@
-"""Health: whether emails go out, judged in one place. The function `health`, the console, doctor and the alerts all read it here."""
+"""Health: whether emails go out, judged in one place.
+
+The function `health`, the console, doctor and the alerts all read it here."""
 
 from __future__ import annotations
 
@@ -37,9 +39,10 @@ class Health:
     Attributes:
         tick_age: milliseconds since the scheduler's last tick; None where there was none.
         overdue: milliseconds by which the oldest wake-up is late.
-        unlisted: emails that are on no list, of a sample: some active enrollments at random, which is all of them in a small ledger. It
-            misses most of what few enrollments of many have lost, and what is sending in one that ended; the scheduler's audit of all
-            enrollments finds each within about an hour, and doctor and verify find it when they are asked.
+        unlisted: emails that are on no list, of a sample: some active enrollments at random, which is all of them in a
+            small ledger. It misses most of what few enrollments of many have lost, and what is sending in one that
+            ended; the scheduler's audit of all enrollments finds each within about an hour, and doctor and verify find
+            it when they are asked.
         scheduled: wake-ups on the schedule.
         queued: jobs on the queue `send`.
         workers: the workers of each queue.

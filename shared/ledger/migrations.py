@@ -1,8 +1,11 @@
-"""Migrations: what an older release stored is brought to what this one stores. Each has a number, and gives the ledger that version.
+"""Migrations: what an older release stored is brought to what this one stores.
 
-A migration raises the version before its first slice, not after its last: from then on the scripts of an older release refuse the ledger,
-also in a function, which has no heartbeat that could be looked for. So none meets a ledger that is half changed. This release reads both
-forms until it is done. As long as `eg:migration` is there, one is at work or broke off.
+Each has a number, and gives the ledger that version.
+
+A migration raises the version before its first slice, not after its last: from then on the scripts of an older release
+refuse the ledger, also in a function, which has no heartbeat that could be looked for. So none meets a ledger that is
+half changed. This release reads both forms until it is done. As long as `eg:migration` is there, one is at work or
+broke off.
 """
 
 from __future__ import annotations
@@ -31,8 +34,9 @@ class Migration:
     Attributes:
         number: the version that the ledger has by it.
         sentence: what is so afterwards, for the person who runs it.
-        slice: does some of it, in well under a second, from a cursor (0: the beginning), and returns the next cursor (0: it is done) and
-            how many things it changed. Doing it twice must be as good as once. A cursor of SCAN will do.
+        slice: does some of it, in well under a second, from a cursor (0: the beginning), and returns the next cursor
+            (0: it is done) and how many things it changed. Doing it twice must be as good as once. A cursor of SCAN
+            will do.
     """
 
     number: int
@@ -71,7 +75,8 @@ def broke_off(ledger: Ledger) -> int | None:
 
 
 def older(ledger: Ledger, number: int) -> list[str]:
-    """The schedulers and workers at work that do not know ledgers of this version; one that says none counts as of version 1."""
+    """The schedulers and workers at work that do not know ledgers of this version; one that says none counts as of
+    version 1."""
     redis = ledger.redis
     workers = sorted(cast(set[str], redis.smembers(ids.WORKERS)))
     schedulers = sorted(redis.scan_iter(f"{ids.SCHEDULER}*", count=1000))
@@ -126,7 +131,9 @@ def _run(ledger: Ledger, migration: Migration, lock: Lock) -> Iterator[Slice]:
 
 
 def _begin(ledger: Ledger, migration: Migration) -> tuple[int, int]:
-    """Raise the version, and find where to go on. Another start of Redis has another order of keys: there SCAN begins again."""
+    """Raise the version, and find where to go on.
+
+    Another start of Redis has another order of keys: there SCAN begins again."""
     server = str(cast(dict[str, str], ledger.redis.info("server"))["run_id"])
     before = cast(dict[str, str], ledger.redis.hgetall(AT_WORK)) if broke_off(ledger) == migration.number else {}
     cursor = int(before["cursor"]) if before.get("server") == server else 0

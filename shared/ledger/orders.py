@@ -54,7 +54,8 @@ class Meeting:
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """The campaign of the webhook, and the key of the contact's enrollments in it; without a plan they are only tracked."""
+    """The campaign of the webhook, and the key of the contact's enrollments in it; without a plan they are only
+    tracked."""
 
     key: str
     slug: str

@@ -1,4 +1,6 @@
-"""The outbox: what Notion must still be told of. It names things, not messages, so that ten changes of one thing become one."""
+"""The outbox: what Notion must still be told of.
+
+It names things, not messages, so that ten changes of one thing become one."""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ class Outbox:
         self.ledger.recorded(entry.member, entry.version, back=True)
 
     def failed(self, entry: Entry, wait: float) -> int:
-        """It could not be recorded; try again in `wait` seconds, longer each time. Returns how often it failed by now."""
+        """It could not be recorded; try again in `wait` seconds, longer each time.
+
+        Returns how often it failed by now."""
         return self.ledger.recorded(entry.member, entry.version, wait=wait)
 
     def page(self, entry: Entry) -> str | None:

@@ -1,6 +1,7 @@
 """The Lua scripts as Redis gets them: each decision in `scripts/`, behind what its head includes from `lua/`.
 
-A file's first line names what it uses: `-- @include base outbox`. An include may name others; each comes once, and before what needs it.
+A file's first line names what it uses: `-- @include base outbox`. An include may name others; each comes once, and
+before what needs it.
 """
 
 from __future__ import annotations

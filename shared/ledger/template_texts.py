@@ -62,7 +62,9 @@ class TemplateTexts:
             pipe.execute()
 
     def reject(self, sentences: Mapping[str, str]) -> dict[str, str]:
-        """Remember what is wrong now, and nothing else; the last good texts go on. Returns the sentences that are new."""
+        """Remember what is wrong now, and nothing else; the last good texts go on.
+
+        Returns the sentences that are new."""
         before = self.rejected()
         with self._redis.pipeline() as pipe:
             pipe.delete(REJECTED)

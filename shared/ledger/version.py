@@ -1,4 +1,5 @@
-"""The ledger's version: which ledgers this release can read. docs/ledger.md says how a newer release and an older one keep apart."""
+"""The ledger's version: which ledgers this release can read. docs/ledger.md says how a newer release and an older one
+keep apart."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 r"""Notion's Markdown into ours, and back: https://developers.notion.com/guides/data-apis/enhanced-markdown.
 
-Notion writes one block a line without empty lines, indents children with tabs, puts a backslash before \ * ~ ` $ [ ] < > { } | ^, and
-says what Markdown cannot (callouts, columns, colors, mentions) with tags. In an email a callout becomes a quotation, a toggle a bold line
-above its text, columns follow one another, a table becomes a list with a row an item, an equation code, a tick-box ☐ or ☑. Colors and
-underlines go; so does what is struck out. No tag ever reaches an email.
+Notion writes one block a line without empty lines, indents children with tabs, puts a backslash before \ * ~ ` $ [ ] <
+> { } | ^, and says what Markdown cannot (callouts, columns, colors, mentions) with tags. In an email a callout becomes
+a quotation, a toggle a bold line above its text, columns follow one another, a table becomes a list with a row an item,
+an equation code, a tick-box ☐ or ☑. Colors and underlines go; so does what is struck out. No tag ever reaches an email.
 """
 
 from __future__ import annotations
@@ -166,7 +166,9 @@ def _add_words(words: str, depth: int, page: _Page) -> None:
 
 
 def _inline(text: str) -> str:
-    """The words of one block. Placeholders are taken out first, so that nothing in them is read as Notion's Markdown."""
+    """The words of one block.
+
+    Placeholders are taken out first, so that nothing in them is read as Notion's Markdown."""
     taken: list[str] = []
 
     def take(found: re.Match[str]) -> str:
@@ -214,9 +216,11 @@ def _link(typed: re.Match[str]) -> str:
 
 
 def to_notion(body: str) -> str:
-    """A template's body as Notion takes it: a paragraph a line, braces with backslashes, a link to a placeholder as plain words.
+    """A template's body as Notion takes it: a paragraph a line, braces with backslashes, a link to a placeholder as
+    plain words.
 
-    Notion refuses a link whose address is no address, so `[Book a call]({{ booking_url }})` is text there, and read as a link again.
+    Notion refuses a link whose address is no address, so `[Book a call]({{ booking_url }})` is text there, and read as
+    a link again.
 
     Args:
         body: Markdown without its subject and preview.

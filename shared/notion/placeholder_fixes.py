@@ -1,4 +1,5 @@
-"""Mends the `{{ placeholders }}` that an owner writes in Notion: curly quotes, names of earlier builds, a default where one is obvious."""
+"""Mends the `{{ placeholders }}` that an owner writes in Notion: curly quotes, names of earlier builds, a default where
+one is obvious."""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ _KNOWN = {_squeezed(alias): name for name in PLACEHOLDERS for alias in (name, *A
 
 
 def mended(text: str) -> str:
-    """The text with every placeholder in it as templates know it; what cannot be mended stays, for the check to name it.
+    """The text with every placeholder in it as templates know it; what cannot be mended stays, for the check to name
+    it.
 
     Args:
         text: a subject, a preview or Markdown.

@@ -2,8 +2,9 @@
 
 A copy of the ledger that may not send does not write either: the rows may be all that is left of what was lost.
 
-Each thing (contact, enrollment, email) has one page. It is written as it is *now*, so that ten changes become one call. Notion has no
-unique keys and may save a write that it answers with an error, so before anything is created again it is looked up by its key.
+Each thing (contact, enrollment, email) has one page. It is written as it is *now*, so that ten changes become one call.
+Notion has no unique keys and may save a write that it answers with an error, so before anything is created again it is
+looked up by its key.
 """
 
 from __future__ import annotations
@@ -121,7 +122,8 @@ class Recorder:
     def _find_run(
         self, notion: Notion, source: str, run: Enrollment, values: Mapping[str, Value], *, adopts: bool
     ) -> str | None:
-        """The row of this enrollment; or, of an earlier build, one of the same person and campaign that no enrollment claims yet."""
+        """The row of this enrollment; or, of an earlier build, one of the same person and campaign that no enrollment
+        claims yet."""
         keys = {name: str(values[name]) for name in ("Email", "Campaign")}
         id_name = schema.own_name("Enrollment ID", TRACKER, self.settings.notion_property_names)
         unclaimed = None

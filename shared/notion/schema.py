@@ -1,4 +1,6 @@
-"""What Evergreen keeps in Notion: four data sources, the properties of each, and the values they get. Data and pure functions only."""
+"""What Evergreen keeps in Notion: four data sources, the properties of each, and the values they get.
+
+Data and pure functions only."""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ NUMBERED = 7  # the tracker has a column for each of the first seven emails
 
 @dataclass(frozen=True)
 class Property:
-    """A column: its name, the type that `notion init` gives it, whether Evergreen can do without it, and a select's options."""
+    """A column: its name, the type that `notion init` gives it, whether Evergreen can do without it, and a select's
+    options."""
 
     name: str
     type: str

@@ -1,4 +1,5 @@
-"""The owner's Notion workspace: whether each data source is there with the columns that it needs, and how to mend what is not."""
+"""The owner's Notion workspace: whether each data source is there with the columns that it needs, and how to mend what
+is not."""
 
 from __future__ import annotations
 
@@ -122,7 +123,8 @@ def _renaming(source: Source, column: Property, own: str) -> str:
 
 
 def init(notion: Notion, settings: Settings, *, parent: str | None, add: bool) -> list[tuple[Source, str, list[str]]]:
-    """Create the databases that no setting names, and add missing columns to the others where asked to; what is there stays as it is.
+    """Create the databases that no setting names, and add missing columns to the others where asked to; what is there
+    stays as it is.
 
     Args:
         notion: the workspace.

@@ -1,4 +1,5 @@
-"""Takes the owner's texts from Notion: the good ones become the last good ones, the others get a sentence in their row and an alert."""
+"""Takes the owner's texts from Notion: the good ones become the last good ones, the others get a sentence in their row
+and an alert."""
 
 from __future__ import annotations
 
@@ -32,8 +33,8 @@ class Verdict:
 
     Attributes:
         name: the template's, or what stands in Template ID where that is none.
-        what: `adopted` (its text goes out, `changed` says whether that is new), `rejected`, `not live`, `unread` (Notion did not hand it
-            over; as it was).
+        what: `adopted` (its text goes out, `changed` says whether that is new), `rejected`, `not live`, `unread`
+            (Notion did not hand it over; as it was).
         sentence: what is wrong.
         changed: whether something is different from the last look.
     """
@@ -158,7 +159,8 @@ class Puller:
         return page if page and page.edited == row.edited else None
 
     def _in_turn(self, ready: list[Row]) -> list[Row]:
-        """What was edited comes first, the latest before the others; a page that could not be read must not hold them up."""
+        """What was edited comes first, the latest before the others; a page that could not be read must not hold them
+        up."""
         ready = sorted(ready, key=lambda row: known.read if (known := self._known(row)) else 0)
         ready.sort(key=lambda row: row.edited, reverse=True)
         return sorted(ready, key=lambda row: (row.page in self._failed, self._known(row) is not None))

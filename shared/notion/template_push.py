@@ -1,4 +1,5 @@
-"""Puts the templates of the files into Notion, a row and a page each, and leaves alone what the owner has edited since."""
+"""Puts the templates of the files into Notion, a row and a page each, and leaves alone what the owner has edited
+since."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Notifying: tells the owner what lies in the ledger to be told, at Discord, else by email, else in the log.
 
-At least once: whoever dies between telling and marking it told tells it again. Nothing here delays an email to a contact.
+At least once: whoever dies between telling and marking it told tells it again. Nothing here delays an email to a
+contact.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ _logger = log.logger("alerts")
 
 @dataclass
 class Notifier:
-    """What telling needs. Without Discord, or after its webhook was deleted, alerts go to ALERT_EMAIL; without that, to the log.
+    """What telling needs.
+
+    Without Discord, or after its webhook was deleted, alerts go to ALERT_EMAIL; without that, to the log.
 
     Attributes:
         ledger: holds the alerts.
@@ -140,7 +143,9 @@ class Notifier:
         return ids.digest(self.settings.discord_webhook_url)
 
     def _forget_discord(self, alerts: Alerts, error: AlertError) -> None:
-        """Say once that the webhook was deleted, and use it no more. The alert comes first, so that no crash can swallow it."""
+        """Say once that the webhook was deleted, and use it no more.
+
+        The alert comes first, so that no crash can swallow it."""
         _logger.error("discord.gone", why=error.reason)
         alerts.report("discord", error.reason)
         alerts.give_up(self._webhook())

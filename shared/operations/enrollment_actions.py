@@ -1,4 +1,6 @@
-"""What a person decides about an enrollment, a step or all sending. Console, API, command line and Notion's Pause all come here."""
+"""What a person decides about an enrollment, a step or all sending.
+
+Console, API, command line and Notion's Pause all come here."""
 
 from __future__ import annotations
 
@@ -25,8 +27,8 @@ _logger = log.logger("enrollment-actions")
 class EnrollmentActions:
     """The operator's decisions, each one script of the ledger: safe beside a release or a send at the same instant.
 
-    Every method returns the enrollment's state afterwards. It raises ActionError where there is no such enrollment, or where the decision
-    does not fit.
+    Every method returns the enrollment's state afterwards. It raises ActionError where there is no such enrollment, or
+    where the decision does not fit.
     """
 
     ledger: Ledger
@@ -42,7 +44,8 @@ class EnrollmentActions:
 
         Args:
             enrollment: the enrollment's id.
-            catch_up: keep the original dates, and send what was missed, one email a day; otherwise the rest moves by the pause's length.
+            catch_up: keep the original dates, and send what was missed, one email a day; otherwise the rest moves by
+                the pause's length.
         """
         run = self._run(enrollment)
         if run.state != EnrollmentState.PAUSED or run.paused_at is None:
@@ -74,7 +77,9 @@ class EnrollmentActions:
         )
 
     def skip(self, enrollment: str, step: int) -> str:
-        """Leave one step out: one that waits, or that failed or is in doubt. What was posted already ends as it ends."""
+        """Leave one step out: one that waits, or that failed or is in doubt.
+
+        What was posted already ends as it ends."""
         self._step(enrollment, step)
         state = self.ledger.skip(enrollment, step, "skipped by hand", ended=True)
         if state != StepState.SKIPPED:
@@ -92,8 +97,8 @@ class EnrollmentActions:
             enrollment: the enrollment's id.
             step: the step's number.
             as_new: send it as a new email even though the first may have arrived.
-            whole_batch: the same for every email in doubt that was posted in one request with it. Each that may go does; of the others
-                the ActionError says why not.
+            whole_batch: the same for every email in doubt that was posted in one request with it. Each that may go
+                does; of the others the ActionError says why not.
         """
         if whole_batch:
             self._retry_batch(self.batch(enrollment, step), as_new)

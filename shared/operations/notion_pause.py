@@ -1,4 +1,6 @@
-"""Pause, ticked or cleared by the owner in the tracker in Notion. Only the edge of a tick acts, and never on a stale answer alone."""
+"""Pause, ticked or cleared by the owner in the tracker in Notion.
+
+Only the edge of a tick acts, and never on a stale answer alone."""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ class NotionPause:
         return NotionTicks(self.ledger)
 
     def poll(self) -> int:
-        """Act on every edge; returns how many there were. While this copy of the ledger may not send, the ticks are for another to heed.
+        """Act on every edge; returns how many there were.
+
+        While this copy of the ledger may not send, the ticks are for another to heed.
 
         Raises:
             NotionError: when Notion does not answer.

@@ -91,8 +91,8 @@ def export(email: str, ledger: Ledger) -> dict[str, Any] | None:
 def forget(email: str, ledger: Ledger, settings: Settings, notion: Notion | None) -> Forgotten:
     """Erase a person: what is scheduled, what is remembered, and their pages in Notion.
 
-    What stays, under a digest of the address: that they had an enrollment in each campaign, so that none starts again, and whether they
-    want no email. It may be done again, and then finds what is left.
+    What stays, under a digest of the address: that they had an enrollment in each campaign, so that none starts again,
+    and whether they want no email. It may be done again, and then finds what is left.
 
     Args:
         email: the address.
@@ -110,7 +110,8 @@ def forget(email: str, ledger: Ledger, settings: Settings, notion: Notion | None
 
 
 def _trash(notion: Notion, settings: Settings, address: str, known: set[str]) -> tuple[int, list[str]]:
-    """Trash the pages that are known, and those that carry the address; returns how many, and what could not be done."""
+    """Trash the pages that are known, and those that carry the address; returns how many, and what could not be
+    done."""
     left, pages = [], set(known)
     for source in (CONTACTS, TRACKER, EMAIL_LOG):
         if setting := str(getattr(settings, source.setting)):

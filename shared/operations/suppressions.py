@@ -15,7 +15,8 @@ _logger = log.logger("suppressions")
 
 
 def suppress(email: str, ledger: Ledger) -> int:
-    """Send no email of any kind to an address from now on, by the operator's decision; returns how many enrollments that ended.
+    """Send no email of any kind to an address from now on, by the operator's decision; returns how many enrollments
+    that ended.
 
     Args:
         email: the address, known or not.
@@ -30,7 +31,8 @@ def unsuppress(email: str, ledger: Ledger, *, has_consent: bool = False) -> list
     Args:
         email: the address.
         ledger: the truth.
-        has_consent: whether the person has asked for it; only then is their unsubscribe lifted, and the consent written down.
+        has_consent: whether the person has asked for it; only then is their unsubscribe lifted, and the consent written
+            down.
 
     Returns:
         The reasons that were lifted; none where there was no suppression.

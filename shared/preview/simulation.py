@@ -1,10 +1,12 @@
 """Many sign-ups against a provider's rate and quota, on a clock that runs as fast as this machine can. Needs no Redis.
 
-The catalog, the timing, the segments and the late policy are the real modules. What the ledger and the provider do is simplified:
+The catalog, the timing, the segments and the late policy are the real modules. What the ledger and the provider do is
+simplified:
 
 - sign-ups come evenly at random; nobody books, unsubscribes, bounces or is paused, and nobody signs up twice;
 - the website sends no email itself; scores are drawn at random; everybody lives in the business's time zone;
-- the provider answers at once, refuses nothing but for its quota, and counts a day from midnight UTC; a batch is one request and never
+- the provider answers at once, refuses nothing but for its quota, and counts a day from midnight UTC; a batch is one
+request and never
   exceeds the quota; the quota's end is known beforehand, so that no request is spent on learning it;
 - during an outage nothing is tried, and what waits goes out at its end, without the seconds between two tries;
 - a batch ends at the first late email, which goes alone; the ledger would look further for others that may go along.
@@ -132,7 +134,8 @@ def _utc(at: int) -> str:
 
 @dataclass(slots=True)
 class _Run:
-    """One person's way through a campaign: the anchor, what waits to go out, when it is due, and when the sign-up promised it."""
+    """One person's way through a campaign: the anchor, what waits to go out, when it is due, and when the sign-up
+    promised it."""
 
     campaign: Campaign
     segment: Segment
@@ -193,7 +196,8 @@ class _Simulation:
         return self.outcome
 
     def _sign_up(self) -> None:
-        lot = random.Random(self._conditions.seed)  # noqa: S311 - the same seed must draw the same people; nothing here is secret
+        # the same seed must draw the same people; nothing here is secret
+        lot = random.Random(self._conditions.seed)  # noqa: S311
         for _ in range(self._conditions.contacts):
             at = self._conditions.begins + int(lot.random() * self._conditions.over)
             campaign = self._catalog.campaigns[lot.choice(self._conditions.slugs)]

@@ -1,4 +1,6 @@
-"""Doubts: what ended in doubt and stands in Resend's list was sent, and is settled without a person. What is not there stays in doubt."""
+"""Doubts: what ended in doubt and stands in Resend's list was sent, and is settled without a person.
+
+What is not there stays in doubt."""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""The fence: of two copies of one ledger, only one may send. The lease lies outside Redis, in Notion, where both would find it.
+"""The fence: of two copies of one ledger, only one may send.
 
-It is a random word in the description of the tracker's database, replaced each minute by whoever sends. A copy that was restored from a
-backup finds a word that is not its own, and stops. A new start of Redis sends nothing before Notion has confirmed the word, unless Notion
-cannot be reached and this ledger was at work less than five minutes ago.
+The lease lies outside Redis, in Notion, where both would find it.
+
+It is a random word in the description of the tracker's database, replaced each minute by whoever sends. A copy that was
+restored from a backup finds a word that is not its own, and stops. A new start of Redis sends nothing before Notion has
+confirmed the word, unless Notion cannot be reached and this ledger was at work less than five minutes ago.
 """
 
 from __future__ import annotations
@@ -74,7 +76,9 @@ class Fence:
             raise
 
     def claim(self) -> None:
-        """Take the lease, whoever holds it; what is overdue then goes singly, for another copy may have sent it. Raises NotionError."""
+        """Take the lease, whoever holds it; what is overdue then goes singly, for another copy may have sent it.
+
+        Raises NotionError."""
         self._read()
         self._held.drop("steady")
         self._write(self._held.server(), takes_over=True)
@@ -126,7 +130,8 @@ class Fence:
         return found[1] if found else None
 
     def _refuse_a_stranger(self) -> None:
-        """A Redis that never held the lease may begin only beside a tracker without enrollments that it does not know."""
+        """A Redis that never held the lease may begin only beside a tracker without enrollments that it does not
+        know."""
         source = self.notion.data_source(self.settings.notion_email_sequence_db_id)
         id_name = schema.own_name("Enrollment ID", TRACKER, self.settings.notion_property_names)
         for row in self.notion.pages(source):

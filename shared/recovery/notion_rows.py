@@ -1,4 +1,5 @@
-"""What Notion tells of a ledger that was lost: contacts, runs and emails, read from its rows, with duplicate rows united."""
+"""What Notion tells of a ledger that was lost: contacts, runs and emails, read from its rows, with duplicate rows
+united."""
 
 from __future__ import annotations
 
@@ -70,7 +71,8 @@ class EnrollmentRow:
         marks: when each step was sent, as the tracker has it.
         segment: as the row says.
         ticked: whether the owner has ticked Pause.
-        created: when the first of its rows was made, in milliseconds since 1970 UTC: unlike the anchor, that never moves.
+        created: when the first of its rows was made, in milliseconds since 1970 UTC: unlike the anchor, that never
+            moves.
     """
 
     id: str
@@ -96,7 +98,8 @@ class EnrollmentRow:
         return int(self.id.rpartition("-")[2])
 
     def unite(self, other: EnrollmentRow) -> None:
-        """Take in a duplicate: all marks, the earliest anchor, the end if one has ended, and the pause if one is paused."""
+        """Take in a duplicate: all marks, the earliest anchor, the end if one has ended, and the pause if one is
+        paused."""
         self.marks = other.marks | self.marks
         self.anchor = min((at for at in (self.anchor, other.anchor) if at is not None), default=None)
         self.status = max(

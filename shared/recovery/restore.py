@@ -1,9 +1,11 @@
 """Restoring: a lost ledger is built anew from Notion's rows, and nothing is sent twice.
 
-The fence held back what came in since the loss, so nothing was sent of an enrollment that began again: it makes way for the lost one.
+The fence held back what came in since the loss, so nothing was sent of an enrollment that began again: it makes way for
+the lost one.
 
-Notion is told of an email within seconds, but after it was sent. So an email that was due and has no mark is looked up in Resend's list:
-by recipient, subject and time, for the list has no tags. Where that does not settle it, the step is in doubt and waits for a person.
+Notion is told of an email within seconds, but after it was sent. So an email that was due and has no mark is looked up
+in Resend's list: by recipient, subject and time, for the list has no tags. Where that does not settle it, the step is
+in doubt and waits for a person.
 """
 
 from __future__ import annotations
@@ -50,8 +52,9 @@ class Report:
 
     Attributes:
         dry: whether nothing was written.
-        runs: how many enrollments were `restored` (they go on), `ended` (open in Notion, and ended since the loss), `marked` (over; never
-            again), `tracked`, there already (`exists`), `blocked` or `suppressed`; of those that came in since the loss, how many were
+        runs: how many enrollments were `restored` (they go on), `ended` (open in Notion, and ended since the loss),
+            `marked` (over; never again), `tracked`, there already (`exists`), `blocked` or `suppressed`; of those that
+            came in since the loss, how many were
             `numbered` again or `thrown` away.
         steps: how many steps of restored runs are sent, scheduled, in-doubt, failed or skipped.
         contacts: how many people.
@@ -63,7 +66,8 @@ class Report:
         thrown: the enrollments that came in since the loss and are thrown away.
         left: the rows that are not restored.
         notes: what the owner should know of an enrollment.
-        list_from: the instant back to which Resend's list could be read, in milliseconds since 1970 UTC; None where it was not.
+        list_from: the instant back to which Resend's list could be read, in milliseconds since 1970 UTC; None where it
+            was not.
     """
 
     dry: bool
@@ -115,7 +119,8 @@ class Restorer:
     def restore(self, *, dry: bool = False) -> Report:
         """Put back what Notion tells. Nothing is sent before the fence is claimed.
 
-        What this ledger has sent, tried or put back already stays. What only came in since the loss makes way for what was lost.
+        What this ledger has sent, tried or put back already stays. What only came in since the loss makes way for what
+        was lost.
 
         Args:
             dry: only say what would be done.
@@ -245,7 +250,8 @@ def _numbers(rows: Rows) -> dict[str, int]:
 
 
 def _latest(rows: Rows, numbers: dict[str, int], report: Report) -> list[EnrollmentRow]:
-    """The last row of each person and campaign: it alone can be open, and only where the log knows no later enrollment."""
+    """The last row of each person and campaign: it alone can be open, and only where the log knows no later
+    enrollment."""
     latest: dict[str, EnrollmentRow] = {}
     for run in rows.runs.values():
         if run.key not in latest or run.number > latest[run.key].number:

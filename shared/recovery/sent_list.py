@@ -1,4 +1,6 @@
-"""What Resend says that it has sent: the other witness, for when the ledger is lost or doubted. Its list has no tags."""
+"""What Resend says that it has sent: the other witness, for when the ledger is lost or doubted.
+
+Its list has no tags."""
 
 from __future__ import annotations
 

@@ -102,7 +102,9 @@ def settle(drafts: Iterable[Draft], rows: Rows, listed: SentList, subjects: Subj
 
 
 def _explain(rows: Rows, listed: SentList, subjects: Subjects) -> None:
-    """Take off the list what is logged, and what was sent at the minute of a mark. A list that has none of it is another account's."""
+    """Take off the list what is logged, and what was sent at the minute of a mark.
+
+    A list that has none of it is another account's."""
     known = {log.provider_id for log in rows.logged.values() if log.provider_id}
     if known and known.isdisjoint(one.id for emails in listed.emails.values() for one in emails):
         listed.reach = None

@@ -1,4 +1,5 @@
-"""Verifying the ledger against itself: whether each email that is still to be sent is on the list by which it is looked at."""
+"""Verifying the ledger against itself: whether each email that is still to be sent is on the list by which it is looked
+at."""
 
 from __future__ import annotations
 

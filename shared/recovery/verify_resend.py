@@ -1,4 +1,6 @@
-"""Verifying: the ledger against its two witnesses, what Resend says that it sent and what stands in Notion. Sends and deletes nothing."""
+"""Verifying: the ledger against its two witnesses, what Resend says that it sent and what stands in Notion.
+
+Sends and deletes nothing."""
 
 from __future__ import annotations
 
@@ -110,7 +112,8 @@ class ResendWitness:
         lister: knows what was sent.
         turn: called before each request to it.
         follow: shows the progress.
-        list_from: the instant back to which the list could be read, in milliseconds since 1970 UTC; None where it was not.
+        list_from: the instant back to which the list could be read, in milliseconds since 1970 UTC; None where it was
+            not.
     """
 
     ledger: Ledger
@@ -218,7 +221,8 @@ class ResendWitness:
                 yield Finding("disagreement", id, message, f"evergreen skip {run.id} {step.number}")
 
     def _fitting(self, one: EnrollmentRecord, step: Step, listed: list[Listed]) -> list[Listed]:
-        """Which listed emails can be a step's: of its subject, from its first post on, or else since the enrollment began."""
+        """Which listed emails can be a step's: of its subject, from its first post on, or else since the enrollment
+        began."""
         since = (one.enrollment.anchor if step.posted is None else step.posted) - EARLY
         late = [other for other in listed if other.at >= since]
         own = self.subjects.of(one.enrollment.slug, step.number, one.contact) if late else set()
@@ -226,7 +230,8 @@ class ResendWitness:
 
 
 def fix(findings: list[Finding], ledger: Ledger) -> list[Finding]:
-    """Do what is safe: what is in doubt and known to Resend is sent; what Notion lacks is told again; what is on no list is put back.
+    """Do what is safe: what is in doubt and known to Resend is sent; what Notion lacks is told again; what is on no
+    list is put back.
 
     Args:
         findings: what was found.

@@ -1,1 +1,3 @@
-"""One claimed step becomes one posted email. May import emails and what is below; the only package that posts to contacts."""
+"""One claimed step becomes one posted email.
+
+May import emails and what is below; the only package that posts to contacts."""

@@ -14,7 +14,8 @@ from shared.sending import unsubscribe_link
 
 
 def compose(item: Item, *, catalog: Catalog, templates: Templates, settings: Settings) -> dict[str, Any] | None:
-    """Write the request for one claimed step; the same step always gives the same bytes while its texts and values stay.
+    """Write the request for one claimed step; the same step always gives the same bytes while its texts and values
+    stay.
 
     Returns:
         The request in Resend's form, or None where the campaign no longer has the step.

@@ -1,4 +1,6 @@
-"""Sending one step: claim, compose and freeze, post, settle. The ledger decides; this module does the work in between."""
+"""Sending one step: claim, compose and freeze, post, settle.
+
+The ledger decides; this module does the work in between."""
 
 from __future__ import annotations
 
@@ -66,7 +68,8 @@ class Result:
 
 @dataclass(frozen=True)
 class _Post:
-    """One request: whose emails, its id (also the idempotency key), what is posted, the same as it is frozen, its turn at the provider."""
+    """One request: whose emails, its id (also the idempotency key), what is posted, the same as it is frozen, its turn
+    at the provider."""
 
     items: list[Item]
     request: str
@@ -211,8 +214,8 @@ class Sender:
         """Wait for our turn and take the last look.
 
         Returns:
-            What may leave, without emails that may not go any more; its turn and when it leaves; and by when it must have left, in seconds
-            since boot. None where nothing may.
+            What may leave, without emails that may not go any more; its turn and when it leaves; and by when it must
+            have left, in seconds since boot. None where nothing may.
         """
         turn = post.turn
         while True:
@@ -279,7 +282,8 @@ class Sender:
                 return Ending(Outcome.AMBIGUOUS, retry_after=wait, delays=self._delays())
 
     def _reset(self, error: SendError) -> int:
-        """When an exhausted quota is full again: as the provider says, at the next day or month in UTC at the latest."""
+        """When an exhausted quota is full again: as the provider says, at the next day or month in UTC at the
+        latest."""
         now = self.ledger.now()
         day = datetime.fromtimestamp(now / 1000, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         reset = (

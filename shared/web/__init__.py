@@ -1,1 +1,3 @@
-"""What HTTP functions share: requests, proofs, limits, answers. May import services, intake and below. Only it and console know Flask."""
+"""What HTTP functions share: requests, proofs, limits, answers.
+
+May import services, intake and below. Only it and console know Flask."""

@@ -139,7 +139,8 @@ def parse(request: Request, data: bytes, model: type[Model]) -> Model:
 
 
 def idempotency_key(request: Request) -> str | None:
-    """The caller's `Idempotency-Key`; raises WebhookError 400 for one that is no visible ASCII of at most 255 characters."""
+    """The caller's `Idempotency-Key`; raises WebhookError 400 for one that is no visible ASCII of at most 255
+    characters."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
         raise WebhookError(400, "Idempotency-Key must be 1 to 255 visible ASCII characters")

@@ -1,4 +1,5 @@
-"""The benchmarks' own parts: the deliver stub, the comparison with the last run, the slope of the soak, and the charts."""
+"""The benchmarks' own parts: the deliver stub, the comparison with the last run, the slope of the soak, and the
+charts."""
 
 from __future__ import annotations
 
@@ -134,7 +135,8 @@ def test_growth_is_the_rise_of_the_line_through_the_points() -> None:
 def test_charts_are_well_formed_and_show_each_value() -> None:
     """A chart is XML, with names escaped and a bar for each value, also for one that was not measured."""
     values = [("Evergreen", 1000.0), ("a & b", 2.5), ("none", float("nan"))]
-    drawn = ElementTree.fromstring(chart.bars("A <title>", "a second", values))  # noqa: S314 - it reads what was drawn a moment ago
+    # it reads what was drawn a moment ago
+    drawn = ElementTree.fromstring(chart.bars("A <title>", "a second", values))  # noqa: S314
     text = "".join(drawn.itertext())
     assert all(part in text for part in ("A <title>", "a & b", "1,000", "2.5", "not measured", "logarithmic"))
     assert [one.get("class") for one in drawn.iter("{http://www.w3.org/2000/svg}rect")] == [

@@ -93,7 +93,8 @@ class TestForget:
     """Erasing a person."""
 
     def test_nothing_is_left_but_what_must_be(self, world: World) -> None:
-        """Runs, reminders, jobs, frozen requests and notes are gone; who else is there is untouched, and gets every email."""
+        """Runs, reminders, jobs, frozen requests and notes are gone; who else is there is untouched, and gets every
+        email."""
         book(world)
         run = world.sign_up()
         other = world.sign_up(email=BOB, first_name="Bob")
@@ -146,7 +147,8 @@ class TestForget:
         assert traces(world.redis) == {"eg:runs"}
 
     def test_others_of_an_unsettled_batch(self, ledger: Ledger, clock: Clock) -> None:
-        """Their emails may have been accepted and can no longer be repeated: they are in doubt, visibly, and nobody gets two."""
+        """Their emails may have been accepted and can no longer be repeated: they are in doubt, visibly, and nobody
+        gets two."""
         world = World(ledger, clock, World(ledger, clock).settings.model_copy(update={"resend_batch_above": 1}))
         runs = [world.sign_up(email=f"c{number}@example.org") for number in range(3)]
         world.provider.faults.append("lost")
@@ -203,7 +205,8 @@ class TestExport:
     """What a person may read of their own data."""
 
     def test_all_that_is_held(self, evergreen: Any, redis: Redis, world: World) -> None:
-        """Contact, consent, suppression, each run with each email and what became of it, and meetings, with dates one can read."""
+        """Contact, consent, suppression, each run with each email and what became of it, and meetings, with dates one
+        can read."""
         run = world.sign_up(consent=True, consent_text="Write to me")
         world.work()
         book(world)

@@ -20,7 +20,8 @@ def evergreen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Commands:
 
 
 def test_every_email_with_both_clocks(evergreen: Commands) -> None:
-    """Christmas: seven emails at the production delays, by the contact's clock and the business's, and a minute apart in testing."""
+    """Christmas: seven emails at the production delays, by the contact's clock and the business's, and a minute apart
+    in testing."""
     plan = evergreen.json("plan", "christmas", *AT)
     assert [email["local"] for email in plan["emails"]] == [
         f"2026-12-{day:02} 09:00" for day in (1, 2, 4, 6, 8, 10, 12)

@@ -23,7 +23,8 @@ from tests.support.waiting import WITHIN
 
 
 class Terminal:
-    """Somebody at a terminal, after a day of Evergreen and the loss of its Redis; by the real clock, as the command is."""
+    """Somebody at a terminal, after a day of Evergreen and the loss of its Redis; by the real clock, as the command
+    is."""
 
     def __init__(self, lost: LostLedger, server: valkey.Valkey) -> None:
         self.lost = lost

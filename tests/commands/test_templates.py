@@ -87,7 +87,8 @@ def terminal(redis: Redis, valkey_server: valkey.Valkey, tmp_path: Path) -> Iter
 
 
 def test_push_makes_rows_and_leaves_the_owners_edits_alone(terminal: Terminal) -> None:
-    """Created once; then unchanged; a changed file updates; an edit is kept, unless forced; a dry run writes nothing."""
+    """Created once; then unchanged; a changed file updates; an edit is kept, unless forced; a dry run writes
+    nothing."""
     assert set(terminal.outcome("push", "--dry-run").values()) == {"created"} and terminal.pages() == {}
     assert terminal.outcome("push") == {"hello/hello_1": "created", "hello/hello_2": "created"}
     row = terminal.pages()["hello_1"]

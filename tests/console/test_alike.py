@@ -1,4 +1,5 @@
-"""Console, JSON API and command line decide alike: each decision is one method of EnrollmentActions, by whatever way it is taken."""
+"""Console, JSON API and command line decide alike: each decision is one method of EnrollmentActions, by whatever way it
+is taken."""
 
 from __future__ import annotations
 

@@ -59,7 +59,8 @@ class TestPages:
         assert answer.status_code == 404 and "To the overview" in answer.text
 
     def test_a_timeline_tells_each_emails_story(self, ada: Desk, redis: Redis) -> None:
-        """What was sent, delivered, refused and skipped, and why; what comes next, in the contact's time with UTC at hand."""
+        """What was sent, delivered, refused and skipped, and why; what comes next, in the contact's time with UTC at
+        hand."""
         sent = 1_800_000_000_000
         set_step(
             redis,

@@ -74,7 +74,8 @@ class TestForm:
     """How a line looks."""
 
     def test_a_line_is_an_object(self) -> None:
-        """Level, UTC time, the part that speaks, and what it says; also from a logger that is older than the configuration."""
+        """Level, UTC time, the part that speaks, and what it says; also from a logger that is older than the
+        configuration."""
         (line,) = logged(
             "from shared.core import log; old = log.logger('old'); log.configure(); old.info('hello', count=1)"
         )
@@ -151,7 +152,8 @@ class TestAWholeRun:
         assert events["signed_up"] == events["email.sent"] == REQUEST
 
     def test_no_line_carries_an_address(self, redis: Redis, valkey_server: valkey.Valkey, tmp_path: Path) -> None:
-        """Accepted, refused, limited, sent, failed, unsubscribed, crashed: each leaves a line, and none names a person or a secret."""
+        """Accepted, refused, limited, sent, failed, unsubscribed, crashed: each leaves a line, and none names a person
+        or a secret."""
         crash = tmp_path / "main.py"
         crash.write_text(
             f"from shared.web import endpoint\n\n@endpoint.function('crash')\ndef handle(request):\n    raise RuntimeError('no {BOB}')\n"
@@ -220,7 +222,8 @@ class TestAWholeRun:
 
     def test_a_missing_redis_is_logged_without_its_password(self, tmp_path: Path) -> None:
         """The line names the kind of error, no address of the server and no password."""
-        away = environment(valkey.Valkey("redis://127.0.0.1:1/0", "a-password", 1, None), RESEND_API_URL=NOWHERE)  # type: ignore[arg-type]  # no process
+        # no process
+        away = environment(valkey.Valkey("redis://127.0.0.1:1/0", "a-password", 1, None), RESEND_API_URL=NOWHERE)  # type: ignore[arg-type]
         answers, lines = drive([sign_up(ADA)], away)
         assert answers[0][0] == 503
         assert [json.loads(line)["event"] for line in lines] == ["redis.unavailable", "answered"]

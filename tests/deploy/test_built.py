@@ -1,4 +1,5 @@
-"""Each platform as kustomize builds it from an owner's own folder: everything named is there, and nothing has more rights than it needs."""
+"""Each platform as kustomize builds it from an owner's own folder: everything named is there, and nothing has more
+rights than it needs."""
 
 from __future__ import annotations
 
@@ -178,7 +179,8 @@ def test_the_network_is_closed_but_for_what_is_needed(built: Built) -> None:
 
 
 def test_nobody_reaches_the_dashboard_over_the_network(built: Built) -> None:
-    """No policy lets anybody in and no route leads there, so that kubectl port-forward is the only way; it reaches nothing but Valkey."""
+    """No policy lets anybody in and no route leads there, so that kubectl port-forward is the only way; it reaches
+    nothing but Valkey."""
     _, documents = built
     (labels,) = [labels for pod, labels, _ in pods(documents) if pod == "dashboard"]
     assert labels == {"app": "dashboard", "evergreen/redis": "allowed"}
@@ -207,7 +209,8 @@ def let_in(documents: list[Document], labels: Document) -> list[Document]:
 
 
 def test_prometheus_finds_the_figures(built: Built) -> None:
-    """The Service says where, both ways of finding it lead to the scheduler's port, and only a labelled namespace gets there."""
+    """The Service says where, both ways of finding it lead to the scheduler's port, and only a labelled namespace gets
+    there."""
     _, documents = built
     (service,) = [document for document in of_kind(documents, "Service") if name(document) == "scheduler"]
     (port,) = service["spec"]["ports"]
@@ -244,7 +247,9 @@ def test_nothing_blocks_a_drain(built: Built) -> None:
 
 
 def test_the_platform_serves_every_function(built: Built) -> None:
-    """Knative has a Service for each; `plain` serves all of stack.yml; OpenFaaS deploys them itself. The worker knows the way."""
+    """Knative has a Service for each; `plain` serves all of stack.yml; OpenFaaS deploys them itself.
+
+    The worker knows the way."""
     platform, documents = built
     listed = {function.name for function in stack_file.listed()}
     served = {name(document) for document in documents if document["apiVersion"] == "serving.knative.dev/v1"}

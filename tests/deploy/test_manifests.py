@@ -1,4 +1,5 @@
-"""The files that deploy it: valid one by one, generated where stack.yml says so, and routing nothing that is private."""
+"""The files that deploy it: valid one by one, generated where stack.yml says so, and routing nothing that is
+private."""
 
 from __future__ import annotations
 
@@ -192,7 +193,8 @@ def _names(file: str) -> set[str]:
 
 
 def test_the_examples_name_what_is_needed() -> None:
-    """Every secret that a function wants is in the example, every setting of the examples exists, and none has a value that works."""
+    """Every secret that a function wants is in the example, every setting of the examples exists, and none has a value
+    that works."""
     secrets, settings = _names("secrets.example.env"), _names("settings.example.env")
     wanted = {secret.upper().replace("-", "_") for function in LISTED.values() for secret in function["secrets"]}
     known = {name.upper() for name in Settings.model_fields} | {"CONSOLE_PASSWORD", "EVERGREEN_IMAGE", "ACME_EMAIL"}
@@ -203,7 +205,8 @@ def test_the_examples_name_what_is_needed() -> None:
 
 
 def test_what_the_shell_gives_stack_yml_is_a_setting_of_the_owner() -> None:
-    """A variable in braces that nobody sets would be empty without a word: it has a default, or the example names it."""
+    """A variable in braces that nobody sets would be empty without a word: it has a default, or the example names
+    it."""
     given = {match for match in manifests.VARIABLE.findall((ROOT / "stack.yml").read_text())}
     assert {name for name, default in given if not default} <= _names("settings.example.env")
 

@@ -1,4 +1,5 @@
-"""The scripts that deploy: they stop early with the mend, never show a secret, and the smoke test tries a real Evergreen."""
+"""The scripts that deploy: they stop early with the mend, never show a secret, and the smoke test tries a real
+Evergreen."""
 
 from __future__ import annotations
 
@@ -127,7 +128,8 @@ def test_what_the_cluster_lacks_is_named(desk: Desk, registry: str) -> None:
 
 @pytest.mark.parametrize("kind", ["scaledobjects.keda.sh", "servicemonitors.monitoring.coreos.com"])
 def test_what_a_component_needs_is_asked_for_with_it_only(desk: Desk, registry: str, kind: str) -> None:
-    """A cluster without KEDA or Prometheus' operator is fine, until the owner takes the `#` off the component that wants it."""
+    """A cluster without KEDA or Prometheus' operator is fine, until the owner takes the `#` off the component that
+    wants it."""
     on = {"MISSING": kind, **_on(desk, registry, "public:1")}
     assert desk.run("deploy.sh", "--dry-run", **on).returncode == 0
     file = desk.mine / "kustomization.yaml"
@@ -164,7 +166,8 @@ def test_a_dry_run_changes_nothing(desk: Desk, registry: str) -> None:
 
 @pytest.mark.parametrize("platform", ["plain", "openfaas"])
 def test_a_second_deployment_does_the_same(tmp_path: Path, registry: str, platform: str) -> None:
-    """Deploying again asks for the very same things, with the same secrets; on OpenFaaS the functions go through faas-cli."""
+    """Deploying again asks for the very same things, with the same secrets; on OpenFaaS the functions go through
+    faas-cli."""
     desk = Desk(tmp_path, platform)
     on = _on(desk, registry, "public:1")
     first = desk.run("deploy.sh", **on)
@@ -213,7 +216,8 @@ def test_a_box_without_a_cluster_gets_its_secrets(desk: Desk) -> None:
 
 
 def test_restore_stops_everything_first(desk: Desk) -> None:
-    """Nothing runs while a copy is put back, the pod that does it is one that Kubernetes takes, and only Valkey is started again."""
+    """Nothing runs while a copy is put back, the pod that does it is one that Kubernetes takes, and only Valkey is
+    started again."""
     ended = desk.run("restore.sh", "evergreen-20270115T031700Z.rdb")
     assert ended.returncode == 0, ended.stderr
     steps = [" ".join(call[1:]) for call in desk.calls()]

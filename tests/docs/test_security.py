@@ -1,4 +1,5 @@
-"""docs/security.md claims nothing without a test: each row of its table of threats names tests that exist, and each secret has its row."""
+"""docs/security.md claims nothing without a test: each row of its table of threats names tests that exist, and each
+secret has its row."""
 
 from __future__ import annotations
 

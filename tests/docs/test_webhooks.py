@@ -1,4 +1,5 @@
-"""What docs/webhooks.md and docs/funnels.md say must be so: every field, every webhook, every curl, every named test."""
+"""What docs/webhooks.md and docs/funnels.md say must be so: every field, every webhook, every curl, every named
+test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`evergreen doctor`: a set-up that is right, and each way in which it can be wrong. Real Valkey, the sandbox's Notion."""
+"""`evergreen doctor`: a set-up that is right, and each way in which it can be wrong.
+
+Real Valkey, the sandbox's Notion."""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ WEBHOOK_SECRET = "whsec_" + "QUJD" * 11
 
 @dataclass
 class World:
-    """A stand-in for what the sandbox has not: Resend's domains, and our own public address; the test says what they answer."""
+    """A stand-in for what the sandbox has not: Resend's domains, and our own public address; the test says what they
+    answer."""
 
     key: tuple[int, dict[str, Any]] = (200, {"data": [{"name": "evergreen.example.org", "status": "verified"}]})
     webhook: int = 200
@@ -160,7 +163,8 @@ def stand_in(**changes: Any) -> Callable[[World, Redis], None]:
 
 def in_redis(*command: Any) -> Callable[[World, Redis], object]:
     """A set-up after a command to Redis."""
-    return lambda _world, redis: redis.execute_command(*command)  # type: ignore[no-untyped-call]  # shipped without types
+    # shipped without types
+    return lambda _world, redis: redis.execute_command(*command)  # type: ignore[no-untyped-call]
 
 
 PENDING = {"data": [{"name": "evergreen.example.org", "status": "pending"}]}
@@ -219,7 +223,8 @@ def test_one_thing_is_wrong(name: str, world: World, redis: Redis, monkeypatch: 
     try:
         result = doctor(world, monkeypatch, "--json")
     finally:
-        redis.execute_command("ACL", "SETUSER", "default", "+@all")  # type: ignore[no-untyped-call]  # shipped without types
+        # shipped without types
+        redis.execute_command("ACL", "SETUSER", "default", "+@all")  # type: ignore[no-untyped-call]
         for option, value in before.items():
             redis.config_set(option, value)
     found = faults(result)
@@ -229,7 +234,8 @@ def test_one_thing_is_wrong(name: str, world: World, redis: Redis, monkeypatch: 
 
 
 def test_a_pod_is_not_given_every_secret(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The scheduler's has no operator's token, and shall have none: no fault there; what is no secret must be there all the same."""
+    """The scheduler's has no operator's token, and shall have none: no fault there; what is no secret must be there all
+    the same."""
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     world.environ |= {"OPERATOR_TOKEN": "", "POSTAL_ADDRESS": ""}
     assert [finding["about"] for finding in faults(doctor(world, monkeypatch, "--json"))] == ["POSTAL_ADDRESS"]

@@ -153,7 +153,8 @@ class TestWindow:
     def test_it_is_the_next_opening(
         self, day: date, clock: time, zone: ZoneInfo, days: frozenset[int], hours: list[int]
     ) -> None:
-        """From any instant, in any zone: within the window, and nothing open lies before it but on a day on which the clock changes."""
+        """From any instant, in any zone: within the window, and nothing open lies before it but on a day on which the
+        clock changes."""
         opens, closes = (time(quarter // 4, quarter % 4 * 15) if quarter < 96 else None for quarter in hours)
         window = Window(days, opens or time(0), closes)
         instant = round(datetime.combine(day, clock, UTC).timestamp() * 1000)
@@ -180,7 +181,8 @@ class TestDue:
     """Delay, window and zone together."""
 
     def test_a_window_lets_no_two_out_at_once(self) -> None:
-        """What a weekend held back goes on Monday, Tuesday and so on; where the steps' own gap is shorter, that is kept."""
+        """What a weekend held back goes on Monday, Tuesday and so on; where the steps' own gap is shorter, that is
+        kept."""
         friday = at("2026-11-06 12:00")
         days = [Delay(number, number * DAY) for number in range(4)]
         assert [local(instant)[:16] for instant in timing.dues(friday, days, OFFICE, TORONTO).values()] == [

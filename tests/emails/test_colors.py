@@ -10,7 +10,8 @@ from shared.emails.colors import contrast, ink, readable
 
 @given(st.integers(0, 0xFFFFFF))
 def test_every_brand_color_is_readable(number: int) -> None:
-    """The button's letters, and the accent on the light and the dark card, reach the contrast that WCAG asks of text."""
+    """The button's letters, and the accent on the light and the dark card, reach the contrast that WCAG asks of
+    text."""
     color = f"#{number:06x}"
     assert (
         contrast(ink(color), color) >= 4.18

@@ -126,7 +126,8 @@ def test_no_text_lies_unused() -> None:
 @every_template
 @every_reader
 def test_each_email_reads_well_with_what_is_known(key: Key, values: dict[str, object]) -> None:
-    """Whatever is not known of a person, nothing is left over, doubled or empty, and the length is one that people read."""
+    """Whatever is not known of a person, nothing is left over, doubled or empty, and the length is one that people
+    read."""
     email = rendered(key, values)
     assert (120 if key[0] in NURTURE else 50) <= len(body(email).split()) <= 320
     for part in (email.subject, email.preview, email.html, email.text):
@@ -171,7 +172,8 @@ def test_the_text_part_says_all_that_the_html_part_says(key: Key) -> None:
 
 @every_template
 def test_the_footer_says_who_writes_and_why(key: Key) -> None:
-    """Both parts carry the address and the campaign's own reason; marketing can be ended, a reminder has no such link."""
+    """Both parts carry the address and the campaign's own reason; marketing can be ended, a reminder has no such
+    link."""
     email = rendered(key, FULL)
     reason = CATALOG.campaigns[key[0]].reason
     assert reason and reason.startswith("You receive this email because ")
@@ -200,7 +202,8 @@ def test_the_emails_about_the_result_use_it(key: Key) -> None:
 
 @every_reminder
 def test_a_reminder_says_the_day_the_time_and_the_zone(key: Key) -> None:
-    """All of it stands in the subject and in the text, with title and place: "tomorrow" would be wrong once it is read later."""
+    """All of it stands in the subject and in the text, with title and place: "tomorrow" would be wrong once it is read
+    later."""
     email = rendered(key, FULL)
     for known in ("meeting_day", "meeting_time"):
         assert str(FULL[known]) in email.subject
@@ -210,7 +213,8 @@ def test_a_reminder_says_the_day_the_time_and_the_zone(key: Key) -> None:
 
 @every_template
 def test_nothing_in_an_email_can_be_out_of_date(key: Key) -> None:
-    """An email that is sent late, or next year, names no date and presses nobody; only Christmas knows a time of the year."""
+    """An email that is sent late, or next year, names no date and presses nobody; only Christmas knows a time of the
+    year."""
     source = CATALOG.sources[key].lower()
     pressing = r"20\d\d|december|january|\btomorrow\b|yesterday you|last chance|hurry|limited|expires|only \d+ (left|spots)|act now"
     assert not re.search(pressing, source)

@@ -252,7 +252,8 @@ def test_an_address_that_is_not_set_leaves_no_empty_line() -> None:
 
 
 def test_the_frame_suits_mail_clients() -> None:
-    """Inline styles, layout tables without a role, a language, dark mode and phone rules, and nothing that loads or runs."""
+    """Inline styles, layout tables without a role, a language, dark mode and phone rules, and nothing that loads or
+    runs."""
     html = render("Hi\n\n[Go](https://example.org/)").html
     page = Structure(html)
     assert '<html lang="en"' in html and 'name="color-scheme" content="light dark"' in html
@@ -267,7 +268,8 @@ def test_the_frame_suits_mail_clients() -> None:
 
 
 def test_a_logo_stands_in_the_place_of_the_name() -> None:
-    """The picture says the name where it is not loaded, and is not too high for the head; without one the name stands there."""
+    """The picture says the name where it is not loaded, and is not too high for the head; without one the name stands
+    there."""
     brand = Brand(BRAND.name, BRAND.postal_address, BRAND.color, "https://example.org/logo.png?a=1&b=2")
     html = compile_template(HEAD + "x", name="sample", brand=brand).render({}, unsubscribe_url=None).html
     page, plain = Structure(html), Structure(render("x").html)
@@ -287,7 +289,8 @@ def test_a_logo_that_a_mail_program_would_not_load_is_refused(address: str) -> N
 
 
 def test_a_long_word_does_not_widen_the_page() -> None:
-    """The address of a meeting may be longer than a phone is wide, and is broken: a table cell grows with what can't be."""
+    """The address of a meeting may be longer than a phone is wide, and is broken: a table cell grows with what can't
+    be."""
     card = render("x").html.split('class="card"')[1].split(">")[0]
     assert "word-break:break-word" in card
 

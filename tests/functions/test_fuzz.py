@@ -1,8 +1,9 @@
-"""Every webhook against thousands of generated requests, good and bad, each with a valid proof: no crash, and nothing kept by a refusal.
+"""Every webhook against thousands of generated requests, good and bad, each with a valid proof: no crash, and nothing
+kept by a refusal.
 
-schemathesis makes the requests from the OpenAPI document and holds the answers against it. The calendars' and Resend's events are
-described only loosely there, so events in their real shape with junk somewhere inside are posted too. EVERGREEN_FUZZ_REQUESTS sets how
-many in all.
+schemathesis makes the requests from the OpenAPI document and holds the answers against it. The calendars' and Resend's
+events are described only loosely there, so events in their real shape with junk somewhere inside are posted too.
+EVERGREEN_FUZZ_REQUESTS sets how many in all.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from tools.openapi import document
 
 REQUESTS = int(os.environ.get("EVERGREEN_FUZZ_REQUESTS", "440"))
 Prove = Callable[[bytes], dict[str, str]]
-VARIANTS: dict[str, tuple[str, Prove]] = {name: (name, lambda body, name=name: proof(name, body)) for name in WEBHOOKS}  # type: ignore[misc]  # mypy does not infer a default
+# mypy does not infer a default
+VARIANTS: dict[str, tuple[str, Prove]] = {name: (name, lambda body, name=name: proof(name, body)) for name in WEBHOOKS}  # type: ignore[misc]
 VARIANTS["calendly-noshow by token"] = ("calendly-noshow", lambda body: TOKEN)
 VARIANTS["christmas-signup, signed"] = ("christmas-signup", signed)
 VARIANTS["onboarding-start, signed"] = ("onboarding-start", signed)

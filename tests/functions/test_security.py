@@ -20,7 +20,8 @@ from tests.support.functions_client import LINK, Functions, deployed, fresh_serv
 from tests.support.webhook_calls import FORMS, good, post, webhooks
 
 ELSEWHERE = "redis://valkey.example.org:6379/0"
-# What each process cannot do its work without, beside Redis; the forms are open to all, and so limited instead of proved.
+# What each process cannot do its work without, beside Redis; the forms are open to all, and so limited instead of
+# proved.
 NEEDS: dict[str, set[str]] = {
     **{name: set() for name in (*FORMS, "health")},
     "calcom-booking": {"CALCOM_WEBHOOK_SECRET"},
@@ -179,7 +180,8 @@ class TestAnswers:
         assert (answer.headers["X-Content-Type-Options"], answer.headers["Cache-Control"]) == ("nosniff", "no-store")
 
     def test_the_page_can_do_nothing_but_ask(self, functions: Functions) -> None:
-        """It runs no script, loads nothing, goes into no frame, posts to itself only and tells nobody the token in its address."""
+        """It runs no script, loads nothing, goes into no frame, posts to itself only and tells nobody the token in its
+        address."""
         headers = functions.client("unsubscribe").get(LINK).headers
         policy = {rule.split()[0]: rule.split()[1:] for rule in headers["Content-Security-Policy"].split(";")}
         assert (policy["default-src"], policy["frame-ancestors"], policy["form-action"], policy["base-uri"]) == (

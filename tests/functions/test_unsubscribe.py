@@ -92,7 +92,8 @@ class TestPage:
     """What a person sees."""
 
     def test_it_can_be_read_by_everybody(self, functions: Functions) -> None:
-        """A language, a title, one heading, one button with a name; no script, no image, nothing from elsewhere, and no address."""
+        """A language, a title, one heading, one button with a name; no script, no image, nothing from elsewhere, and no
+        address."""
         for page in (functions.client("unsubscribe").get(LINK), functions.client("unsubscribe").post(LINK)):
             assert '<html lang="en">' in page.text and re.search(r"<title>.+</title>", page.text)
             assert page.text.count("<h1>") == 1 and page.text.count("<main>") == 1 and 'name="viewport"' in page.text
@@ -100,7 +101,8 @@ class TestPage:
         assert re.findall(r"<button>(.*?)</button>", functions.client("unsubscribe").get(LINK).text) == ["Unsubscribe"]
 
     def test_redis_away(self, functions: Functions) -> None:
-        """Asking needs no Redis; pressing the button says that it did not work, keeps the button, and a mail program comes again."""
+        """Asking needs no Redis; pressing the button says that it did not work, keeps the button, and a mail program
+        comes again."""
         functions.set(REDIS_URL="redis://127.0.0.1:9/0")
         assert functions.client("unsubscribe").get(LINK).status_code == 200
         answer = functions.client("unsubscribe").post(LINK, data=ONE_CLICK)

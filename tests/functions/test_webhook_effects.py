@@ -1,4 +1,5 @@
-"""What a webhook's 202 leads to: who is enrolled from when, who sends the first email, what ends, what the owner is told."""
+"""What a webhook's 202 leads to: who is enrolled from when, who sends the first email, what ends, what the owner is
+told."""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ class TestFiveDay:
         "when", ["missing", "recent", "a little ahead", "far ahead", "naive", "a month ago", "no date"]
     )
     def test_who_sends_the_first_and_from_when(self, functions: Functions, when: str, status: str | None) -> None:
-        """A report counts from 30 days back to an hour ahead, without a zone as UTC; a missing one or one far ahead gives a warning."""
+        """A report counts from 30 days back to an hour ahead, without a zone as UTC; a missing one or one far ahead
+        gives a warning."""
         now = functions.ledger.now()
         reported: dict[str, Any] = {
             "missing": None,
@@ -145,7 +147,8 @@ class TestNurture:
         assert [(each and each.state, each and each.why) for each in ended] == [("exited", "client")] * 2
 
     def test_a_call_is_the_anchor(self, functions: Functions) -> None:
-        """The emails after a maybe count from the call; one at a time, and another call after the end is another run."""
+        """The emails after a maybe count from the call; one at a time, and another call after the end is another
+        run."""
         at = functions.ledger.now() - 2 * HOUR
         post(functions, "postcall-maybe", {"email": ADDRESS, "call_at": instant(at)})
         found = run(functions, "postcall-maybe")

@@ -1,4 +1,5 @@
-"""Who may import whom: `lint-imports` holds the contract in pyproject.toml; here is what it cannot see, and that it bites."""
+"""Who may import whom: `lint-imports` holds the contract in pyproject.toml; here is what it cannot see, and that it
+bites."""
 
 from __future__ import annotations
 

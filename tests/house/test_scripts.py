@@ -1,4 +1,5 @@
-"""The Lua scripts: each names what it uses and no more, what it uses comes in one direction, and luacheck has nothing to say."""
+"""The Lua scripts: each names what it uses and no more, what it uses comes in one direction, and luacheck has nothing
+to say."""
 
 from __future__ import annotations
 
@@ -129,7 +130,8 @@ def test_no_refusal_is_swallowed(file: Path) -> None:
     ],
 )
 def test_the_scan_finds_one(line: str) -> None:
-    """Around a function of ours that writes, a command, and what the scan does not know; a reason of another line does not count."""
+    """Around a function of ours that writes, a command, and what the scan does not know; a reason of another line does
+    not count."""
     assert swallowed(f"-- pcall: for the line below\nlocal x = 1\n{line}") == [line]
     assert swallowed(f"-- pcall: for the line below\n{line}") == []
 

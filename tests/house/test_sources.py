@@ -47,7 +47,8 @@ class TestComparisons:
     )
 
     def compares_a_secret(self, node: ast.AST) -> bool:
-        """Whether a secret is compared, by an operator that stops at the first difference, with anything but a text of the source."""
+        """Whether a secret is compared, by an operator that stops at the first difference, with anything but a text of
+        the source."""
         if not isinstance(node, ast.Compare) or not any(
             isinstance(op, ast.Eq | ast.NotEq | ast.In | ast.NotIn) for op in node.ops
         ):
@@ -146,7 +147,8 @@ class TestCode:
     )
 
     def test_nobody_else_calls_out(self) -> None:
-        """What a visitor gives is never called: only these modules can open a connection, and none of them sees a visitor's address."""
+        """What a visitor gives is never called: only these modules can open a connection, and none of them sees a
+        visitor's address."""
         found = {
             name
             for name, tree in trees()
@@ -160,7 +162,8 @@ class TestCode:
         assert "load_remote_stylesheets=False" in (ROOT / "shared" / "emails" / "rendering.py").read_text()
 
     def test_no_function_redirects(self) -> None:
-        """Nobody can make a link of ours that leads elsewhere; the console leads from page to page, below its own path."""
+        """Nobody can make a link of ours that leads elsewhere; the console leads from page to page, below its own
+        path."""
         for name, tree in trees():
             if name.startswith(("shared/", "functions/")) and not name.startswith("shared/console/"):
                 assert not breaches(
@@ -208,7 +211,8 @@ class TestPlaces:
     def test_the_local_stack_is_for_this_machine_only(self, tmp_path: Path) -> None:
         """Every part listens on 127.0.0.1, whatever HOST says."""
         where = stack.Place(tmp_path, 8080, 8090, 6390)
-        assert stack.environment(where, {"HOST": "0.0.0.0"})["HOST"] == "127.0.0.1"  # noqa: S104 - that it is not used is the point
+        # that it is not used is the point
+        assert stack.environment(where, {"HOST": "0.0.0.0"})["HOST"] == "127.0.0.1"  # noqa: S104
         valkey.command(tmp_path, 6390, "a-password")
         assert "bind 127.0.0.1\n" in (tmp_path / "valkey.conf").read_text()
         assert not [
@@ -230,7 +234,8 @@ class TestPatience:
 
     @staticmethod
     def is_in_a_hurry(node: ast.AST) -> bool:
-        """Whether a call waits for less than a minute: only what never comes may be waited for so shortly, and that is SOON."""
+        """Whether a call waits for less than a minute: only what never comes may be waited for so shortly, and that is
+        SOON."""
         if not isinstance(node, ast.Call):
             return False
         given = [word.value for word in node.keywords if word.arg in ("timeout", "timeout_ms", "within")]

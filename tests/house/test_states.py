@@ -1,4 +1,5 @@
-"""The words that scripts and code share: each state, refusal and outcome of a script stands in states.py, and no other does."""
+"""The words that scripts and code share: each state, refusal and outcome of a script stands in states.py, and no other
+does."""
 
 from __future__ import annotations
 

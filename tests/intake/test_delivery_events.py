@@ -81,7 +81,8 @@ class TestDelivery:
     """Reports of our own emails."""
 
     def test_first_instants_are_kept(self, world: World) -> None:
-        """Delivered, opened and clicked are noted once each, with their first instant, and told to Notion; again is no news."""
+        """Delivered, opened and clicked are noted once each, with their first instant, and told to Notion; again is no
+        news."""
         run = world.sign_up()
         world.work()
         world.redis.delete(ids.OUTBOX)
@@ -107,7 +108,8 @@ class TestDelivery:
         "what", ["accepted", "delivered", "opened", "delayed", "bounced-for-now", "bounced", "complained", "suppressed"]
     )
     def test_a_proof_ends_the_doubt(self, world: World, what: Any) -> None:
-        """Whatever can only be said of an accepted email makes it sent, with Resend's id and time, and takes it off the failed list."""
+        """Whatever can only be said of an accepted email makes it sent, with Resend's id and time, and takes it off the
+        failed list."""
         run = in_doubt(world)
         sent = world.clock.now - 24 * 3_600_000
         world.redis.zadd("rq:failed:send", {f"{run}-1-{fields(world, run)['look']}": 1})
@@ -119,7 +121,8 @@ class TestDelivery:
         assert world.provider.twice == []
 
     def test_a_proof_ends_the_repetitions(self, world: World) -> None:
-        """An email that waits to be repeated, because its outcome was not learned, is sent; the next one follows in its time."""
+        """An email that waits to be repeated, because its outcome was not learned, is sent; the next one follows in its
+        time."""
         run = world.sign_up()
         world.provider.faults.append("lost")
         world.work()
@@ -131,7 +134,8 @@ class TestDelivery:
         assert len(world.provider.requests) == 2
 
     def test_a_proof_overtakes_the_answer(self, world: World) -> None:
-        """A report may arrive while the request is still open: the step is sent then, and is so once when the answer comes."""
+        """A report may arrive while the request is still open: the step is sent then, and is so once when the answer
+        comes."""
         run = world.sign_up()
         job = next_job(world)
         taken = world.provider.send
@@ -161,7 +165,8 @@ class TestDelivery:
         assert world.run(run).step(1).state == "failed"
 
     def test_a_batch_is_accepted_whole(self, ledger: Ledger, clock: Clock) -> None:
-        """The proof for one email of a batch counts for all; the others learn their ids from their own reports, and none is repeated."""
+        """The proof for one email of a batch counts for all; the others learn their ids from their own reports, and
+        none is repeated."""
         world = World(ledger, clock, SETTINGS.model_copy(update={"resend_batch_above": 1}))
         people = [f"c{number}@example.org" for number in range(4)]
         runs = [world.sign_up(email=address) for address in people]
@@ -177,7 +182,8 @@ class TestDelivery:
         assert world.provider.requests == [4] and world.provider.twice == []
 
     def test_what_resend_gave_up_is_failed(self, world: World) -> None:
-        """The step is failed with the reason and an alert, the run goes on, and the operator's retry sends a new email."""
+        """The step is failed with the reason and an alert, the run goes on, and the operator's retry sends a new
+        email."""
         run = world.sign_up()
         world.work()
         assert tell(world, "failed", run, reason="Resend gave up: reached_daily_quota") == "recorded"
@@ -250,7 +256,8 @@ class TestSuppression:
         ("what", "reason"), [("bounced", "bounced"), ("suppressed", "bounced"), ("complained", "complained")]
     )
     def test_no_more_email(self, world: World, what: Any, reason: str) -> None:
-        """A permanent bounce, Resend's own suppression and a complaint end every run and keep later ones from starting."""
+        """A permanent bounce, Resend's own suppression and a complaint end every run and keep later ones from
+        starting."""
         run = world.sign_up()
         world.work()
         assert tell(world, what, run, reason="why") == "suppressed"
@@ -264,7 +271,8 @@ class TestSuppression:
     @pytest.mark.parametrize("what", ["complained", "bounced", "suppressed", "unsubscribed"])
     @pytest.mark.parametrize("enrollment", [None, "christmas-0123456789abcdef0123-1"])
     def test_an_address_that_nobody_knows(self, world: World, what: Any, enrollment: str | None) -> None:
-        """A report of a foreign email, or of one that was forgotten, counts for the address: a later sign-up is only tracked."""
+        """A report of a foreign email, or of one that was forgotten, counts for the address: a later sign-up is only
+        tracked."""
         assert tell(world, what, enrollment) == "suppressed"
         assert world.redis.zscore("eg:suppressed", CONTACT) == world.clock.now
         run = world.sign_up()

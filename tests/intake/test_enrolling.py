@@ -186,7 +186,8 @@ class TestAgain:
         assert first and second and (second.id, second.state) == (first.id[:-1] + "2", "active")
 
     def test_a_group_holds_one_run(self, desk: Desk) -> None:
-        """A person in one campaign of a group does not enter another, but what is new is remembered; at its end the group is free."""
+        """A person in one campaign of a group does not enter another, but what is new is remembered; at its end the
+        group is free."""
         desk.sign_up("nurture")
         assert desk.sign_up("other", business_name="Engines") is None
         assert desk.fields()["business_name"] == "Engines"
@@ -342,7 +343,8 @@ class TestDue:
     )
     @pytest.mark.parametrize("earlier", [False, True])
     def test_a_window_is_in_the_contacts_zone(self, desk: Desk, zone: str | None, hour: int, earlier: bool) -> None:
-        """Friday 08:00 UTC waits for nine where the contact is, as this form or an earlier one said, else where the business is."""
+        """Friday 08:00 UTC waits for nine where the contact is, as this form or an earlier one said, else where the
+        business is."""
         if earlier:
             desk.sign_up("signup", timezone=zone)
         run = desk.sign_up("office", timezone=None if earlier else zone)

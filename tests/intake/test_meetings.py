@@ -1,4 +1,5 @@
-"""Meetings: reminders that move and vanish with them, runs that a booking ends, and missed calls; events in any order, once or often."""
+"""Meetings: reminders that move and vanish with them, runs that a booking ends, and missed calls; events in any order,
+once or often."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ def booked(world: World, uid: str = "one", *, days: float = 5, seconds: float = 
 def told(world: World, what: str, uid: str = "one", seconds: float = 0, email: str = PERSON["email"]) -> MeetingEvent:
     """Another event of the meeting."""
     at = world.clock.now + round(seconds * 1000)
-    return MeetingEvent(what, f"calcom:{what}:{uid}:{at}", uid, at, contact={"email": email})  # type: ignore[arg-type]  # one of four
+    # one of four
+    return MeetingEvent(what, f"calcom:{what}:{uid}:{at}", uid, at, contact={"email": email})  # type: ignore[arg-type]
 
 
 def report(world: World, event: MeetingEvent) -> str:
@@ -171,7 +173,8 @@ def test_any_order_of_booking_moving_and_cancelling_ends_the_same(world: World) 
 
 
 def test_a_cancellation_before_its_booking_leaves_a_tombstone(world: World) -> None:
-    """What was cancelled before we heard of it is never reminded of, and the tombstone goes 30 days after the meeting at the latest."""
+    """What was cancelled before we heard of it is never reminded of, and the tombstone goes 30 days after the meeting
+    at the latest."""
     event = booked(world)
     assert report(world, told(world, "cancelled")) == "cancelled"
     assert report(world, event) == "ignored"
@@ -219,7 +222,8 @@ def test_a_booking_of_before_does_not_end_what_came_after(world: World) -> None:
 
 @pytest.mark.parametrize(("behind", "state"), [(5, "exited"), (59, "exited"), (61, "active")])
 def test_a_calendars_clock_may_be_a_minute_behind(world: World, behind: int, state: str) -> None:
-    """Somebody signs up and books at once: by the calendar's clock that was before, and it ends the enrollment all the same."""
+    """Somebody signs up and books at once: by the calendar's clock that was before, and it ends the enrollment all the
+    same."""
     run = world.sign_up()
     report(world, booked(world, seconds=-behind))
     assert world.run(run).state == state
@@ -333,7 +337,8 @@ def test_a_full_name_alone_greets_by_its_first_word(world: World, name: str, gre
 
 
 class TestAGroup:
-    """Campaigns of meetings that share a group with others: one that blocks a meeting's own enrollment is not the meeting's."""
+    """Campaigns of meetings that share a group with others: one that blocks a meeting's own enrollment is not the
+    meeting's."""
 
     @pytest.fixture
     def world(self, world: World) -> World:
@@ -380,7 +385,8 @@ class TestAGroup:
         assert report(world, told(world, "cancelled", seconds=60)) == "cancelled"
 
     def test_of_two_meetings_each_ends_its_own(self, world: World) -> None:
-        """The first blocks the second: cancelling the second leaves the first its reminders, cancelling the first drops them."""
+        """The first blocks the second: cancelling the second leaves the first its reminders, cancelling the first drops
+        them."""
         first, second = booked(world, "first"), booked(world, "second", days=6)
         assert (report(world, first), report(world, second)) == ("enrolled", "blocked")
         report(world, told(world, "cancelled", "second", seconds=60))
@@ -443,7 +449,8 @@ class TestGivenAgain:
 
     @pytest.mark.parametrize("ended", [False, True])
     def test_a_meeting_that_comes_back_to_its_start_is_reminded_of_again(self, world: World, ended: bool) -> None:
-        """Moved away and back under one name, also where somebody had ended its reminders; and it stays one event a start."""
+        """Moved away and back under one name, also where somebody had ended its reminders; and it stays one event a
+        start."""
         there, away, back = booked(world), booked(world, days=9, seconds=1), booked(world, seconds=2)
         report(world, there)
         if ended:

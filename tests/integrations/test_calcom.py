@@ -240,7 +240,8 @@ def test_where_to_reschedule(change: dict[str, Any], url: str | None) -> None:
 
 
 def test_odd_extras_do_no_harm() -> None:
-    """Names that are missing, advertise or hold control characters, and a guest without an address, count as not given."""
+    """Names that are missing, advertise or hold control characters, and a guest without an address, count as not
+    given."""
     posted = calendar_samples.calcom_created()
     booker = {
         "email": f" {calendar_samples.EMAIL.upper()} ",

@@ -1,4 +1,5 @@
-"""Discord's webhook over HTTP, against the sandbox: what is posted, within which limits, and what each refusal means."""
+"""Discord's webhook over HTTP, against the sandbox: what is posted, within which limits, and what each refusal
+means."""
 
 from __future__ import annotations
 

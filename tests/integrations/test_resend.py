@@ -252,7 +252,8 @@ class TestSilence:
     )  # fmt: skip
     @pytest.mark.usefixtures("connect")
     def test_no_answer_may_be_an_acceptance(self, box: Sandbox, fault: dict[str, Any], taken: int) -> None:
-        """A timeout, a lost connection, a 503: nobody knows whether the email was taken, and the same request finds out."""
+        """A timeout, a lost connection, a 503: nobody knows whether the email was taken, and the same request finds
+        out."""
         client = patience.resend(box)
         box.fault(**fault)
         assert trouble(client).kind == "ambiguous"
@@ -328,7 +329,8 @@ class TestUnreachable:
 
 
 class TestBrokenTls:
-    """A connection that broke after the handshake may have carried the request: only a certificate comes surely before it."""
+    """A connection that broke after the handshake may have carried the request: only a certificate comes surely before
+    it."""
 
     @staticmethod
     def read(connection: ssl.SSLSocket) -> None:
@@ -391,7 +393,8 @@ class TestTime:
         ],
     )
     def test_it_can_be_asked(self, connect: Connect, said: bytes | None, heard: int | None) -> None:
-        """Whatever Resend itself answers counts, a refused key too; a proxy's own answer does not, for it may have another clock."""
+        """Whatever Resend itself answers counts, a refused key too; a proxy's own answer does not, for it may have
+        another clock."""
         with raw(said) as server:
             assert connect(server.url).time() == heard
             assert server.requests[0].startswith(b"GET /domains ")

@@ -1,4 +1,5 @@
-"""No open step is forgotten: what takes one off the list of open steps, what does not, and how one that is on no list is found."""
+"""No open step is forgotten: what takes one off the list of open steps, what does not, and how one that is on no list
+is found."""
 
 from __future__ import annotations
 
@@ -78,7 +79,8 @@ class TestSweeper:
         assert world.ledger.sweep({f"{run}-2"}) == (set(), 0)
 
     def test_only_what_needs_no_wake_up_leaves(self, world: World) -> None:
-        """An enrollment that is gone or of a wrong type, an id that cannot be read, a step that there is not, that ended or is paused."""
+        """An enrollment that is gone or of a wrong type, an id that cannot be read, a step that there is not, that
+        ended or is paused."""
         gone, wrong, ended, paused, alone = (
             world.sign_up(email=f"{name}@example.org") for name in ("g", "w", "e", "p", "a")
         )
@@ -102,7 +104,8 @@ class TestAudit:
     """Open steps that are on no list."""
 
     def test_it_finds_each_kind_and_no_other(self, world: World) -> None:
-        """Scheduled in an active enrollment, and sending in any; not what ended, waits in a pause, or is on the list."""
+        """Scheduled in an active enrollment, and sending in any; not what ended, waits in a pause, or is on the
+        list."""
         early, cancelled, paused, well = (world.sign_up(email=f"{name}@example.org") for name in ("e", "c", "p", "w"))
         held, stopped = sending(world, "h@example.org"), sending(world, "s@example.org")
         world.ledger.suppress(ids.digest("s@example.org"), "unsubscribed")
@@ -215,7 +218,8 @@ class TestHealth:
 
 
 def test_nothing_of_a_run_of_forty_days_is_ever_on_no_list(world: World) -> None:
-    """With a pause, a failure, a batch and an address that is suppressed on the way, the audit has nothing to say at any time."""
+    """With a pause, a failure, a batch and an address that is suppressed on the way, the audit has nothing to say at
+    any time."""
     runs = [world.sign_up(email=f"p{number}@example.org") for number in range(4)]
     for day in range(40):
         world.live(hours=24)

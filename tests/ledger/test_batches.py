@@ -144,7 +144,8 @@ class TestAlone:
     def test_what_a_person_retries(
         self, world: World, actions: EnrollmentActions, fault: SendError, leads: bool
     ) -> None:
-        """A step that was refused, or that is sent as new though it may have arrived: it neither leads a batch nor goes along in one."""
+        """A step that was refused, or that is sent as new though it may have arrived: it neither leads a batch nor goes
+        along in one."""
         run = world.sign_up()
         world.provider.faults.append(fault)
         world.work()

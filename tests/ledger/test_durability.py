@@ -36,7 +36,8 @@ def configured(redis: Redis) -> Iterator[Redis]:
 def test_a_batch_needs_every_write_on_the_disk(
     configured: Redis, clock: Clock, appendonly: str, appendfsync: str, kept: bool
 ) -> None:
-    """With `everysec`, the last second of a machine that stops is lost, and a batch of it would be sent again under other keys."""
+    """With `everysec`, the last second of a machine that stops is lost, and a batch of it would be sent again under
+    other keys."""
     configured.config_set("appendfsync", appendfsync)
     configured.config_set("appendonly", appendonly)
     assert keeps_every_write(configured) == kept
@@ -93,7 +94,8 @@ def test_the_last_second_is_lost(raw: Redis, redis: Redis, clock: Clock) -> None
 
 
 def test_no_batch_where_a_rewrite_puts_off_the_disk(redis: Redis) -> None:
-    """With `no-appendfsync-on-rewrite yes` nothing is forced to the disk while the log is rewritten, whatever `appendfsync` says."""
+    """With `no-appendfsync-on-rewrite yes` nothing is forced to the disk while the log is rewritten, whatever
+    `appendfsync` says."""
     before = redis.config_get("append*")
     redis.config_set("appendonly", "yes")
     redis.config_set("appendfsync", "always")

@@ -1,4 +1,5 @@
-"""The gate that holds all sending back: what a person closed, only a person opens; what the provider closed, one probe at a time tries."""
+"""The gate that holds all sending back: what a person closed, only a person opens; what the provider closed, one probe
+at a time tries."""
 
 from __future__ import annotations
 
@@ -108,7 +109,8 @@ class TestAPersonsStop:
         assert gate(world) == WHY
 
     def test_what_a_person_wants_now_waits_too(self, world: World, actions: EnrollmentActions, run: str) -> None:
-        """`send now`, a retry, a resumption and a new sign-up put nothing past the gate; all of it goes once it is open."""
+        """`send now`, a retry, a resumption and a new sign-up put nothing past the gate; all of it goes once it is
+        open."""
         actions.stop_sending(WHY)
         actions.send_now(run, 2)
         another = world.sign_up(email="bo@example.org")

@@ -294,7 +294,8 @@ def test_a_late_step_shifts_those_that_follow(world: World) -> None:
 
 
 def test_an_email_is_written_while_its_turn_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the rest is slept, and the request is frozen just before its turn; a turn that came meanwhile counts from when it is taken."""
+    """Only the rest is slept, and the request is frozen just before its turn; a turn that came meanwhile counts from
+    when it is taken."""
     seconds, slept = [10.0], list[float]()
     monkeypatch.setattr(sending, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
 
@@ -390,7 +391,8 @@ def test_a_second_is_never_given_more_than_its_rate(
 
 
 def test_a_turn_taken_later_moves_what_follows_it(ledger: Ledger, clock: Clock) -> None:
-    """What follows a turn by a second follows when the request really left; what follows another worker's turn does not wait longer."""
+    """What follows a turn by a second follows when the request really left; what follows another worker's turn does not
+    wait longer."""
     world = World(ledger, clock, SETTINGS.model_copy(update={"resend_rate": 2, "resend_batch_above": 10**6}))
     began, turns = clock.now, []
     for name in ("slow", "quick"):
@@ -429,7 +431,8 @@ def test_a_finished_run_is_kept_for_90_days_and_never_enrolls_again(world: World
 
 
 def test_a_lost_probe_is_not_the_last(world: World) -> None:
-    """When the one look behind the gate is lost, the sweeper finds its step again, and the next probe opens the gate."""
+    """When the one look behind the gate is lost, the sweeper finds its step again, and the next probe opens the
+    gate."""
     run = world.sign_up()
     world.provider.faults.append(SendError("closed", "Resend answered 401"))
     world.work()
@@ -441,7 +444,8 @@ def test_a_lost_probe_is_not_the_last(world: World) -> None:
 
 
 def test_a_step_whose_holder_died_can_be_late_too(world: World) -> None:
-    """Under the policy `skip`, a claim that led to no post leaves nothing that would keep the step from being skipped."""
+    """Under the policy `skip`, a claim that led to no post leaves nothing that would keep the step from being
+    skipped."""
     christmas = world.sender.catalog.campaigns["christmas"]
     skipping = christmas.model_copy(update={"late": christmas.late.model_copy(update={"policy": "skip"})})
     world.sender = dataclasses.replace(
@@ -467,7 +471,8 @@ def test_a_wake_up_that_a_later_one_replaced_is_not_released(world: World, look:
 
 @pytest.mark.parametrize("why", ["paused", "not yet", "waits for an earlier one"])
 def test_what_is_on_the_schedule_too_early_is_not_released(world: World, why: str) -> None:
-    """However it came there: of a paused enrollment, before its time, or while an earlier email is still to go; the queue stays empty."""
+    """However it came there: of a paused enrollment, before its time, or while an earlier email is still to go; the
+    queue stays empty."""
     run = world.sign_up()
     if why != "waits for an earlier one":
         world.work()

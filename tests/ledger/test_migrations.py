@@ -1,4 +1,5 @@
-"""Migrations: run once, in order, by one; one that breaks off goes on; nothing of an older release works on what they changed."""
+"""Migrations: run once, in order, by one; one that breaks off goes on; nothing of an older release works on what they
+changed."""
 
 from __future__ import annotations
 
@@ -212,7 +213,8 @@ class TestHeartbeats:
     def test_an_older_worker_blocks_it(self, old: Ledger, says: dict[str, str]) -> None:
         """One that says an older version, or none; it is named, and when it is gone it blocks no more."""
         old.redis.sadd(ids.WORKERS, "rq:worker:box-1", "rq:worker:gone")
-        old.redis.hset("rq:worker:box-1", mapping=dict.fromkeys(("birth", "last_heartbeat"), "now") | says)  # type: ignore[arg-type]  # text to text
+        # text to text
+        old.redis.hset("rq:worker:box-1", mapping=dict.fromkeys(("birth", "last_heartbeat"), "now") | says)  # type: ignore[arg-type]
         assert "worker box-1." in self.blocked_by(old)
         old.redis.delete("rq:worker:box-1")  # it expires by itself
         assert list(migrate(old))

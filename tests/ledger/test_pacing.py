@@ -51,7 +51,8 @@ def test_a_provider_that_asks_for_it_is_left_alone(ledger: Ledger, clock: Clock)
 
 
 def worker(world: World, runs: list[str], rate: float, lot: random.Random, left: list[int]) -> Iterator[int]:
-    """Send the first email of runs as a sender does, as slowly as it happens; yields the milliseconds that pass before each next deed."""
+    """Send the first email of runs as a sender does, as slowly as it happens; yields the milliseconds that pass before
+    each next deed."""
     ledger, clock = world.ledger, world.clock
     while runs:
         run = runs.pop()

@@ -1,6 +1,8 @@
-"""How long Evergreen keeps what: after 90 days a finished run leaves only what must stay, and each key says by itself when it goes.
+"""How long Evergreen keeps what: after 90 days a finished run leaves only what must stay, and each key says by itself
+when it goes.
 
-A test's clock cannot let a key of Redis expire, so the time to live of every key is read, and held against the table below.
+A test's clock cannot let a key of Redis expire, so the time to live of every key is read, and held against the table
+below.
 """
 
 from __future__ import annotations
@@ -82,12 +84,14 @@ def meeting(world: World) -> None:
     """A meeting is booked for tomorrow, and cancelled."""
     email = {"email": "booker@example.org"}
     for what, at in (("booked", 0), ("cancelled", 1)):
-        event = MeetingEvent(what, f"key-{what}", "uid-1", world.clock.now + at, world.clock.now + DAY, contact=email)  # type: ignore[arg-type]  # of two literals
+        # of two literals
+        event = MeetingEvent(what, f"key-{what}", "uid-1", world.clock.now + at, world.clock.now + DAY, contact=email)  # type: ignore[arg-type]
         meetings.report(event, trigger="calcom-booking", intake=world.intake)
 
 
 def a_life(world: World) -> str:
-    """A run with a failed step that ends, somebody's in doubt, an unsubscribe, a meeting, an event, a hold; everything is recorded."""
+    """A run with a failed step that ends, somebody's in doubt, an unsubscribe, a meeting, an event, a hold; everything
+    is recorded."""
     run = world.sign_up()
     world.work()
     world.ledger.hold("notion", 60)

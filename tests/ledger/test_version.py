@@ -62,7 +62,8 @@ def everything(redis: Redis) -> dict[str, Any]:
 
 @pytest.fixture
 def lived_in(world: World) -> str:
-    """An enrollment whose first email is out, with things that Notion and the owner are to be told of, and a gate; returns its id."""
+    """An enrollment whose first email is out, with things that Notion and the owner are to be told of, and a gate;
+    returns its id."""
     run = world.sign_up()
     world.work()
     world.clock.advance(hours=24)
@@ -99,7 +100,8 @@ class TestScripts:
         assert everything(world.redis) == before
 
     def test_a_decision_on_a_newer_ledger_changes_nothing(self, world: World, lived_in: str) -> None:
-        """Those of sending, with all that they are usually asked: none is claimed, posted, settled, released or swept."""
+        """Those of sending, with all that they are usually asked: none is claimed, posted, settled, released or
+        swept."""
         world.redis.set(ids.VERSION, NEWER)
         before, ledger, email = everything(world.redis), world.ledger, ids.email_id(lived_in, 2)
         for decision in (
@@ -121,7 +123,8 @@ class TestScripts:
     def test_an_empty_redis_gets_this_version_with_the_first_thing_that_is_stored(
         self, redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch, first: str
     ) -> None:
-        """Also where workers, the fence and a gate are there before it; in a release that knows a second version, that one."""
+        """Also where workers, the fence and a gate are there before it; in a release that knows a second version, that
+        one."""
         monkeypatch.setattr(version, "VERSION", 2)
         world = World(Ledger(redis, clock=clock, durable=True), clock)
         redis.sadd(ids.WORKERS, "rq:worker:1")
@@ -144,7 +147,8 @@ class TestScripts:
     def test_a_ledger_without_a_mark_counts_as_the_first(
         self, redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch, sign: str
     ) -> None:
-        """It was written before versions counted, and must not pass as new; what is stored next marks it as what it is."""
+        """It was written before versions counted, and must not pass as new; what is stored next marks it as what it
+        is."""
         monkeypatch.setattr(version, "VERSION", 2)
         ledger = Ledger(redis, clock=clock)
         redis.execute_command(*BEFORE_VERSIONS[sign])  # type: ignore[no-untyped-call]  # shipped without types

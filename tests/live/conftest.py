@@ -1,4 +1,5 @@
-"""The owner's real accounts, for `make test-live`: settings as the commands read them, and what was made is taken away again."""
+"""The owner's real accounts, for `make test-live`: settings as the commands read them, and what was made is taken away
+again."""
 
 from __future__ import annotations
 

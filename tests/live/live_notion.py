@@ -1,4 +1,5 @@
-"""Notion as it is: rows are written, found and moved to the trash; a template goes there and comes back; the databases fit."""
+"""Notion as it is: rows are written, found and moved to the trash; a template goes there and comes back; the databases
+fit."""
 
 from __future__ import annotations
 
@@ -69,7 +70,8 @@ def test_the_databases_fit(workspace: Workspace) -> None:
 
 @pytest.mark.parametrize("place", range(3), ids=["contact", "tracker", "email log"])
 def test_a_row_is_written_found_and_trashed(workspace: Workspace, marked: str, place: int) -> None:
-    """What Evergreen writes is found by its key, reads as it was written, and is gone from the search once it is in the trash."""
+    """What Evergreen writes is found by its key, reads as it was written, and is gone from the search once it is in the
+    trash."""
     kind, key, values = rows(marked)[place]
     notion, names = workspace.notion, workspace.settings.notion_property_names
     source = workspace.source(kind)

@@ -149,7 +149,8 @@ class TestCopy:
     def test_the_log_is_rewritten_again_afterwards_and_old_copies_go(
         self, server: valkey.Valkey, tmp_path: Path
     ) -> None:
-        """Two of three copies stay, readable for the owner alone, also where a backup before this one was killed half-way."""
+        """Two of three copies stay, readable for the owner alone, also where a backup before this one was killed
+        half-way."""
         redis = self.client(server)
         redis.config_set(backup.REWRITES, "0")
         made = [backup.make(redis, tmp_path / "valkey", tmp_path / "backups", keep=2) for _ in range(3)]

@@ -69,7 +69,8 @@ class TestWholeStack:
             assert all(gone(pid) for pid in pids.values())
 
     def test_killed_parts_come_back(self, tmp_path: Path) -> None:
-        """Each part in turn is killed, is said to have ended, and has a new process without a pause; then the job still works."""
+        """Each part in turn is killed, is said to have ended, and has a new process without a pause; then the job still
+        works."""
         with running(tmp_path) as run:
             for name in PARTS:
                 before = run.pids()[name]
@@ -128,7 +129,9 @@ migrations.MIGRATIONS = (migrations.Migration(2, "made up", lambda ledger, curso
 
 
 def test_a_newer_release_says_what_the_ledger_waits_for_and_this_one_refuses_it_afterwards(tmp_path: Path) -> None:
-    """Nothing is said of migrations where none waits. Each refusal is one sentence, before any part but Valkey starts."""
+    """Nothing is said of migrations where none waits.
+
+    Each refusal is one sentence, before any part but Valkey starts."""
     environ = environ_for(tmp_path)
     with start(environ) as run:
         said = list(iter(lambda: run.line_with(""), "Ctrl-C stops it; what is scheduled is kept."))
@@ -194,7 +197,8 @@ class TestEnvironment:
         )
 
     def test_the_owner_is_told_in_the_sandbox_unless_there_is_a_way(self, where: stack.Place) -> None:
-        """Without a channel and an address, alerts are posted to the sandbox's Discord; an address of the owner's is used."""
+        """Without a channel and an address, alerts are posted to the sandbox's Discord; an address of the owner's is
+        used."""
 
         def webhook(**owner: str) -> str:
             return settings.load(stack.environment(where, owner)).discord_webhook_url

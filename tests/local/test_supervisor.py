@@ -99,7 +99,8 @@ def test_a_part_that_ends_again_and_again_is_started_later_each_time(
             pid = stack.pid("worker")
             os.kill(pid, signal.SIGKILL)
             assert pause in stack.news.get(timeout=WITHIN)
-            until(lambda pid=pid: stack.pid("worker") != pid)  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+            # mypy cannot infer a lambda with a default
+            until(lambda pid=pid: stack.pid("worker") != pid)  # type: ignore[misc]
 
 
 def test_what_a_part_started_ends_with_it(tmp_path: Path) -> None:

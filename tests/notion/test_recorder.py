@@ -272,7 +272,8 @@ def test_an_owners_own_contact_is_updated_not_doubled(desk: Desk) -> None:
 
 
 def test_a_notion_of_the_earlier_builds_works_unchanged(ledger: Ledger, clock: Clock, box: Sandbox) -> None:
-    """Only the columns that they had: an existing row of the same person and campaign is taken up, and nothing else is written."""
+    """Only the columns that they had: an existing row of the same person and campaign is taken up, and nothing else is
+    written."""
     desk = Desk(World(ledger, clock), box, "earlier-builds")
     source = desk.made["tracker"]["data_source_id"]
     old = {"Email": {"email": "ada@example.org"}, "Campaign": {"select": {"name": "Christmas 2025"}}}

@@ -1,4 +1,5 @@
-"""What an owner writes in Notion, what goes out of it, and the sentence for what does not; over HTTP against the sandbox."""
+"""What an owner writes in Notion, what goes out of it, and the sentence for what does not; over HTTP against the
+sandbox."""
 
 from __future__ import annotations
 
@@ -59,7 +60,8 @@ def test_two_edits_within_a_minute_are_both_seen(desk: OwnersDesk) -> None:
 
 
 def test_many_new_pages_hold_up_no_edit(desk: OwnersDesk) -> None:
-    """Just after a push every page may change unseen; the one that the owner edits comes first, and a look stays short."""
+    """Just after a push every page may change unseen; the one that the owner edits comes first, and a look stays
+    short."""
     pages = [desk.writes("One.", template=template) for _, template in list(desk.world.sender.catalog.sources)[:20]]
     desk.look()
     desk.world.clock.advance(seconds=90)

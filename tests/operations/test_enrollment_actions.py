@@ -118,7 +118,8 @@ def test_what_was_asked_for_while_all_sending_is_stopped_goes_out_afterwards(
 
 
 def test_nothing_is_claimed_while_all_sending_is_stopped(world: World, actions: EnrollmentActions) -> None:
-    """What was on the queue and was taken off it meanwhile goes out at the start as if nothing had been, without the sweeper."""
+    """What was on the queue and was taken off it meanwhile goes out at the start as if nothing had been, without the
+    sweeper."""
     actions.stop_sending("a typo in the second email")
     assert read_health(world.ledger).gate == "a typo in the second email"
     stopped = world.sign_up()

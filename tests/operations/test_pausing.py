@@ -47,7 +47,8 @@ def test_a_job_that_is_on_the_queue_already_does_nothing_after_a_pause(
 def test_a_pause_lets_what_is_being_sent_end_as_it_ends(
     world: World, actions: EnrollmentActions, ledger: Ledger
 ) -> None:
-    """A step that was claimed before the pause is sent by it, or waits for the resumption when it was surely refused."""
+    """A step that was claimed before the pause is sent by it, or waits for the resumption when it was surely
+    refused."""
     run = world.sign_up()
     ledger.claim(run, 1, token="worker", late={"christmas": DAY}, rate=1000)
     actions.pause(run)
@@ -239,7 +240,8 @@ def test_catching_up_is_one_email_a_day_whatever_held_it_back(
 def test_what_a_person_wants_now_does_not_wait_for_the_next_day(
     world: World, actions: EnrollmentActions, run: str
 ) -> None:
-    """Who catches up has had today's email: a person's word sends another all the same, and the rest stays one a day."""
+    """Who catches up has had today's email: a person's word sends another all the same, and the rest stays one a
+    day."""
     actions.pause(run)
     world.clock.advance(hours=130)
     actions.resume(run, catch_up=True)

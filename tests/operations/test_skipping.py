@@ -1,4 +1,5 @@
-"""Skip: what a person leaves out never leaves, also after it failed or ended in doubt; what was accepted is sent all the same."""
+"""Skip: what a person leaves out never leaves, also after it failed or ended in doubt; what was accepted is sent all
+the same."""
 
 from __future__ import annotations
 
@@ -50,7 +51,8 @@ def proof(world: World, run: str, step: int, what: Any = "delivered", address: s
 
 
 def test_a_doubtful_step_is_left_out_for_good(world: World, actions: EnrollmentActions, run: str) -> None:
-    """It says that it may have been sent, leaves the lists of what needs a person, and its request is posted no more."""
+    """It says that it may have been sent, leaves the lists of what needs a person, and its request is posted no
+    more."""
     in_doubt(world, run)
     world.redis.zadd("rq:failed:send", {f"{run}-2-1": 1})
     assert actions.skip(run, 2) == "active"

@@ -60,7 +60,8 @@ def test_lifted(world: World, reason: str) -> None:
 
 
 def test_an_unsubscribe_is_the_persons_own(world: World, clock: Clock) -> None:
-    """The operator cannot lift it, and nothing else with it, unless the person has agreed; then the new consent is written down."""
+    """The operator cannot lift it, and nothing else with it, unless the person has agreed; then the new consent is
+    written down."""
     world.sign_up(consent=True, consent_text="Yes, write to me")
     world.ledger.suppress(CONTACT, "unsubscribed")
     world.ledger.suppress(CONTACT, "bounced")

@@ -47,7 +47,8 @@ def test_the_same_seed_draws_the_same_people() -> None:
 
 
 def test_everybody_gets_every_email() -> None:
-    """Whatever the quota, nothing is lost; the days that held email back are named, and never hold more than the quota."""
+    """Whatever the quota, nothing is lost; the days that held email back are named, and never hold more than the
+    quota."""
     outcome = run(contacts=40, over=timing.DAY, daily_quota=20)
     assert (outcome.sent, outcome.unsent) == (280, 0)
     assert max(outcome.days.values()) == 20 and outcome.full_days
@@ -77,7 +78,8 @@ def test_a_long_outage_moves_the_run() -> None:
 
 @pytest.mark.parametrize("away", [0, 6, 13, 30])
 def test_the_ledger_does_the_same(world: World, away: int) -> None:
-    """The real ledger, worked by hand beside an outage of so many hours, sends each email in the hour in which the simulation does."""
+    """The real ledger, worked by hand beside an outage of so many hours, sends each email in the hour in which the
+    simulation does."""
     began = world.clock.now
     enrollment = world.sign_up()
     world.clock.advance(hours=away)
@@ -95,7 +97,8 @@ def test_a_late_reminder_is_left_out() -> None:
 
 
 def test_more_than_go_singly_go_as_batches() -> None:
-    """A thousand at one instant take ten requests for each round of emails, not a thousand; all are out within seconds."""
+    """A thousand at one instant take ten requests for each round of emails, not a thousand; all are out within
+    seconds."""
     outcome = run(contacts=1000, over=1)
     assert sum(outcome.requests.values()) == 70
     assert outcome.latest < 10_000

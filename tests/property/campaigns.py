@@ -12,7 +12,8 @@ from tests.support.world import SETTINGS
 
 BOOKING = "calcom-booking"
 _TEXT = "Subject: Letter {}\n\nDear {{{{ first_name | default('friend') }}}}, all the best."
-_NAMED = "Subject: Letter {}\n\nTo {{{{ business_name }}}}, all the best."  # cannot be written to somebody who gave no business name
+# cannot be written to somebody who gave no business name
+_NAMED = "Subject: Letter {}\n\nTo {{{{ business_name }}}}, all the best."
 
 
 def _campaign(slug: str, hours: tuple[int, ...], **settings: Any) -> Campaign:

@@ -1,4 +1,5 @@
-"""Copies of the ledger in the property test: one behind its fence, one that takes over, and a ledger that has lost its last second."""
+"""Copies of the ledger in the property test: one behind its fence, one that takes over, and a ledger that has lost its
+last second."""
 
 from __future__ import annotations
 
@@ -79,7 +80,8 @@ class Copy:
 
 @dataclass(frozen=True)
 class Kept:
-    """A copy that lies somewhere: what had been seen when it was made, how many emails the provider had taken, and when keys leave."""
+    """A copy that lies somewhere: what had been seen when it was made, how many emails the provider had taken, and when
+    keys leave."""
 
     watch: Watch
     taken: int
@@ -127,7 +129,8 @@ class LedgersGoBack(WorkersWork):
     @precondition(lambda self: self.rig.notion)
     @rule(hours=st.sampled_from([0, 0, 1.1, 25]), answered=st.booleans(), old=st.booleans())
     def a_copy_is_started_beside_the_ledger(self, hours: float, answered: bool, old: bool) -> None:
-        """It sends nothing, not even to try: not before Notion's first answer, nor once that says that another is sending."""
+        """It sends nothing, not even to try: not before Notion's first answer, nor once that says that another is
+        sending."""
         self._copy(self.elsewhere.redis if old and self.kept else self.redis, STARTED)
         self._work_behind_the_fence(self.beside, hours, answered=answered)
 
@@ -144,7 +147,8 @@ class LedgersGoBack(WorkersWork):
     @precondition(lambda self: self.kept and (self.rig.notion or not self.rig.batches))
     @rule(workers_live=st.booleans())
     def the_ledger_goes_back(self, workers_live: bool) -> None:
-        """A replica without the last second is promoted, or a copy takes over: the provider keeps what it has taken since."""
+        """A replica without the last second is promoted, or a copy takes over: the provider keeps what it has taken
+        since."""
         assert self.kept
         if not workers_live:
             self.kill(list(self.workers))

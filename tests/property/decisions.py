@@ -1,4 +1,5 @@
-"""What people decide in the property test: the operator steers, visitors book calls, move them, cancel them and miss them."""
+"""What people decide in the property test: the operator steers, visitors book calls, move them, cancel them and miss
+them."""
 
 from __future__ import annotations
 
@@ -212,7 +213,8 @@ class PersonsDecide(RuleBasedStateMachine):
         assert self.rig.actions.resume(run, catch_up=catch_up) in ("active", "completed")
 
     def _report(self, event: MeetingEvent) -> None:
-        """A booking ends the runs that list it, any event else only runs of its meeting; what it ends stays so, and it begins one run."""
+        """A booking ends the runs that list it, any event else only runs of its meeting; what it ends stays so, and it
+        begins one run."""
         before = {name: run for name, run in snapshot(self.redis).runs.items() if run["state"] in HOLDING}
         what = meetings.report(event, trigger=BOOKING, intake=self.intake).what
         assert what != "enrolled" or event.key not in self.rig.watch.delivered, f"{event.key} begins a second run"

@@ -1,4 +1,6 @@
-"""Keys leave by the clock of the test. By the machine's own, one that is slow today would see another story than yesterday."""
+"""Keys leave by the clock of the test.
+
+By the machine's own, one that is slow today would see another story than yesterday."""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ class Expiry:
         self.at: dict[str, int] = {}
 
     def take_over(self) -> None:
-        """Learn what was given a time to live since; whole seconds, for some milliseconds of it have passed on the machine."""
+        """Learn what was given a time to live since; whole seconds, for some milliseconds of it have passed on the
+        machine."""
         found = cast(list[tuple[str, int]], self.redis.eval(_TAKE_OVER, 0, str(FAR)))
         self.at = {
             key: self.at[key] if left < 0 else self.clock.now + math.ceil(left / 1000) * 1000 for key, left in found

@@ -1,4 +1,6 @@
-"""A ledger that is lost, and built anew from what Notion knew, in the property test. Meanwhile people come, leave and decide as ever."""
+"""A ledger that is lost, and built anew from what Notion knew, in the property test.
+
+Meanwhile people come, leave and decide as ever."""
 
 from __future__ import annotations
 
@@ -58,7 +60,8 @@ class Rows:
         return {contact: reason for contact, person in self.people.items() if (reason := subscription(person))}
 
     def orders(self, accepted: Collection[str]) -> list[Restore]:
-        """What restore.lua is asked, as `Restorer` asks: of each person and campaign the last enrollment, the open ones first.
+        """What restore.lua is asked, as `Restorer` asks: of each person and campaign the last enrollment, the open ones
+        first.
 
         Args:
             accepted: the email ids that the provider lists as sent.

@@ -1,4 +1,5 @@
-"""What the property test drives: a small Evergreen by hand, whose workers can rest, sleep or die between any two calls."""
+"""What the property test drives: a small Evergreen by hand, whose workers can rest, sleep or die between any two
+calls."""
 
 from __future__ import annotations
 
@@ -71,7 +72,8 @@ class Rig:
         return now
 
     def check(self, now: Snapshot, *, idle: bool = True) -> None:
-        """What must be true between any two decisions; whether all workers are `idle` tells if what is due must be on its way."""
+        """What must be true between any two decisions; whether all workers are `idle` tells if what is due must be on
+        its way."""
         Invariants(now, self.watch, self.provider.taken, self.latest, idle and self.steady).check()
 
     def shorten(self) -> None:
@@ -91,7 +93,9 @@ class Rig:
         return EnrollmentActions(self.ledger, self.sender.catalog, self.settings)
 
     def look(self, enrollment: str, step: int) -> None:
-        """What a job does: `scheduler.jobs.send_step`, without HTTP. Where Redis refuses, it leaves the step to the sweeper."""
+        """What a job does: `scheduler.jobs.send_step`, without HTTP.
+
+        Where Redis refuses, it leaves the step to the sweeper."""
         id = ids.email_id(enrollment, step)
         try:
             found = self.ledger.peek(enrollment, step)
@@ -138,7 +142,8 @@ class Rig:
         self.expiry.let_go()
 
     def following(self) -> int:
-        """The next instant at which anything can happen, after now: a look, or the sweeper's pass where a look may be lost."""
+        """The next instant at which anything can happen, after now: a look, or the sweeper's pass where a look may be
+        lost."""
         time, now = self.clock.now, snapshot(self.redis)
         until = int(now.gate.get("until") or 0)
         if until > time:
@@ -206,7 +211,8 @@ class Rig:
         return ends | {"failed"} if nameless else ends
 
     def _repeatable(self, step: Mapping[str, str]) -> bool:
-        """Whether a request that was posted will surely be repeated as it was: all its members may go, and there is time."""
+        """Whether a request that was posted will surely be repeated as it was: all its members may go, and there is
+        time."""
         members, first = self.redis.hmget(f"eg:frozen:{step['frozen']}", ["members", "first"])
         for member in str(members).split(",") if members else []:
             enrollment, number = ids.parse_email_id(member)

@@ -1,4 +1,5 @@
-"""A Redis that refuses the next call, or whose answer is lost: full, read-only, unable to write to its disk, away, or asked twice."""
+"""A Redis that refuses the next call, or whose answer is lost: full, read-only, unable to write to its disk, away, or
+asked twice."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ class Refusals:
         self.coming: deque[str] = deque()
 
     def times(self) -> int:
-        """How often the next call is made: its client asks again by itself where the connection broke after it had asked."""
+        """How often the next call is made: its client asks again by itself where the connection broke after it had
+        asked."""
         return 2 if self.coming and self.coming[0] == "asked twice" else 1
 
     @contextmanager

@@ -11,7 +11,8 @@ from tests.support.world import SETTINGS, World
 
 
 def test_filling_a_batch_takes_no_failure_off_the_queue(ledger: Ledger, clock: Clock) -> None:
-    """The job that will raise for a failed batch member stays, though another worker fills a batch while that member's lease would last."""
+    """The job that will raise for a failed batch member stays, though another worker fills a batch while that member's
+    lease would last."""
     world = World(ledger, clock, SETTINGS.model_copy(update={"resend_batch_above": 1}))
     world.sign_up(email="first@example.org")
     elsewhere = world.next_job()
@@ -27,7 +28,8 @@ def test_filling_a_batch_takes_no_failure_off_the_queue(ledger: Ledger, clock: C
 
 
 def test_a_look_that_is_put_off_does_not_bring_back_what_a_pause_took_off(ledger: Ledger, clock: Clock) -> None:
-    """A worker whose send function does not answer, for a step that was paused meanwhile, leaves it off the schedule."""
+    """A worker whose send function does not answer, for a step that was paused meanwhile, leaves it off the
+    schedule."""
     world = World(ledger, clock)
     run = world.sign_up()
     EnrollmentActions(ledger, world.sender.catalog, world.settings).pause(run)
@@ -36,7 +38,8 @@ def test_a_look_that_is_put_off_does_not_bring_back_what_a_pause_took_off(ledger
 
 
 def test_a_repetition_waits_for_no_earlier_step_that_is_retried(ledger: Ledger, clock: Clock) -> None:
-    """What may have been accepted is asked about again at its time, also where a person has reopened an email before it."""
+    """What may have been accepted is asked about again at its time, also where a person has reopened an email before
+    it."""
     world = World(ledger, clock)
     run = world.sign_up()
     world.provider.faults.append(SendError("conflict", "no repetition can tell"))

@@ -1,6 +1,6 @@
-"""The promise of the ledger under everything at once: workers that sleep or die between any two calls, a provider that fails in every way,
-a Redis that refuses or goes back in time, jobs lost and repeated, clocks that are set, a second copy, people who come and leave. On a real
-Valkey; hypothesis looks for a sequence that breaks it.
+"""The promise of the ledger under everything at once: workers that sleep or die between any two calls, a provider that
+fails in every way, a Redis that refuses or goes back in time, jobs lost and repeated, clocks that are set, a second
+copy, people who come and leave. On a real Valkey; hypothesis looks for a sequence that breaks it.
 
 `make test` tries the same few examples each time. A long search with new ones:
 `make property`. A sequence that breaks the promise is made as short as it gets,
@@ -125,7 +125,8 @@ class Promise(LedgersGetLost, MachinesFail, WorkersWork):
 def test_the_promise_holds_whatever_happens(
     valkey_server: Valkey, monkeypatch: pytest.MonkeyPatch, search: int
 ) -> None:
-    """No sequence of events makes an email go out twice, too early, out of order or to somebody who left, or lets one be forgotten."""
+    """No sequence of events makes an email go out twice, too early, out of order or to somebody who left, or lets one
+    be forgotten."""
     silent = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     for module in SILENT:
         monkeypatch.setattr(f"shared.{module}._logger", silent)

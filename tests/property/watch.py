@@ -1,4 +1,5 @@
-"""The watch of the property test: it sees every decision of the ledger and every request at the provider, and knows what was decided."""
+"""The watch of the property test: it sees every decision of the ledger and every request at the provider, and knows
+what was decided."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ class Watch:
         begun: steps that were claimed before: these were due, even if the clock has stepped back since.
         leases: who holds a step, and until when.
         whose: the contact and the kind of each enrollment that was claimed.
-        unlearned: requests (key and body) that were let go and whose outcome the ledger was not told, by email id and token.
+        unlearned: requests (key and body) that were let go and whose outcome the ledger was not told, by email id and
+            token.
         doubted: steps that were in doubt at some time; these hold no other back.
         suppressed: the reasons that were not lifted, by contact.
         ended: the enrollments that have exited or were cancelled.
@@ -46,7 +48,8 @@ class Watch:
         jobs: every job id that was seen, in order.
         pushed: jobs that the test itself put back; only these may be void, or on the queue too early.
         raised: the steps that RQ's failed list shows.
-        misled: whether an answer lay for more than an hour before the ledger was told by it what time it is at the provider.
+        misled: whether an answer lay for more than an hour before the ledger was told by it what time it is at the
+            provider.
         unknown: whether the ledger was lost, and knows nothing yet of what was before.
         delivered: the keys of the calendars' events that began a run.
         forgotten: steps that were posted, of which a ledger that went back in time knows nothing.
@@ -83,7 +86,8 @@ class Watch:
         return bool(self.suppressed[contact] - ({"unsubscribed"} if kind == "transactional" else set()))
 
     def saw(self, now: Snapshot) -> None:
-        """Take in what the ledger holds: steps that have come into being, and enrollments that ended before their time."""
+        """Take in what the ledger holds: steps that have come into being, and enrollments that ended before their
+        time."""
         for name, steps in now.steps.items():
             for number, step in steps.items():
                 self.first_due.setdefault(ids.email_id(name, number), int(step["due"]))
@@ -141,7 +145,8 @@ class Watch:
         assert not self.blocked(*self.whose[enrollment]), f"{id} {what}, and the address is suppressed"
 
     def ended_at_the_claim(self, id: str) -> None:
-        """A claim found the step ended, or ended it because its lease was over: nobody holds it, also when the clock is set back then."""
+        """A claim found the step ended, or ended it because its lease was over: nobody holds it, also when the clock is
+        set back then."""
         self.leases.pop(id, None)
 
     def again(self, id: str) -> None:
@@ -152,12 +157,14 @@ class Watch:
         self.leases.pop(id, None)
 
     def sent_anew(self, id: str) -> None:
-        """A person has let a step be sent again although it may have been accepted: what was posted before counts no more."""
+        """A person has let a step be sent again although it may have been accepted: what was posted before counts no
+        more."""
         self.anew[id] += 1
         self.unlearned.pop(id, None)
 
     def let_go(self, members: Sequence[str], token: str, request: str, body: str, until: int) -> None:
-        """A request may be posted, if its answer comes before `until`: from here on it is on its way, and nobody can stop it."""
+        """A request may be posted, if its answer comes before `until`: from here on it is on its way, and nobody can
+        stop it."""
         for id in members:
             assert self.leases[id][0] == token and until <= self.leases[id][1], f"{id} may be posted without its lease"
             self._may_go(id, "may leave")
@@ -191,7 +198,8 @@ class Watch:
                 self.leases.pop(id, None)
 
     def lose(self, suppressed: Mapping[str, str]) -> None:
-        """The ledger is gone, and so is what it alone knew: who holds what, that sending is stopped, what waits on RQ's lists.
+        """The ledger is gone, and so is what it alone knew: who holds what, that sending is stopped, what waits on RQ's
+        lists.
 
         Args:
             suppressed: the reasons that stand elsewhere, by contact.

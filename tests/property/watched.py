@@ -1,4 +1,5 @@
-"""The ledger and the provider of the property test: each of their calls is watched, can be waited before, and can fail."""
+"""The ledger and the provider of the property test: each of their calls is watched, can be waited before, and can
+fail."""
 
 from __future__ import annotations
 
@@ -119,8 +120,10 @@ class FailingProvider(MemoryProvider):
         return None if self.mute else self.real.now
 
     def _note(self, key: str) -> None:
-        """Remember what was taken. A step that a ledger has forgotten is taken again, and nobody's fault, after the provider's day, after
-        a batch, whose key nobody knows any more, or where a person had it sent under another key."""
+        """Remember what was taken.
+
+        A step that a ledger has forgotten is taken again, and nobody's fault, after the provider's day, after a batch,
+        whose key nobody knows any more, or where a person had it sent under another key."""
         for email in self.accepted[len(self.taken) :]:
             id = email_id(email)
             at, before = self._last.get(id, (0, ""))

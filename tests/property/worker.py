@@ -22,7 +22,9 @@ class Killed(BaseException):
 
 
 class Worker:
-    """Work in a thread of its own, which rests before each call to the ledger and the provider. Only one thread ever moves.
+    """Work in a thread of its own, which rests before each call to the ledger and the provider.
+
+    Only one thread ever moves.
 
     Args:
         id: the email id that it works on.

@@ -1,4 +1,5 @@
-"""The workers of the property test: they take jobs, rest before any call, go on, oversleep and die; the provider answers what it likes."""
+"""The workers of the property test: they take jobs, rest before any call, go on, oversleep and die; the provider
+answers what it likes."""
 
 from __future__ import annotations
 

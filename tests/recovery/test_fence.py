@@ -148,7 +148,8 @@ class ReadEarlier:
 
 @pytest.mark.parametrize("of_a_backup", [False, True])
 def test_of_two_that_start_at_the_same_instant_one_goes_on(one: Copy, two: Copy, of_a_backup: bool) -> None:
-    """Both have read the tracker before either wrote, new or with a backup's word: whose word was overwritten sees it, and stops."""
+    """Both have read the tracker before either wrote, new or with a backup's word: whose word was overwritten sees it,
+    and stops."""
     if of_a_backup:
         one.fence.poll()
         two.redis.hset(ids.FENCE, mapping=one.redis.hgetall(ids.FENCE))  # type: ignore[arg-type]
@@ -330,7 +331,8 @@ class Describing:
 def test_a_redis_that_refuses_the_word_is_still_the_one_that_holds_it(
     one: Copy, two: Copy, refuse: Refuse, when: str
 ) -> None:
-    """Notion has the new word, and Redis could not write down that it does: no other copy is at work, and sending goes on."""
+    """Notion has the new word, and Redis could not write down that it does: no other copy is at work, and sending goes
+    on."""
     if when != "at its first start":
         one.fence.poll()
     match when:
@@ -353,7 +355,8 @@ def test_a_redis_that_refuses_the_word_is_still_the_one_that_holds_it(
 
 
 def test_two_answers_in_a_row_that_got_lost(one: Copy) -> None:
-    """The first word reached Notion and its answer did not come back; the next one never got there: the first is still ours."""
+    """The first word reached Notion and its answer did not come back; the next one never got there: the first is still
+    ours."""
     one.fence.poll()
     describing = Describing(one.fence.notion)
     one.fence.notion = describing  # type: ignore[assignment]
@@ -456,7 +459,8 @@ def sizes(copy: Copy) -> list[int]:
 
 @pytest.mark.parametrize("begins", ["start", "restart", "take-over", "restart without Notion"])
 def test_there_are_no_batches_until_another_copy_must_have_stopped(one: Copy, begins: str) -> None:
-    """A copy has a minute to see that it is not the only one, and a lease to end what it has begun: until then emails go singly."""
+    """A copy has a minute to see that it is not the only one, and a lease to end what it has begun: until then emails
+    go singly."""
     one.fence.poll()
     if begins != "start":
         one.clock.advance(seconds=61)
@@ -482,7 +486,8 @@ def test_there_are_no_batches_until_another_copy_must_have_stopped(one: Copy, be
 
 
 def test_behind_a_timed_gate_a_fenced_copy_tries_nothing(one: Copy, two: Copy) -> None:
-    """Its backup was made while a used-up quota or a refused key held all back: no probe leaves it, and a claimed email does not either."""
+    """Its backup was made while a used-up quota or a refused key held all back: no probe leaves it, and a claimed email
+    does not either."""
     one.fence.poll()
     one.world.sign_up()
     one.world.provider.faults.append(SendError("quota", "Resend answered 429 daily_quota_exceeded", 3600))

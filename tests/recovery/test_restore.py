@@ -38,7 +38,8 @@ def dump(lost: LostLedger) -> dict[str, Any]:
 
 @pytest.mark.parametrize("behind", [False, True], ids=["recorded", "Notion five minutes behind"])
 def test_thirty_sequences_go_on_and_nothing_is_sent_twice_or_lost(lost: LostLedger, behind: bool) -> None:
-    """In the middle of them Redis is lost; each of the 210 emails arrives once, also those that Notion was not told of."""
+    """In the middle of them Redis is lost; each of the 210 emails arrives once, also those that Notion was not told
+    of."""
     runs = []
     for number in range(30):
         runs.append(lost.person(number))

@@ -1,5 +1,5 @@
-"""Restoring beside what came in after the loss: each history is lived twice, once with a ledger that is lost in the middle of it and once
-with one that is not, and must come to the same emails."""
+"""Restoring beside what came in after the loss: each history is lived twice, once with a ledger that is lost in the
+middle of it and once with one that is not, and must come to the same emails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Restoring what came in since the loss: who may enter again, what breaks off, what waits for the fence, and what the report says."""
+"""Restoring what came in since the loss: who may enter again, what breaks off, what waits for the fence, and what the
+report says."""
 
 from __future__ import annotations
 
@@ -248,7 +249,8 @@ def test_nothing_is_left_of_what_is_thrown_away(told: Callable[[], Tale]) -> Non
 
 
 def test_what_this_ledger_has_tried_stays(told: Callable[[], Tale]) -> None:
-    """After `evergreen fence --fresh` somebody began anew in earnest: a restore leaves that alone, also where the fence is lost again."""
+    """After `evergreen fence --fresh` somebody began anew in earnest: a restore leaves that alone, also where the fence
+    is lost again."""
     tale = told()
     goes_on(tale)
     tale.lose()
@@ -261,7 +263,8 @@ def test_what_this_ledger_has_tried_stays(told: Callable[[], Tale]) -> None:
 
 
 def test_the_report_names_what_became_of_each(told: Callable[[], Tale]) -> None:
-    """Who comes back in place of a new one, who ended meanwhile, who begins under a new number, and what is thrown away."""
+    """Who comes back in place of a new one, who ended meanwhile, who begins under a new number, and what is thrown
+    away."""
     tale = told()
     goes_on(tale)
     reported_and_over(tale)
@@ -277,7 +280,8 @@ def test_the_report_names_what_became_of_each(told: Callable[[], Tale]) -> None:
 
 
 def test_a_row_is_not_written_over_before_it_was_read(told: Callable[[], Tale]) -> None:
-    """What waits for Notion waits for the fence, and is told then; nothing is lost, and health says no more than that."""
+    """What waits for Notion waits for the fence, and is told then; nothing is lost, and health says no more than
+    that."""
     tale = told()
     goes_on(tale)
     tale.decides("pause", f"{CHRISTMAS}-1")

@@ -1,4 +1,5 @@
-"""Restoring: emails of which Notion was not told are looked up in Resend's list, and what it does not settle is in doubt."""
+"""Restoring: emails of which Notion was not told are looked up in Resend's list, and what it does not settle is in
+doubt."""
 
 from __future__ import annotations
 

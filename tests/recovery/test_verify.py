@@ -1,4 +1,5 @@
-"""Verifying the ledger against Resend's list and Notion's rows: the real clients against the sandbox, and a fake clock."""
+"""Verifying the ledger against Resend's list and Notion's rows: the real clients against the sandbox, and a fake
+clock."""
 
 from __future__ import annotations
 
@@ -65,7 +66,8 @@ def run(desk: Verified) -> str:
 
 
 def test_all_agree(desk: Verified, run: str) -> None:
-    """A ledger at work has no findings, also where someone is only tracked, and while something waits to be recorded."""
+    """A ledger at work has no findings, also where someone is only tracked, and while something waits to be
+    recorded."""
     desk.world.sign_up({"email": "tracked@example.org"})
     desk.record()
     assert desk.verify() == []

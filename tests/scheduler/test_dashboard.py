@@ -381,7 +381,8 @@ def test_while_redis_is_away(world: World) -> None:
 
 
 def test_in_a_browser(world: World, raw: Redis) -> None:
-    """Every page fills its table under the policy, what a job raised stays text, and no button that changes something is seen."""
+    """Every page fills its table under the policy, what a job raised stays text, and no button that changes something
+    is seen."""
     run = world.sign_up()
     work(raw)
     server = make_server("127.0.0.1", 0, dashboard.create_app(SETTINGS, raw), threaded=True)

@@ -58,7 +58,8 @@ class TestCounting:
         assert world.redis.hgetall("eg:lateness") == {bucket: "1", "sum": str(late_ms)}
 
     def test_a_report_that_comes_before_the_answer(self, world: World) -> None:
-        """Resend's webhook may be sooner than its answer to the request: the email counts, and by the time that the webhook tells."""
+        """Resend's webhook may be sooner than its answer to the request: the email counts, and by the time that the
+        webhook tells."""
         run = world.sign_up()
         world.clock.advance(seconds=2)
         world.ledger.claim(run, 1, token="t", late={})

@@ -102,7 +102,8 @@ def test_nothing_ends_the_loop(ledger: Ledger) -> None:
 
 
 def test_an_edit_is_in_the_next_email_in_time(desk: OwnersDesk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The loop as the scheduler starts it, by real clocks, at the default rate of Notion, with looks ten times as often."""
+    """The loop as the scheduler starts it, by real clocks, at the default rate of Notion, with looks ten times as
+    often."""
     monkeypatch.setattr(services, "current_settings", lambda: desk.settings)
     monkeypatch.setattr(services, "ledger", lambda: desk.world.ledger)
     loop = notion_poll.owner()

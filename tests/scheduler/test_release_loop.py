@@ -1,4 +1,5 @@
-"""The scheduler's loop on a real Valkey: what is due is released, what was lost is found, and an absent Redis is waited for."""
+"""The scheduler's loop on a real Valkey: what is due is released, what was lost is found, and an absent Redis is waited
+for."""
 
 from __future__ import annotations
 

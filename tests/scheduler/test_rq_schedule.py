@@ -1,4 +1,5 @@
-"""rq-scheduler's and RQ's own tools must understand what our scripts write, and must not be able to get past the ledger."""
+"""rq-scheduler's and RQ's own tools must understand what our scripts write, and must not be able to get past the
+ledger."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ def schedule(ledger: Ledger, raw: Redis) -> Schedule:
 
 
 def test_the_schedule_reads_as_rq_schedulers(world: World, schedule: Schedule) -> None:
-    """count and get_jobs show what enroll scheduled, with the right function, arguments and time, and change nothing."""
+    """count and get_jobs show what enroll scheduled, with the right function, arguments and time, and change
+    nothing."""
     run = world.sign_up()
     assert schedule.count() == 6
     found = list(schedule.get_jobs(with_times=True))

@@ -72,7 +72,8 @@ def test_a_job_with_nothing_to_do_asks_nobody(world: World, raw: Redis, send_fun
 
 
 def test_a_worker_that_slept_is_no_failure_of_the_step(world: World, raw: Redis, send_function: SendFunction) -> None:
-    """RQ's alarm rings as the machine wakes, before the answer is read: the step is looked at again, and the failed list stays empty."""
+    """RQ's alarm rings as the machine wakes, before the answer is read: the step is looked at again, and the failed
+    list stays empty."""
     send_function.meanwhile = lambda: os.kill(os.getpid(), signal.SIGALRM)
     run = world.sign_up()
     queue = work(raw)
@@ -81,7 +82,8 @@ def test_a_worker_that_slept_is_no_failure_of_the_step(world: World, raw: Redis,
 
 
 def test_a_newer_ledger_is_left_to_its_release(world: World, raw: Redis, send_function: SendFunction) -> None:
-    """An older worker asks nobody, decides nothing, and puts nothing on the failed list, also of a step that has failed there."""
+    """An older worker asks nobody, decides nothing, and puts nothing on the failed list, also of a step that has failed
+    there."""
     run = world.sign_up()
     world.redis.hset(ids.enrollment_key(run), "2.state", "failed")
     for queue in ids.QUEUES:
@@ -212,7 +214,8 @@ def test_an_idle_worker_looks_around_often_enough(raw: Redis) -> None:
 def refused_once(
     monkeypatch: pytest.MonkeyPatch, refuse: Refuse, then: Callable[[], object] = lambda: None
 ) -> list[float]:
-    """A worker that waits finds Redis taking writes again after its first second; returns the seconds that it waited."""
+    """A worker that waits finds Redis taking writes again after its first second; returns the seconds that it
+    waited."""
     waited: list[float] = []
 
     def wait(length: float) -> None:
@@ -225,7 +228,8 @@ def refused_once(
 
 
 class TestRedisThatRefuses:
-    """Full, a replica, without replicas or a disk: the worker waits, and says so once when it begins and once when it is over."""
+    """Full, a replica, without replicas or a disk: the worker waits, and says so once when it begins and once when it
+    is over."""
 
     @pytest.fixture
     def said(

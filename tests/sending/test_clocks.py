@@ -59,7 +59,8 @@ def apart(ledger: Ledger, clock: Clock) -> Apart:
 
 @pytest.mark.parametrize("off", [22, 25, 24 * 30])
 def test_a_clock_that_stood_still(apart: Apart, off: float) -> None:
-    """The machine was off, and begins with the time at which it stopped: what the provider may have forgotten is in doubt, and no more."""
+    """The machine was off, and begins with the time at which it stopped: what the provider may have forgotten is in
+    doubt, and no more."""
     run = apart.lose_an_answer()
     apart.real.advance(hours=off)
     apart.works_on()
@@ -149,7 +150,8 @@ def test_what_was_heard_before_the_clock_was_set_back_does_not_count(apart: Apar
     ("ago", "restarts", "asks"), [(30, False, False), (31, False, True), (20, True, True), (0, False, False)]
 )
 def test_a_repetition_goes_by_what_was_heard_just_now(apart: Apart, ago: int, restarts: bool, asks: bool) -> None:
-    """Half a minute ago at the most, and since Redis was started: else the provider is asked for its time before anything is repeated."""
+    """Half a minute ago at the most, and since Redis was started: else the provider is asked for its time before
+    anything is repeated."""
     asked = list[int]()
 
     def time() -> int:
@@ -177,7 +179,8 @@ class Silent(MemoryProvider):
 
 
 def test_a_repetition_waits_while_the_time_is_not_heard(apart: Apart) -> None:
-    """Nothing is repeated on a guess: it is asked each minute, goes as soon as it is known, and is in doubt when the window is over."""
+    """Nothing is repeated on a guess: it is asked each minute, goes as soon as it is known, and is in doubt when the
+    window is over."""
     run = apart.lose_an_answer()
     heard, apart.provider = apart.provider, Silent(apart.real)
     apart.world.sender = dataclasses.replace(apart.world.sender, provider=apart.provider)
@@ -229,7 +232,8 @@ def test_the_time_is_asked_only_where_nothing_else_says_it(apart: Apart) -> None
 
 @pytest.mark.parametrize("off", [2, -2])
 def test_what_was_heard_a_moment_before_the_post_stands_for_it(apart: Apart, off: float) -> None:
-    """The clocks always differ by two hours; nobody says so after the post, and what another email's answer said goes with the request."""
+    """The clocks always differ by two hours; nobody says so after the post, and what another email's answer said goes
+    with the request."""
     apart.clock.advance(hours=off)
     apart.world.sign_up(email="bo@example.org")
     apart.world.work()
@@ -309,7 +313,8 @@ def test_a_quota_is_full_again_at_the_next_day_or_month_at_the_latest(world: Wor
 def test_nothing_is_tried_before_a_quota_is_full_again(
     world: World, quota: str, hours: int, seconds: float | None
 ) -> None:
-    """It is the 15th, eight o'clock in UTC: a day's quota is full at midnight, a month's on the first, and then the email goes at once."""
+    """It is the 15th, eight o'clock in UTC: a day's quota is full at midnight, a month's on the first, and then the
+    email goes at once."""
     run = world.sign_up()
     world.provider.faults.append(SendError("quota", f"Resend answered 429 {quota}", seconds))
     world.work()
@@ -337,7 +342,8 @@ def test_another_account_repeats_nothing(world: World, changes: dict[str, str]) 
 
 
 def test_a_clock_that_is_set_while_the_first_answer_is_awaited(apart: Apart, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It was three days ahead at the first post, and is right when the answer was lost: how far it is off then says nothing of the post."""
+    """It was three days ahead at the first post, and is right when the answer was lost: how far it is off then says
+    nothing of the post."""
     apart.clock.advance(hours=72)
     asked = apart.provider.time
 
@@ -354,7 +360,8 @@ def test_a_clock_that_is_set_while_the_first_answer_is_awaited(apart: Apart, mon
 
 
 def test_a_first_post_at_a_time_that_nobody_knows(apart: Apart, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Redis's clock was three days ahead, and the provider did not say what time it is: a clock that was set right does not tell that."""
+    """Redis's clock was three days ahead, and the provider did not say what time it is: a clock that was set right does
+    not tell that."""
     apart.clock.advance(hours=72)
     with monkeypatch.context() as silent:
         silent.setattr(apart.provider, "time", lambda: None)

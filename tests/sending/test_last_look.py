@@ -192,7 +192,8 @@ def test_who_was_forgotten_leaves_nothing_in_the_batch(batches: World, between: 
 
 @pytest.mark.parametrize("stop", ["pause", "cancel", "unsubscribe"])
 def test_what_was_posted_is_never_put_back(world: World, actions: EnrollmentActions, stop: str) -> None:
-    """It may have been accepted: barred between the claim of its repetition and the last look, it is in doubt, not cancelled."""
+    """It may have been accepted: barred between the claim of its repetition and the last look, it is in doubt, not
+    cancelled."""
     run = world.sign_up()
     world.provider.faults.append("lost")
     world.work()
@@ -349,7 +350,8 @@ def test_a_late_look_leaves_all_to_the_next(world: World) -> None:
     world.clock.advance(seconds=BEFORE_LEASE_ENDS)
     look = {"token": "t", "request": f"{run}-1", "body": "{}", "turn": claim.turn, "rate": 1000}
     assert world.ledger.post([f"{run}-1"], spare=14.5, **look) is None  # type: ignore[arg-type]  # as they are
-    assert isinstance(world.ledger.post([f"{run}-1"], spare=13.5, **look), Leave)  # type: ignore[arg-type]  # as they are
+    # as they are
+    assert isinstance(world.ledger.post([f"{run}-1"], spare=13.5, **look), Leave)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("why", ["the gate", "a hold that is over by then"])
@@ -379,7 +381,8 @@ def test_what_may_not_leave_gives_its_turn_back(
 def test_a_clock_that_is_set_back_a_little_opens_no_gap_after_the_last_look(
     ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch, back: float
 ) -> None:
-    """Redis's clock steps back between claim and last look; whoever pauses then, while the sender waits for its turn, gets no email."""
+    """Redis's clock steps back between claim and last look; whoever pauses then, while the sender waits for its turn,
+    gets no email."""
     world = World(ledger, clock)
     run = world.sign_up()
 

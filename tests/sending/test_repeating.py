@@ -24,7 +24,8 @@ def first(world: World, run: str) -> str:
 @pytest.mark.parametrize("fault", ["lost", BROKEN])
 @pytest.mark.parametrize(("away", "state", "requests"), [(-1, "sent", 2), (0, "in-doubt", 1), (1, "in-doubt", 1)])
 def test_at_the_end_of_the_window(world: World, fault: SendError | str, away: int, state: str, requests: int) -> None:
-    """The scheduler was away until 23 hours after the first post: a moment before that it is repeated, from then on not."""
+    """The scheduler was away until 23 hours after the first post: a moment before that it is repeated, from then on
+    not."""
     run = world.sign_up()
     world.provider.faults.append(fault)
     world.work()
@@ -77,7 +78,8 @@ def test_the_window_counts_from_the_first_post(world: World) -> None:
 
 
 def test_what_was_frozen_lasts_as_long_as_the_provider_remembers(world: World) -> None:
-    """A day from the first post, singly and as a batch; a repetition neither writes it anew nor makes it last longer."""
+    """A day from the first post, singly and as a batch; a repetition neither writes it anew nor makes it last
+    longer."""
     many = batching(world)
     crowd(many, 2)
     many.provider.faults.extend([BROKEN] * 2)
@@ -108,7 +110,8 @@ def test_what_is_frozen_no_more_is_in_doubt(world: World) -> None:
 
 
 def test_a_batch_of_which_one_was_given_up_is_not_repeated(world: World) -> None:
-    """One member came to its look at the window's end, and the clock was then set back: the other is in doubt too, not sent with it."""
+    """One member came to its look at the window's end, and the clock was then set back: the other is in doubt too, not
+    sent with it."""
     many = batching(world)
     given_up, other = crowd(many, 2)
     many.provider.faults.append(BROKEN)
@@ -137,7 +140,8 @@ def test_a_batch_that_is_refused_when_it_is_repeated_is_in_doubt(world: World) -
     "fault", [SendError("rate", "Resend answered 429", 5), SendError("wait", "Resend could not be reached", 5)]
 )
 def test_a_repetition_that_must_wait_stays_a_repetition(world: World, fault: SendError) -> None:
-    """A sure refusal of the second request leaves the first in the open: the same again later, and nothing written anew."""
+    """A sure refusal of the second request leaves the first in the open: the same again later, and nothing written
+    anew."""
     run = world.sign_up()
     world.provider.faults.extend(["lost", fault])
     world.work()
@@ -166,7 +170,8 @@ def test_a_repetition_without_a_turn_comes_again_by_itself(world: World) -> None
 
 @pytest.mark.parametrize("outcome", ["refused", "waiting", "failing", "ambiguous", "conflict", "skipped", "dissolved"])
 def test_only_the_holder_says_how_it_ended(world: World, outcome: str) -> None:
-    """A worker whose lease went to another tells nothing of the other's request, whatever it has to tell; that one's answer counts."""
+    """A worker whose lease went to another tells nothing of the other's request, whatever it has to tell; that one's
+    answer counts."""
     run = world.sign_up()
     email = f"{run}-1"
     for token in ("slow", "quick"):

@@ -41,7 +41,8 @@ def slowly(world: World, monkeypatch: pytest.MonkeyPatch, seconds: float) -> Non
 def test_the_answer_must_come_within_the_lease(
     ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch, timeout: float, over: float, sends: bool
 ) -> None:
-    """Who has written for so long that a slow answer would come after the lease leaves the email to the next worker, who sends it."""
+    """Who has written for so long that a slow answer would come after the lease leaves the email to the next worker,
+    who sends it."""
     world = World(ledger, clock, SETTINGS.model_copy(update={"provider_timeout": timeout}))
     run = world.sign_up()
     slowly(world, monkeypatch, LEASE - timeout * (1 + CLOCK_SHARE) - 1 + over)
@@ -117,7 +118,8 @@ def test_a_rate_that_was_exceeded_holds_everybody(world: World, held: str) -> No
 
 @pytest.mark.parametrize("policy", ["skip", "shift"])
 def test_what_was_tried_in_time_is_not_late(world: World, monkeypatch: pytest.MonkeyPatch, policy: str) -> None:
-    """An email that could not be written at its hour, and comes to its next look after an outage, is sent, and moves nothing."""
+    """An email that could not be written at its hour, and comes to its next look after an outage, is sent, and moves
+    nothing."""
     christmas = world.sender.catalog.campaigns["christmas"]
     changed = christmas.model_copy(update={"late": christmas.late.model_copy(update={"policy": policy})})
     world.sender = dataclasses.replace(
@@ -142,7 +144,8 @@ def test_what_was_tried_in_time_is_not_late(world: World, monkeypatch: pytest.Mo
 def test_what_was_decided_while_a_request_was_on_its_way(
     world: World, actions: EnrollmentActions, decision: str, outcome: str
 ) -> None:
-    """The provider did not take it: in a paused enrollment it waits for the resumption, in one that ended it ends too."""
+    """The provider did not take it: in a paused enrollment it waits for the resumption, in one that ended it ends
+    too."""
     run = world.sign_up()
     world.next_job()
     email = f"{run}-1"

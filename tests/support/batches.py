@@ -7,7 +7,8 @@ from tests.support.world import World
 
 
 def batching(world: World, above: int = 1) -> World:
-    """The same ledger and settings, for whose sender `above` waiting jobs are enough for a batch; the provider is a new one."""
+    """The same ledger and settings, for whose sender `above` waiting jobs are enough for a batch; the provider is a new
+    one."""
     return World(world.ledger, world.clock, world.settings.model_copy(update={"resend_batch_above": above}))
 
 

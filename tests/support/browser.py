@@ -25,7 +25,8 @@ def executable() -> str | None:
 
 @contextmanager
 def launched() -> Iterator[Browser]:
-    """A headless browser for the length of a `with` block; the test is skipped where playwright or Chromium is missing."""
+    """A headless browser for the length of a `with` block; the test is skipped where playwright or Chromium is
+    missing."""
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="playwright is not installed: see requirements-dev.in"
     )

@@ -56,7 +56,8 @@ def milliseconds(text: str) -> int:
 
 
 def storable(event: MeetingEvent) -> bool:
-    """Whether Redis, and a Lua script, can hold an event: texts are printable Unicode, instants whole numbers that a double carries."""
+    """Whether Redis, and a Lua script, can hold an event: texts are printable Unicode, instants whole numbers that a
+    double carries."""
     texts = [event.key, event.uid, event.replaces or "", *event.contact.values(), *event.values.values()]
     return all("\0" not in text and text.encode() == text.encode(errors="replace") for text in texts) and all(
         abs(instant) < 2**53 for instant in (event.at, event.starts or 0)

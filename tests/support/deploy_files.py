@@ -30,7 +30,8 @@ OWN = {
     "RESEND_FROM_EMAIL": "Ada <hello@mail.ada.example.org>",
     "BOOKING_URL": "https://cal.com/ada",
 }
-# Notes what it was asked, in JSON; answers as a cluster would in which everything is installed. `kustomize` is not asked for here.
+# Notes what it was asked, in JSON; answers as a cluster would in which everything is installed. `kustomize` is not
+# asked for here.
 CLUSTER = """#!{python}
 import json, os, sys
 stdin = "" if sys.stdin.isatty() or not any(word in sys.argv for word in ("create", "apply")) else sys.stdin.read()
@@ -99,7 +100,8 @@ def schema(name: str) -> Any:
 
 
 def validate(document: Document) -> None:
-    """Check a document against Kubernetes' own schema, strictly, or against ours for what others have added to Kubernetes.
+    """Check a document against Kubernetes' own schema, strictly, or against ours for what others have added to
+    Kubernetes.
 
     Raises:
         jsonschema.ValidationError: when it does not fit.

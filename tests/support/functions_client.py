@@ -1,6 +1,8 @@
-"""The functions as they are deployed, for tests: the real app of each, its settings in the environment, on a given Valkey.
+"""The functions as they are deployed, for tests: the real app of each, its settings in the environment, on a given
+Valkey.
 
-As a program it is a driver for tests of what a process logs: it makes the requests that stdin lists and prints what was answered.
+As a program it is a driver for tests of what a process logs: it makes the requests that stdin lists and prints what was
+answered.
 """
 
 from __future__ import annotations
@@ -76,7 +78,8 @@ def load(name: str) -> FlaskClient:
         name: the folder in functions/, or the path of a Python file.
     """
     source = Path(name) if name.endswith(".py") else ROOT / "functions" / name / "main.py"
-    app = functions_framework.create_app("handle", str(source), "http")  # type: ignore[no-untyped-call]  # shipped without types
+    # shipped without types
+    app = functions_framework.create_app("handle", str(source), "http")  # type: ignore[no-untyped-call]
     client: FlaskClient = app.test_client()
     return client
 
@@ -168,7 +171,8 @@ def deployed(server: valkey.Valkey, monkeypatch: pytest.MonkeyPatch, **settings:
 
 
 def signed(body: bytes, *, secret: str = SECRET, at: float | None = None, message: str = "msg_1") -> dict[str, str]:
-    """The headers of a Standard Webhooks signature, worked out by hand (https://www.standardwebhooks.com, "Signature scheme").
+    """The headers of a Standard Webhooks signature, worked out by hand (https://www.standardwebhooks.com, "Signature
+    scheme").
 
     Args:
         body: what is signed.

@@ -38,7 +38,8 @@ class Tale:
         self.actions = EnrollmentActions(lost.ledger, lost.world.sender.catalog, lost.settings)
         self.resend = lost.provider
         self.fault: SendError | None = None
-        self.world.sender = dataclasses.replace(self.world.sender, provider=self)  # type: ignore[arg-type]  # nothing goes as a batch
+        # nothing goes as a batch
+        self.world.sender = dataclasses.replace(self.world.sender, provider=self)  # type: ignore[arg-type]
 
     def send(self, email: dict[str, Any], *, key: str) -> Accepted:
         """Resend, which may refuse the next email."""
@@ -253,7 +254,8 @@ def booking(tale: Tale) -> None:
 
 
 def booking_told_late(tale: Tale) -> None:
-    """Her calendar tells a day and a half later that she has booked: before the anchor, where that was moved, and after the sign-up."""
+    """Her calendar tells a day and a half later that she has booked: before the anchor, where that was moved, and after
+    the sign-up."""
     tale.calendar("booked", at=tale.clock.now - 36 * 3_600_000)
 
 
@@ -313,7 +315,8 @@ BY_HAND = AFTER[-3:]
 
 
 def outcome(tale: Tale) -> tuple[Counter[str], set[str], dict[str, tuple[str, ...]]]:
-    """Live on for two weeks; which emails are out by then, which enrollments were open at its begin, and what is left of each."""
+    """Live on for two weeks; which emails are out by then, which enrollments were open at its begin, and what is left
+    of each."""
     began = tale.open()
     groups = Counter(tale.lost.ledger.redis.hget(ids.enrollment_key(run), "group") or run for run in began)
     assert max(groups.values(), default=1) == 1, "two open enrollments of one group"

@@ -1,4 +1,5 @@
-"""A ledger that gets lost, for tests: a small Evergreen between the sandbox's Notion and Resend, all on one clock that the test moves."""
+"""A ledger that gets lost, for tests: a small Evergreen between the sandbox's Notion and Resend, all on one clock that
+the test moves."""
 
 from __future__ import annotations
 

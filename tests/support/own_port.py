@@ -12,9 +12,11 @@ from local.ports import HOST
 
 @contextmanager
 def own_port() -> Iterator[int]:
-    """A port that no other program is given for the length of a `with` block: it is bound, and a server that asks for it may listen there.
+    """A port that no other program is given for the length of a `with` block: it is bound, and a server that asks for
+    it may listen there.
 
-    On Linux only; elsewhere no program may listen on a port that another has bound, so there it is merely free at the beginning.
+    On Linux only; elsewhere no program may listen on a port that another has bound, so there it is merely free at the
+    beginning.
     """
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,7 +1,9 @@
-"""Clients at the sandbox that no slow machine disturbs: they wait for long, and give up early only on an answer that a fault withholds.
+"""Clients at the sandbox that no slow machine disturbs: they wait for long, and give up early only on an answer that a
+fault withholds.
 
-The faults `timeout-before` and `timeout-after` hold a request until its caller hangs up. The request that meets one, and no other, gets a
-short timeout; and its caller hears of it once the sandbox has accepted it or never will, as it would have long before on an idle machine.
+The faults `timeout-before` and `timeout-after` hold a request until its caller hangs up. The request that meets one,
+and no other, gets a short timeout; and its caller hears of it once the sandbox has accepted it or never will, as it
+would have long before on an idle machine.
 """
 
 from __future__ import annotations

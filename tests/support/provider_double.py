@@ -1,4 +1,6 @@
-"""An email provider in memory: accepts, remembers idempotency keys for 24 hours, and fails on demand. No SDK, no network."""
+"""An email provider in memory: accepts, remembers idempotency keys for 24 hours, and fails on demand.
+
+No SDK, no network."""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ class MemoryProvider:
     Attributes:
         accepted: every email that was taken, in order.
         requests: how many emails each request held, taken or not.
-        faults: what the next requests meet, one each: `none`, a SendError that is raised without taking anything, or `lost`:
-            the request is taken and the answer never arrives.
+        faults: what the next requests meet, one each: `none`, a SendError that is raised without taking anything, or
+            `lost`: the request is taken and the answer never arrives.
     """
 
     def __init__(self, clock: Callable[[], int]) -> None:

@@ -1,4 +1,5 @@
-"""Processes that race on one Valkey: each can be held before any decision of the ledger, or suspended, and the test moves their clock."""
+"""Processes that race on one Valkey: each can be held before any decision of the ledger, or suspended, and the test
+moves their clock."""
 
 from __future__ import annotations
 
@@ -92,7 +93,9 @@ class GatedLedger(Ledger):
 
 @dataclass
 class SharedProvider:
-    """A provider that all processes share. It recognizes a key, and meets the faults that the test has laid out: kinds of errors."""
+    """A provider that all processes share.
+
+    It recognizes a key, and meets the faults that the test has laid out: kinds of errors."""
 
     redis: Redis
     gate: Gate

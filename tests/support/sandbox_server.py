@@ -151,7 +151,8 @@ class Sandbox:
 
 
 def stand_still(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Have the limits of the sandboxes in this process go by a clock that only the test moves: its one number, in seconds."""
+    """Have the limits of the sandboxes in this process go by a clock that only the test moves: its one number, in
+    seconds."""
     now = [1000.0]
     for api in (resend_api, notion_api, discord_api):
         monkeypatch.setattr(api, "time", SimpleNamespace(monotonic=lambda: now[0], time=time.time))

@@ -75,7 +75,8 @@ def settings(where: stack.Place, **changes: Any) -> Settings:
 
 @contextmanager
 def serving(directory: Path) -> Iterator[tuple[str, Webhooks]]:
-    """The site and the stand-in behind one gateway on a free port, for the length of a `with` block: its URL, and the stand-in."""
+    """The site and the stand-in behind one gateway on a free port, for the length of a `with` block: its URL, and the
+    stand-in."""
     where, webhooks = place(directory), Webhooks()
     app = gateway.with_site(webhooks.app, site.create(settings(where), where, webhooks.app))
     server = make_server("127.0.0.1", 0, app, threaded=True)

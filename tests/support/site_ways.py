@@ -142,7 +142,8 @@ def press(page: Page, button: str, says: str) -> None:
 
 
 def _choose(page: Page, form: str, time: str) -> None:
-    """Choose the time of that label; else a late one, so that no reminder of it is past, and another when the call is moved."""
+    """Choose the time of that label; else a late one, so that no reminder of it is past, and another when the call is
+    moved."""
     if time:
         page.locator(form).get_by_label(time).check()
     else:

@@ -33,7 +33,8 @@ def waiting(world: World) -> tuple[int, int]:
 
 
 def in_doubt(world: World, run: str, step: int = 2, *, taken: bool = True) -> None:
-    """Let a step be posted and its outcome never be learned, until it is in doubt: here by a conflict on the repetition."""
+    """Let a step be posted and its outcome never be learned, until it is in doubt: here by a conflict on the
+    repetition."""
     live_at(world, world.run(run).step(step).due - 1)
     world.provider.faults.extend(
         ["lost" if taken else SendError("ambiguous", "no answer"), SendError("conflict", "another body")]
@@ -44,7 +45,8 @@ def in_doubt(world: World, run: str, step: int = 2, *, taken: bool = True) -> No
 
 
 def batch_in_doubt(world: World, *, taken: bool = True) -> list[str]:
-    """Let the first emails of three people end in doubt that went in one batch, so that a person may send them anew; returns the runs."""
+    """Let the first emails of three people end in doubt that went in one batch, so that a person may send them anew;
+    returns the runs."""
     runs = [world.sign_up(email=f"{name}@example.org") for name in ("a", "b", "c")]
     world.provider.faults.extend(
         ["lost" if taken else SendError("ambiguous", "no answer"), SendError("conflict", "another body")]

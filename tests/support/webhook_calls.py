@@ -79,4 +79,5 @@ def webhooks(server: valkey.Valkey, monkeypatch: pytest.MonkeyPatch, **settings:
 def kept(functions: Functions) -> dict[str, bytes]:
     """All that the ledger and the queues hold, by key; counters of rates are left out."""
     redis = functions.ledger.redis
-    return {key: redis.dump(key) for key in redis.scan_iter() if not key.startswith("eg:limit")}  # type: ignore[misc]  # no async client
+    # no async client
+    return {key: redis.dump(key) for key in redis.scan_iter() if not key.startswith("eg:limit")}  # type: ignore[misc]

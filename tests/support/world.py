@@ -1,4 +1,5 @@
-"""A small Evergreen for tests: the real ledger, templates and use cases, with a clock that the test moves and a provider in memory."""
+"""A small Evergreen for tests: the real ledger, templates and use cases, with a clock that the test moves and a
+provider in memory."""
 
 from __future__ import annotations
 

@@ -104,7 +104,9 @@ def page(chromium: Browser, url: str, signed_in: Any, redis: Redis) -> Iterator[
 
 
 def complaints(page: Page) -> list[str]:
-    """What axe finds serious or critical on a page. Its script goes in past the page's policy, as a person's extension would."""
+    """What axe finds serious or critical on a page.
+
+    Its script goes in past the page's policy, as a person's extension would."""
     found = page.evaluate(
         "async (source) => { eval(source); return (await axe.run(document, {iframes: false})).violations }",
         AXE.read_text(encoding="utf-8"),

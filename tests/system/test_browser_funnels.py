@@ -1,4 +1,5 @@
-"""Every funnel whole, on real processes: from a page in a real browser over the ledger and the outbox to the owner's rows in Notion."""
+"""Every funnel whole, on real processes: from a page in a real browser over the ledger and the outbox to the owner's
+rows in Notion."""
 
 from __future__ import annotations
 
@@ -135,7 +136,8 @@ class TestToTheEnd:
         assert [value for value in funnel.says if value not in words] == []
 
     def test_the_owner_sees_it_in_notion(self, testing: Visited, name: str) -> None:
-        """One contact; a row of the run that says when each email went out; a row for each email, with its template and who sent it."""
+        """One contact; a row of the run that says when each email went out; a row for each email, with its template and
+        who sent it."""
         funnel = FUNNELS[name]
         run = self._completed(testing, name) if funnel.slug else None
         until(testing.recorded)
@@ -163,7 +165,8 @@ class TestRealDelays:
 
     @pytest.mark.parametrize("name", PRODUCTION)
     def test_each_step_is_due_at_its_hour(self, production: Visited, name: str) -> None:
-        """The page leads to the campaign's own delays, counted from its anchor; a meeting's, from where it begins now."""
+        """The page leads to the campaign's own delays, counted from its anchor; a meeting's, from where it begins
+        now."""
         slug = PRODUCTION[name].slug
         run = production.runs(name)[0]
         hours = [-24, -1] if slug == "booking-reminder" else [0, *HOURS[slug]] if slug == "five-day" else HOURS[slug]
@@ -172,7 +175,8 @@ class TestRealDelays:
             assert run.anchor == datetime.fromisoformat(production.posted[name][-1][1]["starts_at"]).timestamp() * 1000
 
     def test_only_what_is_due_at_once_is_sent(self, production: Visited) -> None:
-        """Three campaigns begin with an email; every other step is on the schedule that RQ's tools read, at its own instant."""
+        """Three campaigns begin with an email; every other step is on the schedule that RQ's tools read, at its own
+        instant."""
         ledger = production.trial.ledger()
         until(lambda: production.trial.outbox_count() == len(AT_ONCE))
         assert {to for email in production.trial.outbox() for to in email["to"]} == {address(name) for name in AT_ONCE}

@@ -138,7 +138,9 @@ class TestScript:
         assert page.get_by_role("button", name="Sign up").is_enabled()
 
     def test_faulty_fields_are_marked(self, page: Page) -> None:
-        """A 422 stands next to its field, read out with it; what has no field stands below. The next try starts clean."""
+        """A 422 stands next to its field, read out with it; what has no field stands below.
+
+        The next try starts clean."""
         detail = [
             {"loc": ["email"], "msg": "no", "type": "value_error"},
             {"loc": ["first_name"], "msg": "is too long", "type": "x"},
@@ -178,7 +180,8 @@ class TestScript:
 
 
 def test_the_html_of_the_documents_works_as_it_stands(page: Page, served: tuple[str, Webhooks]) -> None:
-    """What an owner copies from docs/website.md, with nothing changed but where the script lies, sends both forms to another origin."""
+    """What an owner copies from docs/website.md, with nothing changed but where the script lies, sends both forms to
+    another origin."""
     blocks = re.findall(r"```html\n(.+?)```", (ROOT / "docs" / "website.md").read_text(encoding="utf-8"), re.DOTALL)
     signup, assessment = (re.sub(r'src="/(\w+\.js)"', r'src="/static/\1"', block) for block in blocks)
     answering = Answering(page, {**ACCEPTED, "headers": {"Access-Control-Allow-Origin": "*"}})

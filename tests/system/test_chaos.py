@@ -24,7 +24,8 @@ def took(*emails: tuple[int, int]) -> list[Accepted]:
 
 
 def knows(run_state: str = "completed", *, slug: str = "christmas", posted: int | None = 1, **why: str) -> Find:
-    """A ledger with this one run: every step sent and due at step x 1000, but for those given as `s2="in-doubt: reason"`."""
+    """A ledger with this one run: every step sent and due at step x 1000, but for those given as `s2="in-doubt:
+    reason"`."""
 
     def step(number: int) -> Step:
         state, _, reason = why.get(f"s{number}", "sent").partition(": ")
@@ -142,7 +143,8 @@ def test_the_diary_keeps_what_was_acknowledged(tmp_path: Path) -> None:
 
 
 def test_the_promise_holds_in_a_short_chaos(tmp_path: Path) -> None:
-    """A customer of each story, while parts are killed and both providers fail: nothing lost, nothing twice, Notion complete."""
+    """A customer of each story, while parts are killed and both providers fail: nothing lost, nothing twice, Notion
+    complete."""
     for seconds in (18, 90):  # on a machine too busy for enough trouble, more time
         plan = Plan(
             len(STORIES),

@@ -1,6 +1,8 @@
-"""The image's steps without Docker: its files and no others, read-only, as a user without rights, by the container's own command.
+"""The image's steps without Docker: its files and no others, read-only, as a user without rights, by the container's
+own command.
 
-The packages are this environment's. With CLEAN_IMAGE=1 they are installed from requirements.txt, by hash, as the Dockerfile does it.
+The packages are this environment's. With CLEAN_IMAGE=1 they are installed from requirements.txt, by hash, as the
+Dockerfile does it.
 """
 
 from __future__ import annotations
@@ -109,7 +111,8 @@ def python(ground: Path) -> Path:
 
 @cache
 def without_rights(python: Path) -> list[str]:
-    """What to put before a command so that root's rights are gone: nobody where that one may run this Python, else no capabilities."""
+    """What to put before a command so that root's rights are gone: nobody where that one may run this Python, else no
+    capabilities."""
     if os.getuid() != 0:
         return []
     if not shutil.which("setpriv"):
@@ -126,7 +129,8 @@ def without_rights(python: Path) -> list[str]:
 
 @contextmanager
 def container(image: Path, python: Path, command: list[str], **environ: str) -> Iterator[subprocess.Popen[str]]:
-    """A process as the platform starts it: the image's environment and the given one, nothing of this machine's, and no rights."""
+    """A process as the platform starts it: the image's environment and the given one, nothing of this machine's, and no
+    rights."""
     given = dict(part.split("=", 1) for line in _instructions("ENV") for part in line.split())
     home = str(image.parent / "home")
     own = {"PYTHONPATH": str(image), "PATH": f"{python.parent}:/usr/bin:/bin", "HOME": home, "TMPDIR": home}
@@ -179,7 +183,8 @@ def test_packages_are_pinned_by_hash() -> None:
 def test_a_function_answers_and_finishes_what_it_has_begun(
     image: Path, python: Path, valkey_server: valkey.Valkey, ledger: Ledger
 ) -> None:
-    """Started as its container is, it enrolls; told to stop in the middle of a request, it still answers it and ends with 0."""
+    """Started as its container is, it enrolls; told to stop in the middle of a request, it still answers it and ends
+    with 0."""
     command = json.loads(_instructions("CMD")[0])[1:]
     settings = environment(
         valkey_server, HOST="127.0.0.1", DRAIN="1s", FUNCTION_SOURCE="functions/christmas-signup/main.py"

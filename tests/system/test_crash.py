@@ -1,4 +1,5 @@
-"""The promise on real processes: whatever is killed, whenever, and whatever the provider does, each email arrives once."""
+"""The promise on real processes: whatever is killed, whenever, and whatever the provider does, each email arrives
+once."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ VICTIMS = ("scheduler", "worker", "gateway", "valkey")
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
-    """A stack with a short ladder of timeouts (provider 1 s, lease 4.5 s) for the tests that inject faults at the provider."""
+    """A stack with a short ladder of timeouts (provider 1 s, lease 4.5 s) for the tests that inject faults at the
+    provider."""
     with running(tmp_path_factory.mktemp("stack"), TESTING_STEP="60s", PROVIDER_TIMEOUT="1s") as found:
         found.limit(resend=1000)
         yield found
@@ -110,12 +112,14 @@ def test_a_disconnect_and_a_503_after_commit_are_one_email_each(trial: Trial) ->
         trial.fault(kind=kind, count=1, **details)
         trial.sign_up(SIGN_UP | {"email": address})
         run = f"{ids.enrollment_prefix('christmas', address)}-1"
-        until(lambda run=run: trial.ledger().peek(run, 1).state == "sent")  # type: ignore[misc]  # a default binds the loop's value
+        # a default binds the loop's value
+        until(lambda run=run: trial.ledger().peek(run, 1).state == "sent")  # type: ignore[misc]
         assert len(arrivals(trial, address)) == 1
 
 
 def test_killing_every_part_in_turn_loses_nothing_and_sends_nothing_twice(tmp_path: Path) -> None:
-    """Fifty customers sign up and get their seven emails while scheduler, worker, gateway and Valkey are killed with -9 in turn."""
+    """Fifty customers sign up and get their seven emails while scheduler, worker, gateway and Valkey are killed with -9
+    in turn."""
     addresses = [f"c{number}@example.org" for number in range(50)]
     with running(tmp_path, TESTING_STEP="2s", PROVIDER_TIMEOUT="1s") as trial:
         trial.limit(resend=1000)
@@ -126,7 +130,8 @@ def test_killing_every_part_in_turn_loses_nothing_and_sends_nothing_twice(tmp_pa
             before = trial.outbox_count()
             pid = trial.pids()[victim]
             os.kill(pid, signal.SIGKILL)
-            until(lambda victim=victim, pid=pid: trial.pids().get(victim) not in (None, pid))  # type: ignore[misc]  # as above
+            # as above
+            until(lambda victim=victim, pid=pid: trial.pids().get(victim) not in (None, pid))  # type: ignore[misc]
             until(lambda before=before: trial.outbox_count() > before)  # type: ignore[misc]  # as above
         signing_up.join(WITHIN)
         assert not signing_up.is_alive()

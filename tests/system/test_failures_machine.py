@@ -1,4 +1,5 @@
-"""The machine and the owner's files: a suspended process, a full disk, a clock that steps, a template that cannot be filled.
+"""The machine and the owner's files: a suspended process, a full disk, a clock that steps, a template that cannot be
+filled.
 
 As a program it is a sender that is suspended on its way: it says so on stdout and goes on when it is sent a line.
 """
@@ -71,7 +72,8 @@ class TestTemplate:
     """A template that cannot be filled for somebody."""
 
     def test_it_is_mended_in_time(self, world: World) -> None:
-        """Others of the same batch get theirs; the owner is told after three attempts; mended, it goes with the next hourly attempt."""
+        """Others of the same batch get theirs; the owner is told after three attempts; mended, it goes with the next
+        hourly attempt."""
         good, world.sender = world.sender, broken(world)
         run = world.sign_up()
         others = [world.sign_up(email=f"{name}@example.org", business_name="Engines") for name in ("bo", "cy")]
@@ -136,7 +138,8 @@ class TestClock:
         assert Counter(world.provider.email_ids) == {f"{run}-{number}": 1 for run in runs for number in range(1, 8)}
 
     def test_the_scheduler_is_seen_after_a_step_back(self, world: World) -> None:
-        """Its last sign of life is never in the future: else a scheduler that died would seem alive until the clock has caught up."""
+        """Its last sign of life is never in the future: else a scheduler that died would seem alive until the clock has
+        caught up."""
         world.release()
         world.clock.advance(hours=-1)
         world.release()
@@ -166,7 +169,9 @@ def suspended_sender(*words: str) -> Iterator[subprocess.Popen[str]]:
 def test_a_suspended_sender_wakes_after_its_lease(
     redis: Redis, valkey_server: valkey.Valkey, monkeypatch: pytest.MonkeyPatch, where: str, says: dict[str, Any]
 ) -> None:
-    """Another is about to send the email. Before its last look it posts nothing; after it, the provider takes one of the two requests."""
+    """Another is about to send the email.
+
+    Before its last look it posts nothing; after it, the provider takes one of the two requests."""
     for name in ("api_key", "api_url", "default_http_client"):
         monkeypatch.setattr(resend, name, getattr(resend, name))
     clock = SharedClock(redis)
@@ -209,7 +214,8 @@ def fill(process: subprocess.Popen[bytes], size: int) -> None:
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Valkey ends rather than lose a write that it has confirmed; webhooks answer 503; with room again, everything is whole."""
+    """Valkey ends rather than lose a write that it has confirmed; webhooks answer 503; with room again, everything is
+    whole."""
     with own_port() as port, valkey_on_a_disk(tmp_path, port) as server, deployed(server, monkeypatch) as functions:
         assert functions.sign_up().status_code == 202
         (log,) = (tmp_path / "appendonlydir").glob("*.incr.aof")

@@ -1,4 +1,5 @@
-"""Whatever happens to the owner's Notion while a sequence runs: emails go on, on time, and in the end each thing has its row, once."""
+"""Whatever happens to the owner's Notion while a sequence runs: emails go on, on time, and in the end each thing has
+its row, once."""
 
 from __future__ import annotations
 
@@ -151,7 +152,9 @@ def test_rows_that_the_owner_deletes(desk: Desk, source: str) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 def test_what_a_person_must_mend_is_told(desk: Desk, status: int) -> None:
-    """A row that does not fit, a token or a database that was taken back: one alert. An outage that passes by itself raises none."""
+    """A row that does not fit, a token or a database that was taken back: one alert.
+
+    An outage that passes by itself raises none."""
     desk.world.sign_up()
     desk.fault("status", status=503, count=4)
     desk.record()

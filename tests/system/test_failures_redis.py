@@ -1,4 +1,5 @@
-"""Redis dies, or refuses, or holds garbage, at every point of an email's way: a real Valkey, killed with -9 and started again."""
+"""Redis dies, or refuses, or holds garbage, at every point of an email's way: a real Valkey, killed with -9 and started
+again."""
 
 from __future__ import annotations
 
@@ -70,7 +71,8 @@ class Doomed(Ledger):
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("script", ["enroll", "release", "claim", "post", "settle", "sweep"])
 def test_redis_dies(tmp_path: Path, clock: Clock, script: str, when: str) -> None:
-    """Before or after any decision: when it is back, with what is on its disk, each email goes once and none is missing."""
+    """Before or after any decision: when it is back, with what is on its disk, each email goes once and none is
+    missing."""
     with valkey.serve(tmp_path, 0, "secret") as server:
         world = World(Doomed(server, clock, (script, when)), clock)
         with pytest.raises(RedisConnectionError):
@@ -163,7 +165,8 @@ class Refused(Ledger):
 def test_a_redis_that_refuses_now_and_then_forgets_no_email(
     redis: Redis, raw: Redis, clock: Clock, refuse: Refuse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the scheduler's own loop, with half of its decisions refused, and every third job lost: each email goes out, once."""
+    """By the scheduler's own loop, with half of its decisions refused, and every third job lost: each email goes out,
+    once."""
     monkeypatch.setattr("scheduler.release.SWEEP_EVERY", 0)
     world = World(Ledger(redis, clock=clock), clock)
     runs = [world.sign_up(email=f"p{number}@example.org") for number in range(2)]
@@ -287,8 +290,8 @@ def test_functions_answer_503_while_redis_loads(valkey_server: valkey.Valkey, mo
 
 
 def test_garbage_on_the_queue_stops_no_worker(functions: Functions, redis: Redis, valkey_server: valkey.Valkey) -> None:
-    """A job without its hash, one of a wrong type (RQ's worker ends there and is started again), one of an enrollment of a wrong type:
-    the email behind them goes all the same."""
+    """A job without its hash, one of a wrong type (RQ's worker ends there and is started again), one of an enrollment
+    of a wrong type: the email behind them goes all the same."""
     assert functions.sign_up().status_code == 202
     run = functions.run()
     assert run

@@ -1,4 +1,5 @@
-"""Whatever Resend answers, singly and in a batch: the real client over HTTP, the real ledger, and a clock that goes as fast as it can."""
+"""Whatever Resend answers, singly and in a batch: the real client over HTTP, the real ledger, and a clock that goes as
+fast as it can."""
 
 from __future__ import annotations
 
@@ -154,7 +155,8 @@ def test_what_may_have_been_accepted_is_repeated_as_it_was(post: Post, box: Sand
 
 @pytest.mark.parametrize("fault", CLOSED, ids=named)
 def test_a_refused_key_or_domain_holds_everything_back(post: Post, box: Sandbox, fault: dict[str, Any]) -> None:
-    """No attempt is counted, one email a minute is tried, the owner is told once, and all arrive when one is accepted."""
+    """No attempt is counted, one email a minute is tried, the owner is told once, and all arrive when one is
+    accepted."""
     box.fault(**fault, count=3)
     for _ in range(3):
         post.world.work()
@@ -244,7 +246,8 @@ def test_a_batch_answered_with_another_length_is_in_doubt(
 def test_after_an_accepted_email_without_an_answer_no_refusal_counts(
     post: Post, box: Sandbox, then: dict[str, Any], state: str
 ) -> None:
-    """The first request may have been accepted, and was: the step ends as `sent` or `in-doubt`, whatever the second is told."""
+    """The first request may have been accepted, and was: the step ends as `sent` or `in-doubt`, whatever the second is
+    told."""
     box.fault("disconnect", after=True)
     box.fault(**then)
     post.world.work()

@@ -1,4 +1,5 @@
-"""Whole funnels on a clock of their own: what the provider accepted, when, for each campaign; and what an outage or an exit does to it."""
+"""Whole funnels on a clock of their own: what the provider accepted, when, for each campaign; and what an outage or an
+exit does to it."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ from tests.support.world import SETTINGS, World
 MINUTE = 60_000
 SCORES = {"CRITICAL": {"red_systems": 2}, "URGENT": {"red_systems": 1}, "OPTIMIZE": {"green_systems": 8}}
 TRIGGERS = {"christmas": "christmas-signup", "five-day": "christmas-assessment", "busos": "assessment"}
-# Hours from the anchor, and the templates of each campaign. Here, not read from the campaign's file: a slip there must be seen.
+# Hours from the anchor, and the templates of each campaign. Here, not read from the campaign's file: a slip there must
+# be seen.
 HOURS: dict[str, list[float]] = {
     "christmas": [0, 24, 72, 120, 168, 216, 264],
     "five-day": [24, 48, 72, 96],
@@ -65,7 +67,8 @@ class Noted(dict[tuple[str, str], Any]):
 
 @dataclass
 class Funnel(World):
-    """A world in which time goes from one due instant to the next, and which notes what each accepted email was made from."""
+    """A world in which time goes from one due instant to the next, and which notes what each accepted email was made
+    from."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -200,7 +203,8 @@ class TestOutage:
         ],
     )
     def test_three_days(self, funnel: Funnel, slug: str, down: int, expected: list[float]) -> None:
-        """What is more than 12 hours late goes at once, and the gaps after it stay; a reminder that is too late is left out."""
+        """What is more than 12 hours late goes at once, and the gaps after it stay; a reminder that is too late is left
+        out."""
         funnel.enter(slug)
         funnel.until(START + down * HOUR)
         funnel.clock.advance(hours=72)

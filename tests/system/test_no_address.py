@@ -1,4 +1,5 @@
-"""Nobody's address, name or secret lies where it does not belong: a whole life on real processes, and then a look at all it left."""
+"""Nobody's address, name or secret lies where it does not belong: a whole life on real processes, and then a look at
+all it left."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ SCORES = {"assessment_score": 12, "red_systems": 3}
 
 # Where a person's own words are kept on purpose, as a key and, in a hash, its field. Nothing else may hold any.
 HELD = (
-    r"eg:contact:[0-9a-f]{20}/(email|name|first_name|last_name|business_name|timezone|booking_url|consent_\w+)",  # the person
+    # the person
+    r"eg:contact:[0-9a-f]{20}/(email|name|first_name|last_name|business_name|timezone|booking_url|consent_\w+)",
     r"eg:frozen:[\w-]+/body",  # the request to the provider, until its outcome is known, and for a day at the most
     r"eg:seen:[0-9a-f]{20}",  # the answer that an Idempotency-Key gets again, for a day
 )
@@ -210,7 +212,8 @@ def raw(life: tuple[Trial, Any]) -> Iterator[Redis]:
 
 
 def test_redis_while_emails_are_on_their_way(life: tuple[Trial, Any], raw: Redis, secrets: tuple[str, ...]) -> None:
-    """Keys, the schedule and RQ's jobs name nobody; what does is on the list above, and is there indeed; nothing is a pickle."""
+    """Keys, the schedule and RQ's jobs name nobody; what does is on the list above, and is there indeed; nothing is a
+    pickle."""
     trial, _ = life
     assert trial.sign_up(form(LATEST)) == 202
     assert trial.redis().zcard(ids.SCHEDULED), "emails must still be on their way, or this looks at too little"
@@ -255,7 +258,8 @@ def test_the_owners_channel(life: tuple[Trial, Any], secrets: tuple[str, ...]) -
 
 
 def test_what_is_left_and_logged(life: tuple[Trial, Any], raw: Redis, secrets: tuple[str, ...]) -> None:
-    """When the emails are sent and recorded, Redis still names nobody elsewhere, and no line of any part's log ever did."""
+    """When the emails are sent and recorded, Redis still names nobody elsewhere, and no line of any part's log ever
+    did."""
     trial, _ = life
     until(lambda: state(trial, LEAD, 7) == "sent" and trial.redis().zcard(ids.OUTBOX) == 0)
     assert not leaks(raw, secrets)

@@ -1,4 +1,5 @@
-"""Sending and recording together, on real processes: Notion never holds an email up, and learns everything in the end."""
+"""Sending and recording together, on real processes: Notion never holds an email up, and learns everything in the
+end."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ SIGN_UP = {
     "orange_systems": 1,
 }
 CUSTOMERS = 20
-ON_TIME = 10.0  # seconds after the due instant; generous, for the machine may be busy: how late emails are is for the benchmarks
+# seconds after the due instant; generous, for the machine may be busy: how late emails are is for the benchmarks
+ON_TIME = 10.0
 
 
 @pytest.fixture

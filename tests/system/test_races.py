@@ -1,4 +1,5 @@
-"""Races, on real processes: whoever of two is first, and whatever is suspended in between, each email arrives once and a decision holds."""
+"""Races, on real processes: whoever of two is first, and whatever is suspended in between, each email arrives once and
+a decision holds."""
 
 from __future__ import annotations
 
@@ -60,7 +61,8 @@ def test_a_pause_before_the_claim_wins(track: Racetrack) -> None:
 
 @pytest.mark.parametrize(("before", "result", "accepted"), [("post", "parked", 0), ("provider", "sent", 1)])
 def test_a_pause_against_a_claimed_email(track: Racetrack, before: str, result: str, accepted: int) -> None:
-    """Until the last look the pause holds it; what has passed that is on the wire, and the pause holds what comes after it."""
+    """Until the last look the pause holds it; what has passed that is on the wire, and the pause holds what comes after
+    it."""
     run = track.world.sign_up()
     worker = track.start("worker", send(run), before=before)
     track.actions.pause(run)
@@ -115,7 +117,8 @@ def _resume(world: World, run: str) -> str:
 
 
 def test_resumptions_and_releases_at_once_send_each_email_once(track: Racetrack) -> None:
-    """One process resumes many runs whose steps are due while another releases and sends: nothing is lost, nothing comes twice."""
+    """One process resumes many runs whose steps are due while another releases and sends: nothing is lost, nothing
+    comes twice."""
     runs = crowd(track)
     for run in runs:
         track.actions.pause(run)
@@ -152,7 +155,8 @@ def _booked(track: Racetrack, uid: str, starts: int, replaces: str | None = None
     [("claim", "skipped", "cancelled"), ("post", "parked", "cancelled"), ("provider", "sent", "sent")],
 )
 def test_a_reschedule_against_the_send_of_a_reminder(track: Racetrack, before: str, result: str, left: str) -> None:
-    """The old reminder goes out only where it was on the wire before the meeting moved; the new ones come at their times, once."""
+    """The old reminder goes out only where it was on the wire before the meeting moved; the new ones come at their
+    times, once."""
     first = _booked(track, "one", START + 2 * DAY)
     track.clock.advance(seconds=DAY / 1000)
     worker = track.start("worker", send(first), before=before)
@@ -252,7 +256,8 @@ def test_a_worker_that_wakes_after_its_lease_does_not_post(track: Racetrack) -> 
 
 
 def test_a_worker_that_slept_on_the_way_to_the_provider_posts_the_same_request(track: Racetrack) -> None:
-    """It has passed the last look, and so has its successor: both post the very same, and the provider takes it once."""
+    """It has passed the last look, and so has its successor: both post the very same, and the provider takes it
+    once."""
     run = track.world.sign_up()
     sleeper = track.start("sleeper", send(run), before="provider")
     sleeper.suspend()

@@ -122,7 +122,8 @@ def announces_the_end(connection: http.client.HTTPConnection) -> bool:
 
 
 def _started_with(directory: Path, missing: str, by: set[str]) -> subprocess.CompletedProcess[str]:
-    """A process that mounts three functions, of which some require a setting that is not given, and asks each of them."""
+    """A process that mounts three functions, of which some require a setting that is not given, and asks each of
+    them."""
     for name in ("echo", "health", "inner"):
         (directory / "functions" / name).mkdir(parents=True)
         requires = (
@@ -218,7 +219,8 @@ class TestOneFunction:
     """The app around a single function."""
 
     def test_the_signature_type_does_not_leak(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Another signature type in the environment changes nothing, and nothing is left there for the next function."""
+        """Another signature type in the environment changes nothing, and nothing is left there for the next
+        function."""
         monkeypatch.setenv("FUNCTION_SIGNATURE_TYPE", "cloudevent")
         monkeypatch.delenv("FUNCTION_TARGET", raising=False)
         (tmp_path / "main.py").write_text(f"NAME = 'one'\n{ECHO}")
@@ -277,7 +279,8 @@ class TestServer:
 
     @pytest.mark.parametrize("drain", ["0s", "1h"])
     def test_sigterm_finishes_what_is_in_flight(self, tmp_path: Path, drain: str) -> None:
-        """A request that is being handled when the process is told to stop gets its answer, and the exit status is 0."""
+        """A request that is being handled when the process is told to stop gets its answer, and the exit status is
+        0."""
         with socket.create_server(("127.0.0.1", 0)) as test:
             test.settimeout(WITHIN)
             with served(tmp_path, WAITING, TEST_PORT=str(test.getsockname()[1]), DRAIN=drain) as (process, port):

@@ -180,7 +180,8 @@ class TestLimits:
     def test_x_forwarded_for_counts_behind_trusted_proxies_only(
         self, functions: Functions, proxies: str, forwarded: list[str], statuses: list[int]
     ) -> None:
-        """The header is believed from the right, as far as the proxies are ours; what a stranger puts before it changes nothing."""
+        """The header is believed from the right, as far as the proxies are ours; what a stranger puts before it changes
+        nothing."""
         functions.set(TRUSTED_PROXIES=proxies, WEBHOOK_RATE_PER_IP="1/hour")
         assert [functions.sign_up(headers={"X-Forwarded-For": value}).status_code for value in forwarded] == statuses
 

@@ -1,6 +1,8 @@
 # mypy: ignore-errors
 # Runs in the contenders' virtual environments, whose packages the project's own lacks.
-"""The sign-up form of every contender: FastAPI over its `enroll`. A customer is one request, with seven due instants."""
+"""The sign-up form of every contender: FastAPI over its `enroll`.
+
+A customer is one request, with seven due instants."""
 
 from __future__ import annotations
 

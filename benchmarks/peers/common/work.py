@@ -1,5 +1,6 @@
 # mypy: ignore-errors
-# Runs in the contenders' virtual environments, whose packages the project's own lacks; it may use nothing but the standard library.
+# Runs in the contenders' virtual environments, whose packages the project's own lacks; it may use nothing but the
+# standard library.
 """The work that every contender does: seven emails for each customer, each posted to the deliver stub at its time."""
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 # mypy: ignore-errors
 # Runs in a virtual environment of its own, whose packages the project's lacks.
-"""Dramatiq on Redis: a delayed message for each email. A dead worker's messages are looked for after 5 s instead of a minute."""
+"""Dramatiq on Redis: a delayed message for each email.
+
+A dead worker's messages are looked for after 5 s instead of a minute."""
 
 import time
 

@@ -1,8 +1,11 @@
 # mypy: ignore-errors
 # Runs in a virtual environment of its own, whose packages the project's lacks.
-"""The floor: what Redis and HTTP cost by themselves. One ZADD for each customer, one asyncio loop that takes what is due with a lease.
+"""The floor: what Redis and HTTP cost by themselves.
 
-It retries, records, paces, renders and steers nothing: nobody would run a business on it. `python app.py` is the worker.
+One ZADD for each customer, one asyncio loop that takes what is due with a lease.
+
+It retries, records, paces, renders and steers nothing: nobody would run a business on it. `python app.py` is the
+worker.
 """
 
 import asyncio

@@ -1,7 +1,10 @@
-"""Discord's webhooks: https://discord.com/developers/docs/resources/webhook. Mounted at `/discord`, so that a webhook's address is
+"""Discord's webhooks: https://discord.com/developers/docs/resources/webhook.
+
+Mounted at `/discord`, so that a webhook's address is
 `/discord/webhooks/<id>/<token>`; every one is there until it is deleted.
 
-A request is counted against its webhook's rate limit first, then meets a fault if one is set, then is validated and posted.
+A request is counted against its webhook's rate limit first, then meets a fault if one is set, then is validated and
+posted.
 """
 
 from __future__ import annotations
@@ -41,7 +44,8 @@ class Buckets:
         self._lock = threading.Lock()
 
     def admit(self, webhook: str, now: float) -> tuple[int, float]:
-        """Count a request; returns how many more fit (negative: this one does not), and the seconds until the window is over.
+        """Count a request; returns how many more fit (negative: this one does not), and the seconds until the window is
+        over.
 
         Args:
             webhook: its id.

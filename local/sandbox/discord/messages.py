@@ -1,4 +1,5 @@
-"""What the Discord stand-in remembers over a restart: the messages that were posted, and the webhooks that were deleted."""
+"""What the Discord stand-in remembers over a restart: the messages that were posted, and the webhooks that were
+deleted."""
 
 from __future__ import annotations
 

@@ -9,5 +9,6 @@
 | `records` | everything that exists, in the sandbox's SQLite file |
 | `seed`, `export`, `person` | ready-made layouts; the sandbox's own JSON; pages for people |
 
-Not imitated: comments, files, views, people, formulas and rollups, the other half of a dual relation, and blocks other than text.
+Not imitated: comments, files, views, people, formulas and rollups, the other half of a dual relation, and blocks other
+than text.
 """

@@ -1,6 +1,7 @@
 """The WSGI app of the stand-in, to be mounted at `/notion/v1`.
 
-A request is counted against the rate limit first, then meets a fault if one is set, then is authenticated, and runs as one transaction.
+A request is counted against the rate limit first, then meets a fault if one is set, then is authenticated, and runs as
+one transaction.
 """
 
 from __future__ import annotations

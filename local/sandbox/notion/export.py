@@ -61,7 +61,8 @@ def named_sources(records: Records) -> dict[str, Record]:
 
 
 def _everything(records: Records) -> Iterator[str]:
-    """Every page by data source, oldest first, as text bit by bit, so that many never fill the memory nor hold others up."""
+    """Every page by data source, oldest first, as text bit by bit, so that many never fill the memory nor hold others
+    up."""
     with records.transaction():
         sources = named_sources(records)
     for number, (name, source) in enumerate(sources.items()):

@@ -170,7 +170,8 @@ def _dated(kind: str, given: Any, now: float, path: str, moment: Callable[[Recor
 
 
 def key_in(given: Any, schema: Schema) -> tuple[str, str] | None:
-    """A property's id and search key that every match of a filter has, where there is one; the filter must have been compiled before."""
+    """A property's id and search key that every match of a filter has, where there is one; the filter must have been
+    compiled before."""
     if "and" in given:
         return next((found for one in given["and"] if (found := key_in(one, schema))), None)
     prop = find(schema, given["property"]) if "property" in given else None

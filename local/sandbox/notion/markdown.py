@@ -1,8 +1,9 @@
 r"""Notion's Markdown, as far as emails need it: https://developers.notion.com/guides/data-apis/enhanced-markdown.
 
-It differs from the usual one where it matters here. Each line is a block of its own, so empty lines are dropped and what was two paragraphs
-comes back as two lines; an empty paragraph is `<empty-block/>`; a child is indented with a tab; a line break within a block is `<br>`; and
-these characters come back with a backslash, outside of code: \ * ~ ` $ [ ] < > { } | ^. So a placeholder comes back as \{\{ name \}\}.
+It differs from the usual one where it matters here. Each line is a block of its own, so empty lines are dropped and
+what was two paragraphs comes back as two lines; an empty paragraph is `<empty-block/>`; a child is indented with a tab;
+a line break within a block is `<br>`; and these characters come back with a backslash, outside of code: \ * ~ ` $ [ ] <
+> { } | ^. So a placeholder comes back as \{\{ name \}\}.
 """
 
 from __future__ import annotations
@@ -170,7 +171,8 @@ def _line(one: Block, number: int, special: re.Pattern[str]) -> str:
 
 
 def _written(pieces: list[Piece], special: re.Pattern[str], styles: tuple[str, ...] = ("href", *_MARKS)) -> str:
-    """Pieces as Markdown: neighbors that share a link or a style stand within one pair of marks, the longest outside."""
+    """Pieces as Markdown: neighbors that share a link or a style stand within one pair of marks, the longest
+    outside."""
     written = ""
     while pieces:
         style = max(styles, key=lambda style: _shared(pieces, style), default="")

@@ -1,4 +1,5 @@
-"""Notion's objects as they are answered: https://developers.notion.com/reference/page, …/database, …/data-source, …/block, …/user."""
+"""Notion's objects as they are answered: https://developers.notion.com/reference/page, …/database, …/data-source,
+…/block, …/user."""
 
 from __future__ import annotations
 

@@ -109,7 +109,8 @@ def update(records: Records, page: Record, body: dict[str, Any], by: str) -> Rec
 
 
 def property_item(records: Records, page: Record, key: str) -> dict[str, Any]:
-    """One property of a page, as `GET /pages/{id}/properties/{id}` answers it: texts and relations as a list of items."""
+    """One property of a page, as `GET /pages/{id}/properties/{id}` answers it: texts and relations as a list of
+    items."""
     prop = find(schema_of(source_of(records, page)), key)
     if prop is None:
         raise invalid(f"Could not find property with name or id: {key}")

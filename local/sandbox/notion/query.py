@@ -1,4 +1,5 @@
-"""Querying a data source: filter, sorts, and pages of at most 100 of at most 10,000 (https://developers.notion.com/reference/query-a-data-source)."""
+"""Querying a data source: filter, sorts, and pages of at most 100 of at most 10,000
+(https://developers.notion.com/reference/query-a-data-source)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Everything that exists in the workspace, in one table: pages, databases, data sources and blocks, as in Notion itself.
+"""Everything that exists in the workspace, in one table: pages, databases, data sources and blocks, as in Notion
+itself.
 
 Nothing here commits or locks: a request runs as one transaction, see `Records.transaction`.
 """
@@ -230,7 +231,8 @@ class Records:
             created_until: only what was created up to this time, in seconds since 1970.
         """
         wanted = ", ".join(f"'{kind}'" for kind in kinds)
-        query = f"SELECT id, edited_at FROM notion WHERE kind IN ({wanted}) AND in_trash = 0 AND created_at <= ?"  # noqa: S608 - our own kinds
+        # our own kinds
+        query = f"SELECT id, edited_at FROM notion WHERE kind IN ({wanted}) AND in_trash = 0 AND created_at <= ?"  # noqa: S608
         return self._db.execute(
             f"{query} AND instr(lower(title), lower(?)) ORDER BY position", (created_until, words)
         ).fetchall()

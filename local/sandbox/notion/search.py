@@ -1,4 +1,7 @@
-"""Search by title. What is new is found after a while only, as there (https://developers.notion.com/reference/search-optimizations-and-limitations)."""
+"""Search by title.
+
+What is new is found after a while only, as there
+(https://developers.notion.com/reference/search-optimizations-and-limitations)."""
 
 from __future__ import annotations
 

@@ -100,7 +100,8 @@ def plant(records: Records, layout: str) -> dict[str, Any]:
         layout: one of LAYOUTS.
 
     Returns:
-        `{"layout", "page_id"}`, and for each database its name, database id and data source id. The same ones when asked again.
+        `{"layout", "page_id"}`, and for each database its name, database id and data source id. The same ones when
+        asked again.
     """
     with records.transaction():
         answer = records.layout(layout)

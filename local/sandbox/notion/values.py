@@ -1,7 +1,7 @@
 """Property values: as they are sent, as they are kept (by property id, options by option id), and as they are answered.
 
-Source: https://developers.notion.com/reference/page-property-values. A property is its entry in a data source's schema; writing a select
-option that does not exist adds it there.
+Source: https://developers.notion.com/reference/page-property-values. A property is its entry in a data source's schema;
+writing a select option that does not exist adds it there.
 """
 
 from __future__ import annotations
@@ -145,7 +145,8 @@ def shown(prop: Property, page: Record) -> Any:
 
 
 def plain(prop: Property, page: Record) -> Any:
-    """A value as simple JSON: a text, a number, a bool, a name, a list of names, or a date's start (with its end, where it has one).
+    """A value as simple JSON: a text, a number, a bool, a name, a list of names, or a date's start (with its end, where
+    it has one).
 
     Args:
         prop: the property.
@@ -169,7 +170,9 @@ def plain(prop: Property, page: Record) -> Any:
 
 
 def search_key(prop: Property, value: Any) -> str | None:
-    """The text by which a page is found without looking at every other one. What a page has without being written to has none.
+    """The text by which a page is found without looking at every other one.
+
+    What a page has without being written to has none.
 
     Args:
         prop: the property.

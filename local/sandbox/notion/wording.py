@@ -1,4 +1,5 @@
-"""What Notion says about a request that is wrong, and the checks that every route shares (https://developers.notion.com/reference/errors)."""
+"""What Notion says about a request that is wrong, and the checks that every route shares
+(https://developers.notion.com/reference/errors)."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
 """An email's HTML made ready to be shown in a frame: harmless, and light or dark as asked for.
 
-A page cannot tell a frame which `prefers-color-scheme` to believe in: Chromium takes it from the system, and forcing `color-scheme` on the
-frame changes default colors only. So the served copy is rewritten: each `(prefers-color-scheme: …)` in its media queries becomes
-`(min-width: 0)`, which is always true, where it names the wanted scheme, and `(max-width: 0)`, which never is, where it names the other.
-The email's own dark styles then apply exactly as in a mail client that is set to dark. The stored email is not touched.
+A page cannot tell a frame which `prefers-color-scheme` to believe in: Chromium takes it from the system, and forcing
+`color-scheme` on the frame changes default colors only. So the served copy is rewritten: each `(prefers-color-scheme:
+…)` in its media queries becomes
+`(min-width: 0)`, which is always true, where it names the wanted scheme, and `(max-width: 0)`, which never is, where it
+names the other. The email's own dark styles then apply exactly as in a mail client that is set to dark. The stored
+email is not touched.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Resend's API for sending, as the `resend` SDK uses it: https://resend.com/docs/api-reference/emails/send-email.
 
-A request is counted against the rate limit first, then meets a fault if one is set, then is authenticated, validated and accepted. Not
-imitated: domains and their verification (any sender is good), templates (their id is kept), and sending later (`scheduled_at` is kept and
-the email stays `scheduled`).
+A request is counted against the rate limit first, then meets a fault if one is set, then is authenticated, validated
+and accepted. Not imitated: domains and their verification (any sender is good), templates (their id is kept), and
+sending later (`scheduled_at` is kept and the email stays `scheduled`).
 """
 
 from __future__ import annotations

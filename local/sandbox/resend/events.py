@@ -1,4 +1,5 @@
-"""Resend's webhook events: bodies as documented (https://resend.com/docs/webhooks/event-types), signed and retried as Svix does it."""
+"""Resend's webhook events: bodies as documented (https://resend.com/docs/webhooks/event-types), signed and retried as
+Svix does it."""
 
 from __future__ import annotations
 

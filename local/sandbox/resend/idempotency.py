@@ -1,4 +1,5 @@
-"""Idempotency keys as Resend keeps them: 24 hours, by endpoint (https://resend.com/docs/dashboard/emails/idempotency-keys)."""
+"""Idempotency keys as Resend keeps them: 24 hours, by endpoint
+(https://resend.com/docs/dashboard/emails/idempotency-keys)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The sandbox against what is known of Notion: recorded exchanges, facts and a part of its OpenAPI file, through the real client.
+"""The sandbox against what is known of Notion: recorded exchanges, facts and a part of its OpenAPI file, through the
+real client.
 
 Those files are no part of the project; the tests skip unless CONTRACTS_DIR says where they are.
 """
@@ -111,7 +112,8 @@ class Replay:
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_recorded_exchanges_give_the_same_answers(box: Sandbox, name: str) -> None:
-    """Each request that Notion was seen to answer is answered alike: keys, types, texts and order, but for ids, times and names."""
+    """Each request that Notion was seen to answer is answered alike: keys, types, texts and order, but for ids, times
+    and names."""
     assert box.state
     with box.state.notion.transaction():
         content: dict[str, Any] = {"icon": None, "cover": None, "is_locked": False, "values": {}}
@@ -145,7 +147,8 @@ def everything(client: Any, page_id: str) -> Any:
 
 
 def test_every_filter_and_sort_of_the_facts_is_understood(box: Sandbox) -> None:
-    """Each condition that the facts list for a type is accepted for it, and so are the examples, in a list of the known form."""
+    """Each condition that the facts list for a type is accepted for it, and so are the examples, in a list of the known
+    form."""
     facts = contract("notion-facts.json")
     client = box.notion_client()
     source = everything(client, box.seed("page")["page_id"])
@@ -190,7 +193,8 @@ def test_every_filter_and_sort_of_the_facts_is_understood(box: Sandbox) -> None:
 
 
 def test_every_written_value_and_property_of_the_facts_is_taken(box: Sandbox) -> None:
-    """The facts' examples of a schema and of values are accepted, and each value is answered with its id, type and payload."""
+    """The facts' examples of a schema and of values are accepted, and each value is answered with its id, type and
+    payload."""
     facts = contract("notion-facts.json")
     client = box.notion_client()
     page_id = box.seed("page")["page_id"]
@@ -242,7 +246,8 @@ def test_the_messages_are_the_facts_examples(box: Sandbox) -> None:
 
 
 def test_every_error_is_one_of_the_facts(box: Sandbox) -> None:
-    """Each refusal has a status and a code that Notion uses, in Notion's shape; rate limits and overload say when to come back."""
+    """Each refusal has a status and a code that Notion uses, in Notion's shape; rate limits and overload say when to
+    come back."""
     facts = contract("notion-facts.json")
     known = {(int(status), code) for status, code in facts["errors"]}
     answers = [

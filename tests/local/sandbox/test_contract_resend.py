@@ -1,7 +1,8 @@
-"""The sandbox against what is known of Resend: its OpenAPI file, facts, recorded exchanges, sample events and signature vectors.
+"""The sandbox against what is known of Resend: its OpenAPI file, facts, recorded exchanges, sample events and signature
+vectors.
 
-Those files are no part of the project; tests that need them skip unless CONTRACTS_DIR says where they are. The events' own behavior is
-tested here too, without them.
+Those files are no part of the project; tests that need them skip unless CONTRACTS_DIR says where they are. The events'
+own behavior is tested here too, without them.
 """
 
 from __future__ import annotations
@@ -170,7 +171,8 @@ def test_answers_look_like_the_recorded_ones() -> None:
 
 @needs_contracts
 def test_the_signature_vectors_are_what_the_sandbox_signs() -> None:
-    """For each of Resend's vectors, signing gives the same headers, and verifying through standardwebhooks accepts them."""
+    """For each of Resend's vectors, signing gives the same headers, and verifying through standardwebhooks accepts
+    them."""
     vectors = contract("signature-vectors.json")
     ours = [vector for vector in vectors["vectors"] if vector["file"].startswith("resend/")]
     assert ours

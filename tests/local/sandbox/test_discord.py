@@ -1,4 +1,5 @@
-"""The Discord stand-in: webhooks, limits, rate limit and faults as the real API has them, and the page that shows what was posted."""
+"""The Discord stand-in: webhooks, limits, rate limit and faults as the real API has them, and the page that shows what
+was posted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The Notion stand-in behaves as Notion does, as seen through the real client and plain HTTP: databases, pages, blocks and search."""
+"""The Notion stand-in behaves as Notion does, as seen through the real client and plain HTTP: databases, pages, blocks
+and search."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ NOON = "2026-11-21T12:00"
 
 
 def test_a_database_holds_data_sources_and_they_hold_the_properties(box: Sandbox, notion: Any) -> None:
-    """A database names its data sources and has no properties; those outside of `initial_data_source` are ignored, as they are there."""
+    """A database names its data sources and has no properties; those outside of `initial_data_source` are ignored, as
+    they are there."""
     page_id = box.seed("page")["page_id"]
     database = notion.databases.create(
         parent={"page_id": page_id}, title=text("People"), initial_data_source={"properties": {"Who": {"title": {}}}}
@@ -39,7 +41,8 @@ def test_a_database_holds_data_sources_and_they_hold_the_properties(box: Sandbox
 
 
 def test_a_schema_can_be_added_to_renamed_retyped_and_pruned(notion: Any, tracker: str) -> None:
-    """Values stay under a new name, words stay words in another type, what cannot be converted is empty, and an added property is empty."""
+    """Values stay under a new name, words stay words in another type, what cannot be converted is empty, and an added
+    property is empty."""
     page = row(
         notion,
         tracker,
@@ -73,7 +76,8 @@ def test_a_schema_can_be_added_to_renamed_retyped_and_pruned(notion: Any, tracke
 
 
 def test_a_page_is_answered_in_full(notion: Any, tracker: str, box: Sandbox) -> None:
-    """Every property of the schema is there with id, type and payload; a date is kept to the minute in UTC; the link leads to the page."""
+    """Every property of the schema is there with id, type and payload; a date is kept to the minute in UTC; the link
+    leads to the page."""
     page = row(
         notion,
         tracker,
@@ -114,7 +118,8 @@ def test_one_property_can_be_read(notion: Any, tracker: str) -> None:
 
 
 def test_writing_an_option_creates_it_but_not_a_status(box: Sandbox, notion: Any, tracker: str) -> None:
-    """A new select option is in the schema afterward, once; a status must exist; both are answered with id, name and color."""
+    """A new select option is in the schema afterward, once; a status must exist; both are answered with id, name and
+    color."""
     first, second = (
         row(notion, tracker, Campaign={"select": {"name": "Christmas 2025"}})["properties"]["Campaign"]["select"]
         for _ in range(2)
@@ -149,7 +154,8 @@ def test_a_unique_id_numbers_the_pages(notion: Any, tracker: str) -> None:
 
 
 def test_a_trashed_page_is_not_found_and_cannot_be_edited_until_it_is_restored(notion: Any, tracker: str) -> None:
-    """Queries leave it out (unless asked for the trash), reading still works, and each edit is refused, even trashing it again."""
+    """Queries leave it out (unless asked for the trash), reading still works, and each edit is refused, even trashing
+    it again."""
     page = row(notion, tracker)
     assert notion.pages.update(page["id"], archived=True)["in_trash"] is True
     assert notion.data_sources.query(tracker)["results"] == []
@@ -173,7 +179,8 @@ def test_a_trashed_page_is_not_found_and_cannot_be_edited_until_it_is_restored(n
 
 
 def test_blocks_are_appended_where_they_should_be(notion: Any, tracker: str) -> None:
-    """At the end, after a block, or at the start; nested ones lie in their parent; a deleted one is gone from the list."""
+    """At the end, after a block, or at the start; nested ones lie in their parent; a deleted one is gone from the
+    list."""
     page = row(notion, tracker)
 
     def append(words: str, **where: Any) -> str:
@@ -223,7 +230,8 @@ def test_an_edit_by_blocks_or_markdown_is_an_edit_of_the_page() -> None:
 
 
 def test_search_finds_by_title_what_is_old_enough() -> None:
-    """New things are found after the lag only; pages and data sources by part of their title, the last edited first, page by page."""
+    """New things are found after the lag only; pages and data sources by part of their title, the last edited first,
+    page by page."""
     now = [1_800_000_000.0]
     with sandbox(clock=lambda: now[0]) as box:
         box.post("/limits", {"notion_search_lag_ms": 2000})
@@ -256,7 +264,8 @@ def test_search_finds_by_title_what_is_old_enough() -> None:
 
 
 def test_layouts_are_made_once(box: Sandbox) -> None:
-    """A layout gives the same ids again; that of the earlier builds has the required properties only; two of one name are kept apart."""
+    """A layout gives the same ids again; that of the earlier builds has the required properties only; two of one name
+    are kept apart."""
     notion = box.notion_client()
     assert box.get("/notion.json") == {}
     made, old = box.seed("evergreen"), box.seed("earlier-builds")

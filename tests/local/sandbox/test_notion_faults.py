@@ -37,7 +37,8 @@ def contacts(box: Sandbox) -> list[str]:
 
 
 def test_a_burst_passes_and_then_the_window_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    """180 requests of a minute pass at once; the next one is told in whole seconds when to come back, and so is a wrong one."""
+    """180 requests of a minute pass at once; the next one is told in whole seconds when to come back, and so is a wrong
+    one."""
     stand_still(monkeypatch)
     with sandbox(rate=None) as box:
         answers = [box.notion("GET", "/users/me").status_code for _ in range(180)]
@@ -53,7 +54,8 @@ def test_a_burst_passes_and_then_the_window_is_full(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_window_and_the_rate_can_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With two a second in a window of one second, the third is refused; the client waits as told and then gets through."""
+    """With two a second in a window of one second, the third is refused; the client waits as told and then gets
+    through."""
     with sandbox(rate=None) as box:
         assert box.post("/limits", {"notion_per_second": 2, "notion_window_seconds": 1})["notion_per_second"] == 2
         with monkeypatch.context() as still:
@@ -103,7 +105,8 @@ def test_the_code_of_a_fault_can_be_named(box: Sandbox) -> None:
 
 @pytest.mark.parametrize(("given", "header"), [(7, "7"), (1.5, "1.5")])
 def test_a_quota_refuses_everything_with_the_time_to_come_back(box: Sandbox, given: float, header: str) -> None:
-    """Whole seconds or a fraction stand in the header and in the body; the reason is the workspace's limit, or as named."""
+    """Whole seconds or a fraction stand in the header and in the body; the reason is the workspace's limit, or as
+    named."""
     fault(box, "quota", retry_after=given)
     answer = box.notion("GET", "/users")
     assert (answer.status_code, answer.headers["retry-after"]) == (429, header)
@@ -176,7 +179,8 @@ def test_a_refused_write_is_no_saved_one(box: Sandbox) -> None:
 
 
 def test_a_page_of_html_comes_where_json_should(box: Sandbox) -> None:
-    """As from a proxy on the way: with 200 the client fails to decode it, with 502 it raises its own error; a 200 must be HTML."""
+    """As from a proxy on the way: with 200 the client fails to decode it, with 502 it raises its own error; a 200 must
+    be HTML."""
     fault(box, "status", status=200, body="html")
     with pytest.raises(json.JSONDecodeError):
         box.notion_client().users.me()

@@ -160,7 +160,8 @@ WORDS = st.text(st.sampled_from("ab {}*_[]()#->!.1\\`~$|^<"), max_size=24)
 
 @given(lines=st.lists(WORDS, max_size=6))
 def test_what_is_written_reads_the_same_again(lines: list[str]) -> None:
-    """Whatever a person types, Notion's own writing of it stands for the same blocks, and so does the form for people."""
+    """Whatever a person types, Notion's own writing of it stands for the same blocks, and so does the form for
+    people."""
     blocks = markdown.parse("\n".join(lines))
     for for_people in (False, True):
         assert shapes(markdown.parse(markdown.render(blocks, for_people=for_people))) == shapes(blocks)

@@ -100,7 +100,8 @@ def test_pause_is_ticked_and_cleared_with_a_plain_form(box: Sandbox) -> None:
 
 
 def test_a_template_is_edited_as_its_owner_would(box: Sandbox) -> None:
-    """Subject and body are shown as a person writes them, without backslashes, and read through the API as Notion gives them."""
+    """Subject and body are shown as a person writes them, without backslashes, and read through the API as Notion gives
+    them."""
     notion = box.notion_client()
     properties = {"Template ID": {"title": text("christmas_email_1")}, "Subject": {"rich_text": text("Hello")}}
     parent = {"data_source_id": box.seed()["templates"]["data_source_id"]}

@@ -217,7 +217,8 @@ def test_a_wrong_query_is_refused_in_notions_words(people: People, body: dict[st
 
 
 def test_results_come_in_pages(people: People) -> None:
-    """The cursor of one page starts the next, in the order of the query; the last one says so; properties can be left out."""
+    """The cursor of one page starts the next, in the order of the query; the last one says so; properties can be left
+    out."""
     sorts = [{"property": "Score", "direction": "ascending"}]
     first = people.client.data_sources.query(people.source, sorts=sorts, page_size=3, filter_properties=["title"])
     assert (len(first["results"]), first["has_more"]) == (3, True)

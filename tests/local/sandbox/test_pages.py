@@ -74,7 +74,8 @@ def test_a_caller_that_hangs_up_frees_its_key(box: Sandbox, monkeypatch: pytest.
     """A held connection ends with its caller, so that the key can be used again at once."""
     box.fault("timeout-after", delay_ms=LONG)
     patient = resend.default_http_client
-    monkeypatch.setattr(resend, "default_http_client", RequestsClient(timeout=SOON))  # type: ignore[arg-type]  # requests takes fractions
+    # requests takes fractions
+    monkeypatch.setattr(resend, "default_http_client", RequestsClient(timeout=SOON))  # type: ignore[arg-type]
     assert refused("key").error_type == "HttpClientError"
     monkeypatch.setattr(resend, "default_http_client", patient)
     until(lambda: len(box.outbox()) == 1)
@@ -167,7 +168,8 @@ def test_reset_forgets_everything(box: Sandbox) -> None:
 
 
 def test_state_survives_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Emails, keys and limits are there again after kill -9 and after a clean stop, which is quick even while a connection is held."""
+    """Emails, keys and limits are there again after kill -9 and after a clean stop, which is quick even while a
+    connection is held."""
     with sandbox_process(tmp_path) as (box, process):
         point_sdk_at(box, monkeypatch)
         box.post("/limits", {"resend_per_second": 500})
@@ -203,7 +205,8 @@ def test_gunicorn_closes_connections_too(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_the_outbox_page_lists_and_finds_emails(box: Sandbox) -> None:
-    """The newest comes first, with sender, preview and what became of it; a search narrows the list; nothing is unescaped."""
+    """The newest comes first, with sender, preview and what became of it; a search narrows the list; nothing is
+    unescaped."""
     assert "No email yet" in page(box, "/")
     send(subject="<b>First</b>", text="Some words to preview")
     send(subject="Second", to="bounced@resend.dev")
@@ -218,7 +221,8 @@ def test_the_outbox_page_lists_and_finds_emails(box: Sandbox) -> None:
 
 def test_a_long_outbox_has_pages(box: Sandbox) -> None:
     """Fifty emails make a page, and the link to older ones leads to the rest."""
-    resend.Batch.send([EMAIL | {"subject": f"Number {number:02}"} for number in range(60)])  # type: ignore[misc]  # plain dicts
+    # plain dicts
+    resend.Batch.send([EMAIL | {"subject": f"Number {number:02}"} for number in range(60)])  # type: ignore[misc]
     newest = page(box, "/")
     assert "Number 59" in newest and "Number 09" not in newest
     older = re.search(r'href="(/\?before=\d+)">Older', newest)

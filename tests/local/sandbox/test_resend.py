@@ -160,7 +160,8 @@ def test_a_batch_is_all_or_nothing_unless_permissive(box: Sandbox) -> None:
 
 @given(gaps=st.lists(st.integers(0, 700), max_size=60), limit=st.integers(1, 5))
 def test_no_window_of_a_second_holds_more_than_the_limit(gaps: list[int], limit: int) -> None:
-    """However requests arrive, N+1 accepted ones span at least a second, and a refused one may come back after `reset`."""
+    """However requests arrive, N+1 accepted ones span at least a second, and a refused one may come back after
+    `reset`."""
     limiter, now, accepted = Limiter(limit), 0.0, list[float]()
     for gap in gaps:
         now += gap / 1024  # exact in binary, so that no rounding blurs the edge of the window
@@ -193,7 +194,8 @@ def test_a_repeated_key_sends_once(box: Sandbox) -> None:
     assert send("key") == send("key")
     conflict = refused("key", subject="Another")
     assert (conflict.code, conflict.error_type, len(box.outbox())) == (409, "invalid_idempotent_request", 1)
-    batches = [resend.Batch.send([EMAIL, EMAIL], {"idempotency_key": "key"})["data"] for _ in range(2)]  # type: ignore[list-item]  # plain dicts
+    # plain dicts
+    batches = [resend.Batch.send([EMAIL, EMAIL], {"idempotency_key": "key"})["data"] for _ in range(2)]  # type: ignore[list-item]
     assert batches[0] == batches[1]
     assert len(box.outbox()) == 3
 
