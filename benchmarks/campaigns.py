@@ -37,6 +37,9 @@ def write(folder: Path) -> Path:
         steps = "".join(
             f"  - {{number: {number}, after: {delay}, template: email}}\n" for number, delay in enumerate(delays, 1)
         )
-        head = f"slug: {slug}\nname: {slug.title()}\ntrigger: {TRIGGERS[slug]}\nlate: {{after: 12h, policy: send}}\nsteps:\n"
+        head = (
+            f"slug: {slug}\nname: {slug.title()}\ntrigger: {TRIGGERS[slug]}\nlate: {{after: 12h, policy: "
+            "send}\nsteps:\n"
+        )
         (folder / slug / "campaign.yaml").write_text(head + steps, encoding="utf-8")
     return folder

@@ -8,10 +8,12 @@ from html import escape
 from pathlib import Path
 
 WIDTH, ROW, LEFT, RIGHT, TOP = 760, 28, 220, 110, 54
-STYLE = """text { font: 13px system-ui, sans-serif; fill: #1d2b26 } .title { font-size: 15px; font-weight: 600 } .note { fill: #5b6b65 }
+STYLE = """text { font: 13px system-ui, sans-serif; fill: #1d2b26 } .title { font-size: 15px; font-weight: 600 }
+  .note { fill: #5b6b65 }
 .bar { fill: #a9b8b2 } .ours { fill: #1f6f54 }
 @media (prefers-color-scheme: dark) {
-  text { fill: #e6eeea } .note { fill: #9fb0a9 } .bar { fill: #5c6b65 } .ours { fill: #4fb58f } .ground { fill: #14201b } }"""
+  text { fill: #e6eeea } .note { fill: #9fb0a9 } .bar { fill: #5c6b65 } .ours { fill: #4fb58f }
+  .ground { fill: #14201b } }"""
 
 
 def bars(title: str, unit: str, values: Sequence[tuple[str, float]], *, ours: str = "Evergreen") -> str:
@@ -28,10 +30,12 @@ def bars(title: str, unit: str, values: Sequence[tuple[str, float]], *, ours: st
     note = f"{unit}{', logarithmic scale' if wide else ''}"
     height = TOP + ROW * len(values) + 12
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
+        'role="img">',
         f"<title>{escape(title)}</title><style>{STYLE}</style>",
         f'<rect class="ground" width="{WIDTH}" height="{height}" rx="6" fill="#ffffff"/>',
-        f'<text class="title" x="16" y="24">{escape(title)}</text><text class="note" x="16" y="42">{escape(note)}</text>',
+        f'<text class="title" x="16" y="24">{escape(title)}</text><text class="note" x="16" '
+        f'y="42">{escape(note)}</text>',
     ]
     for number, (name, value) in enumerate(values):
         y = TOP + ROW * number

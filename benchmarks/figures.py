@@ -99,7 +99,8 @@ class Report:
         """All of them as a Markdown table, with what became of each since the last recorded run."""
         last = read_last()
         rows = [
-            f"| {one.name} | {shown(one.value)} {one.unit} | {one.aim} | {one.verdict(last.get(one.name), self.yardstick)} |"
+            f"| {one.name} | {shown(one.value)} {one.unit} | {one.aim} | "
+            f"{one.verdict(last.get(one.name), self.yardstick)} |"
             for one in self.figures
         ]
         return "\n".join(["| | measured | target | beside the last recorded run |", "|---|---|---|---|", *rows])

@@ -47,7 +47,10 @@ class Connection:
 
     async def post(self, path: str, body: bytes) -> int:
         """Post JSON; returns the status, or 0 where nothing was answered."""
-        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: "
+            f"{len(body)}\r\n\r\n"
+        ).encode()
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
                 if self._streams is None:

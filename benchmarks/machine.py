@@ -30,7 +30,10 @@ def machine() -> dict[str, object]:
 
 def described(about: dict[str, object]) -> str:
     """The machine and the time of a run, in a sentence."""
-    return f"Measured {str(about['at'])[:10]} on {about['machine']}, Python {about['python']}, load {about['load']} before it began."
+    return (
+        f"Measured {str(about['at'])[:10]} on {about['machine']}, Python {about['python']}, load {about['load']} "
+        "before it began."
+    )
 
 
 def client(server: valkey.Valkey) -> Redis:

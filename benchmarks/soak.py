@@ -110,7 +110,8 @@ def soak(subject: Subject, contacts: int, seconds: float) -> list[Look]:
             last = looks[-1]
             total = sum(last.memory.values())
             print(
-                f"  {passed / 60:4.1f} min: {last.contacts} contacts, {last.emails} emails, {total:.0f} MB, {last.keys} keys",
+                f"  {passed / 60:4.1f} min: {last.contacts} contacts, {last.emails} emails, {total:.0f} MB, "
+                f"{last.keys} keys",
                 flush=True,
             )
         time.sleep(max(0.0, min(seconds, len(looks) * seconds / LOOKS) - (time.monotonic() - began)))
@@ -147,11 +148,13 @@ def show(subject: Subject, looks: Sequence[Look], cpu: float, seconds: float, co
     each = (last.redis - first.redis) / more / 1000
     print(f"| Redis data | {first.redis / 1e6:.1f} → {last.redis / 1e6:.1f} MB, {each:.1f} kB for each contact | |")
     print(
-        f"| append-only file | {first.log / 1e6:.1f} → {last.log / 1e6:.1f} MB; at most {max(one.log for one in looks) / 1e6:.1f} MB | |"
+        f"| append-only file | {first.log / 1e6:.1f} → {last.log / 1e6:.1f} MB; at most "
+        f"{max(one.log for one in looks) / 1e6:.1f} MB | |"
     )
     print(f"| CPU | {cpu / seconds:.1%} of a core on average | |")
     print(
-        f"| emails | {len(copies)}: {lost} lost, {twice} twice; lateness p50 {at(late, 0.5):.0f}, p99 {at(late, 0.99):.0f} ms | |"
+        f"| emails | {len(copies)}: {lost} lost, {twice} twice; lateness p50 {at(late, 0.5):.0f}, p99 "
+        f"{at(late, 0.99):.0f} ms | |"
     )
     return all(flat for _, _, flat in rows) and not lost and not twice
 

@@ -35,7 +35,10 @@ SENTENCES = {
     "enrolled": "[green]Enrolled.[/]",
     "exists": "[yellow]Nothing changed:[/] there is an enrollment of this campaign already.",
     "blocked": "[yellow]Not enrolled:[/] another enrollment of the same group is on its way.",
-    "tracked": "[yellow]Only tracked:[/] the campaign wants an assessment (--score, --red, --orange), or the address gets no email.",
+    "tracked": (
+        "[yellow]Only tracked:[/] the campaign wants an assessment (--score, --red, --orange), or the address gets "
+        "no email."
+    ),
     "ignored": "[yellow]Nothing changed:[/] the meeting is known to have been cancelled.",
 }
 

@@ -13,7 +13,10 @@ from shared.ledger.listing import Listing
 from shared.recovery.fence import Fence
 
 TAKE_OVER = "Another copy may be sending at this moment. Is it stopped?"
-FRESH = "What stands in the tracker will not be known: who signs up again gets every email again. Begin anew without restoring?"
+FRESH = (
+    "What stands in the tracker will not be known: who signs up again gets every email again. Begin anew without "
+    "restoring?"
+)
 
 
 @click.command()

@@ -10,7 +10,10 @@ from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
 from shared.ledger.migrations import Slice, broke_off, migrate, waiting
 
-BACKUP = "`make backup` on one machine; in the cluster `kubectl -n evergreen create job backup-now --from=cronjob/valkey-backup`"
+BACKUP = (
+    "`make backup` on one machine; in the cluster `kubectl -n evergreen create job backup-now "
+    "--from=cronjob/valkey-backup`"
+)
 
 
 @click.command("migrate")

@@ -50,7 +50,8 @@ def init(parent: str | None, add: bool, as_json: bool) -> None:
     """Create what is missing; what is there stays as it is."""
     if not parent and not add:
         raise click.UsageError(
-            "say what to do: --parent PAGE creates missing databases, --add adds missing columns to those that are there"
+            "say what to do: --parent PAGE creates missing databases, --add adds missing columns to those that are "
+            "there"
         )
     found, client = clients.settings("notion_token"), services.notion(lambda: None)
     with console.status("Creating in Notion ..."):

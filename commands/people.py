@@ -184,6 +184,7 @@ def _report(sheet: csv_import.Sheet, notes: list[csv_import.Fault], applied: boo
         console.print(table)
     agreed = sum(row.form.consent is True for row in sheet.rows)
     console.print(
-        f"People: {len(sheet.rows)}, with consent: {agreed}. Lines merged: {sheet.doubles}. Faults: {len(sheet.faults)}."
+        f"People: {len(sheet.rows)}, with consent: {agreed}. Lines merged: {sheet.doubles}. Faults: "
+        f"{len(sheet.faults)}."
     )
     console.print("They are in." if applied else "Nothing was changed: add --apply to do it.")

@@ -118,7 +118,8 @@ def plan(
             {"campaign": slug, "segment": segment, "anchor": iso(anchor), "timezone": str(zone), "emails": rows}
         )
     console.print(
-        f"[bold]{campaign.name}[/] for {escape(email)}, {segment}, {'meeting' if meets else 'sign-up'} {local(anchor, zone)}"
+        f"[bold]{campaign.name}[/] for {escape(email)}, {segment}, {'meeting' if meets else 'sign-up'} "
+        f"{local(anchor, zone)}"
     )
     _print_plan(emails, zone, own, begins_at)
     for each in emails if text else ():

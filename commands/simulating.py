@@ -136,7 +136,8 @@ def _print_outcome(outcome: Outcome, upgraded: Outcome, conditions: Conditions, 
     quota = f"{conditions.daily_quota:,} emails a day" if conditions.daily_quota else "any number of emails a day"
     busiest = max(outcome.requests.values(), default=0)
     console.print(
-        f"\nResend takes {conditions.rate:g} requests a second, which is {conditions.rate * 3600:,.0f} an hour (the busiest hour has "
+        f"\nResend takes {conditions.rate:g} requests a second, which is {conditions.rate * 3600:,.0f} an hour (the "
+        "busiest hour has "
         f"{busiest:,}), and {quota}"
         + (" ([red]red[/]: days on which that held email back)." if outcome.full_days else "."),
         soft_wrap=True,
@@ -152,7 +153,8 @@ def _print_outcome(outcome: Outcome, upgraded: Outcome, conditions: Conditions, 
     console.print(f"People: {people}. Simulated in {took:.1f} s.")
     if outcome.full_days:
         console.print(
-            f"[bold]A plan without a daily quota[/] holds nothing back; it must take {upgraded.busiest_month:,} emails in 30 days. "
+            f"[bold]A plan without a daily quota[/] holds nothing back; it must take {upgraded.busiest_month:,} "
+            "emails in 30 days. "
             f"This quota holds email back on {len(outcome.full_days):,} days.",
             soft_wrap=True,
         )

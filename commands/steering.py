@@ -213,7 +213,8 @@ def _show(runs: list[dict[str, Any]], as_json: bool) -> None:
     for run in runs:
         why = f" ({escape(run['why'])})" if run["why"] else ""
         console.print(
-            f"[bold]{run['campaign_name']}[/], {escape(run['email'] or '')}: {_colored(run['state'])}{why}\n{run['id']}",
+            f"[bold]{run['campaign_name']}[/], {escape(run['email'] or '')}: "
+            f"{_colored(run['state'])}{why}\n{run['id']}",
             soft_wrap=True,
         )
         table = Table("", "State", f"When ({run['timezone']})", "", box=None, pad_edge=False)

@@ -115,7 +115,8 @@ def refuse_ports_in_use(where: Place) -> None:
         if ports.in_use(port):
             another = next(other for other in range(port + 1, 65536) if not ports.in_use(other))
             raise SettingsError(
-                f"port {port} ({variable}) is in use. Stop the program that uses it, or take another: {variable}={another} make run"
+                f"port {port} ({variable}) is in use. Stop the program that uses it, or take another: "
+                f"{variable}={another} make run"
             )
 
 

@@ -45,8 +45,9 @@ DATA = {"list_queues", "list_jobs", "job_info", "list_workers"}
 SHOWN = {"static", "favicon"} | PAGES | DATA
 # Its templates are compiled in the browser ('unsafe-eval') and carry style attributes.
 POLICY = (
-    "default-src 'none'; script-src 'nonce-{nonce}' 'unsafe-eval'; style-src 'self' 'nonce-{nonce}'; style-src-attr 'unsafe-inline'; "
-    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'nonce-{nonce}' 'unsafe-eval'; style-src 'self' 'nonce-{nonce}'; style-src-attr "
+    "'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors "
+    "'none'"
 )
 NOT_OFFERED = (
     "#compact-btn, #requeue-all-btn, #requeue-job-btn, #jobs th:last-child, #jobs td.actions, #rq-instances-row"

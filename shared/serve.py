@@ -60,7 +60,8 @@ def function_app(source: Path, target: str) -> WSGIApplication:
     """
     if not source.is_file():
         raise _NoFunctionError(
-            f"there is no function at {source}. Correct FUNCTION_SOURCE: it names a file such as functions/health/main.py."
+            f"there is no function at {source}. Correct FUNCTION_SOURCE: it names a file such as "
+            "functions/health/main.py."
         )
     before = {name: os.environ.get(name) for name in _LEFT_BEHIND}
     try:

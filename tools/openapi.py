@@ -21,7 +21,9 @@ FORMS = {
     "signup": "The website's newsletter form. No campaign of this release begins here.",
     "assessment": "The website's assessment. With any score it enrolls in the campaign of this trigger (`busos`).",
     "christmas-signup": "The website's Christmas form. With any score it enrolls in `christmas`.",
-    "christmas-assessment": "The website's Christmas assessment. It enrolls in `five-day`, whose first email the website sends.",
+    "christmas-assessment": (
+        "The website's Christmas assessment. It enrolls in `five-day`, whose first email the website sends."
+    ),
 }
 REPORTS = {
     "postcall-maybe": (PostCall, "A call ended with a maybe. It enrolls in `postcall-maybe`."),
@@ -44,8 +46,13 @@ FIELDS = {
     "green_systems": "How many are green, 0 to 8; the four colors are at most 8 together.",
     "consent": "Whether the person agreed to get emails; only `true` lifts an earlier unsubscribe.",
     "consent_text": "The words that were agreed to; kept with the time and the page.",
-    "email_1_sent_at": "When the website sent the first email; the delays count from there. At most 30 days ago; without a zone it is UTC.",
-    "email_1_status": "`sent`: the website has sent the first email. `failed`: we send it, and the website must not try again.",
+    "email_1_sent_at": (
+        "When the website sent the first email; the delays count from there. At most 30 days ago; without a zone it "
+        "is UTC."
+    ),
+    "email_1_status": (
+        "`sent`: the website has sent the first email. `failed`: we send it, and the website must not try again."
+    ),
     "fax_number": "Leave it out. Nobody sees this field of the form; whoever fills it is a robot.",
     "starts_at": "When the missed call should have begun.",
     "event_id": "Your own name for the missed call; the same one twice is one no-show.",
@@ -58,9 +65,11 @@ _SCHEMES = {
         "type": "apiKey",
         "in": "header",
         "name": "webhook-signature",
-        "description": "Standard Webhooks: `v1,` and the base64 HMAC-SHA256 of `webhook-id.webhook-timestamp.body`, with the key in "
-        "WEBSITE_WEBHOOK_SECRET; the headers `webhook-id` and `webhook-timestamp` (Unix seconds, five minutes) go with it. Forms need it "
-        "where that secret is set.",
+        "description": (
+            "Standard Webhooks: `v1,` and the base64 HMAC-SHA256 of `webhook-id.webhook-timestamp.body`, with the "
+            "key in WEBSITE_WEBHOOK_SECRET; the headers `webhook-id` and `webhook-timestamp` (Unix seconds, five "
+            "minutes) go with it. Forms need it where that secret is set."
+        ),
     },
     "calcomSignature": {
         "type": "apiKey",
@@ -72,14 +81,19 @@ _SCHEMES = {
         "type": "apiKey",
         "in": "header",
         "name": "Calendly-Webhook-Signature",
-        "description": "`t=<Unix seconds>,v1=<hex HMAC-SHA256 of t, a dot and the body>` with CALENDLY_SIGNING_KEY; good for 3 minutes.",
+        "description": (
+            "`t=<Unix seconds>,v1=<hex HMAC-SHA256 of t, a dot and the body>` with CALENDLY_SIGNING_KEY; good for 3 "
+            "minutes."
+        ),
     },
     "svixSignature": {
         "type": "apiKey",
         "in": "header",
         "name": "svix-signature",
-        "description": "As a Standard Webhooks signature, in the headers `svix-id`, `svix-timestamp` and `svix-signature`, with "
-        "RESEND_WEBHOOK_SECRET.",
+        "description": (
+            "As a Standard Webhooks signature, in the headers `svix-id`, `svix-timestamp` and `svix-signature`, with "
+            "RESEND_WEBHOOK_SECRET."
+        ),
     },
 }
 _ERRORS = {
@@ -92,17 +106,20 @@ _ERRORS = {
     503: "Redis is away; nothing was kept.",
 }
 _CALCOM_EVENTS = (
-    "What Cal.com posts (version 2021-10-20, no custom template). BOOKING_CREATED and BOOKING_RESCHEDULED set reminders and end nurture; "
-    "BOOKING_CANCELLED, BOOKING_REJECTED and a BOOKING_REQUESTED that replaces a booking drop them; BOOKING_NO_SHOW_UPDATED begins the "
-    "recovery, or ends it; PING and every other event are answered 200 and ignored."
+    "What Cal.com posts (version 2021-10-20, no custom template). BOOKING_CREATED and BOOKING_RESCHEDULED set "
+    "reminders and end nurture; BOOKING_CANCELLED, BOOKING_REJECTED and a BOOKING_REQUESTED that replaces a booking "
+    "drop them; BOOKING_NO_SHOW_UPDATED begins the recovery, or ends it; PING and every other event are answered 200 "
+    "and ignored."
 )
 _RESEND_EVENTS = (
-    "What Resend posts. A permanent email.bounced, email.complained, email.suppressed and a contact.updated that unsubscribes stop email "
-    "to the address; what else is said of an email is kept with it; every other event is answered 200 and ignored."
+    "What Resend posts. A permanent email.bounced, email.complained, email.suppressed and a contact.updated that "
+    "unsubscribes stop email to the address; what else is said of an email is kept with it; every other event is "
+    "answered 200 and ignored."
 )
 _CALENDLY_EVENTS = (
-    "What Calendly posts. invitee_no_show.created begins the recovery, invitee_no_show.deleted ends it; invitee.created ends nurture; "
-    "invitee.canceled drops what hangs on the meeting; every other event is answered 200 and ignored."
+    "What Calendly posts. invitee_no_show.created begins the recovery, invitee_no_show.deleted ends it; "
+    "invitee.created ends nurture; invitee.canceled drops what hangs on the meeting; every other event is answered "
+    "200 and ignored."
 )
 
 
@@ -170,7 +187,8 @@ def _operations() -> dict[str, dict[str, Any]]:
         ),
         "calendly-noshow": _operation(
             "calendly-noshow",
-            "Calendly reports a meeting (answered 200); or the operator a missed call, as simple JSON with the token (answered 202).",
+            "Calendly reports a meeting (answered 200); or the operator a missed call, as simple JSON with the token "
+            "(answered 202).",
             ["CalendlyEvent", "NoShow"],
             {200: "Outcome", 202: "Accepted"},
             [400, 401, 413, 415, 422, 503],

@@ -13,7 +13,7 @@ from typing import Any
 
 import requests
 
-from benchmarks.chaos.diary import Diary, Entry, Inbox, now
+from benchmarks.chaos.diary import Diary, Entry, Inbox, What, now
 from local.site import calcom
 from shared.ledger import ids
 
@@ -181,14 +181,8 @@ class Customer:
             if decision == "cancel":
                 raise
             done = asked, now()  # an attempt whose answer was lost did it: it is so already
-        self.world.diary.write(
-            Entry(
-                {"pause": "paused", "resume": "resumed", "cancel": "ended"}[decision],
-                enrollment,
-                *done,
-                why="cancelled",
-            )  # type: ignore[arg-type]  # three of What
-        )
+        became: dict[str, What] = {"pause": "paused", "resume": "resumed", "cancel": "ended"}
+        self.world.diary.write(Entry(became[decision], enrollment, *done, why="cancelled"))
 
     def await_emails(self, count: int) -> None:
         """Wait until so many have come."""

@@ -156,7 +156,8 @@ def _suffer(
         facts={
             "customers, runs": f"{plan.customers}, {len(runs)}",
             "seconds of trouble, until the last email": f"{plan.seconds * TROUBLED:.0f}, {took:.0f}",
-            "between two emails; provider's timeout, lease": f"{plan.width:g} s; {plan.provider_timeout:g} s, {lease:g} s",
+            "between two emails": f"{plan.width:g} s",
+            "provider's timeout, lease": f"{plan.provider_timeout:g} s, {lease:g} s",
         },
         verdict=verdict,
         notion=judge_notion(rows, world.inbox.emails, trial.ledger().enrollment, runs),

@@ -120,8 +120,10 @@ def complained(c: Customer) -> None:
 
 Story = Callable[[Customer], None]
 STORIES: tuple[Story, ...] = (
-    plain_christmas, booked_meanwhile, plain_busos, missed, website_sent_the_first, paused_a_while, after_the_call, became_client,
-    moved, unsubscribed, website_failed, cancelled_meeting, bounced, paused_a_while, booked, cancelled_by_hand, complained, plain_christmas,
+    plain_christmas, booked_meanwhile, plain_busos, missed, website_sent_the_first, paused_a_while, after_the_call,
+    became_client,
+    moved, unsubscribed, website_failed, cancelled_meeting, bounced, paused_a_while, booked, cancelled_by_hand,
+    complained, plain_christmas,
 )  # fmt: skip
 
 

@@ -29,8 +29,8 @@ from shared.core.stack_file import ROOT
 
 OURS = {"Evergreen": "batches", "Evergreen, no batches": "singly"}
 SETTINGS_OF_OURS = (
-    "one worker (four where it may not batch), one gateway with all functions; PROVIDER_TIMEOUT=2s, so a dead worker's email waits 9 s; "
-    "nothing recorded in Notion"
+    "one worker (four where it may not batch), one gateway with all functions; PROVIDER_TIMEOUT=2s, so a dead "
+    "worker's email waits 9 s; nothing recorded in Notion"
 )
 SHOWN = (
     ("enroll /s", "more"),
@@ -78,7 +78,8 @@ def measure(contender: Contender | str, stub: Provider, customers: int, fsync: s
 def _said(phase: str, figures: Measured) -> Measured:
     """Show what a phase found; returns it."""
     print(
-        f"    {time.strftime('%H:%M:%S')} {phase}: {', '.join(f'{name} {shown(value)}' for name, value in figures.items())}",
+        f"    {time.strftime('%H:%M:%S')} {phase}: "
+        f"{', '.join(f'{name} {shown(value)}' for name, value in figures.items())}",
         flush=True,
     )
     return figures
@@ -104,11 +105,10 @@ def tables(rounds: Rounds) -> str:
     ]
     if (ours := found.get("Evergreen")) is None:
         return "\n".join([head, *rows])
-    ratios = [
-        f"| {name} | {' | '.join(_times(ours.get(figure, math.nan), values.get(figure, math.nan), better) for figure, better in SHOWN)} |"
-        for name, values in found.items()
-        if name != "Evergreen"
-    ]
+    ratios = []
+    for name, values in found.items():
+        times = [_times(ours.get(figure, math.nan), values.get(figure, math.nan), better) for figure, better in SHOWN]
+        ratios += [f"| {name} | {' | '.join(times)} |"] if name != "Evergreen" else []
     return "\n".join([head, *rows, "", "How many times better Evergreen is (below 1: worse):", "", head, *ratios])
 
 
@@ -162,7 +162,8 @@ def main() -> None:
     asked = parser.parse_args()
     about = machine() | {"customers": asked.customers, "fsync": asked.fsync}
     print(
-        f"{about['machine']}, Python {about['python']}, load {about['load']}; {asked.customers} customers x 7, appendfsync {asked.fsync}",
+        f"{about['machine']}, Python {about['python']}, load {about['load']}; {asked.customers} customers x 7, "
+        f"appendfsync {asked.fsync}",
         flush=True,
     )
     chosen: dict[str, Contender | str] = {**OURS, **{contender.name: contender for contender in CONTENDERS}}
@@ -186,7 +187,10 @@ def main() -> None:
     if asked.to == RESULTS / "peers.json":
         draw(rounds)
         settings = "\n".join(f"- {contender.name}: {contender.settings}" for contender in CONTENDERS)
-        head = f"{described(about)} {asked.customers} customers, medians of {asked.rounds} rounds, `appendfsync {asked.fsync}`."
+        head = (
+            f"{described(about)} {asked.customers} customers, medians of {asked.rounds} rounds, `appendfsync "
+            f"{asked.fsync}`."
+        )
         charts = "\n".join(f"![{title}](img/{picture(figure)})" for figure, (title, _) in CHARTS.items())
         write_section(
             "bench-peers", f"{head}\n\n{charts}\n\n{tables(rounds)}\n\n- Evergreen: {SETTINGS_OF_OURS}\n{settings}"

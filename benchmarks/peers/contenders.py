@@ -118,7 +118,8 @@ CONTENDERS = (
         "Prefect 3.4",
         "prefect",
         (("prefect", "worker", "start", "--pool", "peer", "--type", "process", "--limit", "6"),),
-        "a flow run for each email, on SQLite, 6 at once, polled each 2 s; one round, a hundredth of the customers: it takes minutes",
+        "a flow run for each email, on SQLite, 6 at once, polled each 2 s; one round, a hundredth of the customers: "
+        "it takes minutes",
         environ=_PREFECT,
         share=0.01,
         rounds=1,

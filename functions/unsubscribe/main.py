@@ -14,7 +14,8 @@ SETTINGS = services.current_settings().require("redis_url", "unsubscribe_key")
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
-<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <meta name="robots" content="noindex"><title>{{ title }} · {{ business }}</title>
 <style>
 body { font: 1.1rem/1.6 system-ui, sans-serif; max-width: 32rem; margin: 15vh auto 0; padding: 0 1.25rem }

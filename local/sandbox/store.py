@@ -24,7 +24,8 @@ CREATE TABLE IF NOT EXISTS emails (
 );
 CREATE INDEX IF NOT EXISTS emails_by_time ON emails (received_at, recipients);
 CREATE TABLE IF NOT EXISTS answers (
-    endpoint TEXT, key TEXT, fingerprint TEXT NOT NULL, answer TEXT NOT NULL, answered_at REAL NOT NULL, PRIMARY KEY (endpoint, key)
+    endpoint TEXT, key TEXT, fingerprint TEXT NOT NULL, answer TEXT NOT NULL, answered_at REAL NOT NULL,
+    PRIMARY KEY (endpoint, key)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS limits (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
@@ -159,7 +160,10 @@ class Store:
         query = f"{_EMAIL} WHERE position < ? AND position > ?"
         values: list[Any] = [2**62 if before is None else before, after or 0]
         if search:
-            query += " AND (json_extract(body, '$.subject') LIKE ? ESCAPE '\\' OR json_extract(body, '$.to') LIKE ? ESCAPE '\\')"
+            query += (
+                " AND (json_extract(body, '$.subject') LIKE ? ESCAPE '\\' OR json_extract(body, '$.to') LIKE ? ESCAPE "
+                "'\\')"
+            )
             values += [like, like]
         if after is not None:
             return self._emails(f"{query} ORDER BY position LIMIT ?", (*values, limit))[::-1]

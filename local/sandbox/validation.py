@@ -136,7 +136,8 @@ def _check_recipients(email: dict[str, Any]) -> None:
         for address in _addresses(mailboxes, field):
             if field != "reply_to" and address.rpartition("@")[2].lower() in REFUSED_DOMAINS:
                 raise invalid(
-                    f"Invalid `{field}` field. Use a test address such as delivered@resend.dev instead of `example.com` and the like."
+                    f"Invalid `{field}` field. Use a test address such as delivered@resend.dev instead of "
+                    "`example.com` and the like."
                 )
 
 

@@ -91,7 +91,8 @@ ANEW = Decision(
     lambda actions, run, step: actions.retry(run, step, as_new=True),
     "retry --as-new",
     "Send the email as a new one",
-    "The first one may have arrived: look for it in Resend's list of emails before. If it did, this person gets it twice.",
+    "The first one may have arrived: look for it in Resend's list of emails before. If it did, this person gets it "
+    "twice.",
 )
 ANEW_BATCH = Decision(
     "retry-batch",
@@ -100,7 +101,8 @@ ANEW_BATCH = Decision(
     lambda actions, run, step: actions.retry(run, step, as_new=True, whole_batch=True),
     "retry --as-new --whole-batch",
     "Send the whole batch as new",
-    "The first ones may have arrived: look for some of them in Resend's list of emails before. If they did, these people get them twice.",
+    "The first ones may have arrived: look for some of them in Resend's list of emails before. If they did, these "
+    "people get them twice.",
 )
 OF_RUN = {decision.name: decision for decision in (PAUSE, RESUME, CATCH_UP, CANCEL)}
 OF_STEP = {decision.name: decision for decision in (SEND_NOW, SKIP, RETRY, ANEW, ANEW_BATCH)}

@@ -27,8 +27,8 @@ from shared.ledger.health import read_health
 from shared.web import endpoint, guards
 
 POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'"
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
 )
 _TITLES = {403: "That form was not taken", 404: "There is nothing here", 429: "Too many attempts"}
 _logger = log.logger("console")
@@ -80,7 +80,10 @@ def _admit() -> Any:
     elif request.endpoint == "static":
         return None
     elif not settings.console_password:
-        text = "Set CONSOLE_PASSWORD for the console function and start it again. The JSON API and the command line work without it."
+        text = (
+            "Set CONSOLE_PASSWORD for the console function and start it again. The JSON API and the command line work "
+            "without it."
+        )
         return _problem(401, "The console has no password yet", text)
     elif request.endpoint != "login.sign_in":
         if not session.is_signed_in():
@@ -126,7 +129,10 @@ def _failed(error: Exception) -> Response:
             response, retry_after = _problem(503, "The ledger is of a newer release", text), endpoint.REDIS_RETRY_AFTER
         case RedisError():
             _logger.error("redis.unavailable", error=type(error).__name__)
-            text = "Redis does not answer, so nothing can be shown or decided. Emails that are due wait until it is back; none is lost."
+            text = (
+                "Redis does not answer, so nothing can be shown or decided. Emails that are due wait until it is "
+                "back; none is lost."
+            )
             response, retry_after = _problem(503, "Redis is away", text), endpoint.REDIS_RETRY_AFTER
         case _:
             _logger.exception("console.crashed")

@@ -27,7 +27,10 @@ from shared.preview import test_email
 UPCOMING = 10
 SUPPRESSED = 200
 # A mail's styles are in its elements; it is shown in a frame of ours, without scripts, forms or an origin.
-MAIL_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src https: data:; base-uri 'none'; frame-ancestors 'self'; sandbox"
+MAIL_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src https: data:; base-uri 'none'; frame-ancestors 'self'; "
+    "sandbox"
+)
 pages = Blueprint("pages", __name__)
 
 

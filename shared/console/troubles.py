@@ -10,7 +10,10 @@ from shared.console.looks import span
 from shared.ledger.health import Health, Problem
 from shared.ledger.version import VERSION
 
-GATE = "What is due waits. Where Resend gave the reason, sending goes on by itself once it is mended; else start it on the overview."
+GATE = (
+    "What is due waits. Where Resend gave the reason, sending goes on by itself once it is mended; else start it on "
+    "the overview."
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,10 @@ def _trouble(problem: Problem, health: Health, overview: Mapping[str, Any]) -> T
         case Problem.STOPPED:
             return Trouble("Sending is stopped", f"{health.gate}.", GATE)
         case Problem.FENCED:
-            mend = "Stop the other copy; or, where this one is the right one, let it take over: evergreen fence --take-over."
+            mend = (
+                "Stop the other copy; or, where this one is the right one, let it take over: evergreen fence "
+                "--take-over."
+            )
             return Trouble("Fenced: another copy of this ledger may be sending", f"{health.fence}.", mend)
         case Problem.SILENT:
             seen = None if health.tick_age is None else f"Its last sign of life was {span(health.tick_age / 1000)} ago."

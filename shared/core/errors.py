@@ -48,7 +48,8 @@ class LedgerTooNew(LedgerError):
 
     def __init__(self, found: str, reads: int) -> None:
         super().__init__(
-            f"the ledger has version {found}, and this program reads up to {reads}; run the release that wrote it, or a newer one"
+            f"the ledger has version {found}, and this program reads up to {reads}; run the release that wrote it, or "
+            "a newer one"
         )
 
 

@@ -53,7 +53,8 @@ def listed(stack_file: Path = STACK_FILE) -> list[Function]:
         ]
     except FileNotFoundError:
         raise SettingsError(
-            f"there is no {stack_file}. Put the project's stack.yml there, or set FUNCTION_SOURCE to serve one function."
+            f"there is no {stack_file}. Put the project's stack.yml there, or set FUNCTION_SOURCE to serve one "
+            "function."
         ) from None
     except yaml.YAMLError as error:
         raise SettingsError(f"{stack_file} is no YAML: {error}") from None

@@ -117,7 +117,10 @@ def _skew(ledger: Ledger, clock: Callable[[], int]) -> Findings:
     skew = there - (before + clock()) // 2
     if abs(skew) > SKEW_NOTED:
         level: Level = "fault" if abs(skew) > SKEW_WRONG else "note"
-        message = f"Redis's is {abs(skew) / 1000:.0f} s {'ahead of' if skew > 0 else 'behind'} this machine's: emails go out by Redis's"
+        message = (
+            f"Redis's is {abs(skew) / 1000:.0f} s {'ahead of' if skew > 0 else 'behind'} this machine's: emails go "
+            "out by Redis's"
+        )
         yield Finding(level, "clock", message, "let both machines keep time by NTP (`timedatectl`)")
 
 
@@ -144,7 +147,10 @@ def _unlisted(ledger: Ledger) -> Findings:
         return
     if found:
         message = f"{len(found)} are on no list and would never go out, such as {found[0]}"
-        mend = "a scheduler at work puts them back within the hour, `evergreen verify --fix` at once; the log of Redis may say how it came"
+        mend = (
+            "a scheduler at work puts them back within the hour, `evergreen verify --fix` at once; the log of Redis "
+            "may say how it came"
+        )
         yield Finding("fault", "emails", message, mend)
 
 

@@ -112,7 +112,8 @@ def read(path: Path, *, campaign: str | None, now: int) -> Sheet:
             header = [_OTHER_NAMES.get(name, name) for name in map(_column, next(reader, []))]
             if "email" not in header:
                 raise FileError(
-                    f"{path.name} has no column `email`; its first line must name the columns, such as email,name,consent"
+                    f"{path.name} has no column `email`; its first line must name the columns, such as "
+                    "email,name,consent"
                 )
             if double := next((name for name in header if name in COLUMNS and header.count(name) > 1), None):
                 raise FileError(f"{path.name} has two columns `{double}`; rename or remove one")

@@ -85,7 +85,10 @@ def sign_up(form: SignUp, *, trigger: str, intake: Intake) -> Answer:
         by_website = {step.number for step in campaign.steps if _sent_by_website(step, form)}
         anchor, warning = _reported(form.email_1_sent_at, "email_1_sent_at", intake.now)
         if by_website and form.email_1_sent_at is None:
-            warning = "the first email was sent by the website, but email_1_sent_at is missing; the time of the request was used instead"
+            warning = (
+                "the first email was sent by the website, but email_1_sent_at is missing; the time of the request was "
+                "used instead"
+            )
         plan = _plan(campaign, anchor, _zone(form, campaign, intake), intake, warning, by_website=by_website)
     order = replace(
         _order(form, _fields(form, intake) | _consent(form, intake), trigger, campaign if enrolls else None, intake),

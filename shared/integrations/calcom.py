@@ -118,7 +118,8 @@ def verify(body: bytes, signature: str | None, secret: str) -> None:
     if not hmac.compare_digest(expected.encode(), (signature or "").encode(errors="replace")):
         raise WebhookError(
             401,
-            "X-Cal-Signature-256 is missing or wrong: the webhook's secret in Cal.com and CALCOM_WEBHOOK_SECRET must be the same",
+            "X-Cal-Signature-256 is missing or wrong: the webhook's secret in Cal.com and CALCOM_WEBHOOK_SECRET must "
+            "be the same",
         )
 
 

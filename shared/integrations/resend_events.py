@@ -147,8 +147,8 @@ def verify(body: bytes, headers: Mapping[str, str], secret: str) -> str:
     ):  # malformed headers and bodies raise ValueError (binascii's and unicode's too)
         raise WebhookError(
             401,
-            "the svix-* headers are missing, wrong or older than five minutes: "
-            "RESEND_WEBHOOK_SECRET must be the signing secret of this webhook in Resend, and this machine's clock right",
+            "the svix-* headers are missing, wrong or older than five minutes: RESEND_WEBHOOK_SECRET must be the "
+            "signing secret of this webhook in Resend, and this machine's clock right",
         ) from None
     return given["id"]
 

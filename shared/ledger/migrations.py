@@ -108,8 +108,8 @@ def migrate(ledger: Ledger) -> Iterator[Slice]:
         wanted = waiting(ledger)
         if wanted and (behind := older(ledger, wanted[-1].number)):
             raise MigrationError(
-                f"these are of an older release, and at work: {', '.join(behind)}. Stop them, or start them again with this release; then "
-                "migrate. One that was killed is forgotten within two minutes"
+                f"these are of an older release, and at work: {', '.join(behind)}. Stop them, or start them again "
+                "with this release; then migrate. One that was killed is forgotten within two minutes"
             )
         for migration in wanted:
             yield from _run(ledger, migration, lock)

@@ -184,7 +184,8 @@ def _words(text: str) -> str:
     text = _TYPED_LINK.sub(_link, text)
     if tag := _TYPED_TAG.search(text):
         raise CampaignError(
-            f"<{tag[1]}> is an HTML tag, which an email would show as it stands; remove it and use Notion's own formatting"
+            f"<{tag[1]}> is an HTML tag, which an email would show as it stands; remove it and use Notion's own "
+            "formatting"
         )
     if _LOST.search(text):
         raise CampaignError(
@@ -193,7 +194,8 @@ def _words(text: str) -> str:
     text = _FILE.sub(lambda found: f"[{found[3].strip() or found[1]}]({found[2]})", text)
     if re.search(r"\]\((?=" + _HELD_BY_NOTION.pattern + ")", text, re.IGNORECASE):
         raise CampaignError(
-            "a picture or file lies in Notion, whose address expires within the hour; put it on your website and link it there"
+            "a picture or file lies in Notion, whose address expires within the hour; put it on your website and link "
+            "it there"
         )
     text = re.sub(r"\((?:https?://)?(?:www\.notion\.(?:so|com)/)?(\ue000\d+\ue001)/?\)", r"(\1)", text)
     text = _DATE.sub(_day, text)

@@ -23,7 +23,10 @@ SETTLED_AFTER = 65_000  # milliseconds: `last_edited_time` is to the minute, so 
 READ_AGAIN = (
     9  # pages that are read again in one look for that reason, so that it takes seconds also after many changed
 )
-GONE = "its row is no longer in Notion; the last good text goes on. Restore the row, or `evergreen templates push` makes a new one"
+GONE = (
+    "its row is no longer in Notion; the last good text goes on. Restore the row, or `evergreen templates push` makes "
+    "a new one"
+)
 _logger = log.logger("templates")
 
 

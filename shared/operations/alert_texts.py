@@ -25,13 +25,13 @@ CAUSES = {
     "failed": Cause("An email failed", "Open it in the console, correct what the reason names, and retry the step."),
     "in-doubt": Cause(
         "Nobody knows whether an email went out",
-        "Evergreen looks for it in Resend's list of emails by itself. If it is still under Failures in the console after some minutes, "
-        "look there yourself; only if it is not there, retry the step.",
+        "Evergreen looks for it in Resend's list of emails by itself. If it is still under Failures in the console "
+        "after some minutes, look there yourself; only if it is not there, retry the step.",
     ),
     "slow": Cause(
         "An email waited, as this machine slept or Redis was slow",
-        "Nothing, if the machine was asleep. If it goes on, see whether Redis's disk is slow: what takes more than a second is tried "
-        "again.",
+        "Nothing, if the machine was asleep. If it goes on, see whether Redis's disk is slow: what takes more than a "
+        "second is tried again.",
     ),
     "retrying": Cause(
         "An email did not go out in three attempts",
@@ -39,8 +39,8 @@ CAUSES = {
     ),
     "closed": Cause(
         "Sending has stopped",
-        "Nothing is lost, and sending goes on by itself once Resend takes an email again: correct the key or the domain there; "
-        "where a quota is used up, wait for its reset or raise it.",
+        "Nothing is lost, and sending goes on by itself once Resend takes an email again: correct the key or the "
+        "domain there; where a quota is used up, wait for its reset or raise it.",
     ),
     "silent": Cause(
         "The scheduler is silent",
@@ -48,8 +48,8 @@ CAUSES = {
     ),
     "unlisted": Cause(
         "An email was on no list",
-        "It is back on its list, and goes out when it is due, or now. No part of Evergreen takes an email off the list before its end: "
-        "see in the log of Redis whether it lost writes, and whether anybody changed its keys.",
+        "It is back on its list, and goes out when it is due, or now. No part of Evergreen takes an email off the "
+        "list before its end: see in the log of Redis whether it lost writes, and whether anybody changed its keys.",
     ),
     "template": Cause(
         "An edited template was rejected",
@@ -65,7 +65,8 @@ CAUSES = {
     ),
     "discord": Cause(
         "Discord's webhook is gone",
-        "Make a new webhook in the channel's settings and put its address into DISCORD_WEBHOOK_URL; until then alerts come another way.",
+        "Make a new webhook in the channel's settings and put its address into DISCORD_WEBHOOK_URL; until then alerts "
+        "come another way.",
     ),
 }
 _SCORES = {

@@ -43,8 +43,8 @@ def unsuppress(email: str, ledger: Ledger, *, has_consent: bool = False) -> list
     people, contact = Contacts(ledger), ids.digest(normalized(email))
     if "unsubscribed" in people.suppression(contact).reasons and not has_consent:
         raise ActionError(
-            "this person has unsubscribed, and only they can take that back: have them sign up again with the consent box ticked, "
-            "or add --i-have-their-consent if they have asked you"
+            "this person has unsubscribed, and only they can take that back: have them sign up again with the consent "
+            "box ticked, or add --i-have-their-consent if they have asked you"
         )
     lifted = ledger.lift(contact, REASONS if has_consent else BY_OPERATOR, consent=CONSENT)
     _logger.info("unsuppressed", contact=contact, reasons=lifted)

@@ -30,7 +30,10 @@ TRUSTED_FOR = 300_000  # milliseconds for which a ledger that was at work may go
 SETTLES_IN = 1.0  # seconds after which a first word is read again: another copy may have written at the same instant
 _WORD = re.compile(r"\s*\(fence: ([0-9a-f]{16})\)")
 OTHER = "another copy of this ledger is sending. Stop one of the two; `evergreen fence --take-over` lets this one send"
-UNKNOWN = "Notion's tracker has enrollments that this Redis does not know. Run `evergreen restore`, or `evergreen fence --fresh` to begin anew"
+UNKNOWN = (
+    "Notion's tracker has enrollments that this Redis does not know. Run `evergreen restore`, or `evergreen fence "
+    "--fresh` to begin anew"
+)
 _logger = log.logger("fence")
 
 

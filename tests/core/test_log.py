@@ -103,7 +103,8 @@ class TestForm:
         assert (
             len(
                 logged(
-                    "from shared import services as s; from shared.core import log; s.current_settings(); log.logger('a').info('b')",
+                    "from shared import services as s; from shared.core import log; s.current_settings(); "
+                    "log.logger('a').info('b')",
                     LOG_LEVEL="WARNING",
                 )
             )
@@ -156,7 +157,8 @@ class TestAWholeRun:
         or a secret."""
         crash = tmp_path / "main.py"
         crash.write_text(
-            f"from shared.web import endpoint\n\n@endpoint.function('crash')\ndef handle(request):\n    raise RuntimeError('no {BOB}')\n"
+            "from shared.web import endpoint\n\n@endpoint.function('crash')\ndef handle(request):\n    raise "
+            f"RuntimeError('no {BOB}')\n"
         )
         bob = ADA | {"email": BOB, "first_name": "Roberta", "email_1_status": "sent"}
         with sandbox() as box:

@@ -42,7 +42,8 @@ def test_an_address_is_trimmed_and_lower_case(given: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["", " ", "ada", "ada@", "@example.org", "a b@example.org", "ada@example.org, bob@example.org", "ada@localhost",
+    "given", ["", " ", "ada", "ada@", "@example.org", "a b@example.org", "ada@example.org, bob@example.org",
+    "ada@localhost",
               "ada@example.org\nBcc: bob@example.org", f"ada@{'a.' * 100}example.org", None, 5, [], {}, True]
 )  # fmt: skip
 def test_what_is_no_address_is_refused(given: Any) -> None:
@@ -65,8 +66,10 @@ def test_a_name_is_one_line(given: str | None, kept: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["https://evil.example.net", "HTTP://evil.net/x", "www.evil", "WWW.EVIL.EXAMPLE.NET", "evil.example.net", "купи.рф",
-              "at evil.net now", "evil.net/win", "evil.net!", "EVIL.NET", "Evil.Net", "//evil", "<b>Ada</b>", "ada@evil.net", "{{ name }}"]
+    "given", ["https://evil.example.net", "HTTP://evil.net/x", "www.evil", "WWW.EVIL.EXAMPLE.NET", "evil.example.net",
+    "купи.рф",
+              "at evil.net now", "evil.net/win", "evil.net!", "EVIL.NET", "Evil.Net", "//evil", "<b>Ada</b>",
+              "ada@evil.net", "{{ name }}"]
 )  # fmt: skip
 def test_a_name_that_carries_a_link_is_not_given(given: str) -> None:
     """A stranger's advertisement never reaches an email of ours, however mail programs would find a link in it."""
@@ -118,8 +121,10 @@ def test_an_instant_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch, given
 
 @pytest.mark.parametrize(
     "fields",
-    [{"email_1_sent_at": "yesterday"}, {"email_1_sent_at": 10**30}, {"email_1_sent_at": []}, {"email_1_status": "delivered"},
-     {"consent": "perhaps"}, {"consent_text": "x" * 2001}, {"timezone": "x" * 65}, {"booking_url": "x" * 501}, {"name": LONG},
+    [{"email_1_sent_at": "yesterday"}, {"email_1_sent_at": 10**30}, {"email_1_sent_at": []},
+    {"email_1_status": "delivered"},
+     {"consent": "perhaps"}, {"consent_text": "x" * 2001}, {"timezone": "x" * 65}, {"booking_url": "x" * 501},
+     {"name": LONG},
      {"first_name": 5}, {"business_name": ["a"]}, {"name": {"first": "Ada"}}],
 )  # fmt: skip
 def test_other_fields_have_limits(fields: dict[str, Any]) -> None:
@@ -156,7 +161,8 @@ def test_a_step_is_found_by_its_number() -> None:
 
 @pytest.mark.parametrize(
     ("fields", "segment"),
-    [({}, "OPTIMIZE"), ({"red_systems": "2"}, "CRITICAL"), ({"red_systems": "1"}, "URGENT"), ({"orange_systems": "2"}, "URGENT"),
+    [({}, "OPTIMIZE"), ({"red_systems": "2"}, "CRITICAL"), ({"red_systems": "1"}, "URGENT"), ({"orange_systems": "2"},
+    "URGENT"),
      ({"orange_systems": "1"}, "OPTIMIZE"), ({"red_systems": "0", "green_systems": "8"}, "OPTIMIZE")],
 )  # fmt: skip
 def test_a_contact_has_a_segment(fields: dict[str, str], segment: str) -> None:
@@ -165,18 +171,27 @@ def test_a_contact_has_a_segment(fields: dict[str, str], segment: str) -> None:
 
 
 HOSTILE = [
-    b'{"email":"ada@example.org","name":"\\u0000"}', b'{"email":"ada@example.org","first_name":"a\\u0007\\u001b[31m\\u2028b"}',
-    b'{"email":"ada@example.org","name":"\\ud800","red_systems":1}', b'{"email":"ada@example.org","name":"\\udc00\\ud800"}',
-    b'{"email":"\\u0000ada@example.org"}', b'{"email":"ada@example.org","red_systems":1e999}', b'{"email":"ada@example.org","x":NaN}',
-    b'{"email":"ada@example.org","red_systems":NaN}', b'{"email":"ada@example.org","email_1_sent_at":Infinity,"red_systems":1}',
-    b'{"email":"ada@example.org","red_systems":' + b"9" * 5000 + b"}", b'{"email":"ada@example.org","x":' + b"[" * 150 + b"]" * 150 + b"}",
-    b'{"email":"ada@example.org","email":{"email":"bob@example.org"}}', b'{"email":"ada@example.org","red_systems":1,"red_systems":1}',
-    b'{"email":"ada@example.org","name":"\xff\xfe"}', b'{"email":"ada@example.org","name":"\xed\xa0\x80"}', b"\x00" * 1000,
-    json.dumps({"email": "ada@example.org", "name": LONG}).encode(), json.dumps({"email": f"{LONG}@example.org"}).encode(),
+    b'{"email":"ada@example.org","name":"\\u0000"}',
+    b'{"email":"ada@example.org","first_name":"a\\u0007\\u001b[31m\\u2028b"}',
+    b'{"email":"ada@example.org","name":"\\ud800","red_systems":1}',
+    b'{"email":"ada@example.org","name":"\\udc00\\ud800"}',
+    b'{"email":"\\u0000ada@example.org"}', b'{"email":"ada@example.org","red_systems":1e999}',
+    b'{"email":"ada@example.org","x":NaN}',
+    b'{"email":"ada@example.org","red_systems":NaN}',
+    b'{"email":"ada@example.org","email_1_sent_at":Infinity,"red_systems":1}',
+    b'{"email":"ada@example.org","red_systems":' + b"9" * 5000 + b"}",
+    b'{"email":"ada@example.org","x":' + b"[" * 150 + b"]" * 150 + b"}",
+    b'{"email":"ada@example.org","email":{"email":"bob@example.org"}}',
+    b'{"email":"ada@example.org","red_systems":1,"red_systems":1}',
+    b'{"email":"ada@example.org","name":"\xff\xfe"}', b'{"email":"ada@example.org","name":"\xed\xa0\x80"}',
+    b"\x00" * 1000,
+    json.dumps({"email": "ada@example.org", "name": LONG}).encode(),
+    json.dumps({"email": f"{LONG}@example.org"}).encode(),
     json.dumps({"email": "ada@example.org", "red_systems": 1, "email_1_sent_at": "0001-01-01T00:00:00+14:00"}).encode(),
     json.dumps({"email": "ada@example.org", "red_systems": 1, "email_1_sent_at": "9999-12-31T23:59:59-14:00"}).encode(),
     *(json.dumps({"email": "ada@example.org", "red_systems": 1, "timezone": zone}).encode() for zone in
-      ("", "/etc/passwd", "../../etc/passwd", "America", "a\0b", "zone.tab", "a//b", "..a/x", "\u00fc", ".", "America/Toronto")),
+      ("", "/etc/passwd", "../../etc/passwd", "America", "a\0b", "zone.tab", "a//b", "..a/x", "\u00fc", ".",
+      "America/Toronto")),
 ]  # fmt: skip
 
 

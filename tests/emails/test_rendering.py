@@ -178,7 +178,8 @@ def test_raw_html_is_shown_as_text() -> None:
 def test_a_paragraph_of_one_link_is_a_button_and_others_are_not() -> None:
     """Only a link that stands alone becomes the padded table cell that Outlook understands."""
     html = render(
-        "[Book *now*]({{ booking_url }})\n\nSee [this](https://example.org/).\n\n- [in a list](https://example.org/)\n\n# [a heading](https://example.org/)",
+        "[Book *now*]({{ booking_url }})\n\nSee [this](https://example.org/).\n\n- [in a "
+        "list](https://example.org/)\n\n# [a heading](https://example.org/)",
         booking_url="https://cal.com/x",
     ).html
     assert html.count('class="button"') == 1
@@ -213,7 +214,8 @@ def test_the_text_part_keeps_the_structure() -> None:
     """Headings, lists in lists, quotes, links, rules and line breaks can be read without HTML."""
     email = render(
         "# A *title*\n\none\ntwo  \nthree\n\n- a\n- b\n  - c\n\n    more\n\n3. x\n4. [y](https://example.org/y)\n\n"
-        "> quoted\n>\n> twice\n\n---\n\n    code  here\n\n<https://example.org/z> [mail](mailto:a@example.org) <b@example.org> ![a *cat*](https://example.org/c.png)"
+        "> quoted\n>\n> twice\n\n---\n\n    code  here\n\n<https://example.org/z> [mail](mailto:a@example.org) "
+        "<b@example.org> ![a *cat*](https://example.org/c.png)"
     )
     assert email.text.split("\n\n--\n")[0] == (
         "A title\n\none two\nthree\n\n- a\n- b\n  - c\n\n    more\n\n3. x\n4. y: https://example.org/y\n\n"

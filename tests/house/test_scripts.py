@@ -162,7 +162,7 @@ def test_luacheck_has_nothing_to_say(file: Path) -> None:
         "--no-color",
         "--std",
         "lua51",
-        "--no-max-line-length",
+        "--max-line-length=120",
         "--read-globals",
         *GIVEN,
         *sorted(names),

@@ -138,7 +138,8 @@ def test_enrolled(tmp_path: Path, world: World) -> None:
     """Whoever agreed is enrolled, and gets every email from us, the first one too; the consent is written down."""
     found = sheet(
         tmp_path,
-        "email,red_systems,consent,consent_text\na@example.org,1,yes,At the fair\nb@example.org,1,no,\nc@example.org,1,,\n",
+        "email,red_systems,consent,consent_text\na@example.org,1,yes,At the "
+        "fair\nb@example.org,1,no,\nc@example.org,1,,\n",
     )
     assert bring(world, found) == [Fault(3, "", NO_CONSENT), Fault(4, "", NO_CONSENT)]
     assert {step.state for step in world.run(run_of("a@example.org")).steps} == {"scheduled"}

@@ -48,7 +48,8 @@ STAYING = {  # what stays, because it must
     r"eg:tally:.+|eg:lateness|eg:counts": "counters",
     r"eg:recent|eg:of:.+|eg:in:.+": "lists, which the sweeper takes runs off that are gone",
     r"eg:doubts": "what is in doubt, by the run's id; the sweeper takes off what is not any more",
-    r"eg:open|eg:outbox.*|eg:notices.*|eg:jobs|eg:tick|eg:version|eg:rate:.+|eg:heard:.+|eg:gate|eg:fence": "the work at hand",
+    r"eg:open|eg:outbox.*|eg:notices.*|eg:jobs|eg:tick": "the work at hand",
+    r"eg:version|eg:rate:.+|eg:heard:.+|eg:gate|eg:fence": "how things stand",
     r"rq:.+": "RQ's own",
 }
 

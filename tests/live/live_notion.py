@@ -35,7 +35,10 @@ late: {{after: 1h, policy: send}}
 steps:
   - {{number: 1, after: 0h, template: live_email_1}}
 """
-EMAIL = 'Subject: A test, {{ first_name | default("there") }}\n\nHi {{ first_name | default("there") }},\n\n[Book a call]({{ booking_url }})\n'
+EMAIL = (
+    'Subject: A test, {{ first_name | default("there") }}\n\nHi {{ first_name | default("there") }},\n\n[Book a '
+    "call]({{ booking_url }})\n"
+)
 TEXTS = ("title", "rich_text", "select", "email")
 
 

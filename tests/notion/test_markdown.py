@@ -208,7 +208,8 @@ def test_the_documentation_names_every_alias() -> None:
     assert [alias for alias in missing if alias.partition("_")[0] not in ("orange", "yellow", "green")] == []
 
 
-WORDS = r"""\{\{ \}\} {{ }} first_name \| default " “ ( ) \[ \] [ ] ]( $ $$ ~~ ** ` ``` <br> \<b\> <span> </span> {% \ x ---
+WORDS = r"""\{\{ \}\} {{ }} first_name \| default " “ ( ) \[ \] [ ] ]( $ $$ ~~ ** ` ``` <br> \<b\>
+<span> </span> {% \ x ---
 </callout> <columns> </columns> <details> <summary> </summary> <table> <tr> <td> </td> </tr> </table> <unknown/>"""
 LINES = [
     "\n",

@@ -52,7 +52,8 @@ def console(server: valkey.Valkey, directory: Path, **settings: str) -> Iterator
     source = ROOT / "functions/console/main.py"
     annotations = '{evergreen/public: "true"}'
     stack.write_text(
-        f"functions:\n  console:\n    annotations: {annotations}\n    environment: {{FUNCTION_SOURCE: {source}, FUNCTION_TARGET: handle}}\n"
+        f"functions:\n  console:\n    annotations: {annotations}\n    environment: {{FUNCTION_SOURCE: {source}, "
+        "FUNCTION_TARGET: handle}\n"
     )
     own = {"OPERATOR_TOKEN": TOKEN, "CONSOLE_PASSWORD": PASSWORD, "BUSINESS_TIMEZONE": "America/Toronto"} | settings
     with pytest.MonkeyPatch.context() as patch, deployed(server, patch, **own):

@@ -97,7 +97,8 @@ class TestRefusals:
         """A handler that raises is answered 500 in JSON, with a request id and without a detail."""
         source = tmp_path / "main.py"
         source.write_text(
-            "from shared.web import endpoint\n\n@endpoint.function('crash')\ndef handle(request):\n    raise RuntimeError('a secret')\n"
+            "from shared.web import endpoint\n\n@endpoint.function('crash')\ndef handle(request):\n    raise "
+            "RuntimeError('a secret')\n"
         )
         answer = functions.client(str(source)).post("/")
         assert (answer.status_code, answer.mimetype, (answer.json or {})["status"]) == (

@@ -11,7 +11,9 @@ from local.sandbox.emails import rfc3339
 from local.sandbox.store import Store
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS discord (position INTEGER PRIMARY KEY, webhook TEXT NOT NULL, posted_at REAL NOT NULL, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS discord (
+    position INTEGER PRIMARY KEY, webhook TEXT NOT NULL, posted_at REAL NOT NULL, body TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS discord_deleted (webhook TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 _EPOCH = 1_420_070_400_000  # Discord's, in milliseconds: https://discord.com/developers/docs/reference#snowflakes

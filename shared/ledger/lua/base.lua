@@ -1,14 +1,18 @@
--- What every script begins with: the time, the forms of keys and ids, and the fields of a step. ARGV[1] is the time (tests), or '' for
--- the server's own. Instants are whole milliseconds since 1970 UTC. A step's fields in its enrollment's hash are `<number>.<field>`:
+-- What every script begins with: the time, the forms of keys and ids, and the fields of a step. ARGV[1] is the time
+-- (tests), or '' for the server's own. Instants are whole milliseconds since 1970 UTC. A step's fields in its
+-- enrollment's hash are `<number>.<field>`:
 --   state, due, offset; next (not before this instant: due, retry, or the end of a lease); look (counts its wake-ups);
---   attempts; lease (who holds it); posted (first post whose outcome is not a sure refusal); ambiguous (an outcome was never learned);
+--   attempts; lease (who holds it); posted (first post whose outcome is not a sure refusal); ambiguous (an outcome was
+--   never learned);
 --   frozen (the request that was posted); solo (must not join a batch); sent, by, id, why.
 
--- No program decides on a ledger of a version that it does not know: this comes before anything else is read or written. A ledger without a
--- mark is new, or of a release that marked none, and then of version 1: a scheduler was at work on it (eg:tick), somebody was enrolled
--- (eg:runs), or something had to be told (eg:jobs). What else may be there (workers' registrations, the fence, a gate) says nothing.
+-- No program decides on a ledger of a version that it does not know: this comes before anything else is read or
+-- written. A ledger without a mark is new, or of a release that marked none, and then of version 1: a scheduler was at
+-- work on it (eg:tick), somebody was enrolled (eg:runs), or something had to be told (eg:jobs). What else may be there
+-- (workers' registrations, the fence, a gate) says nothing.
 local version_mark = redis.call('GET', 'eg:version')
-local ledger_version = tonumber(version_mark or redis.call('EXISTS', 'eg:tick', 'eg:runs', 'eg:jobs') > 0 and 1 or $VERSION)
+local ledger_version = tonumber(version_mark
+  or redis.call('EXISTS', 'eg:tick', 'eg:runs', 'eg:jobs') > 0 and 1 or $VERSION)
 if not (ledger_version and ledger_version >= 1 and ledger_version <= $VERSION) then
   return redis.error_reply('EGVERSION ' .. version_mark)
 end
@@ -54,10 +58,12 @@ end
 
 local function step_of(enrollment, step)
   local s = tostring(step) .. '.'
-  local v = redis.call('HMGET', enrollment_key(enrollment), s .. 'state', s .. 'due', s .. 'next', s .. 'look', s .. 'attempts',
-    s .. 'lease', s .. 'posted', s .. 'ambiguous', s .. 'frozen', s .. 'solo', s .. 'why', s .. 'forced')
-  return {state = v[1] or nil, due = tonumber(v[2]), next = tonumber(v[3]), look = v[4] or '0', attempts = tonumber(v[5]) or 0,
-    lease = v[6] or nil, posted = tonumber(v[7]), ambiguous = v[8] == '1', frozen = v[9] or nil, solo = v[10] == '1', why = v[11] or nil, forced = v[12] == '1'}
+  local v = redis.call('HMGET', enrollment_key(enrollment), s .. 'state', s .. 'due', s .. 'next', s .. 'look',
+    s .. 'attempts', s .. 'lease', s .. 'posted', s .. 'ambiguous', s .. 'frozen', s .. 'solo', s .. 'why',
+    s .. 'forced')
+  return {state = v[1] or nil, due = tonumber(v[2]), next = tonumber(v[3]), look = v[4] or '0',
+    attempts = tonumber(v[5]) or 0, lease = v[6] or nil, posted = tonumber(v[7]), ambiguous = v[8] == '1',
+    frozen = v[9] or nil, solo = v[10] == '1', why = v[11] or nil, forced = v[12] == '1'}
 end
 
 -- Set fields of a step; false removes one.

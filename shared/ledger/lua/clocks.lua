@@ -1,16 +1,18 @@
 -- @include base
--- The provider's clock beside Redis's. The provider forgets a request 24 hours after it took it, by its own clock; Redis's may have stood
--- still, or been set, since. So each answer's date is kept as how far the provider's clock is ahead.
+-- The provider's clock beside Redis's. The provider forgets a request 24 hours after it took it, by its own clock;
+-- Redis's may have stood still, or been set, since. So each answer's date is kept as how far the provider's clock is
+-- ahead.
 
 local HEARD = 'eg:heard:resend'
-local SETTLED = 600000  -- of what was heard so long ago, a first post may still go by: a step of the clock that matters makes it look older
+-- of what was heard so long ago, a first post may still go by: a step of the clock that matters makes it look older
+local SETTLED = 600000
 local JUST_NOW = 30000  -- a repetition goes by nothing older
 
 -- This start of Redis. (Its uptime would not tell: Redis counts it by the wall clock.)
 local function this_start() return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') end
 
--- Remember what time the provider said it is, in milliseconds since 1970; nil where it did not say. Its clock never goes back: what is older
--- than what was heard before has lain somewhere.
+-- Remember what time the provider said it is, in milliseconds since 1970; nil where it did not say. Its clock never
+-- goes back: what is older than what was heard before has lain somewhere.
 local function hear(said)
   local before = said and tonumber(redis.call('HGET', HEARD, 'said') or '0')
   if said and said >= before then
@@ -40,8 +42,8 @@ local function ahead_now()
   return redis.call('HGET', HEARD, 'server') == this_start() and ahead(JUST_NOW) or nil
 end
 
--- Whether the provider may have forgotten a request that was posted first at `first` by its own clock (nil: not known, and Redis's may have
--- been set since).
+-- Whether the provider may have forgotten a request that was posted first at `first` by its own clock (nil: not known,
+-- and Redis's may have been set since).
 local function may_be_forgotten(first, now_ahead)
   return not first or now + now_ahead >= first + WINDOW
 end

@@ -11,7 +11,8 @@ local function suppressed(contact, kind)
   return nil
 end
 
--- What forbids the steps of an enrollment to be sent at all, whenever: its state or a suppression. Nil where nothing does.
+-- What forbids the steps of an enrollment to be sent at all, whenever: its state or a suppression. Nil where nothing
+-- does.
 local function barrier(enrollment)
   local e = fields(enrollment_key(enrollment), 'state', 'why', 'kind', 'contact')
   if e.state ~= 'active' then return (e.state or 'forgotten') .. (e.why and ': ' .. e.why or '') end
@@ -19,7 +20,8 @@ local function barrier(enrollment)
   return why and 'suppressed: ' .. why or nil
 end
 
--- Stop email to a contact: all of it, or marketing. One that has passed its last look ends as it ends. Returns how many enrollments that ended.
+-- Stop email to a contact: all of it, or marketing. One that has passed its last look ends as it ends. Returns how many
+-- enrollments that ended.
 local function suppress(contact, reason)
   redis.call('HSETNX', 'eg:contact:' .. contact, reason, int(now))
   redis.call('ZADD', 'eg:suppressed', 'NX', int(now), contact)

@@ -8,11 +8,14 @@ local function untell(list, member)
   return redis.call('ZREM', list, member)
 end
 
--- Its scheduled wake-up goes with it, and what waits on the queue or was listed as failed. A job that runs right now finds nothing.
+-- Its scheduled wake-up goes with it, and what waits on the queue or was listed as failed. A job that runs right now
+-- finds nothing.
 local function erase_jobs(id, look)
   for number = look, math.max(look - 1, 0), -1 do
     local job = id .. '-' .. int(number)
-    if redis.call('LREM', QUEUE, 0, job) + redis.call('ZREM', 'rq:failed:send', job) > 0 then redis.call('DEL', 'rq:job:' .. job) end
+    if redis.call('LREM', QUEUE, 0, job) + redis.call('ZREM', 'rq:failed:send', job) > 0 then
+      redis.call('DEL', 'rq:job:' .. job)
+    end
   end
 end
 

@@ -24,7 +24,11 @@ local function enter(enrollment, state)
   redis.call('ZADD', 'eg:of:' .. slug_of(enrollment), created, enrollment)
   for _, list in ipairs({list_names(enrollment, state)}) do redis.call('ZADD', list, created, enrollment) end
   local contact = redis.call('HGET', key, 'contact')
-  if state == 'active' or state == 'paused' then redis.call('PERSIST', 'eg:enrollments:' .. contact) else keep_enrollments(contact) end
+  if state == 'active' or state == 'paused' then
+    redis.call('PERSIST', 'eg:enrollments:' .. contact)
+  else
+    keep_enrollments(contact)
+  end
 end
 
 -- The enrollment is over: its group is free, and it is kept for a while.
@@ -35,7 +39,9 @@ local function end_enrollment(enrollment, state, why)
   redis.call('HSET', key, 'ended', int(now))
   if why then redis.call('HSET', key, 'why', why) end
   local contact = 'eg:contact:' .. e.contact
-  if e.group and redis.call('HGET', contact, 'group.' .. e.group) == enrollment then redis.call('HDEL', contact, 'group.' .. e.group) end
+  if e.group and redis.call('HGET', contact, 'group.' .. e.group) == enrollment then
+    redis.call('HDEL', contact, 'group.' .. e.group)
+  end
   redis.call('PEXPIRE', key, KEEP_FINISHED)
   dirty('enrollment', enrollment)
 end
@@ -65,9 +71,9 @@ local function unlist(enrollment, step)
   end
 end
 
--- End a step as `state`. What was frozen is kept only where the outcome is unknown: a person may want it repeated as it was. Of a doubt that
--- a person has given up stays what a later proof needs.
--- A failure must end in RQ's failed list: where its own job is not the one at work (`at_work`), a new one is queued, which will raise.
+-- End a step as `state`. What was frozen is kept only where the outcome is unknown: a person may want it repeated as it
+-- was. Of a doubt that a person has given up stays what a later proof needs. A failure must end in RQ's failed list:
+-- where its own job is not the one at work (`at_work`), a new one is queued, which will raise.
 local function end_step(enrollment, step, state, changes, at_work)
   local before = redis.call('HGET', enrollment_key(enrollment), step .. '.state')
   local listed = before == 'failed' or before == 'in-doubt'
@@ -85,7 +91,9 @@ local function end_step(enrollment, step, state, changes, at_work)
   if before ~= state then tally(enrollment, step .. '.' .. state) end
   close_step(enrollment, step)
   dirty('enrollment', enrollment)
-  if listed or state == 'sent' or state == 'failed' or state == 'in-doubt' then dirty('email', email_id(enrollment, step)) end
+  if listed or state == 'sent' or state == 'failed' or state == 'in-doubt' then
+    dirty('email', email_id(enrollment, step))
+  end
   if state == 'failed' or state == 'in-doubt' then
     alert(state, email_id(enrollment, step) .. ': ' .. (changes.why or 'no reason given'))
     if at_work ~= email_id(enrollment, step) then
@@ -96,19 +104,21 @@ local function end_step(enrollment, step, state, changes, at_work)
   advance(enrollment)
 end
 
--- An earlier post of these emails may have been accepted, and they may not be sent now: only a person can tell. `stopped` is the one of
--- them that may not go any more; the others only went along with it.
+-- An earlier post of these emails may have been accepted, and they may not be sent now: only a person can tell.
+-- `stopped` is the one of them that may not go any more; the others only went along with it.
 local function doubt_all(members, why, stopped, at_work)
   for _, id in ipairs(members) do
     local enrollment, step = parse_email_id(id)
     if step_of(enrollment, step).state == 'sending' then
-      local own = (not stopped or id == stopped) and why or 'its batch cannot be repeated, as another email of it may not go (' .. why .. ')'
+      local because = 'its batch cannot be repeated, as another email of it may not go (' .. why .. ')'
+      local own = (not stopped or id == stopped) and why or because
       end_step(enrollment, step, 'in-doubt', {why = own}, at_work)
     end
   end
 end
 
--- End an enrollment before its time. What has passed its last look ends as it ends. Why people leave is counted under the last email they got.
+-- End an enrollment before its time. What has passed its last look ends as it ends. Why people leave is counted under
+-- the last email they got.
 local LEAVING = {booked = true, client = true, unsubscribed = true}
 local function stop_enrollment(enrollment, state, why)
   end_enrollment(enrollment, state, why)

@@ -1,7 +1,8 @@
 -- @include base
 -- How often something may be done.
 
--- Count what may be done `most` times in a window, which begins with the first. Returns the milliseconds until it may be done again, 0: now.
+-- Count what may be done `most` times in a window, which begins with the first. Returns the milliseconds until it may
+-- be done again, 0: now.
 local function wait_after(limit)
   local key = 'eg:limit:' .. limit.key
   local count = redis.call('INCR', key)

@@ -20,8 +20,8 @@ local function alert(cause, detail)
   notice('alert:' .. cause, math.max(now, tonumber(redis.call('HGET', key, 'quiet') or '0')))
 end
 
--- Something changed that Notion must be told of: kind is contact, enrollment or email. It is told the state that it finds then, so that
--- ten changes become one. Enrollments go ahead of details that changed in the last minute.
+-- Something changed that Notion must be told of: kind is contact, enrollment or email. It is told the state that it
+-- finds then, so that ten changes become one. Enrollments go ahead of details that changed in the last minute.
 local function dirty(kind, id)
   local member = kind .. ':' .. id
   redis.call('HINCRBY', 'eg:outbox:versions', member, 1)

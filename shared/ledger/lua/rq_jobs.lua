@@ -25,15 +25,15 @@ local date = rq_date(now)
 -- A job in RQ's form (rq.job.Job.restore, JSON serializer); `call` is the function and its arguments.
 local function write_rq_job(job, queue, status, timeout, call, description)
   redis.call('DEL', 'rq:job:' .. job)  -- a key of a wrong type must not stop the others
-  redis.call('HSET', 'rq:job:' .. job, 'data', call, 'origin', queue, 'status', status, 'timeout', timeout, 'result_ttl', 0,
-    'failure_ttl', int(KEEP_FINISHED / 1000), 'created_at', date, 'description', description)
+  redis.call('HSET', 'rq:job:' .. job, 'data', call, 'origin', queue, 'status', status, 'timeout', timeout,
+    'result_ttl', 0, 'failure_ttl', int(KEEP_FINISHED / 1000), 'created_at', date, 'description', description)
   if status == 'queued' then redis.call('HSET', 'rq:job:' .. job, 'enqueued_at', date) end
 end
 
 -- The wake-up of a step: the job's only word is "look at this step now".
 local function write_job(job, enrollment, step, status)
-  write_rq_job(job, 'send', status, JOB_TIMEOUT, '["scheduler.jobs.send_step", null, ["' .. enrollment .. '", ' .. step .. '], {}]',
-    'send step ' .. step .. ' of ' .. enrollment)
+  local call = '["scheduler.jobs.send_step", null, ["' .. enrollment .. '", ' .. step .. '], {}]'
+  write_rq_job(job, 'send', status, JOB_TIMEOUT, call, 'send step ' .. step .. ' of ' .. enrollment)
 end
 
 -- Have a worker run the job after which the queue is named; one waiting job is enough.

@@ -8,7 +8,8 @@ local function rate_of(provider, set)
   return set > 0 and set or tonumber(redis.call('GET', 'eg:rate:' .. provider) or '2')
 end
 
--- The latest turns at a provider, the earliest first; some may be yet to come, but none by much unless the clock was set back.
+-- The latest turns at a provider, the earliest first; some may be yet to come, but none by much unless the clock was
+-- set back.
 local TURNS = 50
 local FAR = 10000  -- milliseconds: a turn further ahead was planned before the clock was set back
 local function turns_at(provider)
@@ -36,14 +37,16 @@ end
 -- Until when a provider that asked for it is left alone.
 local function held_until(provider) return tonumber(redis.call('GET', 'eg:hold:' .. provider) or '0') end
 
--- How many turns may be taken at once, and the milliseconds after which these come again: a second's turns (of more than ten, a share that
--- comes several times a second) after a second, and 1.5 % more, so that no jitter squeezes one too many into the provider's window.
+-- How many turns may be taken at once, and the milliseconds after which these come again: a second's turns (of more
+-- than ten, a share that comes several times a second) after a second, and 1.5 % more, so that no jitter squeezes one
+-- too many into the provider's window.
 local function spacing(rate)
   local groups = math.max(math.ceil(rate / 10), 1)
   return math.max(math.floor(rate / groups), 1), 1015 / math.min(groups, rate)
 end
 
--- A turn at a provider, after all others: the instant (it is then ours), or nil and how long it would be when that is longer than `longest`.
+-- A turn at a provider, after all others: the instant (it is then ours), or nil and how long it would be when that is
+-- longer than `longest`.
 local function turn(provider, rate, longest)
   local turns, at_once, apart = turns_at(provider), spacing(rate)
   local before = turns[#turns - at_once + 1]
@@ -54,7 +57,8 @@ local function turn(provider, rate, longest)
   return at
 end
 
--- Whether a turn has room among those that were taken or come before it. What is taken lies at most AHEAD in the future; others yield.
+-- Whether a turn has room among those that were taken or come before it. What is taken lies at most AHEAD in the
+-- future; others yield.
 local function fits(turns, at, at_once, apart)
   local all = {at}
   for _, other in ipairs(turns) do
@@ -67,8 +71,9 @@ local function fits(turns, at, at_once, apart)
   return true
 end
 
--- Take a planned turn, or plan it again where it is past, others were moved so that it has no room, the provider is left alone for now, or
--- the clock was set back since. Returns the milliseconds to wait for it, and whether it was planned again.
+-- Take a planned turn, or plan it again where it is past, others were moved so that it has no room, the provider is
+-- left alone for now, or the clock was set back since. Returns the milliseconds to wait for it, and whether it was
+-- planned again.
 local function take_turn(provider, rate, planned)
   local turns, at_once, apart = turns_at(provider), spacing(rate)
   drop_turn(turns, planned)

@@ -1,9 +1,11 @@
 -- @include base rq_jobs gate
--- When a step is looked at next, and which steps must wait for an earlier one. Every open step is on the list OPEN, scored by that instant.
+-- When a step is looked at next, and which steps must wait for an earlier one. Every open step is on the list OPEN,
+-- scored by that instant.
 
 local OPEN = 'eg:open'
 
--- Whether a step needs wake-ups, by its enrollment's state and its own: it has not ended, and does not wait in a paused enrollment.
+-- Whether a step needs wake-ups, by its enrollment's state and its own: it has not ended, and does not wait in a paused
+-- enrollment.
 local function is_looked_at(run, state) return state == 'scheduled' and run == 'active' or state == 'sending' end
 
 -- Put the wake-up of a step on the queue; the sweeper finds the step again should the job get lost.
@@ -34,11 +36,14 @@ end
 
 local function steps_in_order(enrollment)
   local list = {}
-  for step in string.gmatch(redis.call('HGET', enrollment_key(enrollment), 'steps') or '', '%d+') do list[#list + 1] = step end
+  for step in string.gmatch(redis.call('HGET', enrollment_key(enrollment), 'steps') or '', '%d+') do
+    list[#list + 1] = step
+  end
   return list
 end
 
--- Whether an earlier step of the enrollment must go first. Its end wakes this one. What a person wants sent now waits for nothing.
+-- Whether an earlier step of the enrollment must go first. Its end wakes this one. What a person wants sent now waits
+-- for nothing.
 local function held_up(enrollment, step)
   local key, earlier = enrollment_key(enrollment), {}
   local v = redis.call('HMGET', key, 'steps', step .. '.forced')

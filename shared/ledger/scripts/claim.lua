@@ -1,9 +1,9 @@
 -- @include base rq_jobs gate wakeups lifecycle contacts turns clocks
 -- Claim a step for sending, and up to `batch` others where more are ready than can go singly. Keeps true: one holder
 -- per step; nothing is claimed early, out of order, twice, of an inactive enrollment, for a suppressed address or
--- behind the gate; a request that may have been accepted is only ever repeated as it was, with the very same members, to
--- the very same account, and while the provider remembers it by its own clock.
--- The turn at the provider is planned here, so that no claim waits for one; the last look takes it.
+-- behind the gate; a request that may have been accepted is only ever repeated as it was, with the very same members,
+-- to the very same account, and while the provider remembers it by its own clock. The turn at the provider is planned
+-- here, so that no claim waits for one; the last look takes it.
 -- ARGV[2]: {enrollment, step, token, late: {slug: ms}, ignore_late, fenced (the fence must be on), rate (0: as
 -- learned), longest_wait, batch (0: none), batch_above (0: by the rate), account (a digest of the provider's key), date
 -- (what the provider said that it is; 0: it was asked, and did not say)}
@@ -15,8 +15,8 @@ local a = cjson.decode(ARGV[2])
 local rate = rate_of('resend', a.rate)
 local batch_above = a.batch_above > 0 and a.batch_above or math.min(rate, 20)
 
--- What was due before this ledger took over from another copy may have gone out already: it goes singly, under the key by which the
--- provider would know it again.
+-- What was due before this ledger took over from another copy may have gone out already: it goes singly, under the key
+-- by which the provider would know it again.
 local UNHEARD_WAIT = 60000
 local taken_over = tonumber(redis.call('HGET', FENCE, 'taken_over') or '0')
 
@@ -33,7 +33,8 @@ local function late(enrollment, s)
   return after and not e.catch_up and not s.forced and not s.posted and s.attempts == 0 and now - s.due > after
 end
 
--- When the next email of an enrollment that catches up may go: at most one a day to a person, whatever has held it back.
+-- When the next email of an enrollment that catches up may go: at most one a day to a person, whatever has held it
+-- back.
 local function too_soon(enrollment, s)
   local e = fields(enrollment_key(enrollment), 'catch_up', 'contact')
   local last = e.catch_up and not s.forced and redis.call('HGET', 'eg:contact:' .. e.contact, 'last_sent')
@@ -41,11 +42,12 @@ local function too_soon(enrollment, s)
 end
 
 local function take(enrollment, step, unsure)
-  set_step(enrollment, step, {state = 'sending', next = now + LEASE, lease = a.token, ambiguous = unsure and '1' or nil})
+  set_step(enrollment, step, {state = 'sending', next = now + LEASE, lease = a.token,
+    ambiguous = unsure and '1' or nil})
   redis.call('ZADD', OPEN, int(now + LEASE), email_id(enrollment, step))
   local e = fields(enrollment_key(enrollment), 'slug', 'request_id', 'contact', 'values', step .. '.retries')
-  return {enrollment, tonumber(step), e.slug, e.request_id or '', redis.call('HGETALL', 'eg:contact:' .. e.contact), e.values or '{}',
-    tonumber(e[step .. '.retries'] or '0')}
+  return {enrollment, tonumber(step), e.slug, e.request_id or '', redis.call('HGETALL', 'eg:contact:' .. e.contact),
+    e.values or '{}', tonumber(e[step .. '.retries'] or '0')}
 end
 
 -- Only a person can tell what became of them.
@@ -77,7 +79,9 @@ local function repeat_frozen(s, id)
     local why = barrier(parse_email_id(member))
     if why then return doubt(members, why, member) end
     local enrollment, step = parse_email_id(member)
-    if step_of(enrollment, step).state ~= 'sending' then return doubt(members, 'another email of its batch was decided without it') end
+    if step_of(enrollment, step).state ~= 'sending' then
+      return doubt(members, 'another email of its batch was decided without it')
+    end
   end
   local at, longer = turn('resend', rate, a.longest_wait)
   if not at then
@@ -91,8 +95,8 @@ local function repeat_frozen(s, id)
   return {'claimed', at - now, at, items, s.frozen, frozen.body, 0}
 end
 
--- Others from the head of the queue that may go with the first. A job that needs no wake-up any more, or whose step an earlier one will wake,
--- is dropped; the rest goes back as it stood.
+-- Others from the head of the queue that may go with the first. A job that needs no wake-up any more, or whose step an
+-- earlier one will wake, is dropped; the rest goes back as it stood.
 local function fill(items)
   local back = {}
   for _, job in ipairs(redis.call('LPOP', QUEUE, a.batch) or {}) do
@@ -101,10 +105,13 @@ local function fill(items)
     if not known then s = nil end
     local ready = s and s.state == 'scheduled' and s.next <= now
     local fresh = ready and not s.solo and s.due >= taken_over and s.attempts == 0
-    if fresh and not (held_up(enrollment, step) or barrier(enrollment) or late(enrollment, s) or too_soon(enrollment, s)) then
+    local kept = fresh and (held_up(enrollment, step) or barrier(enrollment)
+      or late(enrollment, s) or too_soon(enrollment, s))
+    if fresh and not kept then
       items[#items + 1] = take(enrollment, step)
       redis.call('DEL', 'rq:job:' .. job)
-    elseif s and (ready and held_up(enrollment, step) or (s.state == 'scheduled' or s.state == 'sending') and s.next > now) then
+    elseif s and (ready and held_up(enrollment, step)
+      or (s.state == 'scheduled' or s.state == 'sending') and s.next > now) then
       redis.call('DEL', 'rq:job:' .. job)
     else
       back[#back + 1] = job
@@ -113,8 +120,9 @@ local function fill(items)
   for i = #back, 1, -1 do redis.call('LPUSH', QUEUE, back[i]) end
 end
 
--- A batch has a key of its own, by which the provider recognizes none of its emails. So there is none while another copy of this ledger may
--- still be sending: after a start or a take-over until our word was renewed, and a lease has passed.
+-- A batch has a key of its own, by which the provider recognizes none of its emails. So there is none while another
+-- copy of this ledger may still be sending: after a start or a take-over until our word was renewed, and a lease has
+-- passed.
 local function batch_allowed()
   local v = redis.call('HMGET', FENCE, 'on', 'steady')
   return a.batch > 0 and (not v[1] or v[2] and tonumber(v[2]) <= now)
@@ -144,7 +152,8 @@ local function claim()
       return done()
     end
   end
-  if a.fenced and redis.call('HEXISTS', FENCE, 'on') == 0 then  -- a new Redis: first it must be known that it is the only one
+  -- a new Redis: first it must be known that it is the only one
+  if a.fenced and redis.call('HEXISTS', FENCE, 'on') == 0 then
     wake(enrollment, step, now + 2000)
     return stop('closed', now + 2000, 'waiting for the fence')
   end

@@ -1,13 +1,14 @@
 -- @include base outbox wakeups lists lifecycle contacts limits
 -- Enroll a contact in a campaign, or only remember it, in one step. Keeps true: one enrollment per key unless re-entry
--- allows another, one enrollment per event unless its calendar took it back and gave it again, one active enrollment per
--- contact and group, one effect per idempotency key, no new enrollment for a suppressed address; a meeting ends as its
--- latest event says, in whatever order they arrive, and ends nothing but its own enrollments; nobody is enrolled more
--- often than the limit.
+-- allows another, one enrollment per event unless its calendar took it back and gave it again, one active enrollment
+-- per contact and group, one effect per idempotency key, no new enrollment for a suppressed address; a meeting ends as
+-- its latest event says, in whatever order they arrive, and ends nothing but its own enrollments; nobody is enrolled
+-- more often than the limit.
 -- ARGV[2]: {contact, fields, source, consent, seen, seen_ttl, answer, lead, limit: {key, most, window}}; where it ends
 -- other enrollments: {exit: {reason, slugs, before}}; where a calendar says it: {meeting: {what, uid, at, starts,
--- replaces, keep}}; where the webhook has a campaign: {start: {key, slug, kind, request_id}}; and where the form carries
--- what it requires: {plan: {group, reentry, anchor, warning, values, steps: [{number, offset, due, sent, skipped}]}}.
+-- replaces, keep}}; where the webhook has a campaign: {start: {key, slug, kind, request_id}}; and where the form
+-- carries what it requires: {plan: {group, reentry, anchor, warning, values, steps: [{number, offset, due, sent,
+-- skipped}]}}.
 -- Returns {what, enrollment or ''}, {'duplicate', the first answer}, or {'limited', milliseconds until it may be tried
 -- again}. what: enrolled · exists · blocked · tracked · cancelled · ignored.
 local a = cjson.decode(ARGV[2])
@@ -32,8 +33,8 @@ local function remember()
   dirty('contact', a.contact)
 end
 
--- What has happened ends the enrollments that list it, as far as they began before it. It is remembered for those that this ledger does
--- not know: a restore brings none of them back to life.
+-- What has happened ends the enrollments that list it, as far as they began before it. It is remembered for those that
+-- this ledger does not know: a restore brings none of them back to life.
 local function exit_enrollments()
   local exits, ends = 'eg:exits:' .. a.contact, {}
   if a.exit.before > tonumber(redis.call('HGET', exits, a.exit.reason) or '-1') then
@@ -43,7 +44,9 @@ local function exit_enrollments()
   for _, slug in ipairs(a.exit.slugs) do ends[slug] = true end
   for _, enrollment in ipairs(redis.call('SMEMBERS', 'eg:enrollments:' .. a.contact)) do
     local e = fields(enrollment_key(enrollment), 'slug', 'created')
-    if ends[e.slug] and is_open(enrollment) and tonumber(e.created) <= a.exit.before then stop_enrollment(enrollment, 'exited', a.exit.reason) end
+    if ends[e.slug] and is_open(enrollment) and tonumber(e.created) <= a.exit.before then
+      stop_enrollment(enrollment, 'exited', a.exit.reason)
+    end
   end
 end
 
@@ -52,8 +55,8 @@ local function track()
   if not start.key then return 'tracked', '' end
   local enrollment = start.key .. '-0'
   if redis.call('HEXISTS', 'eg:runs', start.key) == 0 then
-    redis.call('HSET', enrollment_key(enrollment), 'slug', start.slug, 'kind', start.kind, 'contact', a.contact, 'state', 'tracking',
-      'anchor', int(now), 'request_id', start.request_id, 'steps', '')
+    redis.call('HSET', enrollment_key(enrollment), 'slug', start.slug, 'kind', start.kind, 'contact', a.contact,
+      'state', 'tracking', 'anchor', int(now), 'request_id', start.request_id, 'steps', '')
     dirty('enrollment', enrollment)
   end
   return 'tracked', ''
@@ -64,7 +67,8 @@ local function meeting_key(uid) return 'eg:meeting:' .. uid end
 -- Whether the contact may go through it again, now that there was an enrollment of this key.
 local function may_reenter(last)
   if plan.reentry == 'never' or is_open(last) then return false end
-  return plan.reentry ~= 'per-event' or a.meeting and redis.call('HEXISTS', meeting_key(a.meeting.uid), 'taken_back.' .. last) == 1
+  if plan.reentry ~= 'per-event' then return true end
+  return a.meeting and redis.call('HEXISTS', meeting_key(a.meeting.uid), 'taken_back.' .. last) == 1
 end
 
 -- Why there is no new enrollment, and which other one there is; or nothing, and the new enrollment's id.
@@ -120,7 +124,8 @@ local function cancel(enrollment, why)
   if is_open(enrollment) then stop_enrollment(enrollment, 'cancelled', why) end
 end
 
--- The calendar takes back what began an enrollment of the meeting; if it gives the same again, that is the next enrollment.
+-- The calendar takes back what began an enrollment of the meeting; if it gives the same again, that is the next
+-- enrollment.
 local function take_back(enrollment, why)
   cancel(enrollment, why)
   if enrollment then redis.call('HSET', meeting_key(a.meeting.uid), 'taken_back.' .. enrollment, '1') end
@@ -191,6 +196,9 @@ if not what then
   create(enrollment)
   what = 'enrolled'
 end
-local own = what == 'enrolled' or what == 'exists'  -- one that blocks it is another's, and does not end with the meeting
-if a.meeting and own then redis.call('HSET', meeting_key(a.meeting.uid), a.meeting.what == 'booked' and 'run' or 'recovery', enrollment) end
+-- one that blocks it is another's, and does not end with the meeting
+local own = what == 'enrolled' or what == 'exists'
+if a.meeting and own then
+  redis.call('HSET', meeting_key(a.meeting.uid), a.meeting.what == 'booked' and 'run' or 'recovery', enrollment)
+end
 return {what, enrollment}

@@ -17,7 +17,8 @@ local function state_of(id) return step_of(parse_email_id(id)) end
 -- Whether the step is still ours to post.
 local function mine(s) return s.state == 'sending' and s.lease == a.token end
 
--- It may not leave now, and was never posted: as if it had never been claimed; where it may never leave, that is its end.
+-- It may not leave now, and was never posted: as if it had never been claimed; where it may never leave, that is its
+-- end.
 local function let_go(id, at)
   local enrollment, step = parse_email_id(id)
   local state, why = redis.call('HGET', enrollment_key(enrollment), 'state'), barrier(enrollment)
@@ -82,7 +83,8 @@ local function freeze()
   local key = frozen_key(a.request)
   if redis.call('EXISTS', key) == 0 then
     local known = ahead(SETTLED)
-    redis.call('HSET', key, 'body', ARGV[3], 'members', table.concat(a.members, ','), 'first', known and int(now + known) or '')
+    redis.call('HSET', key, 'body', ARGV[3], 'members', table.concat(a.members, ','), 'first',
+      known and int(now + known) or '')
     if a.account then redis.call('HSET', key, 'account', a.account) end
     redis.call('PEXPIRE', key, 86400000)
   end

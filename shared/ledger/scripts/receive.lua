@@ -10,7 +10,8 @@
 local a = cjson.decode(ARGV[2])
 
 local INSTANTS = {delivered = true, opened = true, clicked = true, bounced = true, complained = true}
-local SUPPRESSES = {bounced = 'bounced', suppressed = 'bounced', complained = 'complained', unsubscribed = 'unsubscribed'}
+local SUPPRESSES = {bounced = 'bounced', suppressed = 'bounced', complained = 'complained',
+  unsubscribed = 'unsubscribed'}
 
 local step = a.step and int(a.step)
 local key = a.enrollment and enrollment_key(a.enrollment)
@@ -21,12 +22,13 @@ local function reported_step()
   local s = step_of(a.enrollment, step)
   if not s.state then return nil end
   local known = fields(key, step .. '.id', step .. '.by', step .. '.anew', step .. '.delivered')
-  s.id, s.by, s.anew, s.delivered = known[step .. '.id'], known[step .. '.by'], known[step .. '.anew'], known[step .. '.delivered']
+  s.id, s.by, s.anew, s.delivered = known[step .. '.id'], known[step .. '.by'], known[step .. '.anew'],
+    known[step .. '.delivered']
   return s
 end
 
--- Whether the report settles an attempt whose outcome was not learned, whatever a person has decided since. One of an attempt that is known
--- already says nothing of a later one.
+-- Whether the report settles an attempt whose outcome was not learned, whatever a person has decided since. One of an
+-- attempt that is known already says nothing of a later one.
 local function settles(s)
   if s.state == 'sent' or s.id and s.id == a.id then return false end
   return s.state == 'in-doubt' or s.posted or s.ambiguous or s.anew

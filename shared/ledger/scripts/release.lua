@@ -7,7 +7,8 @@
 local limit = tonumber(ARGV[2])
 local TICK = 'eg:tick'
 
-local ahead, queue, open = {}, {}, {}  -- what goes to the queue's head, to its end, and from when the sweeper looks for it
+-- what goes to the queue's head, to its end, and from when the sweeper looks for it
+local ahead, queue, open = {}, {}, {}
 
 local function sweep_from(at, enrollment, step)
   open[#open + 1] = int(at)
@@ -17,7 +18,8 @@ end
 local function look_at(job)
   local enrollment, step, look = parse_job_id(job)
   if not enrollment then return 'dropped' end
-  local v = redis.call('HMGET', enrollment_key(enrollment), 'state', step .. '.state', step .. '.look', step .. '.next', 'kind')
+  local v = redis.call('HMGET', enrollment_key(enrollment), 'state', step .. '.state', step .. '.look',
+    step .. '.next', 'kind')
   if not is_looked_at(v[1], v[2]) or v[3] ~= look then return 'dropped' end
   if tonumber(v[4]) > now then
     schedule(job, tonumber(v[4]))
@@ -25,7 +27,8 @@ local function look_at(job)
     return 'moved'
   end
   sweep_from(now + LEASE, enrollment, step)
-  if v[2] == 'scheduled' and held_up(enrollment, step) then return 'dropped' end  -- what may have been accepted is repeated in any case
+  -- what may have been accepted is repeated in any case
+  if v[2] == 'scheduled' and held_up(enrollment, step) then return 'dropped' end
   -- pcall: it may be of a wrong type; nothing is refused after the ZREM below, the first write
   local new = redis.pcall('HSET', 'rq:job:' .. job, 'status', 'queued', 'enqueued_at', date)
   if new ~= 1 then write_job(job, enrollment, step, 'queued') end  -- it was not as it is written for the schedule
@@ -42,10 +45,12 @@ local held = gate()
 if shut(held) then return {0, 0, held.till and int(held.till - now) or ''} end
 
 local count = {released = 0, dropped = 0, moved = 0}
-local due = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', string.format('%.3f', now / 1000), 'LIMIT', 0, held and 1 or limit)
+local due = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', string.format('%.3f', now / 1000), 'LIMIT', 0,
+  held and 1 or limit)
 if #due > 0 then redis.call('ZREM', SCHEDULED, unpack(due)) end
 for _, job in ipairs(due) do
-  -- pcall: an enrollment may be of a wrong type; nothing is refused after the ZREM, and what is dropped is still on OPEN
+  -- An enrollment may be of a wrong type.
+  -- pcall: nothing is refused after the ZREM, and what is dropped is still on OPEN
   local fine, what, id = pcall(look_at, job)
   if not fine then what = 'dropped' end
   count[what] = count[what] + 1

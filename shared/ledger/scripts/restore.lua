@@ -5,11 +5,11 @@
 -- since the loss, while the fence kept this ledger from sending, never began: it makes way for the lost enrollment of
 -- its key or group, which comes back whole, and keeps what a person or an exit decided meanwhile; where that one was
 -- over and may be entered again, it gets the next number.
--- ARGV[2]: {contact, fields, page, reason}; with {dry: {lost (the fence will be on), gone (what was thrown away before),
--- held (the group is taken)}} it only says what would become of it; where there is an enrollment {run: {id, key, number,
--- slug, kind, reentry, what, page, anchor}}, what: finished · tracking · active · paused; for the latter two also {group,
--- created, exits (reasons that end it), paused_at, ticked, steps: [{number, offset, due, state, sent, by, id, why, note,
--- reports: {delivered: ms, …}, page}]}.
+-- ARGV[2]: {contact, fields, page, reason}; with {dry: {lost (the fence will be on), gone (what was thrown away
+-- before), held (the group is taken)}} it only says what would become of it; where there is an enrollment {run: {id,
+-- key, number, slug, kind, reentry, what, page, anchor}}, what: finished · tracking · active · paused; for the latter
+-- two also {group, created, exits (reasons that end it), paused_at, ticked, steps: [{number, offset, due, state, sent,
+-- by, id, why, note, reports: {delivered: ms, …}, page}]}.
 -- Returns {what became of the enrollment, its state and why, [steps that a person skipped], [enrollments thrown away],
 -- the one that was renumbered or '', its new id or ''}. What: restored · ended (the state is how) · marked · tracked
 -- · exists · blocked · suppressed, or contact where there is none.
@@ -31,7 +31,8 @@ local function remember()
   if a.reason and redis.call('HEXISTS', contact, a.reason) == 0 then suppress(a.contact, a.reason) end
 end
 
--- Whether nothing of the enrollment was tried by this ledger: it came in after the loss, and what it is to be is decided here.
+-- Whether nothing of the enrollment was tried by this ledger: it came in after the loss, and what it is to be is
+-- decided here.
 local function never_began(run)
   if not lost or redis.call('HGET', enrollment_key(run), 'request_id') == 'restored' then return false end
   for _, step in ipairs(steps_in_order(run)) do
@@ -56,7 +57,8 @@ local function since_the_loss(given)
   return list
 end
 
--- What ended the enrollment after the loss, or nil: whatever ended the one that stood for it, or an exit that found none.
+-- What ended the enrollment after the loss, or nil: whatever ended the one that stood for it, or an exit that found
+-- none.
 local function ended(stand_in)
   local e = stand_in and fields(enrollment_key(stand_in), 'state', 'why') or {}
   if e.state == 'cancelled' or e.state == 'exited' then return e end
@@ -68,7 +70,9 @@ local function ended(stand_in)
     end
   end
   local missed = fields('eg:meeting:' .. string.match(r.key, '%x+$'), 'judged', 'recovery')
-  if not first and missed.judged and not missed.recovery then e = {state = 'cancelled', why = 'the no-show was taken back'} end
+  if not first and missed.judged and not missed.recovery then
+    e = {state = 'cancelled', why = 'the no-show was taken back'}
+  end
   return e.why and e or nil
 end
 
@@ -80,7 +84,8 @@ local function waits()
   return false
 end
 
--- What is to become of an enrollment of which something waits: as Notion has it, and as was decided since on the one that stood for it.
+-- What is to become of an enrollment of which something waits: as Notion has it, and as was decided since on the one
+-- that stood for it.
 local function bring_back(plan, stand_in, e)
   if e then
     plan.what, plan.state, plan.why = 'ended', e.state, e.why
@@ -92,7 +97,8 @@ local function bring_back(plan, stand_in, e)
     plan.what = 'blocked'
     return
   end
-  if other then plan.thrown[#plan.thrown + 1] = other end  -- had the ledger not been lost, the old one would have kept it out
+  -- had the ledger not been lost, the old one would have kept it out
+  if other then plan.thrown[#plan.thrown + 1] = other end
   plan.what = 'restored'
   plan.state = r.what
   for _, new in ipairs({stand_in or false, other or false}) do
@@ -126,8 +132,10 @@ local function decide()
   local last, stand_in = new[#new], new[1]
   if stand_in and number_of(stand_in) == 0 then stand_in = new[2] end
   local e = waits() and ended(stand_in) or nil
-  local over = not waits() or stand_in and e and (stand_in ~= last or is_open(stand_in))  -- then the last came after its end
-  local because = r.kind and suppressed(a.contact, r.kind) or a.reason and (a.reason ~= 'unsubscribed' or r.kind == 'marketing')
+  -- then the last came after its end
+  local over = not waits() or stand_in and e and (stand_in ~= last or is_open(stand_in))
+  local because = r.kind and suppressed(a.contact, r.kind)
+    or a.reason and (a.reason ~= 'unsubscribed' or r.kind == 'marketing')
   if stand_in and over and r.reentry == 'when-finished' and not because then
     plan.again = last
     if number_of(last) <= r.number then plan.new_id = numbered(r.number + 1) end
@@ -172,7 +180,11 @@ local function throw_away(run)
   redis.call('SREM', 'eg:ticked', run)
   for _, step in ipairs(run == r.id and steps_in_order(run) or {}) do looks[step] = step_of(run, step).look end
   if redis.call('HGET', 'eg:runs', key) == number then
-    if number == '1' then redis.call('HDEL', 'eg:runs', key) else redis.call('HSET', 'eg:runs', key, int(number - 1)) end
+    if number == '1' then
+      redis.call('HDEL', 'eg:runs', key)
+    else
+      redis.call('HSET', 'eg:runs', key, int(number - 1))
+    end
   end
   erase_enrollment(run)
 end
@@ -193,7 +205,9 @@ local function renumber(run, new)
   redis.call('SREM', 'eg:enrollments:' .. e.contact, run)
   redis.call('SADD', 'eg:enrollments:' .. e.contact, new)
   local group = e.group and 'group.' .. e.group
-  if group and redis.call('HGET', 'eg:contact:' .. e.contact, group) == run then redis.call('HSET', 'eg:contact:' .. e.contact, group, new) end
+  if group and redis.call('HGET', 'eg:contact:' .. e.contact, group) == run then
+    redis.call('HSET', 'eg:contact:' .. e.contact, group, new)
+  end
   enter(new, e.state)
   for _, step in ipairs(steps) do
     local s = step_of(new, step)
@@ -204,8 +218,8 @@ local function renumber(run, new)
 end
 
 local function track()
-  redis.call('HSET', enrollment_key(r.id), 'slug', r.slug, 'kind', r.kind, 'contact', a.contact, 'state', 'tracking', 'anchor', int(r.anchor),
-    'request_id', 'restored', 'steps', '', 'page', r.page)
+  redis.call('HSET', enrollment_key(r.id), 'slug', r.slug, 'kind', r.kind, 'contact', a.contact, 'state', 'tracking',
+    'anchor', int(r.anchor), 'request_id', 'restored', 'steps', '', 'page', r.page)
 end
 
 local plan = decide()
@@ -225,8 +239,9 @@ local function create(state)
   local ended_badly, open = {}, false
   for _, s in ipairs(r.steps) do
     local step, decided = int(s.number), s.state == 'sent' or s.state == 'skipped'
-    set_step(r.id, step, {state = decided and s.state or 'scheduled', due = s.due, offset = s.offset, next = not decided and s.due or nil,
-      sent = s.sent, by = s.by, id = s.id, why = s.why, note = s.note, page = s.state ~= 'scheduled' and (s.page or UNSURE) or s.page,
+    set_step(r.id, step, {state = decided and s.state or 'scheduled', due = s.due, offset = s.offset,
+      next = not decided and s.due or nil, sent = s.sent, by = s.by, id = s.id, why = s.why, note = s.note,
+      page = s.state ~= 'scheduled' and (s.page or UNSURE) or s.page,
       look = looks[step]})
     set_step(r.id, step, s.reports or {})
     if s.state == 'sent' then tally(r.id, step .. '.sent') end
@@ -244,14 +259,17 @@ local function create(state)
   if not open and is_open(r.id) then end_enrollment(r.id, 'completed') end
 end
 
-local answer = {plan.what, plan.state, plan.why or '', plan.skipped, plan.thrown, plan.new_id and plan.again or '', plan.new_id or ''}
+local answer = {plan.what, plan.state, plan.why or '', plan.skipped, plan.thrown, plan.new_id and plan.again or '',
+  plan.new_id or ''}
 if a.dry then return answer end
 if plan.what ~= 'exists' then mark() end
 for _, run in ipairs(plan.thrown) do throw_away(run) end
 if plan.new_id then renumber(plan.again, plan.new_id) end
 if a.fields then remember() end
 if plan.what == 'tracked' then track() end
-if lost and plan.row_of and there(plan.row_of) then redis.call('HSETNX', enrollment_key(plan.row_of), 'page', r.page) end
+if lost and plan.row_of and there(plan.row_of) then
+  redis.call('HSETNX', enrollment_key(plan.row_of), 'page', r.page)
+end
 if plan.what == 'contact' or plan.what == 'tracked' or plan.what == 'exists' then return answer end
 redis.call('HSET', 'eg:runs', r.key, plan.again and string.match(plan.new_id or plan.again, '%d+$') or int(r.number))
 if plan.what == 'restored' then create(plan.state == 'completed' and 'active' or plan.state) end

@@ -12,8 +12,11 @@ local function obstacle(enrollment)
   if e.state ~= 'active' and e.state ~= 'completed' then return 'the enrollment is ' .. (e.state or 'forgotten') end
   local why = suppressed(e.contact, e.kind)
   if why then return 'the contact is suppressed: ' .. why end
-  local other = e.state == 'completed' and e.group and redis.call('HGET', 'eg:contact:' .. e.contact, 'group.' .. e.group)
-  if other and other ~= enrollment and is_open(other) then return 'the contact is in another campaign of the same group' end
+  local other = e.state == 'completed' and e.group
+    and redis.call('HGET', 'eg:contact:' .. e.contact, 'group.' .. e.group)
+  if other and other ~= enrollment and is_open(other) then
+    return 'the contact is in another campaign of the same group'
+  end
 end
 
 local function reopen(enrollment)
@@ -59,11 +62,14 @@ if why then return {why} end
 local at_odds = redis.call('HEXISTS', enrollment_key(a.enrollment), step .. '.conflict') == 1
 local members = not (a.anew and at_odds) and repeatable(s) or nil
 if members then
-  for _, m in ipairs(members) do open_again(m[1], m[2], {state = 'sending', next = now, lease = false, forced = '1'}) end
+  for _, m in ipairs(members) do
+    open_again(m[1], m[2], {state = 'sending', next = now, lease = false, forced = '1'})
+  end
 elseif s.state == 'failed' or a.anew then
   redis.call('HINCRBY', enrollment_key(a.enrollment), step .. '.retries', 1)
-  open_again(a.enrollment, step, {state = 'scheduled', next = now, attempts = 0, posted = false, frozen = false, ambiguous = false,
-    lease = false, alerted = false, conflict = false, forced = '1', solo = '1', anew = s.state == 'in-doubt' and '1' or nil})
+  open_again(a.enrollment, step, {state = 'scheduled', next = now, attempts = 0, posted = false, frozen = false,
+    ambiguous = false, lease = false, alerted = false, conflict = false, forced = '1', solo = '1',
+    anew = s.state == 'in-doubt' and '1' or nil})
 else
   return {'it may have been sent already and can no longer be repeated safely; say so if it shall be sent as new'}
 end

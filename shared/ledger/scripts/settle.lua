@@ -3,10 +3,10 @@
 -- been accepted ends only as `sent` or `in-doubt`; a sure refusal leaves no trace of a post; the next due step of the
 -- enrollment goes at once.
 -- ARGV[2]: {token, at_work, outcome, members, ids, why, retry_after, hold, delays, patience, gate, gate_until,
--- rate_seen, turn, left, date} outcome: accepted · refused · skipped · dissolved · waiting · failing · ambiguous · conflict.
--- `delays` are the waits before attempts 2, 3 and all later ones; `hold` keeps every request back that long; `patience`
--- is how long after its due a step that fails surely is tried; `turn` is the turn at the provider, and `left` when the
--- request left; `date` is what time it is by the provider's clock, as far as it said so.
+-- rate_seen, turn, left, date} outcome: accepted · refused · skipped · dissolved · waiting · failing · ambiguous ·
+-- conflict. `delays` are the waits before attempts 2, 3 and all later ones; `hold` keeps every request back that long;
+-- `patience` is how long after its due a step that fails surely is tried; `turn` is the turn at the provider, and
+-- `left` when the request left; `date` is what time it is by the provider's clock, as far as it said so.
 -- Returns [[id, state, next or '', attempts, why or '']…].
 local a = cjson.decode(ARGV[2])
 
@@ -48,7 +48,8 @@ function decide.failing(enrollment, step, s)
   put_back(enrollment, step, s, now + delay(attempts), attempts, true)
 end
 function decide.ambiguous(enrollment, step, s)
-  local soon = a.date and a.left and math.abs(now - a.left) <= SETTLED  -- nobody slept, and the clock was not set meanwhile
+  -- nobody slept, and the clock was not set meanwhile
+  local soon = a.date and a.left and math.abs(now - a.left) <= SETTLED
   if soon and s.frozen and redis.call('HGET', frozen_key(s.frozen), 'first') == '' then
     redis.call('HSET', frozen_key(s.frozen), 'first', int(a.date))
   end
@@ -57,13 +58,14 @@ function decide.ambiguous(enrollment, step, s)
   try_again(enrollment, step, s, math.max(at, now + a.retry_after), attempts)
 end
 function decide.skipped(enrollment, step, s) finish(enrollment, step, s.ambiguous and 'in-doubt' or 'skipped') end
-function decide.conflict(enrollment, step)  -- its repetition may meet the same answer: then a person may send it anew at once
+-- its repetition may meet the same answer: then a person may send it anew at once
+function decide.conflict(enrollment, step)
   set_step(enrollment, step, {conflict = '1'})
   finish(enrollment, step, 'in-doubt')
 end
 
--- How late an email was accepted after its due, for the histogram: counted under the upper end of its bucket, in seconds. The provider's
--- report may have come before its answer, and told when that was.
+-- How late an email was accepted after its due, for the histogram: counted under the upper end of its bucket, in
+-- seconds. The provider's report may have come before its answer, and told when that was.
 local LATENESS = {1, 5, 15, 60, 300, 900, 3600, 21600, 86400}
 local function count_lateness(enrollment, step, due)
   local accepted = tonumber(redis.call('HGET', enrollment_key(enrollment), step .. '.sent') or now)
@@ -79,9 +81,13 @@ end
 local held = closed_gate()
 if a.date then hear(a.date) end
 if a.gate and not held then alert('closed', a.gate) end
-if a.gate and (not held or held.till) then redis.call('HSET', GATE, 'reason', a.gate, 'until', int(a.gate_until), 'probe', '') end
+if a.gate and (not held or held.till) then
+  redis.call('HSET', GATE, 'reason', a.gate, 'until', int(a.gate_until), 'probe', '')
+end
 if a.outcome == 'accepted' and held and held.till then redis.call('DEL', GATE) end
-if a.rate_seen and redis.call('GET', 'eg:rate:resend') ~= a.rate_seen then redis.call('SET', 'eg:rate:resend', a.rate_seen) end
+if a.rate_seen and redis.call('GET', 'eg:rate:resend') ~= a.rate_seen then
+  redis.call('SET', 'eg:rate:resend', a.rate_seen)
+end
 if a.left then move_turn('resend', a.turn, a.left) end
 if a.hold then hold('resend', a.hold) end
 if a.hold then redis.call('HINCRBY', 'eg:counts', 'held', 1) end
@@ -104,12 +110,15 @@ for i, id in ipairs(a.members) do
   end
   -- Three attempts without success is news for the owner.
   local attempts = a.outcome ~= 'accepted' and step_of(enrollment, step).attempts or 0
-  if attempts >= 3 and redis.call('HSETNX', enrollment_key(enrollment), step .. '.alerted', '1') == 1 then alert('retrying', id .. ': ' .. (a.why or 'no reason given')) end
+  if attempts >= 3 and redis.call('HSETNX', enrollment_key(enrollment), step .. '.alerted', '1') == 1 then
+    alert('retrying', id .. ': ' .. (a.why or 'no reason given'))
+  end
   if attempts >= 3 then
     dirty('email', id)
     dirty('enrollment', enrollment)
   end
-  local after = redis.call('HMGET', enrollment_key(enrollment), step .. '.state', step .. '.next', step .. '.attempts', step .. '.why')
+  local after = redis.call('HMGET', enrollment_key(enrollment), step .. '.state', step .. '.next', step .. '.attempts',
+    step .. '.why')
   settled[i] = {id, after[1] or '', after[2] or '', after[3] or '0', after[4] or ''}
 end
 return settled

@@ -12,7 +12,9 @@ for _, enrollment in ipairs(redis.call('ZRANDMEMBER', 'eg:recent', 20)) do
 end
 for _, id in ipairs(redis.call('ZRANDMEMBER', DOUBTS, 20)) do
   local enrollment, step = parse_email_id(id)
-  if not is_hash(enrollment_key(enrollment)) or step_of(enrollment, step).state ~= 'in-doubt' then redis.call('ZREM', DOUBTS, id) end
+  if not is_hash(enrollment_key(enrollment)) or step_of(enrollment, step).state ~= 'in-doubt' then
+    redis.call('ZREM', DOUBTS, id)
+  end
 end
 if redis.call('ZCOUNT', OUTBOX, '-inf', int(now)) > 0 then record_soon() end
 if shut(gate()) or redis.call('LLEN', QUEUE) > a.queue_short then return {{}, 0} end

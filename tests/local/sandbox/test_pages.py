@@ -250,7 +250,10 @@ def test_an_email_is_shown_in_a_harmless_frame(box: Sandbox) -> None:
 
 def test_the_preview_forces_the_colors() -> None:
     """Whatever the system prefers, the queries of the wanted scheme hold and the others do not."""
-    email = "<html><head><style>@media screen and (prefers-color-scheme: dark) {p {color: red}}</style></head><p>Hi</p></html>"
+    email = (
+        "<html><head><style>@media screen and (prefers-color-scheme: dark) {p {color: "
+        "red}}</style></head><p>Hi</p></html>"
+    )
     assert "screen and (min-width: 0)" in framed(email, "dark")
     assert "screen and (max-width: 0)" in framed(email, "light")
     assert framed(email, "dark").index("color-scheme: dark") < framed(email, "dark").index("@media")
