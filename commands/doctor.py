@@ -1,4 +1,4 @@
-"""`evergreen doctor`: looks at every setting and every outside system, and says how to mend what is wrong."""
+"""`evergreen doctor`: looks at every setting and every outside system, and says how to fix what is wrong."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TIMEOUT = 5  # seconds for one answer
 @as_json
 @speaks_plainly
 def doctor(as_json: bool) -> None:
-    """Check every setting and every outside system, and say how to mend what is wrong.
+    """Check every setting and every outside system, and say how to fix what is wrong.
 
     It only asks, and sends nothing. Exit status 1 when there is a fault."""
     findings: list[Finding] = []
@@ -51,8 +51,8 @@ def _seen(check: Callable[[], Findings]) -> Findings:
     try:
         yield from check()
     except RedisError as error:
-        mend = "look at its log, and at what its user may do (ACL)"
-        yield Finding("fault", "Redis", f"refused to be looked at ({type(error).__name__})", mend)
+        fix = "look at its log, and at what its user may do (ACL)"
+        yield Finding("fault", "Redis", f"refused to be looked at ({type(error).__name__})", fix)
 
 
 def _checks() -> dict[str, Callable[[], Findings]]:
@@ -118,8 +118,8 @@ def _print(findings: list[Finding]) -> None:
         table.add_column(no_wrap=True, overflow="fold")
         table.add_column()
         for finding in same:
-            mend = f"\n[dim]→ {escape(finding.mend)}[/]" if finding.mend else ""
-            table.add_row(MARKS[level], escape(finding.about), escape(finding.message) + mend)
+            fix = f"\n[dim]→ {escape(finding.fix)}[/]" if finding.fix else ""
+            table.add_row(MARKS[level], escape(finding.about), escape(finding.message) + fix)
         console.print(table)
     faults = sum(finding.level == "fault" for finding in findings)
-    console.print(f"\n[bold red]To be mended: {faults}.[/]" if faults else "\n[green]Nothing has to be mended.[/]")
+    console.print(f"\n[bold red]To be fixed: {faults}.[/]" if faults else "\n[green]Nothing has to be fixed.[/]")

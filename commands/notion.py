@@ -25,18 +25,18 @@ def notion() -> None:
 @as_json
 @speaks_plainly
 def check(as_json: bool) -> None:
-    """Name every database and column that is missing, misspelt or of a wrong type, and how to mend it.
+    """Name every database and column that is missing, misspelt or of a wrong type, and how to fix it.
 
-    Exit status 1 when something must be mended."""
+    Exit status 1 when something must be fixed."""
     found, client = clients.settings("notion_token"), services.notion(lambda: None)
     with console.status("Looking at Notion ..."):
         findings = setup_check.check(client, found)
     if as_json:
         print_json([finding.as_dict for finding in findings])
     else:
-        table = Table("", "Database", "Column", "What is the matter", "How to mend it", box=None, pad_edge=False)
+        table = Table("", "Database", "Column", "What is the matter", "How to fix it", box=None, pad_edge=False)
         for finding in findings:
-            table.add_row(MARKS[finding.level], finding.source, finding.column, finding.message, finding.mend)
+            table.add_row(MARKS[finding.level], finding.source, finding.column, finding.message, finding.fix)
         console.print(table)
     sys.exit(any(finding.level == "fault" for finding in findings))
 

@@ -165,4 +165,4 @@ def start(host: str, port: int, figures: Figures) -> None:
     try:
         start_http_server(port, host, registry)
     except OSError as error:
-        _logger.error("metrics.not_shown", port=port, why=error.strerror, mend="set METRICS_PORT to a free port")
+        _logger.error("metrics.not_shown", port=port, why=error.strerror, fix="set METRICS_PORT to a free port")

@@ -59,7 +59,7 @@ QUESTIONS = (
             "It does not; every job is a surprise",
             "One person knows how",
             "There are checklists, used by some",
-            "There are checklists, used by all, and mended when a job goes wrong",
+            "There are checklists, used by all, and fixed when a job goes wrong",
         ),
     ),
     Question(

@@ -11,7 +11,7 @@ from shared.ledger.health import Health, Problem
 from shared.ledger.version import VERSION
 
 GATE = (
-    "What is due waits. Where Resend gave the reason, sending goes on by itself once it is mended; else start it on "
+    "What is due waits. Where Resend gave the reason, sending goes on by itself once it is fixed; else start it on "
     "the overview."
 )
 
@@ -23,13 +23,13 @@ class Trouble:
     Attributes:
         title: what, as /health says it where it does.
         why: what is known of it.
-        mend: what to do.
+        fix: what to do.
         grave: whether emails wait for it.
     """
 
     title: str
     why: str
-    mend: str
+    fix: str
     grave: bool = True
 
 
@@ -51,27 +51,27 @@ def _trouble(problem: Problem, health: Health, overview: Mapping[str, Any]) -> T
         case Problem.STOPPED:
             return Trouble("Sending is stopped", f"{health.gate}.", GATE)
         case Problem.FENCED:
-            mend = (
+            fix = (
                 "Stop the other copy; or, where this one is the right one, let it take over: evergreen fence "
                 "--take-over."
             )
-            return Trouble("Fenced: another copy of this ledger may be sending", f"{health.fence}.", mend)
+            return Trouble("Fenced: another copy of this ledger may be sending", f"{health.fence}.", fix)
         case Problem.SILENT:
             seen = None if health.tick_age is None else f"Its last sign of life was {span(health.tick_age / 1000)} ago."
-            mend = "No email is released until it is back: start it again and read its log."
-            return Trouble("The scheduler is silent", seen or "It has never been seen.", mend)
+            fix = "No email is released until it is back: start it again and read its log."
+            return Trouble("The scheduler is silent", seen or "It has never been seen.", fix)
         case Problem.OVERDUE:
             late = f"The oldest is {span(health.overdue / 1000)} late; {overview['late']} are late in all."
             return Trouble("An email is overdue", late, "See whether sending is stopped, and whether a worker runs.")
         case Problem.UNLISTED:
-            mend = "The scheduler puts it back within the hour, and says so; evergreen verify --fix does it at once."
-            return Trouble("An email is on no list", f"{health.unlisted} of those looked at would never go out.", mend)
+            fix = "The scheduler puts it back within the hour, and says so; evergreen verify --fix does it at once."
+            return Trouble("An email is on no list", f"{health.unlisted} of those looked at would never go out.", fix)
         case Problem.NO_SENDER:
-            mend = "Start the worker of the queue “send” and read its log."
-            return Trouble("No worker sends", "No process takes from the queue.", mend)
+            fix = "Start the worker of the queue “send” and read its log."
+            return Trouble("No worker sends", "No process takes from the queue.", fix)
         case Problem.NO_RECORDER:
-            mend = "Start the worker of the queue “record”. Emails go out all the same."
-            return Trouble("Nothing is recorded in Notion", "No process takes from the outbox.", mend, grave=False)
+            fix = "Start the worker of the queue “record”. Emails go out all the same."
+            return Trouble("Nothing is recorded in Notion", "No process takes from the outbox.", fix, grave=False)
         case Problem.BEHIND:
             why = f"{health.outbox} things wait to be written there."
             return Trouble(

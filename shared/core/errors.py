@@ -1,4 +1,4 @@
-"""Evergreen's errors: each says what is wrong and how to mend it, and none carries a secret or a person's address."""
+"""Evergreen's errors: each says what is wrong and how to fix it, and none carries a secret or a person's address."""
 
 from __future__ import annotations
 

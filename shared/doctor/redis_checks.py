@@ -54,8 +54,8 @@ def redis(ledger: Ledger, found: Settings, clock: Callable[[], int]) -> Findings
         )
         return
     except (RedisError, OSError) as error:
-        mend = "start it, correct REDIS_URL, or let this machine through to it"
-        yield Finding("fault", "REDIS_URL", f"Redis does not answer ({type(error).__name__})", mend)
+        fix = "start it, correct REDIS_URL, or let this machine through to it"
+        yield Finding("fault", "REDIS_URL", f"Redis does not answer ({type(error).__name__})", fix)
         return
     for check in (_keeping, _version, _writes):
         yield from check(ledger.redis)
@@ -107,8 +107,8 @@ def _writes(client: Redis) -> Findings:
         return  # a replica, which was said
     except ResponseError as error:
         message = f"takes no writes ({type(error).__name__}): no sign-up is accepted, and no email goes out"
-        mend = "give it memory, room on its disk, or the replicas that it asks for; its own log says which"
-        yield Finding("fault", "Redis", message, mend)
+        fix = "give it memory, room on its disk, or the replicas that it asks for; its own log says which"
+        yield Finding("fault", "Redis", message, fix)
 
 
 def _skew(ledger: Ledger, clock: Callable[[], int]) -> Findings:
@@ -147,11 +147,11 @@ def _unlisted(ledger: Ledger) -> Findings:
         return
     if found:
         message = f"{len(found)} are on no list and would never go out, such as {found[0]}"
-        mend = (
+        fix = (
             "a scheduler at work puts them back within the hour, `evergreen verify --fix` at once; the log of Redis "
             "may say how it came"
         )
-        yield Finding("fault", "emails", message, mend)
+        yield Finding("fault", "emails", message, fix)
 
 
 def _at_work(ledger: Ledger, found: Settings) -> Findings:
@@ -161,16 +161,16 @@ def _at_work(ledger: Ledger, found: Settings) -> Findings:
     for problem in health.problems:
         match problem:
             case Problem.STOPPED:
-                mend = "mend what it says, then `evergreen start-sending`; an exhausted quota ends by itself"
-                yield Finding("fault", "sending", f"is stopped: {health.gate}", mend)
+                fix = "fix what it says, then `evergreen start-sending`; an exhausted quota ends by itself"
+                yield Finding("fault", "sending", f"is stopped: {health.gate}", fix)
             case Problem.FENCED:
                 yield Finding(
                     "fault", "fence", str(health.fence), "`evergreen fence` says more; --take-over lets this copy send"
                 )
             case Problem.OVERDUE:
-                mend = "look at the log of scheduler and workers"
+                fix = "look at the log of scheduler and workers"
                 yield Finding(
-                    "fault", "sending", f"an email has been due for {health.overdue / 60_000:.0f} minutes", mend
+                    "fault", "sending", f"an email has been due for {health.overdue / 60_000:.0f} minutes", fix
                 )
 
 

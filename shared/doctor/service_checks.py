@@ -49,9 +49,9 @@ def resend(found: Settings, ask: Ask) -> Findings:
             "fault", "Resend", "cannot be reached", "let this machine through to it, and look at RESEND_API_URL"
         )
     elif heard.status in (400, 401, 403):
-        mend = "make one at resend.com/api-keys, and set RESEND_API_KEY"
+        fix = "make one at resend.com/api-keys, and set RESEND_API_KEY"
         yield Finding(
-            "fault", "RESEND_API_KEY", f"Resend refuses it ({heard.status} {heard.said.get('name', '')})", mend
+            "fault", "RESEND_API_KEY", f"Resend refuses it ({heard.status} {heard.said.get('name', '')})", fix
         )
     elif heard.status != 200:
         yield Finding(
@@ -69,10 +69,8 @@ def resend(found: Settings, ask: Ask) -> Findings:
 def _domain(found: Settings, heard: Answer) -> Findings:
     own = parseaddr(found.resend_from_email)[1].rpartition("@")[2].lower()
     if own == SHARED_DOMAIN:
-        mend = "verify a domain of yours at resend.com/domains"
-        yield Finding(
-            "note", "RESEND_FROM_EMAIL", "is Resend's own domain, from which emails reach only yourself", mend
-        )
+        fix = "verify a domain of yours at resend.com/domains"
+        yield Finding("note", "RESEND_FROM_EMAIL", "is Resend's own domain, from which emails reach only yourself", fix)
     elif heard.status != 200:
         yield Finding("note", "RESEND_FROM_EMAIL", "whether its domain is verified cannot be asked here")
     elif own:
@@ -81,13 +79,13 @@ def _domain(found: Settings, heard: Answer) -> Findings:
         }
         if own not in states:
             there = ", ".join(states) or "none"
-            mend = f"add {own} at resend.com/domains, or send from one that is there"
+            fix = f"add {own} at resend.com/domains, or send from one that is there"
             yield Finding(
-                "fault", "RESEND_FROM_EMAIL", f"Resend does not know the domain {own}; it knows: {there}", mend
+                "fault", "RESEND_FROM_EMAIL", f"Resend does not know the domain {own}; it knows: {there}", fix
             )
         elif states[own] != "verified":
-            mend = "set the DNS records that resend.com/domains shows, and press Verify there"
-            yield Finding("fault", "RESEND_FROM_EMAIL", f"the domain {own} is not verified ({states[own]})", mend)
+            fix = "set the DNS records that resend.com/domains shows, and press Verify there"
+            yield Finding("fault", "RESEND_FROM_EMAIL", f"the domain {own} is not verified ({states[own]})", fix)
         else:
             yield Finding("ok", "RESEND_FROM_EMAIL", f"the domain {own} is verified")
 
@@ -103,7 +101,7 @@ def notion(found: Settings, client: Notion) -> Findings:
     """Every database and column, as `evergreen notion check` has it."""
     for seen in setup_check.check(client, found):
         where = f"{seen.source}: {seen.column} " if seen.column else f"{seen.source}: "
-        yield Finding(seen.level, "Notion", f"{where}{seen.message}", seen.mend)
+        yield Finding(seen.level, "Notion", f"{where}{seen.message}", seen.fix)
 
 
 def discord(found: Settings, ask: Ask) -> Findings:
@@ -115,8 +113,8 @@ def discord(found: Settings, ask: Ask) -> Findings:
     if heard.status == 200:
         yield Finding("ok", "Discord", "knows the webhook")
     elif heard.status in (401, 403, 404):
-        mend = "make a webhook in the channel's settings (Integrations), and set DISCORD_WEBHOOK_URL"
-        yield Finding("fault", "DISCORD_WEBHOOK_URL", f"Discord does not know it ({heard.status})", mend)
+        fix = "make a webhook in the channel's settings (Integrations), and set DISCORD_WEBHOOK_URL"
+        yield Finding("fault", "DISCORD_WEBHOOK_URL", f"Discord does not know it ({heard.status})", fix)
     else:
         yield Finding(
             "note",
@@ -131,8 +129,8 @@ def public(found: Settings, ask: Ask) -> Findings:
     heard = ask(f"{found.public_url.rstrip('/')}/health", {})
     if "status" not in heard.said:
         what = f"answered {heard.status}, which is not our health" if heard.status else "cannot be reached"
-        mend = "correct PUBLIC_URL, or the ingress that leads from there to the functions (deploy/)"
-        yield Finding("fault", "PUBLIC_URL", f"{found.public_url}/health {what}", mend)
+        fix = "correct PUBLIC_URL, or the ingress that leads from there to the functions (deploy/)"
+        yield Finding("fault", "PUBLIC_URL", f"{found.public_url}/health {what}", fix)
     elif heard.status == 503:
         yield Finding(
             "note", "health", f"is degraded: {', '.join(heard.said.get('reasons') or [])}", "the other findings say why"

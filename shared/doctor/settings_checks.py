@@ -47,16 +47,16 @@ class Finding:
     """Something that was looked at.
 
     Attributes:
-        level: `fault` (must be mended), `note` (Evergreen does without, or it could not be seen), `ok`.
+        level: `fault` (must be fixed), `note` (Evergreen does without, or it could not be seen), `ok`.
         about: a setting, or an outside system.
         message: what is the matter.
-        mend: what to do about it.
+        fix: what to do about it.
     """
 
     level: Level
     about: str
     message: str
-    mend: str = ""
+    fix: str = ""
 
     @property
     def as_dict(self) -> dict[str, str]:
@@ -126,15 +126,15 @@ def secrets(found: Settings) -> Findings:
     for name in _HIDDEN:
         least = SHORT_KEY if name == "unsubscribe_key" else SHORT
         if 0 < len(getattr(found, name)) < least:
-            mend = f"{NEW_SECRET}, and change it everywhere" + (f"; {_KEPT}" if name == "unsubscribe_key" else "")
-            yield Finding("fault", name.upper(), f"is shorter than {least} characters", mend)
+            fix = f"{NEW_SECRET}, and change it everywhere" + (f"; {_KEPT}" if name == "unsubscribe_key" else "")
+            yield Finding("fault", name.upper(), f"is shorter than {least} characters", fix)
     named: defaultdict[str, list[str]] = defaultdict(list)
     for name in _HIDDEN:
         named[getattr(found, name)].append(name.upper())
     for value, names in named.items():
         if value and len(names) > 1:
-            mend = f"{NEW_SECRET}, another for each" + (f"; {_KEPT}" if "UNSUBSCRIBE_KEY" in names else "")
-            yield Finding("fault", " and ".join(names), "are the same: who learns one has the other", mend)
+            fix = f"{NEW_SECRET}, another for each" + (f"; {_KEPT}" if "UNSUBSCRIBE_KEY" in names else "")
+            yield Finding("fault", " and ".join(names), "are the same: who learns one has the other", fix)
 
 
 def sender(found: Settings) -> Findings:
@@ -167,25 +167,23 @@ def addresses(found: Settings) -> Findings:
                 "fault", "BOOKING_URL", "does not begin with https://", "write the whole address of your booking page"
             )
         elif found.booking_url.rstrip("/") == "https://cal.com":
-            mend = "set BOOKING_URL to your booking page, such as https://cal.com/you/call"
-            yield Finding("fault", "BOOKING_URL", "is not set: the buttons lead to Cal.com's own front page", mend)
+            fix = "set BOOKING_URL to your booking page, such as https://cal.com/you/call"
+            yield Finding("fault", "BOOKING_URL", "is not set: the buttons lead to Cal.com's own front page", fix)
 
 
 def _origin(origin: str) -> Findings:
     parts = _parts(origin)
-    mend = "write scheme and host only, such as https://www.example.org"
+    fix = "write scheme and host only, such as https://www.example.org"
     if parts.scheme != "https" and not on_this_machine(origin):
-        yield Finding("fault", "CORS_ORIGINS", f"{origin} does not begin with https://", mend)
+        yield Finding("fault", "CORS_ORIGINS", f"{origin} does not begin with https://", fix)
     elif parts.path or parts.query or not parts.netloc:
-        yield Finding(
-            "fault", "CORS_ORIGINS", f"{origin} has a path: browsers name no path, and so it never fits", mend
-        )
+        yield Finding("fault", "CORS_ORIGINS", f"{origin} has a path: browsers name no path, and so it never fits", fix)
 
 
 def _public_url(found: Settings) -> Findings:
     if on_this_machine(found.public_url):
-        mend = "set PUBLIC_URL to where the functions are reached from outside"
-        yield Finding("fault", "PUBLIC_URL", "leads to this machine: nobody else can unsubscribe", mend)
+        fix = "set PUBLIC_URL to where the functions are reached from outside"
+        yield Finding("fault", "PUBLIC_URL", "leads to this machine: nobody else can unsubscribe", fix)
     elif not found.public_url.startswith("https://"):
         yield Finding(
             "fault",
@@ -198,8 +196,8 @@ def _public_url(found: Settings) -> Findings:
 def business(found: Settings) -> Findings:
     """What every email shows of the business."""
     if found.business_timezone == "UTC":
-        mend = "set BUSINESS_TIMEZONE, such as America/Toronto"
-        yield Finding("note", "BUSINESS_TIMEZONE", "is UTC: so are the hours of send windows and reminders", mend)
+        fix = "set BUSINESS_TIMEZONE, such as America/Toronto"
+        yield Finding("note", "BUSINESS_TIMEZONE", "is UTC: so are the hours of send windows and reminders", fix)
     if found.business_name == "Evergreen":
         yield Finding(
             "note", "BUSINESS_NAME", "is not set: emails come from Evergreen", "set it to your business's name"

@@ -103,8 +103,8 @@ class Template:
             raise RenderingError(f"{self.name}: {error}") from None
         known.setdefault("sender_name", self._sender_name)
         if missing := sorted(self._needed - known.keys()):
-            mend = f'write {{{{ {missing[0]} | default("…") }}}} in the template, or let the sign-up send it'
-            raise RenderingError(f"{self.name}: no value for {', '.join(missing)}; {mend}")
+            fix = f'write {{{{ {missing[0]} | default("…") }}}} in the template, or let the sign-up send it'
+            raise RenderingError(f"{self.name}: no value for {', '.join(missing)}; {fix}")
         return Email(
             subject=one_line(self._subject.render(known)),
             html=self._html[bool(unsubscribe_url)].render(known, unsubscribe_url=unsubscribe_url),
@@ -124,7 +124,7 @@ def compile_template(source: str, *, name: str, brand: Brand, reason: str | None
         reason: why the person gets it, for the footer; a general sentence if left out.
 
     Raises:
-        CampaignError: `<name>:<line>: ` what is wrong and how to mend it.
+        CampaignError: `<name>:<line>: ` what is wrong and how to fix it.
     """
     try:
         return _compiled(source, name, brand, reason or _REASON)

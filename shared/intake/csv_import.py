@@ -43,7 +43,7 @@ _OTHER_NAMES = {
 
 
 class FileError(EvergreenError):
-    """A file cannot be imported at all; the message says how to mend it."""
+    """A file cannot be imported at all; the message says how to fix it."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ with without("httpx"):  # it would be for the SDK's other client
     from resend.exceptions import NoContentError, ResendError
     from resend.http_client import HTTPClient
 
-# Codes after which nothing can be sent until a person mends the set-up; 404 and 405 say that the address is not
+# Codes after which nothing can be sent until a person fixes the set-up; 404 and 405 say that the address is not
 # Resend's.
 _CLOSED_STATUS = {401, 403, 404, 405}
 _CLOSED_TYPES = {"missing_api_key", "invalid_api_key", "restricted_api_key", "suspended_api_key", "invalid_permission"}

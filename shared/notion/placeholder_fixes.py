@@ -51,8 +51,8 @@ def _squeezed(name: str) -> str:
 _KNOWN = {_squeezed(alias): name for name in PLACEHOLDERS for alias in (name, *ALIASES.get(name, ()))}
 
 
-def mended(text: str) -> str:
-    """The text with every placeholder in it as templates know it; what cannot be mended stays, for the check to name
+def fixed(text: str) -> str:
+    """The text with every placeholder in it as templates know it; what cannot be fixed stays, for the check to name
     it.
 
     Args:

@@ -1,4 +1,4 @@
-"""The owner's Notion workspace: whether each data source is there with the columns that it needs, and how to mend what
+"""The owner's Notion workspace: whether each data source is there with the columns that it needs, and how to fix what
 is not."""
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ class Finding:
     """Something that was looked at.
 
     Attributes:
-        level: `fault` (must be mended), `note` (Evergreen does without), `ok`.
+        level: `fault` (must be fixed), `note` (Evergreen does without), `ok`.
         source: the data source's title.
         column: which, where it is about one.
         message: what is the matter.
-        mend: what to do about it.
+        fix: what to do about it.
     """
 
     level: Literal["fault", "note", "ok"]
     source: str
     column: str
     message: str
-    mend: str = ""
+    fix: str = ""
 
     @property
     def as_dict(self) -> dict[str, str]:
@@ -77,12 +77,12 @@ def _check_source(notion: Notion, source: Source, settings: Settings) -> list[Fi
     try:
         columns = notion.schema(notion.data_source(id), fresh=True)
     except NotionError as error:
-        mends = {
+        fixes = {
             "gone": f"correct {variable}, and share the database with the integration (••• → Connections)",
             "denied": "correct NOTION_TOKEN: it is the secret of an internal integration of this workspace",
             "refused": f"correct {variable}: it is the 32 characters in the database's link before `?v=`",
         }
-        return [Finding("fault", source.title, "", error.reason, mends.get(error.kind, "try again in a minute"))]
+        return [Finding("fault", source.title, "", error.reason, fixes.get(error.kind, "try again in a minute"))]
     found = [_check_column(column, source, columns, settings) for column in (*source.properties, *source.own)]
     return [finding for finding in found if finding] or [Finding("ok", source.title, "", "every column is there")]
 

@@ -14,7 +14,7 @@ from shared.domain.catalog import Catalog
 from shared.emails.template_store import Key, compile_source, name_of
 from shared.integrations.notion import Notion, plain
 from shared.notion.markdown import from_notion
-from shared.notion.placeholder_fixes import mended
+from shared.notion.placeholder_fixes import fixed
 from shared.notion.schema import TEMPLATES, own_name
 
 MAX_BODY = 100_000  # characters; Gmail cuts a message at 102 KB
@@ -95,7 +95,7 @@ def key_of(row: Row, catalog: Catalog) -> Key:
 
 
 def source_of(row: Row, body: str) -> str:
-    """A row and its page as a template's source, with every placeholder mended.
+    """A row and its page as a template's source, with every placeholder fixed.
 
     Args:
         row: gives the subject, and the preview unless the page begins with a line `Preview: …`.
@@ -117,7 +117,7 @@ def source_of(row: Row, body: str) -> str:
     if not text.strip():
         raise CampaignError("the page is empty; write the email on it")
     headers = [f"Subject: {row.subject}", *([f"Preview: {preview}"] if preview else [])]
-    return mended("\n".join([*headers, "", text, ""]))
+    return fixed("\n".join([*headers, "", text, ""]))
 
 
 def fault_of(source: str, key: Key, catalog: Catalog, settings: Settings) -> str:

@@ -15,7 +15,7 @@ ALERT = 0xC77700
 
 @dataclass(frozen=True)
 class Cause:
-    """Why an alert is raised: in one line, and in one sentence what mends it."""
+    """Why an alert is raised: in one line, and in one sentence what fixes it."""
 
     title: str
     help: str

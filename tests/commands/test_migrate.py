@@ -103,7 +103,7 @@ def test_doctor_names_the_command(next_release: None, redis: Redis) -> None:
 
     def noted() -> list[tuple[str, str]]:
         found = json.loads(evergreen("doctor", "--json").stdout)
-        return [(finding["message"], finding["mend"]) for finding in found if "migrat" in finding["message"]]
+        return [(finding["message"], finding["fix"]) for finding in found if "migrat" in finding["message"]]
 
     backup = "make a backup, then run `evergreen migrate`"
     assert noted() == [("waits for 1 migration, and everything works until then", backup)]

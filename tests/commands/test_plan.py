@@ -76,6 +76,6 @@ def test_summer_time_moves_the_clock_not_the_gap(evergreen: Commands) -> None:
     ],
 )
 def test_what_cannot_be_planned(evergreen: Commands, arguments: list[str], sentence: str) -> None:
-    """One sentence with the mend, and an exit status."""
+    """One sentence with the fix, and an exit status."""
     result = evergreen("plan", *arguments)
     assert result.exit_code == 2 and sentence in result.output

@@ -141,7 +141,7 @@ def test_verify_mends_and_ends_with_its_status(terminal: Terminal, lost: LostLed
     assert [found["fixed"] for found in terminal.says("verify", "--fix")["findings"]] == [True]
     lost.record()
     assert lost.rows("tracker")[0]["Email 1 Sent"]
-    assert "All agree" in terminal.types("verify", "--mend"), "the older spelling of --fix"
+    assert "All agree" in terminal.types("verify", "--fix"), "the older spelling of --fix"
 
 
 def test_verify_puts_back_what_is_on_no_list(terminal: Terminal, lost: LostLedger, run: str) -> None:

@@ -143,7 +143,7 @@ class TestPages:
         assert '4 <span class="quiet">50 %</span>' in text
 
     def test_health_says_what_to_do(self, lasting_tick: None, desk: Desk, redis: Redis) -> None:
-        """Each trouble with its reason and its mend; none when all is at work."""
+        """Each trouble with its reason and its fix; none when all is at work."""
         assert "The scheduler is silent" in desk.get("/health").text
         desk.ledger.stop_sending("the key was refused")
         assert (

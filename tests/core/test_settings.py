@@ -163,7 +163,7 @@ class TestValues:
         assert load({"LOG_LEVEL": "debug"}, tmp_path).log_level.upper() == "DEBUG"
 
     def test_all_wrong_values_are_named(self, tmp_path: Path) -> None:
-        """One start tells everything that has to be mended."""
+        """One start tells everything that has to be fixed."""
         message = refusal(tmp_path, PORT="http", BRAND_COLOR="green", BUSINESS_TIMEZONE="Toronto")
         assert all(
             name in message for name in ("PORT: ", "BRAND_COLOR: ", "BUSINESS_TIMEZONE: ", "'Toronto' is no time zone")

@@ -1,4 +1,4 @@
-"""The scripts that deploy: they stop early with the mend, never show a secret, and the smoke test tries a real
+"""The scripts that deploy: they stop early with the fix, never show a secret, and the smoke test tries a real
 Evergreen."""
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def test_init_keeps_what_is_there(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "mend"),
+    ("name", "value", "fix"),
     [
         ("POSTAL_ADDRESS", "", "Fill it in"),
         ("EVERGREEN_IMAGE", "", "Fill it in"),
@@ -99,13 +99,13 @@ def test_init_keeps_what_is_there(desk: Desk) -> None:
         ("EVERGREEN_IMAGE", "ghcr.io/example/evergreen:0.1.0", "docker build"),
     ],
 )
-def test_a_wrong_setting_stops_before_anything_happens(desk: Desk, name: str, value: str, mend: str) -> None:
-    """A forgotten or wrong setting is named with its mend, and the cluster was not touched."""
+def test_a_wrong_setting_stops_before_anything_happens(desk: Desk, name: str, value: str, fix: str) -> None:
+    """A forgotten or wrong setting is named with its fix, and the cluster was not touched."""
     fill_in(desk.mine / "settings.env", **{name: value})
     ended = desk.run("deploy.sh")
     assert ended.returncode == 1
     assert name in ended.stderr
-    assert mend in ended.stderr
+    assert fix in ended.stderr
     assert not [call for call in desk.calls() if "apply" in call or "create" in call]
 
 

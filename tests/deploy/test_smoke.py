@@ -71,7 +71,7 @@ def test_the_smoke_test_tries_all_and_leaves_a_cancelled_run(
 
 
 def test_the_smoke_test_fails_where_a_token_is_wrong(evergreen: str, desk: Desk) -> None:
-    """A wrong token is named with its mend, and never shown."""
+    """A wrong token is named with its fix, and never shown."""
     ended = desk.run("smoke.sh", evergreen, OPERATOR_TOKEN="another-token", WEBSITE_WEBHOOK_SECRET=SECRET)
     assert ended.returncode == 1
     assert "run deploy/secrets.sh" in ended.stderr

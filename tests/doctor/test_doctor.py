@@ -137,7 +137,7 @@ def doctor(world: World, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Re
 
 
 def faults(result: Result) -> list[dict[str, str]]:
-    """What must be mended, from --json."""
+    """What must be fixed, from --json."""
     return [finding for finding in json.loads(result.stdout) if finding["level"] == "fault"]
 
 
@@ -216,8 +216,8 @@ BROKEN: dict[str, tuple[Callable[[World, Redis], object], str, str]] = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_one_thing_is_wrong(name: str, world: World, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fault is named, with its mend, and it alone; exit status 1."""
-    break_it, about, mend = BROKEN[name]
+    """The fault is named, with its fix, and it alone; exit status 1."""
+    break_it, about, fix = BROKEN[name]
     before = cast(dict[str, str], redis.config_get("appendonly", "maxmemory-policy"))
     break_it(world, redis)
     try:
@@ -229,7 +229,7 @@ def test_one_thing_is_wrong(name: str, world: World, redis: Redis, monkeypatch: 
             redis.config_set(option, value)
     found = faults(result)
     assert [finding["about"] for finding in found] == [about]
-    assert mend in found[0]["mend"]
+    assert fix in found[0]["fix"]
     assert result.exit_code == 1
 
 

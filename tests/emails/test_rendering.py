@@ -75,7 +75,7 @@ def test_zero_is_a_value() -> None:
 
 
 def test_a_missing_value_without_a_default_is_named_without_the_person() -> None:
-    """The error says which placeholder lacks a value and how to mend it, and nothing of the contact."""
+    """The error says which placeholder lacks a value and how to fix it, and nothing of the contact."""
     with pytest.raises(RenderingError) as error:
         render("{{ first_name }} of {{ business_name }}", first_name="Priya", email="priya@example.org")
     assert str(error.value).startswith('sample: no value for business_name; write {{ business_name | default("…") }}')

@@ -1,4 +1,4 @@
-"""What a template may not hold: each refusal names the template, the line and the mend."""
+"""What a template may not hold: each refusal names the template, the line and the fix."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_what_a_template_may_not_hold_is_refused_with_its_line(source: str, line
 
 
 def test_an_unknown_placeholder_is_answered_with_the_known_ones() -> None:
-    """The mend lists every name that a template may use."""
+    """The fix lists every name that a template may use."""
     assert all(name in refusal(HEAD + "{{ firstname }}") for name in PLACEHOLDERS)
 
 

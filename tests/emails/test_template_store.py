@@ -117,7 +117,7 @@ def test_without_redis_the_texts_stay(tmp_path: Path, seconds: Seconds) -> None:
 
 
 def test_only_new_sentences_are_told(ledger: Ledger) -> None:
-    """A rejection that stays is not told again; one that is mended is forgotten."""
+    """A rejection that stays is not told again; one that is fixed is forgotten."""
     last_good = TemplateTexts(ledger)
     assert last_good.reject({"a/b": "one", "a/c": "two"}) == {"a/b": "one", "a/c": "two"}
     assert last_good.reject({"a/b": "one", "a/c": "three"}) == {"a/c": "three"}

@@ -1,4 +1,4 @@
-"""Notion's Markdown as emails get it, and back; placeholders mended; and whatever else may stand on a page."""
+"""Notion's Markdown as emails get it, and back; placeholders fixed; and whatever else may stand on a page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.domain.catalog import load
 from shared.emails.placeholders import PLACEHOLDERS
 from shared.emails.template_store import compile_source
 from shared.notion.markdown import from_notion, to_notion
-from shared.notion.placeholder_fixes import ALIASES, mended
+from shared.notion.placeholder_fixes import ALIASES, fixed
 from shared.notion.template_rows import Row, fault_of, source_of
 from tests.support.owners_desk import TEMPLATE
 from tests.support.sandbox_server import Sandbox, sandbox
@@ -121,7 +121,7 @@ if a_b < c:
 
 def test_notions_own_blocks_become_plain_markdown() -> None:
     """Each degrades to something an email can show, and no tag is left."""
-    assert mended(from_notion(NOTION_PAGE)) == OURS
+    assert fixed(from_notion(NOTION_PAGE)) == OURS
 
 
 def test_no_tag_of_any_kind_reaches_the_email() -> None:
@@ -159,13 +159,13 @@ def test_a_block_without_words_is_refused() -> None:
 )
 def test_placeholders_are_mended(written: str, meant: str) -> None:
     """Curly quotes in braces, names of the earlier builds; what is unknown stays for the check to name."""
-    assert mended(written) == meant
+    assert fixed(written) == meant
 
 
 def test_every_placeholder_is_known_to_mending() -> None:
     """A plain one stays what it is."""
     for name in PLACEHOLDERS:
-        assert mended(f"{{{{ {name} }}}}").startswith(f"{{{{ {name} ")
+        assert fixed(f"{{{{ {name} }}}}").startswith(f"{{{{ {name} ")
 
 
 @pytest.mark.parametrize("key", load().sources)
@@ -176,7 +176,7 @@ def test_every_file_survives_the_way_through_notion(key: tuple[str, str], shared
     headers, _, body = catalog.sources[key].partition("\n\n")
     asked = {"type": "replace_content", "replace_content": {"new_str": to_notion(body)}}
     box.notion("PATCH", f"/pages/{page}/markdown", json=asked).raise_for_status()
-    back = mended(from_notion(box.notion("GET", f"/pages/{page}/markdown").json()["markdown"]))
+    back = fixed(from_notion(box.notion("GET", f"/pages/{page}/markdown").json()["markdown"]))
     values = dict.fromkeys(PLACEHOLDERS, "https://example.org/value")
     emails = [
         compile_source(f"{headers}\n\n{text}", key, catalog, SETTINGS).render(

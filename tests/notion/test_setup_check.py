@@ -101,7 +101,7 @@ def test_a_misspelt_column_is_named_with_its_mend(owner: Owner) -> None:
     )
     email, upcoming = owner.finds(status=1)
     assert (email["level"], email["column"], email["message"]) == ("fault", "Email", "is not there, but 'email' is")
-    assert email["mend"] == "rename it to 'Email' in Notion, or set NOTION_PROPERTY_NAMES=tracker.Email=email"
+    assert email["fix"] == "rename it to 'Email' in Notion, or set NOTION_PROPERTY_NAMES=tracker.Email=email"
     assert (upcoming["level"], upcoming["column"]) == ("note", "Next Email At")
     owner.settings["NOTION_PROPERTY_NAMES"] = "tracker.Email=email"
     assert [finding["column"] for finding in owner.finds()] == ["Next Email At"]
@@ -112,11 +112,11 @@ def test_a_column_of_a_wrong_type_is_named(owner: Owner) -> None:
     made = owner.has("evergreen")
     owner.changes(made["tracker"]["data_source_id"], {"Email 3 Sent": {"number": {}}})
     (found,) = owner.finds(status=1)
-    assert (found["column"], found["mend"]) == ("Email 3 Sent", "make it date or rich_text in Notion")
+    assert (found["column"], found["fix"]) == ("Email 3 Sent", "make it date or rich_text in Notion")
 
 
 @pytest.mark.parametrize(
-    ("settings", "reason", "mend"),
+    ("settings", "reason", "fix"),
     [
         ({"NOTION_TOKEN": "ntn_invalid"}, "401 unauthorized", "correct NOTION_TOKEN"),
         ({"NOTION_EMAIL_LOG_DB_ID": "0" * 32}, "404 object_not_found", "share the database with the integration"),
@@ -124,13 +124,13 @@ def test_a_column_of_a_wrong_type_is_named(owner: Owner) -> None:
         ({"NOTION_API_URL": "http://127.0.0.1:9"}, "could not be reached", "try again in a minute"),
     ],
 )
-def test_what_cannot_be_looked_at_says_why(owner: Owner, settings: dict[str, str], reason: str, mend: str) -> None:
+def test_what_cannot_be_looked_at_says_why(owner: Owner, settings: dict[str, str], reason: str, fix: str) -> None:
     """A wrong token, a wrong id, a database that is not shared, no network."""
     owner.has("evergreen")
     owner.settings |= settings
     found = owner.finds(status=1)
     assert all(
-        finding["level"] == "fault" and reason in finding["message"] and mend in finding["mend"] for finding in found
+        finding["level"] == "fault" and reason in finding["message"] and fix in finding["fix"] for finding in found
     )
 
 

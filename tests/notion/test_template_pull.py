@@ -105,7 +105,7 @@ def test_many_new_pages_hold_up_no_edit(desk: OwnersDesk) -> None:
 def test_a_bad_edit_is_refused_in_a_sentence_and_the_last_good_text_goes_on(
     desk: OwnersDesk, subject: str, body: str, sentence: str
 ) -> None:
-    """The row, Redis and one alert say the same; mending it clears them."""
+    """The row, Redis and one alert say the same; fixing it clears them."""
     page = desk.writes(GOOD, "Good")
     desk.look()
     desk.changes(page, Subject={"rich_text": [{"text": {"content": subject}}] if subject else []})

@@ -412,7 +412,7 @@ def test_the_owners_own_description_stays(one: Copy, made: dict[str, Any]) -> No
 
 
 def test_a_lost_redis_is_told_to_restore(one: Copy, two: Copy) -> None:
-    """Beside a tracker with rows, and a word that nobody holds any more, the mend is to restore, not to take over."""
+    """Beside a tracker with rows, and a word that nobody holds any more, the fix is to restore, not to take over."""
     one.fence.poll()
     run = one.world.sign_up()
     parent = {"data_source_id": one.fence.notion.data_source(one.world.settings.notion_email_sequence_db_id)}

@@ -35,7 +35,7 @@ class Verified(LostLedger):
         return [(finding.kind, finding.what) for finding in self.verify()]
 
     def fixes(self) -> list[Finding]:
-        """Mend what can be, let the recorder work, and look again."""
+        """Fix what can be, let the recorder work, and look again."""
         fix(self.verify(), self.ledger)
         self.record()
         return self.verify()

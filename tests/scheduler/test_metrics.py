@@ -283,7 +283,7 @@ class TestServer:
         """It is said in the log, with what to do."""
         with socket.create_server(("127.0.0.1", 0)) as taken, structlog.testing.capture_logs() as logs:
             metrics.start("127.0.0.1", taken.getsockname()[1], metrics.Figures(world.ledger, []))
-        assert [(entry["event"], entry["mend"]) for entry in logs] == [
+        assert [(entry["event"], entry["fix"]) for entry in logs] == [
             ("metrics.not_shown", "set METRICS_PORT to a free port")
         ]
 

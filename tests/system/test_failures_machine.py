@@ -72,7 +72,7 @@ class TestTemplate:
     """A template that cannot be filled for somebody."""
 
     def test_it_is_mended_in_time(self, world: World) -> None:
-        """Others of the same batch get theirs; the owner is told after three attempts; mended, it goes with the next
+        """Others of the same batch get theirs; the owner is told after three attempts; fixed, it goes with the next
         hourly attempt."""
         good, world.sender = world.sender, broken(world)
         run = world.sign_up()

@@ -26,8 +26,8 @@ def desk(ledger: Ledger, clock: Clock, box: Sandbox) -> Desk:
     return Desk(World(ledger, clock), box, "evergreen")
 
 
-def live_through(desk: Desk, trouble: Callable[[], None], mend: Callable[[], None]) -> str:
-    """Let a person get seven emails while there is trouble in Notion, and then mend it; returns the run.
+def live_through(desk: Desk, trouble: Callable[[], None], fix: Callable[[], None]) -> str:
+    """Let a person get seven emails while there is trouble in Notion, and then fix it; returns the run.
 
     Everything that Notion should know changes while the trouble lasts; recording is tried after each email.
     """
@@ -43,7 +43,7 @@ def live_through(desk: Desk, trouble: Callable[[], None], mend: Callable[[], Non
     assert max(depths) > 0, "there was no trouble"
     assert desk.world.provider.email_ids == [f"{run}-{number}" for number in range(1, 8)]
     assert all(0 <= (step.sent_at or 0) - step.due <= LATE for step in desk.world.run(run).steps)
-    mend()
+    fix()
     desk.world.clock.advance(hours=2)
     desk.record()
     desk.record()
