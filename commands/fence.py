@@ -14,14 +14,14 @@ from shared.recovery.fence import Fence
 
 TAKE_OVER = "Another copy may be sending at this moment. Is it stopped?"
 FRESH = (
-    "What stands in the tracker will not be known: who signs up again gets every email again. Begin anew without "
+    "What stands in the tracker will not be known: who signs up again gets every email again. Begin again without "
     "restoring?"
 )
 
 
 @click.command()
 @click.option("--take-over", is_flag=True, help="This copy sends from now on; another one stops within a minute.")
-@click.option("--fresh", is_flag=True, help="Begin anew beside a tracker whose enrollments this Redis does not know.")
+@click.option("--fresh", is_flag=True, help="Begin again beside a tracker whose enrollments this Redis does not know.")
 @yes
 @as_json
 @command

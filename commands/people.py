@@ -123,7 +123,7 @@ def suppress(address: str | None, listing: bool, as_json: bool) -> None:
 @as_json
 @speaks_plainly
 def unsuppress(address: str, has_consent: bool, as_json: bool) -> None:
-    """Let an address get email again that bounced, complained or was suppressed by hand. Runs that ended stay ended."""
+    """Let an address get email again that bounced, complained or was suppressed manually. Runs that ended stay ended."""
     clients.settings()
     lifted = suppressions.unsuppress(address, clients.ledger(), has_consent=has_consent)
     if as_json:
@@ -187,4 +187,4 @@ def _report(sheet: csv_import.Sheet, notes: list[csv_import.Fault], applied: boo
         f"People: {len(sheet.rows)}, with consent: {agreed}. Lines merged: {sheet.doubles}. Faults: "
         f"{len(sheet.faults)}."
     )
-    console.print("They are in." if applied else "Nothing was changed: add --apply to do it.")
+    console.print("Imported." if applied else "Nothing was changed: add --apply to do it.")

@@ -36,7 +36,7 @@ SHOWN = 20  # of a list, on a terminal
 UNKNOWABLE = (
     "details for which Notion has no column: time zone, booking link, a consent's words and time, what a webhook said "
     "of an occasion",
-    "who was suppressed by hand comes back as unsubscribed, and who was forgotten may sign up again",
+    "who was suppressed manually comes back as unsubscribed, and who was forgotten may sign up again",
     "meetings and their reminders: book them again, or remind by hand",
     "that a person unsubscribed or an email bounced, where Notion was not told before the loss",
 )

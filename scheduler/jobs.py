@@ -59,7 +59,7 @@ def send_step(enrollment: str, step: int) -> None:
         StepFailed: when the step has ended `failed` or `in-doubt`: RQ's failed list is what a person must look at. So
             it raises nothing where a newer release has the ledger, or the time is up, as after this machine slept: the
             sweeper looks at the step again.
-        RedisError: when Redis is away, or takes no writes; the worker waits for it.
+        RedisError: when Redis is unavailable, or takes no writes; the worker waits for it.
     """
     try:
         _send_step(enrollment, step)

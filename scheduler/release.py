@@ -81,7 +81,7 @@ class Loop:
         return LONGEST_SLEEP if done.following is None else min(done.following / 1000, LONGEST_SLEEP)
 
     def _audit(self) -> None:
-        """Put what is on no list back, in the next slice of all enrollments; after the last one it begins anew."""
+        """Put what is on no list back, in the next slice of all enrollments; after the last one it begins again."""
         size = max(SMALLEST_SLICE, math.ceil(self.ledger.redis.dbsize() * SWEEP_EVERY / AUDIT_WITHIN))
         self._cursor, found = self.ledger.audit_slice(self._cursor, size=size, repair=True)
         if found:

@@ -54,7 +54,7 @@ class Worker(SimpleWorker):
 
     @contextmanager
     def _patient(self) -> Iterator[None]:
-        """Leave what is under way where Redis is away or takes no writes, and come back when it does."""
+        """Leave what is under way where Redis is unavailable or takes no writes, and come back when it does."""
         try:
             yield
         except RedisError as error:

@@ -103,7 +103,7 @@ _ERRORS = {
     415: "The content type is not application/json.",
     422: "Fields are wrong; `detail` lists each.",
     429: "Too many requests from this visitor or for this address.",
-    503: "Redis is away; nothing was kept.",
+    503: "Redis is unavailable; nothing was kept.",
 }
 _CALCOM_EVENTS = (
     "What Cal.com posts (version 2021-10-20, no custom template). BOOKING_CREATED and BOOKING_RESCHEDULED set "

@@ -48,7 +48,7 @@ class Diary:
     """The acknowledged requests, each a line of a file as soon as it is acknowledged.
 
     Args:
-        file: where they stand; begun anew.
+        file: where they stand; begun again.
     """
 
     def __init__(self, file: Path) -> None:

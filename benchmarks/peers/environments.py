@@ -11,7 +11,7 @@ INSTALL_WITHIN = 900  # seconds
 
 
 def make(contender: Contender) -> bool:
-    """Make its environment, or make it anew after its requirements changed.
+    """Make its environment, or make it again after its requirements changed.
 
     Args:
         contender: whose.

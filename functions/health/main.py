@@ -32,7 +32,7 @@ def handle(_request: Request) -> Response:
     try:
         health = read_health(services.ledger())
     except RedisError:
-        reasons = ["Redis is away"]
+        reasons = ["Redis is unavailable"]
     else:
         reasons = [REASONS[problem] for problem in health.problems if problem in REASONS]
         facts |= _numbers(health)

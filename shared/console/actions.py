@@ -77,7 +77,7 @@ SKIP = Decision(
 SEND_NOW = Decision(
     "send-now",
     "Send now…",
-    "On its way.",
+    "It goes out now.",
     lambda actions, run, step: actions.send_now(run, step),
     "send-now",
     "Send the email now",

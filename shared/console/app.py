@@ -133,7 +133,7 @@ def _failed(error: Exception) -> Response:
                 "Redis does not answer, so nothing can be shown or decided. Emails that are due wait until it is "
                 "back; none is lost."
             )
-            response, retry_after = _problem(503, "Redis is away", text), endpoint.REDIS_RETRY_AFTER
+            response, retry_after = _problem(503, "Redis is unavailable", text), endpoint.REDIS_RETRY_AFTER
         case _:
             _logger.exception("console.crashed")
             return _problem(500, "Something went wrong here", "It is in the log of the console function.")

@@ -32,7 +32,7 @@ _KEEPING: dict[str, tuple[str, Level, str]] = {
     ),
     "maxmemory-policy": ("noeviction", "fault", "runs are thrown away when memory is short"),
 }
-_CONFIG = "set `{name} {value}` in its configuration (deploy/base/valkey.conf), and start it anew"
+_CONFIG = "set `{name} {value}` in its configuration (deploy/base/valkey.conf), and start it again"
 
 
 def redis(ledger: Ledger, found: Settings, clock: Callable[[], int]) -> Findings:

@@ -123,7 +123,7 @@ TEMPLATES = Source(
     ),
 )
 SOURCES = (CONTACTS, TRACKER, EMAIL_LOG, TEMPLATES)
-SENT_ANEW = "sent anew by hand: an earlier one may have arrived too"
+SENT_ANEW = "resent manually: an earlier one may have arrived too"
 
 
 def _full_name(contact: Contact) -> str | None:

@@ -122,7 +122,7 @@ class Notifier:
             "subject": " ".join(embed.title.split()),
             "text": text,
         }
-        # Versions begin anew once an alert was told, and then it is quiet for an hour.
+        # Versions begin again once an alert was told, and then it is quiet for an hour.
         key = f"notice-{alert.kind}-{alert.subject}-{alert.version}-{self.ledger.now() // HOUR}-{ids.digest(text)}"
         self._await_turn()
         try:

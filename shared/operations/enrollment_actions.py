@@ -19,7 +19,7 @@ from shared.ledger.client import Ledger
 from shared.ledger.listing import Listing
 from shared.ledger.orders import Resume
 
-STOPPED = "stopped by hand"
+STOPPED = "stopped manually"
 _logger = log.logger("enrollment-actions")
 
 
@@ -73,7 +73,10 @@ class EnrollmentActions:
     def cancel(self, enrollment: str) -> str:
         """End an enrollment for good."""
         return self._decided(
-            "cancel", enrollment, self.ledger.cancel(enrollment, "cancelled by hand"), fits=(EnrollmentState.CANCELLED,)
+            "cancel",
+            enrollment,
+            self.ledger.cancel(enrollment, "cancelled manually"),
+            fits=(EnrollmentState.CANCELLED,),
         )
 
     def skip(self, enrollment: str, step: int) -> str:
@@ -81,7 +84,7 @@ class EnrollmentActions:
 
         What was posted already ends as it ends."""
         self._step(enrollment, step)
-        state = self.ledger.skip(enrollment, step, "skipped by hand", ended=True)
+        state = self.ledger.skip(enrollment, step, "skipped manually", ended=True)
         if state != StepState.SKIPPED:
             raise ActionError(f"step {step} of {enrollment} is {state}")
         return self._decided("skip", enrollment, self._run(enrollment).state)

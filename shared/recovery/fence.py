@@ -32,7 +32,7 @@ _WORD = re.compile(r"\s*\(fence: ([0-9a-f]{16})\)")
 OTHER = "another copy of this ledger is sending. Stop one of the two; `evergreen fence --take-over` lets this one send"
 UNKNOWN = (
     "Notion's tracker has enrollments that this Redis does not know. Run `evergreen restore`, or `evergreen fence "
-    "--fresh` to begin anew"
+    "--fresh` to begin again"
 )
 _logger = log.logger("fence")
 

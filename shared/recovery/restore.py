@@ -1,4 +1,4 @@
-"""Restoring: a lost ledger is built anew from Notion's rows, and nothing is sent twice.
+"""Restoring: a lost ledger is built again from Notion's rows, and nothing is sent twice.
 
 The fence held back what came in since the loss, so nothing was sent of an enrollment that began again: it makes way for
 the lost one.

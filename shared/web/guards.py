@@ -43,7 +43,7 @@ def refused(proof: str) -> None:
         proof: its kind, such as `signature`.
     """
     _logger.warning("proof.failed", proof=proof)
-    with suppress(RedisError):  # it is refused also while Redis is away
+    with suppress(RedisError):  # it is refused also while Redis is unavailable
         limits.refused(services.ledger(), log.known("function"))
 
 

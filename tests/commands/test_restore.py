@@ -121,7 +121,7 @@ def test_it_says_what_became_of_who_came_in_since(terminal: Terminal, lost: Lost
 
 
 def test_the_fence_says_why_not_and_lets_a_person_decide(terminal: Terminal, lost: LostLedger) -> None:
-    """An empty Redis beside a tracker with rows waits; `--fresh` begins anew."""
+    """An empty Redis beside a tracker with rows waits; `--fresh` begins again."""
     assert "not looked yet" in terminal.types("fence", status=1)
     lost.fence.poll()
     assert "evergreen restore" in terminal.types("fence", status=1)

@@ -146,7 +146,7 @@ def test_all_sending_is_stopped_and_started(functions: Functions) -> None:
     assert read_health(functions.ledger).gate == "wrong price"
     assert json.loads(evergreen("start-sending", "--json").stdout) == {"sending_stopped": None}
     assert read_health(functions.ledger).gate is None
-    assert json.loads(evergreen("stop-sending", "--json").stdout) == {"sending_stopped": "stopped by hand"}
+    assert json.loads(evergreen("stop-sending", "--json").stdout) == {"sending_stopped": "stopped manually"}
 
 
 def test_an_absent_redis_is_one_sentence(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,7 +103,7 @@ def test_a_resumption_says_which_dates_count(functions: Functions) -> None:
 
 def test_a_step_is_skipped_sent_now_and_retried(functions: Functions) -> None:
     """The three decisions about one step."""
-    assert decide(functions, "/steps/2/skip")["steps"][1]["why"] == "skipped by hand"
+    assert decide(functions, "/steps/2/skip")["steps"][1]["why"] == "skipped manually"
     assert decide(functions, "/steps/3/send-now")["steps"][2]["next"] < get(functions, HERE)["steps"][2]["due"]
     functions.ledger.redis.hset(ids.enrollment_key(RUN), "4.state", "failed")
     assert (
@@ -259,7 +259,7 @@ def test_the_overview_counts_and_names_what_a_person_must_look_at(functions: Fun
 def test_a_newer_ledger_is_neither_shown_nor_changed(
     functions: Functions, redis: Redis, method: str, path: str
 ) -> None:
-    """What stands there may mean something else: 503 with Retry-After, as while Redis is away."""
+    """What stands there may mean something else: 503 with Retry-After, as while Redis is unavailable."""
     get(functions, "/api/overview")
     redis.set(ids.VERSION, VERSION + 1)
     before = {key: redis.dump(key) for key in redis.scan_iter()}

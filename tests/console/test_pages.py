@@ -73,14 +73,14 @@ class TestPages:
             opened=sent + 60_000,
             note="greylisted once",
         )
-        set_step(redis, RUN, 2, state="skipped", why="skipped by hand")
+        set_step(redis, RUN, 2, state="skipped", why="skipped manually")
         text = ada.get(HERE).text
         assert 'title="2027-01-15 08:00:00 UTC">Fri 15 Jan 2027, 00:00</time> by the website' in text
         for said in (
             "re_7f3c",
             "Opened <time",
             "greylisted once",
-            "skipped by hand",
+            "skipped manually",
             "America/Vancouver",
             "CRITICAL",
             "christmas_email_2",
@@ -161,7 +161,7 @@ class TestPages:
         with console(valkey_server, tmp_path, REDIS_URL="redis://127.0.0.1:9/0") as app:
             answer = Desk(app).get_with(signed_in(), "/enrollments")
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
-        assert "Redis is away" in answer.text and "none is lost" in answer.text
+        assert "Redis is unavailable" in answer.text and "none is lost" in answer.text
 
 
 class TestForms:
@@ -182,7 +182,7 @@ class TestForms:
         assert state(redis) == "paused" and "Paused <time" in ada.get(HERE).text
         assert ada.said(f"{HERE}/catch-up").startswith("Resumed with the original dates")
         assert ada.said(f"{HERE}/cancel").startswith("Cancelled")
-        assert state(redis) == "cancelled" and "No email is to come." in ada.get(HERE).text
+        assert state(redis) == "cancelled" and "No more emails scheduled." in ada.get(HERE).text
 
     def test_a_decision_that_does_not_fit_says_why(self, ada: Desk) -> None:
         """On the page of the run, as an alert; nothing is done."""

@@ -102,7 +102,7 @@ def test_who_lacks_a_value_gets_the_files_text(store: Store, ledger: Ledger) -> 
 
 
 def test_without_redis_the_texts_stay(tmp_path: Path, seconds: Seconds) -> None:
-    """The last good text goes on while Redis is away."""
+    """The last good text goes on while Redis is unavailable."""
     with valkey.serve(tmp_path, 0, "secret") as server:
         ledger = Ledger(Redis.from_url(server.url, password=server.password, decode_responses=True, retry=None))
         TemplateTexts(ledger).accept(NAME, "Subject: Hi\n\nMine.")

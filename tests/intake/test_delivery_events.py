@@ -208,7 +208,7 @@ class TestDelivery:
         assert of(world.run(run).step(1)) == ("sent", "id-1", "evergreen")
 
     def test_a_proof_comes_before_the_second_email(self, world: World) -> None:
-        """A doubtful email that a person has sent anew is not sent again when the first turns out to have arrived."""
+        """A doubtful email that a person has sent again is not sent again when the first turns out to have arrived."""
         run = in_doubt(world)
         world.ledger.stop_sending("a pause, so that the new one waits")
         EnrollmentActions(world.ledger, world.sender.catalog, world.settings).retry(run, 1, as_new=True)

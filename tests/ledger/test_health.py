@@ -32,10 +32,10 @@ def test_at_its_limits_all_is_well() -> None:
 @pytest.mark.parametrize(
     ("changes", "problems"),
     [
-        ({"version": str(VERSION + 1), "gate": "stopped by hand"}, [Problem.TOO_NEW, Problem.STOPPED]),
+        ({"version": str(VERSION + 1), "gate": "stopped manually"}, [Problem.TOO_NEW, Problem.STOPPED]),
         ({"version": "of another kind"}, [Problem.TOO_NEW]),
         ({"version": None}, []),
-        ({"gate": "stopped by hand"}, [Problem.STOPPED]),
+        ({"gate": "stopped manually"}, [Problem.STOPPED]),
         ({"fence": "another copy"}, [Problem.FENCED]),
         ({"tick_age": None}, [Problem.SILENT]),
         ({"tick_age": SILENT_AFTER + 1}, [Problem.SILENT]),

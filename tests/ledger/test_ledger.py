@@ -192,7 +192,7 @@ def test_an_exhausted_quota_waits_for_its_reset(world: World) -> None:
 
 def test_a_signing_up_behind_the_gate_is_kept(world: World) -> None:
     """Enrolling while sending is stopped loses nothing."""
-    world.redis.hset(ids.GATE, mapping={"reason": "stopped by hand"})
+    world.redis.hset(ids.GATE, mapping={"reason": "stopped manually"})
     run = world.sign_up()
     assert world.work() == []
     world.redis.delete(ids.GATE)

@@ -224,7 +224,7 @@ def test_a_refused_notice_blocks_no_other_and_is_dropped_in_the_end(desk: Desk, 
 
 
 def test_a_deleted_webhook_is_reported_once_and_not_used_again(desk: Desk, logs: CapturingLogger) -> None:
-    """Nor by a worker that is started anew: alerts go to the address, first of all that the webhook is gone."""
+    """Nor by a worker that is started again: alerts go to the address, first of all that the webhook is gone."""
     requests.delete(desk.box.url + HOOK, timeout=WITHIN)
     desk.alerts.report("failed", "x")
     assert desk.tell(desk.notifier(alert_email=OWNER)) == 2

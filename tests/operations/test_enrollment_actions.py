@@ -43,7 +43,7 @@ def test_a_skipped_step_is_left_out(world: World, actions: EnrollmentActions, ru
     assert actions.skip(run, 2) == "active"
     world.live(300)
     assert sent_at(world, run) == [0, None, *GAPS[1:]]
-    assert world.run(run).step(2).why == "skipped by hand"
+    assert world.run(run).step(2).why == "skipped manually"
 
 
 def test_a_step_of_a_paused_run_can_be_skipped(world: World, actions: EnrollmentActions, run: str) -> None:

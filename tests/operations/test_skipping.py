@@ -57,7 +57,7 @@ def test_a_doubtful_step_is_left_out_for_good(world: World, actions: EnrollmentA
     world.redis.zadd("rq:failed:send", {f"{run}-2-1": 1})
     assert actions.skip(run, 2) == "active"
     step = world.run(run).step(2)
-    assert (step.state, step.why) == ("skipped", "skipped by hand; it may have been sent")
+    assert (step.state, step.why) == ("skipped", "skipped manually; it may have been sent")
     assert Listing(world.ledger).failures() == []
     assert world.redis.zcard("eg:doubts") == 0
     assert not world.redis.hexists(f"eg:frozen:{run}-2", "body")
@@ -89,7 +89,7 @@ def test_a_retry_as_new_that_is_skipped_may_still_have_been_sent(
     actions.stop_sending()
     actions.retry(run, 2, as_new=True)
     actions.skip(run, 2)
-    assert world.run(run).step(2).why == "skipped by hand; it may have been sent"
+    assert world.run(run).step(2).why == "skipped manually; it may have been sent"
     proof(world, run, 2)
     assert world.states(run)[1] == "sent"
     actions.start_sending()
@@ -122,7 +122,7 @@ def test_a_failed_step_is_dealt_with_by_a_skip(world: World, actions: Enrollment
     world.redis.zadd("rq:failed:send", {f"{run}-2-1": 1})
     assert actions.skip(run, 2) == "completed"
     step = world.run(run).step(2)
-    assert (step.state, step.why) == ("skipped", "skipped by hand")
+    assert (step.state, step.why) == ("skipped", "skipped manually")
     assert world.redis.zcard("rq:failed:send") == 0
 
 

@@ -113,7 +113,7 @@ class PersonsDecide(RuleBasedStateMachine):
         for id in [id for id, state in before.items() if after[id] != state]:
             self.rig.watch.again(id)
             if (before[id], after[id]) == ("in-doubt", "scheduled"):
-                assert anew, f"{id} was perhaps accepted, and is sent anew though nobody said so"
+                assert anew, f"{id} was perhaps accepted, and is sent again though nobody said so"
                 self.rig.watch.sent_anew(id)
 
     @precondition(lambda self: self.emails())

@@ -1,4 +1,4 @@
-"""A ledger that is lost, and built anew from what Notion knew, in the property test.
+"""A ledger that is lost, and built again from what Notion knew, in the property test.
 
 Meanwhile people come, leave and decide as ever."""
 
@@ -146,7 +146,7 @@ class LedgersGetLost(LedgersGoBack):
         self.restore()
 
     def restore(self) -> None:
-        """Build the ledger anew; one that Redis refuses in the middle begins once more."""
+        """Build the ledger again; one that Redis refuses in the middle begins once more."""
         if not self.rig.watch.unknown:
             return
         for order in self.rows.orders(set(self.rig.provider.taken)):

@@ -41,8 +41,8 @@ class Watch:
         skipped: the steps that somebody left out.
         given_up: those that a person left out, perhaps in doubt.
         forced: steps that a person has wanted now, or again; these wait for nothing.
-        anew: how often a person let a step be sent anew that may have been accepted.
-        by_hand: whether all sending is stopped by hand.
+        anew: how often a person let a step be sent again that may have been accepted.
+        by_hand: whether all sending is stopped manually.
         fenced: whether another copy of the ledger has taken over.
         lost: steps a look at which was lost: the sweeper must find them, and RQ's failed list need not show them.
         jobs: every job id that was seen, in order.
@@ -138,7 +138,7 @@ class Watch:
         """Nobody has stopped a step."""
         enrollment, _ = ids.parse_email_id(id)
         assert not self.fenced, f"{id} {what}, and another copy is sending"
-        assert not self.by_hand, f"{id} {what}, and all sending is stopped by hand"
+        assert not self.by_hand, f"{id} {what}, and all sending is stopped manually"
         assert enrollment not in self.ended, f"{id} {what}, and its run has ended"
         assert enrollment not in self.held, f"{id} {what}, and its run is paused"
         assert id not in self.skipped, f"{id} {what}, and was left out"

@@ -134,4 +134,4 @@ def test_a_doubt_that_a_person_has_left_is_not_sent_after_a_restore(lost: LostLe
     lost.lose()
     lost.restore()
     step = lost.world.run(run).step(2)
-    assert (step.state, step.why) == ("skipped", "skipped by hand; it may have been sent")
+    assert (step.state, step.why) == ("skipped", "skipped manually; it may have been sent")

@@ -224,7 +224,7 @@ class TestFigures:
         world.clock.advance(seconds=40)
         assert value(world, "scheduler_tick_age_seconds") == 40
         assert (value(world, "sending_stopped"), value(world, "fenced")) == (0, 0)
-        world.redis.hset(ids.GATE, "reason", "stopped by hand")
+        world.redis.hset(ids.GATE, "reason", "stopped manually")
         world.redis.hset(ids.FENCE, mapping={"on": "1", "server": "another"})
         assert (value(world, "sending_stopped"), value(world, "fenced")) == (1, 1)
 

@@ -78,7 +78,7 @@ def test_the_window_counts_from_the_first_post(world: World) -> None:
 
 
 def test_what_was_frozen_lasts_as_long_as_the_provider_remembers(world: World) -> None:
-    """A day from the first post, singly and as a batch; a repetition neither writes it anew nor makes it last
+    """A day from the first post, singly and as a batch; a repetition neither writes it again nor makes it last
     longer."""
     many = batching(world)
     crowd(many, 2)
@@ -97,7 +97,7 @@ def test_what_was_frozen_lasts_as_long_as_the_provider_remembers(world: World) -
 
 
 def test_what_is_frozen_no_more_is_in_doubt(world: World) -> None:
-    """Without the very same bytes nothing can be repeated: it is neither written anew nor forgotten."""
+    """Without the very same bytes nothing can be repeated: it is neither written again nor forgotten."""
     run = world.sign_up()
     world.provider.faults.append("lost")
     world.work()

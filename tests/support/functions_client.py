@@ -72,7 +72,7 @@ def fresh_services() -> None:
 
 
 def load(name: str) -> FlaskClient:
-    """A client of one function's app, which is made anew from the environment.
+    """A client of one function's app, which is made again from the environment.
 
     Args:
         name: the folder in functions/, or the path of a Python file.
@@ -93,7 +93,7 @@ class Functions:
     _clients: dict[str, FlaskClient] = field(default_factory=dict)
 
     def set(self, **settings: str) -> None:
-        """Deploy everything anew with these settings changed."""
+        """Deploy everything again with these settings changed."""
         for name, value in settings.items():
             self.monkeypatch.setenv(name, value)
         self._clients.clear()

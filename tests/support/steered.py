@@ -45,7 +45,7 @@ def in_doubt(world: World, run: str, step: int = 2, *, taken: bool = True) -> No
 
 
 def batch_in_doubt(world: World, *, taken: bool = True) -> list[str]:
-    """Let the first emails of three people end in doubt that went in one batch, so that a person may send them anew;
+    """Let the first emails of three people end in doubt that went in one batch, so that a person may send them again;
     returns the runs."""
     runs = [world.sign_up(email=f"{name}@example.org") for name in ("a", "b", "c")]
     world.provider.faults.extend(

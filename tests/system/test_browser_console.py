@@ -45,7 +45,7 @@ def populate(redis: Redis) -> None:
     set_step(redis, RUN, 1, state="sent", sent=now - 3_600_000, by="evergreen", id="re_7f3c", attempts=1, **reported)
     set_step(redis, RUN, 2, state="in-doubt", attempts=3, why="Resend did not answer within 10 s")
     set_step(redis, RUN, 3, state="failed", attempts=1, why="the mailbox does not exist")
-    set_step(redis, RUN, 4, state="skipped", why="skipped by hand")
+    set_step(redis, RUN, 4, state="skipped", why="skipped manually")
     redis.zrem(ids.OPEN, ids.email_id(RUN, 1), ids.email_id(RUN, 4))
     redis.hset(
         "eg:tally:christmas", mapping={"1.sent": 4, "1.delivered": 4, "1.opened": 3, "1.clicked": 1, "3.failed": 1}
@@ -169,7 +169,7 @@ def test_a_run_is_found_paused_resumed_and_cancelled(page: Page, url: str) -> No
     page.get_by_role("link", name="Cancel").click()
     page.get_by_role("button", name="Cancel the enrollment").click()
     page.get_by_role("status").filter(has_text="Cancelled").wait_for()
-    assert page.get_by_text("No email is to come.").is_visible()
+    assert page.get_by_text("No more emails scheduled.").is_visible()
 
 
 def test_steps_are_skipped_sent_now_and_retried(page: Page, url: str) -> None:
@@ -177,7 +177,7 @@ def test_steps_are_skipped_sent_now_and_retried(page: Page, url: str) -> None:
     page.goto(url + HERE)
     for link, button, said in (
         ("Skip… email 6", "Skip the email", "That email is left out."),
-        ("Send now… email 7", "Send the email now", "On its way."),
+        ("Send now… email 7", "Send the email now", "It goes out now."),
         ("Send as new… email 2", "Send the email as a new one", "It is sent as a new email."),
     ):
         page.get_by_role("link", name=link).click()

@@ -198,7 +198,7 @@ class TestRealDelays:
         ("name", "states"), [("Liam", ["active"]), ("Moira", ["active", "cancelled"]), ("Cleo", ["cancelled"])]
     )
     def test_a_booking_that_is_moved_or_cancelled(self, production: Visited, name: str, states: list[str]) -> None:
-        """Its reminders are dropped, moved ones planned anew; the owner sees both."""
+        """Its reminders are dropped, moved ones planned again; the owner sees both."""
         runs = production.runs(name)
         assert [run.state for run in runs] == states
         left = {"active": "scheduled", "cancelled": "cancelled"}

@@ -205,7 +205,7 @@ def test_the_scheduler_puts_back_what_is_on_no_list(redis: Redis) -> None:
 def test_an_audit_comes_to_every_enrollment_within_the_hour(
     redis: Redis, raw: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its slices are as large as that takes, and after the last one it begins anew."""
+    """Its slices are as large as that takes, and after the last one it begins again."""
     monkeypatch.setattr("scheduler.release.SWEEP_EVERY", 60)
     monkeypatch.setattr("scheduler.release.SMALLEST_SLICE", 1)
     ledger = Ledger(redis)

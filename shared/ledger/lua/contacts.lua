@@ -6,7 +6,7 @@ local function suppressed(contact, kind)
   local v = redis.call('HMGET', 'eg:contact:' .. contact, 'bounced', 'complained', 'manual', 'unsubscribed')
   if v[1] then return 'bounced' end
   if v[2] then return 'complained' end
-  if v[3] then return 'suppressed by hand' end
+  if v[3] then return 'suppressed manually' end
   if v[4] and kind == 'marketing' then return 'unsubscribed' end
   return nil
 end

@@ -58,7 +58,7 @@ function decide.ambiguous(enrollment, step, s)
   try_again(enrollment, step, s, math.max(at, now + a.retry_after), attempts)
 end
 function decide.skipped(enrollment, step, s) finish(enrollment, step, s.ambiguous and 'in-doubt' or 'skipped') end
--- its repetition may meet the same answer: then a person may send it anew at once
+-- its repetition may meet the same answer: then a person may send it again at once
 function decide.conflict(enrollment, step)
   set_step(enrollment, step, {conflict = '1'})
   finish(enrollment, step, 'in-doubt')

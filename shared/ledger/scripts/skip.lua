@@ -15,8 +15,8 @@ if given_up and s.frozen then
   redis.call('HDEL', frozen_key(s.frozen), 'body')
 end
 if unsent or given_up then
-  local anew = redis.call('HGET', enrollment_key(a.enrollment), step .. '.anew')
-  local doubtful = s.state == 'in-doubt' or anew
+  local again = redis.call('HGET', enrollment_key(a.enrollment), step .. '.anew')
+  local doubtful = s.state == 'in-doubt' or again
   end_step(a.enrollment, step, 'skipped', {why = a.why .. (doubtful and '; it may have been sent' or '')})
   if a.ended then dirty('email', email_id(a.enrollment, step)) end  -- a restore must know of a person's decision
 end

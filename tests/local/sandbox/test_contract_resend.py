@@ -232,7 +232,7 @@ def test_the_recipient_decides_what_is_reported(
 
 
 def test_an_event_is_tried_again_with_the_same_id(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A receiver that fails gets the event again after a wait, signed anew, and sending never waits for it."""
+    """A receiver that fails gets the event again after a wait, signed again, and sending never waits for it."""
     inbox = Inbox(statuses=[500, 302])
     with serving(inbox.app()) as url, sandbox() as box:
         assert box.state

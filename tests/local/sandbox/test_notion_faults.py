@@ -222,7 +222,7 @@ def test_state_survives_the_process(tmp_path: Path) -> None:
 
 
 def test_reset_empties_the_workspace(box: Sandbox) -> None:
-    """Nothing is left, the limits are the real ones, the window is empty, and a layout is made anew with other ids."""
+    """Nothing is left, the limits are the real ones, the window is empty, and a layout is made again with other ids."""
     made = box.seed()
     box.notion_client().pages.create(**contact(box))
     fault(box, "status", count=None)
