@@ -204,7 +204,7 @@ def test_a_late_answer_after_the_retry(track: Racetrack, before: str, anew: bool
     track.actions.retry(run, 1, as_new=anew)
     again = track.start("again", send(run), before=before) if before else None
     assert worker.wake() == "sent"
-    if anew:
+    if again:
         assert again.finish() in ("already-sent", "parked")
     track.world.work()
     assert (track.accepted, state(track, run)) == ([f"{run}-1"], "sent")

@@ -1,0 +1,90 @@
+"""What a value has wrong, in plain words: pydantic's own name its types, its regular expressions and its indexes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+_KINDS = {
+    "missing": "is missing",
+    "string_type": "must be text",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "is too large a number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "list_type": "must be a list",
+    "dict_type": "must be a list of keys and values",
+    "model_type": "must be a list of keys and values",
+    "model_attributes_type": "must be a list of keys and values",
+}
+_LIMITS = {
+    "greater_than": "must be more than {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than": "must be less than {lt:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_short": "must have at least {min_length} of them",
+    "too_long": "must have at most {max_length} of them",
+    "literal_error": "must be {expected}",
+}
+
+
+def sentence(fault: ErrorDetails, examples: Mapping[str, str] | None = None) -> str:
+    """What one fault is, to be read after the name of the value.
+
+    Args:
+        fault: of a ValidationError.
+        examples: of values whose form is checked, by the last name in the fault's place.
+    """
+    kind, context = fault["type"], fault.get("ctx") or {}
+    if kind in _KINDS:
+        return _KINDS[kind]
+    if kind in _LIMITS:
+        return _LIMITS[kind].format_map(context)
+    if kind in ("value_error", "assertion_error"):
+        return fault["msg"].partition(", ")[2]
+    if kind == "extra_forbidden":
+        return "is not known here"
+    example = (examples or {}).get(str(fault["loc"][-1]) if fault["loc"] else "")
+    return "is not valid" + (f"; write it such as {example}" if example else "")
+
+
+def place(fault: ErrorDetails) -> str:
+    """Where a fault is, as people count: `steps.1.after` is `after` of the second of `steps`."""
+    words: list[str] = []
+    for part in fault["loc"]:
+        if isinstance(part, int):
+            words[-1:] = [f"{words[-1]} {part + 1}" if words else str(part + 1)]
+        else:
+            words.append(part)
+    return ", ".join(words)
+
+
+def examples_of(model: type[BaseModel]) -> dict[str, str]:
+    """The example of each field of a model that has one."""
+    return {name: str(field.examples[0]) for name, field in model.model_fields.items() if field.examples}
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """`; did you mean ...?` where a name is nearly one that is known, else nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.8)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def all_of(error: ValidationError, examples: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
+    """Each fault of an error: where it is, and what it is."""
+    return [(place(fault), sentence(fault, examples)) for fault in _details(error)]
+
+
+def _details(error: ValidationError) -> list[Any]:
+    return error.errors(include_url=False, include_input=False)
