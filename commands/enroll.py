@@ -15,7 +15,7 @@ from commands import clients
 from commands.planning import campaign_of, instant, zone_of
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
-from shared.core import log
+from shared.core import faults, log
 from shared.domain.catalog import Campaign
 from shared.domain.forms import MeetingEvent, NewClient, NoShow, PostCall, SignUp
 from shared.intake import enrolling, meetings
@@ -91,8 +91,8 @@ def _enroll(body: dict[str, Any], campaign: Campaign, intake: Intake, starts: in
             return enrolling.report(model.model_validate(body), trigger=campaign.trigger, intake=intake).outcome
         return enrolling.sign_up(SignUp.model_validate(body), trigger=campaign.trigger, intake=intake).outcome
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'it'}: {fault['msg']}" for fault in error.errors())
-        raise click.BadParameter(faults) from None
+        wrong = "; ".join(f"{where or 'it'}: {what}" for where, what in faults.all_of(error))
+        raise click.BadParameter(wrong) from None
 
 
 @click.command()

@@ -123,7 +123,9 @@ def suppress(address: str | None, listing: bool, as_json: bool) -> None:
 @as_json
 @speaks_plainly
 def unsuppress(address: str, has_consent: bool, as_json: bool) -> None:
-    """Let an address get email again that bounced, complained or was suppressed manually. Runs that ended stay ended."""
+    """Let an address get email again that bounced, complained or was suppressed manually.
+
+    Enrollments that ended stay ended."""
     clients.settings()
     lifted = suppressions.unsuppress(address, clients.ledger(), has_consent=has_consent)
     if as_json:

@@ -57,7 +57,7 @@ def connect(found: Settings, *, decode: bool = True) -> Redis:
 
 
 def is_away(error: RedisError) -> bool:
-    """Whether Redis is unavailable, or takes no writes for now: full, a replica (or just made one), without its replicas,
+    """Whether Redis is away, or takes no writes for now: full, a replica (or just made one), without its replicas,
     unable to write to its disk, busy with a script.
 
     Args:

@@ -22,9 +22,9 @@ _KINDS = {
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "list_type": "must be a list",
-    "dict_type": "must be a list of keys and values",
-    "model_type": "must be a list of keys and values",
-    "model_attributes_type": "must be a list of keys and values",
+    "dict_type": "must be keys with values",
+    "model_type": "must be keys with values",
+    "model_attributes_type": "must be keys with values",
 }
 _LIMITS = {
     "greater_than": "must be more than {gt:g}",
@@ -33,14 +33,14 @@ _LIMITS = {
     "less_than_equal": "must be at most {le:g}",
     "string_too_short": "must have at least {min_length} characters",
     "string_too_long": "must have at most {max_length} characters",
-    "too_short": "must have at least {min_length} of them",
-    "too_long": "must have at most {max_length} of them",
+    "too_short": "must have at least {min_length} entries",
+    "too_long": "must have at most {max_length} entries",
     "literal_error": "must be {expected}",
 }
 
 
 def sentence(fault: ErrorDetails, examples: Mapping[str, str] | None = None) -> str:
-    """What one fault is, to be read after the name of the value.
+    """What one fault is, to be read after the name of the value and a colon.
 
     Args:
         fault: of a ValidationError.
@@ -49,24 +49,27 @@ def sentence(fault: ErrorDetails, examples: Mapping[str, str] | None = None) -> 
     kind, context = fault["type"], fault.get("ctx") or {}
     if kind in _KINDS:
         return _KINDS[kind]
+    if kind == "too_short" and context.get("min_length") == 1:
+        return "must not be empty"
     if kind in _LIMITS:
         return _LIMITS[kind].format_map(context)
     if kind in ("value_error", "assertion_error"):
         return fault["msg"].partition(", ")[2]
     if kind == "extra_forbidden":
-        return "is not known here"
+        return "there is no such key"
     example = (examples or {}).get(str(fault["loc"][-1]) if fault["loc"] else "")
     return "is not valid" + (f"; write it such as {example}" if example else "")
 
 
 def place(fault: ErrorDetails) -> str:
-    """Where a fault is, as people count: `steps.1.after` is `after` of the second of `steps`."""
+    """Where a fault is, as people count: `("steps", 1, "after")` is `step 2, after`."""
     words: list[str] = []
     for part in fault["loc"]:
-        if isinstance(part, int):
-            words[-1:] = [f"{words[-1]} {part + 1}" if words else str(part + 1)]
-        else:
+        if isinstance(part, str):
             words.append(part)
+        else:
+            name = words.pop() if words else "the list"
+            words.append(f"step {part + 1}" if name == "steps" else f"entry {part + 1} of {name}")
     return ", ".join(words)
 
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
+from shared.core import faults
 from shared.core.errors import SettingsError
 
 SECRETS_DIR = Path("/var/openfaas/secrets")
@@ -28,13 +29,15 @@ def seconds(value: Any) -> Any:
         value: the text; a number passes as seconds, anything else is left to pydantic's own error.
 
     Raises:
-        ValueError: for a text that is no duration.
+        ValueError: for a text that is not a duration, or has no unit.
     """
     if not isinstance(value, str):
         return value
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*", value)
     if not match:
-        raise ValueError(f"{value!r} is no duration; write a number and a unit, such as 30s, 15m, 24h or 7d")
+        raise ValueError(f"{value!r} is not a valid duration; write a number and a unit, such as 30s, 15m, 24h or 7d")
+    if not match[2] and float(match[1]):
+        raise ValueError(f"{value!r} has no unit; write {match[1]}s, {match[1]}m, {match[1]}h or {match[1]}d")
     return float(match[1]) * _UNITS[match[2] or "s"]
 
 
@@ -64,8 +67,8 @@ def _webhook_secret(value: str) -> str:
 
 
 Duration = Annotated[float, BeforeValidator(seconds), Field(ge=0, allow_inf_nan=False)]
-Address = Annotated[str, Field(pattern=r"^https?://[^\s/]+")]
-Rate = Annotated[str, Field(pattern=r"^[1-9]\d*/(second|minute|hour|day)$")]
+Address = Annotated[str, Field(pattern=r"^https?://[^\s/]+", examples=["https://evergreen.example.org"])]
+Rate = Annotated[str, Field(pattern=r"^[1-9]\d*/(second|minute|hour|day)$", examples=["10/second"])]
 Pairs = Annotated[dict[str, str], BeforeValidator(_pairs)]
 Words = Annotated[list[str], BeforeValidator(_words)]
 
@@ -77,7 +80,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    redis_url: str = Field(default="redis://127.0.0.1:6379/0", pattern=r"^(redis|rediss|unix)://")
+    redis_url: str = Field(
+        default="redis://127.0.0.1:6379/0", pattern=r"^(redis|rediss|unix)://", examples=["redis://redis:6379/0"]
+    )
     redis_password: str = ""
 
     resend_api_key: str = ""
@@ -106,7 +111,9 @@ class Settings(BaseModel):
     operator_token: str = ""
     console_password: str = ""
 
-    discord_webhook_url: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    discord_webhook_url: Annotated[
+        str, Field(pattern=r"^(https?://\S+)?$", examples=["https://discord.com/api/webhooks/1/secret"])
+    ] = ""
     alert_email: str = ""
 
     public_url: Address = "http://127.0.0.1:8080"
@@ -114,8 +121,10 @@ class Settings(BaseModel):
     booking_url: Address = "https://cal.com"
     business_name: str = "Evergreen"
     postal_address: str = ""
-    brand_color: str = Field(default="#1f6f54", pattern=r"^#[0-9a-fA-F]{6}$")
-    brand_logo_url: Annotated[str, Field(pattern=r"^(https://\S+)?$")] = ""
+    brand_color: str = Field(default="#1f6f54", pattern=r"^#[0-9a-fA-F]{6}$", examples=["#1f6f54"])
+    brand_logo_url: Annotated[
+        str, Field(pattern=r"^(https://\S+)?$", examples=["https://www.example.org/logo.png"])
+    ] = ""
     business_timezone: str = "UTC"
 
     testing_mode: bool = False
@@ -145,7 +154,7 @@ class Settings(BaseModel):
             ZoneInfo(value)
         except (KeyError, ValueError, OSError) as error:
             raise ValueError(
-                f"{value!r} is no time zone; write one of the IANA names, such as America/Toronto"
+                f"{value!r} is not a valid time zone; write one of the IANA names, such as America/Toronto"
             ) from error
         return value
 
@@ -246,7 +255,7 @@ def _given(name: str, environ: Mapping[str, str], secrets_dir: Path) -> str | No
     if text is None and (path := environ.get(f"{name.upper()}_FILE")):
         if (text := _secret_file(Path(path))) is None:
             raise SettingsError(
-                f"{name.upper()}_FILE names {path}, which is no file. Correct the path or remove the variable."
+                f"{name.upper()}_FILE names {path}, which is not a file. Correct the path or remove the variable."
             )
         return text
     return environ.get(name.upper()) if text is None else text
@@ -274,5 +283,5 @@ def load(environ: Mapping[str, str] | None = None, secrets_dir: Path = SECRETS_D
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        faults = "; ".join(f"{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors())
-        raise SettingsError(f"wrong settings: {faults}. See .env.example.") from None
+        wrong = [f"{where.upper()}: {what}" for where, what in faults.all_of(error, faults.examples_of(Settings))]
+        raise SettingsError(f"wrong settings: {'; '.join(wrong)}. See .env.example.") from None

@@ -13,7 +13,9 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
+from shared.core import faults
 from shared.core.errors import CampaignError
 from shared.core.settings import Duration
 from shared.domain.segments import SEGMENTS, Segment
@@ -29,7 +31,7 @@ def _clock(text: Any) -> Any:
         return dt.time.fromisoformat(text)
     if text == "24:00":
         return None
-    raise ValueError(f'{text!r} is no time of day; write it in quotes, such as "08:30"')
+    raise ValueError(f'{text!r} is not a time of day; write it in quotes, such as "08:30"')
 
 
 def _days(text: Any) -> Any:
@@ -37,10 +39,20 @@ def _days(text: Any) -> Any:
     for part in str(text).replace(" ", "").lower().split(","):
         first, _, last = part.partition("-")
         if first not in _DAYS or (last or first) not in _DAYS:
-            raise ValueError(f"{part!r} is no weekday; write mon-fri, or mon,wed,sat")
+            raise ValueError(f"{part!r} is not a weekday; write mon-fri, or mon,wed,sat")
         start, end = _DAYS.index(first), _DAYS.index(last or first)
         days |= {day % 7 for day in range(start, end + 1 if end >= start else end + 8)}
     return days
+
+
+def _with_unit(value: Any) -> Any:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value:
+        raise ValueError(f"{value:g} has no unit; write {value:g}s, {value:g}m, {value:g}h or {value:g}d")
+    return value
+
+
+_Written = Annotated[Duration, BeforeValidator(_with_unit)]
+_EXAMPLES = {"slug": "spring-offer"}
 
 
 class _Data(BaseModel):
@@ -51,8 +63,8 @@ class CampaignStep(_Data):
     """One email of a campaign: when, which text, and who may have sent it already."""
 
     number: int = Field(ge=1, le=99)
-    after: Duration | None = None
-    before: Duration | None = None
+    after: _Written | None = None
+    before: _Written | None = None
     template: str | dict[Literal["CRITICAL", "URGENT", "OPTIMIZE", "default"], str]
     sent_by: Literal["evergreen", "website", "website-if-reported"] = "evergreen"
 
@@ -87,7 +99,7 @@ class CampaignStep(_Data):
 class Late(_Data):
     """What happens to a step that could not go at its time: from which delay on it counts as late, and what then."""
 
-    after: Duration
+    after: _Written
     policy: Literal["send", "skip", "shift"]
 
 
@@ -125,7 +137,7 @@ class Campaign(_Data):
     exit_on: list[Literal["booked", "client", "unsubscribed", "bounced", "complained"]] = []
     late: Late
     window: SendWindow | None = None
-    testing_step: Annotated[Duration, Field(gt=0)] = 60
+    testing_step: Annotated[_Written, Field(gt=0)] = 60
     steps: list[CampaignStep] = Field(min_length=1)
 
     @field_validator("steps")
@@ -233,19 +245,32 @@ def _read(file: Path) -> tuple[yaml.Node | None, Campaign]:
     except yaml.YAMLError as error:
         raise CampaignError(f"{file}: not YAML: {str(error).splitlines()[0]}") from None
     except ValidationError as error:
-        # Of several, the one that lies deepest below the first says most: a union names each of its members' faults.
-        first = error.errors()[0]
-        fault = max(
-            (other for other in error.errors() if other["loc"][:3] == first["loc"][:3]),
-            key=lambda other: len(other["loc"]),
-        )
-        where = ".".join(str(part) for part in fault["loc"]) or "campaign"
-        raise CampaignError(f"{file}:{_line(node, fault['loc'])}: {where}: {fault['msg']}") from None
+        fault = _worst(error)
+        where, what = faults.place(fault) or "campaign", faults.sentence(fault, _EXAMPLES)
+        if fault["type"] == "extra_forbidden":
+            what += faults.meant(str(fault["loc"][-1]), _keys_at(fault["loc"]))
+        raise CampaignError(f"{file}:{_line(node, fault['loc'])}: {where}: {what}") from None
     if campaign.slug != file.parent.name:
         raise CampaignError(
             f"{file}:{_line(node, ('slug',))}: slug {campaign.slug!r} must be the folder's name, {file.parent.name!r}"
         )
     return node, campaign
+
+
+def _worst(error: ValidationError) -> ErrorDetails:
+    """The fault that says most: a key that is not known, for it may be the one that is missing; else the deepest of the
+    first place, for a union names each of its members' faults."""
+    found = error.errors(include_url=False, include_input=False)
+    if unknown := next((fault for fault in found if fault["type"] == "extra_forbidden"), None):
+        return unknown
+    return max((one for one in found if one["loc"][:3] == found[0]["loc"][:3]), key=lambda one: len(one["loc"]))
+
+
+def _keys_at(place: tuple[int | str, ...]) -> list[str]:
+    """The keys that a file may have beside the one at a place."""
+    below: dict[str, type[_Data]] = {"steps": CampaignStep, "late": Late, "window": SendWindow}
+    model = below.get(str(place[0]), Campaign) if len(place) > 1 else Campaign
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _mappings(node: yaml.Node | None) -> Iterator[yaml.MappingNode]:

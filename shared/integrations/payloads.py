@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from shared.core.errors import WebhookError
+from shared.core.faults import sentence
 
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _HTTPS = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]+)?([/?#][^\s\"<>\\]*)?")
@@ -61,8 +62,8 @@ def read(model: type[Model], posted: dict[str, Any], refusal: str) -> Model:
 
 def faults(error: ValidationError) -> list[dict[str, object]]:
     """The faulty fields, without anything of what stood in them."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return [{"loc": list(fault["loc"]), "msg": fault["msg"], "type": fault["type"]} for fault in found]
+    found = error.errors(include_url=False, include_input=False)
+    return [{"loc": list(fault["loc"]), "msg": sentence(fault), "type": fault["type"]} for fault in found]
 
 
 def given(**fields: str | None) -> dict[str, str]:

@@ -249,7 +249,7 @@ def test_nothing_is_left_of_what_is_thrown_away(told: Callable[[], Tale]) -> Non
 
 
 def test_what_this_ledger_has_tried_stays(told: Callable[[], Tale]) -> None:
-    """After `evergreen fence --fresh` somebody began again in earnest: a restore leaves that alone, also where the fence
+    """After `evergreen fence --fresh` somebody began again: a restore leaves that alone, also where the fence
     is lost again."""
     tale = told()
     goes_on(tale)

@@ -322,7 +322,7 @@ def test_what_is_on_the_wire_arrives(world: World, actions: EnrollmentActions) -
 def test_a_clock_that_is_set_back_makes_no_thread_sleep(
     ledger: Ledger, clock: Clock, between: Between, hours: int
 ) -> None:
-    """Between claim and last look Redis's clock steps back: the planned turn is far ahead then, and is planned again."""
+    """Between claim and last look Redis's clock steps back: the planned turn is far ahead, and is planned again."""
     world = World(ledger, clock)
     naps: list[float] = []
     world.sender = dataclasses.replace(world.sender, sleep=naps.append)
