@@ -35,6 +35,7 @@ from scheduler import dashboard_jobs
 from shared import serve, services
 from shared.core import log
 from shared.core.settings import Settings
+from shared.core.startup import or_exit
 from shared.web import guards
 
 USER = "evergreen"
@@ -212,7 +213,8 @@ def _dressed(settings: Settings) -> Callable[[Response], Response]:
 
 def main() -> None:
     """Serve the dashboard until SIGTERM."""
-    settings = services.current_settings().require("redis_url", "console_password")
+    with or_exit():
+        settings = services.current_settings().require("redis_url", "console_password")
     app = create_app(settings, services.connect(settings, decode=False))
     serve.run(app, settings.model_copy(update={"port": settings.dashboard_port}), threads=8)
 

@@ -19,6 +19,7 @@ from scheduler.rq_schedule import Schedule
 from shared import services
 from shared.core import log
 from shared.core.errors import LedgerTooNew
+from shared.core.startup import or_exit
 from shared.ledger.client import Ledger
 
 LONGEST_SLEEP = 0.25
@@ -90,14 +91,15 @@ class Loop:
 
 def main() -> None:
     """Run the scheduler until SIGTERM or SIGINT."""
-    settings = services.current_settings().require("redis_url")
-    ledger = services.ledger()
+    with or_exit():
+        settings = services.current_settings().require("redis_url")
+        ledger, catalog = services.ledger(), services.catalog()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     loop = Loop(ledger, Schedule(ledger, services.connect(settings, decode=False)), stop)
     _logger.info("scheduler.started")
-    metrics.start(settings.host, settings.metrics_port, metrics.Figures(ledger, services.catalog().campaigns))
+    metrics.start(settings.host, settings.metrics_port, metrics.Figures(ledger, catalog.campaigns))
     looking = [*notion_poll.start(stop), *doubt_poll.start(stop)]
     gc.freeze()  # see shared/serve.py
     loop.run()

@@ -26,6 +26,7 @@ from scheduler import jobs
 from scheduler.rq_schedule import QUEUE, Job
 from shared import services
 from shared.core import log
+from shared.core.startup import or_exit
 from shared.ledger import ids
 from shared.ledger.version import VERSION
 
@@ -225,7 +226,8 @@ def main(name: str = QUEUE) -> None:
     Args:
         name: the queue.
     """
-    settings = services.current_settings().require("redis_url", *(["internal_token"] if name == QUEUE else []))
+    with or_exit():
+        settings = services.current_settings().require("redis_url", *(["internal_token"] if name == QUEUE else []))
     connection = services.connect(settings, decode=False)
     kind, ttl = (WatchfulWorker, WATCHFUL_TTL) if name == NOTIFY else (Worker, WORKER_TTL)
     queue = Queue(name, connection=connection, job_class=Job)

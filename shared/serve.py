@@ -12,10 +12,8 @@ import math
 import mmap
 import os
 import signal
-import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -32,8 +30,9 @@ from werkzeug.exceptions import HTTPException
 
 from shared.core import log
 from shared.core import stack_file as functions
-from shared.core.errors import CampaignError, SettingsError
+from shared.core.errors import SettingsError
 from shared.core.settings import Settings, load
+from shared.core.startup import or_exit
 
 AT_THE_ROOT = ("health", "unsubscribe", "console")
 READ_ON = 1 << 20  # bytes
@@ -254,17 +253,6 @@ def run(app: WSGIApplication, settings: Settings, **options: Any) -> None:
     # fork
     gc.freeze()
     _Server(app, settings, options).run()
-
-
-@contextmanager
-def or_exit() -> Iterator[None]:
-    """End the process with status 1 where a setting or a campaign is wrong; the log says what, in one line."""
-    try:
-        yield
-    except (SettingsError, CampaignError) as error:
-        log.configure()
-        _logger.error(str(error))
-        sys.exit(1)
 
 
 def main() -> None:
