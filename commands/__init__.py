@@ -5,10 +5,11 @@ Each module is a group of commands; each command calls one use case in `shared`.
 from __future__ import annotations
 
 import os
+import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 import click
-from dotenv import load_dotenv
 
 from commands.diff import diff
 from commands.doctor import doctor
@@ -23,6 +24,8 @@ from commands.simulating import simulate
 from commands.steering import COMMANDS as STEERING
 from commands.templates import templates
 from commands.verify import verify
+from shared.core import env_file
+from shared.core.errors import SettingsError
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,9 +34,18 @@ ROOT = Path(__file__).parents[1]
 def main() -> None:
     """Look after Evergreen: settings come from the environment and .env; without REDIS_URL there, from the local
     stack."""
-    load_dotenv(os.environ.get("ENV_FILE", ROOT / ".env"))
-    if "REDIS_URL" not in os.environ and "ENV_FILE" not in os.environ:
-        load_dotenv(Path(os.environ.get("LOCAL_DIR", ROOT / ".local")) / "settings.env")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal may know ASCII alone
+    stack = Path(os.environ.get("LOCAL_DIR", ROOT / ".local"))
+    try:
+        env_file.add(Path(os.environ.get("ENV_FILE", ROOT / ".env")))
+        if "REDIS_URL" not in os.environ:
+            env_file.add(stack / "settings.env")
+        elif (stack / "pids.json").exists():
+            click.echo(f"REDIS_URL is set, so this is not about the stack of `make run` in {stack}.", err=True)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
 
 
 main.add_command(notion)

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from rich.console import Console
 
 from shared.core.errors import EvergreenError
+from shared.ledger.redis_errors import reason
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 console = Console(highlight=False)
@@ -28,9 +29,8 @@ def speaks_plainly(command: Command) -> Command:
         except EvergreenError as error:
             raise click.ClickException(str(error)) from None
         except RedisError as error:
-            raise click.ClickException(
-                f"Redis does not answer ({type(error).__name__}); start it, or correct REDIS_URL"
-            ) from None
+            why = reason(error)
+            raise click.ClickException(f"Redis {why.what}; {why.fix}") from None
 
     return spoken  # type: ignore[return-value]  # wraps keeps the signature, which its type cannot say
 

@@ -9,13 +9,12 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
-
-from dotenv import dotenv_values
 
 from local import secrets, stack, welcome
 from local.supervisor import StartError, Supervisor
-from shared.core import settings
+from shared.core import env_file, settings
 from shared.core.errors import LedgerTooNew, SettingsError
 from shared.core.stack_file import ROOT
 
@@ -33,8 +32,15 @@ def say(line: str) -> None:
 @contextmanager
 def _alone_in(directory: Path) -> Iterator[None]:
     """Keep a second stack out of the same directory: two Valkeys would ruin each other's data."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "lock").open("w") as lock:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / "lock").open("w")
+    except OSError as error:
+        raise SettingsError(
+            f"{directory} cannot be written ({error.strerror}). Correct its permissions, or name another folder: "
+            "LOCAL_DIR=~/evergreen make run"
+        ) from None
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -74,11 +80,11 @@ def main() -> int:
         The status to exit with: 0, or 1 when it could not start.
     """
     os.chdir(ROOT)
-    given = {
-        name: value for name, value in dotenv_values(os.environ.get("ENV_FILE", ".env")).items() if value is not None
-    }
-    owner = {**given, **os.environ}
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal may know ASCII alone
     try:
+        owner = {**env_file.read(Path(os.environ.get("ENV_FILE", ".env"))), **os.environ}
         where = stack.place(owner)
         with _alone_in(where.directory):
             stack.refuse_ports_in_use(where)

@@ -12,6 +12,7 @@ from local.processes import die_with_parent
 from shared import serve
 from shared.core import log
 from shared.core.settings import load
+from shared.core.startup import or_exit
 
 FUNCTIONS = ("function", "webhook", *serve.AT_THE_ROOT)
 
@@ -33,7 +34,7 @@ def with_site(functions: WSGIApplication, website: WSGIApplication) -> WSGIAppli
 
 def main() -> None:
     """Serve until SIGTERM."""
-    with serve.or_exit():
+    with or_exit():
         settings = load()
         log.configure(settings.log_level)
         functions = serve.every_function()

@@ -149,6 +149,8 @@ class Supervisor:
         kill_all(run.process)  # what it had started itself, and what may still hold its port
         if self._stopping:
             return
+        if not self._ready and (sentence := self._refusal(part)):
+            raise StartError(sentence)
         falls = run.falls + 1 if time.monotonic() - run.started < STEADY else 1
         if falls >= STARTS and not self._ready:
             raise StartError(f"{part.name} does not start. {self._end_of_log(part)}")
@@ -194,6 +196,15 @@ class Supervisor:
 
     def _log(self, part: Part) -> Path:
         return self._directory / "logs" / f"{part.name}.log"
+
+    def _refusal(self, part: Part) -> str | None:
+        """Why a part cannot start, where its log ends with that: a wrong setting, or a wrong campaign."""
+        lines = self._log(part).read_text(encoding="utf-8", errors="replace").splitlines()
+        try:
+            last = json.loads(lines[-1]) if lines else {}
+        except ValueError:
+            return None
+        return str(last["event"]) if isinstance(last, dict) and last.get("part") == "startup" else None
 
     def _end_of_log(self, part: Part) -> str:
         lines = self._log(part).read_text(encoding="utf-8", errors="replace").splitlines()[-5:]

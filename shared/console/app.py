@@ -24,6 +24,7 @@ from shared.core import log
 from shared.core.errors import LedgerTooNew, WebhookError
 from shared.core.settings import Settings
 from shared.ledger.health import read_health
+from shared.ledger.redis_errors import reason
 from shared.web import endpoint, guards
 
 POLICY = (
@@ -130,7 +131,7 @@ def _failed(error: Exception) -> Response:
         case RedisError():
             _logger.error("redis.unavailable", error=type(error).__name__)
             text = (
-                "Redis does not answer, so nothing can be shown or decided. Emails that are due wait until it is "
+                f"Redis {reason(error).what}, so nothing can be shown or decided. Emails that are due wait until it is "
                 "back; none is lost."
             )
             response, retry_after = _problem(503, "Redis is unavailable", text), endpoint.REDIS_RETRY_AFTER

@@ -15,7 +15,7 @@ from flask_wtf.csrf import CSRFError, CSRFProtect  # type: ignore[import-untyped
 from shared import services
 from shared.core.errors import WebhookError
 from shared.core.settings import Settings
-from shared.ledger import sessions
+from shared.ledger import limits, sessions
 from shared.web import guards
 
 LASTS = 12 * 3600  # seconds
@@ -98,14 +98,17 @@ def sign_in(password: str, settings: Settings) -> None:
         settings: console_password.
 
     Raises:
-        WebhookError: 429 after too many attempts, 401 for a wrong password.
+        WebhookError: 429 after too many wrong passwords, 401 for a wrong password.
     """
-    guards.limit_rate("console login", guards.client_ip(request), PER_ADDRESS)
-    guards.limit_rate("console logins", "all", OVERALL)
+    attempts = ("console login", guards.client_ip(request), PER_ADDRESS), ("console logins", "all", OVERALL)
+    for attempt in attempts:
+        guards.limit_rate(*attempt)
     given, known = (hashlib.sha256(text.encode()).digest() for text in (password, settings.console_password))
     if not hmac.compare_digest(given, known):
         guards.refused("password")
         raise WebhookError(401, "That is not the password.")
+    for attempt in attempts:
+        limits.give_back(services.ledger(), guards.limit(*attempt))
     g.cookie = COOKIE
     session.clear()
     session.update(name=secrets.token_urlsafe(16), since=int(time.time()))

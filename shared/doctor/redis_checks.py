@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import cast
 
 from redis import Redis
-from redis.exceptions import AuthenticationError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
 from shared.core.errors import LedgerTooNew
 from shared.core.settings import Settings
@@ -14,6 +14,7 @@ from shared.doctor.settings_checks import Finding, Findings, Level
 from shared.ledger.client import Ledger
 from shared.ledger.health import Health, Problem, read_health
 from shared.ledger.migrations import broke_off, waiting
+from shared.ledger.redis_errors import reason
 from shared.ledger.template_texts import TemplateTexts
 
 SKEW_NOTED, SKEW_WRONG = 2_000, 60_000  # milliseconds
@@ -45,17 +46,9 @@ def redis(ledger: Ledger, found: Settings, clock: Callable[[], int]) -> Findings
     """
     try:
         ledger.redis.time()  # unlike PING, it is answered also where no write is taken
-    except AuthenticationError:
-        yield Finding(
-            "fault",
-            "REDIS_PASSWORD",
-            "Redis refuses it",
-            "set the password that Redis was started with (`requirepass`)",
-        )
-        return
     except (RedisError, OSError) as error:
-        fix = "start it, correct REDIS_URL, or let this machine through to it"
-        yield Finding("fault", "REDIS_URL", f"Redis does not answer ({type(error).__name__})", fix)
+        found_out = reason(error)
+        yield Finding("fault", found_out.setting or "Redis", f"Redis {found_out.what}", found_out.fix)
         return
     for check in (_keeping, _version, _writes):
         yield from check(ledger.redis)

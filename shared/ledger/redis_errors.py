@@ -1,0 +1,88 @@
+"""What Redis says when it does not do what it is asked, in a sentence for people: what is wrong, and what to do."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    TimeoutError,
+)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why Redis refuses or is silent.
+
+    Attributes:
+        setting: which setting it may lie in; "" where in none.
+        what: is wrong, to be read after "Redis".
+        fix: what to do.
+    """
+
+    setting: str
+    what: str
+    fix: str
+
+
+_DISK = "make room on its disk; its own log says what it could not write"
+_BY_WORD = {  # how Redis's answers begin (https://redis.io/docs/latest/develop/reference/protocol-spec/)
+    "NOAUTH": Reason("REDIS_PASSWORD", "wants a password", "set REDIS_PASSWORD"),
+    "WRONGPASS": Reason("REDIS_PASSWORD", "refuses the password", "set the one that Redis was started with"),
+    "invalid username-password pair": Reason(
+        "REDIS_PASSWORD", "refuses the password", "set the one that Redis was started with"
+    ),
+    "NOPERM": Reason("REDIS_URL", "does not let its user do this", "give the user all commands and keys (ACL)"),
+    "MISCONF": Reason("", "cannot write to its disk", _DISK),
+    "OOM": Reason("", "is full", "give it more memory (maxmemory), or find what fills it"),
+    "BUSY": Reason("", "is busy with a script", "wait a moment; if it goes on, end the script: SCRIPT KILL"),
+    "READONLY": Reason("REDIS_URL", "is a replica, which takes no writes", "name the primary in REDIS_URL"),
+    "LOADING": Reason("", "is still loading its data", "wait until it has started"),
+    "NOREPLICAS": Reason("", "waits for its replicas", "start them, or change min-replicas-to-write"),
+    "DB index is out of range": Reason(
+        "REDIS_URL", "has no database of that number", "correct the number at the end of REDIS_URL, such as /0"
+    ),
+}
+_BY_TYPE = {
+    AuthenticationError: _BY_WORD["WRONGPASS"],
+    NoPermissionError: _BY_WORD["NOPERM"],
+    OutOfMemoryError: _BY_WORD["OOM"],
+    ReadOnlyError: _BY_WORD["READONLY"],
+    BusyLoadingError: _BY_WORD["LOADING"],
+    TimeoutError: Reason("REDIS_URL", "does not answer in time", "see whether it is busy, or a firewall is in the way"),
+}
+_SILENT = Reason("REDIS_URL", "does not answer", "start it, correct REDIS_URL, or let this machine through to it")
+_CERTIFICATE = Reason(
+    "REDIS_URL", "has a certificate that is not trusted", "name it as the certificate does, or trust its authority"
+)
+_CLOSED = Reason(
+    "REDIS_URL",
+    "closes the connection at once",
+    "if it wants TLS, write rediss:// in REDIS_URL; if it does not, redis://",
+)
+
+
+def reason(error: RedisError | OSError) -> Reason:
+    """Why Redis did not do what it was asked.
+
+    Args:
+        error: what redis-py raised.
+    """
+    text = str(error)
+    for word, known in _BY_WORD.items():
+        if text.startswith(word):
+            return known
+    for kind, known in _BY_TYPE.items():
+        if isinstance(error, kind):
+            return known
+    if "CERTIFICATE_VERIFY_FAILED" in text or isinstance(error.__cause__, ssl.SSLCertVerificationError):
+        return _CERTIFICATE
+    if "SSL" in text or "Connection closed by server" in text or "reset by peer" in text:
+        return _CLOSED
+    return _SILENT
