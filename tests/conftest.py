@@ -30,9 +30,8 @@ if TYPE_CHECKING:  # what is heavy, or has this module's clock, is loaded by the
     from tests.support.site_server import Webhooks
     from tests.support.world import World
 
-settings.register_profile(
-    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)  # a machine may be slow
+# a machine may be slow
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 START = 1_800_000_000_000  # an arbitrary instant in milliseconds: 2027-01-15 08:00 UTC
@@ -52,16 +51,23 @@ class Clock:
         self.now += ms + round(seconds * 1000) + round(hours * 3_600_000)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def loggers_in_reach() -> Iterator[None]:
+    """structlog.testing.capture_logs does not hear a logger that was used under a configuration which keeps loggers."""
+    configure = structlog.configure
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structlog, "configure", lambda **given: configure(**given | {"cache_logger_on_first_use": False}))
+        structlog.configure(**structlog.get_config())
+        yield
+
+
 @pytest.fixture(autouse=True)
-def logs_of_this_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def logs_of_this_test() -> Iterator[None]:
     """A command that a test calls sets up the logs of its own process: the next test must not inherit that, or it hears
     nothing."""
-    configure, before = structlog.configure, structlog.get_config()
-    monkeypatch.setattr(
-        structlog, "configure", lambda **given: configure(**given | {"cache_logger_on_first_use": False})
-    )
+    before = structlog.get_config()
     yield
-    configure(**before)
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")

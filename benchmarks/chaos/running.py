@@ -37,9 +37,8 @@ REPLICAS = {
 VICTIMS = ("gateway", "valkey", "scheduler", "scheduler-2", "worker", "worker-2", "worker-3", "recorder", "notifier")
 COMING, TROUBLED = 0.45, 0.7  # shares of the time
 WIDTHS = 24  # a campaign's emails follow each other after this part of the time
-RESEND_RATE = (
-    5  # requests a second that the sandbox takes: its real limit's kind, so that what piled up goes in batches
-)
+# requests a second that the sandbox takes: for a minute after each start of Redis every email is a request of its own
+RESEND_RATE = 10
 RECORDED_WITHIN = 120.0  # seconds
 PATIENCE = 100.0  # seconds after the trouble that everything gets at least: a third attempt may be a minute away
 

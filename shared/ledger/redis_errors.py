@@ -34,9 +34,11 @@ class Reason:
 _DISK = "make room on its disk; its own log says what it could not write"
 _BY_WORD = {  # how Redis's answers begin (https://redis.io/docs/latest/develop/reference/protocol-spec/)
     "NOAUTH": Reason("REDIS_PASSWORD", "wants a password", "set REDIS_PASSWORD"),
-    "WRONGPASS": Reason("REDIS_PASSWORD", "refuses the password", "set the one that Redis was started with"),
+    "WRONGPASS": Reason(
+        "REDIS_PASSWORD", "refuses the password", "set the one that Redis was started with (`requirepass`)"
+    ),
     "invalid username-password pair": Reason(
-        "REDIS_PASSWORD", "refuses the password", "set the one that Redis was started with"
+        "REDIS_PASSWORD", "refuses the password", "set the one that Redis was started with (`requirepass`)"
     ),
     "NOPERM": Reason("REDIS_URL", "does not let its user do this", "give the user all commands and keys (ACL)"),
     "MISCONF": Reason("", "cannot write to its disk", _DISK),

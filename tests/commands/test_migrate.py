@@ -59,6 +59,7 @@ def test_this_release_waits_for_nothing(functions: Functions, redis: Redis) -> N
 
 def evergreen(*words: str, answer: str | None = None) -> Result:
     """Run a command."""
+    fresh_services()
     return CliRunner().invoke(main, words, input=answer)
 
 

@@ -306,5 +306,5 @@ class TestImport:
         assert (refused.exit_code, "--consent-on-file" in refused.output) == (2, True)
         assert redis.keys("eg:contact:*") == []
         done = evergreen("import", str(file), "--trigger", "christmas-assessment", "--apply", "--consent-on-file")
-        assert done.exit_code == 0 and "They are in" in done.output
+        assert done.exit_code == 0 and "Imported." in done.output
         assert len(redis.keys("eg:enrollment:*")) == 1

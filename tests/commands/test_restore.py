@@ -131,7 +131,7 @@ def test_the_fence_says_why_not_and_lets_a_person_decide(terminal: Terminal, los
     assert "one of" in terminal.types("fence", "--fresh", "--take-over", status=2)
 
 
-def test_verify_mends_and_ends_with_its_status(terminal: Terminal, lost: LostLedger, run: str) -> None:
+def test_verify_fixes_and_ends_with_its_status(terminal: Terminal, lost: LostLedger, run: str) -> None:
     """1 while something remains; a mark that is missing is written again by the recorder."""
     terminal.types("restore", "--yes")
     lost.record()

@@ -30,6 +30,7 @@ def functions(redis: Redis, valkey_server: valkey.Valkey, monkeypatch: pytest.Mo
 
 def evergreen(*words: str, answer: str | None = None) -> Result:
     """Run a command."""
+    fresh_services()
     return CliRunner().invoke(main, words, input=answer)
 
 

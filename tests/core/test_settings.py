@@ -52,7 +52,7 @@ class TestSources:
         (tmp_path / "anywhere").write_text("re_named\n")
         assert load({"RESEND_API_KEY_FILE": str(tmp_path / "anywhere")}, tmp_path).resend_api_key == "re_named"
         message = refusal(tmp_path, RESEND_API_KEY_FILE="/nowhere/key", RESEND_API_KEY="re_environment")
-        assert message.startswith("RESEND_API_KEY_FILE names /nowhere/key, which is no file.")
+        assert message.startswith("RESEND_API_KEY_FILE names /nowhere/key, which is not a file.")
 
     def test_the_order(self, tmp_path: Path) -> None:
         """A secret file wins over NAME_FILE, and that over the environment."""
@@ -116,16 +116,22 @@ class TestValues:
 
     @pytest.mark.parametrize(
         ("text", "length"),
-        [("500ms", 0.5), ("5s", 5), (" 1.5 m ", 90), ("12h", 43_200), ("7d", 604_800), ("30", 30), ("0", 0), (7, 7)],
+        [("500ms", 0.5), ("5s", 5), (" 1.5 m ", 90), ("12h", 43_200), ("7d", 604_800), ("0", 0), (7, 7)],
     )
     def test_durations(self, text: str | int, length: float) -> None:
-        """A number and a unit; a number alone is seconds."""
+        """A number and a unit; zero needs none."""
         assert seconds(text) == length
 
     @pytest.mark.parametrize("text", ["", "s", "-5s", "5 minutes", "1h30m", "1e3s", "inf", "nan", "5,5s"])
     def test_what_is_no_duration(self, text: str) -> None:
         """Anything else says what one looks like."""
         with pytest.raises(ValueError, match="write a number and a unit, such as 30s"):
+            seconds(text)
+
+    @pytest.mark.parametrize("text", ["30", " 1.5 "])
+    def test_a_duration_without_a_unit(self, text: str) -> None:
+        """Nobody knows whether these are seconds or days."""
+        with pytest.raises(ValueError, match=r"has no unit; write [\d.]+s, [\d.]+m, [\d.]+h or [\d.]+d"):
             seconds(text)
 
     @pytest.mark.parametrize(
@@ -166,7 +172,8 @@ class TestValues:
         """One start tells everything that has to be fixed."""
         message = refusal(tmp_path, PORT="http", BRAND_COLOR="green", BUSINESS_TIMEZONE="Toronto")
         assert all(
-            name in message for name in ("PORT: ", "BRAND_COLOR: ", "BUSINESS_TIMEZONE: ", "'Toronto' is no time zone")
+            name in message
+            for name in ("PORT: ", "BRAND_COLOR: ", "BUSINESS_TIMEZONE: ", "'Toronto' is not a valid time zone")
         )
 
     def test_a_wrong_secret_is_not_shown(self, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_a_wrong_setting_stops_before_anything_happens(desk: Desk, name: str, va
     assert not [call for call in desk.calls() if "apply" in call or "create" in call]
 
 
-def test_a_missing_secret_stops_with_its_mend(desk: Desk) -> None:
+def test_a_missing_secret_stops_with_its_fix(desk: Desk) -> None:
     """Without Resend's key nothing is created, and the message says where to get one."""
     fill_in(desk.mine / "secrets.env", RESEND_API_KEY="")
     ended = desk.run("secrets.sh")

@@ -26,6 +26,7 @@ from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.version import VERSION
 from tests.conftest import Clock
+from tests.support.functions_client import fresh_services
 from tests.support.refusing import REFUSALS, refusing
 from tests.support.sandbox_server import Sandbox, sandbox, serving
 from tests.support.waiting import WITHIN
@@ -133,6 +134,7 @@ def doctor(world: World, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Re
     """Run the command in this set-up."""
     for name, value in world.environ.items():
         monkeypatch.setenv(name, value)
+    fresh_services()
     return CliRunner().invoke(main, ["doctor", *arguments])
 
 

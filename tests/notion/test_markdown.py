@@ -157,7 +157,7 @@ def test_a_block_without_words_is_refused() -> None:
         ("{{ 7*7 }}", "{{ 7*7 }}"),
     ],
 )
-def test_placeholders_are_mended(written: str, meant: str) -> None:
+def test_placeholders_are_fixed(written: str, meant: str) -> None:
     """Curly quotes in braces, names of the earlier builds; what is unknown stays for the check to name."""
     assert fixed(written) == meant
 

@@ -93,7 +93,7 @@ def test_a_notion_of_the_earlier_builds_has_notes_and_no_fault(owner: Owner) -> 
     assert {finding["column"] for finding in owner.finds()} == {""}
 
 
-def test_a_misspelt_column_is_named_with_its_mend(owner: Owner) -> None:
+def test_a_misspelt_column_is_named_with_its_fix(owner: Owner) -> None:
     """`email` for `Email` broke an earlier build; here it is a sentence."""
     made = owner.has("evergreen")
     owner.changes(

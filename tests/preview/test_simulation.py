@@ -55,7 +55,7 @@ def test_everybody_gets_every_email() -> None:
     assert all(outcome.days[day] == 20 for day in outcome.full_days)
 
 
-def test_a_quota_makes_late_and_an_upgrade_mends_it() -> None:
+def test_a_quota_makes_late_and_an_upgrade_fixes_it() -> None:
     """Forty at once and twenty a day: the last of the first emails waits a day, and the late policy moves its run."""
     outcome = run(contacts=40, daily_quota=20)
     assert outcome.latest >= timing.DAY and outcome.shifted > 0

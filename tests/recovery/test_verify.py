@@ -90,7 +90,7 @@ def test_an_email_that_resend_does_not_know_is_a_gap(desk: Verified, run: str) -
     assert ("gap", f"{run}-2") in desk.found()
 
 
-def test_what_is_in_doubt_and_known_to_resend_is_mended(desk: Verified, run: str) -> None:
+def test_what_is_in_doubt_and_known_to_resend_is_fixed(desk: Verified, run: str) -> None:
     """It is sent, at the time and under the id that Resend says; the log says so too."""
     sent = desk.world.run(run).step(2)
     page = next(row["id"] for row in desk.rows("email_log") if row["Email ID"] == f"{run}-2")

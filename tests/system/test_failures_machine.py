@@ -71,7 +71,7 @@ def broken(world: World) -> Sender:
 class TestTemplate:
     """A template that cannot be filled for somebody."""
 
-    def test_it_is_mended_in_time(self, world: World) -> None:
+    def test_it_is_fixed_in_time(self, world: World) -> None:
         """Others of the same batch get theirs; the owner is told after three attempts; fixed, it goes with the next
         hourly attempt."""
         good, world.sender = world.sender, broken(world)
@@ -87,7 +87,7 @@ class TestTemplate:
         assert world.states(run)[0] == "sent"
         assert world.provider.twice == []
 
-    def test_it_is_not_mended(self, world: World) -> None:
+    def test_it_is_not_fixed(self, world: World) -> None:
         """After `late.after` the email is failed with its reason, the owner is told, and the next one goes."""
         world.sender = broken(world)
         run = world.sign_up()

@@ -151,7 +151,7 @@ def test_rows_that_the_owner_deletes(desk: Desk, source: str) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
-def test_what_a_person_must_mend_is_told(desk: Desk, status: int) -> None:
+def test_what_a_person_must_fix_is_told(desk: Desk, status: int) -> None:
     """A row that does not fit, a token or a database that was taken back: one alert.
 
     An outage that passes by itself raises none."""
