@@ -20,5 +20,7 @@ def handle(request: Request) -> Response:
     with guards.proving("signature"):
         calcom.verify(data, request.headers.get("X-Cal-Signature-256"), SETTINGS.calcom_webhook_secret)
     event = calcom.event(data)
-    outcome = meetings.report(event, trigger="calcom-booking", intake=forms.intake(request)) if event else "ignored"
+    outcome = (
+        meetings.report(event, trigger="calcom-booking", intake=forms.intake(request)).what if event else "ignored"
+    )
     return endpoint.answer(200, {"status": "accepted", "outcome": outcome})

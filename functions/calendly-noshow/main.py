@@ -27,5 +27,7 @@ def handle(request: Request) -> Response:
             data, request.headers.get("Calendly-Webhook-Signature"), SETTINGS.calendly_signing_key, time.time()
         )
     event = calendly.event(data)
-    outcome = meetings.report(event, trigger="calendly-booking", intake=forms.intake(request)) if event else "ignored"
+    outcome = (
+        meetings.report(event, trigger="calendly-booking", intake=forms.intake(request)).what if event else "ignored"
+    )
     return endpoint.answer(200, {"status": "accepted", "outcome": outcome})
