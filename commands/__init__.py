@@ -17,6 +17,7 @@ from commands.enroll import completion, enroll, up
 from commands.fence import fence
 from commands.migrate import migrate_ledger
 from commands.notion import notion
+from commands.overview import Overview
 from commands.people import export, forget, import_people, suppress, unsuppress
 from commands.planning import plan
 from commands.restore import restore
@@ -30,10 +31,11 @@ from shared.core.errors import SettingsError
 ROOT = Path(__file__).parents[1]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Overview, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Look after Evergreen: settings come from the environment and .env; without REDIS_URL there, from the local
-    stack."""
+    """Look after Evergreen.
+
+    Settings come from the environment and from .env. Without REDIS_URL, you look after the stack of `make run`."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal may know ASCII alone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,7 @@ from click.testing import CliRunner, Result
 from redis import Redis
 
 from commands import main
+from commands.overview import EXAMPLES, GROUPS
 from local import valkey
 from shared.ledger import ids
 from shared.ledger.health import read_health
@@ -179,3 +181,23 @@ def test_a_doubtful_email_is_skipped(functions: Functions) -> None:
     """As docs/restore.md says."""
     functions.ledger.redis.hset(ids.enrollment_key(RUN), "2.state", "in-doubt")
     assert steps(evergreen("skip", RUN, "2", "--json"))[1] == "skipped"
+
+
+class TestOverview:
+    """`evergreen --help`."""
+
+    def test_every_command_stands_in_one_group(self) -> None:
+        """And none that does not exist."""
+        named = [name for lines in GROUPS.values() for name in lines]
+        assert sorted(named) == sorted(main.commands)
+
+    def test_each_line_is_whole_on_a_narrow_terminal(self) -> None:
+        """At 80 columns no sentence is cut off or wrapped."""
+        shown = CliRunner(env={"COLUMNS": "80"}).invoke(main, ["--help"]).output
+        assert max(map(len, shown.splitlines())) <= 80
+        for name, line in [pair for lines in GROUPS.values() for pair in lines.items()]:
+            assert re.search(rf"^  {name} +{re.escape(line)}$", shown, re.M), name
+
+    def test_its_examples_are_commands(self) -> None:
+        """Each can be typed."""
+        assert {example.split()[1] for example in EXAMPLES} <= set(main.commands)
