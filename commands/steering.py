@@ -151,26 +151,11 @@ def list_runs(campaign: str | None, state: str | None, page: int, as_json: bool)
         print_json(found)
         return
     zone = desk.settings.business_timezone
-    table = Table(
-        Column("Enrollment", overflow="fold"),
-        "Email",
-        "Campaign",
-        "State",
-        "Sent",
-        f"Next email ({zone})",
-        box=None,
-        pad_edge=False,
-    )
+    who = Column("Person, enrollment", no_wrap=True, overflow="ignore")  # to be copied, so never cut
+    table = Table(who, "State", "Sent", f"Next email ({zone})", box=None, pad_edge=False)
     for run in found["enrollments"]:
-        sent = f"{run['sent']} of {run['of']}"
-        table.add_row(
-            run["id"],
-            escape(run["email"] or ""),
-            run["campaign"],
-            _colored(run["state"]),
-            sent,
-            _local(run["next_email_at"], zone),
-        )
+        sent, next_at = f"{run['sent']} of {run['of']}", _local(run["next_email_at"], zone, "%a %d %b %H:%M")
+        table.add_row(f"{escape(run['email'] or '')}\n[dim]{run['id']}[/]", _colored(run["state"]), sent, next_at)
     console.print(table if found["enrollments"] else "There is none.")
     if found["next"]:
         console.print(f"It goes on with --page {found['next']}")
@@ -230,8 +215,8 @@ def _colored(state: str) -> str:
     return f"[{COLORS[state]}]{state}[/]" if state in COLORS else state
 
 
-def _local(instant: str | None, zone: str) -> str:
-    return f"{datetime.fromisoformat(instant).astimezone(ZoneInfo(zone)):%a %Y-%m-%d %H:%M:%S}" if instant else ""
+def _local(instant: str | None, zone: str, form: str = "%a %Y-%m-%d %H:%M:%S") -> str:
+    return datetime.fromisoformat(instant).astimezone(ZoneInfo(zone)).strftime(form) if instant else ""
 
 
 COMMANDS = (pause, resume, cancel, skip, send_now, retry, show, list_runs, stop_sending, start_sending)

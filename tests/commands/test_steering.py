@@ -201,3 +201,13 @@ class TestOverview:
     def test_its_examples_are_commands(self) -> None:
         """Each can be typed."""
         assert {example.split()[1] for example in EXAMPLES} <= set(main.commands)
+
+
+def test_ids_and_addresses_are_whole_on_a_narrow_terminal(
+    functions: Functions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are there to be copied."""
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = evergreen("list").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines[1:3]] == [ADDRESS, RUN]
