@@ -80,7 +80,7 @@ def _redis(found: Settings) -> Findings:
     try:
         ledger = services.ledger()
     except ValueError:  # redis-py's word for an address that it cannot read
-        yield Finding("fault", "REDIS_URL", "is no address of a Redis", "write it such as redis://redis:6379/0")
+        yield Finding("fault", "REDIS_URL", "is not an address of a Redis", "write it such as redis://redis:6379/0")
     else:
         yield from redis_checks.redis(ledger, found, lambda: time.time_ns() // 1_000_000)
 

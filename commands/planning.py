@@ -44,7 +44,7 @@ def instant(text: str, zone: ZoneInfo) -> int:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no time; write it such as 2026-12-01T09:30") from None
+        raise click.BadParameter(f"{text!r} is not a time; write it such as 2026-12-01T09:30") from None
     return round((found if found.tzinfo else found.replace(tzinfo=zone)).timestamp() * 1000)
 
 
@@ -52,7 +52,7 @@ def zone_of(name: str | None, found: Settings) -> ZoneInfo:
     """A contact's time zone, or the business's; raises click.BadParameter for a name that is none."""
     zone = timing.zone(name, found.business_timezone)
     if name and zone.key != name:
-        raise click.BadParameter(f"{name!r} is no time zone; write one of the IANA names, such as Europe/Rome")
+        raise click.BadParameter(f"{name!r} is not a time zone; write one of the IANA names, such as Europe/Rome")
     return zone
 
 

@@ -34,7 +34,7 @@ def _outage(text: str, begins: int, zone: ZoneInfo) -> tuple[int, int]:
     ends = text.split("..")
     if len(ends) != 2:
         raise click.BadParameter(
-            f"{text!r} is no outage; write from..to, such as 2d..2d6h or 2026-12-01T09:00..2026-12-01T15:00"
+            f"{text!r} is not an outage; write from..to, such as 2d..2d6h or 2026-12-01T09:00..2026-12-01T15:00"
         )
     found = []
     for end in ends:

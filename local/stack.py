@@ -78,14 +78,14 @@ def place(environ: Mapping[str, str]) -> Place:
         environ: the environment.
 
     Raises:
-        SettingsError: when a port is no number between 1 and 65535, or two are the same; when SEND_WORKERS is not
+        SettingsError: when a port is not a number between 1 and 65535, or two are the same; when SEND_WORKERS is not
             between 1 and 9.
     """
     numbers = []
     for variable, default in PORTS.items():
         text = environ.get(variable) or str(default)
         if not text.isdecimal() or not 0 < int(text) < 65536:
-            raise SettingsError(f"{variable} is {text!r}, which is no port. Write a number between 1 and 65535.")
+            raise SettingsError(f"{variable} is {text!r}, which is not a port. Write a number between 1 and 65535.")
         if int(text) in numbers:
             raise SettingsError(
                 f"{variable} is {text}, which another part uses. Give each of {', '.join(PORTS)} a port of its own."

@@ -39,7 +39,7 @@ class ShownJob(Job):
             raise NoSuchJobError(UNREADABLE) from error
 
     def latest_result(self, timeout: int = 0) -> Result | None:
-        """How its last run ended; None where that is no JSON."""
+        """How its last run ended; None where that is not JSON."""
         try:
             return super().latest_result(timeout)
         except ValueError:

@@ -97,7 +97,7 @@ _SCHEMES = {
     },
 }
 _ERRORS = {
-    400: "The body is no JSON object, or the Idempotency-Key is malformed.",
+    400: "The body is not a JSON object, or the Idempotency-Key is malformed.",
     401: "The proof is missing or wrong.",
     413: "The body is over 64 KiB.",
     415: "The content type is not application/json.",

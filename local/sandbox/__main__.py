@@ -23,7 +23,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn comes without t
     """gunicorn with one worker, because limits, faults and keys in progress live in its memory.
 
     Args:
-        port: where to listen; gunicorn says so if it is no port.
+        port: where to listen; gunicorn says so if it is not a port.
     """
 
     def __init__(self, port: str) -> None:

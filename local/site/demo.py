@@ -1,7 +1,7 @@
 """The demo-only endpoints: what Cal.com and the operator would post, with their proofs, which a browser must never
 hold.
 
-They answer at this machine's own address only, and only where the proof is no real one (`may_prove`).
+They answer at this machine's own address only, and only where the proof is not a real one (`may_prove`).
 """
 
 from __future__ import annotations

@@ -164,4 +164,4 @@ def _address() -> str:
     try:
         return _EMAIL.validate_python(request.form.get("email", ""))
     except ValidationError:
-        raise ActionError("That is no email address.") from None
+        raise ActionError("That is not an email address.") from None

@@ -38,7 +38,7 @@ def listed(stack_file: Path = STACK_FILE) -> list[Function]:
         stack_file: an OpenFaaS stack file whose functions each set FUNCTION_SOURCE and FUNCTION_TARGET.
 
     Raises:
-        SettingsError: when the file is missing, is no YAML or leaves one of the two out.
+        SettingsError: when the file is missing, is not YAML or leaves one of the two out.
     """
     try:
         functions = yaml.safe_load(stack_file.read_text(encoding="utf-8"))["functions"]
@@ -57,7 +57,7 @@ def listed(stack_file: Path = STACK_FILE) -> list[Function]:
             "function."
         ) from None
     except yaml.YAMLError as error:
-        raise SettingsError(f"{stack_file} is no YAML: {error}") from None
+        raise SettingsError(f"{stack_file} is not YAML: {error}") from None
     except (KeyError, TypeError, AttributeError) as error:
         raise SettingsError(
             f"{stack_file} lacks {error}: each function needs FUNCTION_SOURCE and FUNCTION_TARGET in its environment."

@@ -81,13 +81,13 @@ def cleaned(name: str, value: object) -> str:
         value: text, a number or None.
 
     Raises:
-        ValueError: a placeholder that may begin a link is no web address.
+        ValueError: a placeholder that may begin a link is not a web address.
     """
     if value is None:
         return ""
     text = one_line(_UNPRINTABLE.sub(" ", f"{value:g}" if isinstance(value, float) else str(value)))
     if name in LINKS and text and not re.match(r"https?://\w", text):
-        raise ValueError(f"{name} is no web address; begin it with https://")
+        raise ValueError(f"{name} is not a web address; begin it with https://")
     return text
 
 

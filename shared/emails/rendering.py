@@ -58,7 +58,7 @@ class Brand:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"(https://[^\s/]\S*)?", self.logo_url):
             raise SettingsError(
-                "the logo's address is no web address; begin it with https://, or leave BRAND_LOGO_URL empty"
+                "the logo's address is not a web address; begin it with https://, or leave BRAND_LOGO_URL empty"
             )
 
 
@@ -95,7 +95,7 @@ class Template:
             unsubscribe_url: the person's own link, or None for an email that has none, such as a reminder.
 
         Raises:
-            RenderingError: a value without a default is missing, or a link's value is no web address.
+            RenderingError: a value without a default is missing, or a link's value is not a web address.
         """
         try:
             known = {name: text for name in self.placeholders if (text := cleaned(name, values.get(name)))}

@@ -102,7 +102,7 @@ def read(path: Path, *, campaign: str | None, now: int) -> Sheet:
         now: milliseconds since 1970 UTC.
 
     Raises:
-        FileError: for what is no CSV in UTF-8, or has no column `email`.
+        FileError: for what is not CSV in UTF-8, or has no column `email`.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -127,7 +127,7 @@ def read(path: Path, *, campaign: str | None, now: int) -> Sheet:
     except UnicodeDecodeError:
         raise FileError(f"{path.name} is not in UTF-8; save it as 'CSV UTF-8'") from None
     except csv.Error as error:
-        raise FileError(f"{path.name} is no CSV file near line {reader.line_num}: {error}") from None
+        raise FileError(f"{path.name} is not a CSV file near line {reader.line_num}: {error}") from None
 
 
 def _column(name: str) -> str:

@@ -141,7 +141,8 @@ def event(body: bytes) -> MeetingEvent | None:
         The event, or None for whatever is of no concern.
 
     Raises:
-        WebhookError: 400 for what is no JSON object, 422 with the faulty fields for an event that lacks what it needs.
+        WebhookError: 400 for what is not a JSON object, 422 with the faulty fields for an event that lacks what it
+            needs.
     """
     posted = json_object(body)
     trigger = read(_Trigger, posted, _REFUSAL).trigger_event

@@ -137,7 +137,8 @@ def event(body: bytes) -> MeetingEvent | None:
         serves instead.
 
     Raises:
-        WebhookError: 400 for what is no JSON object, 422 with the faulty fields for an event that lacks what it needs.
+        WebhookError: 400 for what is not a JSON object, 422 with the faulty fields for an event that lacks what it
+            needs.
     """
     posted = json_object(body)
     name = read(_Trigger, posted, _REFUSAL).event

@@ -237,7 +237,7 @@ def page_id(link: str) -> str:
     """
     found = re.search(r"[0-9a-f]{32}$", re.split(r"[?#]", link.strip())[0].rstrip("/").replace("-", "").lower())
     if not found:
-        raise NotionError("refused", "that is no Notion link or id; copy the link of the page (••• → Copy link)")
+        raise NotionError("refused", "that is not a Notion link or id; copy the link of the page (••• → Copy link)")
     return found[0]
 
 

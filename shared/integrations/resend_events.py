@@ -164,7 +164,7 @@ def event(body: bytes, key: str) -> DeliveryEvent | None:
         key: the message's id.
 
     Raises:
-        WebhookError: 400 for what is no JSON object with a type.
+        WebhookError: 400 for what is not a JSON object with a type.
     """
     try:
         post = _Post.model_validate(json.loads(body))

@@ -221,8 +221,8 @@ def to_notion(body: str) -> str:
     """A template's body as Notion takes it: a paragraph a line, braces with backslashes, a link to a placeholder as
     plain words.
 
-    Notion refuses a link whose address is no address, so `[Book a call]({{ booking_url }})` is text there, and read as
-    a link again.
+    Notion refuses a link whose address is not an address, so `[Book a call]({{ booking_url }})` is text there, and read
+    as a link again.
 
     Args:
         body: Markdown without its subject and preview.

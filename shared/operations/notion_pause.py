@@ -77,7 +77,7 @@ class NotionPause:
         return bool(found["properties"].get(pause, {}).get("checkbox")) and not found.get("in_trash")
 
     def _is_cleared(self, run: str, pause: str) -> bool:
-        """Whether the tick was taken away by hand; a row that was deleted is no wish to go on."""
+        """Whether the tick was taken away by hand; a row that was deleted is not a wish to go on."""
         page = self._ticks.page(run)
         if not page:
             self._ticks.remove(run)

@@ -125,7 +125,7 @@ def parse(request: Request, data: bytes, model: type[Model]) -> Model:
     """Read a JSON body.
 
     Raises:
-        WebhookError: 415 for another content type, 400 for what is no JSON object, 422 with the faulty fields.
+        WebhookError: 415 for another content type, 400 for what is not a JSON object, 422 with the faulty fields.
     """
     if request.mimetype != "application/json":
         raise WebhookError(415, "send JSON, with Content-Type: application/json")

@@ -259,7 +259,7 @@ class TestForms:
         assert "by you" in ada.get("/suppressions").text and state(redis) == "exited"
         assert ada.said("/suppressions/lift", {"email": "ada@example.org"}) == "Lifted: manual."
         assert ada.said("/suppressions/lift", {"email": "ada@example.org"}) == "This address was not suppressed."
-        assert ada.said("/suppressions/add", {"email": "nobody"}) == "That is no email address."
+        assert ada.said("/suppressions/add", {"email": "nobody"}) == "That is not an email address."
 
     def test_an_unsubscribe_needs_consent_to_be_lifted(self, ada: Desk) -> None:
         """The operator must say that they have it."""

@@ -200,7 +200,7 @@ BROKEN: dict[str, tuple[Callable[[World, Redis], object], str, str]] = {
     "Notion's token": (env(NOTION_EMAIL_LOG_DB_ID="0" * 32), "Notion", "share the database"),
     "Discord's webhook": (stand_in(webhook=404), "DISCORD_WEBHOOK_URL", "make a webhook"),
     "CORS without TLS": (env(CORS_ORIGINS="http://www.example.org"), "CORS_ORIGINS", "https://www.example.org"),
-    "CORS that is no address": (env(CORS_ORIGINS="https://[www"), "CORS_ORIGINS", "https://www.example.org"),
+    "CORS that is not an address": (env(CORS_ORIGINS="https://[www"), "CORS_ORIGINS", "https://www.example.org"),
     "CORS with a path": (env(CORS_ORIGINS="https://www.example.org/form"), "CORS_ORIGINS", "scheme and host only"),
     "nobody at the public address": (stand_in(health=(404, {})), "PUBLIC_URL", "ingress"),
     "a short key": (
@@ -236,8 +236,8 @@ def test_one_thing_is_wrong(name: str, world: World, redis: Redis, monkeypatch: 
 
 
 def test_a_pod_is_not_given_every_secret(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The scheduler's has no operator's token, and shall have none: no fault there; what is no secret must be there all
-    the same."""
+    """The scheduler's has no operator's token, and shall have none: no fault there; what is not a secret must be there
+    all the same."""
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     world.environ |= {"OPERATOR_TOKEN": "", "POSTAL_ADDRESS": ""}
     assert [finding["about"] for finding in faults(doctor(world, monkeypatch, "--json"))] == ["POSTAL_ADDRESS"]

@@ -157,7 +157,7 @@ def test_a_value_in_an_address_stays_inside_it() -> None:
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "data:text/html,x", "//example.org", "cal.com", "https://"])
 def test_a_booking_address_that_is_none_is_refused(address: str) -> None:
     """The button leads to a web address or there is no email."""
-    with pytest.raises(RenderingError, match="booking_url is no web address"):
+    with pytest.raises(RenderingError, match="booking_url is not a web address"):
         render("[Book]({{ booking_url }})", booking_url=address)
 
 

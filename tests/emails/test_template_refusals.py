@@ -60,7 +60,7 @@ def refusal(source: str) -> str:
         (HEAD + "[a]({{ first_name }})", 4, "nowhere safe"),
         (HEAD + "[a](https://{{ first_name }}.example.org/)", 4, "nowhere safe"),
         (HEAD + "[a](mailto:{{ name }})", 4, "nowhere safe"),
-        (HEAD + '[a]({{ booking_url | default("javascript:x") }})', 4, "booking_url is no web address"),
+        (HEAD + '[a]({{ booking_url | default("javascript:x") }})', 4, "booking_url is not a web address"),
         (HEAD + "![a](http://example.org/a.png)", 4, "an image needs"),
         (HEAD + "![a](https://example.org/{{ name }}.png)", 4, "an image needs"),
         (HEAD + "long " * 25_000, 1, "larger than"),

@@ -191,7 +191,7 @@ class TestSendEmail:
         assert box.outbox() == []
 
     def test_without_a_provider_a_step_waits(self, functions: Functions) -> None:
-        """An unreachable provider is no failure: 200, and another look soon."""
+        """An unreachable provider is not a failure: 200, and another look soon."""
         functions.sign_up()
         before = functions.ledger.now()
         answer = functions.send(RUN, 1)

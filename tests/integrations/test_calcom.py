@@ -44,7 +44,7 @@ def test_any_other_signature_is_refused(signature: str | None) -> None:
     "signature", [calendar_samples.signed_calcom(BODY, "")["X-Cal-Signature-256"], "no-secret-provided", None]
 )
 def test_without_a_secret_nothing_passes(signature: str | None) -> None:
-    """An empty secret is no secret, even for a body that is signed with it."""
+    """An empty secret is not a secret, even for a body that is signed with it."""
     assert refused(lambda: calcom.verify(BODY, signature, "")).status == 401
 
 

@@ -78,7 +78,7 @@ def test_any_other_header_is_refused(given_header: str | None) -> None:
 
 
 def test_without_a_key_nothing_passes() -> None:
-    """An empty key is no key, even for a body that is signed with it."""
+    """An empty key is not a key, even for a body that is signed with it."""
     assert refused(lambda: calendly.verify(BODY, header(key=""), "", NOW)).status == 401
 
 

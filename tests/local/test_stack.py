@@ -179,7 +179,7 @@ class TestEnvironment:
         return stack.place({"LOCAL_DIR": str(tmp_path), "PORT": "18080", "SANDBOX_PORT": "18090"})
 
     def test_as_many_workers_send_as_wished(self, where: stack.Place) -> None:
-        """Each is a part with a name of its own; what is no number of workers is refused."""
+        """Each is a part with a name of its own; what is not a number of workers is refused."""
         more = stack.place({"LOCAL_DIR": str(where.directory), "SEND_WORKERS": "3"})
         names = [part.name for stage in stack.stages(more, stack.environment(more, {})) for part in stage]
         assert [name for name in names if name.startswith("worker")] == ["worker", "worker-2", "worker-3"]

@@ -159,7 +159,7 @@ def test_a_paced_answer_leaves_the_next_look_to_the_ledger(
 
 
 def test_the_jobs_of_a_dead_worker_are_forgotten(world: World, raw: Redis) -> None:
-    """A job whose worker was killed is no failure: the sweeper finds its step again."""
+    """A job whose worker was killed is not a failure: the sweeper finds its step again."""
     run = world.sign_up()
     queue = Queue(QUEUE, connection=raw, job_class=Job)
     job = queue.jobs[0]

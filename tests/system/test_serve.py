@@ -205,7 +205,7 @@ class TestEveryFunction:
 
     @pytest.mark.parametrize(
         ("text", "says"),
-        [(None, "there is no"), ("a: [", "is no YAML"), ("functions: {a: {image: b}}", "FUNCTION_SOURCE")],
+        [(None, "there is no"), ("a: [", "is not YAML"), ("functions: {a: {image: b}}", "FUNCTION_SOURCE")],
     )
     def test_a_broken_stack_file_is_explained(self, tmp_path: Path, text: str | None, says: str) -> None:
         """A missing or wrong stack.yml says what it needs."""

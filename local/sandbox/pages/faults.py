@@ -81,7 +81,7 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise Wrong(f"{text!r} is no number") from None
+        raise Wrong(f"{text!r} is not a number") from None
 
 
 def _act(state: State, form: dict[str, str]) -> None:

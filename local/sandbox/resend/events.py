@@ -74,7 +74,7 @@ def _check(secret: str) -> None:
         Webhook(secret)
     except (ValueError, EmptyWebhookSecretError):
         raise SettingsError(
-            "RESEND_WEBHOOK_SECRET is no secret; write whsec_ and at least 24 random bytes in base64."
+            "RESEND_WEBHOOK_SECRET is not a secret; write whsec_ and at least 24 random bytes in base64."
         ) from None
 
 

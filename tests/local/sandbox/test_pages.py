@@ -299,7 +299,7 @@ def test_the_faults_page_sets_and_clears_faults(box: Sandbox) -> None:
     )
     submit(action="clear")
     wrong = submit(action="set", kind="slow", delay_ms="soon")
-    assert (wrong.status_code, "is no number" in wrong.text, box.get("/faults")) == (422, True, [])
+    assert (wrong.status_code, "is not a number" in wrong.text, box.get("/faults")) == (422, True, [])
     submit(action="limit", resend_per_second="7", notion_per_second="8")
     assert (box.get("/limits")["resend_per_second"], box.get("/limits")["notion_per_second"]) == (7, 8)
     submit(action="reset")
