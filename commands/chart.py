@@ -33,7 +33,7 @@ def by_hour(hours: Mapping[int, int], full_days: set[int], width: int) -> Text:
     top = max(values)
     chart = Text(f"emails an hour{f', the busiest of each {per} hours' if per > 1 else ''}\n", style="dim")
     for row in reversed(range(HEIGHT)):
-        label = f"{top:,}" if row == HEIGHT - 1 else "0" if row == 0 else ""
+        label = {HEIGHT - 1: f"{top:,}", 0: "0"}.get(row, "")
         chart.append(f"{label:>{margin - 1}}┤", style="dim")
         for value, color in zip(values, colors, strict=True):
             eighths = math.ceil(value / top * HEIGHT * 8) - row * 8

@@ -105,8 +105,9 @@ def _print(changes: list[Change], offline: bool) -> None:
     )
     for change in changes:
         what = f"[{COLORS[change.what]}]{change.what}[/]" if change.what in COLORS else change.what
-        people = [] if offline else ["" if change.people is None else f"{change.people:,}"]
-        table.add_row(change.campaign, str(change.step or ""), what, *people, escape(change.meaning))
+        people = "" if change.people is None else f"{change.people:,}"
+        counted = [] if offline else [people]
+        table.add_row(change.campaign, str(change.step or ""), what, *counted, escape(change.meaning))
     console.print(table)
     for change in changes if offline else ():
         if change.diff:

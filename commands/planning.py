@@ -97,7 +97,8 @@ def plan(
     found, catalog = clients.settings(), services.catalog()
     campaign, zone = campaign_of(catalog, slug), zone_of(timezone, found)
     meets, today = planning.meets(campaign), now()
-    anchor = instant(begins, zone) if begins else today + (MEETING_AHEAD if meets else 0)
+    default = today + MEETING_AHEAD if meets else today
+    anchor = instant(begins, zone) if begins else default
     begins_at = today if meets else anchor
     contact = planning.person(
         segment, found, email=email, timezone=timezone, assessment_score=None if score is None else str(score)

@@ -66,6 +66,7 @@ def _print(findings: list[Finding], runs: int, list_from: str | None) -> None:
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     for finding in findings:
-        what_to_do = "[green]fixed[/]" if finding.fixed else "--fix fixes it" if finding.fixable else finding.advice
+        advice = "--fix fixes it" if finding.fixable else finding.advice
+        what_to_do = "[green]fixed[/]" if finding.fixed else advice
         table.add_row(f"[{COLORS[finding.kind]}]{finding.kind}[/]", finding.what, escape(finding.message), what_to_do)
     console.print(table)

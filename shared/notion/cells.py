@@ -57,5 +57,7 @@ def _instant(text: str | None, zone: str, *, up: bool = False) -> int | None:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=timing.zone(None, zone))
-    lost = timing.DAY if len(text or "") == 10 else 0 if moment.second or moment.microsecond else MINUTE
-    return round(moment.timestamp() * 1000) + (lost if up else 0)
+    at = round(moment.timestamp() * 1000)
+    if not up or moment.second or moment.microsecond:
+        return at
+    return at + (timing.DAY if len(text or "") == 10 else MINUTE)

@@ -150,7 +150,7 @@ def _add_words(words: str, depth: int, page: _Page) -> None:
     if heading := re.fullmatch(r"(#{1,6})\s+(.*)", words):
         page.add(f"{heading[1]} " + _inline(heading[2]).replace("\\\n", " "), depth)
     elif match := _LIST.fullmatch(words):
-        tick = "" if match["tick"] is None else "☐ " if match["tick"] == " " else "☑ "
+        tick = {None: "", " ": "☐ "}.get(match["tick"], "☑ ")
         hanging = " " * (len(match["marker"]) + 1)
         page.add(
             f"{match['marker']} {tick}" + _inline(match["words"]).replace("\n", f"\n{hanging}"),

@@ -194,8 +194,12 @@ def email_values(run: Enrollment, step: Step, contact: Contact, campaign: Campai
         "Clicked At": iso(step.clicked),
         "Resend ID": step.provider_id,
         "Sent By": step.sent_by,
-        "Error": (step.note or (SENT_ANEW if step.anew else None)) if step.state == StepState.SENT else step.why,
+        "Error": _remark(step) if step.state == StepState.SENT else step.why,
     }
+
+
+def _remark(step: Step) -> str | None:
+    return step.note or (SENT_ANEW if step.anew else None)
 
 
 def _email_status(step: Step) -> str:

@@ -128,6 +128,7 @@ def fault_of(source: str, key: Key, catalog: Catalog, settings: Settings) -> str
         _, _, rest = str(error).partition(f"{name_of(key)}.md:")
         number, _, reason = rest.partition(": ")
         line = source.split("\n")[int(number) - 1].strip()
-        where = f" (in “{line[:80]}{'…' if len(line) > 80 else ''}”)" if line else ""
+        quoted = line if len(line) <= 80 else f"{line[:80]}…"
+        where = f" (in “{quoted}”)" if line else ""
         return masked(reason + where, limit=600)
     return ""

@@ -227,17 +227,7 @@ class Reader:
         campaign = _campaign(name, self.catalog)
         id = cells.text("Enrollment ID") or ""
         id = id if campaign and _fits(id, campaign, email) else ""
-        why = (
-            "the row has no address"
-            if not email
-            else f"there is no campaign {name!r}"
-            if campaign is None
-            else "reminders of a meeting: only the calendar knows whether it takes place"
-            if campaign.steps[0].before is not None
-            else "the row does not say which event it is about"
-            if campaign.reentry == "per-event" and not id
-            else ""
-        )
+        why = _unfit(email, name, campaign, id)
         if campaign is None or why:
             rows.left.append(NotRestored(cells.text("Enrollment ID") or cells.id, why))
             return None
@@ -245,9 +235,7 @@ class Reader:
         if (own := cells.text("Name")) and normalized(own) != email:
             contact.fields.setdefault("name", own)
         if (segment := cells.text("Segment")) in SEGMENTS:
-            contact.fields.setdefault(
-                "segment", segment
-            )  # counts only where no scores are known: earlier builds kept none
+            contact.fields.setdefault("segment", segment)  # counts only without scores, which earlier builds kept not
         marks = {n: at for n in range(1, NUMBERED + 1) if (at := cells.instant(f"Email {n} Sent")) is not None}
         status = (cells.text("Status") or "active").lower()
         ticked = cells.text("Pause") == "True"
@@ -265,6 +253,17 @@ class Reader:
             return f"{key}-0"
         known = [other.number for other in rows.runs.values() if other.key == key]
         return f"{key}-{max([*known, rows.last_logged_run(key), 1])}"
+
+
+def _unfit(email: str, name: str, campaign: Campaign | None, id: str) -> str:
+    """Why an enrollment's row cannot be restored; "" where it can."""
+    if not email:
+        return "the row has no address"
+    if campaign is None:
+        return f"there is no campaign {name!r}"
+    if campaign.steps[0].before is not None:
+        return "reminders of a meeting: only the calendar knows whether it takes place"
+    return "the row does not say which event it is about" if campaign.reentry == "per-event" and not id else ""
 
 
 def _add(run: EnrollmentRow, rows: Rows) -> None:

@@ -101,13 +101,9 @@ def _property(name: str, config: Any, path: str, old: Property | None = None) ->
         raise should_be(f"{path}.{given.get('type', 'title')}", "defined", next(iter(given.values()), {}))
     only(given, ("id", "name", "type", "description", kind), path)
     settings = _settings(kind, an_object(given[kind] or {}, f"{path}.{kind}"), f"{path}.{kind}", old)
-    prop_id = (
-        "title"
-        if kind == "title"
-        else old["id"]
-        if old
-        else quote("".join(secrets.choice(_LETTERS) for _ in range(4)), safe="")
-    )
+    new_id = quote("".join(secrets.choice(_LETTERS) for _ in range(4)), safe="")
+    kept_id = old["id"] if old else new_id
+    prop_id = "title" if kind == "title" else kept_id
     return {"id": prop_id, "name": name, "description": given.get("description"), "type": kind, kind: settings}
 
 

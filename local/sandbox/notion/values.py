@@ -110,7 +110,9 @@ def empty(prop: Property) -> Any:
     kind = prop["type"]
     if kind in ("title", "rich_text", "multi_select", "relation"):
         return []
-    return False if kind == "checkbox" else first_status(prop) if kind == "status" else None
+    if kind == "status":
+        return first_status(prop)
+    return False if kind == "checkbox" else None
 
 
 def _option_by_id(prop: Property, option_id: str | None) -> dict[str, Any] | None:
@@ -162,8 +164,8 @@ def plain(prop: Property, page: Record) -> Any:
             return [option["name"] for option in value]
         case "relation":
             return [one["id"] for one in value]
-        case "date":
-            return None if value is None else value["start"] if value["end"] is None else [value["start"], value["end"]]
+        case "date" if value is not None:
+            return value["start"] if value["end"] is None else [value["start"], value["end"]]
         case "unique_id":
             return "-".join(str(part) for part in (value["prefix"], value["number"]) if part is not None)
     return value

@@ -16,6 +16,9 @@ from local.sandbox.validation import as_list
 PAGE_SIZE = 50
 
 
+Part = Literal["html", "text", "headers"]
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of the list."""
@@ -33,7 +36,7 @@ class Row:
 class View:
     """How an email is looked at: which part, at which width, in which colors."""
 
-    part: Literal["html", "text", "headers"]
+    part: Part
     width: Literal["desktop", "phone"]
     scheme: Literal["light", "dark"]
 
@@ -56,11 +59,9 @@ def _row(email: Email, now: float) -> Row:
 
 
 def _view(email: Email) -> View:
-    wanted = request.args.get("part")
-    if wanted not in ("html", "text", "headers"):
-        wanted = "html" if email.body.get("html") else "text"
+    parts: dict[str | None, Part] = {"html": "html", "text": "text", "headers": "headers"}
     return View(
-        part="text" if wanted == "text" else "headers" if wanted == "headers" else "html",
+        part=parts.get(request.args.get("part"), "html" if email.body.get("html") else "text"),
         width="phone" if request.args.get("width") == "phone" else "desktop",
         scheme="dark" if request.args.get("scheme") == "dark" else "light",
     )
