@@ -35,10 +35,9 @@ REPLICAS = {
     "worker-3": ["scheduler.worker", "send"],
 }
 VICTIMS = ("gateway", "valkey", "scheduler", "scheduler-2", "worker", "worker-2", "worker-3", "recorder", "notifier")
-COMING, TROUBLED = 0.45, 0.7  # shares of the time
+COMING, TROUBLED, REDIS_DIES = 0.45, 0.7, 0.25  # shares of the time
 WIDTHS = 24  # a campaign's emails follow each other after this part of the time
-# requests a second that the sandbox takes: for a minute after each start of Redis every email is a request of its own
-RESEND_RATE = 10
+RESEND_RATE = 10  # requests a second that the sandbox takes: while no batches go, every email is a request of its own
 RECORDED_WITHIN = 120.0  # seconds
 PATIENCE = 100.0  # seconds after the trouble that everything gets at least: a third attempt may be a minute away
 
@@ -125,6 +124,7 @@ def _suffer(
         trial.sandbox_url,
         pids,
         VICTIMS,
+        redis_dies_for=plan.seconds * REDIS_DIES,
         start_sending=lambda: _start_sending(world),
         pause=plan.kill_every,
         between_faults=plan.fault_every,

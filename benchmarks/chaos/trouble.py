@@ -56,6 +56,7 @@ class Trouble:
         sandbox_url: where faults are set.
         pids: the process of each part, now.
         victims: the parts that are killed.
+        redis_dies_for: seconds; Redis is not killed after that, so that emails go in batches again.
         start_sending: what the owner does when the quota is raised.
         pause: seconds from kill to kill, at least and at the most.
         between_faults: the same from one fault's end to the next.
@@ -68,6 +69,7 @@ class Trouble:
     sandbox_url: str
     pids: Callable[[], Mapping[str, int]]
     victims: tuple[str, ...]
+    redis_dies_for: float
     start_sending: Callable[[], None]
     pause: tuple[float, float]
     between_faults: tuple[float, float]
@@ -110,9 +112,12 @@ class Trouble:
         """Kill part after part, each as often as the others; now and then one is suspended for longer than a lease
         instead."""
         chance, bag = random.Random(f"{self.seed} kills"), list[str]()
+        redis_lives_from = time.monotonic() + self.redis_dies_for
         while not self._stop.wait(chance.uniform(*self.pause)):
             bag = bag or chance.sample(self.victims, len(self.victims))
             victim = bag.pop()
+            if victim == "valkey" and time.monotonic() > redis_lives_from:
+                continue
             pid = self.pids()[victim]
             if victim != "valkey" and chance.random() < 0.15:
                 self._thread("suspending", self._suspend, victim, pid, chance.uniform(1.1, 1.6) * self.lease)

@@ -94,8 +94,8 @@ def test_the_last_second_is_lost(raw: Redis, redis: Redis, clock: Clock) -> None
 
 
 def test_no_batch_where_a_rewrite_puts_off_the_disk(redis: Redis) -> None:
-    """With `no-appendfsync-on-rewrite yes` nothing is forced to the disk while the log is rewritten, whatever
-    `appendfsync` says."""
+    """With `no-appendfsync-on-rewrite yes` nothing is forced to the disk while the log is rewritten; `appendfsync` does
+    not change that."""
     before = redis.config_get("append*")
     redis.config_set("appendonly", "yes")
     redis.config_set("appendfsync", "always")

@@ -171,7 +171,7 @@ def test_an_email_in_doubt_stays_so(told: Callable[[], Tale], after: Callable[[T
 
 
 def test_a_consent_after_the_loss_lifts_no_unsubscribe(told: Callable[[], Tale]) -> None:
-    """Whoever posts a form is not the person who unsubscribed, for all that this ledger can know."""
+    """A form may be posted by another person than the one who unsubscribed; this ledger cannot tell."""
     tale = told()
     goes_on(tale)
     tale.lost.ledger.suppress(CONTACT, "unsubscribed")
@@ -249,7 +249,7 @@ def test_nothing_is_left_of_what_is_thrown_away(told: Callable[[], Tale]) -> Non
 
 
 def test_what_this_ledger_has_tried_stays(told: Callable[[], Tale]) -> None:
-    """After `evergreen fence --fresh` somebody began again: a restore leaves that alone, also where the fence
+    """After `evergreen fence --fresh` new emails were made on purpose: a restore leaves that alone, also where the fence
     is lost again."""
     tale = told()
     goes_on(tale)
@@ -300,7 +300,7 @@ def test_a_row_is_not_written_over_before_it_was_read(told: Callable[[], Tale]) 
 
 
 def test_a_recorder_waits_for_the_scheduler_to_look(told: Callable[[], Tale]) -> None:
-    """In the first second after the loss nobody has asked yet whether this copy may send."""
+    """In the first second after the loss no process has asked yet whether this copy may send."""
     tale = told()
     goes_on(tale)
     tale.lost.record()

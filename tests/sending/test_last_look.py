@@ -381,8 +381,8 @@ def test_what_may_not_leave_gives_its_turn_back(
 def test_a_clock_that_is_set_back_a_little_opens_no_gap_after_the_last_look(
     ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch, back: float
 ) -> None:
-    """Redis's clock steps back between claim and last look; whoever pauses then, while the sender waits for its turn,
-    gets no email."""
+    """Redis's clock steps back between claim and last look; a person who pauses then, while the email waits for its
+    turn, gets none."""
     world = World(ledger, clock)
     run = world.sign_up()
 

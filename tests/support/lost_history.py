@@ -130,7 +130,7 @@ def goes_on(tale: Tale) -> None:
 
 
 def in_doubt(tale: Tale) -> None:
-    """Nobody knows of the second."""
+    """It is not known whether the second went out."""
     tale.signs_up()
     tale.pass_hours(18)
     tale.fault = SendError("conflict", "another body")
@@ -293,7 +293,7 @@ def unsubscribes(tale: Tale) -> None:
 
 
 def nothing(_tale: Tale) -> None:
-    """Nobody comes."""
+    """No visitor comes."""
 
 
 AFTER = [
