@@ -120,7 +120,7 @@ def test_a_column_of_a_wrong_type_is_named(owner: Owner) -> None:
     [
         ({"NOTION_TOKEN": "ntn_invalid"}, "401 unauthorized", "correct NOTION_TOKEN"),
         ({"NOTION_EMAIL_LOG_DB_ID": "0" * 32}, "404 object_not_found", "share the database with the integration"),
-        ({"NOTION_EMAIL_LOG_DB_ID": "my database"}, "not a Notion link or id", "the 32 characters in the database's link"),
+        ({"NOTION_EMAIL_LOG_DB_ID": "my database"}, "not a Notion link or id", "the 32 characters in the database's"),
         ({"NOTION_API_URL": "http://127.0.0.1:9"}, "could not be reached", "try again in a minute"),
     ],
 )

@@ -249,8 +249,8 @@ def test_nothing_is_left_of_what_is_thrown_away(told: Callable[[], Tale]) -> Non
 
 
 def test_what_this_ledger_has_tried_stays(told: Callable[[], Tale]) -> None:
-    """After `evergreen fence --fresh` new emails were made on purpose: a restore leaves that alone, also where the fence
-    is lost again."""
+    """After `evergreen fence --fresh` new emails were made on purpose: a restore leaves that alone, also where the
+    fence is lost again."""
     tale = told()
     goes_on(tale)
     tale.lose()

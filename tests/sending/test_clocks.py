@@ -379,7 +379,7 @@ SET_BACK = "'run_id:0123456789abcdef\\r\\nuptime_in_seconds:-3570\\r\\n'"
 def test_a_repetition_goes_on_after_a_clock_was_set_back_to_before_the_start(
     redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The provider is asked for its time and answers: that was heard since the start, also where the clock says otherwise."""
+    """The provider is asked for its time and answers: it was heard since the start, though the clock denies it."""
     monkeypatch.setattr(
         decisions,
         "sources",
