@@ -190,7 +190,7 @@ class Customer:
             raise TimeoutError("an email did not come")
 
     def await_exit(self, enrollment: str, why: str) -> None:
-        """Wait until the owner sees that a run has ended, as nobody tells us."""
+        """Wait until the owner sees that a run has ended; the report may come after the last email."""
         asked, deadline = now(), time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             try:
@@ -199,8 +199,11 @@ class Customer:
                     headers=self.world.operator,
                     timeout=ATTEMPT,
                 )
-                if shown.ok and shown.json()["state"] == "exited":
-                    return self.ended(enrollment, why, (asked, now()))
+                state = shown.json()["state"] if shown.ok else "unknown"
+                if state == "exited":
+                    self.ended(enrollment, why, (asked, now()))
+                if state in ("exited", "completed"):
+                    return
             except (requests.ConnectionError, requests.Timeout):
                 self._session = requests.Session()
             time.sleep(1)

@@ -138,7 +138,6 @@ def _suffer(
     crowd.come()
     time.sleep(max(0.0, began + plan.seconds * TROUBLED - time.monotonic()))
     trouble.stop()
-    _start_sending(world)
     verdict = _until_done(trial, world, crowd, wire, max(began + plan.seconds, time.monotonic() + PATIENCE))
     took = time.monotonic() - began
     time.sleep(lease)  # for what might still come twice
@@ -148,7 +147,6 @@ def _suffer(
     runs = runs_of(world.diary.entries())
     rows = trial.notion()
     troubles = crowd.troubles + trouble.broken
-    troubles += [f"{crowd.busy} customers are not done"] if crowd.busy else []
     troubles += [] if recorded else ["Notion was not told everything"]
     troubles += _failed_without_cause(trial)
     return Report(
@@ -188,13 +186,14 @@ def _start_sending(world: World) -> None:
 def _until_done(trial: Trial, world: World, crowd: Crowd, wire: float, deadline: float) -> Verdict:
     """Wait until every story is over and every email is there; returns what is known then."""
     while True:
+        _start_sending(world)  # at each look: an answer that was under way when the trouble ended may stop it once more
         try:
             verdict = judge(world.diary.entries(), list(world.inbox.emails), trial.ledger().enrollment, wire)
             if not crowd.busy and not verdict.pending and not trial.redis().zcard(ids.OPEN):
                 return verdict
         except RedisError:
             verdict = Verdict()
-        if time.monotonic() > deadline:
+        if not crowd.busy and time.monotonic() > deadline:
             return verdict
         time.sleep(1)
 

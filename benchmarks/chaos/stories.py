@@ -150,16 +150,17 @@ class Crowd:
             kind = story.__name__ if story in (bounced, complained) else ""
             address = f"{kind}+{number}@resend.dev" if kind else f"c{number}@example.org"
             customer = Customer(self.world, number, address, random.Random(f"{self.seed} {number}"))
-            self._threads.append(threading.Thread(target=self._live, args=(story, customer), daemon=True))
+            name = f"customer {number} ({story.__name__})"
+            self._threads.append(threading.Thread(target=self._live, args=(story, customer), name=name, daemon=True))
             self._threads[-1].start()
 
     @property
-    def busy(self) -> int:
-        """How many still have something to do."""
-        return sum(thread.is_alive() for thread in self._threads)
+    def busy(self) -> bool:
+        """Whether a customer still has something to do; each gives up by itself."""
+        return any(thread.is_alive() for thread in self._threads)
 
     def _live(self, story: Story, customer: Customer) -> None:
         try:
             story(customer)
         except (RefusedError, TimeoutError) as error:
-            self.troubles.append(f"customer {customer.number} ({story.__name__}): {error}")
+            self.troubles.append(f"{threading.current_thread().name}: {error}")

@@ -6,12 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.chaos.diary import Accepted, Diary, Entry
+import pytest
+
+from benchmarks.chaos.customers import Customer, World
+from benchmarks.chaos.diary import Accepted, Diary, Entry, Inbox
 from benchmarks.chaos.judging import Find, Verdict, judge, judge_notion
 from benchmarks.chaos.running import Plan, chaos
 from benchmarks.chaos.stories import STORIES
 from shared.domain.enrollments import Enrollment, Step
 from shared.domain.states import EnrollmentState, StepState
+from tests.support.raw_server import answer, raw
 
 RUN = "christmas-0123456789abcdef0123-1"
 LEASE = 9.0
@@ -140,6 +144,18 @@ def test_the_diary_keeps_what_was_acknowledged(tmp_path: Path) -> None:
     for entry in entries:
         diary.write(entry)
     assert diary.entries() == sorted(entries, key=lambda entry: entry.at)
+
+
+@pytest.mark.parametrize(("state", "entries"), [("exited", [("ended", "bounced")]), ("completed", [])])
+def test_a_bounce_may_be_reported_after_the_last_email(
+    tmp_path: Path, state: str, entries: list[tuple[str, str]]
+) -> None:
+    """Nothing is left to end then, and the customer is done."""
+    with raw(answer(json.dumps({"state": state}).encode())) as gateway:
+        diary = Diary(tmp_path / "diary.jsonl")
+        world = World(gateway.url, {"OPERATOR_TOKEN": "token"}, diary, Inbox(gateway.url), width=1)
+        Customer.operator_of(world).await_exit(RUN, "bounced")
+    assert [(entry.what, entry.why) for entry in diary.entries()] == entries
 
 
 def test_the_promise_holds_in_a_short_chaos(tmp_path: Path) -> None:
