@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from shared import services
@@ -20,7 +21,7 @@ class Decision:
         name: in the console's address.
         label: on the button.
         done: what is said afterwards.
-        take: does it: the actions, the enrollment's id, the step's number (0 for a decision about an enrollment).
+        take: does it: the actions, the enrollment's id and, for a decision about a step, its number.
         command: the command that does the same, with its option.
         title: of the page that asks.
         question: what is asked before, where it cannot be undone; "" where nothing is.
@@ -29,38 +30,34 @@ class Decision:
     name: str
     label: str
     done: str
-    take: Callable[[EnrollmentActions, str, int], object]
+    take: Callable[..., object]
     command: str
     title: str = ""
     question: str = ""
 
 
 PAUSE = Decision(
-    "pause",
-    "Pause",
-    "Paused: nothing of it is sent until you resume it.",
-    lambda actions, run, _: actions.pause(run),
-    "pause",
+    "pause", "Pause", "Paused: nothing of it is sent until you resume it.", EnrollmentActions.pause, "pause"
 )
 RESUME = Decision(
     "resume",
     "Resume, dates move",
     "Resumed: what is left has moved by the length of the pause.",
-    lambda actions, run, _: actions.resume(run),
+    EnrollmentActions.resume,
     "resume",
 )
 CATCH_UP = Decision(
     "catch-up",
     "Resume, catch up",
     "Resumed with the original dates: what was missed comes one email a day.",
-    lambda actions, run, _: actions.resume(run, catch_up=True),
+    partial(EnrollmentActions.resume, catch_up=True),
     "resume --catch-up",
 )
 CANCEL = Decision(
     "cancel",
     "Cancel…",
     "Cancelled: no more of these emails.",
-    lambda actions, run, _: actions.cancel(run),
+    EnrollmentActions.cancel,
     "cancel",
     "Cancel the enrollment",
     "None of the emails that are left is ever sent.",
@@ -69,7 +66,7 @@ SKIP = Decision(
     "skip",
     "Skip…",
     "That email is left out.",
-    lambda actions, run, step: actions.skip(run, step),
+    EnrollmentActions.skip,
     "skip",
     "Skip the email",
     "This email is left out for good, and is not sent again. The others keep their dates.",
@@ -78,17 +75,17 @@ SEND_NOW = Decision(
     "send-now",
     "Send now…",
     "It goes out now.",
-    lambda actions, run, step: actions.send_now(run, step),
+    EnrollmentActions.send_now,
     "send-now",
     "Send the email now",
     "It goes out within seconds, before its time and ahead of its turn.",
 )
-RETRY = Decision("retry", "Retry", "It is tried again.", lambda actions, run, step: actions.retry(run, step), "retry")
+RETRY = Decision("retry", "Retry", "It is tried again.", EnrollmentActions.retry, "retry")
 ANEW = Decision(
     "retry-anew",
     "Send as new…",
     "It is sent as a new email.",
-    lambda actions, run, step: actions.retry(run, step, as_new=True),
+    partial(EnrollmentActions.retry, as_new=True),
     "retry --as-new",
     "Send the email as a new one",
     "The first one may have arrived: look for it in Resend's list of emails before. If it did, this person gets it "
@@ -98,7 +95,7 @@ ANEW_BATCH = Decision(
     "retry-batch",
     "Send the whole batch as new…",
     "All of the batch are sent as new emails.",
-    lambda actions, run, step: actions.retry(run, step, as_new=True, whole_batch=True),
+    partial(EnrollmentActions.retry, as_new=True, whole_batch=True),
     "retry --as-new --whole-batch",
     "Send the whole batch as new",
     "The first ones may have arrived: look for some of them in Resend's list of emails before. If they did, these "

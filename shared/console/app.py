@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from shared import services
 from shared.console import looks, session
 from shared.console.api import api
+from shared.console.campaign_pages import campaign_pages
 from shared.console.decisions import decisions
 from shared.console.login import door, login
 from shared.console.looks import BASE
@@ -58,7 +59,7 @@ def create_app(settings: Settings) -> Flask:
     app.session_interface = session.Sessions()
     session.csrf.init_app(app)
     looks.set_up(app.jinja_env)
-    for part in (login, pages, decisions, api):
+    for part in (login, pages, campaign_pages, decisions, api):
         app.register_blueprint(part)
     app.before_request(_admit)
     app.after_request(_harden)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, flash, redirect, render_template, request
+from flask import Blueprint, flash, g, redirect, render_template, request
 from pydantic import TypeAdapter, ValidationError
 from werkzeug.wrappers import Response
 
 from shared import services
-from shared.console import pages
+from shared.console import campaign_pages, pages
 from shared.console.actions import ANEW_BATCH, OF_RUN, OF_STEP, Decision, enrollment_actions
 from shared.console.login import within
 from shared.console.looks import address
@@ -26,21 +25,17 @@ LONGEST_SAID = 1000  # a cookie holds four thousand bytes
 decisions = Blueprint("decisions", __name__)
 
 
-def _done(where: str, decide: Callable[[], str]) -> Response:
-    """Do what a form asks for, and say on the next page what became of it.
+@decisions.errorhandler(ActionError)
+@decisions.errorhandler(RenderingError)
+@decisions.errorhandler(SendError)
+def _refused(error: Exception) -> Response:
+    return _said(error.reason if isinstance(error, SendError) else str(error), "bad")
 
-    Args:
-        where: that page.
-        decide: does it; returns the sentence.
-    """
-    try:
-        said, kind = decide(), "good"
-    except (ActionError, RenderingError) as error:
-        said, kind = str(error), "bad"
-    except SendError as error:
-        said, kind = error.reason, "bad"
-    flash(said if len(said) <= LONGEST_SAID else said[:LONGEST_SAID] + "…", kind)
-    return redirect(within(request.form["back"]) if request.form.get("back") else where, 303)
+
+def _said(text: str, kind: str = "good") -> Response:
+    """Lead on to the page that the form names, or else to the decision's own, and say there what became of it."""
+    flash(text if len(text) <= LONGEST_SAID else text[:LONGEST_SAID] + "…", kind)
+    return redirect(within(request.form["back"]) if request.form.get("back") else g.page, 303)
 
 
 @decisions.get("/enrollments/<enrollment>/<decision>")
@@ -58,13 +53,10 @@ def ask(enrollment: str, decision: str, step: int | None = None) -> str:
 @decisions.post("/enrollments/<enrollment>/steps/<int:step>/<decision>")
 def decide(enrollment: str, decision: str, step: int | None = None) -> Response:
     """Steer an enrollment or a step."""
+    g.page = address("enrollments", enrollment)
     asked, _ = _decision(decision, step), _meant(enrollment, step)
-
-    def take() -> str:
-        asked.take(enrollment_actions(), enrollment, step or 0)
-        return asked.done
-
-    return _done(address("enrollments", enrollment), take)
+    asked.take(enrollment_actions(), enrollment, *([] if step is None else [step]))
+    return _said(asked.done)
 
 
 def _decision(name: str, step: int | None) -> Decision:
@@ -99,65 +91,48 @@ def ask_stop() -> str:
 @decisions.post("/sending/stop")
 def stop_sending() -> Response:
     """Stop all sending."""
-
-    def stop() -> str:
-        enrollment_actions().stop_sending(" ".join(request.form.get("reason", "").split())[:LONGEST_REASON] or STOPPED)
-        return "Stopped: nothing is sent until you start it again."
-
-    return _done(address(), stop)
+    g.page = address()
+    enrollment_actions().stop_sending(" ".join(request.form.get("reason", "").split())[:LONGEST_REASON] or STOPPED)
+    return _said("Stopped: nothing is sent until you start it again.")
 
 
 @decisions.post("/sending/start")
 def start_sending() -> Response:
     """Start sending again."""
-
-    def start() -> str:
-        enrollment_actions().start_sending()
-        return "Sending again: what is due goes out now."
-
-    return _done(address(), start)
+    g.page = address()
+    enrollment_actions().start_sending()
+    return _said("Sending again: what is due goes out now.")
 
 
 @decisions.post("/suppressions/add")
 def suppress() -> Response:
     """Keep an address from all email."""
-
-    def add() -> str:
-        ended = suppressions.suppress(_address(), services.ledger())
-        return f"This address gets no more email; enrollments that ended: {ended}."
-
-    return _done(address("suppressions"), add)
+    g.page = address("suppressions")
+    ended = suppressions.suppress(_address(), services.ledger())
+    return _said(f"This address gets no more email; enrollments that ended: {ended}.")
 
 
 @decisions.post("/suppressions/lift")
 def unsuppress() -> Response:
     """Let an address get email again."""
-
-    def lift() -> str:
-        lifted = suppressions.unsuppress(
-            _address(), services.ledger(), has_consent=request.form.get("consent") == "yes"
-        )
-        if not lifted:
-            raise ActionError("This address was not suppressed.")
-        own_list = {"bounced", "complained"} & set(lifted)
-        more = " Resend has a suppression list of its own: take the address off it there, too." if own_list else ""
-        return f"Lifted: {', '.join(lifted)}.{more}"
-
-    return _done(address("suppressions"), lift)
+    g.page, has_consent = address("suppressions"), request.form.get("consent") == "yes"
+    lifted = suppressions.unsuppress(_address(), services.ledger(), has_consent=has_consent)
+    if not lifted:
+        raise ActionError("This address was not suppressed.")
+    own_list = {"bounced", "complained"} & set(lifted)
+    more = " Resend has a suppression list of its own: take the address off it there, too." if own_list else ""
+    return _said(f"Lifted: {', '.join(lifted)}.{more}")
 
 
 @decisions.post("/campaigns/<slug>/<template>/test")
 def send_test(slug: str, template: str) -> Response:
     """Send an email, filled for a made-up person, to the owner."""
-    key, settings, segment = pages.key_of(slug, template), services.current_settings(), request.form.get("segment", "")
-
-    def send() -> str:
-        if not (settings.resend_api_key and settings.resend_from_email):
-            raise ActionError("RESEND_API_KEY and RESEND_FROM_EMAIL are not set for the console, so it cannot send.")
-        sent = test_email.send_test(pages.sample(key, pages.segment_of(segment)), _address(), settings)
-        return f"Sent; Resend calls it {sent}."
-
-    return _done(address("campaigns", slug, template, segment=segment), send)
+    segment, settings = request.form.get("segment", ""), services.current_settings()
+    g.page, key = address("campaigns", slug, template, segment=segment), campaign_pages.key_of(slug, template)
+    if not (settings.resend_api_key and settings.resend_from_email):
+        raise ActionError("RESEND_API_KEY and RESEND_FROM_EMAIL are not set for the console, so it cannot send.")
+    sent = test_email.send_test(campaign_pages.sample(key, campaign_pages.segment_of(segment)), _address(), settings)
+    return _said(f"Sent; Resend calls it {sent}.")
 
 
 def _address() -> str:
