@@ -1,4 +1,4 @@
-"""The campaigns that are measured: the bundled Christmas email under other delays, so that a benchmark chooses what is
+"""The campaigns that are measured: the bundled Christmas emails with other delays, so that a benchmark decides what is
 due when.
 
 `email_1_sent_at` is the anchor, so a form can say to the millisecond when its emails are due.

@@ -1,4 +1,4 @@
-"""Bar charts as SVG, drawn by hand: no library, readable in a light and in a dark page."""
+"""Bar charts as SVG without a library, readable on a light and on a dark page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def bars(title: str, unit: str, values: Sequence[tuple[str, float]], *, ours: st
     Args:
         title: what is compared.
         unit: of the values.
-        values: name and value, in the order in which they stand.
+        values: name and value, in their order.
         ours: the beginning of the names that are set off.
     """
     known = [value for _, value in values if math.isfinite(value) and value > 0]

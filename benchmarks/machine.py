@@ -1,4 +1,4 @@
-"""The machine: what it is, and how fast it is at the moment, so that figures of different days and machines can be
+"""The machine: what it is, and how fast it is at the moment, so that figures from different days and machines can be
 compared."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TRIPS = 300
 
 
 def machine() -> dict[str, object]:
-    """What is measured on."""
+    """The machine that is measured on."""
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB",
         "python": platform.python_version(),

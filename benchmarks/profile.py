@@ -204,7 +204,7 @@ def measure(what: str, times: int, lines: int) -> None:
 
 
 def main() -> None:
-    """Measure what is asked for; each path in a process of its own, for the functions read their settings once."""
+    """Measure what is asked for; each path in a process of its own, because the functions read their settings once."""
     import subprocess
     import sys
 

@@ -68,7 +68,7 @@ class Provider:
         not_before: float = 0,
         meanwhile: Callable[[int], None] | None = None,
     ) -> int:
-        """Wait until so many different emails are there; returns how many came.
+        """Wait until this many different emails are there; returns how many came.
 
         Args:
             wanted: how many.

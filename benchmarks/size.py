@@ -54,7 +54,7 @@ SECRETS = {
 
 
 class _Pipelined(Ledger):
-    """A ledger whose scripts run when its pipeline does; nobody waits for their answers."""
+    """A ledger whose scripts run when its pipeline does; no one waits for their answers."""
 
     def enroll(self, order: Enroll) -> Enrolled:
         """Put it into the pipeline."""
@@ -63,7 +63,7 @@ class _Pipelined(Ledger):
 
 
 class Filler:
-    """Fills a ledger through the very use case that the webhooks call.
+    """Fills a ledger through the same use case that the webhooks call.
 
     Args:
         redis: a client that decodes answers.
@@ -81,7 +81,7 @@ class Filler:
         self._signed_up = 0
 
     def fill(self, campaign: str, count: int, anchor: int, progress: Callable[[int], None] = lambda _: None) -> None:
-        """Sign up so many people more.
+        """Sign up this many more people.
 
         Args:
             campaign: which of `campaigns`.
@@ -120,7 +120,7 @@ def bytes_per_step(filler: Filler, customers: int) -> float:
 
 
 def release_rate(filler: Filler, due: int = DUE) -> float:
-    """Due jobs that are released in a second, whatever else is scheduled; they are taken off the queue again.
+    """Due jobs that are released in a second, regardless of what else is scheduled; they are taken off the queue again.
 
     Args:
         filler: of a ledger; its clock moves on by a minute.
@@ -175,7 +175,7 @@ def _functions(server: Valkey, folder: Path, directory: Path) -> Iterator[str]:
 
 
 def console_pages(server: Valkey, filler: Filler, directory: Path) -> dict[str, float]:
-    """Milliseconds (median) of each page of the console, and of one run found by chance, as somebody signed in sees
+    """Milliseconds (median) of each page of the console, and of one run found by chance, as a signed-in operator sees
     them.
 
     Args:

@@ -30,7 +30,7 @@ COMING, GAPS = 2 / 3, 24  # the share of the time in which contacts come; their 
 LOOKS = 60  # at the stack, over the whole time
 SETTLING = 0.2  # the share of the time that does not count
 FLAT = 0.1  # of the mean, over the time that counts
-FLAT_MB = 3.0  # so little is no growth whatever its share
+FLAT_MB = 3.0  # this little is no growth, regardless of its share
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def growth(points: Sequence[tuple[float, float]]) -> float:
 
 
 def come(subject: Subject, contacts: int, seconds: float) -> None:
-    """Let contacts sign up evenly over so many seconds."""
+    """Let contacts sign up evenly over this many seconds."""
     began = time.monotonic()
     for number in range(contacts):
         time.sleep(max(0.0, began + number * seconds / contacts - time.monotonic()))
@@ -166,7 +166,7 @@ def main() -> int:
     parser.add_argument("--contacts", type=int, default=300)
     asked = parser.parse_args()
     seconds = asked.minutes * 60
-    # No token of one's own: the sandbox's Notion. Its rate is for a week's work in minutes.
+    # No token of its own: the sandbox's Notion. Its rate is for a week's work in minutes.
     settings = {
         "TESTING_MODE": "true",
         "TESTING_STEP": f"{seconds / GAPS:.3f}s",

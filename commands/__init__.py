@@ -33,19 +33,19 @@ ROOT = Path(__file__).parents[1]
 
 @click.group(cls=Overview, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Look after Evergreen.
+    """Manage Evergreen.
 
-    Settings come from the environment and from .env. Without REDIS_URL, you look after the stack of `make run`."""
+    Settings come from the environment and from .env. Without REDIS_URL, commands use the stack of `make run`."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal may know ASCII alone
+            stream.reconfigure(errors="replace")  # some terminals show only ASCII
     stack = Path(os.environ.get("LOCAL_DIR", ROOT / ".local"))
     try:
         env_file.add(Path(os.environ.get("ENV_FILE", ROOT / ".env")))
         if "REDIS_URL" not in os.environ:
             env_file.add(stack / "settings.env")
         elif (stack / "pids.json").exists():
-            click.echo(f"REDIS_URL is set, so this is not about the stack of `make run` in {stack}.", err=True)
+            click.echo(f"REDIS_URL is set, so commands do not use the stack of `make run` in {stack}.", err=True)
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
 

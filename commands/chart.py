@@ -1,4 +1,4 @@
-"""A bar chart in the terminal: how much happened in each hour of a long time."""
+"""A bar chart in the terminal: hourly counts over a long time."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def by_hour(hours: Mapping[int, int], full_days: set[int], width: int) -> Text:
     """Draw the busiest hour of each stretch of time.
 
     Args:
-        hours: how many in each hour, counted since 1970 UTC; not empty.
-        full_days: days, counted likewise, that are drawn in red.
-        width: columns that the terminal has.
+        hours: counts by hour since 1970 UTC; not empty.
+        full_days: days to draw in red, counted since 1970 UTC.
+        width: columns of the terminal.
     """
     first, last = min(hours), max(hours)
     margin = len(f"{max(hours.values()):,}") + 1
@@ -31,7 +31,7 @@ def by_hour(hours: Mapping[int, int], full_days: set[int], width: int) -> Text:
         "red" if any(hour // 24 in full_days for hour in range(begin, begin + per)) else "green" for begin in columns
     ]
     top = max(values)
-    chart = Text(f"emails an hour{f', the busiest of each {per} hours' if per > 1 else ''}\n", style="dim")
+    chart = Text(f"emails an hour{f', the busiest of every {per} hours' if per > 1 else ''}\n", style="dim")
     for row in reversed(range(HEIGHT)):
         label = {HEIGHT - 1: f"{top:,}", 0: "0"}.get(row, "")
         chart.append(f"{label:>{margin - 1}}┤", style="dim")

@@ -1,4 +1,4 @@
-"""What commands work with: this process's settings and ledger, with logs that stay out of the answer."""
+"""What commands use: this process's settings and ledger, with logs kept out of the output."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def settings(*needed: str, logs: str = "ERROR") -> Settings:
     """The settings of a command; raises SettingsError.
 
     Args:
-        needed: the names of those that it cannot do without.
-        logs: the lowest level that is shown.
+        needed: names of the settings that it requires.
+        logs: the lowest level to show.
     """
     found = services.current_settings().require(*needed)
     log.configure(logs)

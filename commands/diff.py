@@ -1,4 +1,4 @@
-"""`evergreen diff`: what a changed campaign folder does to those who are on their way."""
+"""`evergreen diff`: what a changed campaign folder means for enrolled people."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rich.table import Table
 
 from commands import clients
 from commands.outside import follow
+from commands.overview import Command
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
 from shared.domain import catalog
@@ -32,15 +33,15 @@ from shared.preview.campaign_diff import Change, Participant
 COLORS = {"step-gone": "bold red", "campaign-gone": "bold red", "step-new": "yellow", "time": "yellow"}
 
 
-@click.command()
+@click.command(cls=Command, epilog="evergreen diff\nevergreen diff v1.4 --offline")
 @click.argument("old", metavar="[OLD_FOLDER_OR_GIT_REV]", default="HEAD")
-@click.option("--offline", is_flag=True, help="Ask no Redis: only what differs, with the changed lines of each text.")
+@click.option("--offline", is_flag=True, help="Do not ask Redis; show only what differs, with changed lines.")
 @as_json
 @speaks_plainly
 def diff(old: str, offline: bool, as_json: bool) -> None:
-    """Show what the campaigns as they are now change, for how many people who are on their way.
+    """Show what your changes to the campaigns mean, and for how many enrolled people.
 
-    They are compared with another folder, or with a revision of git (HEAD unless you name one). Nothing is changed."""
+    Compares the campaigns with another folder or a git revision (HEAD by default). Changes nothing."""
     found = clients.settings()
     folder = Path(found.campaigns_dir) if found.campaigns_dir else CAMPAIGNS
     with _folder_of(old, folder) as before:
@@ -57,7 +58,7 @@ def diff(old: str, offline: bool, as_json: bool) -> None:
 
 @contextmanager
 def _folder_of(old: str, folder: Path) -> Iterator[Path]:
-    """The folder that is named, or the campaigns' folder as it was in a revision."""
+    """The named folder, or the campaigns' folder at a revision."""
     if Path(old).is_dir():
         yield Path(old)
         return
@@ -69,7 +70,7 @@ def _folder_of(old: str, folder: Path) -> Iterator[Path]:
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode(errors="replace").strip().splitlines()[:1]
         raise click.ClickException(
-            f"{old!r} is neither a folder nor a revision that has {folder} ({' '.join(said)})"
+            f"{old!r} is neither a folder nor a revision that contains {folder} ({' '.join(said)})"
         ) from None
     with tempfile.TemporaryDirectory() as kept:
         with zipfile.ZipFile(io.BytesIO(archive)) as packed:
@@ -78,7 +79,7 @@ def _folder_of(old: str, folder: Path) -> Iterator[Path]:
 
 
 def _participants(ledger: Ledger) -> list[Participant]:
-    """Every enrollment that is on its way."""
+    """Every active or paused enrollment."""
     found = []
     for name in follow(_names(ledger), "Reading the ledger"):
         run = ledger.enrollment(name)

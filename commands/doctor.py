@@ -1,4 +1,4 @@
-"""`evergreen doctor`: looks at every setting and every outside system, and says how to fix what is wrong."""
+"""`evergreen doctor`: checks every setting and outside service, and says how to fix what is wrong."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from shared.doctor.settings_checks import Finding, Findings
 from shared.emails.template_store import compile_templates
 
 MARKS = {"fault": "[bold red]fault[/]", "note": "[yellow]note[/]", "ok": "[green]ok[/]"}
-TIMEOUT = 5  # seconds for one answer
+TIMEOUT = 5  # seconds per request
 
 
 @click.command()
 @as_json
 @speaks_plainly
 def doctor(as_json: bool) -> None:
-    """Check every setting and every outside system, and say how to fix what is wrong.
+    """Check every setting and outside service, and say how to fix what is wrong.
 
-    It only asks, and sends nothing. Exit status 1 when there is a fault."""
+    Only reads, and sends nothing. Exit status 1 when something must be fixed."""
     findings: list[Finding] = []
-    with console.status("Looking at the settings ...") as status:
+    with console.status("Checking the settings ...") as status:
         for name, check in _checks().items():
-            status.update(f"Looking at {name} ...")
+            status.update(f"Checking {name} ...")
             findings += _seen(check)
     if as_json:
         print_json([finding.as_dict for finding in findings])
@@ -47,20 +47,20 @@ def doctor(as_json: bool) -> None:
 
 
 def _seen(check: Callable[[], Findings]) -> Findings:
-    """What a check finds, also where Redis stops answering in the middle of it, or does not let us look."""
+    """What a check finds, even if Redis stops responding halfway or denies access."""
     try:
         yield from check()
     except RedisError as error:
-        fix = "look at its log, and at what its user may do (ACL)"
-        yield Finding("fault", "Redis", f"refused to be looked at ({type(error).__name__})", fix)
+        fix = "check its log, and what its user may do (ACL)"
+        yield Finding("fault", "Redis", f"refused the check ({type(error).__name__})", fix)
 
 
 def _checks() -> dict[str, Callable[[], Findings]]:
-    """What is looked at, in this order; without settings that can be read, nothing else can be."""
+    """The checks, in order; if the settings cannot be read, only that is reported."""
     try:
         found = clients.settings(logs="CRITICAL")
     except SettingsError as error:
-        wrong = Finding("fault", "settings", str(error), "correct each; .env.example says what it is for")
+        wrong = Finding("fault", "settings", str(error), "correct each one; .env.example explains them")
         return {"the settings": lambda: iter([wrong])}
     checks: dict[str, Callable[[], Findings]] = {
         "the settings": lambda: settings_checks.settings(found, in_pod="KUBERNETES_SERVICE_HOST" in os.environ),
@@ -79,8 +79,8 @@ def _checks() -> dict[str, Callable[[], Findings]]:
 def _redis(found: Settings) -> Findings:
     try:
         ledger = services.ledger()
-    except ValueError:  # redis-py's word for an address that it cannot read
-        yield Finding("fault", "REDIS_URL", "is not an address of a Redis", "write it such as redis://redis:6379/0")
+    except ValueError:  # redis-py raises it for an address it cannot parse
+        yield Finding("fault", "REDIS_URL", "is not a valid Redis address", "write it like redis://redis:6379/0")
     else:
         yield from redis_checks.redis(ledger, found, lambda: time.time_ns() // 1_000_000)
 
@@ -96,10 +96,10 @@ def _campaigns(found: Settings) -> Findings:
 
 
 def _ask(url: str, headers: Mapping[str, str]) -> Answer:
-    """A GET request that follows no redirect; without an answer its status is 0."""
+    """A GET request that follows no redirect; status 0 means no response."""
     try:
         answer = requests.get(url, headers=dict(headers), timeout=TIMEOUT, allow_redirects=False)
-    except (requests.RequestException, ValueError):  # ValueError: a key with letters that no header can hold
+    except (requests.RequestException, ValueError):  # ValueError: a key with characters that no header allows
         return Answer(0)
     try:
         said = answer.json()
@@ -122,4 +122,8 @@ def _print(findings: list[Finding]) -> None:
             table.add_row(MARKS[level], escape(finding.about), escape(finding.message) + fix)
         console.print(table)
     faults = sum(finding.level == "fault" for finding in findings)
-    console.print(f"\n[bold red]To be fixed: {faults}.[/]" if faults else "\n[green]Nothing has to be fixed.[/]")
+    console.print(
+        f"\n[bold red]{faults} problem{'s' if faults > 1 else ''} to fix.[/]"
+        if faults
+        else "\n[green]Nothing to fix.[/]"
+    )

@@ -1,5 +1,4 @@
-"""`evergreen enroll|up|completion`: put somebody into a campaign by hand, start the stack, and complete commands in
-your shell."""
+"""`evergreen enroll|up|completion`: enroll a person, start the stack, and set up shell completion."""
 
 from __future__ import annotations
 
@@ -12,6 +11,7 @@ from click.shell_completion import get_completion_class
 from pydantic import ValidationError
 
 from commands import clients
+from commands.overview import Command
 from commands.planning import campaign_of, instant, zone_of
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
@@ -33,38 +33,44 @@ REPORTS: dict[str, type[NoShow | PostCall | NewClient]] = {
 }
 SENTENCES = {
     "enrolled": "[green]Enrolled.[/]",
-    "exists": "[yellow]Nothing changed:[/] there is an enrollment of this campaign already.",
-    "blocked": "[yellow]Not enrolled:[/] another enrollment of the same group is on its way.",
+    "exists": "[yellow]Nothing changed:[/] they are already enrolled in this campaign.",
+    "blocked": "[yellow]Not enrolled:[/] another enrollment of the same group is active.",
     "tracked": (
-        "[yellow]Only tracked:[/] the campaign wants an assessment (--score, --red, --orange), or the address gets "
+        "[yellow]Only tracked:[/] the campaign needs an assessment (--score, --red, --orange), or the address gets "
         "no email."
     ),
-    "ignored": "[yellow]Nothing changed:[/] the meeting is known to have been cancelled.",
+    "ignored": "[yellow]Nothing changed:[/] the meeting was cancelled.",
 }
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    epilog="evergreen enroll christmas ada@example.org --score 40 --red 2\n"
+    "evergreen enroll booking-reminder ada@example.org --meeting 2026-12-03T10:00",
+)
 @click.argument("slug", metavar="CAMPAIGN")
 @click.argument("address")
-@click.option("--name", help="The person's.")
-@click.option("--first-name", help="Where the name does not begin with it.")
+@click.option("--name", help="The person's full name.")
+@click.option("--first-name", help="Only if the name does not start with it.")
 @click.option("--business-name", help="The person's business.")
-@click.option("--timezone", metavar="ZONE", help="The person's, such as Europe/Rome.")
-@click.option("--score", "assessment_score", type=int, help="The assessment's score.")
-@click.option("--red", "red_systems", type=int, help="How many systems are red.")
-@click.option("--orange", "orange_systems", type=int, help="How many are orange.")
-@click.option("--meeting", metavar="TIME", help="For reminders: when the meeting begins, by the person's clock.")
+@click.option("--timezone", metavar="ZONE", help="The person's time zone, such as Europe/Rome.")
+@click.option("--score", "assessment_score", type=int, help="Assessment score.")
+@click.option("--red", "red_systems", type=int, help="Number of red systems.")
+@click.option("--orange", "orange_systems", type=int, help="Number of orange systems.")
+@click.option("--meeting", metavar="TIME", help="For reminders: when the meeting starts, in the person's time zone.")
 @as_json
 @speaks_plainly
 def enroll(slug: str, address: str, meeting: str | None, as_json: bool, **known: Any) -> None:
-    """Put somebody into a campaign, as its webhook would, and say what came of it.
+    """Enroll a person in a campaign, as its webhook would, and show the result.
 
-    Exit status 1 when no enrollment began."""
+    Exit status 1 if no enrollment started."""
     found, catalog = clients.settings(logs="CRITICAL"), services.catalog()
     campaign = campaign_of(catalog, slug)
     if plan.meets(campaign) is not (meeting is not None):
         raise click.UsageError(
-            "--meeting says when the meeting begins; " + ("name it" if not meeting else "this campaign has none")
+            "this campaign has no meeting: leave out --meeting"
+            if meeting
+            else "say when the meeting starts: --meeting TIME"
         )
     ledger = clients.ledger()
     intake = Intake(ledger, catalog, found, ledger.now(), log.request_id(), page="evergreen enroll")
@@ -80,7 +86,7 @@ def enroll(slug: str, address: str, meeting: str | None, as_json: bool, **known:
 
 
 def _enroll(body: dict[str, Any], campaign: Campaign, intake: Intake, starts: int | None) -> Enrolled:
-    """Hand it to the use case that the campaign's webhook calls."""
+    """Call the use case behind the campaign's webhook."""
     try:
         if starts is not None:
             contact = SignUp.model_validate(body).contact_fields()
@@ -97,23 +103,26 @@ def _enroll(body: dict[str, Any], campaign: Campaign, intake: Intake, starts: in
 
 @click.command()
 def up() -> None:
-    """Start the whole stack on this machine, until Ctrl-C (as `make run`)."""
+    """Start the whole stack on this machine, until Ctrl-C (like `make run`)."""
     if not (ROOT / "Makefile").is_file():
-        raise click.ClickException("this is not a checkout of Evergreen; deploy/ says how a deployed one is started")
+        raise click.ClickException("this is not a checkout of Evergreen; deploy/ shows how to start a deployed one")
     try:
-        # make, from wherever it is
+        # make, wherever it is installed
         os.execvp("make", ["make", "--no-print-directory", "-C", str(ROOT), "run"])  # noqa: S606, S607
     except FileNotFoundError:
         raise click.ClickException("make is not installed. On Debian and Ubuntu: sudo apt-get install make") from None
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    epilog="evergreen completion fish > ~/.config/fish/completions/evergreen.fish\n"
+    "evergreen completion bash > \\\n"
+    "  ~/.local/share/bash-completion/completions/evergreen",
+)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print what makes your shell complete commands and options.
-
-    For bash: evergreen completion bash > ~/.local/share/bash-completion/completions/evergreen"""
+    """Print a script that lets your shell complete commands and options."""
     script = get_completion_class(shell)
     if script:
         click.echo(script(context.find_root().command, {}, "evergreen", "_EVERGREEN_COMPLETE").source())

@@ -1,4 +1,4 @@
-"""`evergreen migrate`: bring what an older release stored to what this one stores."""
+"""`evergreen migrate`: update what an older release stored."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ BACKUP = (
 @as_json
 @speaks_plainly
 def migrate_ledger(yes: bool, as_json: bool) -> None:
-    """Bring the ledger to this release's version, once every scheduler and worker runs it. Emails go out meanwhile.
+    """Update the ledger to this release's version, once every scheduler and worker runs it. Emails keep going out.
 
-    One that broke off goes on where it was; a ledger that waits for nothing stays as it is."""
+    An interrupted migration continues where it stopped. A ledger that needs no migration stays as it is."""
     clients.settings("redis_url")
     ledger = services.ledger()
     before, wanted = ledger.version(), waiting(ledger)
@@ -31,15 +31,13 @@ def migrate_ledger(yes: bool, as_json: bool) -> None:
         console.print(
             f"The ledger has version {before}."
             if wanted
-            else f"The ledger has version {before}, and waits for nothing."
+            else f"The ledger has version {before} and needs no migration."
         )
         for migration in wanted:
-            again = ", which broke off" if migration.number == broke_off(ledger) else ""
+            again = ", which was interrupted" if migration.number == broke_off(ledger) else ""
             console.print(f"  {migration.number}{again}: {migration.sentence}", soft_wrap=True)
     if wanted and not yes:
-        click.echo(
-            f"An older release does not work on it afterwards, and only a backup leads back: {BACKUP}.", err=True
-        )
+        click.echo(f"Older releases cannot use it afterwards, and only a backup takes you back: {BACKUP}.", err=True)
         click.confirm("Have you made a backup?", abort=True, err=True)
     done: list[Slice] = [each for each in follow(migrate(ledger), "Migrating") if each.done]
     if as_json:

@@ -1,4 +1,4 @@
-"""What commands need that look at the ledger, Notion and Resend together: the clients, and a progress bar."""
+"""For commands that use the ledger, Notion and Resend together: the clients and a progress bar."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from shared.integrations.notion import Notion
 from shared.integrations.resend import Resend
 from shared.ledger.client import Ledger
 
-yes = click.option("--yes", is_flag=True, help="Do not ask.")
+yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 command = speaks_plainly
 
 
 def follow(items: Iterable[Any], label: str) -> Iterable[Any]:
-    """All items, with a progress bar on a terminal while they come; of what nobody can count yet, the number so far."""
+    """All items, with a progress bar on a terminal; it shows the number so far if the total is unknown."""
     if not console.is_terminal:
         yield from items
         return
@@ -47,7 +47,7 @@ class Outside:
     """The clients.
 
     Attributes:
-        resend: None where there is no key.
+        resend: None without a key.
     """
 
     settings: Settings
@@ -58,7 +58,7 @@ class Outside:
 
     @property
     def subjects(self) -> Subjects:
-        """How subjects read now."""
+        """The current subjects."""
         return Subjects(self.catalog, Store(self.catalog, self.settings, self.ledger), self.settings)
 
     def resend_turn(self) -> None:
@@ -67,7 +67,7 @@ class Outside:
 
 
 def connect() -> Outside:
-    """The clients by this process's settings; raises SettingsError where Notion is not set, LedgerTooNew."""
+    """The clients for this process's settings; raises SettingsError if Notion is not set, LedgerTooNew."""
     found = clients.settings("notion_token", "notion_email_sequence_db_id")
     resend = services.resend() if found.resend_api_key else None
     return Outside(found, clients.ledger(), services.catalog(), services.notion(), resend)

@@ -1,4 +1,4 @@
-"""What `evergreen --help` shows: every command by what it is for, a line each, with examples."""
+"""What `evergreen --help` shows: every command by purpose, a line each, with examples."""
 
 from __future__ import annotations
 
@@ -6,42 +6,42 @@ import click
 
 GROUPS: dict[str, dict[str, str]] = {
     "Every day": {
-        "list": "List enrollments, the latest first",
+        "list": "List enrollments, latest first",
         "show": "Show an enrollment with its emails",
         "pause": "Hold an enrollment until you resume it",
-        "resume": "Let a paused enrollment go on",
+        "resume": "Continue a paused enrollment",
         "cancel": "End an enrollment for good",
-        "skip": "Leave one email out",
-        "send-now": "Send one email before its time",
-        "retry": "Try an email again that failed or is in doubt",
+        "skip": "Skip one email",
+        "send-now": "Send one email now, before its time",
+        "retry": "Retry an email that failed or is in doubt",
     },
     "Campaigns": {
-        "plan": "Show every email of a campaign, and when it goes out",
-        "simulate": "See what many sign-ups would do",
-        "diff": "See whom your changes to the campaigns affect",
+        "plan": "Show every email of a campaign and when it goes out",
+        "simulate": "Simulate many sign-ups",
+        "diff": "Show whom your changes to the campaigns affect",
         "templates": "Check, preview, push and pull the emails",
-        "enroll": "Put a person into a campaign, as a webhook would",
+        "enroll": "Enroll a person in a campaign, as a webhook would",
     },
     "People": {
         "import": "Import people from a CSV file",
-        "export": "Print everything that is kept about a person",
+        "export": "Print everything stored about a person",
         "forget": "Erase a person, here and in Notion",
         "suppress": "Stop all email to an address",
         "unsuppress": "Allow email to an address again",
     },
-    "Trouble": {
+    "Troubleshooting": {
         "doctor": "Check settings and services, and say how to fix them",
         "stop-sending": "Stop all email",
-        "start-sending": "Send again",
+        "start-sending": "Start sending again",
         "verify": "Compare the ledger with Resend and Notion",
-        "fence": "Say whether this copy may send",
+        "fence": "Show whether this copy may send",
         "restore": "Rebuild a lost ledger from Notion",
         "migrate": "Update the ledger after an upgrade",
     },
     "Setup and development": {
         "notion": "Create or check the Notion databases",
         "up": "Start everything on this machine",
-        "completion": "Complete commands in your shell",
+        "completion": "Set up shell completion",
     },
 }
 EXAMPLES = (
@@ -52,11 +52,20 @@ EXAMPLES = (
 )
 
 
+class Command(click.Command):
+    """A command whose help ends with examples: its epilog, an example a line."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The examples, never wrapped, so that they can be copied."""
+        with formatter.section("Examples"):
+            formatter.write_text(f"\b\n{self.epilog}")
+
+
 class Overview(click.Group):
-    """The command line as a whole; its help is grouped."""
+    """The whole command line; its help is grouped."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands, by what they are for."""
+        """The commands, by purpose."""
         for title, lines in GROUPS.items():
             with formatter.section(title):
                 formatter.write_dl(list(lines.items()), col_max=14)
@@ -64,4 +73,4 @@ class Overview(click.Group):
             for example in EXAMPLES:
                 formatter.write_text(example)
         formatter.write_paragraph()
-        formatter.write_text("`evergreen COMMAND --help` explains a command; docs/commands.md explains them all.")
+        formatter.write_text("Run `evergreen COMMAND --help` for one command. docs/commands.md has them all.")

@@ -11,6 +11,7 @@ from rich.progress import track
 from rich.table import Table
 
 from commands import clients
+from commands.overview import Command
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
 from shared.core import log
@@ -27,26 +28,26 @@ TRIGGERS = ("signup", "assessment", "christmas-signup", "christmas-assessment")
 def _address(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     address = normalized(value) if value else None
     if address and "@" not in address:
-        raise click.BadParameter("write an email address")
+        raise click.BadParameter("not a valid email address")
     return address
 
 
 address = click.argument("address", callback=_address)
 
 
-@click.command()
+@click.command(cls=Command, epilog="evergreen forget ada@example.org")
 @address
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @as_json
 @speaks_plainly
 def forget(address: str, yes: bool, as_json: bool) -> None:
     """Erase a person, here and in Notion.
 
-    What stays, under a hash of the address: that no campaign begins again for them, and that they want no email."""
+    Kept, under a hash of the address: that no campaign starts again for them, and that they want no email."""
     found, ledger = clients.settings(), clients.ledger()
     if not yes:
         click.confirm(
-            f"Erase {address} for good, with every email that is still to come and the rows in Notion?",
+            f"Erase {address} for good, with all emails still scheduled and the rows in Notion?",
             abort=True,
             err=True,
         )
@@ -62,41 +63,41 @@ def forget(address: str, yes: bool, as_json: bool) -> None:
     }
     counts["pages moved to Notion's trash"] = done.pages
     console.print("Erased:", ", ".join(f"{name} {count}" for name, count in counts.items()), soft_wrap=True)
-    console.print("\nLeft for you:")
+    console.print("\nLeft for you to do:")
     for sentence in done.left:
         console.print(f"- {sentence}", soft_wrap=True)
 
 
-@click.command()
+@click.command(cls=Command, epilog="evergreen export ada@example.org > ada.json")
 @address
 @as_json
 @speaks_plainly
 def export(address: str, as_json: bool) -> None:
-    """Print all that is held of a person, as JSON (with or without --json). Exit status 1 where nothing is."""
+    """Print everything stored about a person, as JSON (with or without --json). Exit status 1 if nothing is stored."""
     clients.settings()
     held = privacy.export(address, clients.ledger())
     if held is None and not as_json:
-        raise click.ClickException("nothing is held of this address")
+        raise click.ClickException("nothing is stored about this address")
     print_json(held)
     sys.exit(held is None)
 
 
-@click.command()
+@click.command(cls=Command, epilog="evergreen suppress ada@example.org\nevergreen suppress --list")
 @click.argument("address", required=False, callback=_address)
-@click.option("--list", "listing", is_flag=True, help="Show who gets no email, the latest first.")
+@click.option("--list", "listing", is_flag=True, help="List suppressed addresses, latest first.")
 @as_json
 @speaks_plainly
 def suppress(address: str | None, listing: bool, as_json: bool) -> None:
-    """Send an address no email of any kind from now on; its enrollments end."""
+    """Stop all email to an address from now on; its enrollments end."""
     if bool(address) == listing:
-        raise click.UsageError("name an address, or --list")
+        raise click.UsageError("give an address, or --list")
     clients.settings()
     ledger = clients.ledger()
     if address:
         ended = suppressions.suppress(address, ledger)
         if as_json:
             return print_json({"email": address, "ended": ended})
-        return console.print(f"{address} gets no more email; enrollments that ended: {ended}.")
+        return console.print(f"{address} gets no more email. Enrollments ended: {ended}.")
     found = Contacts(ledger).suppressions()
     if as_json:
         return print_json(
@@ -109,57 +110,61 @@ def suppress(address: str | None, listing: bool, as_json: bool) -> None:
             ", ".join(each.reasons),
             iso(min(each.reasons.values(), default=None)) or "",
         )
-    console.print(table if found else "Nobody.")
+    console.print(table if found else "No address is suppressed.")
 
 
-@click.command()
+@click.command(cls=Command, epilog="evergreen unsuppress ada@example.org --i-have-their-consent")
 @address
 @click.option(
     "--i-have-their-consent",
     "has_consent",
     is_flag=True,
-    help="The person has asked for email again; lifts an unsubscribe.",
+    help="The person has asked for email again; this removes an unsubscribe.",
 )
 @as_json
 @speaks_plainly
 def unsuppress(address: str, has_consent: bool, as_json: bool) -> None:
-    """Let an address get email again that bounced, complained or was suppressed manually.
+    """Allow email again to an address that bounced, complained or was suppressed manually.
 
     Enrollments that ended stay ended."""
     clients.settings()
     lifted = suppressions.unsuppress(address, clients.ledger(), has_consent=has_consent)
     if as_json:
         return print_json({"email": address, "lifted": lifted})
-    console.print(f"Lifted: {', '.join(lifted)}." if lifted else "This address was not suppressed.")
+    console.print(f"Unblocked. Removed: {', '.join(lifted)}." if lifted else "This address was not suppressed.")
     if "bounced" in lifted or "complained" in lifted:
-        console.print("Resend has a suppression list of its own: take the address off it there, too.")
+        console.print("Resend has its own suppression list: remove the address there too.")
 
 
-@click.command("import")
+@click.command(
+    "import",
+    cls=Command,
+    epilog="evergreen import people.csv\nevergreen import people.csv --trigger christmas-signup --apply",
+)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--apply", "applying", is_flag=True, help="Do it; without this, the file is only checked.")
+@click.option("--apply", "applying", is_flag=True, help="Import the file; without this, it is only checked.")
 @click.option(
     "--trigger",
     type=click.Choice(TRIGGERS),
-    help="Enroll in the campaign of this webhook; without it, people are only remembered.",
+    help="Enroll in the campaign of this webhook; without it, people are only stored.",
 )
-@click.option("--consent-on-file", is_flag=True, help="Everybody in the file has agreed, and you can show it.")
+@click.option("--consent-on-file", is_flag=True, help="Everyone in the file has consented, and you can prove it.")
 @as_json
 @speaks_plainly
 def import_people(file: Path, applying: bool, trigger: str | None, consent_on_file: bool, as_json: bool) -> None:
-    """Take people from a CSV file: email, name, first_name, business_name, timezone, scores, consent, consent_text,
-    campaign, start.
+    """Import people from a CSV file.
 
-    Faulty lines are named and left out. Exit status 1 where there are any."""
+    Columns: email, name, first_name, business_name, timezone, scores, consent, consent_text, campaign, start. Invalid
+    lines are listed and skipped. Exit status 1 if there are any."""
     found, ledger, catalog = clients.settings(), clients.ledger(), services.catalog()
     campaign = catalog.triggered_by(trigger) if trigger else None
     if trigger and not campaign:
-        raise click.UsageError(f"no campaign begins with {trigger}")
+        raise click.UsageError(f"no campaign starts with {trigger}")
     now = ledger.now()
     sheet = csv_import.read(file, campaign=campaign.slug if campaign else None, now=now)
     if trigger and "consent" not in sheet.columns and not consent_on_file:
         raise click.UsageError(
-            "the file has no column `consent`; add one (yes or no), or --consent-on-file if you can show their consent"
+            "the file has no column `consent`; add one (yes or no), or --consent-on-file if you can prove consent"
         )
     notes: list[csv_import.Fault] = []
     if applying:
@@ -178,8 +183,8 @@ def _report(sheet: csv_import.Sheet, notes: list[csv_import.Fault], applied: boo
             | shown
         )
     if sheet.unknown:
-        console.print(f"Columns that are ignored: {', '.join(sheet.unknown)}", markup=False)
-    table = Table("Line", "Column", "What is the matter", box=None, pad_edge=False)
+        console.print(f"Ignored columns: {', '.join(sheet.unknown)}", markup=False)
+    table = Table("Line", "Column", "Problem", box=None, pad_edge=False)
     for each in [*sheet.faults, *notes]:
         table.add_row(str(each.line), each.field, each.message)
     if table.rows:
@@ -189,4 +194,4 @@ def _report(sheet: csv_import.Sheet, notes: list[csv_import.Fault], applied: boo
         f"People: {len(sheet.rows)}, with consent: {agreed}. Lines merged: {sheet.doubles}. Faults: "
         f"{len(sheet.faults)}."
     )
-    console.print("Imported." if applied else "Nothing was changed: add --apply to do it.")
+    console.print("Imported." if applied else "Nothing was changed; add --apply to import.")

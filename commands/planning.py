@@ -1,5 +1,4 @@
-"""`evergreen plan`: every email of an enrollment that does not exist, and what other commands need to read a campaign
-and a time."""
+"""`evergreen plan`: every email of a made-up enrollment; also parses campaigns and times for other commands."""
 
 from __future__ import annotations
 
@@ -13,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from commands import clients
+from commands.overview import Command
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
 from shared.core.settings import Settings
@@ -28,9 +28,9 @@ MEETING_AHEAD = 3 * timing.DAY
 
 
 def campaign_of(catalog: Catalog, slug: str) -> Campaign:
-    """The campaign that is meant; raises click.BadParameter with the names of those there are."""
+    """The named campaign; raises click.BadParameter with the names that exist."""
     if slug not in catalog.campaigns:
-        raise click.BadParameter(f"no campaign is called {slug!r}; there are {', '.join(catalog.campaigns)}")
+        raise click.BadParameter(f"there is no campaign {slug!r}; choose one of {', '.join(catalog.campaigns)}")
     return catalog.campaigns[slug]
 
 
@@ -39,46 +39,58 @@ def instant(text: str, zone: ZoneInfo) -> int:
 
     Args:
         text: in ISO 8601.
-        zone: where it is that time, unless the text says so itself.
+        zone: its time zone, unless the text names one.
     """
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is not a time; write it such as 2026-12-01T09:30") from None
+        raise click.BadParameter(f"{text!r} is not a valid time; write it like 2026-12-01T09:30") from None
     return round((found if found.tzinfo else found.replace(tzinfo=zone)).timestamp() * 1000)
 
 
 def zone_of(name: str | None, found: Settings) -> ZoneInfo:
-    """A contact's time zone, or the business's; raises click.BadParameter for a name that is none."""
+    """A contact's time zone, or the business's; raises click.BadParameter for an unknown name."""
     zone = timing.zone(name, found.business_timezone)
     if name and zone.key != name:
-        raise click.BadParameter(f"{name!r} is not a time zone; write one of the IANA names, such as Europe/Rome")
+        raise click.BadParameter(f"{name!r} is not a valid time zone; use an IANA name, such as Europe/Rome")
     return zone
 
 
 def local(at: int, zone: ZoneInfo) -> str:
-    """An instant by the clock of a place."""
+    """An instant in a time zone."""
     return f"{datetime.fromtimestamp(at / 1000, zone):%Y-%m-%d %H:%M}"
 
 
 def now() -> int:
-    """This machine's time, in milliseconds since 1970 UTC: for what is not, and so has no Redis whose clock counts."""
+    """This machine's time, in milliseconds since 1970 UTC: a made-up enrollment has no Redis whose clock counts."""
     return round(datetime.now().timestamp() * 1000)
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    epilog="evergreen plan christmas --timezone Europe/Rome --segment urgent\n"
+    "evergreen plan booking-reminder --at 2026-12-03T10:00 --text",
+)
 @click.argument("slug", metavar="CAMPAIGN")
-@click.option("--email", default="maria@example.org", show_default=True, help="Whose run it would be.")
+@click.option("--email", default="maria@example.org", show_default=True, help="The contact's address.")
 @click.option(
     "--at",
     "begins",
     metavar="TIME",
-    help="The sign-up or, for reminders, the meeting; by the contact's clock. Default: now.",
+    help="Time of the sign-up or, for reminders, of the meeting, in the contact's time zone. Default: now.",
 )
-@click.option("--timezone", metavar="ZONE", help="The contact's, such as Europe/Rome. Default: the business's.")
-@click.option("--segment", type=click.Choice(SEGMENTS, case_sensitive=False), default="CRITICAL", show_default=True)
-@click.option("--score", type=click.IntRange(0, 100), help="The assessment's score.")
-@click.option("--text", is_flag=True, help="Print each email too.")
+@click.option(
+    "--timezone", metavar="ZONE", help="The contact's time zone, such as Europe/Rome. Default: the business's."
+)
+@click.option(
+    "--segment",
+    type=click.Choice(SEGMENTS, case_sensitive=False),
+    default="CRITICAL",
+    show_default=True,
+    help="The contact's segment.",
+)
+@click.option("--score", type=click.IntRange(0, 100), help="Assessment score.")
+@click.option("--text", is_flag=True, help="Print each email in full.")
 @as_json
 @speaks_plainly
 def plan(
@@ -91,9 +103,9 @@ def plan(
     text: bool,
     as_json: bool,
 ) -> None:
-    """Show every email that somebody would get, when, and which text.
+    """Show every email that a person would get, when, and with which text.
 
-    The texts are those of the campaign's files; no Redis is asked."""
+    Uses the texts in the campaign's files. Does not ask Redis."""
     found, catalog = clients.settings(), services.catalog()
     campaign, zone = campaign_of(catalog, slug), zone_of(timezone, found)
     meets, today = planning.meets(campaign), now()

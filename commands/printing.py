@@ -1,4 +1,4 @@
-"""How commands speak: tables for people, `--json` for programs, one sentence and status 1 for what went wrong."""
+"""How commands print: tables for people, `--json` for programs, one sentence and status 1 for errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def speaks_plainly(command: Command) -> Command:
-    """Turn Evergreen's errors, and an absent Redis, into one sentence and exit status 1."""
+    """Turn Evergreen's errors, and an unavailable Redis, into one sentence and exit status 1."""
 
     @functools.wraps(command)
     def spoken(*positional: Any, **options: Any) -> Any:
@@ -32,7 +32,7 @@ def speaks_plainly(command: Command) -> Command:
             why = reason(error)
             raise click.ClickException(f"Redis {why.what}; {why.fix}") from None
 
-    return spoken  # type: ignore[return-value]  # wraps keeps the signature, which its type cannot say
+    return spoken  # type: ignore[return-value]  # wraps keeps the signature, which its type does not express
 
 
 def print_json(value: object) -> None:

@@ -1,4 +1,4 @@
-"""`evergreen restore`: rebuild a lost ledger from Notion, or take over the running sequences of an earlier build."""
+"""`evergreen restore`: rebuild a lost ledger from Notion, or take over the active sequences of an earlier build."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from commands.outside import Outside, command, connect, follow, yes
+from commands.overview import Command
 from commands.printing import as_json, console, print_json
 from shared.integrations.notion import iso
 from shared.notion.template_pull import Puller
@@ -17,45 +18,44 @@ from shared.recovery.notion_rows import NotRestored
 from shared.recovery.restore import Report, Restorer
 
 RUNS = {
-    "restored": "enrollments that go on",
-    "ended": "enrollments that were ended since the loss, and stay so",
-    "exists": "enrollments that were there already, and stay as they are",
-    "marked": "enrollments that are over, and do not go on",
-    "tracked": "people tracked only",
-    "numbered": "new enrollments that keep all their emails, under a number of their own",
-    "thrown": "new enrollments thrown away, for the lost one counts",
+    "restored": "enrollments that continue",
+    "ended": "enrollments that ended since the loss, and stay ended",
+    "exists": "existing enrollments, left as they are",
+    "marked": "enrollments that are over, and do not continue",
+    "tracked": "people who are only tracked",
+    "numbered": "new enrollments that keep all their emails, under a new number",
+    "thrown": "new enrollments discarded in favor of the lost one",
 }
 STEPS = {
-    "sent": "emails sent before",
+    "sent": "emails already sent",
     "scheduled": "emails scheduled",
-    "skipped": "emails left out, for a later one was sent",
-    "failed": "emails failed before",
+    "skipped": "emails skipped because a later one was sent",
+    "failed": "emails that had failed",
     "in-doubt": "emails in doubt",
 }
-SHOWN = 20  # of a list, on a terminal
+SHOWN = 20  # entries of a list, on a terminal
 UNKNOWABLE = (
-    "details for which Notion has no column: time zone, booking link, a consent's words and time, what a webhook said "
-    "of an occasion",
-    "who was suppressed manually comes back as unsubscribed, and who was forgotten may sign up again",
-    "meetings and their reminders: book them again, or remind by hand",
-    "that a person unsubscribed or an email bounced, where Notion was not told before the loss",
+    "details without a column in Notion: time zone, booking link, the words and time of a consent, webhook details",
+    "manual suppressions: these people come back as unsubscribed, and forgotten people may sign up again",
+    "meetings and their reminders: book them again, or remind people manually",
+    "unsubscribes and bounces that had not reached Notion before the loss",
 )
 
 
-@click.command()
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.command(cls=Command, epilog="evergreen restore --dry-run\nevergreen restore")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @yes
 @as_json
 @command
 def restore(dry_run: bool, yes: bool, as_json: bool) -> None:
     """Rebuild the ledger from Notion and from Resend's list of sent emails; nothing is sent twice.
 
-    What this ledger has sent stays as it is; who signed up since the loss goes on where they were. Afterwards this copy
-    takes the fence, and sending begins."""
+    What this ledger has sent stays as it is, and people who signed up since the loss continue where they were.
+    Afterwards this copy takes the fence and starts sending."""
     outside = connect()
     if not dry_run and not yes:
-        console.print("This builds enrollments from Notion's rows, and then sends what is due.")
-        click.confirm("Is every other copy of Evergreen stopped, and the earlier build too?", abort=True, err=True)
+        console.print("This rebuilds enrollments from Notion's rows, then sends due emails.")
+        click.confirm("Have you stopped every other copy of Evergreen, and the earlier build?", abort=True, err=True)
     if not dry_run:
         _take_texts(outside)
     restorer = Restorer(
@@ -78,7 +78,7 @@ def restore(dry_run: bool, yes: bool, as_json: bool) -> None:
 
 
 def _take_texts(outside: Outside) -> None:
-    """The owner's own texts first: by their subjects emails are found in Resend's list."""
+    """The owner's own texts first: their subjects identify emails in Resend's list."""
     if outside.settings.notion_templates_db_id:
         Puller(outside.ledger, outside.catalog, outside.settings, outside.notion).pull()
 
@@ -92,26 +92,26 @@ def _print(report: Report) -> None:
             if counts[name]:
                 table.add_row(str(counts[name]), f"[bold red]{text}[/]" if name == "in-doubt" else text)
     if report.duplicates:
-        table.add_row(str(report.duplicates), "duplicate rows, united (`evergreen verify` names them)")
+        table.add_row(str(report.duplicates), "duplicate rows, merged (`evergreen verify` lists them)")
     console.print(table)
     if report.list_from is None:
-        console.print("[bold yellow]Resend's list could not be read:[/] what was due and has no mark is in doubt.")
+        console.print("[bold yellow]Resend's list could not be read:[/] due emails without a mark are in doubt.")
     else:
         console.print(f"Resend's list was read back to {iso(report.list_from)}.")
-    _print_list("In doubt: look, then `evergreen retry` or `evergreen skip`", report.in_doubt)
-    _print_list("Paused: `evergreen resume` lets them go on", report.paused)
+    _print_list("In doubt: check Resend's list, then `evergreen retry` or `evergreen skip`", report.in_doubt)
+    _print_list("Paused: `evergreen resume` continues them", report.paused)
     _print_list("Ended since the loss", report.ended)
-    _print_list("Came in since the loss, and begin under a new number", report.numbered)
-    _print_list("Came in since the loss, and are thrown away: nothing of them was sent", report.thrown)
+    _print_list("Started since the loss, and start again under a new number", report.numbered)
+    _print_list("Started since the loss, and discarded: none of their emails was sent", report.thrown)
     _print_list("Not restored", report.left)
-    _print_list("Look at these", report.notes)
-    console.print("\n[bold]What nobody can know any more[/]")
+    _print_list("Check these", report.notes)
+    console.print("\n[bold]What cannot be restored[/]")
     for text in UNKNOWABLE:
         console.print(f"  {text}")
     last = (
         "Nothing was written: this was a dry run."
         if report.dry
-        else "[green]This copy has taken the fence; sending goes on.[/]"
+        else "[green]This copy has taken the fence; sending continues.[/]"
     )
     console.print(f"\n{last}")
 

@@ -13,6 +13,7 @@ import click
 from rich.table import Table
 
 from commands import chart, clients
+from commands.overview import Command
 from commands.planning import campaign_of, instant, local
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
@@ -30,11 +31,11 @@ def _span(_context: click.Context, _parameter: click.Parameter, value: str | Non
 
 
 def _outage(text: str, begins: int, zone: ZoneInfo) -> tuple[int, int]:
-    """From and to, each a time, or a duration since the beginning."""
+    """Start and end, each a time or a duration since the start of the simulation."""
     ends = text.split("..")
     if len(ends) != 2:
         raise click.BadParameter(
-            f"{text!r} is not an outage; write from..to, such as 2d..2d6h or 2026-12-01T09:00..2026-12-01T15:00"
+            f"{text!r} is not a valid outage; write from..to, such as 2d..2d6h or 2026-12-01T09:00..2026-12-01T15:00"
         )
     found = []
     for end in ends:
@@ -46,43 +47,54 @@ def _outage(text: str, begins: int, zone: ZoneInfo) -> tuple[int, int]:
         )
         found.append(begins + round(timedelta(**known).total_seconds() * 1000) if parts and end else instant(end, zone))
     if found[0] >= found[1]:
-        raise click.BadParameter(f"{text!r} ends before it begins")
+        raise click.BadParameter(f"{text!r} ends before it starts")
     return found[0], found[1]
 
 
-@click.command()
-@click.option(
-    "--contacts", type=click.IntRange(1, 1_000_000), default=10_000, show_default=True, help="How many sign up."
+@click.command(
+    cls=Command,
+    epilog="evergreen simulate --contacts 10000 --daily-quota 100\n"
+    "evergreen simulate --mix --daily-quota 0 --outage 2d..2d6h",
 )
-@click.option("--campaign", "slug", metavar="SLUG", default="christmas", show_default=True, help="For what.")
-@click.option("--mix", is_flag=True, help="For every campaign, each as often.")
-@click.option("--from", "begins", metavar="TIME", help="The first day. Default: today.")
 @click.option(
-    "--over", metavar="DURATION", default="30d", show_default=True, callback=_span, help="How long people sign up."
+    "--contacts", type=click.IntRange(1, 1_000_000), default=10_000, show_default=True, help="Number of sign-ups."
 )
-@click.option("--to", metavar="TIME", help="Stop the clock there. Default: at the last email.")
+@click.option(
+    "--campaign", "slug", metavar="SLUG", default="christmas", show_default=True, help="The campaign they sign up for."
+)
+@click.option("--mix", is_flag=True, help="Spread the sign-ups evenly over all campaigns.")
+@click.option("--from", "begins", metavar="TIME", help="First day. Default: today.")
+@click.option(
+    "--over",
+    metavar="DURATION",
+    default="30d",
+    show_default=True,
+    callback=_span,
+    help="Period in which people sign up.",
+)
+@click.option("--to", metavar="TIME", help="When to stop. Default: at the last email.")
 @click.option(
     "--rate",
     type=click.FloatRange(0, min_open=True),
     default=2,
     show_default=True,
-    help="Requests a second that Resend takes.",
+    help="Requests per second that Resend accepts.",
 )
 @click.option(
     "--daily-quota",
     type=click.IntRange(0),
     default=100,
     show_default=True,
-    help="Emails a day that it takes; 0: any number.",
+    help="Emails per day that Resend accepts; 0: no limit.",
 )
 @click.option(
     "--outage",
     "outages",
     metavar="FROM..TO",
     multiple=True,
-    help="When it is away: times, or since the beginning, 2d..2d6h.",
+    help="When Resend is unavailable: times, or durations since the start, such as 2d..2d6h.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Another one draws other people.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Another seed draws other people.")
 @as_json
 @speaks_plainly
 def simulate(
@@ -98,9 +110,9 @@ def simulate(
     seed: int,
     as_json: bool,
 ) -> None:
-    """See what many sign-ups would do: emails an hour, how late they get, and what another plan at Resend would change.
+    """Simulate many sign-ups: emails per hour, delays, and what another Resend plan would change.
 
-    The campaigns, their timing and their late policy are the real ones; no Redis is asked and nothing is sent."""
+    Uses the real campaigns, timing and late policy. Does not ask Redis, and sends nothing."""
     found, catalog = clients.settings(), services.catalog()
     zone = ZoneInfo(found.business_timezone)
     start = instant(begins or f"{datetime.now(zone):%Y-%m-%d}", zone)
@@ -133,13 +145,13 @@ def simulate(
 def _print_outcome(outcome: Outcome, upgraded: Outcome, conditions: Conditions, took: float) -> None:
     if outcome.hours:
         console.print(chart.by_hour(outcome.hours, outcome.full_days, console.width))
-    quota = f"{conditions.daily_quota:,} emails a day" if conditions.daily_quota else "any number of emails a day"
+    quota = f"{conditions.daily_quota:,} emails a day" if conditions.daily_quota else "unlimited emails a day"
     busiest = max(outcome.requests.values(), default=0)
     console.print(
-        f"\nResend takes {conditions.rate:g} requests a second, which is {conditions.rate * 3600:,.0f} an hour (the "
+        f"\nResend accepts {conditions.rate:g} requests a second, which is {conditions.rate * 3600:,.0f} an hour (the "
         "busiest hour has "
         f"{busiest:,}), and {quota}"
-        + (" ([red]red[/]: days on which that held email back)." if outcome.full_days else "."),
+        + (" ([red]red[/]: days on which the quota delayed email)." if outcome.full_days else "."),
         soft_wrap=True,
     )
     columns = [outcome, upgraded] if outcome.full_days else [outcome]
@@ -153,15 +165,15 @@ def _print_outcome(outcome: Outcome, upgraded: Outcome, conditions: Conditions, 
     console.print(f"People: {people}. Simulated in {took:.1f} s.")
     if outcome.full_days:
         console.print(
-            f"[bold]A plan without a daily quota[/] holds nothing back; it must take {upgraded.busiest_month:,} "
+            f"[bold]A plan without a daily quota[/] delays nothing; it must allow {upgraded.busiest_month:,} "
             "emails in 30 days. "
-            f"This quota holds email back on {len(outcome.full_days):,} days.",
+            f"This quota delays email on {len(outcome.full_days):,} days.",
             soft_wrap=True,
         )
 
 
 def _lasting(milliseconds: int) -> str:
-    """A length of time, in the unit that fits."""
+    """A duration, in a suitable unit."""
     for unit, width in (("days", 86_400_000), ("h", 3_600_000), ("min", 60_000)):
         if milliseconds >= 2 * width:
             return f"{milliseconds / width:,.1f} {unit}"
@@ -170,13 +182,13 @@ def _lasting(milliseconds: int) -> str:
 
 _FIGURES: dict[str, Callable[[Outcome], str]] = {
     "emails sent": lambda each: f"{each.sent:,}",
-    "the last one": lambda each: local(each.ended, ZoneInfo("UTC")),
+    "last email": lambda each: local(each.ended, ZoneInfo("UTC")),
     "more than a minute late": lambda each: f"{each.late:,}",
-    "the latest, behind its due": lambda each: _lasting(each.latest),
-    "behind the date at sign-up": lambda each: _lasting(each.furthest),
+    "longest delay after the due time": lambda each: _lasting(each.latest),
+    "longest delay after the date set at sign-up": lambda each: _lasting(each.furthest),
     "enrollments moved by the late policy": lambda each: f"{each.shifted:,} times",
-    "left out by the late policy": lambda each: f"{each.skipped:,}",
-    "not sent when the clock stops": lambda each: f"{each.unsent:,}",
+    "skipped by the late policy": lambda each: f"{each.skipped:,}",
+    "not sent by the end": lambda each: f"{each.unsent:,}",
     "days with the quota exhausted": lambda each: f"{len(each.full_days):,}",
     "emails in the busiest 30 days": lambda each: f"{each.busiest_month:,}",
 }

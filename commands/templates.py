@@ -1,4 +1,4 @@
-"""`evergreen templates`: put the emails into Notion, take them from there, check them, look at them."""
+"""`evergreen templates`: push the emails to Notion, pull, check and preview them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from commands import clients
+from commands.overview import Command
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
 from shared.core.errors import CampaignError, NotionError
@@ -39,7 +40,7 @@ Entry = TypeVar("Entry")
 
 
 def _followed(entries: Iterator[Entry], total: int, label: str) -> list[Entry]:
-    """All entries, with a progress bar on a terminal while they come."""
+    """All entries, with a progress bar on a terminal."""
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         return list(progress.track(entries, total=total, description=label))
 
@@ -53,16 +54,16 @@ def _print_rows(entries: list[tuple[str, str, str]]) -> None:
 
 @click.group()
 def templates() -> None:
-    """The emails: their files, and what you write in Notion."""
+    """Check, preview, push and pull the emails."""
 
 
-@templates.command()
-@click.option("--force", is_flag=True, help="Write the files over your edits in Notion too.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@templates.command(cls=Command, epilog="evergreen templates push --dry-run")
+@click.option("--force", is_flag=True, help="Overwrite your edits in Notion too.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @as_json
 @speaks_plainly
 def push(force: bool, dry_run: bool, as_json: bool) -> None:
-    """Make a row and a page in Notion for each email; what you edited there stays."""
+    """Create a row and a page in Notion for each email. Your edits stay."""
     found = clients.settings("notion_token", "notion_templates_db_id")
     campaigns, ledger = services.catalog(), clients.ledger()
     pusher = Pusher(services.notion(), campaigns, found, TemplateTexts(ledger), force, dry_run)
@@ -79,9 +80,9 @@ def push(force: bool, dry_run: bool, as_json: bool) -> None:
 @as_json
 @speaks_plainly
 def pull(as_json: bool) -> None:
-    """Take every Live email from Notion now, and say what is wrong with the others.
+    """Take every Live email from Notion now, and list what is rejected.
 
-    The scheduler does so by itself every 20 seconds. Exit status 1 when one was rejected."""
+    The scheduler does this every 20 seconds. Exit status 1 if one was rejected."""
     found = clients.settings("notion_token", "notion_templates_db_id")
     ledger = clients.ledger()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -93,16 +94,18 @@ def pull(as_json: bool) -> None:
     else:
         _print_rows([(verdict.name, verdict.what, verdict.sentence) for verdict in verdicts])
         if not verdicts:
-            console.print("There is no row yet; `evergreen templates push` makes them.")
+            console.print("There are no rows yet; `evergreen templates push` creates them.")
     sys.exit(any(verdict.what == "rejected" for verdict in verdicts))
 
 
-@templates.command()
+@templates.command(cls=Command, epilog="evergreen templates lint --notion")
 @click.option("--notion", "in_notion", is_flag=True, help="Check the pages in Notion too, drafts included.")
 @as_json
 @speaks_plainly
 def lint(in_notion: bool, as_json: bool) -> None:
-    """Check every email and change nothing. Exit status 1 when one is wrong."""
+    """Check every email, and change nothing.
+
+    Exit status 1 if one has an error."""
     found = clients.settings(*(("notion_token", "notion_templates_db_id") if in_notion else ()))
     campaigns = services.catalog()
     faults = [fault for key in campaigns.sources if (fault := _file_fault(key, campaigns, found))]
@@ -119,7 +122,7 @@ def lint(in_notion: bool, as_json: bool) -> None:
         for fault in faults:
             console.print(fault, markup=False, soft_wrap=True)
         if not faults:
-            console.print(f"[green]{count} emails are well.[/]")
+            console.print(f"[green]All {count} emails are OK.[/]")
     sys.exit(bool(faults))
 
 
@@ -145,17 +148,27 @@ def _row_fault(row: Row, notion: Notion, campaigns: Catalog, found: Settings) ->
     return sentence and f"{where}: {sentence}"
 
 
-@templates.command()
+@templates.command(
+    cls=Command,
+    epilog="evergreen templates preview christmas_email_1 --segment urgent\n"
+    "evergreen templates preview christmas_email_1 --send-to ada@example.org",
+)
 @click.argument("template")
-@click.option("--segment", type=click.Choice(SEGMENTS, case_sensitive=False), default="CRITICAL", show_default=True)
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the HTML there.")
-@click.option("--send-to", metavar="ADDRESS", help="Send it there through Resend, marked [Test].")
+@click.option(
+    "--segment",
+    type=click.Choice(SEGMENTS, case_sensitive=False),
+    default="CRITICAL",
+    show_default=True,
+    help="The person's segment.",
+)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the HTML to this file.")
+@click.option("--send-to", metavar="ADDRESS", help="Send it to this address through Resend, marked [Test].")
 @as_json
 @speaks_plainly
 def preview(template: str, segment: Segment, out: Path | None, send_to: str | None, as_json: bool) -> None:
-    """Show an email as it goes out now, filled for a made-up person.
+    """Show an email as it goes out now, for a sample person.
 
-    TEMPLATE is its id, such as christmas_email_1, or with its campaign christmas/christmas_email_1."""
+    TEMPLATE is its id, such as christmas_email_1, or christmas/christmas_email_1 with its campaign."""
     found = clients.settings(*(("resend_api_key", "resend_from_email") if send_to else ()))
     campaigns = services.catalog()
     key = _key(template, campaigns)
@@ -177,17 +190,17 @@ def preview(template: str, segment: Segment, out: Path | None, send_to: str | No
     if out:
         console.print(f"[green]The HTML is in {out}.[/]")
     if sent:
-        console.print(f"[green]Sent; Resend calls it {sent}.[/]")
+        console.print(f"[green]Sent; its Resend ID is {sent}.[/]")
 
 
 def _key(template: str, campaigns: Catalog) -> Key:
-    """The template that is meant, by its id or its name."""
+    """The template with this id or name."""
     wanted = template.removesuffix(".md")
     found = [key for key in campaigns.sources if wanted in (key[1], name_of(key))]
     if len(found) == 1:
         return found[0]
     if found:
-        raise click.ClickException(f"several campaigns have it; say {' or '.join(map(name_of, found))}")
+        raise click.ClickException(f"several campaigns have it; use {' or '.join(map(name_of, found))}")
     close = difflib.get_close_matches(wanted, [template for _, template in campaigns.sources], n=3)
     raise click.ClickException(
         f"no campaign has an email {template!r}" + (f"; did you mean {' or '.join(close)}?" if close else "")

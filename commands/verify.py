@@ -7,35 +7,37 @@ from rich.markup import escape
 from rich.table import Table
 
 from commands.outside import command, connect, follow
+from commands.overview import Command
 from commands.printing import as_json, console, print_json
 from shared.domain import timing
 from shared.integrations.notion import iso
+from shared.recovery.findings import Finding, fix, held
 from shared.recovery.verify_ledger import unlisted
 from shared.recovery.verify_notion import NotionWitness
-from shared.recovery.verify_resend import Finding, ResendWitness, fix, held
+from shared.recovery.verify_resend import ResendWitness
 
 COLORS = {"duplicate": "bold red", "gap": "yellow", "disagreement": "yellow"}
 
 
-@click.command()
-@click.option("--fix", "fixes", is_flag=True, help="Fix what is safe: never sends, never deletes.")
+@click.command(cls=Command, epilog="evergreen verify --days 7\nevergreen verify --fix")
+@click.option("--fix", "fixes", is_flag=True, help="Fix what is safe to fix; never sends, never deletes.")
 @click.option("--mend", "fixes", is_flag=True, hidden=True)
 @click.option(
-    "--days", type=click.IntRange(min=1), default=30, show_default=True, help="How far back to look into Resend's list."
+    "--days", type=click.IntRange(min=1), default=30, show_default=True, help="How many days of Resend's list to check."
 )
 @as_json
 @command
 def verify(fixes: bool, days: int, as_json: bool) -> None:
-    """Compare the ledger with Resend's list and with Notion: duplicates, gaps, disagreements; and see that each email
-    is on its list.
+    """Compare the ledger with Resend and Notion: duplicates, gaps and disagreements. Also check that each email is on
+    its list.
 
-    --fix has what Notion lacks written again, marks as sent what was in doubt and Resend knows, and puts back what is
-    on no list. Exit status 1 when something remains."""
+    --fix writes what Notion lacks, marks emails in doubt as sent if Resend knows them, and puts back emails that are on
+    no list. Exit status 1 if something remains."""
     outside = connect()
     ledger = outside.ledger
     everything = held(ledger, follow)
     findings = unlisted(ledger)
-    findings += [] if outside.resend else [Finding("gap", "resend", "Resend was not asked", "set RESEND_API_KEY")]
+    findings += [] if outside.resend else [Finding("gap", "resend", "Resend was not checked", "set RESEND_API_KEY")]
     list_from = None
     if outside.resend:
         witness = ResendWitness(ledger, outside.subjects, outside.resend, turn=outside.resend_turn, follow=follow)
@@ -62,7 +64,7 @@ def _print(findings: list[Finding], runs: int, list_from: str | None) -> None:
         f"{runs} enrollments were compared" + (f", with Resend's list back to {list_from}." if list_from else ".")
     )
     if not findings:
-        console.print("[green]All agree.[/]")
+        console.print("[green]Everything agrees.[/]")
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     for finding in findings:

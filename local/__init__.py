@@ -1,3 +1,3 @@
-"""The one-machine stack: everything that runs Evergreen on one computer without outside accounts.
+"""The local stack: everything that runs Evergreen on one machine without outside accounts.
 
 May import anything but tests."""

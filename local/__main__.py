@@ -1,5 +1,4 @@
-"""`python -m local`: the whole of Evergreen on one machine, with nothing to install beside it and no account
-anywhere."""
+"""`python -m local`: all of Evergreen on one machine, with nothing else to install and no accounts."""
 
 from __future__ import annotations
 
@@ -20,10 +19,10 @@ from shared.core.stack_file import ROOT
 
 
 def say(line: str) -> None:
-    """Tell the person at the terminal; the stack goes on when nobody listens any more.
+    """Print to the terminal; the stack continues if the terminal is gone.
 
     Args:
-        line: the news.
+        line: the text.
     """
     with suppress(BrokenPipeError):
         print(line, flush=True)
@@ -31,13 +30,13 @@ def say(line: str) -> None:
 
 @contextmanager
 def _alone_in(directory: Path) -> Iterator[None]:
-    """Keep a second stack out of the same directory: two Valkeys would ruin each other's data."""
+    """Keep a second stack out of the same directory: two Valkeys would corrupt each other's data."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         lock = (directory / "lock").open("w")
     except OSError as error:
         raise SettingsError(
-            f"{directory} cannot be written ({error.strerror}). Correct its permissions, or name another folder: "
+            f"{directory} cannot be written ({error.strerror}). Fix its permissions, or choose another folder: "
             "LOCAL_DIR=~/evergreen make run"
         ) from None
     with lock:
@@ -45,7 +44,8 @@ def _alone_in(directory: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise SettingsError(
-                f"a stack runs in {directory} already. Stop it, or give this one its own: LOCAL_DIR=.local-2 make run"
+                f"a stack is already running in {directory}. Stop it, or choose another folder: "
+                "LOCAL_DIR=.local-2 make run"
             ) from None
         yield
 
@@ -60,29 +60,29 @@ def _say_ready(where: stack.Place, environ: Mapping[str, str]) -> None:
     )
     for name, link in welcome.places(where, sandboxed, notices_url).items():
         say(f"  {name:<27}{link}")
-    say(f"  {'Password of both pages':<27}{welcome.password_place(where.directory, chosen.console_password)}")
+    say(f"  {'Password for both pages':<27}{welcome.password_place(where.directory, chosen.console_password)}")
     say(f"  {'Logs and state':<27}{where.directory}\n")
     for trouble in troubles:
-        say(f"NOT WELL: {trouble}. `./evergreen fence` and the notices say what to do.")
+        say(f"PROBLEM: {trouble}. See `./evergreen fence` and the alerts for what to do.")
     if stack.waits_for_migration(where, chosen.redis_password):
-        say("This ledger is of an older release, and waits for a migration: `make backup`, then `./evergreen migrate`.")
+        say("This ledger is from an older release and needs a migration: `make backup`, then `./evergreen migrate`.")
     if chosen.testing_mode and chosen.testing_step:
         say(f"TESTING_MODE is on: emails follow each other after {chosen.testing_step:g} s instead of days.")
     if not sandboxed:
         say(f"Emails go out through {chosen.resend_api_url}, to real people.")
-    say(f"Try it:\n\n{welcome.curl(where.url)}\n\nCtrl-C stops it; what is scheduled is kept.")
+    say(f"Try it:\n\n{welcome.curl(where.url)}\n\nCtrl-C stops it; scheduled emails are kept.")
 
 
 def main() -> int:
     """Run the stack until Ctrl-C or SIGTERM.
 
     Returns:
-        The status to exit with: 0, or 1 when it could not start.
+        The exit status: 0, or 1 if it could not start.
     """
     os.chdir(ROOT)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal may know ASCII alone
+            stream.reconfigure(errors="replace")  # some terminals show only ASCII
     try:
         owner = {**env_file.read(Path(os.environ.get("ENV_FILE", ".env"))), **os.environ}
         where = stack.place(owner)

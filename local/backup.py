@@ -1,8 +1,8 @@
-"""`python -m local.backup [--to DIR] [--keep N]`: a copy of the local stack's ledger, made while it runs.
+"""`python -m local.backup [--to DIR] [--keep N]`: back up the local stack's ledger while it runs.
 
-The copy is Valkey's own log, `appendonlydir`, taken as https://valkey.io/topics/persistence/ ("Backing up AOF
-persistence") says: no rewrite may begin meanwhile. What is written during the copy is in it or not; a torn end is
-dropped when Valkey starts from it. docs/backup.md says how to put one back.
+The copy is Valkey's own log, `appendonlydir`, made as in https://valkey.io/topics/persistence/ ("Backing up AOF
+persistence"): no rewrite may start meanwhile. Writes during the copy may or may not be in it; Valkey drops a torn end
+when it starts. docs/backup.md says how to restore one.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ KEEP = 14
 
 
 class BackupError(EvergreenError):
-    """No copy was made."""
+    """The backup failed."""
 
 
 def make(redis: Redis, data: Path, to: Path, *, keep: int = KEEP) -> Path:
-    """Copy the log of a Valkey that runs.
+    """Copy the log of a running Valkey.
 
     Args:
-        redis: a client of it that decodes answers.
+        redis: a client for it that decodes responses.
         data: its directory.
-        to: where copies lie; each gets a folder named after its time (UTC).
-        keep: how many of them stay, the newest.
+        to: the folder for backups; each gets a folder named after its time (UTC).
+        keep: how many of the newest to keep.
 
     Returns:
-        The new folder; `appendonlydir` in it is what Valkey starts from.
+        The new folder; Valkey starts from `appendonlydir` in it.
 
     Raises:
-        BackupError: when Valkey rewrites its log all the time, or was started again meanwhile.
-        RedisError: when Valkey does not answer.
+        BackupError: if Valkey keeps rewriting its log, or was restarted meanwhile.
+        RedisError: if Valkey does not respond.
     """
     made = to / f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
     unfinished = made.with_suffix(".unfinished")
@@ -65,13 +65,11 @@ def make(redis: Redis, data: Path, to: Path, *, keep: int = KEEP) -> Path:
             if (data / LOG / "appendonly.aof.manifest").read_bytes() != (
                 unfinished / LOG / "appendonly.aof.manifest"
             ).read_bytes():
-                raise BackupError("Valkey has begun a new log during the copy. Try again.")
+                raise BackupError("Valkey started a new log during the copy. Try again.")
         _to_disk(unfinished)
         unfinished.rename(made)
     except OSError as error:
-        raise BackupError(
-            f"the copy could not be made: {error.strerror}: {error.filename}. Correct that and try again."
-        ) from None
+        raise BackupError(f"the copy failed: {error.strerror}: {error.filename}. Fix that and try again.") from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     for old in sorted(path for path in to.iterdir() if path.is_dir() and path.name.endswith("Z"))[:-keep]:
@@ -81,8 +79,7 @@ def make(redis: Redis, data: Path, to: Path, *, keep: int = KEEP) -> Path:
 
 @contextmanager
 def _no_rewrite(redis: Redis) -> Iterator[None]:
-    """Keep Valkey from rewriting its log; should this process die, that lasts until the next backup or start of
-    Valkey."""
+    """Keep Valkey from rewriting its log; if this process dies, that lasts until the next backup or start of Valkey."""
     before = cast(dict[str, str], redis.config_get(REWRITES))[REWRITES]
     redis.config_set(REWRITES, "0")
     try:
@@ -93,12 +90,12 @@ def _no_rewrite(redis: Redis) -> Iterator[None]:
             time.sleep(0.05)
         yield
     finally:
-        with suppress(RedisError):  # a Valkey that ends has forgotten it by its next start
+        with suppress(RedisError):  # a Valkey that stops forgets it by its next start
             redis.config_set(REWRITES, before if before != "0" else USUAL)
 
 
 def _to_disk(folder: Path) -> None:
-    """Make sure that a power cut takes nothing of it."""
+    """Make it survive a power cut."""
     for path in [*folder.rglob("*"), folder]:
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -108,7 +105,7 @@ def _to_disk(folder: Path) -> None:
 
 
 def main() -> int:
-    """Make a copy and say where it is; returns the status to exit with."""
+    """Make a backup and print its path; returns the exit status."""
     given = {
         name: value for name, value in dotenv_values(os.environ.get("ENV_FILE", ".env")).items() if value is not None
     }
@@ -119,9 +116,9 @@ def main() -> int:
             prog="python -m local.backup", description=__doc__.splitlines()[2] if __doc__ else None
         )
         parser.add_argument(
-            "--to", type=Path, default=where.directory / "backups", help="where the copies lie (default: %(default)s)"
+            "--to", type=Path, default=where.directory / "backups", help="the folder for backups (default: %(default)s)"
         )
-        parser.add_argument("--keep", type=int, default=KEEP, help="how many stay (default: %(default)s)")
+        parser.add_argument("--keep", type=int, default=KEEP, help="how many to keep (default: %(default)s)")
         asked = parser.parse_args()
         if asked.keep < 1:
             parser.error("--keep must be at least 1")
@@ -132,7 +129,7 @@ def main() -> int:
             made = make(redis, where.directory / "valkey", asked.to, keep=asked.keep)
     except RedisError as error:
         print(
-            f"No backup: Valkey does not answer ({type(error).__name__}). Start the stack with `make run`.",
+            f"No backup: Valkey does not respond ({type(error).__name__}). Start the stack with `make run`.",
             file=sys.stderr,
         )
         return 1
@@ -140,7 +137,7 @@ def main() -> int:
         print(f"No backup: {error}", file=sys.stderr)
         return 1
     size = sum(path.stat().st_size for path in made.rglob("*") if path.is_file())
-    print(f"{made} ({size / 1e6:.1f} MB). docs/backup.md says how to put it back.")
+    print(f"{made} ({size / 1e6:.1f} MB). docs/backup.md says how to restore it.")
     return 0
 
 

@@ -1,5 +1,4 @@
-"""The local stack's gateway: every function of stack.yml, served by the very code that is deployed, and the demo
-website beside them."""
+"""The local stack's gateway: every function of stack.yml, served by the deployed code, and the demo website."""
 
 from __future__ import annotations
 
@@ -21,8 +20,8 @@ def with_site(functions: WSGIApplication, website: WSGIApplication) -> WSGIAppli
     """The functions at their URLs, and the website everywhere else.
 
     Args:
-        functions: what answers where the first word of the path is one of FUNCTIONS.
-        website: what answers the rest.
+        functions: handles paths whose first part is one of FUNCTIONS.
+        website: handles the rest.
     """
 
     def gateway(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -39,7 +38,7 @@ def main() -> None:
         log.configure(settings.log_level)
         functions = serve.every_function()
         app = with_site(functions, site.create(settings, stack.place(os.environ), functions))
-    # gunicorn's worker is a process of its own and would hold the port for a while after its parent was killed.
+    # gunicorn's worker is a separate process and would hold the port for a while after its parent is killed.
     serve.run(app, settings, post_fork=lambda arbiter, worker: die_with_parent(worker.ppid))
 
 

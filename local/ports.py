@@ -1,4 +1,4 @@
-"""Ports of 127.0.0.1: which one is taken, and which ones are free for a second stack or a test."""
+"""Ports of 127.0.0.1: which are taken, and which are free for a second stack or a test."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ def in_use(port: int) -> bool:
         port: a TCP port of 127.0.0.1.
     """
     with socket.socket() as probe:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # connections that wait to be forgotten do not hold a port
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections in TIME_WAIT do not hold a port
         try:
             probe.bind((HOST, port))
         except OSError:
@@ -26,7 +24,7 @@ def in_use(port: int) -> bool:
 
 
 def free(count: int) -> list[int]:
-    """Ports that nobody uses now, all different.
+    """Unused ports, all different.
 
     Args:
         count: how many.

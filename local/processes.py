@@ -1,4 +1,4 @@
-"""Starting a process that does not outlive the one that started it."""
+"""Start a process that does not outlive its parent."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def die_with_parent(parent: int) -> None:
-    """Ask the kernel to end this process when its parent ends, however that ends. Without effect but on Linux.
+    """Ask the kernel to end this process when its parent ends, for whatever reason. Linux only.
 
     Args:
-        parent: the parent's process id; when it is gone already, this process ends here.
+        parent: the parent's process id; if it is already gone, this process ends here.
     """
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -29,11 +29,11 @@ def die_with_parent(parent: int) -> None:
 def start(
     argv: list[str], log: Path, environ: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a process in a session of its own, so that a Ctrl-C at the terminal reaches only who started it.
+    """Start a process in its own session, so that Ctrl-C at the terminal reaches only its parent.
 
     Args:
         argv: the program and its arguments.
-        log: where its output goes, at the end of what is there.
+        log: the file to which its output is appended.
         environ: its environment (default: this process's).
         cwd: its working directory (default: this process's).
     """
@@ -52,10 +52,10 @@ def start(
 
 
 def kill_all(process: subprocess.Popen[bytes]) -> None:
-    """End a process of `start` at once, with every process that it started itself.
+    """End a process of `start` at once, with every process that it started.
 
     Args:
-        process: what `start` returned; it may have ended already.
+        process: the process from `start`; it may have ended already.
     """
     try:
         os.killpg(process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The local stack's own secrets: made once, kept in files that only their owner can read."""
+"""The local stack's own secrets: created once, in files that only their owner can read."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def _new(name: str) -> str:
 
 
 def write_settings(directory: Path, environ: Mapping[str, str]) -> None:
-    """Keep the settings of a stack where the command line finds them.
+    """Store the settings of a stack where the command line finds them.
 
     Args:
         directory: the stack's.
-        environ: of its parts.
+        environ: the environment of its parts.
     """
     names = {name.upper() for name in Settings.model_fields}
     lines = [
@@ -45,11 +45,11 @@ def _escaped(value: str) -> str:
 
 
 def kept(directory: Path, name: str) -> str:
-    """The secret of this name, made now when there is none yet.
+    """The secret with this name; created if missing.
 
     Args:
-        directory: the folder of secrets; made when it is missing.
-        name: of a setting, such as INTERNAL_TOKEN; the file is named as a secret of the deployment would be,
+        directory: the folder of secrets; created if missing.
+        name: the name of a setting, such as INTERNAL_TOKEN; the file is named like a deployment's secret,
             internal-token.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)

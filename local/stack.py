@@ -1,4 +1,4 @@
-"""The local stack: which parts it has, where they listen, and the environment that makes them find each other."""
+"""The local stack: its parts, where they listen, and the environment that connects them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ GENERATED = (
     "RESEND_WEBHOOK_SECRET",
 )
 LEFTOVERS_END_WITHIN = 5  # seconds
-NOTION_DATABASES = {  # setting → what the sandbox calls it
+NOTION_DATABASES = {  # setting → its name in the sandbox
     "NOTION_BUSINESSX_DB_ID": "contacts",
     "NOTION_EMAIL_SEQUENCE_DB_ID": "tracker",
     "NOTION_EMAIL_LOG_DB_ID": "email_log",
@@ -45,7 +45,7 @@ PORTS = {"PORT": 8080, "SANDBOX_PORT": 8090, "VALKEY_PORT": 6390, "DASHBOARD_POR
 
 @dataclass(frozen=True)
 class Place:
-    """Where a stack lives; two stacks need two of everything."""
+    """The place of a stack; two stacks need separate values for everything."""
 
     directory: Path
     port: int
@@ -72,35 +72,37 @@ class Place:
 
 
 def place(environ: Mapping[str, str]) -> Place:
-    """Where the environment wants the stack: those of PORTS, LOCAL_DIR and SEND_WORKERS, each with a default.
+    """The stack's place according to the environment: PORTS, LOCAL_DIR and SEND_WORKERS, each with a default.
 
     Args:
         environ: the environment.
 
     Raises:
-        SettingsError: when a port is not a number between 1 and 65535, or two are the same; when SEND_WORKERS is not
+        SettingsError: if a port is not a number between 1 and 65535, if two are the same, or if SEND_WORKERS is not
             between 1 and 9.
     """
     numbers = []
     for variable, default in PORTS.items():
         text = environ.get(variable) or str(default)
         if not text.isdecimal() or not 0 < int(text) < 65536:
-            raise SettingsError(f"{variable} is {text!r}, which is not a port. Write a number between 1 and 65535.")
+            raise SettingsError(
+                f"{variable} is {text!r}, which is not a valid port. Write a number between 1 and 65535."
+            )
         if int(text) in numbers:
             raise SettingsError(
-                f"{variable} is {text}, which another part uses. Give each of {', '.join(PORTS)} a port of its own."
+                f"{variable} is {text}, which another part uses. Give each of {', '.join(PORTS)} a different port."
             )
         numbers.append(int(text))
     workers = environ.get("SEND_WORKERS") or "1"
     if workers not in map(str, range(1, 10)):
-        raise SettingsError(f"SEND_WORKERS is {workers!r}. Write how many workers send, between 1 and 9.")
+        raise SettingsError(f"SEND_WORKERS is {workers!r}. Write a number between 1 and 9.")
     return replace(Place(Path(environ.get("LOCAL_DIR") or ".local"), *numbers), send_workers=int(workers))
 
 
 def refuse_ports_in_use(where: Place) -> None:
-    """Say which port is taken, before anything starts.
+    """Report a taken port, before anything starts.
 
-    What a killed stack left gets a moment to end, which it does by itself.
+    Leftovers of a killed stack get a moment to end by themselves.
 
     Args:
         where: the stack's place.
@@ -121,18 +123,18 @@ def refuse_ports_in_use(where: Place) -> None:
 
 
 def environment(where: Place, environ: Mapping[str, str]) -> dict[str, str]:
-    """What the parts get: the owner's settings, with the wiring of this stack over them and its defaults under them.
+    """The environment of the parts, by precedence: this stack's wiring, the owner's settings, this stack's
+    defaults.
 
-    Without a key for Resend the sandbox takes its place, and Discord's where alerts have no other way to the owner.
-    With a key for Resend, TESTING_MODE is off unless it is set on purpose: nobody gets seven real emails in half a
-    minute by accident.
+    Without a Resend key the sandbox takes its place, and also Discord's if alerts have no other way to the owner. With
+    a Resend key, TESTING_MODE is off unless it is set: no one gets seven real emails in half a minute by accident.
 
     Args:
         where: the stack's place.
         environ: the owner's settings.
 
     Raises:
-        SettingsError: when a setting is wrong, or a real provider lacks what it needs.
+        SettingsError: if a setting is invalid, or a real provider lacks what it needs.
     """
 
     def given(name: str) -> bool:
@@ -179,7 +181,7 @@ def environment(where: Place, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def stages(where: Place, environ: Mapping[str, str]) -> list[list[Part]]:
-    """The parts, in the order in which they start; they stop in the opposite one.
+    """The parts, in the order in which they start; they stop in reverse.
 
     Valkey's `answers` raises LedgerTooNew.
 
@@ -197,12 +199,12 @@ def stages(where: Place, environ: Mapping[str, str]) -> list[list[Part]]:
     def ticks() -> bool:
         health = json.loads(_get(where.port, "/health") or "{}")
         age = health.get("scheduler_age_ms")
-        ticked = age is not None and age / 1000 < time.monotonic() - began  # an older tick is of the run before
+        ticked = age is not None and age / 1000 < time.monotonic() - began  # an older tick is from the previous run
         return ticked and (not health.get("fenced") or waits_for_a_person())
 
     def waits_for_a_person() -> bool:
         with _ledger(where, password) as ledger:
-            return "why" in FenceState(ledger).read()  # to fix it, you need a stack that runs
+            return "why" in FenceState(ledger).read()  # fixing it needs a running stack
 
     def opens() -> bool:
         try:
@@ -248,7 +250,7 @@ def stages(where: Place, environ: Mapping[str, str]) -> list[list[Part]]:
 
 
 def troubles(where: Place) -> list[str]:
-    """What is not well with a stack that runs, in the words of its health.
+    """The problems of a running stack, in the words of its health.
 
     Args:
         where: the stack's place.
@@ -257,12 +259,12 @@ def troubles(where: Place) -> list[str]:
 
 
 def waits_for_migration(where: Place, password: str) -> bool:
-    """Whether an older release's ledger is to be migrated, or a migration broke off; no where its Valkey does not say
-    just now.
+    """Whether an older release's ledger needs a migration, or a migration was interrupted; False if Valkey does not
+    respond.
 
     Args:
         where: the stack's place.
-        password: of its Valkey.
+        password: its Valkey's.
     """
     try:
         with _ledger(where, password) as ledger:
@@ -278,7 +280,7 @@ def _ledger(where: Place, password: str) -> Iterator[Ledger]:
 
 
 def _notion_file(where: Place, setting: str) -> Path:
-    """Where the id of a database is kept that only the sandbox knows; empty until it runs."""
+    """The file for the id of a database that only the sandbox knows; empty until the sandbox runs."""
     file = (where.directory / "notion" / setting.lower()).resolve()
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch()
@@ -286,7 +288,7 @@ def _notion_file(where: Place, setting: str) -> Path:
 
 
 def _plant(where: Place) -> bool:
-    """Make the sandbox's Notion what an owner has, and keep the ids for the parts that start after it."""
+    """Set up the sandbox's Notion like an owner's, and store the ids for the parts that start after it."""
     connection = http.client.HTTPConnection(HOST, where.sandbox_port, timeout=5)
     try:
         connection.request(
@@ -303,7 +305,7 @@ def _plant(where: Place) -> bool:
 
 
 def _get(port: int, path: str) -> str | None:
-    """The body of an answer, whatever its status; None while nobody answers."""
+    """The body of a response with any status; None if there is no response."""
     connection = http.client.HTTPConnection(HOST, port, timeout=1)
     try:
         connection.request("GET", path)

@@ -1,4 +1,4 @@
-"""Keeping the parts of a stack alive: each is a process that is started again when it ends, and stopped in order."""
+"""Keeps the parts of a stack alive: each is a process that is restarted when it ends, and stopped in order."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from pathlib import Path
 from local.processes import kill_all, start
 from shared.core.errors import EvergreenError
 
-STEADY = 10  # seconds; a part that ends sooner after its start is started again later and later
+STEADY = 10  # seconds; a part that ends sooner after its start is restarted with growing pauses
 LONGEST_PAUSE = 10  # seconds
-STARTS = 3  # how often in a row a part may end before the stack was ready once
-ROTATE_AT = 10_000_000  # bytes of a log, looked at when its part is started
+STARTS = 3  # how often in a row a part may end before the stack is first ready
+ROTATE_AT = 10_000_000  # bytes of a log, checked when its part is started
 
 
 class StartError(EvergreenError):
-    """A part of the stack does not start."""
+    """A part of the stack failed to start."""
 
 
 class _Asked(Exception):
-    """Somebody asked the stack to stop."""
+    """The stack was asked to stop."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Part:
     """A process of the stack.
 
     Attributes:
-        name: what people call it; its log is named after it.
+        name: its name, also of its log.
         argv: the program and its arguments.
-        answers: whether it does its work by now.
-        port: where it listens, for people to read.
+        answers: whether it is working.
+        port: where it listens, for display.
         cwd: its working directory.
-        stop_within: seconds that it gets to end by itself.
+        stop_within: seconds that it has to end by itself.
     """
 
     name: str
@@ -57,8 +57,8 @@ class _Run:
     """A part's process.
 
     Attributes:
-        started: when, on the monotonic clock.
-        falls: how many processes of this part, up to now, ended soon after their start, one after the other.
+        started: its start, on the monotonic clock.
+        falls: how many processes of this part in a row have ended soon after their start.
     """
 
     process: subprocess.Popen[bytes]
@@ -67,13 +67,13 @@ class _Run:
 
 
 class Supervisor:
-    """Starts parts stage by stage, keeps them alive, and stops them in the opposite order.
+    """Starts parts stage by stage, keeps them alive, and stops them in reverse order.
 
     Args:
         stages: each starts when the one before it answers, and stops when the one after it has stopped.
         directory: gets `logs/<part>.log` and, while the stack runs, `pids.json`.
         environ: the environment of every part.
-        say: where the one-line news go.
+        say: prints one line of news.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Supervisor:
         self._runs: dict[str, _Run] = {}
         self._events: queue.SimpleQueue[Callable[[], None]] = (
             queue.SimpleQueue()
-        )  # each is what the thread of `run` has to do about it
+        )  # each is a task for the thread of `run`
         self._ready = False
         self._stopping = False
         self._hurried = False
@@ -98,10 +98,10 @@ class Supervisor:
 
         Args:
             ready: called once, when every part answers.
-            start_within: seconds until then.
+            start_within: seconds allowed until then.
 
         Raises:
-            StartError: when a part keeps ending or does not answer; everything has been stopped again by then.
+            StartError: if a part keeps ending or does not respond; everything has been stopped by then.
         """
         deadline = time.monotonic() + start_within
         try:
@@ -110,18 +110,18 @@ class Supervisor:
                     self._launch(part)
                 for part in stage:
                     if not self._until(part.answers, deadline):
-                        raise StartError(f"{part.name} does not answer. {self._end_of_log(part)}")
+                        raise StartError(f"{part.name} does not respond. {self._end_of_log(part)}")
             self._ready = True
             ready()
             while True:
                 self._events.get()()
         except _Asked:
-            self._say("Stopping; Ctrl-C again ends everything at once.")
+            self._say("Stopping. Press Ctrl-C again to end everything at once.")
         finally:
             self._stop()
 
     def ask_to_stop(self) -> None:
-        """Make `run` stop the parts and return; asked again, it ends them at once. Safe in a signal handler."""
+        """Make `run` stop the parts and return; a second call ends them at once. Safe in a signal handler."""
         self._events.put(self._asked)
 
     def _asked(self) -> None:
@@ -146,23 +146,23 @@ class Supervisor:
         self._events.put(lambda: self._ended(part, run))
 
     def _ended(self, part: Part, run: _Run) -> None:
-        kill_all(run.process)  # what it had started itself, and what may still hold its port
+        kill_all(run.process)  # its own children, which may still hold its port
         if self._stopping:
             return
         if not self._ready and (sentence := self._refusal(part)):
             raise StartError(sentence)
         falls = run.falls + 1 if time.monotonic() - run.started < STEADY else 1
         if falls >= STARTS and not self._ready:
-            raise StartError(f"{part.name} does not start. {self._end_of_log(part)}")
+            raise StartError(f"{part.name} failed to start. {self._end_of_log(part)}")
         pause = min(LONGEST_PAUSE, 2 ** (falls - 3)) if falls > 1 else 0
         when = f" in {pause:g} s" if pause else ""
-        self._say(f"{part.name} ended ({_how(run.process)}); starting it again{when}. Its log: {self._log(part)}")
+        self._say(f"{part.name} ended ({_how(run.process)}); restarting it{when}. Its log: {self._log(part)}")
         again = threading.Timer(pause, self._events.put, [lambda: self._launch(part, falls)])
         again.daemon = True
         again.start()
 
     def _until(self, condition: Callable[[], bool], deadline: float) -> bool:
-        """Do what comes up until the condition holds; False when it does not by the deadline."""
+        """Run tasks until the condition holds; False if it does not by the deadline."""
         while not condition():
             if time.monotonic() > deadline:
                 return False
@@ -198,7 +198,7 @@ class Supervisor:
         return self._directory / "logs" / f"{part.name}.log"
 
     def _refusal(self, part: Part) -> str | None:
-        """Why a part cannot start, where its log ends with that: a wrong setting, or a wrong campaign."""
+        """Why a part cannot start, if its log ends with the reason: an invalid setting or campaign."""
         lines = self._log(part).read_text(encoding="utf-8", errors="replace").splitlines()
         try:
             last = json.loads(lines[-1]) if lines else {}

@@ -1,5 +1,5 @@
-"""A whole stack of its own for tests and benchmarks: `python -m local` as a process, on free ports, in a directory that
-is thrown away."""
+"""A separate stack for tests and benchmarks: `python -m local` as a process, on free ports, in a temporary
+directory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ANSWER_WITHIN = 120  # seconds
 
 
 def environ_for(directory: Path, **changes: str) -> dict[str, str]:
-    """The environment of such a stack: free ports, its own directory, and nothing of the owner's settings.
+    """The environment of such a stack: free ports, its own directory, and none of the owner's settings.
 
     Args:
         directory: where it keeps its state.
@@ -39,7 +39,7 @@ def environ_for(directory: Path, **changes: str) -> dict[str, str]:
 
 
 class Trial:
-    """A running stack, and what a test asks of it."""
+    """A running stack, and what tests need of it."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.directory = Path(environ["LOCAL_DIR"])
@@ -63,7 +63,7 @@ class Trial:
                 self._lines.put(line.rstrip("\n"))
 
     def line_with(self, text: str, within: float = 180) -> str:
-        """Wait for a line that holds a text; raises queue.Empty when it does not come within so many seconds."""
+        """Wait for a line with a text; raises queue.Empty if it does not come within this many seconds."""
         deadline = time.monotonic() + within
         while True:
             line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
@@ -91,11 +91,11 @@ class Trial:
         return emails
 
     def outbox_count(self) -> int:
-        """How many that are."""
+        """How many emails the sandbox accepted."""
         return int(requests.get(f"{self.sandbox_url}/outbox/count", timeout=ANSWER_WITHIN).json()["count"])
 
     def email_ids(self) -> list[str]:
-        """Their email ids, oldest first; one that was sent twice stands here twice."""
+        """Their email ids, oldest first; an email sent twice is listed twice."""
         return [next(tag["value"] for tag in email["tags"] if tag["name"] == "email_id") for email in self.outbox()]
 
     def fault(self, **fault: Any) -> None:
@@ -128,7 +128,7 @@ class Trial:
         return Ledger(self.redis())
 
     def stop_sending(self) -> None:
-        """Close the gate by hand."""
+        """Close the gate manually."""
         self.ledger().stop_sending("stopped for a trial")
 
     def start_sending(self) -> None:
@@ -136,17 +136,17 @@ class Trial:
         self.ledger().start_sending()
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """The gateway's log lines of one event, such as `email.not_sent`."""
+        """The gateway's log lines for one event, such as `email.not_sent`."""
         lines = (self.directory / "logs" / "gateway.log").read_text().splitlines()
         return [entry for line in lines if line.startswith("{") and (entry := json.loads(line)).get("event") == name]
 
 
 @contextmanager
 def running(directory: Path, **changes: str) -> Iterator[Trial]:
-    """A stack that is ready, for the length of a `with` block; it is stopped at the end.
+    """A ready stack for the duration of a `with` block; stopped at the end.
 
     Args:
-        directory: where it keeps its state; the same one again brings the state back.
+        directory: where it keeps its state; reusing the directory brings the state back.
         changes: settings of this trial.
     """
     with start(environ_for(directory, **changes)) as trial:
@@ -155,7 +155,7 @@ def running(directory: Path, **changes: str) -> Iterator[Trial]:
 
 @contextmanager
 def start(environ: Mapping[str, str]) -> Iterator[Trial]:
-    """As `running`, in an environment of your own."""
+    """Like `running`, in a given environment."""
     trial = Trial(environ)
     try:
         trial.line_with("Evergreen is ready")

@@ -23,7 +23,7 @@ STOP_WITHIN = 10  # seconds
 
 @dataclass
 class Valkey:
-    """A Valkey that runs. `process` is there for tests that end it.
+    """A running Valkey. `process` is for tests that end it.
 
     Attributes:
         url: without the password, as in the setting REDIS_URL.
@@ -37,13 +37,13 @@ class Valkey:
 
 
 def command(directory: Path, port: int, password: str, fsync: str = "always") -> list[str]:
-    """Write the configuration and say how to start the server; start it with `directory` as its working directory.
+    """Write the configuration and return the command; run it with `directory` as its working directory.
 
     Args:
-        directory: where its data lies; made when it is missing.
+        directory: where its data is kept; created if missing.
         port: the port to listen on, on 127.0.0.1 only.
         password: what a client must send.
-        fsync: `always` as in production (an answered write is on disk), or `everysec` where a test has no use for that.
+        fsync: `always` as in production (an answered write is on disk), or `everysec` for tests that do not need that.
     """
     directory.mkdir(parents=True, exist_ok=True)
     configuration = directory / "valkey.conf"
@@ -68,11 +68,11 @@ def _quoted(text: str) -> str:
 
 
 def answers(port: int, password: str) -> bool:
-    """Whether the Valkey on this port answers a PING; while it still reads its data after a start, it does not.
+    """Whether the Valkey on this port answers a PING; it does not while it loads its data after a start.
 
     Args:
         port: a port of 127.0.0.1.
-        password: what the server wants.
+        password: the server's password.
     """
     with redis.Redis(host=HOST, port=port, password=password, socket_timeout=1, retry=Retry(NoBackoff(), 0)) as client:
         try:
@@ -85,17 +85,17 @@ def answers(port: int, password: str) -> bool:
 def serve(
     directory: Path, port: int = 0, password: str = "", fsync: str = "always", start_within: float = 60
 ) -> Iterator[Valkey]:
-    """Run a Valkey for the length of a `with` block.
+    """Run a Valkey for the duration of a `with` block.
 
     Args:
-        directory: where its data and its log lie; the same directory again brings the same data back.
+        directory: where its data and its log are kept; reusing the directory brings the data back.
         port: the port, or 0 for a free one.
         password: what a client must send; empty for none.
         fsync: see `command`.
-        start_within: seconds until its first answer.
+        start_within: seconds allowed until its first response.
 
     Raises:
-        TimeoutError: when it does not answer in time; the message ends with the last lines of its log.
+        TimeoutError: if it does not respond in time; the message ends with the last lines of its log.
     """
     port = port or free(1)[0]
     log = directory / "valkey.log"
@@ -106,7 +106,7 @@ def serve(
         while not answers(port, password):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise TimeoutError(
-                    f"Valkey does not answer on port {port}. The end of {log}:\n{log.read_text()[-1000:]}"
+                    f"Valkey does not respond on port {port}. The end of {log}:\n{log.read_text()[-1000:]}"
                 )
             time.sleep(0.01)
         yield Valkey(f"redis://{HOST}:{port}/0", password, port, process)

@@ -1,4 +1,4 @@
-"""What a person sees first: the addresses of the stack and a request to try."""
+"""The start message: the addresses of the stack and a request to try."""
 
 from __future__ import annotations
 
@@ -19,22 +19,21 @@ SAMPLE = {
 
 
 def curl(url: str) -> str:
-    """The request to try, which is the README's: a Christmas sign-up with an assessment, as the website's form would
-    send it.
+    """The request to try, as in the README: a Christmas sign-up with an assessment, as the website's form sends it.
 
     Args:
-        url: of the gateway.
+        url: the gateway's.
     """
     body = json.dumps(SAMPLE, separators=(",", ":"))
     return f"curl -X POST {url}/webhook/christmas-signup -H 'Content-Type: application/json' \\\n  -d '{body}'"
 
 
 def password_place(directory: Path, password: str) -> str:
-    """Where the console's password can be read.
+    """Where to find the console's password.
 
     Args:
         directory: the stack's.
-        password: as the parts have it.
+        password: the one the parts use.
     """
     file = directory / "secrets" / "console-password"
     return (
@@ -45,19 +44,19 @@ def password_place(directory: Path, password: str) -> str:
 
 
 def places(where: Place, sandboxed: bool, notices_url: str | None = None) -> dict[str, str]:
-    """What is where.
+    """The addresses by name.
 
     Args:
         where: the stack's place.
-        sandboxed: whether the sandbox stands in for Resend.
-        notices_url: of what the owner is told, where the sandbox stands in for Discord.
+        sandboxed: whether the sandbox replaces Resend.
+        notices_url: the page with the owner's alerts, if the sandbox replaces Discord.
     """
     return {
         "The website": f"{where.url}/",
         **({"Every email that was sent": where.sandbox_url} if sandboxed else {}),
-        **({"What you would be told": notices_url} if notices_url else {}),
+        **({"Alerts": notices_url} if notices_url else {}),
         "The console": f"{where.url}/console",
         "Queues and schedule": f"http://{HOST}:{where.dashboard_port} (user evergreen)",
         "Figures": f"http://{HOST}:{where.metrics_port}/metrics",
-        "Whether all is well": f"{where.url}/health",
+        "Health check": f"{where.url}/health",
     }

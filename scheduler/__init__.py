@@ -1,1 +1,1 @@
-"""The processes that make time pass: release, workers and their jobs, metrics, polling Notion. May import shared."""
+"""The background processes: release, workers and their jobs, metrics, polling Notion. May import shared."""

@@ -1,11 +1,11 @@
 """rq-dashboard for Evergreen: `python -m scheduler.dashboard`.
 
-Shows queues, jobs, both schedules and workers, and changes nothing.
+Shows queues, jobs, both schedules and workers. Read-only.
 
-rq-dashboard 0.9.0 as shipped unpickles what it finds, knows nothing of rq-scheduler's schedule, reads far more than the
-page it shows, opens a connection per request, lets everybody in, and can requeue and delete, which only the ledger may.
-Its pages and its JSON stay as they are; what reads and writes Redis under them is replaced here. This is the only
-module that imports rq_dashboard.
+rq-dashboard 0.9.0 as shipped unpickles what it finds, ignores rq-scheduler's schedule, reads far more than the page it
+shows, opens a connection per request, has no login, and can requeue and delete, which only the ledger may. Its pages
+and its JSON stay as they are; their access to Redis is replaced here. This is the only module that imports
+rq_dashboard.
 """
 
 from __future__ import annotations
@@ -44,6 +44,17 @@ LONGEST_PAGE = 200
 PAGES = {"queues_overview", "jobs_overview", "job_view", "workers_overview"}
 DATA = {"list_queues", "list_jobs", "job_info", "list_workers"}
 SHOWN = {"static", "favicon"} | PAGES | DATA
+NAME, NUMBER = re.compile(r"[A-Za-z0-9_-]{0,200}"), re.compile(r"[1-9]\d{0,8}")
+# What each part of an address may be; rq-dashboard fails on anything else.
+PARAMETERS: dict[str, Callable[[Any], object]] = {
+    "instance_number": lambda given: given == 0,
+    "queue_name": NAME.fullmatch,
+    "job_id": NAME.fullmatch,
+    "registry_name": ("queued", *dashboard_jobs.REGISTRIES).__contains__,
+    "order": ("asc", "dsc").__contains__,
+    "page": lambda given: NUMBER.fullmatch(str(given)),
+    "per_page": lambda given: NUMBER.fullmatch(str(given)) and int(given) <= LONGEST_PAGE,
+}
 # Its templates are compiled in the browser ('unsafe-eval') and carry style attributes.
 POLICY = (
     "default-src 'none'; script-src 'nonce-{nonce}' 'unsafe-eval'; style-src 'self' 'nonce-{nonce}'; style-src-attr "
@@ -62,7 +73,7 @@ def _page(*asked: Any) -> tuple[int, list[dict[str, Any]]]:
     return total, [web.serialize_job(job) for job in jobs]
 
 
-# All that is replaced in it; tests/scheduler/test_dashboard_release.py says which of it another release no longer has.
+# Everything replaced in it; tests/scheduler/test_dashboard_release.py shows what another release no longer has.
 REPLACED = {
     "Job": dashboard_jobs.ShownJob,
     "Queue": dashboard_jobs.ShownQueue,
@@ -81,7 +92,7 @@ REWRITTEN = {
 
 
 class _WithoutAddresses(DefaultJSONProvider):
-    """What a job raised may quote a person's address."""
+    """A job's exception may quote a person's address."""
 
     def dumps(self, obj: Any, **options: Any) -> str:
         return super().dumps(_masked(obj), **options)
@@ -99,7 +110,7 @@ def create_app(settings: Settings, connection: Redis) -> Flask:
     """The dashboard.
 
     Args:
-        settings: console_password lets in; public_url leads to the console.
+        settings: console_password is the login; public_url links to the console.
         connection: a Redis client that does not decode.
 
     Raises:
@@ -113,10 +124,10 @@ def create_app(settings: Settings, connection: Redis) -> Flask:
     app.before_request(_door(settings))
     app.before_request(_only_look)
     app.register_blueprint(web.blueprint)
-    app.before_request_funcs["rq_dashboard"] = []  # in place of one that opens a connection per request
+    app.before_request_funcs["rq_dashboard"] = []  # replaces one that opens a connection per request
     app.after_request(_dressed(settings))
     app.register_error_handler(
-        RedisError, lambda _: _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Redis does not answer. Try again soon.")
+        RedisError, lambda _: _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Redis does not respond. Try again soon.")
     )
     for cannot_be_read in (NoSuchJobError, InvalidJobOperation):
         app.register_error_handler(
@@ -134,7 +145,7 @@ def _digest(text: str | None) -> bytes:
 
 
 def _door(settings: Settings) -> Callable[[], Response | None]:
-    """Ask for user and password; who has guessed too often must wait, even with the right one."""
+    """Ask for user and password; after too many wrong guesses, even the right password must wait."""
     limiter = FixedWindowRateLimiter(MemoryStorage())
 
     def check() -> Response | None:
@@ -159,35 +170,22 @@ def _door(settings: Settings) -> Callable[[], Response | None]:
 
 
 def _only_look() -> Response | None:
-    """Refuse whatever changes something, and whatever rq-dashboard would stumble over."""
+    """Refuse what changes something, and addresses that rq-dashboard fails on."""
     if request.endpoint is None:
         return None
     if request.method not in ("GET", "HEAD") or request.endpoint.removeprefix("rq_dashboard.") not in SHOWN:
-        return _refusal(HTTPStatus.FORBIDDEN, "This dashboard only shows. Steer emails in the console.")
-    asked = request.view_args or {}
-    names = [asked[name] for name in ("queue_name", "job_id") if asked.get(name)]
-    listing, order = asked.get("registry_name"), asked.get("order")
-    numbers = [str(asked[number]) for number in ("per_page", "page") if number in asked]
-    fine = (
-        asked.get("instance_number") in (None, 0)
-        and all(re.fullmatch(r"[A-Za-z0-9_-]{1,200}", name) for name in names)
-        and listing in (None, "queued", *dashboard_jobs.REGISTRIES)
-        and order in (None, "asc", "dsc")
-        and all(re.fullmatch(r"[1-9]\d{0,8}", number) for number in numbers)
-        and int(asked.get("per_page", 1)) <= LONGEST_PAGE
-    )
-    return (
-        None
-        if fine
-        else _refusal(HTTPStatus.NOT_FOUND, f"There is no such page; one holds {LONGEST_PAGE} jobs at the most.")
-    )
+        return _refusal(HTTPStatus.FORBIDDEN, "This dashboard is read-only. Manage emails in the console.")
+    asked = {name: value for name, value in (request.view_args or {}).items() if value is not None}
+    if not all(fits(asked[name]) for name, fits in PARAMETERS.items() if name in asked):
+        return _refusal(HTTPStatus.NOT_FOUND, f"There is no such page; one holds at most {LONGEST_PAGE} jobs.")
+    return None
 
 
 def _dressed(settings: Settings) -> Callable[[Response], Response]:
-    """Give each page a policy that lets only its own scripts run, escape what it shows, and hide what it must not
-    do."""
+    """Give each page a policy that allows only its own scripts, escape its content, and hide actions that it must not
+    offer."""
     note = (
-        '<div class="container"><p class="alert alert-secondary">This page only shows. '
+        '<div class="container"><p class="alert alert-secondary">This page is read-only. '
         f'To retry, skip or stop emails, use <a href="{escape(settings.public_url)}/console">the console</a>.</p>'
     )
 

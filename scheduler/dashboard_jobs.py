@@ -1,5 +1,4 @@
-"""What rq-dashboard reads of Redis: one page at a time, as JSON, from both schedules, and nothing is changed by
-reading."""
+"""What rq-dashboard reads from Redis: one page at a time, as JSON, from both schedules, without changing anything."""
 
 from __future__ import annotations
 
@@ -21,25 +20,25 @@ UNREADABLE = "this job cannot be read"
 
 
 class ShownJob(Job):
-    """A job to be looked at: its function and arguments are never deserialized, the description says it all."""
+    """A job for display: function and arguments are never deserialized; the description is enough."""
 
     def get_call_string(self) -> str:
         """What the job does."""
         return self.description or UNREADABLE
 
     def get_meta(self, refresh: bool = True) -> dict[str, Any]:
-        """Nothing: ours have no metadata, and a foreign job's is not read."""
+        """Nothing: our jobs have no metadata, and a foreign job's is not read."""
         return {}
 
     def restore(self, raw_data: dict[bytes, bytes]) -> None:
-        """Take a hash of Redis; raises NoSuchJobError where it is no job."""
+        """Load a hash from Redis; raises NoSuchJobError if it is not a job."""
         try:
             super().restore(raw_data)
         except (ValueError, TypeError) as error:
             raise NoSuchJobError(UNREADABLE) from error
 
     def latest_result(self, timeout: int = 0) -> Result | None:
-        """How its last run ended; None where that is not JSON."""
+        """The result of its last run; None if it is not JSON."""
         try:
             return super().latest_result(timeout)
         except ValueError:
@@ -47,7 +46,7 @@ class ShownJob(Job):
 
 
 class ShownQueue(Queue):
-    """A queue; without a name, that of the emails."""
+    """A queue; by default, the emails' queue."""
 
     job_class = ShownJob
 
@@ -56,7 +55,7 @@ class ShownQueue(Queue):
 
     @classmethod
     def all(cls, connection: Redis, *_args: Any, **_options: Any) -> list[Queue]:
-        """Ours, also before their first job, and any other that RQ knows."""
+        """Ours, even before their first job, and any others known to RQ."""
         known = {
             str(as_text(key)).removeprefix(cls.redis_queue_namespace_prefix)
             for key in connection.smembers(cls.redis_queues_keys)
@@ -71,7 +70,7 @@ class ShownWorker(Worker):
     queue_class = ShownQueue
 
     def get_current_job(self) -> RQJob | None:
-        """What it works on; None when idle, or when the job has just ended."""
+        """What it works on; None if idle, or if the job has just ended."""
         try:
             return super().get_current_job()
         except NoSuchJobError:
@@ -79,8 +78,8 @@ class ShownWorker(Worker):
 
 
 class Schedules(registry.ScheduledJobRegistry):
-    """rq-scheduler's schedule, whose jobs are all for the queue of the emails, and after it RQ's own, which Evergreen
-    leaves empty."""
+    """rq-scheduler's schedule, whose jobs are all for the emails' queue, then RQ's own, which Evergreen leaves
+    empty."""
 
     @property
     def keys(self) -> list[str]:
@@ -103,19 +102,18 @@ REGISTRIES: dict[str, type[registry.BaseRegistry]] = {
 
 
 def page(queue: str, listing: str, offset: int, count: int, order: str, connection: Redis) -> tuple[int, list[Job]]:
-    """One page of a queue's jobs; the cost does not grow with what is on the others.
+    """One page of a queue's jobs; the cost does not grow with the other pages.
 
     Args:
         queue: its name.
         listing: `queued`, or one of REGISTRIES.
         offset: jobs before the page.
-        count: jobs on it, at the most.
-        order: `asc`, or `dsc` for the last first.
+        count: jobs on it at most.
+        order: `asc`, or `dsc` for last first.
         connection: a client that does not decode.
 
     Returns:
-        How many jobs there are in all, and those of the page; one that expired is left out, one that cannot be read
-        says so.
+        The total number of jobs, and those of the page; expired jobs are left out, unreadable ones are marked.
     """
     if listing == "queued":
         total, names = _queued(Queue(queue, connection=connection, job_class=Job).key, offset, count, order, connection)

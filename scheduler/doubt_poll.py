@@ -1,4 +1,4 @@
-"""Looks into Resend's list for what is in doubt, in a thread beside the release loop, in one replica at a time."""
+"""Checks Resend's list for emails in doubt, in a thread beside the release loop, in one replica at a time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from shared import services
 from shared.recovery.doubts import Doubts
 from shared.recovery.verify_resend import ResendWitness
 
-EVERY = 60.0  # seconds from poll to poll; most find nothing in doubt
+EVERY = 60.0  # seconds from poll to poll; most polls find nothing in doubt
 LOCK, LOCK_FOR = "eg:doubts:holder", 180
 
 
 @cache
 def _witness() -> ResendWitness:
-    """Templates and the provider are loaded when something is in doubt for the first time."""
+    """Templates and the provider are loaded at the first doubt."""
     from shared.emails.subjects import Subjects
     from shared.emails.template_store import Store
 
@@ -26,7 +26,7 @@ def _witness() -> ResendWitness:
 
 
 def start(stop: threading.Event) -> list[threading.Thread]:
-    """Look until `stop` is set; without Resend's key there is nobody to ask."""
+    """Check until `stop` is set; without Resend's key there is nothing to check."""
     if not services.current_settings().resend_api_key:
         return []
     ledger = services.ledger()

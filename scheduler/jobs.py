@@ -1,7 +1,6 @@
 """What RQ calls.
 
-A job is only a wake-up: to look at one step, to carry the outbox to Notion, or to tell the owner. The ledger
-decides."""
+A job is only a wake-up: to check one step, to write the outbox to Notion, or to send alerts. The ledger decides."""
 
 from __future__ import annotations
 
@@ -21,14 +20,14 @@ from shared.core import log
 from shared.core.errors import LedgerTooNew, StepFailed
 from shared.domain.states import StepState
 
-if TYPE_CHECKING:  # each worker has one queue, and loads only what that needs: some 10 MB less
+if TYPE_CHECKING:  # each worker has one queue, and loads only what it needs: about 10 MB less
     from shared.notion.recorder import Recorder
     from shared.operations.alerts import Notifier
 
-UNANSWERED_AFTER = 5  # seconds until a step is looked at again whose send function did not answer
+UNANSWERED_AFTER = 5  # seconds until a step is checked again after its send function did not respond
 LINGER = 0.25  # seconds
-RECORD_FOR = 15  # seconds of one record job; what is left then has a job of its own
-NOTIFY_FOR = 15  # seconds of one notify job; what is left then waits for the worker's next round
+RECORD_FOR = 15  # seconds of one record job; the rest gets another job
+NOTIFY_FOR = 15  # seconds of one notify job; the rest waits for the worker's next round
 _logger = log.logger("worker")
 
 
@@ -39,8 +38,8 @@ def _pool() -> urllib3.PoolManager:
 
 @contextmanager
 def _leaving_a_newer_ledger() -> Iterator[None]:
-    """A newer release has the ledger: its own scheduler and workers find again what is left here, and RQ's failed list
-    is not for it."""
+    """A newer release owns the ledger: its scheduler and workers find this work again, so it does not belong on RQ's
+    failed list."""
     try:
         yield
     except LedgerTooNew as error:
@@ -49,17 +48,17 @@ def _leaving_a_newer_ledger() -> Iterator[None]:
 
 @_leaving_a_newer_ledger()
 def send_step(enrollment: str, step: int) -> None:
-    """Have one step sent, if it still needs to be.
+    """Send one step, if it is still due.
 
     Args:
         enrollment: the enrollment's id.
         step: the step's number.
 
     Raises:
-        StepFailed: when the step has ended `failed` or `in-doubt`: RQ's failed list is what a person must look at. So
-            it raises nothing where a newer release has the ledger, or the time is up, as after this machine slept: the
-            sweeper looks at the step again.
-        RedisError: when Redis is unavailable, or takes no writes; the worker waits for it.
+        StepFailed: if the step has ended `failed` or `in-doubt`: RQ's failed list is what a person must check. So
+            nothing is raised if a newer release owns the ledger, or if the time is up, as after this machine slept: the
+            sweeper checks the step again.
+        RedisError: if Redis is unavailable, or accepts no writes; the worker waits for it.
     """
     try:
         _send_step(enrollment, step)
@@ -82,7 +81,7 @@ def _send_step(enrollment: str, step: int) -> None:
 
 
 def _ask(enrollment: str, step: int, request_id: str) -> dict[str, str] | None:
-    """The send function's answer; None where it gave none, or not now."""
+    """The send function's response; None if there was none, or not now."""
     settings = services.current_settings()
     headers = {
         "Content-Type": "application/json",
@@ -116,7 +115,7 @@ def _recorder() -> Recorder:
 
 @_leaving_a_newer_ledger()
 def record() -> None:
-    """Carry what changed to Notion, at its pace; what changes a moment later needs no job of its own."""
+    """Write changes to Notion, within its rate limit; changes a moment later need no separate job."""
     ends = time.monotonic() + RECORD_FOR
     while _recorder().drain(RECORD_FOR) and time.monotonic() < ends:
         time.sleep(LINGER)
@@ -134,12 +133,12 @@ def _notifier() -> Notifier:
 
 @_leaving_a_newer_ledger()
 def notify() -> None:
-    """Tell the owner what lies there to be told."""
+    """Send the pending alerts to the owner."""
     _notifier().drain(NOTIFY_FOR)
 
 
 @_leaving_a_newer_ledger()
 def look_around() -> None:
-    """What nobody pushes a job for: whether the scheduler lives, and notices whose time has come."""
+    """Checks without a job: whether the scheduler is alive, and notices that are due."""
     _notifier().watch()
     _notifier().drain(NOTIFY_FOR)

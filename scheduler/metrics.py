@@ -1,7 +1,7 @@
-"""The figures for Prometheus, at the scheduler's /metrics.
+"""The metrics for Prometheus, at the scheduler's /metrics.
 
-All of them live in Redis and are read when Prometheus asks, so that a restart loses none and two schedulers show the
-same. No label holds an address or an enrollment; docs/metrics.md says what each is for.
+They are kept in Redis and read on each scrape, so a restart loses none and two schedulers show the same. No label
+contains an address or an enrollment; docs/metrics.md explains each.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ _logger = log.logger("metrics")
 
 
 class Figures(Collector):
-    """All figures of one ledger.
+    """All metrics of one ledger.
 
     Args:
-        ledger: is asked at each scrape, a few round trips in all.
+        ledger: read at each scrape, in a few round trips.
         slugs: the campaigns to show.
     """
 
@@ -50,13 +50,13 @@ class Figures(Collector):
         self.slugs = list(slugs)
 
     def collect(self) -> Iterator[Metric]:
-        """The figures now; while Redis does not answer, only that."""
+        """The metrics now; if Redis does not respond, only that."""
         try:
             readings = read(self.ledger, self.slugs)
         except RedisError:
-            yield _gauge("redis_up", "Whether Redis answers.", 0)
+            yield _gauge("redis_up", "Whether Redis responds.", 0)
             return
-        yield _gauge("redis_up", "Whether Redis answers.", 1)
+        yield _gauge("redis_up", "Whether Redis responds.", 1)
         yield from _campaigns(readings)
         yield from _sending(readings)
         yield from _backlog(readings)
@@ -67,15 +67,17 @@ def _campaigns(now: Readings) -> Iterator[Metric]:
     enrolled: Numbers = {(slug,): tally.get("enrolled", 0) for slug, tally in now.tallies.items()}
     yield _counters("enrollments", "Enrollments by campaign.", ["campaign"], enrolled)
     runs: Numbers = {(slug, state): number for slug, states in now.states.items() for state, number in states.items()}
-    yield _gauges("runs", "Runs that are kept, by campaign and state.", ["campaign", "state"], runs)
+    yield _gauges("runs", "Stored enrollments, by campaign and state.", ["campaign", "state"], runs)
     yield _counters(
         "emails", "Emails by campaign and how they ended.", ["campaign", "result"], _over_steps(now, RESULTS)
     )
-    yield _counters("email_events", "What Resend reported of emails.", ["campaign", "event"], _over_steps(now, EVENTS))
+    yield _counters(
+        "email_events", "Events that Resend reported for emails.", ["campaign", "event"], _over_steps(now, EVENTS)
+    )
 
 
 def _over_steps(now: Readings, names: Sequence[str]) -> Numbers:
-    """By campaign and name, what the tallies keep by step: `3.sent`."""
+    """The tallies, kept by step (`3.sent`), by campaign and name."""
     found: Counter[tuple[str, ...]] = Counter({(slug, name): 0 for slug in now.tallies for name in names})
     for slug, tally in now.tallies.items():
         for field, number in tally.items():
@@ -86,7 +88,7 @@ def _over_steps(now: Readings, names: Sequence[str]) -> Numbers:
 
 
 def _sending(now: Readings) -> Iterator[Metric]:
-    lateness = HistogramMetricFamily("evergreen_lateness_seconds", "From an email's due until Resend accepted it.")
+    lateness = HistogramMetricFamily("evergreen_lateness_seconds", "From an email's due time until Resend accepted it.")
     buckets, total = [], 0
     for end in LATENESS:
         total += now.lateness.get(end, 0)
@@ -105,31 +107,31 @@ def _sending(now: Readings) -> Iterator[Metric]:
 
 def _backlog(now: Readings) -> Iterator[Metric]:
     for name, help_text, numbers in (
-        ("queue_jobs", "Jobs that wait for a worker.", now.queued),
-        ("workers", "Workers at work.", now.workers),
+        ("queue_jobs", "Jobs waiting for a worker.", now.queued),
+        ("workers", "Running workers.", now.workers),
         ("failed_jobs", "Jobs on RQ's failed list.", now.failed),
     ):
         yield _gauges(name, help_text, ["queue"], {(queue,): number for queue, number in numbers.items()})
     yield _gauge("scheduled", "Wake-ups on the schedule.", now.health.scheduled)
-    yield _gauge("open_steps", "Emails that are still to be sent.", now.gauges["open"])
+    yield _gauge("open_steps", "Emails still to be sent.", now.gauges["open"])
     yield _gauge("late_steps", "Emails whose next wake-up is overdue by more than a minute.", now.gauges["late"])
-    yield _gauge("overdue_seconds", "How long the oldest wake-up is overdue.", now.health.overdue / 1000)
+    yield _gauge("overdue_seconds", "How long the oldest wake-up has been overdue.", now.health.overdue / 1000)
     yield _gauge(
         "unlisted_steps", "Emails that are on no list, in a sample of the active enrollments.", now.health.unlisted
     )
-    yield _gauge("outbox", "Changes that Notion has not been told yet.", now.health.outbox)
-    yield _gauge("notices", "Messages that the owner has not been told yet.", now.gauges["notices"])
+    yield _gauge("outbox", "Changes not yet written to Notion.", now.health.outbox)
+    yield _gauge("notices", "Alerts not yet sent to the owner.", now.gauges["notices"])
 
 
 def _health(now: Readings) -> Iterator[Metric]:
     if now.health.tick_age is not None:
         yield _gauge(
-            "scheduler_tick_age_seconds", "Since the scheduler's last sign of life.", now.health.tick_age / 1000
+            "scheduler_tick_age_seconds", "Time since the scheduler was last seen.", now.health.tick_age / 1000
         )
-    yield _gauge("sending_stopped", "Whether the gate holds all sending back.", now.health.gate is not None)
-    yield _gauge("fenced", "Whether the fence holds all sending back.", now.health.fence is not None)
-    yield _gauge("suppressed_contacts", "Contacts who get no more email.", now.gauges["suppressed"])
-    yield _gauge("templates_rejected", "Edits of templates in Notion that were not taken.", now.gauges["rejected"])
+    yield _gauge("sending_stopped", "Whether the gate stops all sending.", now.health.gate is not None)
+    yield _gauge("fenced", "Whether the fence stops all sending.", now.health.fence is not None)
+    yield _gauge("suppressed_contacts", "Suppressed contacts.", now.gauges["suppressed"])
+    yield _gauge("templates_rejected", "Rejected template edits in Notion.", now.gauges["rejected"])
 
 
 def _gauge(name: str, help_text: str, value: float) -> Metric:
@@ -151,12 +153,12 @@ def _filled(family: GaugeMetricFamily | CounterMetricFamily, values: Numbers) ->
 
 
 def start(host: str, port: int, figures: Figures) -> None:
-    """Answer Prometheus from a thread of its own. A port that is taken is logged: figures must not stop emails.
+    """Serve Prometheus from a separate thread. If the port is taken, this is logged: metrics must not stop emails.
 
     Args:
-        host: where to listen.
-        port: 0: nowhere.
-        figures: what to show.
+        host: the address to listen on.
+        port: the port; 0: none.
+        figures: the metrics to serve.
     """
     if not port:
         return

@@ -1,4 +1,4 @@
-"""Polls Notion for what the owner has changed there, in a thread beside the release loop, in one replica at a time."""
+"""Polls Notion for the owner's changes, in a thread beside the release loop, in one replica at a time."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _logger = log.logger("notion-poll")
 
 @dataclass
 class NotionPoll:
-    """Looks at Notion again and again.
+    """Polls Notion repeatedly.
 
     Attributes:
         ledger: holds the lock.
         tasks: what to poll, in order.
         every: seconds from poll to poll.
         lock: its name.
-        lock_for: seconds that it lasts without a poll.
+        lock_for: seconds that the lock lasts without a poll.
     """
 
     ledger: Ledger
@@ -52,11 +52,11 @@ class NotionPoll:
         self._lock = self.ledger.redis.lock(self.lock, timeout=self.lock_for, thread_local=False)
 
     def poll(self) -> bool:
-        """Look at everything once, if no other replica does; returns whether it was ours to do.
+        """Poll everything once, unless another replica does; returns whether this one did.
 
         Raises:
-            NotionError: when Notion does not answer.
-            LedgerTooNew: when a newer release has the ledger: the fence, texts and ticks are written without a script.
+            NotionError: if Notion does not respond.
+            LedgerTooNew: if a newer release owns the ledger: the fence, texts and ticks are written without a script.
         """
         self.ledger.check_version()
         if not self._holds():
@@ -70,11 +70,11 @@ class NotionPoll:
             if self._lock.owned():
                 return bool(self._lock.reacquire())
         except LockError:
-            pass  # it ran out between the two; try to get it like anybody else
+            pass  # it expired in between; compete for it again
         return bool(self._lock.acquire(blocking=False))
 
     def run(self, stop: threading.Event) -> None:
-        """Go on until `stop` is set, whatever happens."""
+        """Continue until `stop` is set, despite errors."""
         while not stop.is_set():
             started = time.monotonic()
             try:
@@ -88,7 +88,7 @@ class NotionPoll:
                     _logger.warning("owner.away", why=why)
                 self._away = why
             except Exception:
-                _logger.exception("owner.failed")  # the thread must live on: the next poll may find the page fixed
+                _logger.exception("owner.failed")  # the thread must survive: the page may be fixed by the next poll
             stop.wait(started + self.every - time.monotonic())
         try:
             self._lock.release()
@@ -97,7 +97,7 @@ class NotionPoll:
 
 
 def owner() -> NotionPoll:
-    """What the owner may change in Notion; without Notion there is nothing to poll."""
+    """Polls what the owner may change in Notion; without Notion there is nothing to poll."""
     settings, ledger, catalog = services.current_settings(), services.ledger(), services.catalog()
     tasks: list[Callable[[], object]] = []
     if settings.notion_token and settings.notion_email_sequence_db_id:
@@ -110,7 +110,7 @@ def owner() -> NotionPoll:
 
 
 def fence() -> NotionPoll:
-    """The fence's part: a loop of its own, because sending waits for it."""
+    """The fence's poll: a separate loop, because sending waits for it."""
     settings, ledger = services.current_settings(), services.ledger()
     if not settings.fenced:
         return NotionPoll(ledger, [lambda: FenceState(ledger).drop("on")], lock=FENCE_LOCK, lock_for=FENCE_LOCK_FOR)
@@ -119,7 +119,7 @@ def fence() -> NotionPoll:
 
 
 def start(stop: threading.Event) -> list[threading.Thread]:
-    """Run this process's owner part and fence, each in a thread, until `stop` is set."""
+    """Run this process's owner poll and fence poll, each in a thread, until `stop` is set."""
     threads = [threading.Thread(target=part.run, args=(stop,), daemon=True) for part in (fence(), owner())]
     for thread in threads:
         thread.start()

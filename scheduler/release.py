@@ -1,5 +1,5 @@
-"""The scheduler, `python -m scheduler.release`: releases due wake-ups, sweeps up lost ones, audits all enrollments,
-shows that it lives.
+"""The scheduler, `python -m scheduler.release`: releases due wake-ups, recovers lost ones, audits all enrollments, and
+reports a heartbeat.
 
 Two may run at once.
 """
@@ -24,16 +24,16 @@ from shared.ledger.client import Ledger
 
 LONGEST_SLEEP = 0.25
 SWEEP_EVERY = 5.0
-AUDIT_WITHIN = 3600.0  # seconds in which all enrollments are looked at, however many there are
+AUDIT_WITHIN = 3600.0  # seconds in which all enrollments are checked, however many there are
 SMALLEST_SLICE = 1000  # keys
 _logger = log.logger("scheduler")
 
 
 class Loop:
-    """Release and sweep until stopped; an unreachable Redis is waited for, and so is a ledger that a newer release has.
+    """Release and sweep until stopped; waits while Redis is unreachable or a newer release owns the ledger.
 
     Args:
-        ledger: what decides.
+        ledger: decides what to release.
         schedule: shows the heartbeat to RQ's tools.
         stop: set it to end the loop.
     """
@@ -48,7 +48,7 @@ class Loop:
         self._away = self._too_new = False
 
     def run(self) -> None:
-        """Go on until `stop` is set."""
+        """Continue until `stop` is set."""
         while not self.stop.is_set():
             try:
                 wait = self._pass()
@@ -64,7 +64,7 @@ class Loop:
             self.stop.wait(wait)
 
     def _pass(self) -> float:
-        """One look at what is due; returns the seconds until the next."""
+        """Release what is due; returns the seconds until the next round."""
         done = self.ledger.release()
         if self._away:
             _logger.warning("redis.back")
@@ -82,7 +82,8 @@ class Loop:
         return LONGEST_SLEEP if done.following is None else min(done.following / 1000, LONGEST_SLEEP)
 
     def _audit(self) -> None:
-        """Put what is on no list back, in the next slice of all enrollments; after the last one it begins again."""
+        """Put back emails that are on no list, in the next slice of all enrollments; starts again after the last
+        one."""
         size = max(SMALLEST_SLICE, math.ceil(self.ledger.redis.dbsize() * SWEEP_EVERY / AUDIT_WITHIN))
         self._cursor, found = self.ledger.audit_slice(self._cursor, size=size, repair=True)
         if found:

@@ -1,9 +1,9 @@
-"""rq-scheduler with its loop replaced: same keys, same tools, but the ledger releases, in one script, what it still
-wants sent.
+"""rq-scheduler with its loop replaced: same keys, same tools, but the ledger releases, in one script, what is still to
+be sent.
 
 rq-scheduler 0.14.0 as shipped can send twice when killed between two commands, releases up to half a second early, and
 one unreadable job stops all later ones. Here its API reads and cancels; only `enroll` and the ledger's own decisions
-put anything on the schedule. This is the only module that imports rq_scheduler.
+add to the schedule. This is the only module that imports rq_scheduler.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ALLOWED = frozenset({"scheduler.jobs.send_step", "scheduler.jobs.record", "sched
 
 
 class Job(RQJob):
-    """An RQ job as JSON, never pickle, that runs nothing but our own jobs."""
+    """An RQ job as JSON, never pickle, that runs only our own jobs."""
 
     def __init__(self, id: str | None = None, connection: Redis | None = None, serializer: Any = None) -> None:
         super().__init__(id, connection, JSONSerializer)
@@ -44,8 +44,8 @@ class Schedule(Scheduler):  # type: ignore[misc]  # rq_scheduler has no types
     """The schedule that RQ's tools see.
 
     Args:
-        ledger: decides what a wake-up leads to.
-        connection: a Redis client that does not decode answers, as RQ wants it.
+        ledger: decides what a wake-up does.
+        connection: a Redis client that does not decode responses, as RQ requires.
     """
 
     job_class = Job
@@ -55,27 +55,27 @@ class Schedule(Scheduler):  # type: ignore[misc]  # rq_scheduler has no types
         self.ledger = ledger
 
     def enqueue_jobs(self) -> int:
-        """Release everything that is due; returns how many wake-ups went to the queue."""
+        """Release all due wake-ups; returns how many went to the queue."""
         return self.ledger.release_all()
 
     def heartbeat(self) -> None:
-        """Say that a scheduler is at work, and which ledger it can read; a crash is forgotten after 15 seconds."""
+        """Report that a scheduler is running, and which ledger it can read; expires 15 seconds after a crash."""
         with self.connection.pipeline() as pipe:
             pipe.hset(self.key, mapping={"birth": time.time(), ids.KNOWS: VERSION})
             pipe.expire(self.key, 15)
             pipe.execute()
 
     def cancel(self, job: RQJob | str) -> None:
-        """Leave the step out whose wake-up this is; it is not enough to forget the wake-up, for the sweeper would find
-        the step again."""
+        """Skip the step of this wake-up; deleting only the wake-up is not enough, because the sweeper would find the
+        step again."""
         enrollment, step = ids.parse_job_id(job if isinstance(job, str) else job.id)
         self.ledger.skip(enrollment, step, "cancelled on the schedule")
 
     def get_jobs(
         self, until: Any = None, with_times: bool = False, offset: int | None = None, length: int | None = None
     ) -> Iterator[Any]:
-        """The scheduled wake-ups (each with its time, if asked), earliest first; unlike rq-scheduler's own this changes
-        nothing."""
+        """The scheduled wake-ups (each with its time, if requested), earliest first; unlike rq-scheduler's own method,
+        this changes nothing."""
         found = self.connection.zrangebyscore(
             self.scheduled_jobs_key, 0, rationalize_until(until), withscores=True, start=offset, num=length
         )
@@ -87,6 +87,6 @@ class Schedule(Scheduler):  # type: ignore[misc]  # rq_scheduler has no types
             yield (job, from_unix(score)) if with_times else job
 
     def _refuse(self, *_args: Any, **_options: Any) -> NoReturn:
-        raise ScheduleError("only the ledger schedules: enroll a contact, or steer its enrollment")
+        raise ScheduleError("only the ledger schedules: enroll a contact, or change its enrollment")
 
     enqueue_at = enqueue_in = schedule = cron = enqueue_job = change_execution_time = _refuse

@@ -32,22 +32,22 @@ from shared.ledger.version import VERSION
 
 NOTIFY = "notify"
 MAINTENANCE = 30  # seconds
-WORKER_TTL = 45  # seconds; a worker without a job looks up from its queue 15 seconds sooner
+WORKER_TTL = 45  # seconds; an idle worker returns from its queue 15 seconds sooner
 WATCHFUL_TTL = 20
 HEARTBEAT = 3.0  # seconds
 _logger = log.logger("worker")
 
 
 class Worker(SimpleWorker):
-    """RQ's worker, back soon after Redis was away, and without a verdict on jobs whose worker died: the ledger looks
-    again by itself.
+    """RQ's worker, but quick to return after Redis was unavailable, and without a verdict on jobs whose worker died:
+    the ledger checks again by itself.
 
-    RQ writes some twenty times about each job, and each write is a trip to the disk. Nothing here rests on that, so
-    only what its tools show is written: who is at work on what, and what has failed.
+    RQ makes about twenty writes per job, and each goes to disk. Nothing here depends on them, so only what its tools
+    show is written: which worker runs what, and what has failed.
 
-    RQ's own worker waits for a Redis that is away only while it has no job, and ends where Redis takes no writes, as
-    when it is full. This one waits in either case, wherever RQ's loop asks Redis; the job that it held is left, and the
-    ledger looks again.
+    RQ's own worker waits for an unavailable Redis only while it has no job, and exits if Redis accepts no writes, for
+    example when full. This one waits in both cases, wherever RQ's loop uses Redis; its job is dropped, and the ledger
+    checks again.
     """
 
     max_connection_wait_time = 1.0
@@ -55,7 +55,7 @@ class Worker(SimpleWorker):
 
     @contextmanager
     def _patient(self) -> Iterator[None]:
-        """Leave what is under way where Redis is unavailable or takes no writes, and come back when it does."""
+        """Drop the current work if Redis is unavailable or accepts no writes, and return when it is back."""
         try:
             yield
         except RedisError as error:
@@ -64,7 +64,7 @@ class Worker(SimpleWorker):
             self._wait(error, self._appear)
 
     def _wait(self, error: RedisError, write: Callable[[], Any]) -> None:
-        """Wait until Redis takes this write, or the worker shall stop."""
+        """Wait until Redis accepts this write, or the worker must stop."""
         _logger.error("redis.away", error=type(error).__name__)
         while not self._stop_requested:
             sleep(self.max_connection_wait_time)
@@ -78,7 +78,7 @@ class Worker(SimpleWorker):
                 return
 
     def _appear(self) -> None:
-        """Be among the workers: one of which nothing was heard for long is taken off RQ's lists."""
+        """Register again: RQ removes a worker that has been silent for long."""
         with self.connection.pipeline() as pipe:
             pipe.hset(self.key, mapping={**self.serialize(), "state": self.get_state()})
             register(self, pipe)
@@ -86,7 +86,7 @@ class Worker(SimpleWorker):
             pipe.execute()
 
     def register_birth(self) -> None:
-        """Begin, as soon as Redis takes that. RQ would heed SIGTERM only afterwards."""
+        """Start, as soon as Redis accepts that. RQ would handle SIGTERM only afterwards."""
         self._install_signal_handlers()  # type: ignore[no-untyped-call]  # RQ's
         try:
             super().register_birth()  # type: ignore[no-untyped-call]
@@ -105,22 +105,22 @@ class Worker(SimpleWorker):
         return None
 
     def run_maintenance_tasks(self) -> None:
-        """Keep house; what Redis refuses now is done the next time."""
+        """Run maintenance; what Redis refuses now is done next time."""
         with self._patient():
             super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
 
     def set_shutdown_requested_date(self) -> None:
-        """Show that the worker is about to stop, where Redis takes that."""
+        """Show that the worker is about to stop, if Redis accepts that."""
         with suppress(RedisError):
             super().set_shutdown_requested_date()  # type: ignore[no-untyped-call]
 
     def register_death(self) -> None:
-        """Leave RQ's lists; where Redis does not take that, they forget the worker by themselves."""
+        """Leave RQ's lists; if Redis does not accept that, the entries expire by themselves."""
         with suppress(RedisError):
             super().register_death()  # type: ignore[no-untyped-call]
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
-        """Show that the worker lives, and which ledger it can read; not before, during and after each job."""
+        """Show that the worker is alive, and which ledger it can read; not before, during and after each job."""
         if monotonic() - self._beat >= HEARTBEAT:
             self._beat = monotonic()
             with self._patient():
@@ -132,20 +132,20 @@ class Worker(SimpleWorker):
         return {**super().serialize(), ids.KNOWS: str(VERSION)}
 
     def check_for_suspension(self, burst: bool) -> None:
-        """Heed `rq suspend`, now and then."""
+        """Check for `rq suspend` from time to time."""
         if monotonic() - self._asked >= HEARTBEAT:
             self._asked = monotonic()
             with self._patient():
                 super().check_for_suspension(burst)
 
     def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
-        """Show what the worker does, where that is news."""
+        """Show what the worker does, if that has changed."""
         if state != self._state:
             with self._patient():
                 super().set_state(state, pipeline)
 
     def execute_job(self, job: RQJob, queue: Queue) -> None:
-        """Run one job here and now. One that raises ends in RQ's failed list; any other leaves nothing behind."""
+        """Run one job in this process. A job that raises ends on RQ's failed list; others leave nothing behind."""
         with self._patient():
             self._run(job, queue)
         self.executions.clear()
@@ -156,7 +156,7 @@ class Worker(SimpleWorker):
         try:
             with self.death_penalty_class(job.timeout, JobTimeoutException, job_id=job.id):
                 job.func(*job.args, **job.kwargs)
-        except Exception as error:  # whatever it is, it must be on the failed list, but for a Redis that is away
+        except Exception as error:  # any error must go on the failed list, unless Redis is unavailable
             if isinstance(error, RedisError) and services.is_away(error):
                 _logger.warning("job.left", job=job.id, problem=type(error).__name__)
             else:
@@ -174,14 +174,14 @@ class Worker(SimpleWorker):
     def _fail(self, job: RQJob, queue: Queue, execution: Execution | None) -> None:
         job.ended_at = now()
         self.handle_exception(job, *sys.exc_info())
-        with self._patient():  # RQ writes it down once, and only logs a refusal
+        with self._patient():  # RQ writes this once, and only logs a refusal
             self._appear()
         self.handle_job_failure(job, queue, queue.started_job_registry, traceback.format_exc(), execution)
 
     def clean_registries(self) -> None:
         """Forget the jobs of dead workers.
 
-        RQ would put them into the failed list, which is for what a person must look at."""
+        RQ would put them on the failed list, which is for what a person must check."""
         for queue in self.queues:
             _forget_abandoned(queue)
             clean_worker_registry(queue)
@@ -190,15 +190,14 @@ class Worker(SimpleWorker):
 
 
 class WatchfulWorker(Worker):
-    """The worker of `notify`: each time that it keeps its house, half a minute after the last, it also looks at what no
-    job tells it of.
+    """The worker of `notify`: at each maintenance, every half minute, it also checks what has no job.
 
-    RQ keeps house before it waits for a job, and an idle worker waits 15 seconds less than its TTL: hence the shorter
-    one.
+    RQ runs maintenance before it waits for a job, and an idle worker waits 15 seconds less than its TTL: hence the
+    shorter TTL.
     """
 
     def run_maintenance_tasks(self) -> None:
-        """Keep house, and look around."""
+        """Run maintenance, and check."""
         super().run_maintenance_tasks()
         with self._patient():
             jobs.look_around()
@@ -216,7 +215,7 @@ def _forget_abandoned(queue: Queue) -> None:
     running = set(started.get_job_ids(cleanup=False))
     for job_id in waiting.get_job_ids():
         if job_id not in running and not waiting.set_first_seen(job_id) and waiting.should_be_cleaned_up(job_id):
-            queue.connection.delete(f"rq:job:{job_id}")  # whatever it holds
+            queue.connection.delete(f"rq:job:{job_id}")  # regardless of content
             waiting.remove(job_id)
 
 

@@ -36,15 +36,15 @@ from shared.core.startup import or_exit
 
 AT_THE_ROOT = ("health", "unsubscribe", "console")
 READ_ON = 1 << 20  # bytes
-# seconds; longer than the worker and the usual proxies keep an idle connection, so that none sends into a closing one
+# seconds; longer than the worker and common proxies keep an idle connection, so that none sends into a closing one
 KEEP_ALIVE = 120
-# What functions_framework writes into the environment for the next call of create_app to find.
+# What functions_framework writes into the environment for the next call of create_app.
 _LEFT_BEHIND = ("FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE")
 _logger = log.logger("serve")
 
 
 class _NoFunctionError(SettingsError):
-    """The code that stack.yml or FUNCTION_SOURCE names is not there."""
+    """The code that stack.yml or FUNCTION_SOURCE names does not exist."""
 
 
 def function_app(source: Path, target: str) -> WSGIApplication:
@@ -55,7 +55,7 @@ def function_app(source: Path, target: str) -> WSGIApplication:
         target: the name of the function in it, which takes a flask.Request.
 
     Raises:
-        SettingsError: when there is no such file, no such function in it, or it lacks a setting.
+        SettingsError: if the file or function does not exist, or lacks a setting.
     """
     if not source.is_file():
         raise _NoFunctionError(
@@ -73,16 +73,15 @@ def function_app(source: Path, target: str) -> WSGIApplication:
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
-    app.after_request_funcs[None] = [_read_on]  # in place of one that reads whatever a caller sends into memory
+    app.after_request_funcs[None] = [_read_on]  # replaces one that reads everything a caller sends into memory
     app.register_error_handler(HTTPException, _error_as_json)
-    app.register_error_handler(500, _error_as_json)  # in place of one that answers with the exception's text
+    app.register_error_handler(500, _error_as_json)  # replaces one that returns the exception's text
     wsgi: WSGIApplication = app
     return wsgi
 
 
 def _read_on(response: flask.Response) -> flask.Response:
-    """Take what the function left of the body, within reason: a caller that cannot send it all does not see the
-    answer."""
+    """Read the rest of the body, up to a limit: a caller that cannot send it all does not see the response."""
     for _ in range(READ_ON // 65536):
         if not flask.request.stream.read(65536):
             break
@@ -97,14 +96,13 @@ def _error_as_json(error: HTTPException) -> Any:
 
 
 def every_function(stack_file: Path = functions.STACK_FILE) -> WSGIApplication:
-    """Every function of stack.yml at /function/<name>, and at /webhook/<name> and its own place at the root where it is
-    public.
+    """Every function of stack.yml at /function/<name>; public ones also at /webhook/<name> and at their own root path.
 
     Args:
         stack_file: see `shared.core.stack_file.listed`.
 
     Raises:
-        SettingsError: when stack.yml or a function that it lists is missing, or when every function lacks a setting.
+        SettingsError: if stack.yml or a function it lists is missing, or if every function lacks a setting.
     """
     listed = functions.listed(stack_file)
     apps = _apps(listed)
@@ -120,7 +118,7 @@ def every_function(stack_file: Path = functions.STACK_FILE) -> WSGIApplication:
         words = environ["PATH_INFO"].removeprefix("/").split("/")
         for depth in (2, 1):
             if app := routes.get("/".join(words[:depth])):
-                # Werkzeug's own mounting leaves PATH_INFO empty, which Flask answers with a redirect that loses a POST.
+                # Werkzeug's own mounting leaves PATH_INFO empty; Flask then redirects, which loses a POST.
                 environ["PATH_INFO"] = "/" + "/".join(words[depth:])
                 environ["SCRIPT_NAME"] = ""
                 return app(environ, start_response)
@@ -134,7 +132,7 @@ def every_function(stack_file: Path = functions.STACK_FILE) -> WSGIApplication:
 def _apps(listed: list[functions.Function]) -> dict[str, WSGIApplication]:
     """The functions by name.
 
-    One that lacks a setting answers 503, and the log says why, so that the others run; not when all lack one."""
+    A function that lacks a setting answers 503 and logs why, so that the others run; unless all lack one."""
     apps: dict[str, WSGIApplication] = {}
     lacking: dict[str, SettingsError] = {}
     for function in listed:
@@ -148,7 +146,7 @@ def _apps(listed: list[functions.Function]) -> dict[str, WSGIApplication]:
     if lacking and len(lacking) == len(listed):
         raise next(iter(lacking.values()))
     for name, reason in lacking.items():
-        _logger.warning(f"{name} answers 503 until it is set up and this process is started again. {reason}")
+        _logger.warning(f"{name} answers 503 until it is set up and this process is restarted. {reason}")
     return apps
 
 
@@ -162,10 +160,10 @@ def _not_set_up(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
 
 
 def with_probes(app: WSGIApplication, draining: Callable[[], bool]) -> WSGIApplication:
-    """The app with `/_/health` (200 while the process lives) and `/_/ready` (503 as soon as it is asked to stop).
+    """The app with `/_/health` (200 while the process lives) and `/_/ready` (503 once it is asked to stop).
 
     Args:
-        app: what answers everything else.
+        app: handles everything else.
         draining: whether the process has been asked to stop.
     """
 
@@ -195,7 +193,7 @@ class _PlainLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
 
 
 class _DrainingArbiter(Arbiter):  # type: ignore[misc]  # gunicorn ships no types
-    """gunicorn's main process, which on SIGTERM first says "not ready" and serves on, until nobody sends any more."""
+    """gunicorn's main process, which on SIGTERM first reports "not ready" and keeps serving until requests stop."""
 
     def __init__(self, app: _Server) -> None:
         self.draining = app.draining
@@ -226,7 +224,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             "worker_class": "gthread",
             "threads": self.settings.threads,
             "keepalive": KEEP_ALIVE,
-            "graceful_timeout": math.ceil(self.settings.http_timeout),  # as long as any caller waits for an answer
+            "graceful_timeout": math.ceil(self.settings.http_timeout),  # as long as any caller waits for a response
             "logger_class": _PlainLogger,
             "control_socket_disable": True,
             **self.options,
@@ -242,21 +240,21 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
 
 
 def run(app: WSGIApplication, settings: Settings, **options: Any) -> None:
-    """Serve until SIGTERM; then drain, finish what is in flight and exit with status 0.
+    """Serve until SIGTERM; then drain, finish requests in flight and exit with status 0.
 
     Args:
-        app: what answers the requests.
+        app: handles the requests.
         settings: host, port, threads, drain and provider_timeout are read.
-        options: gunicorn's settings, in place of those above.
+        options: gunicorn's settings, overriding those above.
     """
-    # what was loaded stays: looking it all through again would hold up requests for 80 ms, and unshare memory after the
+    # exempt loaded modules from GC scans: these would hold up requests for 80 ms, and unshare memory after the
     # fork
     gc.freeze()
     _Server(app, settings, options).run()
 
 
 def main() -> None:
-    """Serve what the environment asks for."""
+    """Serve what the environment names."""
     with or_exit():
         settings = load()
         log.configure(settings.log_level)

@@ -1,6 +1,6 @@
-"""The clients of this process, made here alone, on first use; making one opens no connection.
+"""The clients of this process, created only here, on first use; creating one opens no connection.
 
-What not every process needs is imported only when it is made.
+Modules that not every process needs are imported on first use.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ def current_settings() -> Settings:
 
 
 def connect(found: Settings, *, decode: bool = True) -> Redis:
-    """A Redis client that rides out two seconds without a server.
+    """A Redis client that survives two seconds without a server.
 
     Args:
         found: the settings.
-        decode: whether answers come as text (ours) or as bytes (RQ's).
+        decode: whether responses are text (ours) or bytes (RQ's).
     """
     return Redis.from_url(
         found.redis_url,
@@ -57,11 +57,11 @@ def connect(found: Settings, *, decode: bool = True) -> Redis:
 
 
 def is_away(error: RedisError) -> bool:
-    """Whether Redis is away, or takes no writes for now: full, a replica (or just made one), without its replicas,
-    unable to write to its disk, busy with a script.
+    """Whether Redis is unavailable, or accepts no writes for now: full, a replica (or just made one), without its
+    replicas, unable to write to disk, busy with a script.
 
     Args:
-        error: what it answered, or did not.
+        error: the error it returned or caused.
     """
     if isinstance(
         error,
@@ -82,18 +82,18 @@ def ledger() -> Ledger:
 
 @cache
 def catalog() -> Catalog:
-    """The campaigns: the owner's own where CAMPAIGNS_DIR is set, else those of this release."""
+    """The campaigns: the owner's own if CAMPAIGNS_DIR is set, else those of this release."""
     own = current_settings().campaigns_dir
     return load(Path(own) if own else CAMPAIGNS)
 
 
 def notion_pacer() -> Pacer:
-    """Turns at Notion, of which all processes together take NOTION_RATE a second."""
+    """Turns at Notion; all processes together take NOTION_RATE a second."""
     return Pacer(ledger(), "notion", current_settings().notion_rate)
 
 
 def resend_pacer() -> Pacer:
-    """Turns at Resend for what is only asked, beside the emails."""
+    """Turns at Resend for read requests, beside the emails."""
     return Pacer(ledger(), "resend", current_settings().resend_rate or LEAST_RATE)
 
 
@@ -101,7 +101,7 @@ def notion(turn: Callable[[], None] | None = None, *, timeout: float = 20) -> No
     """Notion.
 
     Args:
-        turn: called before each request; without it a turn is waited for, which needs Redis.
+        turn: called before each request; by default it waits for a turn, which needs Redis.
         timeout: seconds for one request.
     """
     from shared.integrations.notion import Notion

@@ -18,7 +18,7 @@ from local import valkey
 from shared.ledger.client import Ledger
 from tests.support.refusing import REFUSALS, Refuse
 
-if TYPE_CHECKING:  # what is heavy, or has this module's clock, is loaded by the fixtures that need it
+if TYPE_CHECKING:  # heavy modules, and those with this module's clock, are loaded by their fixtures
     from wsgiref.types import WSGIApplication
 
     from playwright.sync_api import Browser, Page
@@ -53,7 +53,7 @@ class Clock:
 
 @pytest.fixture(autouse=True, scope="session")
 def loggers_in_reach() -> Iterator[None]:
-    """structlog.testing.capture_logs does not hear a logger that was used under a configuration which keeps loggers."""
+    """structlog.testing.capture_logs misses a logger that was used under a configuration which keeps loggers."""
     configure = structlog.configure
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(structlog, "configure", lambda **given: configure(**given | {"cache_logger_on_first_use": False}))
@@ -63,8 +63,8 @@ def loggers_in_reach() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def logs_of_this_test() -> Iterator[None]:
-    """A command that a test calls sets up the logs of its own process: the next test must not inherit that, or it hears
-    nothing."""
+    """A command that a test calls sets up the logs of its own process: the next test must not inherit that, or it
+    captures nothing."""
     before = structlog.get_config()
     yield
     structlog.configure(**before)
@@ -72,7 +72,7 @@ def logs_of_this_test() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[valkey.Valkey]:
-    """The embedded Valkey, as the local stack configures it but for the fsync of each write."""
+    """The embedded Valkey, configured like the local stack's, except for the fsync of each write."""
     directory: Path = tmp_path_factory.mktemp("valkey")
     with valkey.serve(directory, 0, secrets.token_hex(8), fsync="everysec") as server:
         yield server
@@ -88,7 +88,7 @@ def redis(valkey_server: valkey.Valkey) -> Iterator[Redis]:
 
 @pytest.fixture
 def raw(valkey_server: valkey.Valkey, redis: Redis) -> Iterator[Redis]:
-    """A client of the same database as RQ wants it: answers stay bytes."""
+    """A client of the same database as RQ needs it: responses stay bytes."""
     with Redis.from_url(valkey_server.url, password=valkey_server.password) as client:
         yield client
 
@@ -102,7 +102,7 @@ def refuse(request: pytest.FixtureRequest, redis: Redis) -> Iterator[Refuse]:
 
 @pytest.fixture
 def clock() -> Clock:
-    """The time of this test."""
+    """This test's clock."""
     return Clock()
 
 
@@ -114,13 +114,13 @@ def ledger(redis: Redis, clock: Clock) -> Ledger:
 
 @pytest.fixture
 def lasting_tick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tick of the scheduler counts for ten minutes, where a test goes by Redis's own clock."""
+    """A scheduler tick counts for ten minutes, for tests that use Redis's own clock."""
     monkeypatch.setattr("shared.ledger.health.SILENT_AFTER", 600_000)
 
 
 @pytest.fixture
 def world(ledger: Ledger, clock: Clock) -> World:
-    """An Evergreen in which nobody has signed up."""
+    """An Evergreen in which no one has signed up."""
     from tests.support.world import World
 
     return World(ledger, clock)
@@ -128,7 +128,7 @@ def world(ledger: Ledger, clock: Clock) -> World:
 
 @pytest.fixture
 def actions(world: World) -> EnrollmentActions:
-    """The operator's hand on it."""
+    """The operator's actions on it."""
     from shared.operations.enrollment_actions import EnrollmentActions
 
     return EnrollmentActions(world.ledger, world.sender.catalog, world.settings)

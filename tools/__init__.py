@@ -1,3 +1,3 @@
-"""The developer's tools: the set-up, deployment files, the OpenAPI document, screenshots.
+"""Developer tools: setup, deployment files, the OpenAPI document, screenshots.
 
-Nothing that runs imports them."""
+Nothing imports them at run time."""

@@ -17,9 +17,9 @@ from shared.domain import catalog
 
 HEAD = "# Generated from stack.yml by `make manifests`; change that file, not this one.\n"
 HEAD_OF_CAMPAIGNS = (
-    "# Generated from these folders by `make manifests`, with --campaigns; run it again when a file comes or goes.\n"
+    "# Generated from these folders by `make manifests`, with --campaigns; rerun it when you add or remove files.\n"
 )
-HOST = "Host(`evergreen.example.org`)"  # kustomize puts the host of PUBLIC_URL here: deploy/components/settings
+HOST = "Host(`evergreen.example.org`)"  # kustomize inserts the host of PUBLIC_URL: deploy/components/settings
 PAGES = ("unsubscribe", "console", "health")  # public at the root too
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 TIMEOUT = 20  # seconds: a function has 15 for a request, its caller waits 20
@@ -28,7 +28,7 @@ Manifest = dict[str, Any]
 
 
 def functions(stack_file: Path = STACK_FILE) -> dict[str, Manifest]:
-    """The functions as stack.yml has them, by name.
+    """The functions of stack.yml, by name.
 
     Args:
         stack_file: an OpenFaaS stack file.
@@ -42,13 +42,13 @@ def substituted(text: str, environ: Mapping[str, str]) -> str:
 
     Args:
         text: a value.
-        environ: what the names stand for.
+        environ: the values of the names.
     """
     return VARIABLE.sub(lambda match: environ.get(match[1]) or match[2] or "", text)
 
 
 def is_public(function: Manifest) -> bool:
-    """Whether the world may call this function."""
+    """Whether this function is public."""
     return bool(function.get("annotations", {}).get(PUBLIC) == "true")
 
 
@@ -79,8 +79,8 @@ def openfaas(name: str, function: Manifest) -> Manifest:
 
 
 def knative(name: str, function: Manifest) -> Manifest:
-    """A function as a Knative Service, reachable inside the cluster only; what stack.yml takes from the shell comes
-    from the settings.
+    """A function as a Knative Service, reachable only inside the cluster; values that stack.yml takes from the shell
+    come from the settings.
 
     Args:
         name: its name.
@@ -215,10 +215,10 @@ GENERATED: dict[str, Callable[[dict[str, Manifest]], list[Manifest]]] = {
 
 
 def own_campaigns(folder: Path) -> Manifest:
-    """A kustomize component that mounts campaigns of the owner's own, in place of those in the image.
+    """A kustomize component that mounts the owner's campaigns instead of those in the image.
 
     Args:
-        folder: one folder a campaign, each with its campaign.yaml; they are named relative to it.
+        folder: one folder per campaign, each with its campaign.yaml; files are named relative to it.
     """
     files = {
         place.parent.name: sorted(file.name for file in place.parent.iterdir())
@@ -262,14 +262,14 @@ def own_campaigns(folder: Path) -> Manifest:
 
 
 class _WholeTexts(yaml.SafeDumper):
-    """YAML without references: each function stands for itself."""
+    """YAML without references: each function is complete."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def texts(stack_file: Path = STACK_FILE) -> dict[str, str]:
-    """What each generated file must hold, by its path below deploy/.
+    """The content of each generated file, by its path under deploy/.
 
     Args:
         stack_file: see `functions`.
@@ -282,15 +282,15 @@ def texts(stack_file: Path = STACK_FILE) -> dict[str, str]:
 
 
 @click.command("manifests")
-@click.option("--check", is_flag=True, help="Write nothing; exit status 1 when a file is not what stack.yml says.")
+@click.option("--check", is_flag=True, help="Write nothing; exit status 1 if a file does not match stack.yml.")
 @click.option(
     "--campaigns",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Instead, write into this folder of your own campaigns the component that mounts them.",
+    help="Instead, write the component that mounts your own campaigns into their folder.",
 )
 @speaks_plainly
 def write_manifests(check: bool, campaigns: Path | None) -> None:
-    """Write the files in deploy/ that follow from stack.yml: functions and public routes."""
+    """Write the files in deploy/ that are generated from stack.yml: functions and public routes."""
     if campaigns:
         found = catalog.load(campaigns).campaigns
         file = campaigns / "kustomization.yaml"
@@ -310,7 +310,7 @@ def write_manifests(check: bool, campaigns: Path | None) -> None:
         if not check:
             file.write_text(text, encoding="utf-8")
     if not stale:
-        console.print("Everything in deploy/ is what stack.yml says.")
+        console.print("Everything in deploy/ matches stack.yml.")
     elif check:
         console.print("Fix it with: make manifests")
         sys.exit(1)

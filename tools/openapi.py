@@ -1,5 +1,4 @@
-"""`make openapi`: the public webhooks as an OpenAPI 3.1 document, made from the very models that check what is
-posted."""
+"""`make openapi`: the public webhooks as an OpenAPI 3.1 document, generated from the models that validate requests."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from shared.domain.forms import NewClient, NoShow, PostCall, SignUp
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "docs" / "openapi.json"
 FORMS = {
-    "signup": "The website's newsletter form. No campaign of this release begins here.",
+    "signup": "The website's newsletter form. No campaign of this release starts here.",
     "assessment": "The website's assessment. With any score it enrolls in the campaign of this trigger (`busos`).",
     "christmas-signup": "The website's Christmas form. With any score it enrolls in `christmas`.",
     "christmas-assessment": (
@@ -29,35 +28,34 @@ REPORTS = {
     "postcall-maybe": (PostCall, "A call ended with a maybe. It enrolls in `postcall-maybe`."),
     "onboarding-start": (
         NewClient,
-        "Somebody has become a client. It enrolls in `onboarding` and ends the campaigns that list `client`.",
+        "A person has become a client. It enrolls in `onboarding` and ends the campaigns that list `client`.",
     ),
 }
 FIELDS = {
     "email": "The person's address; compared trimmed and in lower case.",
-    "name": "The full name; one with a link in it counts as not given.",
-    "first_name": "What emails greet by.",
+    "name": "The full name; a name with a link is ignored.",
+    "first_name": "Used in the emails' greeting.",
     "business_name": "The business.",
-    "timezone": "IANA name, such as `America/Toronto`; an unknown one counts as the business's own.",
-    "booking_url": "This person's own booking link; kept only where it leads to the page of `BOOKING_URL`.",
+    "timezone": "IANA name, such as `America/Toronto`; an unknown one falls back to the business's own.",
+    "booking_url": "This person's own booking link; kept only if it leads to the page of `BOOKING_URL`.",
     "assessment_score": "0 to 100.",
     "red_systems": "How many of the eight systems are red, 0 to 8; two or more are CRITICAL.",
     "orange_systems": "How many are orange, 0 to 8; two or more are URGENT.",
     "yellow_systems": "How many are yellow, 0 to 8.",
     "green_systems": "How many are green, 0 to 8; the four colors are at most 8 together.",
-    "consent": "Whether the person agreed to get emails; only `true` lifts an earlier unsubscribe.",
-    "consent_text": "The words that were agreed to; kept with the time and the page.",
+    "consent": "Whether the person agreed to get emails; only `true` removes an earlier unsubscribe.",
+    "consent_text": "The text that was agreed to; stored with the time and the page.",
     "email_1_sent_at": (
-        "When the website sent the first email; the delays count from there. At most 30 days ago; without a zone it "
-        "is UTC."
+        "When the website sent the first email; delays count from then. At most 30 days ago; without a zone, it is UTC."
     ),
     "email_1_status": (
-        "`sent`: the website has sent the first email. `failed`: we send it, and the website must not try again."
+        "`sent`: the website has sent the first email. `failed`: Evergreen sends it; the website must not try again."
     ),
-    "fax_number": "Leave it out. Nobody sees this field of the form; whoever fills it is a robot.",
-    "starts_at": "When the missed call should have begun.",
-    "event_id": "Your own name for the missed call; the same one twice is one no-show.",
-    "call_at": "When the call was; the emails count from there. At most 30 days ago.",
-    "package": "What the client has bought, for the emails to name.",
+    "fax_number": "Leave it out. This field is hidden in the form; only robots fill it in.",
+    "starts_at": "When the missed call should have started.",
+    "event_id": "Your own name for the missed call; the same name twice counts as one no-show.",
+    "call_at": "When the call was; emails count from then. At most 30 days ago.",
+    "package": "What the client has bought, for use in the emails.",
 }
 _SCHEMES = {
     "operatorToken": {"type": "http", "scheme": "bearer", "description": "OPERATOR_TOKEN."},
@@ -68,7 +66,7 @@ _SCHEMES = {
         "description": (
             "Standard Webhooks: `v1,` and the base64 HMAC-SHA256 of `webhook-id.webhook-timestamp.body`, with the "
             "key in WEBSITE_WEBHOOK_SECRET; the headers `webhook-id` and `webhook-timestamp` (Unix seconds, five "
-            "minutes) go with it. Forms need it where that secret is set."
+            "minutes) go with it. Forms need it if that secret is set."
         ),
     },
     "calcomSignature": {
@@ -103,28 +101,28 @@ _ERRORS = {
     415: "The content type is not application/json.",
     422: "Fields are wrong; `detail` lists each.",
     429: "Too many requests from this visitor or for this address.",
-    503: "Redis is unavailable; nothing was kept.",
+    503: "Redis is unavailable; nothing was stored.",
 }
 _CALCOM_EVENTS = (
     "What Cal.com posts (version 2021-10-20, no custom template). BOOKING_CREATED and BOOKING_RESCHEDULED set "
     "reminders and end nurture; BOOKING_CANCELLED, BOOKING_REJECTED and a BOOKING_REQUESTED that replaces a booking "
-    "drop them; BOOKING_NO_SHOW_UPDATED begins the recovery, or ends it; PING and every other event are answered 200 "
+    "drop them; BOOKING_NO_SHOW_UPDATED starts the recovery, or ends it; PING and every other event are answered 200 "
     "and ignored."
 )
 _RESEND_EVENTS = (
     "What Resend posts. A permanent email.bounced, email.complained, email.suppressed and a contact.updated that "
-    "unsubscribes stop email to the address; what else is said of an email is kept with it; every other event is "
+    "unsubscribes stop email to the address; other reports about an email are stored with it; every other event is "
     "answered 200 and ignored."
 )
 _CALENDLY_EVENTS = (
-    "What Calendly posts. invitee_no_show.created begins the recovery, invitee_no_show.deleted ends it; "
-    "invitee.created ends nurture; invitee.canceled drops what hangs on the meeting; every other event is answered "
+    "What Calendly posts. invitee_no_show.created starts the recovery, invitee_no_show.deleted ends it; "
+    "invitee.created ends nurture; invitee.canceled drops what depends on the meeting; every other event is answered "
     "200 and ignored."
 )
 
 
 @click.command("openapi")
-@click.option("--check", is_flag=True, help="Write nothing; exit status 1 when the file is not current.")
+@click.option("--check", is_flag=True, help="Write nothing; exit status 1 if the file is out of date.")
 def write_openapi(check: bool) -> None:
     """Write docs/openapi.json: every public webhook, for other programs to read."""
     text = rendered()
@@ -132,12 +130,12 @@ def write_openapi(check: bool) -> None:
         FILE.write_text(text, encoding="utf-8")
         click.echo(f"wrote {FILE.relative_to(ROOT)}")
     elif not FILE.exists() or FILE.read_text(encoding="utf-8") != text:
-        click.echo(f"{FILE.relative_to(ROOT)} is not current; run: make openapi", err=True)
+        click.echo(f"{FILE.relative_to(ROOT)} is out of date; run: make openapi", err=True)
         sys.exit(1)
 
 
 def rendered() -> str:
-    """The document as its file holds it."""
+    """The document as stored in its file."""
     return json.dumps(document(), indent=1, ensure_ascii=False) + "\n"
 
 
@@ -196,7 +194,7 @@ def _operations() -> dict[str, dict[str, Any]]:
         ),
         "resend-events": _operation(
             "resend-events",
-            "Resend reports what became of an email.",
+            "Resend reports what happened to an email.",
             ["ResendEvent"],
             {200: "Outcome"},
             [400, 401, 413, 422, 503],
@@ -218,7 +216,7 @@ def _operation(
         {
             "name": "Idempotency-Key",
             "in": "header",
-            "description": "The same key within 24 hours gets the first answer and has no further effect.",
+            "description": "A repeat of the key within 24 hours gets the first response and has no further effect.",
             "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
         }
     ]
@@ -273,7 +271,7 @@ def _schemas() -> dict[str, Any]:
         "ResendEvent": _object(["type"], _RESEND_EVENTS, type=text, created_at=text, data={"type": "object"}),
         "Accepted": _object(
             ["status", "message", "email", "campaign"],
-            "The same whether or not the address was known.",
+            "The same response whether or not the address was known.",
             status={"const": "accepted"},
             message=text,
             email=text,

@@ -1,5 +1,5 @@
-"""The pictures in docs/img: `python -m tools.screenshots` starts a stack, lets people visit its site, and photographs
-what comes of it."""
+"""The pictures in docs/img: `python -m tools.screenshots` starts a stack, simulates visitors of its site, and takes
+screenshots of the result."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ LETTERS = (("ada", "Your assessment result"), ("grace", "Your meeting on"))
 
 @dataclass(frozen=True)
 class Camera:
-    """A browser at a stack, and where its pictures go."""
+    """A browser on a stack, and the folder for its pictures."""
 
     browser: Browser
     trial: Trial
@@ -51,7 +51,7 @@ class Camera:
 
     @contextmanager
     def looking(self, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> Iterator[Page]:
-        """A page in a profile of its own."""
+        """A page in a separate profile."""
         width, height = size
         context = self.browser.new_context(
             viewport={"width": width, "height": height},
@@ -62,18 +62,18 @@ class Camera:
         context.close()
 
     def visit(self, page: Page, name: str, way: Way) -> None:
-        """Let somebody go a way."""
+        """Let a visitor follow a path through the site."""
         way(Visitor(page, self.trial.url, name))
 
     def shoot(self, page: Page, name: str) -> None:
-        """Keep what is to be seen as a PNG of few colors."""
+        """Save the view as a PNG with few colors."""
         page.wait_for_load_state("networkidle")
         taken = page.screenshot(animations="disabled")
         picture = Image.open(io.BytesIO(taken)).convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
         picture.save(self.folder / f"{name}.png", optimize=True)
 
     def shoot_row(self, name: str, table: str, row: str = "") -> None:
-        """Keep a table of the sandbox's Notion, or the first row of it that holds some text."""
+        """Save a table of the sandbox's Notion, or its first row with some text."""
         with self.looking(TABLE) as page:
             page.goto(f"{self.trial.sandbox_url}/notion")
             for text in filter(None, (table, row)):
@@ -81,7 +81,7 @@ class Camera:
             self.shoot(page, name)
 
     def email(self, who: str, subject: str) -> str | None:
-        """The id of an email to somebody, once it was sent."""
+        """The id of an email to a person, once it was sent."""
         sent = (
             email
             for email in self.trial.outbox()
@@ -90,14 +90,14 @@ class Camera:
         return next((str(email["id"]) for email in sent), None)
 
     def shoot_email(self, name: str, email: str | None, size: tuple[int, int], *, dark: bool = False) -> None:
-        """Keep an email as a mail program of that width shows it."""
+        """Save an email as a mail program of that width shows it."""
         with self.looking(size, dark=dark) as page:
             page.goto(f"{self.trial.sandbox_url}/emails/{email}/frame?scheme={'dark' if dark else 'light'}")
             self.shoot(page, name)
 
 
 def site(camera: Camera) -> None:
-    """The website, and on the way its first visitors."""
+    """The website, with its first visitors."""
     with camera.looking() as page:
         page.goto(camera.trial.url)
         camera.shoot(page, "site-home")
@@ -118,7 +118,7 @@ def site(camera: Camera) -> None:
 
 
 def emails(camera: Camera) -> None:
-    """The outbox, and two emails, each at a desk and on a phone, by day and by night."""
+    """The outbox, and two emails, each on desktop and phone, in light and dark mode."""
     with camera.looking() as page:
         page.goto(camera.trial.sandbox_url)
         camera.shoot(page, "outbox")
@@ -159,9 +159,11 @@ def console(camera: Camera) -> None:
 
 
 def main(folder: Path = IMAGES) -> int:
-    """Take every picture; returns 1 when there is no browser, or when they are too large for a repository."""
+    """Take every picture; returns 1 if there is no browser, or if they are too large for a repository."""
     if browser.executable() is None:
-        print(f"There is no Chromium: install one, or let CHROMIUM name it. Looked for: {', '.join(browser.NAMES)}.")
+        print(
+            f"There is no Chromium: install one, or set CHROMIUM to its path. Looked for: {', '.join(browser.NAMES)}."
+        )
         return 1
     folder.mkdir(parents=True, exist_ok=True)
     with (

@@ -1,9 +1,9 @@
 """Set up `.venv` from a lock: `python3 tools/set_up.py image`, `local` or `dev`. The Makefile runs it.
 
 pip installs one pinned installer by hash, uv, and uv installs exactly what the lock names. Nothing is resolved, so
-neither another pip nor a newer release of a package changes anything.
+another pip or a newer release of a package changes nothing.
 
-An older Python must be able to read this file, to say that it is too old: no syntax here is newer than Python 3.6.
+An older Python must be able to parse this file to report that it is too old: no syntax here is newer than Python 3.6.
 """
 
 import os
@@ -14,7 +14,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-if sys.version_info < (3, 11):  # noqa: UP036 - the older one runs this line, and no other
+if sys.version_info < (3, 11):  # noqa: UP036 - an older Python runs only this line
     goals = os.environ.get("GOALS") or "run"
     sys.exit(f"Evergreen needs Python 3.11 or newer. Install it, or name it: make PYTHON=python3.12 {goals}")
 
@@ -24,14 +24,14 @@ PYTHON = VENV / "bin" / "python"
 LOG = VENV / "set-up.log"
 INSTALLER = ROOT / "requirements-installer.txt"
 BUILD = ROOT / "requirements-build.txt"
-LOCKS = {  # each holds the ones before it
+LOCKS = {  # each includes the ones before it
     "image": ROOT / "requirements.txt",
     "local": ROOT / "requirements-local.txt",
     "dev": ROOT / "requirements-dev.txt",
 }
-WITHOUT_WHEEL = "crontab"  # built by what BUILD pins; of everything else only wheels are taken
+WITHOUT_WHEEL = "crontab"  # built with what BUILD pins; everything else comes as wheels
 
-# uv does not read pip's configuration. This is what a company's network needs of it, by uv's names.
+# uv does not read pip's configuration. These are the options a company network needs, by uv's names.
 UV_NAMES = {
     "index-url": "UV_DEFAULT_INDEX",
     "extra-index-url": "UV_INDEX",
@@ -43,18 +43,18 @@ UV_NAMES = {
     "proxy": "ALL_PROXY",
 }
 
-# What pip and uv print, and what it means. The first that matches counts.
+# What pip and uv print, and what it means. The first match counts.
 CHECK_INDEX = "Check `index-url` in `pip config list`"
 CAUSES = (
-    (r"Errno 28|os error 28|No space left", "the disk is full. Make room, then try again"),
-    (r"[Pp]ermission denied|Read-only file system", f"{ROOT} cannot be written to. Make it yours, then try again"),
+    (r"Errno 28|os error 28|No space left", "the disk is full. Free up space, then try again"),
+    (r"[Pp]ermission denied|Read-only file system", f"{ROOT} cannot be written to. Change its owner, then try again"),
     (
         r"certificate|CERTIFICATE|UnknownIssuer",
-        "the package index shows a certificate that is not trusted. Check the clock, and `cert` in `pip config list`",
+        "the package index has a certificate that is not trusted. Check the clock, and `cert` in `pip config list`",
     ),
     (
         r"Hash mismatch|DO NOT MATCH THE HASHES",
-        f"the package index sends another file than the lock names. Do not trust it. {CHECK_INDEX}",
+        f"the package index sends a different file than the lock names. Do not trust it. {CHECK_INDEX}",
     ),
     (
         r"[Cc]onnection|connect error|timed out|error sending request|dns error|[Pp]roxy|status server error",
@@ -79,12 +79,12 @@ def ready(lock: Path) -> bool:
 
 
 def make_environment() -> None:
-    """Make the virtual environment, unless there is one that works."""
+    """Create the virtual environment, unless a working one exists."""
     new_enough = "import sys; sys.exit(sys.version_info < (3, 11))"
     if _works(PYTHON, "-ISc", new_enough) and _works(VENV / "bin" / "pip", "--version", prints=str(VENV)):
         return
     if find_spec("ensurepip") is None:
-        sys.exit("Python's venv is missing. On Debian and Ubuntu: sudo apt-get install python3-venv")
+        sys.exit("Python's venv module is missing. On Debian and Ubuntu: sudo apt-get install python3-venv")
     incomplete = "The virtual environment in .venv is incomplete, or its Python is gone. Making it again ..."
     print(incomplete if VENV.exists() else "Making .venv ...", flush=True)
     _run([sys.executable, "-m", "venv", "--clear", str(VENV)], {})
@@ -104,7 +104,7 @@ def install(lock: Path) -> None:
     options, environ = for_uv(subprocess.run([*pip, "config", "list"], stdout=subprocess.PIPE, text=True).stdout)
     options += ["--no-config", "--no-python-downloads", "--python", str(PYTHON)]
     options += ["--no-binary", WITHOUT_WHEEL, "--build-constraints", str(BUILD)]
-    options += ["--compile-bytecode"] if lock == LOCKS["image"] else []  # who runs a service cannot write there later
+    options += ["--compile-bytecode"] if lock == LOCKS["image"] else []  # a service's user cannot write there later
     _run([str(VENV / "bin" / "uv"), "pip", *exactly, *options, "-r", str(lock)], {**environ, **os.environ})
     for held in LOCKS.values():
         _stamp(held).write_text(_wanted(held))
@@ -116,22 +116,22 @@ def for_uv(listed: str) -> tuple[list[str], dict[str, str]]:
     """Translate pip's configuration for uv.
 
     Args:
-        listed: what `pip config list` prints; it knows the PIP_* of the environment, too.
+        listed: what `pip config list` prints; it includes the PIP_* variables of the environment.
 
     Returns:
         The options and the environment variables for uv.
     """
-    import ast  # here, with ssl: a set-up that has nothing to do takes no time to load them
+    import ast  # here, like ssl: a setup with nothing to do need not load them
     import ssl
 
     found = re.findall(r"^(global|install|:env:)\.([a-z-]+)=(.+)$", listed, re.MULTILINE)
-    found.sort(key=lambda line: ("global", "install", ":env:").index(line[0]))  # the last counts, as in pip
+    found.sort(key=lambda line: ("global", "install", ":env:").index(line[0]))  # the last one counts, as in pip
     values = {name: " ".join(ast.literal_eval(value).split()) for _, name, value in found}
     environ = {UV_NAMES[name]: value for name, value in values.items() if name in UV_NAMES}
-    environ["UV_INDEX_STRATEGY"] = "unsafe-best-match"  # all indexes are equal, as for pip: the hashes make that safe
+    environ["UV_INDEX_STRATEGY"] = "unsafe-best-match"  # all indexes are equal, as in pip: the hashes make that safe
     if "UV_HTTP_TIMEOUT" in environ:
         environ["UV_HTTP_TIMEOUT"] = environ["UV_HTTP_TIMEOUT"].split(".")[0]
-    if "UV_FIND_LINKS" in environ:  # a folder that is missing is a warning for pip and an error for uv
+    if "UV_FIND_LINKS" in environ:  # a missing folder is a warning for pip and an error for uv
         places = [os.path.expanduser(place) for place in environ["UV_FIND_LINKS"].split()]
         environ["UV_FIND_LINKS"] = ",".join(place for place in places if "://" in place or os.path.exists(place))
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # pip reads these, uv does not
@@ -145,7 +145,7 @@ def for_uv(listed: str) -> tuple[list[str], dict[str, str]]:
 
 
 def cause(output: str) -> str:
-    """Say why pip, uv or venv failed, and what to check.
+    """The reason why pip, uv or venv failed, and what to check.
 
     Args:
         output: what it printed.
@@ -168,7 +168,7 @@ def main() -> None:
     """Set up what the command line names.
 
     Raises:
-        SystemExit: it could not be done; one sentence says why and what to do.
+        SystemExit: if it fails; one sentence says why and what to do.
     """
     if len(sys.argv) != 2 or sys.argv[1] not in LOCKS:
         sys.exit(f"Say what to set up: python3 tools/set_up.py {'|'.join(LOCKS)}")
@@ -180,7 +180,7 @@ def main() -> None:
     except OSError as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        sys.exit("The set-up was interrupted. Start it again: it begins where it can.")
+        sys.exit("Setup was interrupted. Start it again: it continues where it can.")
 
 
 def _stamp(lock: Path) -> Path:
@@ -188,7 +188,7 @@ def _stamp(lock: Path) -> Path:
 
 
 def _wanted(lock: Path) -> str:
-    """What the stamp holds: the place, too, because an environment works only where it was made."""
+    """The stamp's content, including the place, because an environment works only where it was created."""
     return f"# {VENV}\n{lock.read_text()}"
 
 
@@ -217,7 +217,7 @@ def _run(command: list[str], environ: dict[str, str]) -> None:
 def _fail(output: str) -> None:
     try:
         LOG.write_text(output)
-    except OSError as error:  # Python's venv does not say that the disk is full; this does
+    except OSError as error:  # Python's venv does not report a full disk; this does
         sys.exit(f"Evergreen is not set up: {cause(str(error) + output)}.")
     sys.exit(f"Evergreen is not set up: {cause(output)}. The installer's output is in {LOG.relative_to(ROOT)}.")
 

@@ -18,7 +18,7 @@ from local.site import calcom
 from shared.ledger import ids
 
 FIRST_PAUSE, LONGEST_PAUSE, ATTEMPT = 0.5, 8.0, 10.0  # seconds, as in the website's evergreen.js
-PATIENCE = 120.0  # seconds for which somebody keeps trying
+PATIENCE = 120.0  # seconds for which a customer keeps trying
 STEPS = {
     "christmas": 7,
     "five-day": 5,
@@ -74,7 +74,7 @@ class Customer:
 
     @classmethod
     def operator_of(cls, world: World) -> Customer:
-        """The owner, as one who posts like everybody else."""
+        """The owner, who posts like any customer."""
         return cls(world, -1, "", random.Random())
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, int]:
@@ -83,7 +83,7 @@ class Customer:
 
         Raises:
             RefusedError: for an answer that will stay the same.
-            TimeoutError: when nobody acknowledged it in time.
+            TimeoutError: when it was not acknowledged in time.
         """
         asked, deadline, pause = now(), time.monotonic() + PATIENCE, FIRST_PAUSE
         while time.monotonic() < deadline:
@@ -185,7 +185,7 @@ class Customer:
         self.world.diary.write(Entry(became[decision], enrollment, *done, why="cancelled"))
 
     def await_emails(self, count: int) -> None:
-        """Wait until so many have come."""
+        """Wait until this many have come."""
         if not self.world.inbox.until(lambda _: len(self.world.inbox.to(self.address)) >= count, PATIENCE):
             raise TimeoutError("an email did not come")
 

@@ -1,5 +1,4 @@
-"""What the harness wrote down by itself: every request that was acknowledged, and every email that the provider
-took."""
+"""What the harness itself wrote down: every request that was acknowledged, and every email that the provider took."""
 
 from __future__ import annotations
 
@@ -48,7 +47,7 @@ class Diary:
     """The acknowledged requests, each a line of a file as soon as it is acknowledged.
 
     Args:
-        file: where they stand; begun again.
+        file: where they are kept; overwritten.
     """
 
     def __init__(self, file: Path) -> None:
@@ -112,7 +111,7 @@ class Inbox:
             self._changed.notify_all()
 
     def until(self, condition: Callable[[list[Accepted]], bool], within: float) -> bool:
-        """Wait until a condition on the emails holds; returns whether it does within so many seconds."""
+        """Wait until a condition on the emails holds; returns whether it does within this many seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: condition(self.emails), within)
 

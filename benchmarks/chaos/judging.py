@@ -22,7 +22,7 @@ OPEN = ("scheduled", "sending")
 
 @dataclass
 class Run:
-    """What is known of one enrollment. Instants are milliseconds since 1970 UTC.
+    """What is known about one enrollment. Instants are milliseconds since 1970 UTC.
 
     Attributes:
         steps: what is due to the customer while nothing ends the run.
@@ -37,7 +37,7 @@ class Run:
 
 @dataclass
 class Verdict:
-    """The outcome; whatever stands in `problems` breaks the promise.
+    """The outcome; anything in `problems` breaks the promise.
 
     Attributes:
         expected: emails due in runs that nothing ended.
@@ -45,7 +45,7 @@ class Verdict:
         before_an_end: of these, those of runs that ended later.
         on_the_wire: milliseconds from the acknowledgement of an end or a pause to emails that had passed their last
             look before it.
-        in_doubt: what nobody can know, with its reason.
+        in_doubt: what cannot be known, with its reason.
         too_late: reminders that were left out, as their campaign wants it.
         pending: emails that are still to come.
         lateness: milliseconds from each due to its acceptance, sorted.
@@ -82,7 +82,7 @@ def runs_of(entries: Iterable[Entry]) -> dict[str, Run]:
 
 
 def judge(entries: Sequence[Entry], emails: Sequence[Accepted], find: Find, wire: float) -> Verdict:
-    """Compare promise and deed.
+    """Compare promise and result.
 
     Args:
         entries: what was acknowledged, in that order.
@@ -171,7 +171,7 @@ def _complete(verdict: Verdict, name: str, run: Run, known: Enrollment | None, t
 def judge_notion(
     rows: Mapping[str, list[dict[str, Any]]], emails: Sequence[Accepted], find: Find, runs: Iterable[str]
 ) -> dict[str, list[str]]:
-    """What is missing in Notion's databases, or stands there twice.
+    """What is missing in Notion's databases, or is there twice.
 
     Args:
         rows: the databases' rows, each as its columns' plain values.

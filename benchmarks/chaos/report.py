@@ -48,7 +48,7 @@ class Report:
 
     @property
     def problems(self) -> dict[str, list[str]]:
-        """Whatever breaks the promise; empty when it was kept."""
+        """What breaks the promise; empty when it was kept."""
         found = {
             **self.verdict.problems,
             **self.notion,

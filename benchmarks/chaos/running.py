@@ -50,9 +50,9 @@ class Plan:
         customers: how many.
         seconds: how long it takes; a short one takes longer where the trouble has left emails to be tried again.
         seed: of all that happens by chance here; what the machine adds cannot be repeated.
-        kill_every: seconds from kill to kill, at least and at the most.
+        kill_every: seconds from kill to kill, at least and at most.
         fault_every: the same from one fault's end to the next, at each provider.
-        fault_meets: requests that a fault meets at the most.
+        fault_meets: requests that a fault meets at most.
         provider_timeout: seconds; the whole ladder of timeouts and leases derives from it.
     """
 
@@ -168,7 +168,7 @@ def _suffer(
 
 
 def _failed_without_cause(trial: Trial) -> list[str]:
-    """What stands in RQ's failed list although no person has to look at it."""
+    """What is on RQ's failed list although it needs no attention."""
     jobs = (ids.parse_job_id(job) for job in cast(list[str], trial.redis().zrange(ids.FAILED, 0, -1)))
     states = {ids.email_id(*step): trial.ledger().peek(*step).state for step in jobs}
     return [
@@ -199,7 +199,7 @@ def _until_done(trial: Trial, world: World, crowd: Crowd, wire: float, deadline:
 
 
 def _until_recorded(trial: Trial) -> bool:
-    """Wait until Notion knows everything; returns whether it does."""
+    """Wait until Notion has everything; returns whether it does."""
     deadline = time.monotonic() + RECORDED_WITHIN
     while trial.redis().zcard(ids.OUTBOX):
         if time.monotonic() > deadline:

@@ -58,11 +58,11 @@ class Trouble:
         victims: the parts that are killed.
         redis_dies_for: seconds; Redis is not killed after that, so that emails go in batches again.
         start_sending: what the owner does when the quota is raised.
-        pause: seconds from kill to kill, at least and at the most.
+        pause: seconds from kill to kill, at least and at most.
         between_faults: the same from one fault's end to the next.
         fill: makes Redis full, or lets it have memory again.
-        meets: requests that a fault meets at the most.
-        lease: seconds; who is suspended sleeps for longer.
+        meets: requests that a fault meets at most.
+        lease: seconds; a suspended part sleeps for longer.
         seed: of all that happens by chance.
     """
 

@@ -1,1 +1,1 @@
-"""The same work for Evergreen and for what one would use instead: `python -m benchmarks.peers`."""
+"""The same work for Evergreen and for what you would use instead: `python -m benchmarks.peers`."""

@@ -15,13 +15,13 @@ class Contender:
     """One of them.
 
     Attributes:
-        name: as it stands in the table.
+        name: as in the table.
         folder: below this one, with `app.py` and `requirements.txt`; also its virtual environment's name.
         workers: what sends and schedules: programs of its environment, with arguments.
         settings: in words.
         environ: added to the environment of its processes.
         share: the part of the customers that it gets, where all would take hours.
-        rounds: of how many rounds it takes part in the first, at the most.
+        rounds: how many rounds it takes part in, at most.
         prepare: commands that run once, after the server and before the workers.
         server: what runs beside the workers and is not killed.
     """

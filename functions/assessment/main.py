@@ -1,5 +1,5 @@
-"""assessment: the website's assessment form enrolls in the campaign of that trigger, or only remembers who sent no
-scores."""
+"""assessment: the website's assessment form. Enrolls in the campaign of that trigger; without scores it only stores the
+person."""
 
 from flask import Request, Response
 
@@ -12,5 +12,5 @@ services.catalog()
 
 @endpoint.function("assessment", cors=True)
 def handle(request: Request) -> Response:
-    """Verify, parse, enroll or remember, answer 202."""
+    """Verify, parse, enroll or store, answer 202."""
     return forms.website(request, trigger="assessment")

@@ -1,6 +1,6 @@
 """calcom-booking: Cal.com reports a meeting booked, moved, cancelled or missed.
 
-All that is understood is answered 200."""
+Every valid event is answered 200."""
 
 from flask import Request, Response
 

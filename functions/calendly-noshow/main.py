@@ -1,4 +1,4 @@
-"""calendly-noshow: Calendly reports a missed meeting (or one booked, moved or cancelled); or the operator reports one,
+"""calendly-noshow: Calendly reports a missed meeting (or one booked, moved or cancelled), or the operator reports one
 as simple JSON."""
 
 import time

@@ -1,5 +1,5 @@
-"""christmas-assessment: the website's Christmas assessment enrolls in the five-day campaign, whose first email the
-website sends itself."""
+"""christmas-assessment: the website's Christmas assessment. Enrolls in the five-day campaign; the website sends its
+first email."""
 
 from flask import Request, Response
 
@@ -12,5 +12,5 @@ services.catalog()
 
 @endpoint.function("christmas-assessment", cors=True)
 def handle(request: Request) -> Response:
-    """Verify, parse, enroll or remember, answer 202."""
+    """Verify, parse, enroll or store, answer 202."""
     return forms.website(request, trigger="christmas-assessment")

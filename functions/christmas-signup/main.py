@@ -1,5 +1,5 @@
-"""christmas-signup: the website's Christmas form enrolls in the campaign of that trigger, or only remembers who signed
-up."""
+"""christmas-signup: the website's Christmas form. Enrolls in the campaign of that trigger, or only stores the
+person."""
 
 from flask import Request, Response
 
@@ -12,5 +12,5 @@ services.catalog()
 
 @endpoint.function("christmas-signup", cors=True)
 def handle(request: Request) -> Response:
-    """Verify, parse, enroll or remember, answer 202."""
+    """Verify, parse, enroll or store, answer 202."""
     return forms.website(request, trigger="christmas-signup")

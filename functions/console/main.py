@@ -1,4 +1,4 @@
-"""console: the operator's pages, behind a password, and the JSON API under them, with the operator's bearer token."""
+"""console: the operator's pages, behind a password, and the JSON API, with the operator's bearer token."""
 
 from io import BytesIO
 from typing import cast
@@ -16,8 +16,8 @@ APP = create_app(SETTINGS)
 
 @endpoint.function("console", methods=("GET", "HEAD", "POST"))
 def handle(request: Request) -> Response:
-    """Let the console's own app answer; its errors for programs come back here."""
+    """Let the console's app respond; its errors for programs come back here."""
     data = endpoint.body(request)
     environ = request.environ | {"wsgi.input": BytesIO(data), "CONTENT_LENGTH": str(len(data))}
     environ.pop("HTTP_TRANSFER_ENCODING", None)
-    return cast(Response, Response.from_app(APP, environ))  # which says the type of its base
+    return cast(Response, Response.from_app(APP, environ))  # typed as its base class

@@ -1,4 +1,4 @@
-"""health: says whether emails go out, for an uptime monitor; open to all, and so without a secret."""
+"""health: whether emails go out, for an uptime monitor; public, so it shows no secret."""
 
 from flask import Request, Response
 from redis.exceptions import RedisError
@@ -8,9 +8,9 @@ from shared.ledger.health import Health, Problem, read_health
 from shared.web import endpoint
 
 services.current_settings().require("redis_url")
-# What holds emails back, in words; the other problems do not.
+# The problems that hold up emails, in words.
 REASONS = {
-    Problem.TOO_NEW: "the ledger is of a newer release",
+    Problem.TOO_NEW: "the ledger is from a newer release",
     Problem.STOPPED: "sending is stopped",
     Problem.FENCED: "fenced: another copy of this ledger may be sending",
     Problem.SILENT: "the scheduler is silent",

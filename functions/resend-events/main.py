@@ -1,6 +1,6 @@
-"""resend-events: Resend reports what became of an email: delivered, opened, bounced, ...
+"""resend-events: Resend reports what happened to an email: delivered, opened, bounced, ...
 
-All that is understood is answered 200."""
+Every valid event is answered 200."""
 
 from flask import Request, Response
 
@@ -11,7 +11,7 @@ from shared.integrations import resend_events
 from shared.web import endpoint, guards
 
 SETTINGS = services.current_settings().require("redis_url", "resend_webhook_secret")
-SOON = 5  # seconds, in which the sender of that email will have reported
+SOON = 5  # seconds, after which the sender of that email has reported
 
 
 @endpoint.function("resend-events")
@@ -23,5 +23,5 @@ def handle(request: Request) -> Response:
     event = resend_events.event(data, key)
     outcome = delivery_events.receive(event, services.ledger()) if event else "ignored"
     if outcome == "busy":
-        raise WebhookError(503, "this email is being sent right now; tell it again in a moment", retry_after=SOON)
+        raise WebhookError(503, "this email is being sent right now; retry in a moment", retry_after=SOON)
     return endpoint.answer(200, {"status": "accepted", "outcome": outcome})

@@ -1,4 +1,4 @@
-"""send-email: sends one step of one enrollment, for a worker. Internal: it is never reached from outside."""
+"""send-email: sends one step of one enrollment, for a worker. Internal: never reachable from outside."""
 
 from flask import Request, Response
 from pydantic import BaseModel, Field
@@ -35,7 +35,7 @@ class Order(BaseModel):
 
 @endpoint.function("send-email")
 def handle(request: Request) -> Response:
-    """Verify, parse, send, say how it ended."""
+    """Verify, parse, send, report the result."""
     guards.require_bearer(request, SETTINGS.internal_token)
     order = endpoint.parse(request, endpoint.body(request), Order)
     result = SENDER.send(order.enrollment, order.step)

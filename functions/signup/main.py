@@ -1,6 +1,6 @@
 """signup: the website's newsletter form.
 
-No campaign of this release begins here: it remembers who signed up, and to what they agreed."""
+No campaign of this release starts here: it stores who signed up, and what they agreed to."""
 
 from flask import Request, Response
 
@@ -13,5 +13,5 @@ services.catalog()
 
 @endpoint.function("signup", cors=True)
 def handle(request: Request) -> Response:
-    """Verify, parse, enroll or remember, answer 202."""
+    """Verify, parse, enroll or store, answer 202."""
     return forms.website(request, trigger="signup")

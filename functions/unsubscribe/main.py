@@ -1,6 +1,6 @@
 """unsubscribe: the link in every email.
 
-Opening it changes nothing; the page's button, or a mail program's one click (RFC 8058), does."""
+Opening it changes nothing; the page's button, or a mail program's one-click request (RFC 8058), does."""
 
 from flask import Request, Response, render_template_string
 from redis.exceptions import RedisError
@@ -48,8 +48,8 @@ def handle(request: Request) -> Response:
         guards.refused("link")
         return _page(
             401,
-            "This link is not complete",
-            "Please open it again from the email, or reply to the email to be taken off.",
+            "This link is incomplete",
+            "Please open it again from the email, or reply to the email to unsubscribe.",
         )
     if request.method != "POST":
         return _page(
@@ -64,5 +64,5 @@ def handle(request: Request) -> Response:
     return _page(
         200,
         "You are unsubscribed",
-        "No more of these emails will be sent to you. Only reminders of a meeting that you book still come.",
+        "You will get no more of these emails, only reminders of meetings that you book.",
     )

@@ -1,7 +1,5 @@
-"""Stand-ins for the outside providers that speak HTTP to their real SDKs, so that the whole of Evergreen runs without
-an account.
+"""Stand-ins for the outside providers. They speak HTTP to the real SDKs, so all of Evergreen runs without an account.
 
-Resend is `resend.py` and what it uses, Notion the package `notion`. Another provider is a sibling of theirs: its name
-joins
-`faults.PROVIDERS`, its app joins the mounts in `app.py`.
+Each provider is a package: `resend`, `notion`, `discord`. To add another, add its name to `faults.PROVIDERS` and its
+app to the mounts in `app.py`.
 """

@@ -1,7 +1,7 @@
 """Run the sandbox: `python -m local.sandbox`, on 127.0.0.1.
 
 Environment: `SANDBOX_PORT` (default 8090), `LOCAL_DIR` (where `sandbox.db` is kept; unset keeps everything in memory),
-`SANDBOX_RESEND_WEBHOOK_URL` and `RESEND_WEBHOOK_SECRET` (both set: Resend's events are posted there).
+`SANDBOX_RESEND_WEBHOOK_URL` and `RESEND_WEBHOOK_SECRET` (if both are set, Resend's events are posted there).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from shared.core import log
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn comes without types
-    """gunicorn with one worker, because limits, faults and keys in progress live in its memory.
+    """gunicorn with one worker, because limits, faults and keys in progress are in its memory.
 
     Args:
-        port: where to listen; gunicorn says so if it is not a port.
+        port: the port to listen on; gunicorn reports an invalid one.
     """
 
     def __init__(self, port: str) -> None:

@@ -40,7 +40,7 @@ def create(state: State) -> DispatcherMiddleware:
 
 
 def _refuse_other_sites() -> None:
-    """A page from elsewhere, open in the same browser, must not be able to empty the outbox or set faults."""
+    """A page from another site in the same browser must not be able to empty the outbox or set faults."""
     if request.method not in ("GET", "HEAD") and request.headers.get("Sec-Fetch-Site", "none") not in (
         "none",
         "same-origin",

@@ -1,8 +1,7 @@
-"""Misbehaving on the wire: keeping a caller waiting, and dropping its connection, from within a WSGI app.
+"""Network misbehavior from within a WSGI app: keep a caller waiting, or drop its connection.
 
-WSGI has no word for either. Both servers that run the sandbox put the connection's socket into the environ, though:
-gunicorn as
-`gunicorn.socket`, werkzeug as `werkzeug.socket`. Once that is shut down, the server's own attempt to answer fails
+WSGI supports neither. But both servers that run the sandbox put the connection's socket into the environ: gunicorn as
+`gunicorn.socket`, werkzeug as `werkzeug.socket`. Once the socket is shut down, the server's attempt to respond fails
 harmlessly.
 """
 
@@ -25,7 +24,7 @@ def _socket_of(environ: dict[str, Any]) -> socket.socket:
 
 
 def drop(environ: dict[str, Any]) -> None:
-    """Close the caller's connection without an answer.
+    """Close the caller's connection without a response.
 
     Args:
         environ: the WSGI environ of the request.
@@ -37,12 +36,12 @@ def drop(environ: dict[str, Any]) -> None:
 
 
 def hold(environ: dict[str, Any], seconds: float, stopping: threading.Event) -> None:
-    """Keep the caller waiting, but no longer than it listens or the sandbox runs, so that no thread is lost to it.
+    """Keep the caller waiting, but only while it listens and the sandbox runs, so that no thread is lost.
 
     Args:
         environ: the WSGI environ of the request.
         seconds: how long at most.
-        stopping: is set when the sandbox stops.
+        stopping: set when the sandbox stops.
     """
     connection = _socket_of(environ)
     until = time.monotonic() + seconds

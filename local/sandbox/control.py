@@ -1,4 +1,4 @@
-"""The sandbox's own JSON, for programs: what was accepted, which faults and limits are set, and starting afresh."""
+"""The sandbox's own JSON, for programs: accepted emails, faults and limits, and resets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PAGE = 100
 
 
 class Wrong(ValueError):
-    """A request to the sandbox itself that makes no sense; the message says why."""
+    """An invalid request to the sandbox itself; the message says why."""
 
 
 def read_fault(values: dict[str, Any]) -> Fault:
@@ -28,7 +28,7 @@ def read_fault(values: dict[str, Any]) -> Fault:
         values: the fields of `Fault`.
 
     Raises:
-        Wrong: naming every field that is wrong.
+        Wrong: naming every invalid field.
     """
     try:
         fault = Fault.model_validate(values)
@@ -116,7 +116,7 @@ def blueprint(state: State) -> Blueprint:
 
 
 def _entries(store: Store, index: int) -> Iterator[str]:
-    """The outbox as the text of a JSON array, a page at a time, so that a long one never fills the memory."""
+    """The outbox as the text of a JSON array, a page at a time, so that a long one never fills memory."""
     start = "["
     while emails := store.since(index, _PAGE):
         yield start + ", ".join(json.dumps(email.as_outbox_entry()) for email in emails)
@@ -125,7 +125,7 @@ def _entries(store: Store, index: int) -> Iterator[str]:
 
 
 def json_answer(value: Any, status: int = 200) -> Response:
-    """An answer of the sandbox itself."""
+    """A response of the sandbox itself."""
     return Response(json.dumps(value), status, content_type="application/json")
 
 
@@ -133,7 +133,7 @@ def body() -> Any:
     """The JSON object that was posted to the sandbox itself.
 
     Raises:
-        Wrong: when it is none.
+        Wrong: if it is not a JSON object.
     """
     try:
         values = json.loads(request.get_data())

@@ -1,4 +1,4 @@
-"""An accepted email, and what becomes of it: Resend's test addresses decide
+"""An accepted email and its outcome, decided by Resend's test addresses
 (https://resend.com/docs/dashboard/emails/send-test-emails)."""
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _OUTCOMES = {
 
 @dataclass(frozen=True)
 class Email:
-    """One email as the provider took it.
+    """One email as the provider accepted it.
 
     Attributes:
         position: its place in the outbox, from 1.
-        id: the UUID that the caller got.
+        id: the UUID returned to the caller.
         received_at: seconds since 1970.
         idempotency_key: the request's key, if it had one; a batch's emails share theirs.
         body: the email as it was posted.
@@ -46,7 +46,7 @@ class Email:
 
     @property
     def events(self) -> tuple[str, ...]:
-        """The types of its webhook events in order; the last one is how it ends."""
+        """The types of its webhook events in order; the last one is its outcome."""
         if self.body.get("scheduled_at"):
             return ("email.scheduled",)
         for recipient in self.mailboxes("to"):
@@ -57,7 +57,7 @@ class Email:
         return ("email.sent", "email.delivered")
 
     def last_event(self, now: float) -> str:
-        """Resend's `last_event`: sent at once, its end after `DELIVERY_SECONDS`.
+        """Resend's `last_event`: sent at once, the outcome after `DELIVERY_SECONDS`.
 
         Args:
             now: seconds since 1970.
@@ -66,7 +66,7 @@ class Email:
         return event.removeprefix("email.")
 
     def as_listed(self, now: float) -> dict[str, Any]:
-        """The email in an answer to `GET /emails`.
+        """The email in a response to `GET /emails`.
 
         Args:
             now: seconds since 1970.
@@ -86,7 +86,7 @@ class Email:
         }
 
     def as_object(self, now: float) -> dict[str, Any]:
-        """The answer to `GET /emails/{id}`.
+        """The response to `GET /emails/{id}`.
 
         Args:
             now: seconds since 1970.

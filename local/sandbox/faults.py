@@ -1,4 +1,4 @@
-"""Faults on demand: what a provider can do wrong, so that everything built on it can be tried against that.
+"""Faults on demand: provider failures, for testing everything built on a provider.
 
 | kind | what happens |
 |---|---|
@@ -14,9 +14,9 @@ at once) |
 | `commit-then-503` | the request is accepted, and answered 503 |
 
 `status`, `slow`, `timeout-before`, `disconnect` before accepting and Notion's `quota` meet every request; the others
-only those that write. A fault with a `count` is kept for requests about emails: `GET /domains`, by which Evergreen asks
-Resend for the time, does not meet it. While a connection is held, the request's idempotency key is in progress. Faults
-live in memory: a restart clears them.
+only those that write. A fault with a `count` is kept for requests about emails: `GET /domains`, which Evergreen uses to
+get Resend's time, does not meet it. While a connection is held, the request's idempotency key is in progress. Faults
+are kept in memory: a restart clears them.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class Fault(BaseModel):
         rate: the share of requests that it meets, 0 to 1.
         delay_ms: for the kinds that wait; None or 0 means the kind's own default (30 s to time out, 1 s to be slow).
         after: for `disconnect`: after accepting.
-        name: for `status` and `quota`: the error's name, where the usual one is not wanted.
+        name: for `status` and `quota`: the error's name, to replace the usual one.
         limit: for Resend's `quota`: how many recipients are within it.
-        retry_after: for `status` and `quota`: the header in seconds, where the usual one is not wanted; a fraction is
-            sent as one.
-        body: for `status`: the provider's own error, or a page of HTML as a proxy on the way would answer.
+        retry_after: for `status` and `quota`: the header in seconds, to replace the usual one; a fraction is sent as
+            such.
+        body: for `status`: the provider's own error, or an HTML page as a proxy would return.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -77,7 +77,7 @@ class Fault(BaseModel):
 
     @property
     def before_accepting(self) -> bool:
-        """Whether the request never gets as far as being accepted."""
+        """Whether the request is never accepted."""
         if self.kind == "quota":
             return self.provider == "notion"
         return self.kind in ("status", "timeout-before") or (self.kind == "disconnect" and not self.after)
@@ -100,12 +100,12 @@ class Fault(BaseModel):
         return {"retry-after": "1"} if self.before_accepting and self.answer_status in (429, 529) else {}
 
     def meets(self, provider: str, writing: bool, aside: bool = False) -> bool:
-        """Whether this fault concerns a request at all.
+        """Whether this fault applies to a request.
 
         Args:
-            provider: whom the request is for.
-            writing: whether the request could be accepted, rather than only read something.
-            aside: whether the request has nothing to do with emails, so that it uses up no fault with a count.
+            provider: the request's provider.
+            writing: whether the request writes, rather than only reads.
+            aside: whether the request is unrelated to emails, so that it uses up no fault with a count.
         """
         spared = aside and self.count is not None
         return self.provider == provider and not spared and (writing or self.before_accepting or self.kind == "slow")
@@ -124,7 +124,7 @@ class Faults:
         """Set a fault.
 
         Args:
-            fault: what to do; it gets an id.
+            fault: the fault; it gets an id.
         """
         with self._lock:
             self._last_id += 1
@@ -133,7 +133,7 @@ class Faults:
         return added
 
     def all(self) -> list[dict[str, Any]]:
-        """What is set now, each with how many requests it still meets."""
+        """The faults set now, each with how many requests it still meets."""
         with self._lock:
             return [fault.model_dump() for fault in self._faults]
 
@@ -150,7 +150,7 @@ class Faults:
         """The fault that a request meets, if any; it counts as met. The arguments are those of `Fault.meets`."""
         with self._lock:
             for fault in self._faults:
-                # a share of requests, no secret
+                # a share of requests, not a secret
                 if fault.meets(provider, writing, aside) and random.random() < fault.rate:  # noqa: S311
                     self._count(fault)
                     return fault
@@ -171,15 +171,15 @@ class Faults:
         writes: Callable[[], bool],
         aside: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Make an app misbehave as set. Its views find the fault that they met as `flask.g.fault`.
+        """Make an app misbehave as set. Its views find the fault they met as `flask.g.fault`.
 
         Args:
             app: the provider's app.
             provider: its name.
-            refuse: builds the provider's own refusal from the fault and, where the request was accepted, the answer
-                that is withheld.
-            writes: whether the request at hand changes anything.
-            aside: whether it has nothing to do with emails.
+            refuse: builds the provider's own refusal from the fault and, if the request was accepted, the withheld
+                response.
+            writes: whether the current request changes anything.
+            aside: whether it is unrelated to emails.
         """
 
         @app.before_request
@@ -207,4 +207,4 @@ class Faults:
     def _drop(self, fault: Fault) -> Response:
         connection.hold(request.environ, fault.delay_seconds, self.stopping)
         connection.drop(request.environ)
-        return Response(status=503)  # reaches nobody: the connection is closed
+        return Response(status=503)  # reaches no one: the connection is closed

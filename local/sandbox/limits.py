@@ -1,6 +1,6 @@
 """Rate limits: a window that slides over the requests.
 
-Resend's is one second (https://resend.com/docs/api-reference/rate-limit), Notion's a minute, so that short bursts pass
+Resend's is one second (https://resend.com/docs/api-reference/rate-limit), Notion's one minute, so short bursts pass
 (https://developers.notion.com/reference/request-limits)."""
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ AT_LEAST = dict.fromkeys(DEFAULTS, 1) | {"notion_search_lag_ms": 0}
 
 @dataclass(frozen=True)
 class Admission:
-    """What was decided about one request.
+    """The decision about one request.
 
     Attributes:
-        accepted: whether it may go on.
+        accepted: whether it may proceed.
         limit: requests in a window.
         remaining: how many more fit into the window now.
         reset: whole seconds until the window has room again, at least 1.
@@ -32,7 +32,7 @@ class Admission:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that Resend puts on every answer, and `retry-after` on a refusal."""
+        """The headers that Resend adds to every response, and `retry-after` on a refusal."""
         headers = {
             "ratelimit-limit": str(self.limit),
             "ratelimit-policy": f"{self.limit};w=1",
@@ -43,7 +43,7 @@ class Admission:
 
 
 class Limiter:
-    """Accepts at most `per_second * window` requests in any window; a refused request takes no place.
+    """Accepts at most `per_second * window` requests in any window; a refused request does not count.
 
     Args:
         per_second: the limit; assign the attribute to change it.

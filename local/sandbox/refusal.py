@@ -1,4 +1,4 @@
-"""The one error of the sandbox: a request that a provider refuses, with all that its answer says."""
+"""The one error of the sandbox: a request that a provider refuses, with everything in its response."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from shared.core.errors import EvergreenError
 
 
 class Refusal(EvergreenError):
-    """A request that is refused.
+    """A refused request.
 
     Args:
         status: the HTTP status.
-        name: the provider's own word for it, such as `validation_error`.
+        name: the provider's name for it, such as `validation_error`.
         message: what is wrong, for a developer to read.
         headers: further response headers.
-        in_batch: what a permissive batch of Resend's says instead of `message`, where that differs.
+        in_batch: what Resend's permissive batch returns instead of `message`, if different.
         additional: Notion's `additional_data`.
     """
 

@@ -1,4 +1,4 @@
-"""The parts of a running sandbox, and what concerns all of them: limits, starting afresh, stopping."""
+"""The parts of a running sandbox, and what they share: limits, reset, stop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from local.sandbox.store import Store
 
 @dataclass(frozen=True)
 class State:
-    """What the providers' apps, the control routes and the pages share."""
+    """Shared by the providers' apps, the control routes and the pages."""
 
     store: Store
     faults: Faults
@@ -44,7 +44,7 @@ class State:
         self.notion_limiter.window = now["notion_window_seconds"]
 
     def reset(self) -> None:
-        """Start afresh: no emails, no keys, nothing in Notion or Discord, no faults, the real limits."""
+        """Reset: no emails, no keys, nothing in Notion or Discord, no faults, the real limits."""
         self.faults.remove()
         self.events.forget()
         self.store.reset()
@@ -55,7 +55,7 @@ class State:
         self.notion_limiter.forget()
 
     def close(self) -> None:
-        """Let go of held connections, threads and the file."""
+        """Release held connections, threads and the file."""
         self.faults.stopping.set()
         self.events.close()
         self.store.close()
@@ -64,13 +64,13 @@ class State:
 def open_state(
     directory: Path | None, webhook_url: str = "", webhook_secret: str = "", clock: Callable[[], float] = time.time
 ) -> State:
-    """Put the parts together, as they were when the sandbox last stopped.
+    """Build the parts, with the state of the last run.
 
     Args:
         directory: where `sandbox.db` is kept; None keeps everything in memory.
-        webhook_url: where Resend's events go; none are sent without it and the secret.
+        webhook_url: where Resend's events are posted; none without it and the secret.
         webhook_secret: the `whsec_…` secret that signs them.
-        clock: tells the time in seconds since 1970.
+        clock: returns the time in seconds since 1970.
     """
     store = Store(directory / "sandbox.db" if directory else None, clock)
     limiters = (

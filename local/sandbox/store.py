@@ -1,7 +1,7 @@
-"""What the sandbox remembers over a restart: accepted emails, answers by idempotency key, and limits, in one SQLite
+"""What the sandbox keeps across restarts: accepted emails, responses by idempotency key, and limits, in one SQLite
 file.
 
-Notion's objects are in the same file; `notion/records.py` keeps them.
+Notion's objects are in the same file; see `notion/records.py`.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Answer:
     """A finished request that had an idempotency key.
 
     Attributes:
-        endpoint: the path it was posted to; Resend keeps keys apart by endpoint.
+        endpoint: the path it was posted to; Resend separates keys by endpoint.
         key: the idempotency key.
         fingerprint: a digest of the payload.
-        answer: the JSON that was answered.
+        answer: the JSON response.
     """
 
     endpoint: str
@@ -50,11 +50,11 @@ class Answer:
 
 
 class Store:
-    """The sandbox's memory. Safe to use from many threads.
+    """The sandbox's storage. Thread-safe.
 
     Args:
         path: the SQLite file, or None to keep everything in memory.
-        clock: tells the time in seconds since 1970.
+        clock: returns the time in seconds since 1970.
     """
 
     def __init__(self, path: Path | None, clock: Callable[[], float] = time.time) -> None:
@@ -63,14 +63,14 @@ class Store:
         self.lock = threading.RLock()
         self.clock = clock
         self.db = sqlite3.connect(path or ":memory:", check_same_thread=False)
-        # Outlives a killed process, which is what a stand-in needs; a sync would only disturb what is measured beside
-        # it on the same disk.
+        # Survives a killed process, which is enough for a stand-in; a sync would only disturb measurements on the same
+        # disk.
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute("PRAGMA synchronous = OFF")
         self.db.executescript(_SCHEMA)
 
     def close(self) -> None:
-        """Write everything to the file and let go of it."""
+        """Write everything to the file and close it."""
         with self.lock:
             self.db.close()
 
@@ -81,11 +81,11 @@ class Store:
                 self.db.execute(f"DELETE FROM {table}")  # noqa: S608 - the names are the three above
 
     def accept(self, new: Sequence[tuple[str, dict[str, Any]]], answer: Answer | None, key: str | None) -> list[Email]:
-        """Take emails, and remember the answer, both or neither.
+        """Store emails and the response, both or neither.
 
         Args:
             new: an id and a body for each email, in order.
-            answer: what to give again to a repeated request; None for a request without a key.
+            answer: the response for repeated requests; None for a request without a key.
             key: the idempotency key to show in the outbox.
         """
         with self.lock, self.db:
@@ -99,12 +99,12 @@ class Store:
         return emails
 
     def answer(self, endpoint: str, key: str, ttl: float) -> Answer | None:
-        """The answer that was given to a key, unless it is too old.
+        """The response stored for a key, unless it is too old.
 
         Args:
-            endpoint: the path that it was posted to.
+            endpoint: the path it was posted to.
             key: the idempotency key.
-            ttl: for how many seconds an answer counts.
+            ttl: how many seconds a response is valid.
         """
         query = (
             "SELECT endpoint, key, fingerprint, answer FROM answers WHERE endpoint = ? AND key = ? AND answered_at > ?"
@@ -137,10 +137,10 @@ class Store:
         return found[0] if found else None
 
     def since(self, index: int, limit: int) -> list[Email]:
-        """The emails in the order in which they were accepted.
+        """The emails in the order of acceptance.
 
         Args:
-            index: how many to leave out at the start.
+            index: how many to skip at the start.
             limit: the most to return.
         """
         return self._emails(f"{_EMAIL} WHERE position > ? ORDER BY position LIMIT ?", (index, limit))
@@ -148,7 +148,7 @@ class Store:
     def newest(
         self, limit: int, *, before: int | None = None, after: int | None = None, search: str = ""
     ) -> list[Email]:
-        """A page of emails, the newest first.
+        """A page of emails, newest first.
 
         Args:
             limit: the most to return.
@@ -175,7 +175,7 @@ class Store:
             return dict(self.db.execute("SELECT * FROM limits"))
 
     def set_limits(self, limits: dict[str, int]) -> None:
-        """Remember limits.
+        """Store limits.
 
         Args:
             limits: by name, as in `limits.DEFAULTS`.

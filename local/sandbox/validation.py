@@ -21,7 +21,7 @@ _TAG = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
 
 def invalid(message: str) -> Refusal:
-    """The refusal of a field that is there and wrong.
+    """The refusal of an invalid field.
 
     Args:
         message: which field, and what is wrong with it.
@@ -41,7 +41,7 @@ def missing(field: str) -> Refusal:
 
 
 def address_in(mailbox: object) -> str | None:
-    """The bare address in `address` or `Name <address>`, or None where it is neither.
+    """The bare address in `address` or `Name <address>`, or None if it is neither.
 
     Args:
         mailbox: the text to read.
@@ -53,20 +53,20 @@ def address_in(mailbox: object) -> str | None:
 
 
 def as_list(value: Any) -> list[Any]:
-    """A field that may be one value, a list of values or absent, as a list."""
+    """A field (one value, a list of values or absent) as a list."""
     if value is None or value == "":
         return []
     return value if isinstance(value, list) else [value]
 
 
 def check_email(email: Any) -> None:
-    """Look an email over as Resend does before it accepts one.
+    """Validate an email as Resend does.
 
     Args:
         email: the decoded JSON body.
 
     Raises:
-        Refusal: naming the first thing that is wrong.
+        Refusal: naming the first error.
     """
     if not isinstance(email, dict):
         raise invalid("An email must be a JSON object.")
@@ -84,17 +84,17 @@ def check_email(email: Any) -> None:
 
 
 def check_batch(emails: Any, permissive: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Look a batch over.
+    """Validate a batch.
 
     Args:
         emails: the decoded JSON body.
-        permissive: take the good ones and report the others, instead of refusing the batch.
+        permissive: accept valid emails and report the others, instead of refusing the batch.
 
     Returns:
         The emails to accept, and `{"index", "message"}` for each of the others.
 
     Raises:
-        Refusal: when the batch is refused whole.
+        Refusal: if the whole batch is refused.
     """
     if not isinstance(emails, list) or not 1 <= len(emails) <= MAX_BATCH:
         raise invalid(f"A batch must be a JSON array of 1 to {MAX_BATCH} emails.")

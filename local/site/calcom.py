@@ -117,7 +117,7 @@ def _booking(request: Request, uid: str) -> dict[str, Any]:
         "status": "CANCELLED" if request.action == "cancel" else "ACCEPTED",
     }
     if request.action == "cancel":
-        booking |= {"cancellationReason": "Cancelled on the demo website", "cancelledBy": request.email}
+        booking |= {"cancellationReason": "Canceled on the demo website", "cancelledBy": request.email}
     if request.action == "reschedule" and request.uid and request.previous_start:
         booking |= {
             "rescheduleUid": request.uid,

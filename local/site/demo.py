@@ -95,7 +95,7 @@ def _uid(wish: calcom.Request, request: Request) -> str:
     """The booking that an event is about; booking and moving make a new one, as in Cal.com."""
     if wish.uid is None and wish.action != "book":
         raise WebhookError(
-            422, "say which booking", details=[{"loc": ["uid"], "msg": "Field required", "type": "missing"}]
+            422, "name the booking", details=[{"loc": ["uid"], "msg": "Field required", "type": "missing"}]
         )
     if wish.uid is None or wish.action == "reschedule":
         return calcom.new_uid(endpoint.idempotency_key(request) or datetime.now(UTC).isoformat())

@@ -1,5 +1,5 @@
-"""What a person can decide in the console: each decision is one method of EnrollmentActions, one route of the API and
-one command."""
+"""What a person can decide in the console: each decision is a method of EnrollmentActions, a route of the API and a
+command."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Decision:
     """A decision about an enrollment or about one of its steps.
 
     Attributes:
-        name: in the console's address.
-        label: on the button.
-        done: what is said afterwards.
-        take: does it: the actions, the enrollment's id and, for a decision about a step, its number.
+        name: its part of the console's address.
+        label: the button's text.
+        done: the message afterwards.
+        take: executes it; takes the actions, the enrollment's id and, for a step, its number.
         command: the command that does the same, with its option.
-        title: of the page that asks.
-        question: what is asked before, where it cannot be undone; "" where nothing is.
+        title: the title of the confirmation page.
+        question: the confirmation text, if it cannot be undone; "" if none is needed.
     """
 
     name: str
@@ -37,19 +37,19 @@ class Decision:
 
 
 PAUSE = Decision(
-    "pause", "Pause", "Paused: nothing of it is sent until you resume it.", EnrollmentActions.pause, "pause"
+    "pause", "Pause", "Paused: none of its emails is sent until you resume it.", EnrollmentActions.pause, "pause"
 )
 RESUME = Decision(
     "resume",
     "Resume, dates move",
-    "Resumed: what is left has moved by the length of the pause.",
+    "Resumed: the remaining emails have moved by the length of the pause.",
     EnrollmentActions.resume,
     "resume",
 )
 CATCH_UP = Decision(
     "catch-up",
     "Resume, catch up",
-    "Resumed with the original dates: what was missed comes one email a day.",
+    "Resumed with the original dates: missed emails are sent one a day.",
     partial(EnrollmentActions.resume, catch_up=True),
     "resume --catch-up",
 )
@@ -60,45 +60,44 @@ CANCEL = Decision(
     EnrollmentActions.cancel,
     "cancel",
     "Cancel the enrollment",
-    "None of the emails that are left is ever sent.",
+    "The remaining emails will never be sent.",
 )
 SKIP = Decision(
     "skip",
     "Skip…",
-    "That email is left out.",
+    "Skipped: this email will not be sent.",
     EnrollmentActions.skip,
     "skip",
     "Skip the email",
-    "This email is left out for good, and is not sent again. The others keep their dates.",
+    "This email will never be sent. The others keep their dates.",
 )
 SEND_NOW = Decision(
     "send-now",
     "Send now…",
-    "It goes out now.",
+    "The email goes out now.",
     EnrollmentActions.send_now,
     "send-now",
     "Send the email now",
-    "It goes out within seconds, before its time and ahead of its turn.",
+    "It goes out within seconds, before its time and ahead of the queue.",
 )
-RETRY = Decision("retry", "Retry", "It is tried again.", EnrollmentActions.retry, "retry")
+RETRY = Decision("retry", "Retry", "Evergreen is trying again.", EnrollmentActions.retry, "retry")
 ANEW = Decision(
     "retry-anew",
     "Send as new…",
-    "It is sent as a new email.",
+    "Evergreen is sending it as a new email.",
     partial(EnrollmentActions.retry, as_new=True),
     "retry --as-new",
     "Send the email as a new one",
-    "The first one may have arrived: look for it in Resend's list of emails before. If it did, this person gets it "
-    "twice.",
+    "The first one may have arrived: check Resend's list of emails first. If it did, this person gets it twice.",
 )
 ANEW_BATCH = Decision(
     "retry-batch",
     "Send the whole batch as new…",
-    "All of the batch are sent as new emails.",
+    "Evergreen is sending the whole batch as new emails.",
     partial(EnrollmentActions.retry, as_new=True, whole_batch=True),
     "retry --as-new --whole-batch",
     "Send the whole batch as new",
-    "The first ones may have arrived: look for some of them in Resend's list of emails before. If they did, these "
+    "The first ones may have arrived: check some of them in Resend's list of emails first. If they did, these "
     "people get them twice.",
 )
 OF_RUN = {decision.name: decision for decision in (PAUSE, RESUME, CATCH_UP, CANCEL)}
@@ -106,12 +105,12 @@ OF_STEP = {decision.name: decision for decision in (SEND_NOW, SKIP, RETRY, ANEW,
 
 
 def enrollment_actions() -> EnrollmentActions:
-    """What takes the decisions."""
+    """The actions that carry out decisions."""
     return EnrollmentActions(services.ledger(), services.catalog(), services.current_settings())
 
 
 def for_run(run: Mapping[str, Any]) -> list[Decision]:
-    """What may be decided about an enrollment as it is.
+    """The decisions that are possible for an enrollment now.
 
     Args:
         run: from EnrollmentQueries.detail.
@@ -126,7 +125,7 @@ def for_run(run: Mapping[str, Any]) -> list[Decision]:
 
 
 def for_step(run: Mapping[str, Any], step: Mapping[str, Any]) -> list[Decision]:
-    """What may be decided about a step as it is.
+    """The decisions that are possible for a step now.
 
     Args:
         run: from EnrollmentQueries.detail.

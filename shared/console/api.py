@@ -1,6 +1,6 @@
 """The operator's JSON API: what the console and other programs see and decide.
 
-Whoever calls has proved to be the operator."""
+The caller has proved to be the operator."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from shared.operations.enrollment_actions import STOPPED, EnrollmentActions
 from shared.web import endpoint
 
 api = Blueprint("api", __name__, url_prefix="/api")
-session.csrf.exempt(api)  # a browser never sends the token by itself
+session.csrf.exempt(api)  # browsers never send the token by themselves
 
 
 class Nothing(BaseModel):
-    """The body of a decision that needs none. A misspelt field is refused, not ignored."""
+    """The body of a decision without fields. A misspelled field is refused, not ignored."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -33,10 +33,10 @@ Body = TypeVar("Body", bound=Nothing)
 
 
 class Resume(Nothing):
-    """The body of a resumption.
+    """The body of a resume.
 
     Attributes:
-        catch_up: keep the original dates and send what was missed, one email a day.
+        catch_up: keep the original dates and send missed emails one a day.
     """
 
     catch_up: bool = False
@@ -47,7 +47,7 @@ class Retry(Nothing):
 
     Attributes:
         as_new: send it as a new email even though the first may have arrived; `anew` is its older name.
-        whole_batch: the same for every email in doubt that was posted in one request with it.
+        whole_batch: retry every email in doubt that was posted in the same request.
     """
 
     as_new: bool = Field(default=False, validation_alias=AliasChoices("as_new", "anew"))
@@ -55,10 +55,10 @@ class Retry(Nothing):
 
 
 class Stop(Nothing):
-    """The body of a stop of all sending.
+    """The body of a request to stop all sending.
 
     Attributes:
-        reason: what health and console show meanwhile.
+        reason: shown by health and console meanwhile.
     """
 
     reason: Annotated[str, Field(min_length=1, max_length=200)] = STOPPED
@@ -66,7 +66,7 @@ class Stop(Nothing):
 
 @api.get("/overview")
 def overview() -> Response:
-    """How things stand."""
+    """The current state."""
     return endpoint.answer(200, queries().overview())
 
 
@@ -103,7 +103,7 @@ def pause(enrollment: str) -> Response:
 
 @api.post("/enrollments/<enrollment>/resume")
 def resume(enrollment: str) -> Response:
-    """Let a paused enrollment go on."""
+    """Resume a paused enrollment."""
     said = _body(Resume)
     return _decided(enrollment, lambda actions: actions.resume(enrollment, catch_up=said.catch_up))
 
@@ -117,7 +117,7 @@ def cancel(enrollment: str) -> Response:
 
 @api.post("/enrollments/<enrollment>/steps/<int:step>/skip")
 def skip(enrollment: str, step: int) -> Response:
-    """Leave a step out."""
+    """Skip a step."""
     _body(Nothing)
     return _decided(enrollment, lambda actions: actions.skip(enrollment, step), step)
 
@@ -131,7 +131,7 @@ def send_now(enrollment: str, step: int) -> Response:
 
 @api.post("/enrollments/<enrollment>/steps/<int:step>/retry")
 def retry(enrollment: str, step: int) -> Response:
-    """Try a step again that failed or is in doubt."""
+    """Retry a step that failed or is in doubt."""
     said = _body(Retry)
     return _decided(
         enrollment,
@@ -163,8 +163,7 @@ def _detail(enrollment: str) -> dict[str, Any]:
 
 
 def _decided(enrollment: str, decide: Callable[[EnrollmentActions], object], step: int | None = None) -> Response:
-    """Take a decision, and show what became of the enrollment; raises WebhookError 404, or 409 where it does not
-    fit."""
+    """Carry out a decision, and show the resulting enrollment; raises WebhookError 404, or 409 if it does not fit."""
     if step is not None and step not in [known["step"] for known in _detail(enrollment)["steps"]]:
         raise WebhookError(404, f"{enrollment} has no step {step}")
     _detail(enrollment)
@@ -176,7 +175,7 @@ def _decided(enrollment: str, decide: Callable[[EnrollmentActions], object], ste
 
 
 def _body(model: type[Body]) -> Body:
-    """What the request says beyond its path; an empty body says nothing."""
+    """The request's body; an empty one has no fields."""
     data = endpoint.body(request)
     return endpoint.parse(request, data, model) if data else model()
 

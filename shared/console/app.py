@@ -1,7 +1,7 @@
-"""The console's Flask app: the pages behind the password, the JSON API behind the operator's token, and the headers of
-every answer.
+"""The console's Flask app: pages behind the password, a JSON API behind the operator's token, and the headers of every
+response.
 
-Neither proof opens the other's part.
+Neither proof gives access to the other part.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
-_TITLES = {403: "That form was not taken", 404: "There is nothing here", 429: "Too many attempts"}
+_TITLES = {403: "That form was not accepted", 404: "There is nothing here", 429: "Too many attempts"}
 _logger = log.logger("console")
 
 
@@ -40,7 +40,7 @@ def create_app(settings: Settings) -> Flask:
     """The app.
 
     Args:
-        settings: operator_token opens the API; without console_password there is only a page that says so.
+        settings: operator_token gives access to the API; without console_password there is only a page that says so.
     """
     app = Flask("shared.console", static_url_path="/assets")
     app.config.update(
@@ -50,9 +50,9 @@ def create_app(settings: Settings) -> Flask:
         SESSION_REFRESH_EACH_REQUEST=False,
         PERMANENT_SESSION_LIFETIME=timedelta(seconds=session.LASTS),
         WTF_CSRF_FIELD_NAME="token",
-        WTF_CSRF_TIME_LIMIT=None,  # a form is good as long as its session
-        WTF_CSRF_CHECK_DEFAULT=False,  # `_admit` asks for it, after the password
-        WTF_CSRF_SSL_STRICT=False,  # a browser may keep the referrer to itself; the origin is checked
+        WTF_CSRF_TIME_LIMIT=None,  # a form is valid as long as its session
+        WTF_CSRF_CHECK_DEFAULT=False,  # `_admit` checks it, after the password
+        WTF_CSRF_SSL_STRICT=False,  # a browser may withhold the referrer; the origin is checked
         PROPAGATE_EXCEPTIONS=True,
         EVERGREEN=settings,
     )
@@ -73,7 +73,7 @@ def _is_for_programs() -> bool:
 
 
 def _admit() -> Any:
-    """Let in who may see what was asked for; anybody else gets a page that says what to do."""
+    """Admit requests with the right proof; others get a page that says what to do."""
     settings: Settings = services.current_settings()
     if _is_for_programs():
         guards.require_bearer(request, settings.operator_token)
@@ -83,7 +83,7 @@ def _admit() -> Any:
         return None
     elif not settings.console_password:
         text = (
-            "Set CONSOLE_PASSWORD for the console function and start it again. The JSON API and the command line work "
+            "Set CONSOLE_PASSWORD for the console function and restart it. The JSON API and the command line work "
             "without it."
         )
         return _problem(401, "The console has no password yet", text)
@@ -99,7 +99,7 @@ def _admit() -> Any:
 
 
 def _common() -> dict[str, Any]:
-    """What every page says. Redis is asked only for those behind the password, and not where it has just failed."""
+    """The data of every page. Redis is used only behind the password, and not if it has just failed."""
     settings, signed_in = services.current_settings(), g.get("signed_in", False)
     health = read_health(services.ledger()) if signed_in and "failure" not in g else None
     return {
@@ -115,7 +115,7 @@ def _common() -> dict[str, Any]:
 
 
 def _failed(error: Exception) -> Response:
-    """Turn what went wrong into a page; programs get their JSON from the function."""
+    """Turn an error into a page; programs get their JSON from the function."""
     if _is_for_programs():
         raise _for_programs(error)
     g.failure = error
@@ -124,21 +124,24 @@ def _failed(error: Exception) -> Response:
             response = _problem(error.status, _TITLES.get(error.status, "That did not work"), error.message)
             retry_after = error.retry_after
         case HTTPException():
-            return _problem(404, _TITLES[404], "The address may be misspelled, or what it showed is gone.")
+            return _problem(404, _TITLES[404], "The address may be misspelled, or the page is gone.")
         case LedgerTooNew():
             _logger.error("ledger.too_new", why=str(error))
-            text = f"Nothing can be shown or decided here: {error}. Emails go out as that release sends them."
-            response, retry_after = _problem(503, "The ledger is of a newer release", text), endpoint.REDIS_RETRY_AFTER
+            text = f"The console cannot show or change anything: {error}. That release keeps sending emails."
+            response, retry_after = (
+                _problem(503, "The ledger is from a newer release", text),
+                endpoint.REDIS_RETRY_AFTER,
+            )
         case RedisError():
             _logger.error("redis.unavailable", error=type(error).__name__)
             text = (
-                f"Redis {reason(error).what}, so nothing can be shown or decided. Emails that are due wait until it is "
-                "back; none is lost."
+                f"Redis {reason(error).what}, so the console cannot show or change anything. Due emails wait until it "
+                "is back; none is lost."
             )
             response, retry_after = _problem(503, "Redis is unavailable", text), endpoint.REDIS_RETRY_AFTER
         case _:
             _logger.exception("console.crashed")
-            return _problem(500, "Something went wrong here", "It is in the log of the console function.")
+            return _problem(500, "Something went wrong here", "The log of the console function has the details.")
     if retry_after:
         response.headers["Retry-After"] = str(retry_after)
     return response

@@ -1,4 +1,4 @@
-"""The console's pages of campaigns: funnels, texts, and each email as it goes out. None changes anything."""
+"""The console's campaign pages: funnels, texts, and each email as it goes out. Read-only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.ledger.figures import Figures
 from shared.ledger.template_texts import TemplateTexts
 from shared.preview import test_email
 
-# A mail's styles are in its elements; it is shown in a frame of ours, without scripts, forms or an origin.
+# An email has inline styles; it is shown in our own frame, without scripts, forms or an origin.
 MAIL_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src https: data:; base-uri 'none'; frame-ancestors 'self'; "
     "sandbox"
@@ -23,7 +23,7 @@ campaign_pages = Blueprint("campaigns", __name__)
 
 
 def texts() -> Store:
-    """The emails as they go out now; compiled when the first one is shown."""
+    """The emails as they go out now; compiled on first use."""
     if "texts" not in current_app.extensions:
         current_app.extensions["texts"] = Store(services.catalog(), services.current_settings(), services.ledger())
     store: Store = current_app.extensions["texts"]
@@ -44,7 +44,7 @@ def campaigns() -> str:
 
 @campaign_pages.get("/campaigns/<slug>")
 def campaign(slug: str) -> str:
-    """One campaign: its steps, texts and figures."""
+    """One campaign: its steps, texts and metrics."""
     campaign = _campaign(slug)
     figures, rejected = Figures(services.ledger()), TemplateTexts(services.ledger()).rejected()
     keys = [(slug, template) for step in campaign.steps for template in dict.fromkeys(step.templates)]
@@ -97,21 +97,21 @@ def mail(slug: str, template: str) -> Response:
 
 
 def sample(key: Key, segment: Segment) -> Email:
-    """An email filled for a made-up person; raises RenderingError."""
+    """An email for a sample person; raises RenderingError."""
     return test_email.sample(
         key, segment, templates=texts(), catalog=services.catalog(), settings=services.current_settings()
     )
 
 
 def key_of(slug: str, template: str) -> Key:
-    """A template that exists; raises WebhookError 404."""
+    """An existing template; raises WebhookError 404."""
     if (slug, template) not in services.catalog().sources:
         raise WebhookError(404, "No campaign has this email.")
     return slug, template
 
 
 def segment_of(name: str | None) -> Segment:
-    """A segment by its name, or the first."""
+    """The named segment, or the first."""
     return next((known for known in SEGMENTS if known == name), SEGMENTS[0])
 
 
@@ -122,10 +122,10 @@ def _campaign(slug: str) -> Campaign:
 
 
 def _used_by(campaign: Campaign, number: int) -> list[tuple[str, str]]:
-    """Which template a step takes for whom; one for all is for "everybody"."""
+    """Which template a step uses for whom; a template for all is for "everyone"."""
     step = campaign.step(number)
     if step is None or isinstance(step.template, str):
-        return [("everybody", step.template)] if step and isinstance(step.template, str) else []
+        return [("everyone", step.template)] if step and isinstance(step.template, str) else []
     return [
-        ("everybody else" if segment == "default" else segment, template) for segment, template in step.template.items()
+        ("everyone else" if segment == "default" else segment, template) for segment, template in step.template.items()
     ]

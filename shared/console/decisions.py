@@ -1,4 +1,4 @@
-"""What the console's forms do, and the page that asks before what cannot be undone."""
+"""What the console's forms do, and the confirmation page for what cannot be undone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _refused(error: Exception) -> Response:
 
 
 def _said(text: str, kind: str = "good") -> Response:
-    """Lead on to the page that the form names, or else to the decision's own, and say there what became of it."""
+    """Redirect to the page that the form names, or else to the decision's own, and show the result there."""
     flash(text if len(text) <= LONGEST_SAID else text[:LONGEST_SAID] + "…", kind)
     return redirect(within(request.form["back"]) if request.form.get("back") else g.page, 303)
 
@@ -41,7 +41,7 @@ def _said(text: str, kind: str = "good") -> Response:
 @decisions.get("/enrollments/<enrollment>/<decision>")
 @decisions.get("/enrollments/<enrollment>/steps/<int:step>/<decision>")
 def ask(enrollment: str, decision: str, step: int | None = None) -> str:
-    """The question before a decision about an enrollment or a step."""
+    """The confirmation page for a decision about an enrollment or a step."""
     asked, run, email = _decision(decision, step), *_meant(enrollment, step)
     back = "/failures" if request.args.get("from") == "failures" else ""
     batch = _batch(enrollment, step) if asked is ANEW_BATCH and step is not None else 0
@@ -52,7 +52,7 @@ def ask(enrollment: str, decision: str, step: int | None = None) -> str:
 @decisions.post("/enrollments/<enrollment>/<decision>")
 @decisions.post("/enrollments/<enrollment>/steps/<int:step>/<decision>")
 def decide(enrollment: str, decision: str, step: int | None = None) -> Response:
-    """Steer an enrollment or a step."""
+    """Carry out a decision about an enrollment or a step."""
     g.page = address("enrollments", enrollment)
     asked, _ = _decision(decision, step), _meant(enrollment, step)
     asked.take(enrollment_actions(), enrollment, *([] if step is None else [step]))
@@ -61,7 +61,7 @@ def decide(enrollment: str, decision: str, step: int | None = None) -> Response:
 
 def _decision(name: str, step: int | None) -> Decision:
     if not (found := (OF_RUN if step is None else OF_STEP).get(name)):
-        raise WebhookError(404, "The address may be misspelled, or what it showed is gone.")
+        raise WebhookError(404, "The address may be misspelled, or the page is gone.")
     return found
 
 
@@ -75,7 +75,7 @@ def _meant(enrollment: str, step: int | None) -> tuple[dict[str, Any], dict[str,
 
 
 def _batch(enrollment: str, step: int) -> int:
-    """How many emails of a step's batch are in doubt, itself included; 0 where it is not."""
+    """How many emails of a step's batch are in doubt, including its own; 0 if the step is not."""
     try:
         return len(enrollment_actions().batch(enrollment, step))
     except ActionError:
@@ -84,7 +84,7 @@ def _batch(enrollment: str, step: int) -> int:
 
 @decisions.get("/sending/stop")
 def ask_stop() -> str:
-    """The question before all sending stops."""
+    """The confirmation page for stopping all sending."""
     return render_template("stop.html", title="Stop all sending", reason=STOPPED, longest=LONGEST_REASON)
 
 
@@ -101,42 +101,42 @@ def start_sending() -> Response:
     """Start sending again."""
     g.page = address()
     enrollment_actions().start_sending()
-    return _said("Sending again: what is due goes out now.")
+    return _said("Sending again: due emails go out now.")
 
 
 @decisions.post("/suppressions/add")
 def suppress() -> Response:
-    """Keep an address from all email."""
+    """Stop all email to an address."""
     g.page = address("suppressions")
     ended = suppressions.suppress(_address(), services.ledger())
-    return _said(f"This address gets no more email; enrollments that ended: {ended}.")
+    return _said(f"This address gets no more email. Enrollments ended: {ended}.")
 
 
 @decisions.post("/suppressions/lift")
 def unsuppress() -> Response:
-    """Let an address get email again."""
+    """Allow email to an address again."""
     g.page, has_consent = address("suppressions"), request.form.get("consent") == "yes"
     lifted = suppressions.unsuppress(_address(), services.ledger(), has_consent=has_consent)
     if not lifted:
         raise ActionError("This address was not suppressed.")
     own_list = {"bounced", "complained"} & set(lifted)
-    more = " Resend has a suppression list of its own: take the address off it there, too." if own_list else ""
-    return _said(f"Lifted: {', '.join(lifted)}.{more}")
+    more = " Resend has its own suppression list: remove the address there too." if own_list else ""
+    return _said(f"Unblocked. Removed: {', '.join(lifted)}.{more}")
 
 
 @decisions.post("/campaigns/<slug>/<template>/test")
 def send_test(slug: str, template: str) -> Response:
-    """Send an email, filled for a made-up person, to the owner."""
+    """Send an email for a sample person to the owner."""
     segment, settings = request.form.get("segment", ""), services.current_settings()
     g.page, key = address("campaigns", slug, template, segment=segment), campaign_pages.key_of(slug, template)
     if not (settings.resend_api_key and settings.resend_from_email):
         raise ActionError("RESEND_API_KEY and RESEND_FROM_EMAIL are not set for the console, so it cannot send.")
     sent = test_email.send_test(campaign_pages.sample(key, campaign_pages.segment_of(segment)), _address(), settings)
-    return _said(f"Sent; Resend calls it {sent}.")
+    return _said(f"Sent; its Resend ID is {sent}.")
 
 
 def _address() -> str:
     try:
         return _EMAIL.validate_python(request.form.get("email", ""))
     except ValidationError:
-        raise ActionError("That is not an email address.") from None
+        raise ActionError("That is not a valid email address.") from None

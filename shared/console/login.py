@@ -19,11 +19,11 @@ _logger = log.logger("console")
 
 
 def door(*, over: bool = False, problem: str = "", status: int = 401, back: str = "/") -> Response:
-    """The login page, at whatever address was asked for; signing in leads on to it.
+    """The login page, at the requested address; signing in leads there.
 
     Args:
         over: whether a session has ended, or a form was sent without one.
-        problem: why signing in did not work.
+        problem: why signing in failed.
         status: the HTTP status.
         back: where signing in leads, after a form.
     """
@@ -37,7 +37,7 @@ def sign_in() -> Response | Redirect:
     """Take the password; raises LedgerTooNew, RedisError."""
     settings = services.current_settings()
     if "token" not in browser:
-        hint = "Open the console over https (or on this machine at 127.0.0.1), and allow its cookie."
+        hint = "Open the console over https (or on this machine at 127.0.0.1), and allow its cookies."
         return door(problem=f"Your browser did not send the console's cookie. {hint}", status=400)
     try:
         session.check_form(settings)
@@ -54,7 +54,7 @@ def sign_in() -> Response | Redirect:
 
 @login.get("/login")
 def signed_in() -> Redirect:
-    """Lead on who is signed in already."""
+    """Redirect a user who is already signed in."""
     return redirect(BASE, 303)
 
 
@@ -66,7 +66,7 @@ def sign_out() -> Redirect:
 
 
 def within(back: str) -> str:
-    """An address of this console, and no other, from what a form says."""
+    """An address within this console, from a form's value."""
     parts = urlsplit(back)
     fits = back.startswith("/") and not back.startswith("//") and "\\" not in back and not parts.netloc
     return f"{BASE}{back}" if fits and back != "/" else BASE

@@ -1,4 +1,4 @@
-"""How the console says things: instants in somebody's local time, addresses, and shares."""
+"""How the console formats values: local times, addresses, and shares."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
 def when(instant: str | int | None, zone: str) -> Markup:
-    """An instant in local time, with UTC at hand.
+    """An instant in local time, with UTC as its title.
 
     Args:
-        instant: RFC 3339, or milliseconds since 1970 UTC; None is shown as a dash.
-        zone: whose time.
+        instant: RFC 3339, or milliseconds since 1970 UTC; None becomes a dash.
+        zone: the time zone to show it in.
     """
     if not instant:
         return Markup('<span class="quiet">&ndash;</span>')
@@ -31,7 +31,7 @@ def when(instant: str | int | None, zone: str) -> Markup:
 
 
 def span(seconds: float) -> str:
-    """A length of time in its two largest units: `3 days`, `1 hour 30 minutes`."""
+    """A duration in its two largest units: `3 days`, `1 hour 30 minutes`."""
     rest, parts = round(abs(seconds)), []
     for size, name in _UNITS:
         count, rest = divmod(rest, size)
@@ -41,7 +41,7 @@ def span(seconds: float) -> str:
 
 
 def away(instant: str | None, now: int) -> str:
-    """How far off an instant is: `in 2 hours`, `3 days ago`.
+    """The distance of an instant from now: `in 2 hours`, `3 days ago`.
 
     Args:
         instant: RFC 3339.
@@ -59,18 +59,18 @@ def away(instant: str | None, now: int) -> str:
 
 
 def address(*parts: str, **query: object) -> str:
-    """The address of a page of the console; what is empty in the query is left out."""
+    """The address of a console page; empty query values are left out."""
     known = {name: value for name, value in query.items() if value not in (None, "", 0)}
     return "/".join((BASE, *parts)) + (f"?{urlencode(known)}" if known else "")
 
 
 def share(part: int, whole: int) -> str:
-    """A part in per cent; nothing where there is no whole."""
+    """A part in percent; empty if the whole is zero."""
     return f"{min(100, round(100 * part / whole))} %" if whole else ""
 
 
 def set_up(pages: Environment) -> None:
-    """Teach templates to say things so, and to stumble over what nobody has given them."""
+    """Add these formats to templates, and make undefined variables an error."""
     pages.undefined = StrictUndefined
     pages.trim_blocks = pages.lstrip_blocks = True
     pages.globals.update(address=address, share=share, base=BASE)

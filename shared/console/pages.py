@@ -1,4 +1,4 @@
-"""The console's pages: what each shows. None changes anything."""
+"""The console's pages. Read-only."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ pages = Blueprint("pages", __name__)
 
 
 def queries() -> EnrollmentQueries:
-    """What there is to see."""
+    """The queries."""
     return EnrollmentQueries(services.ledger(), services.catalog(), services.current_settings())
 
 
 @pages.get("/")
 def overview() -> str:
-    """How things stand."""
+    """The current state."""
     figures, found = Figures(services.ledger()), queries().overview()
     looked_at = [(queries().detail(enrollment), number) for enrollment, number in figures.next_steps(UPCOMING)]
     upcoming = [
@@ -54,7 +54,7 @@ def overview() -> str:
 
 @pages.get("/health")
 def health() -> str:
-    """Every sign of life."""
+    """The health of every part."""
     seen, found = read_health(services.ledger()), queries().overview()
     return render_template(
         "health.html",
@@ -69,7 +69,7 @@ def health() -> str:
 
 @pages.get("/enrollments")
 def enrollments() -> str:
-    """A list, searched or filtered."""
+    """The enrollments, searched or filtered."""
     asked = {name: request.args.get(name, "").strip() for name in ("address", "campaign", "state", "segment")}
     page = request.args.get("page", "0")
     start = int(page) if page.isascii() and page.isdigit() and len(page) <= 9 else 0
@@ -112,13 +112,13 @@ def enrollment(enrollment: str) -> str:
 def run_of(enrollment: str) -> dict[str, Any]:
     """An enrollment's details; raises WebhookError 404."""
     if not (run := queries().detail(enrollment)):
-        raise WebhookError(404, "There is no such enrollment. Finished ones are kept for 90 days.")
+        raise WebhookError(404, "There is no such enrollment. Finished ones are deleted after 90 days.")
     return run
 
 
 @pages.get("/failures")
 def failures() -> str:
-    """What a person must look at."""
+    """What needs attention."""
     found = queries().overview()
     rows = _failed(found)
     offers = [actions.for_step(run, failure) for run, failure in rows]
@@ -128,13 +128,13 @@ def failures() -> str:
 
 
 def _failed(found: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Each enrollment of the overview's failures, with the step."""
+    """Each enrollment among the overview's failures, with the step."""
     runs = {failure["enrollment"]: queries().detail(failure["enrollment"]) for failure in found["failures"]}
     return [(run, failure) for failure in found["failures"] if (run := runs[failure["enrollment"]])]
 
 
 @pages.get("/suppressions")
 def suppressions() -> str:
-    """Who gets no email."""
+    """The suppressed addresses."""
     found = Contacts(services.ledger()).suppressions(SUPPRESSED)
     return render_template("suppressions.html", title="Suppressions", found=found, most=SUPPRESSED)

@@ -1,4 +1,4 @@
-"""Who may see the console: one password, Flask's session in a signed cookie, and a proof of each form."""
+"""Access to the console: one password, Flask's session in a signed cookie, and a proof for each form."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ csrf = CSRFProtect()
 
 
 class Sessions(SecureCookieSessionInterface):
-    """Flask's, with a cookie of its own for visitors: the login page, opened at another address, must not end a
+    """Flask's, with a separate cookie for visitors: opening the login page at another address must not end a
     session."""
 
     digest_method = staticmethod(hashlib.sha256)
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """The session; where there is none, the visitor."""
+        """The session or, without one, the visitor."""
         g.cookie = COOKIE
         found = super().open_session(app, request)
         if found:
@@ -43,29 +43,29 @@ class Sessions(SecureCookieSessionInterface):
         return super().open_session(app, request)
 
     def get_cookie_name(self, app: Flask) -> str:
-        """Which of the two is read or written."""
+        """Which of the two to read or write."""
         return str(g.cookie)
 
     def get_cookie_secure(self, app: Flask) -> bool:
-        """Without TLS the cookie goes only to a browser on this machine."""
+        """Without TLS the cookie is set only for a browser on this machine."""
         return request.host.rsplit(":", 1)[0].strip("[]") not in _LOOPBACK
 
 
 def secret_key(settings: Settings) -> bytes:
-    """What signs the cookies: another password or token ends every session, and no cookie tells anything about the
+    """The key that signs the cookies: a new password or token ends every session, and cookies reveal nothing about the
     password."""
     return hmac.digest(settings.operator_token.encode(), b"console:" + settings.console_password.encode(), "sha256")
 
 
 def is_signed_in() -> bool:
-    """Whether this browser has shown the password within twelve hours, and not logged out."""
+    """Whether this browser has signed in within twelve hours, and not logged out."""
     if not 0 <= time.time() - session.get("since", 0) < LASTS:
         return False
     return not sessions.has_ended(services.ledger(), session["name"])
 
 
 def check_form(settings: Settings) -> None:
-    """Accept only forms of our own pages, sent from them; raises WebhookError 403.
+    """Accept only forms sent from our own pages; raises WebhookError 403.
 
     Args:
         settings: public_url is one of the console's addresses.
@@ -76,9 +76,7 @@ def check_form(settings: Settings) -> None:
         csrf.protect()
     except CSRFError:
         guards.refused("form")
-        message = (
-            "This form is out of date, or it was not sent from the console. Open the page again; nothing was done."
-        )
+        message = "This form is out of date, or was not sent from the console. Nothing was done. Open the page again."
         raise WebhookError(403, message) from None
 
 
@@ -91,10 +89,10 @@ def _from_here(settings: Settings) -> bool:
 
 
 def sign_in(password: str, settings: Settings) -> None:
-    """Begin a session.
+    """Start a session.
 
     Args:
-        password: what was typed.
+        password: the password entered.
         settings: console_password.
 
     Raises:
@@ -106,7 +104,7 @@ def sign_in(password: str, settings: Settings) -> None:
     given, known = (hashlib.sha256(text.encode()).digest() for text in (password, settings.console_password))
     if not hmac.compare_digest(given, known):
         guards.refused("password")
-        raise WebhookError(401, "That is not the password.")
+        raise WebhookError(401, "Wrong password.")
     for attempt in attempts:
         limits.give_back(services.ledger(), guards.limit(*attempt))
     g.cookie = COOKIE
@@ -116,6 +114,6 @@ def sign_in(password: str, settings: Settings) -> None:
 
 
 def sign_out() -> None:
-    """End the session, in every copy of its cookie."""
+    """End the session, including every copy of its cookie."""
     sessions.end(services.ledger(), session["name"], LASTS)
     session.clear()

@@ -1,3 +1,3 @@
-"""What every process needs first: settings, errors, logs.
+"""What every process needs first: settings, errors and logs.
 
-Imports nothing of ours; the only package that reads the environment."""
+Imports none of our other packages; the only package that reads the environment."""

@@ -1,4 +1,4 @@
-"""The owner's `.env`: settings, and a few names that only the local stack and the command line know."""
+"""The owner's `.env`: settings, and a few names that only the local stack and the command line use."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ OTHERS = ("ENV_FILE", "LOCAL_DIR", "SANDBOX_PORT", "SEND_WORKERS", "VALKEY_PORT"
 
 
 def read(path: Path) -> dict[str, str]:
-    """What a file sets; nothing where there is no file.
+    """The values that a file sets; none if the file does not exist.
 
     Args:
         path: such as `.env`.
 
     Raises:
-        SettingsError: when it cannot be read, is not UTF-8, or has a name that is nearly a setting's.
+        SettingsError: if the file cannot be read, is not UTF-8, or has a name that looks like a misspelled setting.
     """
     try:
         text = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
@@ -45,6 +45,6 @@ def _refuse_misspelt(path: Path, given: Mapping[str, str]) -> None:
 
 
 def add(path: Path) -> None:
-    """Put what a file sets into this process's environment, where it is not set already; raises as `read`."""
+    """Add a file's values to this process's environment, without overriding any; raises as `read`."""
     for name, value in read(path).items():
         os.environ.setdefault(name, value)

@@ -1,4 +1,4 @@
-"""Evergreen's errors: each says what is wrong and how to fix it, and none carries a secret or a person's address."""
+"""Evergreen's errors: each says what is wrong and how to fix it, and none contains a secret or a person's address."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ AlertFault = Literal["gone", "busy", "refused"]
 
 
 def masked(text: str, limit: int = 300) -> str:
-    """Somebody else's words as an error may carry them: on one line, not too long, and without an address.
+    """Another system's words, made safe for an error message: on one line, not too long, and without an address.
 
     Args:
-        text: what the other side said.
-        limit: characters.
+        text: the other system's message.
+        limit: the maximum number of characters.
     """
     return re.sub(r"\S*@\S*", "(address)", " ".join(text.split()))[:limit]
 
@@ -35,15 +35,15 @@ class CampaignError(EvergreenError):
 
 
 class LedgerError(EvergreenError):
-    """What Redis holds cannot be read by this program."""
+    """This program cannot read what Redis holds."""
 
 
 class LedgerTooNew(LedgerError):
-    """A newer release has the ledger: this program decides nothing on it.
+    """A newer release uses the ledger, so this program makes no decisions on it.
 
     Args:
-        found: the ledger's version, as it stands there.
-        reads: the newest that this program can read.
+        found: the ledger's version.
+        reads: the newest version that this program can read.
     """
 
     def __init__(self, found: str, reads: int) -> None:
@@ -58,19 +58,19 @@ class MigrationError(EvergreenError):
 
 
 class ScheduleError(EvergreenError):
-    """Somebody tried to put a job on the schedule past the ledger."""
+    """A job was scheduled without going through the ledger."""
 
 
 class StepFailed(EvergreenError):
-    """A step has ended `failed` or `in-doubt`, and a person should look at it."""
+    """A step ended `failed` or `in-doubt`, and a person should look at it."""
 
 
 class ActionError(EvergreenError):
-    """A person's decision about an enrollment or a step does not fit: there is none, or it is in another state."""
+    """A person's decision does not fit: the enrollment or step does not exist, or is in another state."""
 
 
 class FenceError(EvergreenError):
-    """Another copy of this ledger sends, or may."""
+    """Another copy of this ledger is sending, or may be."""
 
 
 class RenderingError(EvergreenError):
@@ -103,29 +103,28 @@ class WebhookError(EvergreenError):
 
 
 class TooManyRequests(WebhookError):
-    """More came than a limit lets through.
+    """A rate limit was exceeded.
 
     Args:
-        wait: milliseconds until the next is let through.
+        wait: milliseconds until the next request is allowed.
     """
 
     def __init__(self, wait: int) -> None:
-        super().__init__(429, "too many requests; wait a little", retry_after=math.ceil(wait / 1000))
+        super().__init__(429, "too many requests; try again later", retry_after=math.ceil(wait / 1000))
 
 
 @dataclass
 class SendError(EvergreenError):
-    """The email provider did not accept a request. What is known about it decides what may happen next.
+    """The email provider did not accept a request. What is known about it decides what happens next.
 
     Attributes:
-        kind: surely not accepted: `refused` (this email, for good), `closed` (nothing can be sent: key or domain),
-            `quota` (nothing until the reset), `rate` (too many requests), `wait` (unreachable). Perhaps accepted:
-            `ambiguous`, `busy` (the same key is in progress at the provider), `conflict` (no repetition can tell what
-            happened).
+        kind: definitely not accepted: `refused` (this email, permanently), `closed` (nothing can be sent: key or
+            domain), `quota` (nothing until the reset), `rate` (too many requests), `wait` (unreachable). Possibly
+            accepted: `ambiguous`, `busy` (the same key is in progress at the provider), `conflict` (repeating it cannot
+            show what happened).
         reason: a short sentence without addresses, kept in the ledger and shown to the owner.
-        retry_after: seconds until another try makes sense, where the provider said so.
-        date: what time it is by the provider's clock, in milliseconds since 1970 UTC, where the provider itself
-            answered.
+        retry_after: seconds to wait before another try, if the provider said so.
+        date: the time by the provider's clock, in milliseconds since 1970 UTC, if the provider itself responded.
     """
 
     kind: SendFault
@@ -139,14 +138,15 @@ class SendError(EvergreenError):
 
 @dataclass
 class NotionError(EvergreenError):
-    """Notion did not do what it was asked.
+    """A request to Notion failed.
 
     Attributes:
-        kind: `busy` (nothing was done; later), `unsure` (perhaps it was done), `gone` (no such page or database, or not
-            shared with the integration), `denied` (the token), `refused` (the request does not fit the data source).
+        kind: `busy` (nothing was done; try later), `unsure` (it may have been done), `gone` (no such page or database,
+            or not shared with the integration), `denied` (the token), `refused` (the request does not fit the data
+            source).
         reason: a short sentence without a secret.
-        retry_after: seconds, where Notion said so.
-        committed: the id of the page that was created all the same, where Notion said so.
+        retry_after: seconds to wait, if Notion said so.
+        committed: the id of the page that was created despite the error, if Notion said so.
     """
 
     kind: NotionFault
@@ -160,13 +160,13 @@ class NotionError(EvergreenError):
 
 @dataclass
 class AlertError(EvergreenError):
-    """The owner could not be told of something.
+    """An alert could not be sent to the owner.
 
     Attributes:
         kind: `gone` (the webhook was deleted: it must not be used again), `busy` (not now), `refused` (not this
             message).
         reason: a short sentence without the webhook's address, which is a secret.
-        retry_after: seconds until another try makes sense, where the other side said so.
+        retry_after: seconds to wait before another try, if the other side said so.
     """
 
     kind: AlertFault

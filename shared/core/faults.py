@@ -1,4 +1,4 @@
-"""What a value has wrong, in plain words: pydantic's own name its types, its regular expressions and its indexes."""
+"""What is wrong with a value, in plain words. Pydantic's own messages show types, regular expressions and indexes."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ _LIMITS = {
 
 
 def sentence(fault: ErrorDetails, examples: Mapping[str, str] | None = None) -> str:
-    """What one fault is, to be read after the name of the value and a colon.
+    """One fault in words, to follow the value's name and a colon.
 
     Args:
-        fault: of a ValidationError.
-        examples: of values whose form is checked, by the last name in the fault's place.
+        fault: one error of a ValidationError.
+        examples: examples of values whose form is checked, by the last name in the fault's location.
     """
     kind, context = fault["type"], fault.get("ctx") or {}
     if kind in _KINDS:
@@ -58,11 +58,11 @@ def sentence(fault: ErrorDetails, examples: Mapping[str, str] | None = None) -> 
     if kind == "extra_forbidden":
         return "there is no such key"
     example = (examples or {}).get(str(fault["loc"][-1]) if fault["loc"] else "")
-    return "is not valid" + (f"; write it such as {example}" if example else "")
+    return "is not valid" + (f"; write it like {example}" if example else "")
 
 
 def place(fault: ErrorDetails) -> str:
-    """Where a fault is, as people count: `("steps", 1, "after")` is `step 2, after`."""
+    """Where a fault is, counting from 1: `("steps", 1, "after")` is `step 2, after`."""
     words: list[str] = []
     for part in fault["loc"]:
         if isinstance(part, str):
@@ -79,13 +79,13 @@ def examples_of(model: type[BaseModel]) -> dict[str, str]:
 
 
 def meant(name: str, known: Iterable[str]) -> str:
-    """`; did you mean ...?` where a name is nearly one that is known, else nothing."""
+    """`; did you mean ...?` if a name is close to a known one, else an empty string."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.8)
     return f"; did you mean {close[0]}?" if close else ""
 
 
 def all_of(error: ValidationError, examples: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
-    """Each fault of an error: where it is, and what it is."""
+    """Each fault in an error: where it is and what it is."""
     return [(place(fault), sentence(fault, examples)) for fault in _details(error)]
 
 

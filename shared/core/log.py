@@ -1,4 +1,4 @@
-"""JSON logs: one object a line on stderr, with the request id of the webhook that started it all."""
+"""JSON logs: one object per line on stderr, with the request id of the webhook that started the work."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
 def _without_addresses(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """What was raised elsewhere may quote a person's address."""
+    """Remove addresses from exceptions, which may quote a person's."""
     if "exception" in event:
         event["exception"] = _ADDRESS.sub("(address)", event["exception"])
     return event
@@ -28,7 +28,7 @@ def configure(level: str = "INFO") -> None:
     """Send every log of this process, ours and the libraries', to stderr as JSON.
 
     Args:
-        level: the lowest level to show. Libraries show warnings and worse unless it is DEBUG.
+        level: the lowest level to show. Libraries show only warnings and errors unless it is DEBUG.
     """
     number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
     shared_steps: list[Any] = [
@@ -56,7 +56,7 @@ def configure(level: str = "INFO") -> None:
 
 
 def request_id(offered: str | None = None) -> str:
-    """The request id to use: the caller's where it is harmless, else a new one.
+    """The request id to use: the caller's if it is harmless, else a new one.
 
     Args:
         offered: the `X-Request-Id` header, if any.
@@ -65,7 +65,7 @@ def request_id(offered: str | None = None) -> str:
 
 
 def begin(**known: str) -> None:
-    """Say this in each line until the next request begins here.
+    """Add these values to each line until the next request begins here.
 
     Args:
         known: the request's id and the function's name.
@@ -75,12 +75,12 @@ def begin(**known: str) -> None:
 
 
 def known(name: str) -> str:
-    """What `begin` was told."""
+    """A value that `begin` was given."""
     return str(structlog.contextvars.get_contextvars()[name])
 
 
 def logger(name: str) -> Any:
-    """A structured logger that says which part of Evergreen speaks.
+    """A structured logger that names a part of Evergreen in each line.
 
     Args:
         name: the part, such as `sending`.

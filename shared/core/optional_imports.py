@@ -1,4 +1,4 @@
-"""Keeping out what a service has no use for."""
+"""Keeps out libraries that a service does not need."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from contextlib import contextmanager
 
 @contextmanager
 def without(module: str) -> Iterator[None]:
-    """Let imports in this block go on as if a module were not installed that they would like, but do not need.
+    """Run the imports in this block as if a module that they use but do not need were not installed.
 
-    structlog and httpx load rich where they find it, for colors on a terminal, and resend loads httpx for a client that
-    is not used
-    here: 6 MB each, in every process.
+    structlog and httpx load rich if it is installed, for colors on a terminal, and resend loads httpx for a client that
+    is not used here. Each costs 6 MB in every process.
 
     Args:
         module: its name.
     """
     found = sys.modules.get(module)
-    sys.modules[module] = None  # type: ignore[assignment]  # an import that meets None raises ImportError
+    sys.modules[module] = None  # type: ignore[assignment]  # an import that finds None raises ImportError
     try:
         yield
     finally:

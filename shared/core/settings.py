@@ -26,10 +26,10 @@ def seconds(value: Any) -> Any:
     """Read a duration as people write it: `5s`, `1m`, `12h`, `500ms`, `2d`.
 
     Args:
-        value: the text; a number passes as seconds, anything else is left to pydantic's own error.
+        value: the text; a number counts as seconds, and anything else is left to pydantic's own error.
 
     Raises:
-        ValueError: for a text that is not a duration, or has no unit.
+        ValueError: if the text is not a duration, or has no unit.
     """
     if not isinstance(value, str):
         return value
@@ -54,7 +54,7 @@ def _pairs(value: Any) -> Any:
         return value
     pairs = [pair.partition("=") for pair in value.split(";") if pair.strip()]
     if bad := next((name for name, equals, own in pairs if not (equals and name.strip() and own.strip())), None):
-        raise ValueError(f"{bad!r} has no name of yours; write ours=yours, separated by semicolons")
+        raise ValueError(f"{bad!r} is not paired with a name of yours; write ours=yours, separated by semicolons")
     return {name.strip(): own.strip() for name, _, own in pairs}
 
 
@@ -62,7 +62,7 @@ def _webhook_secret(value: str) -> str:
     if value and not (
         value.startswith("whsec_") and len(base64.b64decode(value.removeprefix("whsec_"), validate=True)) > 0
     ):
-        raise ValueError("a Standard Webhooks secret is whsec_ and the key in base64")
+        raise ValueError("a Standard Webhooks secret is whsec_ followed by the key in base64")
     return value
 
 
@@ -76,7 +76,7 @@ Words = Annotated[list[str], BeforeValidator(_words)]
 class Settings(BaseModel):
     """What an owner can set.
 
-    The name in the environment is the field's, in capitals; `.env.example` says what each one is for."""
+    The environment variable is the field's name in capitals; `.env.example` says what each one is for."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -167,17 +167,17 @@ class Settings(BaseModel):
 
     @cached_property
     def trusted_networks(self) -> list[IPv4Network | IPv6Network]:
-        """The proxies whose X-Forwarded-For is believed."""
+        """The proxies whose X-Forwarded-For is trusted."""
         return [ip_network(text, strict=False) for text in self.trusted_proxies]
 
     @property
     def fenced(self) -> bool:
-        """Whether a copy of this ledger could be at work elsewhere, which only Notion can tell."""
+        """Whether another copy of this ledger could be at work, which only Notion can show."""
         return bool(self.notion_token and self.notion_email_sequence_db_id)
 
     @property
     def recorded(self) -> bool:
-        """Whether there is a Notion, and in it a database for what happens here."""
+        """Whether Notion is set up with a database to record what happens here."""
         return bool(
             self.notion_token
             and (self.notion_businessx_db_id or self.notion_email_sequence_db_id or self.notion_email_log_db_id)
@@ -212,16 +212,16 @@ class Settings(BaseModel):
 
     @property
     def redis_is_open(self) -> bool:
-        """Whether Redis is on another machine and no password is given for it."""
+        """Whether Redis is on another machine and no password is set for it."""
         url = urlsplit(self.redis_url)
         near = url.scheme == "unix" or re.fullmatch(r"localhost|::1|127(\.\d+){3}", url.hostname or "localhost")
         return not (near or self.redis_password or url.password or "password=" in url.query)
 
     def require(self, *names: str) -> Settings:
-        """Refuse to go on unless each named setting has a value.
+        """Raise unless each named setting has a value.
 
         Args:
-            names: fields of this class; `a|b` where one of two is enough. `redis_url` also asks for Redis's password,
+            names: fields of this class; `a|b` if one of the two is enough. `redis_url` also requires Redis's password,
                 unless Redis is on this machine.
 
         Raises:

@@ -22,7 +22,7 @@ class Function:
         name: its key in stack.yml and the last part of its URL.
         source: the Python file that holds it.
         target: the name of the Python function in that file.
-        public: whether the world may call it, at /webhook/<name>.
+        public: whether anyone may call it, at /webhook/<name>.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Function:
 
 
 def listed(stack_file: Path = STACK_FILE) -> list[Function]:
-    """Every function of stack.yml, in its order; sources are relative to the file's folder.
+    """Every function in stack.yml, in order; sources are relative to the file's folder.
 
     Args:
         stack_file: an OpenFaaS stack file whose functions each set FUNCTION_SOURCE and FUNCTION_TARGET.

@@ -1,4 +1,4 @@
-"""How a process begins: where it cannot, it says so in one line of its log, and ends."""
+"""How a process starts: if it cannot, it logs why in one line and exits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _logger = log.logger("startup")
 
 @contextmanager
 def or_exit() -> Iterator[None]:
-    """End the process with status 1 where a setting or a campaign is wrong; the log says what, in one line."""
+    """Exit with status 1 if a setting or a campaign is wrong; the log says what, in one line."""
     try:
         yield
     except (SettingsError, CampaignError) as error:

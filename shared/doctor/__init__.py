@@ -1,3 +1,3 @@
-"""What is wrong with a set-up, and how to fix it.
+"""What is wrong with a setup, and how to fix it.
 
-May import sending, notion and what is below; asks, and changes nothing."""
+May import sending, notion and below; only reads."""

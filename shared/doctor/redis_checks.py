@@ -1,4 +1,4 @@
-"""What doctor asks Redis: whether it keeps every write, and whether scheduler and workers are at work on it."""
+"""Doctor's checks of Redis: whether it keeps every write, and whether scheduler and workers are running."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from shared.ledger.template_texts import TemplateTexts
 SKEW_NOTED, SKEW_WRONG = 2_000, 60_000  # milliseconds
 OLDEST = 7
 _KEEPING: dict[str, tuple[str, Level, str]] = {
-    "appendonly": ("yes", "fault", "what was accepted is lost when Redis stops"),
+    "appendonly": ("yes", "fault", "accepted data is lost when Redis stops"),
     "appendfsync": (
         "always",
         "fault",
-        "the last second may be lost when the machine stops, so that no emails go in batches",
+        "the last second may be lost when the machine stops, so emails do not go in batches",
     ),
     "no-appendfsync-on-rewrite": (
         "no",
         "fault",
-        "what comes while its log is rewritten may be lost, so that no emails go in batches",
+        "writes during a log rewrite may be lost, so emails do not go in batches",
     ),
-    "maxmemory-policy": ("noeviction", "fault", "runs are thrown away when memory is short"),
+    "maxmemory-policy": ("noeviction", "fault", "enrollments are evicted when memory is short"),
 }
-_CONFIG = "set `{name} {value}` in its configuration (deploy/base/valkey.conf), and start it again"
+_CONFIG = "set `{name} {value}` in its configuration (deploy/base/valkey.conf), and restart it"
 
 
 def redis(ledger: Ledger, found: Settings, clock: Callable[[], int]) -> Findings:
-    """Redis and all that works on it; when it does not answer, only that.
+    """Check Redis and everything that uses it; if it does not respond, report only that.
 
     Args:
-        ledger: in the Redis to look at.
+        ledger: the ledger in the Redis to check.
         found: the settings.
         clock: this machine's time, in milliseconds since 1970 UTC.
     """
     try:
-        ledger.redis.time()  # unlike PING, it is answered also where no write is taken
+        ledger.redis.time()  # unlike PING, it works even when no write is accepted
     except (RedisError, OSError) as error:
         found_out = reason(error)
         yield Finding("fault", found_out.setting or "Redis", f"Redis {found_out.what}", found_out.fix)
@@ -60,8 +60,8 @@ def redis(ledger: Ledger, found: Settings, clock: Callable[[], int]) -> Findings
         yield Finding(
             "fault",
             name,
-            f"an edit in Notion was not taken: {why}",
-            "correct its page; the last good text goes out meanwhile",
+            f"an edit in Notion was rejected: {why}",
+            "fix its page; the last good text is sent meanwhile",
         )
 
 
@@ -70,7 +70,7 @@ def _keeping(client: Redis) -> Findings:
         known = cast(dict[str, str], client.config_get(*_KEEPING))
     except ResponseError:
         wanted = ", ".join(f"{name} {value}" for name, (value, _, _) in _KEEPING.items())
-        yield Finding("note", "Redis", "does not say how it keeps its data", f"see for yourself: {wanted}")
+        yield Finding("note", "Redis", "does not show how it stores data", f"check it yourself: {wanted}")
         return
     wrong = {name: kept for name, kept in _KEEPING.items() if known.get(name) != kept[0]}
     for name, (value, level, loss) in wrong.items():
@@ -86,10 +86,10 @@ def _version(client: Redis) -> Findings:
     if int(version.split(".")[0]) < OLDEST:
         yield Finding("fault", "Redis", f"is version {version}", f"install version {OLDEST} or later, or Valkey")
     if said.get("role") != "master":
-        yield Finding("fault", "REDIS_URL", "leads to a replica, which takes no writes", "name the primary")
+        yield Finding("fault", "REDIS_URL", "points to a replica, which accepts no writes", "name the primary")
     if said.get("aof_last_write_status", "ok") != "ok":
         yield Finding(
-            "fault", "Redis", "could not write its log to disk", "make room on its disk; its own log says more"
+            "fault", "Redis", "could not write its log to disk", "free up space on its disk; its own log has details"
         )
 
 
@@ -97,10 +97,10 @@ def _writes(client: Redis) -> Findings:
     try:
         client.setrange("no key of anybody", 0, "")  # a write that changes nothing
     except ReadOnlyError:
-        return  # a replica, which was said
+        return  # a replica, already reported
     except ResponseError as error:
-        message = f"takes no writes ({type(error).__name__}): no sign-up is accepted, and no email goes out"
-        fix = "give it memory, room on its disk, or the replicas that it asks for; its own log says which"
+        message = f"accepts no writes ({type(error).__name__}): no sign-up is accepted, and no email is sent"
+        fix = "give it memory, disk space, or the replicas that it requires; its own log says which"
         yield Finding("fault", "Redis", message, fix)
 
 
@@ -111,77 +111,75 @@ def _skew(ledger: Ledger, clock: Callable[[], int]) -> Findings:
     if abs(skew) > SKEW_NOTED:
         level: Level = "fault" if abs(skew) > SKEW_WRONG else "note"
         message = (
-            f"Redis's is {abs(skew) / 1000:.0f} s {'ahead of' if skew > 0 else 'behind'} this machine's: emails go "
-            "out by Redis's"
+            f"Redis's is {abs(skew) / 1000:.0f} s {'ahead of' if skew > 0 else 'behind'} this machine's: emails follow "
+            "Redis's clock"
         )
-        yield Finding(level, "clock", message, "let both machines keep time by NTP (`timedatectl`)")
+        yield Finding(level, "clock", message, "synchronize both machines by NTP (`timedatectl`)")
 
 
 def _ledger(ledger: Ledger) -> Findings:
     try:
         waits_for = waiting(ledger)
     except LedgerTooNew as error:
-        yield Finding("fault", "ledger", str(error), "run the release that wrote it, or put a backup from before back")
+        yield Finding("fault", "ledger", str(error), "run the release that wrote it, or restore an earlier backup")
         return
     if waits_for:
         message = (
-            f"waits for {len(waits_for)} migration{'s' if len(waits_for) > 1 else ''}, and everything works until then"
+            f"waits for {len(waits_for)} migration{'s' if len(waits_for) > 1 else ''}; everything works until then"
         )
         if broke_off(ledger):
-            message = "its migration is at work, or broke off"
+            message = "its migration is running, or was interrupted"
         yield Finding("note", "ledger", message, "make a backup, then run `evergreen migrate`")
 
 
 def _unlisted(ledger: Ledger) -> Findings:
-    """Emails that nothing would ever look at; it only asks."""
+    """Emails that would never be checked; only reads."""
     try:
         found = ledger.audit_all()
-    except LedgerTooNew:  # _ledger says so
+    except LedgerTooNew:  # _ledger reports it
         return
     if found:
-        message = f"{len(found)} are on no list and would never go out, such as {found[0]}"
+        message = f"{len(found)} are on no list and would never be sent, such as {found[0]}"
         fix = (
-            "a scheduler at work puts them back within the hour, `evergreen verify --fix` at once; the log of Redis "
-            "may say how it came"
+            "a running scheduler puts them back within an hour, `evergreen verify --fix` at once; Redis's log may show "
+            "the cause"
         )
         yield Finding("fault", "emails", message, fix)
 
 
 def _at_work(ledger: Ledger, found: Settings) -> Findings:
-    """Scheduler, workers, and what stops the sending."""
+    """Scheduler, workers, and what stops sending."""
     health = read_health(ledger)
     yield from _workers(health, found)
     for problem in health.problems:
         match problem:
             case Problem.STOPPED:
-                fix = "fix what it says, then `evergreen start-sending`; an exhausted quota ends by itself"
+                fix = "fix the cause, then `evergreen start-sending`; an exhausted quota recovers by itself"
                 yield Finding("fault", "sending", f"is stopped: {health.gate}", fix)
             case Problem.FENCED:
                 yield Finding(
-                    "fault", "fence", str(health.fence), "`evergreen fence` says more; --take-over lets this copy send"
+                    "fault", "fence", str(health.fence), "see `evergreen fence`; --take-over lets this copy send"
                 )
             case Problem.OVERDUE:
-                fix = "look at the log of scheduler and workers"
+                fix = "check the logs of scheduler and workers"
                 yield Finding(
                     "fault", "sending", f"an email has been due for {health.overdue / 60_000:.0f} minutes", fix
                 )
 
 
 def _workers(health: Health, found: Settings) -> Findings:
-    """The scheduler, and a worker for each queue that these settings need."""
+    """The scheduler, and a worker for each queue these settings need."""
     if Problem.SILENT in health.problems or health.tick_age is None:
-        yield Finding(
-            "fault", "scheduler", "is silent: nothing that falls due goes out", "start `python -m scheduler.release`"
-        )
+        yield Finding("fault", "scheduler", "is silent: due emails are not sent", "start `python -m scheduler.release`")
     else:
-        yield Finding("ok", "scheduler", f"was at work {health.tick_age / 1000:.1f} s ago")
-    losses = {"send": "no email goes out"}
+        yield Finding("ok", "scheduler", f"was active {health.tick_age / 1000:.1f} s ago")
+    losses = {"send": "no email is sent"}
     losses |= {"record": "nothing is recorded in Notion"} if found.notion_token else {}
-    losses |= {"notify": "nobody is alerted"} if found.discord_webhook_url or found.alert_email else {}
+    losses |= {"notify": "no alert is sent"} if found.discord_webhook_url or found.alert_email else {}
     for queue, loss in losses.items():
         if not (count := health.workers[queue]):
             yield Finding(
-                "fault", f"worker {queue}", f"there is none: {loss}", f"start `python -m scheduler.worker {queue}`"
+                "fault", f"worker {queue}", f"is not running: {loss}", f"start `python -m scheduler.worker {queue}`"
             )
         else:
-            yield Finding("ok", f"worker {queue}", f"{count} at work")
+            yield Finding("ok", f"worker {queue}", f"{count} running")

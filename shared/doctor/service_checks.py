@@ -1,4 +1,4 @@
-"""What doctor asks the outside systems: Resend, Notion, Discord, and your own public address."""
+"""Doctor's checks of outside services: Resend, Notion, Discord, and your own public address."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHARED_DOMAIN = "resend.dev"  # https://resend.com/docs/knowledge-base/what-emai
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer: its HTTP status (0: there was none), its JSON where it is an object, and its headers in lower case."""
+    """A response: its HTTP status (0: none), its JSON if it is an object, and its headers in lower case."""
 
     status: int
     said: Mapping[str, Any] = field(default_factory=dict)
@@ -32,7 +32,7 @@ def resend(found: Settings, ask: Ask) -> Findings:
 
     Args:
         found: the settings.
-        ask: makes a GET request of an address and headers.
+        ask: makes a GET request with an address and headers.
     """
     if not found.resend_api_key:
         return
@@ -40,16 +40,16 @@ def resend(found: Settings, ask: Ask) -> Findings:
     domains = ask(f"{url}/domains?limit=100", key)
     heard = (
         domains if domains.status not in (404, 405) else ask(f"{url}/emails?limit=1", key)
-    )  # a stand-in may have no domains
+    )  # a sandbox may have no domains
     if heard.said.get("name") == "restricted_api_key":
-        message = "the key may only send, which is fine; whether the domain is verified, only resend.com/domains shows"
+        message = "the key may only send, which is fine; see resend.com/domains for whether the domain is verified"
         yield Finding("ok", "RESEND_API_KEY", message)
     elif heard.status == 0:
         yield Finding(
-            "fault", "Resend", "cannot be reached", "let this machine through to it, and look at RESEND_API_URL"
+            "fault", "Resend", "cannot be reached", "allow this machine to reach it, and check RESEND_API_URL"
         )
     elif heard.status in (400, 401, 403):
-        fix = "make one at resend.com/api-keys, and set RESEND_API_KEY"
+        fix = "create one at resend.com/api-keys, and set RESEND_API_KEY"
         yield Finding(
             "fault", "RESEND_API_KEY", f"Resend refuses it ({heard.status} {heard.said.get('name', '')})", fix
         )
@@ -58,10 +58,10 @@ def resend(found: Settings, ask: Ask) -> Findings:
             "note",
             "Resend",
             f"answered {heard.status}",
-            "ask again in a minute; resend-status.com says whether it is down",
+            "try again in a minute; resend-status.com shows whether it is down",
         )
     else:
-        yield Finding("ok", "RESEND_API_KEY", "Resend knows it")
+        yield Finding("ok", "RESEND_API_KEY", "is valid")
         yield from _domain(found, domains)
     yield from _rate(found, heard)
 
@@ -69,17 +69,17 @@ def resend(found: Settings, ask: Ask) -> Findings:
 def _domain(found: Settings, heard: Answer) -> Findings:
     own = parseaddr(found.resend_from_email)[1].rpartition("@")[2].lower()
     if own == SHARED_DOMAIN:
-        fix = "verify a domain of yours at resend.com/domains"
-        yield Finding("note", "RESEND_FROM_EMAIL", "is Resend's own domain, from which emails reach only yourself", fix)
+        fix = "verify your own domain at resend.com/domains"
+        yield Finding("note", "RESEND_FROM_EMAIL", "uses Resend's own domain, so emails reach only you", fix)
     elif heard.status != 200:
-        yield Finding("note", "RESEND_FROM_EMAIL", "whether its domain is verified cannot be asked here")
+        yield Finding("note", "RESEND_FROM_EMAIL", "cannot check whether its domain is verified")
     elif own:
         states = {
             str(domain.get("name", "")).lower(): str(domain.get("status")) for domain in heard.said.get("data") or []
         }
         if own not in states:
             there = ", ".join(states) or "none"
-            fix = f"add {own} at resend.com/domains, or send from one that is there"
+            fix = f"add {own} at resend.com/domains, or send from one already there"
             yield Finding(
                 "fault", "RESEND_FROM_EMAIL", f"Resend does not know the domain {own}; it knows: {there}", fix
             )
@@ -93,47 +93,47 @@ def _domain(found: Settings, heard: Answer) -> Findings:
 def _rate(found: Settings, heard: Answer) -> Findings:
     allowed = heard.headers.get("ratelimit-limit", "")
     if allowed.isdecimal() and found.resend_rate > int(allowed):
-        message = f"is {found.resend_rate:g} requests a second, and Resend takes {allowed}"
-        yield Finding("fault", "RESEND_RATE", message, f"set RESEND_RATE={allowed}, or 0 to go by what Resend says")
+        message = f"is {found.resend_rate:g} requests a second, but Resend allows {allowed}"
+        yield Finding("fault", "RESEND_RATE", message, f"set RESEND_RATE={allowed}, or 0 to follow Resend's limit")
 
 
 def notion(found: Settings, client: Notion) -> Findings:
-    """Every database and column, as `evergreen notion check` has it."""
+    """Every database and column, as in `evergreen notion check`."""
     for seen in setup_check.check(client, found):
         where = f"{seen.source}: {seen.column} " if seen.column else f"{seen.source}: "
         yield Finding(seen.level, "Notion", f"{where}{seen.message}", seen.fix)
 
 
 def discord(found: Settings, ask: Ask) -> Findings:
-    """The channel's webhook; asking for it posts nothing
+    """The channel's webhook; checking it posts nothing
     (https://discord.com/developers/docs/resources/webhook#get-webhook-with-token)."""
     if not found.discord_webhook_url:
         return
     heard = ask(found.discord_webhook_url, {})
     if heard.status == 200:
-        yield Finding("ok", "Discord", "knows the webhook")
+        yield Finding("ok", "Discord", "has the webhook")
     elif heard.status in (401, 403, 404):
-        fix = "make a webhook in the channel's settings (Integrations), and set DISCORD_WEBHOOK_URL"
+        fix = "create a webhook in the channel's settings (Integrations), and set DISCORD_WEBHOOK_URL"
         yield Finding("fault", "DISCORD_WEBHOOK_URL", f"Discord does not know it ({heard.status})", fix)
     else:
         yield Finding(
             "note",
             "Discord",
             f"answered {heard.status}" if heard.status else "cannot be reached",
-            "ask again in a minute",
+            "try again in a minute",
         )
 
 
 def public(found: Settings, ask: Ask) -> Findings:
-    """Our own health, through the address that the world has."""
+    """Evergreen's own health, through its public address."""
     heard = ask(f"{found.public_url.rstrip('/')}/health", {})
     if "status" not in heard.said:
-        what = f"answered {heard.status}, which is not our health" if heard.status else "cannot be reached"
-        fix = "correct PUBLIC_URL, or the ingress that leads from there to the functions (deploy/)"
+        what = f"answered {heard.status}, which is not Evergreen's health" if heard.status else "cannot be reached"
+        fix = "correct PUBLIC_URL, or the ingress that routes it to the functions (deploy/)"
         yield Finding("fault", "PUBLIC_URL", f"{found.public_url}/health {what}", fix)
     elif heard.status == 503:
         yield Finding(
             "note", "health", f"is degraded: {', '.join(heard.said.get('reasons') or [])}", "the other findings say why"
         )
     else:
-        yield Finding("ok", "PUBLIC_URL", "leads here")
+        yield Finding("ok", "PUBLIC_URL", "leads to Evergreen")

@@ -1,8 +1,7 @@
-"""What doctor asks of the settings: whether they make sense together.
+"""Doctor's checks of the settings: whether they make sense together.
 
-Each check gives findings, and each finding says how to fix it.
-
-What lies outside this process is looked at in redis_checks.py and service_checks.py.
+Each check yields findings, and each finding says how to fix it. Outside services are checked in redis_checks.py and
+service_checks.py.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from shared.core.settings import SECRETS_DIR, Settings
 
 Level = Literal["fault", "note", "ok"]
 SHORT = 16  # characters below which a secret can be guessed
-SHORT_KEY = 32  # the same for a key whose signatures everybody has in their mailbox
+SHORT_KEY = 32  # the same for a key whose signatures are in every recipient's mailbox
 _REQUIRED = {
     "resend_api_key": "nothing can be sent",
     "resend_from_email": "nothing can be sent",
     "internal_token": "workers cannot call the send function",
     "unsubscribe_key": "no marketing email can be sent",
-    "postal_address": "nothing can be sent: the law wants it in every marketing email",
+    "postal_address": "nothing can be sent: the law requires it in every marketing email",
     "operator_token": "console, postcall-maybe and onboarding-start do not start",
     "resend_webhook_secret": "resend-events does not start: bounces and complaints are not noticed",
 }
@@ -33,24 +32,24 @@ _USEFUL = {
     "notion_token": "nothing is recorded in Notion, and a lost Redis cannot be rebuilt",
     "calcom_webhook_secret": "calcom-booking does not start: no reminders for Cal.com",
     "console_password": "the console has no pages",
-    "cors_origins": "no page of a website may post the forms from a browser",
+    "cors_origins": "no website may post the forms from a browser",
 }
 _OWN = ("redis_password", "internal_token", "operator_token", "console_password", "unsubscribe_key")
 _HIDDEN = (*_OWN, "calcom_webhook_secret", "calendly_signing_key", "website_webhook_secret", "resend_webhook_secret")
 _GIVEN = ("resend_api_key", "notion_token")
-NEW_SECRET = "make one with `openssl rand -hex 32`"  # noqa: S105 - how to make one, not one
-_KEPT = "links in emails that were sent with the old UNSUBSCRIBE_KEY end with it"
+NEW_SECRET = "create one with `openssl rand -hex 32`"  # noqa: S105 - how to create one, not one
+_KEPT = "links in emails sent with the old UNSUBSCRIBE_KEY stop working"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that was looked at.
+    """The result of one check.
 
     Attributes:
-        level: `fault` (must be fixed), `note` (Evergreen does without, or it could not be seen), `ok`.
-        about: a setting, or an outside system.
-        message: what is the matter.
-        fix: what to do about it.
+        level: `fault` (must be fixed), `note` (optional, or could not be checked), `ok`.
+        about: a setting, or an outside service.
+        message: the problem.
+        fix: how to fix it.
     """
 
     level: Level
@@ -68,7 +67,7 @@ Findings = Iterator[Finding]
 
 
 def _parts(url: str) -> SplitResult:
-    """An address in its parts; of what is none, all are empty."""
+    """The parts of an address; all empty if it is not valid."""
     try:
         return urlsplit(url)
     except ValueError:
@@ -76,12 +75,12 @@ def _parts(url: str) -> SplitResult:
 
 
 def on_this_machine(url: str) -> bool:
-    """Whether an address leads to the machine that asks."""
+    """Whether an address leads to this machine."""
     return bool(re.fullmatch(r"localhost|::1|127(\.\d+){3}", _parts(url).hostname or ""))
 
 
 def is_live(found: Settings) -> bool:
-    """Whether real people get what is sent."""
+    """Whether real people get the emails."""
     return not on_this_machine(found.resend_api_url)
 
 
@@ -90,7 +89,7 @@ def required(found: Settings, in_pod: bool = False) -> Findings:
 
     Args:
         found: the settings.
-        in_pod: whether this is one pod of several, each of which is given only the secrets that it needs.
+        in_pod: whether this is one pod of several, each with only the secrets it needs.
     """
     levels: tuple[tuple[Level, dict[str, str]], ...] = (("fault", _REQUIRED), ("note", _USEFUL))
     for level, names in levels:
@@ -100,7 +99,7 @@ def required(found: Settings, in_pod: bool = False) -> Findings:
                 file = f", or the secret file {SECRETS_DIR}/{name.replace('_', '-')}" if hidden else ""
                 if hidden and in_pod:
                     yield Finding(
-                        "note", name.upper(), f"this pod is not given it; where it is needed and missing, {loss}"
+                        "note", name.upper(), f"this pod does not get it; if it is missing where needed, {loss}"
                     )
                 else:
                     yield Finding(level, name.upper(), f"is missing; {loss}", f"set {name.upper()}{file}")
@@ -110,19 +109,19 @@ def required(found: Settings, in_pod: bool = False) -> Findings:
         )
     if not (found.discord_webhook_url or found.alert_email):
         yield Finding(
-            "note", "DISCORD_WEBHOOK_URL", "is missing; nobody is told when an email fails", "set it, or ALERT_EMAIL"
+            "note", "DISCORD_WEBHOOK_URL", "is missing; no alert is sent when an email fails", "set it, or ALERT_EMAIL"
         )
     if found.redis_is_open:
         yield Finding(
             "fault",
             "REDIS_PASSWORD",
             "is missing, and Redis is on another machine",
-            f"{NEW_SECRET}; Redis needs it, too",
+            f"{NEW_SECRET}; Redis needs it too",
         )
 
 
 def secrets(found: Settings) -> Findings:
-    """Secrets that can be guessed, and those that are one and the same."""
+    """Secrets that can be guessed, and secrets that are the same."""
     for name in _HIDDEN:
         least = SHORT_KEY if name == "unsubscribe_key" else SHORT
         if 0 < len(getattr(found, name)) < least:
@@ -133,30 +132,30 @@ def secrets(found: Settings) -> Findings:
         named[getattr(found, name)].append(name.upper())
     for value, names in named.items():
         if value and len(names) > 1:
-            fix = f"{NEW_SECRET}, another for each" + (f"; {_KEPT}" if "UNSUBSCRIBE_KEY" in names else "")
-            yield Finding("fault", " and ".join(names), "are the same: who learns one has the other", fix)
+            fix = f"{NEW_SECRET}, a different one for each" + (f"; {_KEPT}" if "UNSUBSCRIBE_KEY" in names else "")
+            yield Finding("fault", " and ".join(names), "are the same: anyone who learns one has the other", fix)
 
 
 def sender(found: Settings) -> Findings:
-    """The address from which emails come."""
+    """The address that emails are sent from."""
     address = parseaddr(found.resend_from_email)[1]
     if found.resend_from_email and "@" not in address:
-        yield Finding("fault", "RESEND_FROM_EMAIL", "holds no address", "write it as Name <name@your-domain>")
+        yield Finding("fault", "RESEND_FROM_EMAIL", "has no valid address", "write it like Name <name@your-domain>")
 
 
 def testing(found: Settings) -> Findings:
-    """Minutes instead of days are for trying out."""
+    """Minutes instead of days are for trials."""
     if found.testing_mode and is_live(found):
         yield Finding(
             "fault",
             "TESTING_MODE",
-            "is on, and Resend is the real one: people get every email within minutes",
+            "is on with the real Resend: people get every email within minutes",
             "set TESTING_MODE=false",
         )
 
 
 def addresses(found: Settings) -> Findings:
-    """Where links lead, and which pages may post."""
+    """Link targets, and pages that may post."""
     for origin in found.cors_origins:
         yield from _origin(origin)
     if is_live(found):
@@ -164,7 +163,7 @@ def addresses(found: Settings) -> Findings:
         booking = _parts(found.booking_url)
         if booking.scheme != "https":
             yield Finding(
-                "fault", "BOOKING_URL", "does not begin with https://", "write the whole address of your booking page"
+                "fault", "BOOKING_URL", "does not begin with https://", "write the full address of your booking page"
             )
         elif found.booking_url.rstrip("/") == "https://cal.com":
             fix = "set BOOKING_URL to your booking page, such as https://cal.com/you/call"
@@ -173,17 +172,17 @@ def addresses(found: Settings) -> Findings:
 
 def _origin(origin: str) -> Findings:
     parts = _parts(origin)
-    fix = "write scheme and host only, such as https://www.example.org"
+    fix = "write only scheme and host, such as https://www.example.org"
     if parts.scheme != "https" and not on_this_machine(origin):
         yield Finding("fault", "CORS_ORIGINS", f"{origin} does not begin with https://", fix)
     elif parts.path or parts.query or not parts.netloc:
-        yield Finding("fault", "CORS_ORIGINS", f"{origin} has a path: browsers name no path, and so it never fits", fix)
+        yield Finding("fault", "CORS_ORIGINS", f"{origin} has a path: browsers send no path, so it never matches", fix)
 
 
 def _public_url(found: Settings) -> Findings:
     if on_this_machine(found.public_url):
-        fix = "set PUBLIC_URL to where the functions are reached from outside"
-        yield Finding("fault", "PUBLIC_URL", "leads to this machine: nobody else can unsubscribe", fix)
+        fix = "set PUBLIC_URL to the public address of the functions"
+        yield Finding("fault", "PUBLIC_URL", "leads to this machine: no one else can unsubscribe", fix)
     elif not found.public_url.startswith("https://"):
         yield Finding(
             "fault",
@@ -194,10 +193,10 @@ def _public_url(found: Settings) -> Findings:
 
 
 def business(found: Settings) -> Findings:
-    """What every email shows of the business."""
+    """What every email shows about the business."""
     if found.business_timezone == "UTC":
         fix = "set BUSINESS_TIMEZONE, such as America/Toronto"
-        yield Finding("note", "BUSINESS_TIMEZONE", "is UTC: so are the hours of send windows and reminders", fix)
+        yield Finding("note", "BUSINESS_TIMEZONE", "is UTC, so send windows and reminders use UTC hours", fix)
     if found.business_name == "Evergreen":
         yield Finding(
             "note", "BUSINESS_NAME", "is not set: emails come from Evergreen", "set it to your business's name"
@@ -208,8 +207,8 @@ CHECKS = (secrets, sender, testing, addresses, business)
 
 
 def settings(found: Settings, in_pod: bool = False) -> Findings:
-    """Every check of the settings alone; the arguments as for `required`."""
+    """Every check of the settings; arguments as for `required`."""
     findings = [*required(found, in_pod), *(finding for check in CHECKS for finding in check(found))]
     yield from findings
     if not any(finding.level == "fault" for finding in findings):
-        yield Finding("ok", "settings", "are complete, and fit together")
+        yield Finding("ok", "settings", "are complete and consistent")

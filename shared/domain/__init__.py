@@ -1,3 +1,3 @@
-"""The words of the business and their rules: campaigns, forms, enrollments, due times, segments.
+"""The concepts of the business and their rules: campaigns, forms, enrollments, due times, segments.
 
-May import core; no clock, no network."""
+May import core; uses no clock and no network."""

@@ -1,6 +1,6 @@
 """The campaigns: data in folders, checked when a process starts.
 
-A bad one stops the process and says file, line and reason."""
+A faulty campaign stops the process with an error that names file, line and reason."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class _Data(BaseModel):
 
 
 class CampaignStep(_Data):
-    """One email of a campaign: when, which text, and who may have sent it already."""
+    """One email of a campaign: when it is due, which text it uses, and who may have sent it already."""
 
     number: int = Field(ge=1, le=99)
     after: _Written | None = None
@@ -85,7 +85,7 @@ class CampaignStep(_Data):
         return Delay(self.number, round(seconds * 1000))
 
     def template_for(self, segment: Segment) -> str:
-        """The template id that a contact of this segment gets."""
+        """The template id for a contact in this segment."""
         if isinstance(self.template, str):
             return self.template
         return self.template.get(segment) or self.template["default"]
@@ -97,14 +97,14 @@ class CampaignStep(_Data):
 
 
 class Late(_Data):
-    """What happens to a step that could not go at its time: from which delay on it counts as late, and what then."""
+    """What happens to a step that could not be sent on time: after how long it counts as late, and what then."""
 
     after: _Written
     policy: Literal["send", "skip", "shift"]
 
 
 class SendWindow(_Data):
-    """The days and hours in which the campaign sends."""
+    """The days and hours when the campaign sends."""
 
     days: Annotated[frozenset[int], BeforeValidator(_days)] = frozenset(range(7))
     opens: Annotated[dt.time | None, BeforeValidator(_clock)] = Field(default=dt.time(0), alias="from")
@@ -113,17 +113,17 @@ class SendWindow(_Data):
     @model_validator(mode="after")
     def _opens_before_it_closes(self) -> SendWindow:
         if self.opens is None or (self.closes is not None and self.closes <= self.opens):
-            raise ValueError("a window opens (`from`) before it closes (`to`), on the same day")
+            raise ValueError("a window must open (`from`) before it closes (`to`), on the same day")
         return self
 
     @property
     def window(self) -> Window:
-        """The window as timing takes it."""
+        """The window in the form that timing uses."""
         return Window(self.days, self.opens or dt.time(0), self.closes)
 
 
 class Campaign(_Data):
-    """A campaign as its `campaign.yaml` says it; docs/campaigns.md explains every key, and docs/ledger.md what
+    """A campaign as its `campaign.yaml` defines it; docs/campaigns.md explains every key, and docs/ledger.md what
     `per-event` means."""
 
     slug: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)
@@ -145,10 +145,10 @@ class Campaign(_Data):
     def _steps_in_order(cls, steps: list[CampaignStep]) -> list[CampaignStep]:
         numbers = [step.number for step in steps]
         if numbers != sorted(set(numbers)):
-            raise ValueError("steps must be numbered upwards, each number once")
+            raise ValueError("steps must be in ascending order, and each number may appear only once")
         delays = [step.delay.milliseconds for step in steps]
         if delays != sorted(delays):
-            raise ValueError("steps must be in the order in which they are due")
+            raise ValueError("steps must be in the order they are due")
         return steps
 
     @model_validator(mode="after")
@@ -158,11 +158,11 @@ class Campaign(_Data):
         return self
 
     def step(self, number: int) -> CampaignStep | None:
-        """The step of that number, or None where the file no longer has it."""
+        """The step with that number, or None if the file no longer has it."""
         return next((step for step in self.steps if step.number == number), None)
 
     def late_after(self, divisor: int) -> int:
-        """Milliseconds after its due from which a step is late; TESTING_MODE divides it."""
+        """How many milliseconds after its due time a step is late; TESTING_MODE divides it."""
         return round(self.late.after * 1000 / divisor)
 
 
@@ -179,19 +179,19 @@ class Catalog:
     sources: Mapping[tuple[str, str], str]
 
     def ending_on(self, reason: str) -> list[str]:
-        """The campaigns whose runs end for a reason of `exit_on`."""
+        """The campaigns that list a reason in `exit_on`."""
         return [slug for slug, campaign in self.campaigns.items() if reason in campaign.exit_on]
 
     def triggered_by(self, trigger: str) -> Campaign | None:
-        """The campaign that a webhook enrolls in, or None: tracking only."""
+        """The campaign that a webhook enrolls in, or None if it only tracks."""
         return next((campaign for campaign in self.campaigns.values() if campaign.trigger == trigger), None)
 
 
 def load(folder: Path = CAMPAIGNS) -> Catalog:
-    """Read and check every campaign below a folder.
+    """Read and check every campaign in a folder.
 
     Args:
-        folder: one folder a campaign, each with `campaign.yaml` and its templates as Markdown files.
+        folder: has one folder per campaign, each with `campaign.yaml` and its templates as Markdown files.
 
     Raises:
         CampaignError: for the first fault, with file, line and reason.
@@ -205,7 +205,7 @@ def load(folder: Path = CAMPAIGNS) -> Catalog:
         if other := next((known for known in campaigns.values() if known.trigger == campaign.trigger), None):
             where = f"{file}:{_line(node, ('trigger',))}"
             raise CampaignError(
-                f"{where}: trigger {campaign.trigger!r} already belongs to campaign {other.slug!r}; give one another"
+                f"{where}: trigger {campaign.trigger!r} already belongs to campaign {other.slug!r}; change one of them"
             )
         campaigns[campaign.slug] = campaign
         for index, step in enumerate(campaign.steps):
@@ -214,7 +214,8 @@ def load(folder: Path = CAMPAIGNS) -> Catalog:
                 if not source.is_file():
                     where = f"{file}:{_line(node, ('steps', index))}"
                     raise CampaignError(
-                        f"{where}: template {template!r} has no file; write {source.name} beside it or correct the name"
+                        f"{where}: template {template!r} has no file; add {source.name} to this folder or correct the "
+                        "name"
                     )
                 sources[campaign.slug, template] = _text(source)
     if not campaigns:
@@ -230,14 +231,14 @@ def _text(file: Path) -> str:
 
 
 def _read(file: Path) -> tuple[yaml.Node | None, Campaign]:
-    """A campaign, and the nodes of its file, which know their lines."""
+    """A campaign, and its file's YAML nodes, which know their lines."""
     text = _text(file)
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         for mapping in _mappings(node):
             keys = [key.value for key, _ in mapping.value]
             if twice := next((key for key, _ in mapping.value if keys.count(key.value) > 1), None):
-                raise CampaignError(f"{file}:{twice.start_mark.line + 1}: {twice.value!r} stands here twice; keep one")
+                raise CampaignError(f"{file}:{twice.start_mark.line + 1}: {twice.value!r} appears twice; keep one")
         campaign = Campaign.model_validate(yaml.safe_load(text))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
@@ -258,8 +259,8 @@ def _read(file: Path) -> tuple[yaml.Node | None, Campaign]:
 
 
 def _worst(error: ValidationError) -> ErrorDetails:
-    """The fault that says most: a key that is not known, for it may be the one that is missing; else the deepest of the
-    first place, for a union names each of its members' faults."""
+    """The most useful fault: an unknown key, as it may be a misspelling of a missing one; else the deepest fault at the
+    first location, as a union reports the faults of each of its members."""
     found = error.errors(include_url=False, include_input=False)
     if unknown := next((fault for fault in found if fault["type"] == "extra_forbidden"), None):
         return unknown
@@ -267,7 +268,7 @@ def _worst(error: ValidationError) -> ErrorDetails:
 
 
 def _keys_at(place: tuple[int | str, ...]) -> list[str]:
-    """The keys that a file may have beside the one at a place."""
+    """The keys that a file may have beside the one at a location."""
     below: dict[str, type[_Data]] = {"steps": CampaignStep, "late": Late, "window": SendWindow}
     model = below.get(str(place[0]), Campaign) if len(place) > 1 else Campaign
     return [field.alias or name for name, field in model.model_fields.items()]

@@ -1,4 +1,4 @@
-"""The plan of an enrollment: when each of its emails is due, before anything is written down."""
+"""The plan of an enrollment: when each of its emails is due, before anything is stored."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class PlannedStep:
         number: its place in the campaign.
         offset: milliseconds from the anchor.
         due: when it goes out.
-        sent: when the website has sent it already.
-        skipped: why it is left out.
+        sent: when the website sent it, if it already did.
+        skipped: why it is skipped, if it is.
     """
 
     number: int
@@ -36,11 +36,11 @@ class Plan:
     """A new enrollment (enroll.lua takes it as it is).
 
     Attributes:
-        group: of which one campaign runs at a time.
+        group: only one campaign of a group runs at a time.
         reentry: whether the contact may be enrolled again.
-        anchor: the instant from which delays count, in milliseconds since 1970 UTC.
-        warning: what the owner should know of the anchor.
-        values: what its emails may say of the occasion, as JSON.
+        anchor: the instant that delays count from, in milliseconds since 1970 UTC.
+        warning: what the owner should know about the anchor.
+        values: what its emails may say about the occasion, as JSON.
         steps: its emails.
     """
 
@@ -66,20 +66,20 @@ def plan_enrollment(
     """Lay out a new enrollment and its steps.
 
     Args:
-        campaign: which.
-        anchor: the instant from which delays count, in milliseconds since 1970 UTC.
-        zone_name: the contact's time zone, where it is known.
+        campaign: the campaign.
+        anchor: the instant that delays count from, in milliseconds since 1970 UTC.
+        zone_name: the contact's time zone, if known.
         settings: the business's time zone, and the testing mode.
         now: the time, in milliseconds since 1970 UTC.
-        warning: what the owner should know of the anchor.
-        values: what its emails may say of the occasion.
+        warning: what the owner should know about the anchor.
+        values: what its emails may say about the occasion.
         by_website: the steps that the website has sent.
     """
     delays = [step.delay for step in campaign.steps]
     if settings.testing_mode:
         width = settings.testing_step or campaign.testing_step
         delays = timing.testing(delays, width)
-        if campaign.steps[0].before is not None and anchor > now:  # the meeting, too, is a few steps away
+        if campaign.steps[0].before is not None and anchor > now:  # the meeting moves to a few steps away, too
             anchor = now + round((len(delays) + 1) * width * 1000)
     window = campaign.window.window if campaign.window else None
     dues = timing.dues(anchor, delays, window, timing.zone(zone_name, settings.business_timezone))
@@ -88,7 +88,9 @@ def plan_enrollment(
         due = dues[delay.number]
         by_us = delay.number not in by_website
         past = (
-            "its time was past when the meeting was booked" if by_us and delay.milliseconds < 0 and due <= now else None
+            "its time had passed when the meeting was booked"
+            if by_us and delay.milliseconds < 0 and due <= now
+            else None
         )
         return PlannedStep(
             number=delay.number, offset=delay.milliseconds, due=due, sent=None if by_us else anchor, skipped=past

@@ -1,4 +1,5 @@
-"""Enrollments: what the ledger holds of a contact, of one contact in one campaign, and of each of its emails."""
+"""Enrollments: what the ledger holds about a contact, about one contact in one campaign, and about each of its
+emails."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ SCORES = ("assessment_score", "red_systems", "orange_systems", "yellow_systems",
 
 
 def normalized(email: str) -> str:
-    """An address as it is compared and kept: trimmed and in lower case."""
+    """An address in the form used to compare and store it: trimmed and in lower case."""
     return email.strip().lower()
 
 
@@ -58,7 +59,7 @@ class Enrollment:
     steps: tuple[Step, ...] = ()
 
     def step(self, number: int) -> Step:
-        """The step of that number; raises KeyError where there is none."""
+        """The step with that number; raises KeyError if there is none."""
         for step in self.steps:
             if step.number == number:
                 return step
@@ -67,7 +68,7 @@ class Enrollment:
 
 @dataclass(frozen=True)
 class Contact:
-    """What is known of a person, as the ledger holds it: the fields of every webhook, merged."""
+    """What is known about a person, as the ledger holds it: the fields of every webhook, merged."""
 
     fields: Mapping[str, str] = field(default_factory=dict)
 
@@ -78,7 +79,8 @@ class Contact:
 
     @property
     def segment(self) -> Segment:
-        """How urgent the person's situation is, from the latest scores; without any, as an earlier build had it."""
+        """How urgent the person's situation is, from the latest scores; without scores, as an earlier build stored
+        it."""
         if not self.assessed and (known := self.fields.get("segment")) in SEGMENTS:
             return known
         return segment(int(self.fields.get("red_systems", 0)), int(self.fields.get("orange_systems", 0)))

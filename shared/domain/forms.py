@@ -1,4 +1,4 @@
-"""Forms: what a webhook receives, field by field, and what a calendar says of a meeting."""
+"""Forms: what a webhook receives, field by field, and what a calendar reports about a meeting."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def _one_line(value: Any) -> Any:
 
 
 def _no_link(value: str) -> str | None:
-    """A name that carries a link is a stranger's advertisement in our email: it counts as not given."""
+    """A name that contains a link would put a stranger's advertisement in our email, so it counts as not given."""
     return None if _LINK.search(value) else value
 
 
 def _aware(value: datetime) -> datetime:
-    """An instant without a zone is in UTC; one at the calendar's end has no local time everywhere."""
+    """An instant without a zone is in UTC; one at the end of the calendar has no local time in some zones."""
     if not 1970 < value.year < 9999:
         raise ValueError("the year must be between 1971 and 9998")
     return value if value.tzinfo else value.replace(tzinfo=UTC)
@@ -43,7 +43,7 @@ Systems = Annotated[int, Field(ge=0, le=8)]
 
 
 class Person(BaseModel):
-    """Who it is about, as every webhook may say it. Unknown fields are ignored; an empty one counts as not given."""
+    """The person a webhook is about. Unknown fields are ignored; an empty field counts as not given."""
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
@@ -66,7 +66,7 @@ class Person(BaseModel):
         return data
 
     def contact_fields(self) -> dict[str, str]:
-        """What is remembered of the person: the given fields, as the ledger keeps them."""
+        """What is remembered about the person: the given fields, as the ledger stores them."""
         names = ("email", "name", "first_name", "business_name", *SCORES, "timezone", "booking_url")
         return {name: str(value) for name in names if (value := getattr(self, name, None)) is not None}
 
@@ -88,7 +88,7 @@ class SignUp(Person):
     @model_validator(mode="after")
     def _at_most_eight_systems(self) -> SignUp:
         if sum(getattr(self, name) or 0 for name in SCORES[1:]) > 8:
-            raise ValueError("red, orange, yellow and green systems are at most 8 together")
+            raise ValueError("red, orange, yellow and green systems must add up to at most 8")
         return self
 
     @property
@@ -98,7 +98,7 @@ class SignUp(Person):
 
     @property
     def segment(self) -> Segment:
-        """How urgent the situation is that the form describes."""
+        """How urgent the situation described in the form is."""
         return segment(self.red_systems or 0, self.orange_systems or 0)
 
 
@@ -107,7 +107,7 @@ class NoShow(Person):
 
     Attributes:
         starts_at: when the call should have begun.
-        event_id: your own name for it; the same one twice is one no-show.
+        event_id: your own id for it; the same id twice counts as one no-show.
     """
 
     starts_at: Instant | None = None
@@ -118,17 +118,17 @@ class PostCall(Person):
     """A call that ended with a maybe.
 
     Attributes:
-        call_at: when it was; the emails count from there.
+        call_at: when it took place; the emails' delays count from then.
     """
 
     call_at: Instant | None = None
 
 
 class NewClient(Person):
-    """Somebody who has become a client.
+    """A person who has become a client.
 
     Attributes:
-        package: what they have bought, for the emails to name.
+        package: what they bought, for the emails to name.
     """
 
     package: Name | None = None
@@ -136,17 +136,18 @@ class NewClient(Person):
 
 @dataclass(frozen=True)
 class MeetingEvent:
-    """What a calendar says of a meeting, whichever calendar it is. Instants are milliseconds since 1970 UTC.
+    """What a calendar reports about a meeting, in the same form for every calendar. Instants are milliseconds since
+    1970 UTC.
 
     Attributes:
         what: `booked`, `cancelled`, `no-show`, or `no-show-undone`.
         key: the same for each delivery of the same event.
-        uid: the meeting, as its calendar names it.
+        uid: the meeting's id in its calendar.
         at: when it happened, by the calendar's clock.
-        starts: when the meeting begins, where the calendar says so.
+        starts: when the meeting begins, if the calendar says so.
         replaces: the uid of the meeting that was moved to this one.
-        contact: what is known of the booker: email, name, first_name, timezone.
-        values: what an email may say of the meeting: meeting_title, meeting_place, reschedule_url.
+        contact: what is known about the booker: email, name, first_name, timezone.
+        values: what an email may say about the meeting: meeting_title, meeting_place, reschedule_url.
     """
 
     what: Literal["booked", "cancelled", "no-show", "no-show-undone"]

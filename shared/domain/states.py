@@ -1,6 +1,7 @@
 """The states of enrollments and steps, and how requests end: the words that the ledger's scripts and the code share.
 
-A test holds the scripts to these words, and docs/ledger.md to what stands here. mypy finds a `match` that forgets one.
+A test checks that the scripts use these words, and that docs/ledger.md matches this file. mypy finds a `match` that
+misses one.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-Kind = Literal["marketing", "transactional"]  # of a campaign: an unsubscribe stops the first only
+Kind = Literal["marketing", "transactional"]  # of a campaign: an unsubscribe stops only the first
 Reentry = Literal["never", "when-finished", "per-event"]  # whether a contact may be enrolled again
 
 
@@ -33,7 +34,7 @@ class EnrollmentState(_State):
         "its emails go out when they are due",
         "its last step ends it, a person pauses or cancels it, an exit ends it",
     )
-    PAUSED = ("paused", "nothing of it is sent", "a person resumes or cancels it, an exit ends it")
+    PAUSED = ("paused", "none of its emails are sent", "a person resumes or cancels it, an exit ends it")
     COMPLETED = ("completed", "each step has ended", "nothing; a person's retry makes it active again")
     EXITED = ("exited", "something the campaign lists in `exit_on`, or a suppression, ended it", "nothing")
     CANCELLED = ("cancelled", "a person or a cancelled meeting ended it", "nothing")
@@ -45,7 +46,7 @@ class EnrollmentState(_State):
 
     @property
     def is_open(self) -> bool:
-        """Whether emails of it may still go out."""
+        """Whether its emails may still go out."""
         match self:
             case EnrollmentState.ACTIVE | EnrollmentState.PAUSED:
                 return True
@@ -61,15 +62,15 @@ class EnrollmentState(_State):
 class StepState(_State):
     """Where one email of an enrollment is."""
 
-    SCHEDULED = ("scheduled", "it waits for its due, its retry, or an earlier step", "a claim")
+    SCHEDULED = ("scheduled", "it waits for its due time, its retry, or an earlier step", "a claim")
     SENDING = ("sending", "a worker holds it", "the provider's answer; without one, the same request again")
     SENT = ("sent", "the provider has accepted it", "nothing")
     SKIPPED = (
         "skipped",
-        "it was left out, for the reason beside it",
-        "nothing, unless it may have been sent: then a proof",
+        "it was left out, for the recorded reason",
+        "nothing, unless it may have been sent: then proof that it was",
     )
-    FAILED = ("failed", "the provider surely refused it", "a person's retry or skip")
+    FAILED = ("failed", "the provider definitely refused it", "a person's retry or skip")
     CANCELLED = ("cancelled", "its enrollment ended first", "nothing")
     IN_DOUBT = (
         "in-doubt",
@@ -79,16 +80,16 @@ class StepState(_State):
 
     @property
     def is_open(self) -> bool:
-        """Whether it will go out by itself."""
+        """Whether it will go out on its own."""
         return self in (StepState.SCHEDULED, StepState.SENDING)
 
     @property
     def needs_a_person(self) -> bool:
-        """Whether only a person moves it on, or a proof of what happened."""
+        """Whether only a person, or proof of what happened, moves it on."""
         return self in (StepState.FAILED, StepState.IN_DOUBT)
 
 
-# Those that have a list of their own.
+# The states that have their own list.
 LISTED: tuple[EnrollmentState, ...] = tuple(state for state in EnrollmentState if state is not EnrollmentState.TRACKING)
 
 
@@ -102,17 +103,17 @@ class Refusal(StrEnum):
     CLOSED = "closed"  # the gate or the fence holds it back
     PACE = "pace"  # the next turn at the provider is too far off
     LATE = "late"  # the campaign's late policy decides first
-    UNHEARD = "unheard"  # the provider is to be asked for its time first
+    UNHEARD = "unheard"  # the provider must be asked for its time first
 
 
 class Outcome(StrEnum):
     """How a request ended (settle.lua)."""
 
     ACCEPTED = "accepted"
-    REFUSED = "refused"  # surely not accepted, and never will be
+    REFUSED = "refused"  # definitely not accepted, and never will be
     SKIPPED = "skipped"  # there is nothing to send: the campaign no longer has the step
-    DISSOLVED = "dissolved"  # a batch that was refused: each email goes singly
-    WAITING = "waiting"  # surely not accepted, for a reason that passes: no attempt is counted
-    FAILING = "failing"  # it cannot be written now, as a template is wrong
-    AMBIGUOUS = "ambiguous"  # perhaps accepted: the same request again
-    CONFLICT = "conflict"  # perhaps accepted, and no repetition can tell
+    DISSOLVED = "dissolved"  # a batch that was refused: each email goes on its own
+    WAITING = "waiting"  # definitely not accepted, for a temporary reason: no attempt is counted
+    FAILING = "failing"  # it cannot be written now, because a template is wrong
+    AMBIGUOUS = "ambiguous"  # possibly accepted: repeat the same request
+    CONFLICT = "conflict"  # possibly accepted, and repeating it cannot show which

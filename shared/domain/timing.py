@@ -1,4 +1,4 @@
-"""When emails are due: anchor, delays, testing mode and send windows. Pure: whoever calls brings the time.
+"""When emails are due: anchor, delays, testing mode and send windows. Pure: the caller passes the time.
 
 Every instant is a whole number of milliseconds since 1970-01-01 UTC, as the ledger keeps it.
 """
@@ -36,7 +36,7 @@ class Window:
     Attributes:
         days: weekdays, Monday is 0.
         opens: the first instant of each day that counts.
-        closes: the first instant that no longer counts; None is midnight at the day's end.
+        closes: the first instant that no longer counts; None means midnight at the end of the day.
     """
 
     days: frozenset[int]
@@ -45,7 +45,7 @@ class Window:
 
     @property
     def always(self) -> bool:
-        """Whether the window never shuts."""
+        """Whether the window never closes."""
         return len(self.days) == 7 and self.opens == time(0) and self.closes is None
 
     def _contains(self, local: datetime) -> bool:
@@ -53,32 +53,32 @@ class Window:
         return local.weekday() in self.days and clock >= self.opens and (self.closes is None or clock < self.closes)
 
     def next_open(self, instant: int, zone: ZoneInfo) -> int:
-        """The first instant from `instant` on that lies in the window."""
+        """The first instant at or after `instant` that is in the window."""
         local = datetime.fromtimestamp(instant / 1000, zone)
         if self.always or self._contains(local):
             return instant
         for days_ahead in range(16):
             day = local.date() + timedelta(days=days_ahead)
             opening = round(datetime.combine(day, self.opens, zone).timestamp() * 1000)
-            # On the night on which the clock skips it, the window may not exist; then the next one counts.
+            # On a night when the clock skips it, the window may not exist; then the next one counts.
             if opening >= instant and self._contains(datetime.fromtimestamp(opening / 1000, zone)):
                 return opening
         raise ValueError("a window needs at least one day")
 
 
 def anchor(reported: int | None, now: int, field: str = "email_1_sent_at") -> tuple[int, str | None]:
-    """The instant from which delays count.
+    """The instant that delays count from.
 
     Args:
-        reported: when the website says that it sent the first email, if it says so.
+        reported: when the website says it sent the first email, if it does.
         now: the webhook's time.
         field: the name of the field that reports it.
 
     Returns:
-        The anchor, and a warning for the owner where the report could not be used.
+        The anchor, and a warning for the owner if the report could not be used.
 
     Raises:
-        ValueError: for a report that is older than 30 days.
+        ValueError: if the report is older than 30 days.
     """
     if reported is None:
         return now, None
@@ -109,13 +109,13 @@ def testing(delays: Sequence[Delay], step: float) -> list[Delay]:
 def dues(anchor_at: int, delays: Sequence[Delay], window: Window | None, zone: ZoneInfo) -> dict[int, int]:
     """When each step is due.
 
-    A window never lets two of them out at once: a day lies between, or their own gap where that is less.
+    A window never lets two steps out at once: they stay a day apart, or their own gap if that is shorter.
 
     Args:
         anchor_at: the enrollment's anchor.
-        delays: the steps' delays, in the order in which they go out.
+        delays: the steps' delays, in the order they go out.
         window: the campaign's send window, if it has one.
-        zone: the time zone in which the window is meant.
+        zone: the window's time zone.
     """
     found: dict[int, int] = {}
     before: Delay | None = None
@@ -130,7 +130,7 @@ def dues(anchor_at: int, delays: Sequence[Delay], window: Window | None, zone: Z
 
 
 def shifted(late: Delay, now: int) -> int:
-    """The anchor that makes a late step due now, so that the gaps after it stay as they were."""
+    """The anchor that makes a late step due now and keeps the gaps after it."""
     return now - late.milliseconds
 
 
@@ -139,20 +139,20 @@ def spoken(instant: int, zone: ZoneInfo) -> tuple[str, str]:
 
     Args:
         instant: milliseconds since 1970 UTC.
-        zone: where they live; summer time counts as it will then.
+        zone: their time zone; daylight saving time counts as it will then.
     """
     local = datetime.fromtimestamp(instant / 1000, zone)
     name = local.tzname() or ""
-    if name[:1] in "+-":  # a zone without letters of its own
+    if name[:1] in "+-":  # a zone without an abbreviation
         name = f"UTC{name}"
     return f"{local:%A, %B} {local.day}", f"{local.hour % 12 or 12}:{local:%M %p} {name}"
 
 
 def zone(name: str | None, fallback: str) -> ZoneInfo:
-    """A contact's time zone, or the business's where the contact's is missing or unknown.
+    """A contact's time zone, or the business's if the contact's is missing or unknown.
 
     Args:
-        name: what the visitor's browser said.
+        name: the zone that the visitor's browser reported.
         fallback: the business's zone, checked when the settings were read.
     """
     try:

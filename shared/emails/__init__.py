@@ -1,3 +1,3 @@
 """Texts in, emails out: templates, placeholders, layout.
 
-May import what is below and the ledger, for texts; sends nothing."""
+May import the packages below, and the ledger for texts; sends nothing."""

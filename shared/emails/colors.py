@@ -1,4 +1,4 @@
-"""Color arithmetic that keeps a brand's color readable, after WCAG 2.2 (relative luminance and contrast ratio)."""
+"""Color arithmetic that keeps a brand's color readable, based on WCAG 2.2 (relative luminance and contrast ratio)."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def contrast(one: str, other: str) -> float:
 
     Args:
         one: a color as `#rrggbb`.
-        other: another.
+        other: another color.
     """
     dark, light = sorted((_luminance(one), _luminance(other)))
     return (light + 0.05) / (dark + 0.05)
 
 
 def ink(background: str) -> str:
-    """The color, light or dark, in which text is read best on a background.
+    """The color, light or dark, that makes text most readable on a background.
 
     Args:
         background: a color as `#rrggbb`.
@@ -41,7 +41,7 @@ def readable(color: str, background: str) -> str:
     """The color itself, or the nearest lighter or darker shade of it that is readable as text.
 
     Args:
-        color: the wish, as `#rrggbb`.
+        color: the preferred color, as `#rrggbb`.
         background: what lies behind the text, as `#rrggbb`.
     """
     target = _channels(ink(background))

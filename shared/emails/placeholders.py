@@ -1,7 +1,7 @@
-"""The `{{ placeholders }}` of a template: which there are, how they are checked, and how they travel safely through
+"""The `{{ placeholders }}` of a template: which ones exist, how they are checked, and how they pass safely through
 Markdown.
 
-Each becomes an opaque word while Markdown and CSS are worked, and a Jinja expression only at the very end, so a
+Each becomes an opaque word while Markdown and CSS are processed, and a Jinja expression only at the very end, so a
 contact's value is never read as Markdown, HTML, a header or another placeholder.
 """
 
@@ -46,7 +46,7 @@ _MEND = 'write {{ first_name }} or {{ first_name | default("there") }}'
 
 
 class Fault(Exception):
-    """What is wrong with a template, and in which line (from 1)."""
+    """What is wrong with a template, and on which line (from 1)."""
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(reason)
@@ -54,7 +54,7 @@ class Fault(Exception):
 
 
 class Placeholder(NamedTuple):
-    """One placeholder: its name, what stands in for a missing value, and whether it is part of a link's address."""
+    """One placeholder: its name, the default for a missing value, and whether it is part of a link's address."""
 
     name: str
     default: str | None = None
@@ -69,19 +69,19 @@ class Placeholder(NamedTuple):
 
 
 def one_line(text: str) -> str:
-    """The text with every run of white space, line ends too, made one space."""
+    """The text with every run of white space, including line ends, replaced by one space."""
     return " ".join(text.split())
 
 
 def cleaned(name: str, value: object) -> str:
-    """A value as it may be printed: one line without control characters; "" where there is none.
+    """A value as it may be printed: one line without control characters; "" if there is none.
 
     Args:
         name: the placeholder that it is for.
         value: text, a number or None.
 
     Raises:
-        ValueError: a placeholder that may begin a link is not a web address.
+        ValueError: if the value of a placeholder that may begin a link is not a web address.
     """
     if value is None:
         return ""
@@ -92,7 +92,7 @@ def cleaned(name: str, value: object) -> str:
 
 
 class Slots:
-    """The placeholders of one template, each standing as a word that Markdown, URL encoding and CSS inlining leave
+    """The placeholders of one template, each replaced by a word that Markdown, URL encoding and CSS inlining leave
     alone.
 
     Args:
@@ -113,16 +113,16 @@ class Slots:
         return self._form.format(self.used.index(placeholder))
 
     def fill(self, text: str) -> str:
-        """Put words in place of the placeholders.
+        """Replace the placeholders with words.
 
         Args:
-            text: a part of the template, below as many empty lines as it takes to keep its line numbers.
+            text: a part of the template, after enough empty lines to keep its line numbers.
 
         Raises:
-            Fault: it holds anything but known names, with or without a constant default.
+            Fault: if it contains anything but known names, with or without a constant default.
         """
         if foreign := re.search(r"\{[%#]|\{\{-|-\}\}", text):
-            raise Fault(1 + text.count("\n", 0, foreign.start()), f"{foreign[0]} is not understood here; {_MEND}")
+            raise Fault(1 + text.count("\n", 0, foreign.start()), f"{foreign[0]} is not supported here; {_MEND}")
         try:
             tree = TEXT.parse(text)
         except (jinja2.TemplateSyntaxError, ValueError, RecursionError) as error:
@@ -134,13 +134,13 @@ class Slots:
         )
 
     def address(self, text: str) -> str:
-        """A link's address whose words, but for one that it begins with, are to be URL-encoded when they are filled."""
+        """A link's address whose words are URL-encoded when they are filled, except one that it begins with."""
         return self.word.sub(
             lambda word: self.add(self.used[int(word[1])]._replace(in_address=True)) if word.start() else word[0], text
         )
 
     def template(self, text: str, environment: jinja2.Environment) -> jinja2.Template:
-        """Compile a text whose words become placeholders again; anything else in it, braces too, is printed as it
+        """Compile a text whose words become placeholders again; everything else, including braces, is printed as it
         is."""
         pieces = self.word.split(text)
         output: list[nodes.Expr] = [nodes.TemplateData(piece) for piece in pieces]
@@ -164,14 +164,14 @@ def _checked(part: nodes.Expr) -> Placeholder:
             default = str(constant)
         case _:
             raise Fault(
-                part.lineno, f"only a name, with or without a constant default, may stand in {{{{ }}}}; {_MEND}"
+                part.lineno, f"only a name, with or without a constant default, is allowed in {{{{ }}}}; {_MEND}"
             )
     if name not in PLACEHOLDERS:
-        raise Fault(part.lineno, f"no placeholder is called {name!r}; use one of {', '.join(PLACEHOLDERS)}")
+        raise Fault(part.lineno, f"there is no placeholder {name!r}; use one of {', '.join(PLACEHOLDERS)}")
     if default is None:
         return Placeholder(name)
     if "{" in default:
-        raise Fault(part.lineno, "a default may hold no braces; write the words that stand in for a missing value")
+        raise Fault(part.lineno, "a default cannot contain braces; write the words to use for a missing value")
     try:
         return Placeholder(name, cleaned(name, default))
     except ValueError as error:

@@ -37,17 +37,16 @@ _BUTTON = (
 
 @dataclass(frozen=True)
 class Brand:
-    """Who sends: what every email shows of the business.
+    """The sender: what every email shows about the business.
 
     Attributes:
-        name: at the head, where there is no logo, and in the footer.
+        name: at the top, if there is no logo, and in the footer.
         postal_address: in the footer.
         color: of the button and the links, as `#rrggbb`.
-        logo_url: a picture for the head, shown 40 pixels high; its whole address, which begins with https://, or "" for
-            none.
+        logo_url: the full https:// address of an image for the top, shown 40 pixels high; "" for none.
 
     Raises:
-        SettingsError: the logo's address is another one, which a mail program would not load.
+        SettingsError: if the logo has another kind of address, which a mail program would not load.
     """
 
     name: str
@@ -90,12 +89,12 @@ class Template:
         """Make one person's email.
 
         Args:
-            values: what is known of the person, by the names of `PLACEHOLDERS`; other names are ignored, None and ""
+            values: what is known about the person, by the names in `PLACEHOLDERS`; other names are ignored, None and ""
                 count as missing.
             unsubscribe_url: the person's own link, or None for an email that has none, such as a reminder.
 
         Raises:
-            RenderingError: a value without a default is missing, or a link's value is not a web address.
+            RenderingError: if a value without a default is missing, or a link's value is not a web address.
         """
         try:
             known = {name: text for name in self.placeholders if (text := cleaned(name, values.get(name)))}
@@ -103,7 +102,7 @@ class Template:
             raise RenderingError(f"{self.name}: {error}") from None
         known.setdefault("sender_name", self._sender_name)
         if missing := sorted(self._needed - known.keys()):
-            fix = f'write {{{{ {missing[0]} | default("…") }}}} in the template, or let the sign-up send it'
+            fix = f'write {{{{ {missing[0]} | default("…") }}}} in the template, or send it with the sign-up'
             raise RenderingError(f"{self.name}: no value for {', '.join(missing)}; {fix}")
         return Email(
             subject=one_line(self._subject.render(known)),
@@ -120,7 +119,7 @@ def compile_template(source: str, *, name: str, brand: Brand, reason: str | None
         source: the lines `Subject: …` and `Preview: …` (which may be left out), a blank line, then Markdown with
             placeholders.
         name: the template's id, for errors.
-        brand: who sends.
+        brand: the sender.
         reason: why the person gets it, for the footer; a general sentence if left out.
 
     Raises:
@@ -159,7 +158,7 @@ def _compiled(source: str, name: str, brand: Brand, reason: str) -> Template:
 
 
 def _parts(source: str) -> tuple[str, str, str]:
-    """Subject, preview and body, each below as many empty lines as keep its line numbers."""
+    """Subject, preview and body, each after enough empty lines to keep its line numbers."""
     lines = re.split(r"\r\n|\r|\n", source.removeprefix("\ufeff"))
     end = next((index for index, line in enumerate(lines) if not line.strip()), len(lines))
     headers: dict[str, str] = {}
@@ -190,7 +189,7 @@ def _check(tokens: Sequence[Token], slots: Slots) -> None:
             elif child.type == "image" and not re.fullmatch(
                 rf"https://(?:(?!{slots.word.pattern}).)+", str(child.attrs["src"])
             ):
-                raise Fault(line, "an image needs a whole address that begins with https:// and holds no placeholder")
+                raise Fault(line, "an image needs a full address that begins with https:// and contains no placeholder")
 
 
 def _address(href: str, slots: Slots, line: int) -> str:
@@ -202,7 +201,7 @@ def _address(href: str, slots: Slots, line: int) -> str:
     if not usable:
         raise Fault(
             line,
-            "a link leads nowhere safe; begin its address with https://, mailto: or tel:, or make it {{ booking_url }}",
+            "a link's address is not safe; begin it with https://, mailto: or tel:, or use {{ booking_url }}",
         )
     return slots.address(href)
 
@@ -232,7 +231,7 @@ def _html(tokens: Sequence[Token]) -> str:
 
 
 def _with_buttons(tokens: Sequence[Token]) -> list[Token]:
-    """The tokens, each paragraph that is one link and nothing else made a button: a table, because Outlook pads only
+    """The tokens, with each paragraph that is only a link turned into a button: a table, because Outlook pads only
     cells."""
     shown = list(tokens)
     for index, token in enumerate(tokens):

@@ -1,4 +1,4 @@
-"""How the subject of an email reads for somebody: by it an email is found again in a list that has no tags."""
+"""The subject of an email as a contact sees it, used to find the email in a list that has no tags."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Subjects:
     Attributes:
         catalog: the campaigns.
         templates: their texts.
-        settings: who sends.
+        settings: the sender.
     """
 
     catalog: Catalog
@@ -26,7 +26,7 @@ class Subjects:
     settings: Settings
 
     def of(self, slug: str, step: int, contact: Contact) -> set[str]:
-        """How the subject of a step may read for a contact, whose segment may have been another one by then."""
+        """The subjects that a step may have for a contact, whose segment may have been different at the time."""
         campaign = self.catalog.campaigns.get(slug)
         planned = campaign.step(step) if campaign else None
         known = {

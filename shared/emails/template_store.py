@@ -1,4 +1,4 @@
-"""The texts of the emails: for each template the last good one from Notion, or the file where there was never one.
+"""The texts of the emails: for each template, the last good one from Notion, or the file if there never was one.
 
 The scheduler polls Notion and writes the last good texts to the ledger (`shared/ledger/template_texts.py`); sending
 reads them there and never asks Notion. A name is `<campaign>/<template id>`.
@@ -21,7 +21,7 @@ from shared.emails.rendering import Brand, Email, Template, compile_template
 from shared.ledger.client import Ledger
 from shared.ledger.template_texts import TemplateTexts
 
-REFRESH = 3.0  # seconds for which a process goes on without asking Redis
+REFRESH = 3.0  # seconds that a process waits before it asks Redis again
 
 Key = tuple[str, str]
 Templates = Mapping[Key, Template]
@@ -43,14 +43,14 @@ def compile_templates(catalog: Catalog, settings: Settings) -> Templates:
     """Compile the file of every template of every campaign.
 
     Raises:
-        CampaignError: for the first that is wrong, with file, line and reason.
+        CampaignError: for the first faulty file, with file, line and reason.
     """
     return {key: compile_source(source, key, catalog, settings) for key, source in catalog.sources.items()}
 
 
 @dataclass(frozen=True)
 class _Edited(Template):
-    """The owner's text, with the file's for whoever lacks a value that the owner's text needs."""
+    """The owner's text, or the file's for a contact who lacks a value that the owner's text needs."""
 
     file: Template
 
@@ -70,12 +70,12 @@ class Store(Mapping[Key, Template]):
 
     Args:
         catalog: the campaigns; their files are the fallback.
-        settings: who sends.
-        ledger: holds the last good texts.
-        clock: seconds; a test may not want to wait.
+        settings: the sender.
+        ledger: where the last good texts are stored.
+        clock: returns seconds; a test can replace it.
 
     Raises:
-        CampaignError: when a file is wrong.
+        CampaignError: if a file is wrong.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Store(Mapping[Key, Template]):
         return self._edited.get(key) or self._files[key]
 
     def edited(self, key: Key) -> bool:
-        """Whether what goes out is the owner's text from Notion, not the file's."""
+        """Whether the owner's text from Notion goes out, not the file's."""
         return isinstance(self[key], _Edited)
 
     def __iter__(self) -> Iterator[Key]:
@@ -122,7 +122,8 @@ class Store(Mapping[Key, Template]):
         self._sources, self._version = sources, version
 
     def _compiled(self, key: Key, source: str) -> Template | None:
-        """What is there already, or compiled; None where this release refuses what another one took."""
+        """The template that was compiled before, or a new one; None if this release refuses a text that another one
+        accepted."""
         if key in self._edited and self._sources.get(name_of(key)) == source:
             return self._edited[key]
         try:

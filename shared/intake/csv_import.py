@@ -1,6 +1,6 @@
-"""Importing: a CSV file of people becomes contacts, or enrollments through the same door as the website's forms.
+"""Importing: a CSV file of people becomes contacts, or enrollments in the same way as the website's forms.
 
-The file is read whole before anything is done, so that each fault is known first. Spreadsheets differ: a BOM,
+The whole file is read before anything is done, so that every fault is known first. Spreadsheets differ: a BOM,
 semicolons or tabs, CRLF and line breaks within quotes are all fine.
 """
 
@@ -30,7 +30,7 @@ COLUMNS = (*PERSONAL, "campaign", "start")
 DELIMITERS = ",;\t"
 AHEAD_AT_MOST = timedelta(days=366)
 YES_OR_NO = "write yes or no"
-ON_FILE = "given before the import; its words are not in the file"
+ON_FILE = "given before the import; the wording is not in the file"
 NO_SCORES = "no scores, which the campaign requires: remembered, not enrolled"
 NO_CONSENT = "no consent: remembered, not enrolled"
 _OTHER_NAMES = {
@@ -52,7 +52,7 @@ class Fault:
 
     Attributes:
         line: where it begins in the file, from 1.
-        field: the column; empty where it is the whole line.
+        field: the column; empty if it is the whole line.
         message: what is wrong, without an address.
     """
 
@@ -63,11 +63,11 @@ class Fault:
 
 @dataclass(frozen=True)
 class Row:
-    """One person of the file.
+    """One person in the file.
 
     Attributes:
-        line: where they come first.
-        form: what a form would have said.
+        line: where they first appear.
+        form: what a form would have sent.
         start: when the campaign begins for them, in milliseconds since 1970 UTC; None: now.
     """
 
@@ -78,10 +78,10 @@ class Row:
 
 @dataclass
 class Sheet:
-    """What a file holds: each address once, with the lines that cannot be used.
+    """The content of a file: each address once, and the lines that cannot be used.
 
     Attributes:
-        columns: those that were understood.
+        columns: those that were recognized.
         unknown: those that were not, and are ignored.
         doubles: how many lines were merged into an earlier one of the same address.
     """
@@ -98,11 +98,11 @@ def read(path: Path, *, campaign: str | None, now: int) -> Sheet:
 
     Args:
         path: the file.
-        campaign: whom to enroll: the slug that the column `campaign` must hold, where it holds anything.
+        campaign: the slug that the column `campaign` must hold, unless it is empty.
         now: milliseconds since 1970 UTC.
 
     Raises:
-        FileError: for what is not CSV in UTF-8, or has no column `email`.
+        FileError: if the file is not CSV in UTF-8, or has no column `email`.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -135,7 +135,7 @@ def _column(name: str) -> str:
 
 
 def _lines(reader: Any) -> Iterator[tuple[int, list[str]]]:
-    """The lines with something in them, each with the number at which it begins."""
+    """The lines that are not empty, each with the number where it begins."""
     begins = reader.line_num + 1
     for cells in reader:
         if any(cell.strip() for cell in cells):
@@ -172,7 +172,7 @@ def _row(line: int, given: dict[str, str], campaign: str | None, now: int) -> tu
     except ValueError as error:
         faults.append(Fault(line, "start", str(error)))
     if campaign and given.get("campaign", campaign) != campaign:
-        faults.append(Fault(line, "campaign", f"another campaign than {campaign}, in which this import enrolls"))
+        faults.append(Fault(line, "campaign", f"this import enrolls in {campaign}, not in another campaign"))
     try:
         form = SignUp.model_validate({"email": ""} | {name: given[name] for name in PERSONAL if name in given})
     except ValidationError as error:
@@ -185,11 +185,11 @@ def _row(line: int, given: dict[str, str], campaign: str | None, now: int) -> tu
 
 
 def _instant(text: str, now: int) -> int:
-    """A `start` in milliseconds; UTC where it names no zone."""
+    """A `start` in milliseconds; UTC if it names no zone."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError("no date; write it as 2026-01-31 or 2026-01-31T09:00:00+01:00") from None
+        raise ValueError("not a date; write it as 2026-01-31 or 2026-01-31T09:00:00+01:00") from None
     milliseconds = round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
     if milliseconds < now - OLD_AT_MOST:
         raise ValueError("more than 30 days ago; leave it out to begin now")
@@ -199,7 +199,7 @@ def _instant(text: str, now: int) -> int:
 
 
 def _merged(first: Row, later: Row) -> Row:
-    """One person from two lines: what the later one says counts, but a `no` to consent stands."""
+    """One person from two lines: the later one counts, but a `no` to consent stands."""
     said = first.form.model_dump(exclude_none=True) | later.form.model_dump(exclude_none=True)
     if False in (first.form.consent, later.form.consent):
         said["consent"] = False
@@ -207,19 +207,19 @@ def _merged(first: Row, later: Row) -> Row:
 
 
 def apply(rows: list[Row], intake: Intake, *, trigger: str | None, consent_on_file: bool) -> Iterator[Fault | None]:
-    """Import people, one after the other; the schedule sees to it that their emails keep to the provider's rate.
+    """Import people, one after the other; the schedule keeps their emails within the provider's rate.
 
-    Who gets no email stays so: an import lifts no unsubscribe. Where a trigger enrolls, nothing counts as sent by the
-    website.
+    People who get no email still get none: an import lifts no unsubscribe. If a trigger enrolls, no email counts as
+    sent by the website.
 
     Args:
-        rows: who.
+        rows: the people.
         intake: where and when they come in.
-        trigger: the webhook whose campaign they enroll in; None only remembers them.
-        consent_on_file: whether everybody in the file has agreed, as the operator can show.
+        trigger: the webhook whose campaign they enroll in; with None, they are only remembered.
+        consent_on_file: whether all people in the file have agreed, as the operator can show.
 
     Yields:
-        For each row None, or why it was only remembered or not taken.
+        For each row, None, or why it was only remembered or not accepted.
     """
     people = Contacts(intake.ledger)
     for row in rows:
@@ -245,12 +245,12 @@ def apply(rows: list[Row], intake: Intake, *, trigger: str | None, consent_on_fi
 
 
 def _starting(form: SignUp, start: int | None, now: int) -> SignUp:
-    """The anchor of a campaign that began in the past."""
+    """The form with the anchor of a campaign that began in the past."""
     if start is None or start > now:
         return form
     return form.model_copy(update={"email_1_sent_at": datetime.fromtimestamp(start / 1000, UTC)})
 
 
 def _at(start: int | None, intake: Intake) -> Intake:
-    """A campaign that begins later is one whose form comes in then."""
+    """A campaign that begins later counts as if its form came in then."""
     return replace(intake, leads=False, now=max(start or 0, intake.now))

@@ -1,4 +1,4 @@
-"""Delivery events: what Resend reports of an email or an address becomes one order to the ledger."""
+"""Delivery events: turns what Resend reports about an email or an address into one order to the ledger."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from shared.ledger.client import Ledger
 from shared.ledger.orders import Report
 
 SEEN_TTL = 7 * timing.DAY
-MOST_STEPS = 1000  # a number beyond it is another program's
+MOST_STEPS = 1000  # a higher number belongs to another program
 _logger = log.logger("delivery-events")
 
 
 def receive(event: DeliveryEvent, ledger: Ledger) -> str:
-    """Do what Resend's event asks for. Events may come twice and in any order.
+    """Apply a Resend event. Events may come twice and in any order.
 
     Args:
         event: what happened.
-        ledger: the truth.
+        ledger: the ledger.
 
     Returns:
-        `suppressed`, `recorded`, `ignored`, `duplicate`; or `busy`: it must be told again in a moment.
+        `suppressed`, `recorded`, `ignored`, `duplicate`; or `busy`: the event must come again in a moment.
     """
     now = ledger.now()
     enrollment, step = _step(event.email_id)

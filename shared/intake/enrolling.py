@@ -1,5 +1,5 @@
-"""Enrolling: what a webhook received becomes a contact and, where a campaign is due, an enrollment with its steps on
-the schedule."""
+"""Enrolling: turns what a webhook received into a contact and, if there is a campaign for it, an enrollment with its
+steps on the schedule."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _logger = log.logger("enrolling")
 
 @dataclass(frozen=True)
 class Answer:
-    """What a caller is told, the same whether or not the address was known; and the outcome, which only the operator
-    learns."""
+    """The response to a caller, the same whether or not the address was known; and the outcome, which only the operator
+    sees."""
 
     email: str
     campaign: str | None
@@ -49,10 +49,11 @@ class Intake:
     Attributes:
         now: the webhook's time, in milliseconds since 1970 UTC.
         request_id: follows the emails from here to the provider.
-        key: the caller's `Idempotency-Key`: the same within 24 hours gets the first answer and has no further effect.
-        page: the page of the website that it came from, kept with a consent.
-        leads: whether the owner is told at once of an urgent assessment.
-        limit: how often the person may come; None: as often as they like.
+        key: the caller's `Idempotency-Key`: the same key within 24 hours gets the first answer and has no further
+            effect.
+        page: the page of the website that it came from, stored with a consent.
+        leads: whether the owner is alerted at once to an urgent assessment.
+        limit: how often the person may sign up; None: no limit.
     """
 
     ledger: Ledger
@@ -67,7 +68,7 @@ class Intake:
 
 
 def sign_up(form: SignUp, *, trigger: str, intake: Intake) -> Answer:
-    """Remember who signed up, and enroll where a campaign is triggered and the form carries what it requires.
+    """Remember who signed up, and enroll them if a campaign is triggered and the form has what it requires.
 
     Args:
         form: what was posted.
@@ -75,8 +76,8 @@ def sign_up(form: SignUp, *, trigger: str, intake: Intake) -> Answer:
         intake: where it came in.
 
     Raises:
-        WebhookError: 422 for a reported first email that is older than 30 days.
-        TooManyRequests: where the intake's limit has been reached.
+        WebhookError: 422 if the reported first email is older than 30 days.
+        TooManyRequests: if the intake's limit has been reached.
     """
     campaign = intake.catalog.triggered_by(trigger)
     enrolls = campaign is not None and (form.assessed or "assessment" not in campaign.requires)
@@ -101,8 +102,8 @@ def sign_up(form: SignUp, *, trigger: str, intake: Intake) -> Answer:
 
 
 def report(form: NoShow | PostCall | NewClient, *, trigger: str, intake: Intake) -> Answer:
-    """Enroll somebody in the campaign of what the operator reports: a missed call, a call that ended with a maybe, a
-    new client.
+    """Enroll a person in the campaign for what the operator reports: a missed call, a call that ended with a maybe, or
+    a new client.
 
     Args:
         form: what was posted.
@@ -110,7 +111,7 @@ def report(form: NoShow | PostCall | NewClient, *, trigger: str, intake: Intake)
         intake: where it came in.
 
     Raises:
-        WebhookError: 422 for a call that was more than 30 days ago.
+        WebhookError: 422 if the call was more than 30 days ago.
     """
     campaign = intake.catalog.triggered_by(trigger)
     order = _order(form, _fields(form, intake), trigger, campaign, intake)
@@ -128,7 +129,7 @@ def report(form: NoShow | PostCall | NewClient, *, trigger: str, intake: Intake)
 
 
 def exits(reason: str, at: int, intake: Intake) -> Exit:
-    """What ends the enrollments that list a reason, as far as they began before it."""
+    """What ends the enrollments that list a reason, if they began before it."""
     return Exit(reason=reason, slugs=intake.catalog.ending_on(reason), before=at + CLOCKS_DIFFER)
 
 
@@ -158,13 +159,13 @@ def _plan(
     plan = plan_enrollment(
         campaign, anchor, zone_name, settings=intake.settings, now=intake.now, warning=warning, **more
     )
-    if campaign.reentry == "per-event" and not occasion:  # nobody can tell whether it is the same event
+    if campaign.reentry == "per-event" and not occasion:  # it is unknown whether it is the same event
         return replace(plan, reentry="when-finished")
     return plan
 
 
 def _order(form: Person, fields: dict[str, str], trigger: str, campaign: Campaign | None, intake: Intake) -> Enroll:
-    """What every form asks for; `campaign` is the one that it enrolls in."""
+    """The order for any form; `campaign` is the one that it enrolls in."""
     return Enroll(
         contact=ids.digest(form.email),
         fields=fields,
@@ -191,7 +192,7 @@ def _enroll(order: Enroll, intake: Intake) -> Answer:
 
 
 def _reported(at: Any, field: str, now: int) -> tuple[int, str | None]:
-    """The anchor that a form reports, and a warning where it could not be used."""
+    """The anchor that a form reports, and a warning if it could not be used."""
     try:
         return timing.anchor(round(at.timestamp() * 1000) if at else None, now, field)
     except ValueError as error:
@@ -199,19 +200,19 @@ def _reported(at: Any, field: str, now: int) -> tuple[int, str | None]:
 
 
 def _occasion(form: Person) -> str:
-    """The missed call that a form is about; empty where it does not say."""
+    """The missed call that a form is about; empty if it does not say."""
     if not isinstance(form, NoShow):
         return ""
     return form.event_id or (str(round(form.starts_at.timestamp())) if form.starts_at else "")
 
 
 def _subject(form: Person, campaign: Campaign, occasion: str) -> str:
-    """What the enrollment's id is made from: the person, or the meeting that was missed."""
+    """What the enrollment's id is made from: the person, or the missed meeting."""
     return f"{form.email}:{occasion}" if campaign.reentry == "per-event" and isinstance(form, NoShow) else form.email
 
 
 def _lead(form: SignUp) -> str | None:
-    """A digest of scores that are CRITICAL: the same scores again are no news."""
+    """A digest of CRITICAL scores: the same scores again are not news."""
     if not form.assessed or form.segment != "CRITICAL":
         return None
     return ids.digest(json.dumps([form.assessment_score, form.red_systems, form.orange_systems]))
@@ -232,7 +233,7 @@ def _sent_by_website(step: CampaignStep, form: SignUp) -> bool:
 
 
 def _fields(form: Person, intake: Intake) -> dict[str, str]:
-    """What is remembered; a booking link that is not the owner's own is not: anybody can post a form."""
+    """What is remembered. A booking link that is not the owner's own is left out, as anyone can post a form."""
     fields = form.contact_fields()
     if "booking_url" in fields and not _same_page(fields["booking_url"], intake.settings.booking_url):
         del fields["booking_url"]
@@ -240,7 +241,7 @@ def _fields(form: Person, intake: Intake) -> dict[str, str]:
 
 
 def _consent(form: SignUp, intake: Intake) -> dict[str, str]:
-    """To what the person agreed, and where; the ledger adds when."""
+    """What the person agreed to, and where; the ledger adds when."""
     if not form.consent:
         return {}
     return {name: text for name, text in (("consent_text", form.consent_text), ("consent_page", intake.page)) if text}
@@ -255,7 +256,7 @@ def _same_page(url: str, own: str) -> bool:
         theirs, ours = urlsplit(url), urlsplit(own)
     except ValueError:
         return False
-    if re.search(r"/\.|%2e", theirs.path, re.IGNORECASE):  # a path that leads elsewhere than it says
+    if re.search(r"/\.|%2e", theirs.path, re.IGNORECASE):  # a path that does not lead where it says
         return False
     return (theirs.scheme, theirs.netloc, theirs.path.split("/")[1:2]) == (
         ours.scheme,

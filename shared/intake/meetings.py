@@ -1,5 +1,5 @@
-"""Meetings: what a calendar reports becomes reminders, ends what a booking ends, and asks who did not come to book
-again."""
+"""Meetings: turns what a calendar reports into reminders, ends what a booking ends, and asks people who did not come to
+book again."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from shared.ledger.answers import Enrolled
 from shared.ledger.orders import Enroll, Meeting
 
 SEEN_TTL = 7 * timing.DAY
-KEEP = 30 * timing.DAY  # after its start: what arrives late must still find its meeting
-NO_SHOW = "calendly-noshow"  # the trigger of a missed call, whichever calendar reports it
+KEEP = 30 * timing.DAY  # after its start: a late event must still find its meeting
+NO_SHOW = "calendly-noshow"  # the trigger of a missed call, for every calendar
 _logger = log.logger("meetings")
 
 
 def report(event: MeetingEvent, *, trigger: str, intake: Intake) -> Enrolled:
-    """Do what a calendar's event asks for. Events may come twice and in any order.
+    """Apply a calendar's event. Events may come twice and in any order.
 
     Args:
         event: what happened.

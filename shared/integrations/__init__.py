@@ -1,3 +1,3 @@
-"""One module per outside system; each turns its system's faults into our errors.
+"""One module per outside system; each turns that system's errors into ours.
 
-May import core and domain, and never one another."""
+May import core and domain, but never each other."""

@@ -1,7 +1,7 @@
 """What Cal.com posts: its signature, and a booking, a cancellation or a no-show as a MeetingEvent.
 
-Facts: Cal.com's page "Webhooks" (events, signature, payload of version 2021-10-20) and, where that is silent, its
-source (packages/features: webhooks/lib/sendPayload.ts, bookings/lib/handleNewBooking).
+Sources: Cal.com's page "Webhooks" (events, signature, payload of version 2021-10-20) and, for what it does not say, the
+source code (packages/features: webhooks/lib/sendPayload.ts, bookings/lib/handleNewBooking).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from shared.integrations.payloads import Line, Loose, given, https, json_object,
 
 CLOUD = "https://cal.com"
 PHONE_ONLY = "@sms.cal.com"
-_REFUSAL = "the event lacks what it needs; if the webhook in Cal.com has a custom payload template, remove that"
+_REFUSAL = "the event lacks what it needs; if the webhook in Cal.com has a custom payload template, remove it"
 
 Payload = TypeVar("Payload")
 Item = TypeVar("Item")
@@ -62,7 +62,7 @@ class _Metadata(_Part):
 
 
 class _Booking(_Part):
-    """A booking of which only the name is needed."""
+    """A booking; only its uid is required."""
 
     uid: Uid
     start_time: Loose[Instant] = None
@@ -80,7 +80,7 @@ class _Booking(_Part):
 
 
 class _NewBooking(_Booking):
-    """A booking that emails will speak of."""
+    """A booking that emails will mention."""
 
     start_time: Instant
     attendees: Annotated[First[_Attendee], Field(min_length=1)]
@@ -97,12 +97,12 @@ class _NoShow(_Part):
 
 
 def verify(body: bytes, signature: str | None, secret: str) -> None:
-    """Check that Cal.com wrote a body ("Webhooks", section on verifying the authenticity of the received payload).
+    """Check that Cal.com sent a body ("Webhooks", section on verifying the authenticity of the received payload).
 
     Args:
         body: the raw body.
-        signature: the header `X-Cal-Signature-256`: hex HMAC-SHA256 of the body, or `no-secret-provided` where no
-            secret is set there.
+        signature: the header `X-Cal-Signature-256`: hex HMAC-SHA256 of the body, or `no-secret-provided` if no secret
+            is set in Cal.com.
         secret: CALCOM_WEBHOOK_SECRET; an empty one refuses everything.
 
     Raises:
@@ -113,7 +113,7 @@ def verify(body: bytes, signature: str | None, secret: str) -> None:
             401, "no secret is set here: set CALCOM_WEBHOOK_SECRET to the secret of the webhook in Cal.com"
         )
     if signature == "no-secret-provided":
-        raise WebhookError(401, "the webhook in Cal.com has no secret: enter there the value of CALCOM_WEBHOOK_SECRET")
+        raise WebhookError(401, "the webhook in Cal.com has no secret: enter the value of CALCOM_WEBHOOK_SECRET there")
     expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     if not hmac.compare_digest(expected.encode(), (signature or "").encode(errors="replace")):
         raise WebhookError(
@@ -124,25 +124,24 @@ def verify(body: bytes, signature: str | None, secret: str) -> None:
 
 
 def event(body: bytes) -> MeetingEvent | None:
-    """Read what Cal.com says of a meeting.
+    """Read what Cal.com reports about a meeting.
 
-    Required is only what the event needs; anything else that does not fit counts as not given.
+    Only what the event needs is required; any other value that does not fit counts as not given.
 
-    A booking that awaits confirmation is none yet (BOOKING_REQUESTED); but where it replaces another, Cal.com has
-    dropped that one at once and names it nowhere else (handleNewBooking), so it is a cancellation.
+    A booking that awaits confirmation (BOOKING_REQUESTED) does not count yet. But if it replaces another, Cal.com has
+    already dropped that one and names it nowhere else (handleNewBooking), so it counts as a cancellation.
     BOOKING_NO_SHOW_UPDATED lists the attendees whose mark has changed, without a start: `contact` holds the address of
-    the first of them. AFTER_GUESTS_CAL_VIDEO_NO_SHOW, Cal.com's own guess from who was in the call, is ignored: only a
-    person's mark counts. So is a booker who left a phone number only.
+    the first one. AFTER_GUESTS_CAL_VIDEO_NO_SHOW, Cal.com's own guess from who was in the call, is ignored: only a
+    person's mark counts. A booker who left only a phone number is ignored, too.
 
     Args:
         body: the raw body, already verified.
 
     Returns:
-        The event, or None for whatever is of no concern.
+        The event, or None if it is ignored.
 
     Raises:
-        WebhookError: 400 for what is not a JSON object, 422 with the faulty fields for an event that lacks what it
-            needs.
+        WebhookError: 400 if the body is not a JSON object, 422 with the faulty fields if the event lacks what it needs.
     """
     posted = json_object(body)
     trigger = read(_Trigger, posted, _REFUSAL).trigger_event
@@ -221,11 +220,11 @@ def _values(booking: _Booking) -> dict[str, str]:
 
 
 def _place(booking: _Booking) -> str | None:
-    """Where to meet: a video link, else the location as somebody wrote it, never an app's code.
+    """Where to meet: a video link, else the location as it was written, never an app's code.
 
     The link in `metadata` is the newer one after a reschedule, but a booker can put any `metadata` into the booking
-    page's address. So beside a link of the video app itself it counts only on the same host, or as Cal.com's own page
-    of this meeting.
+    page's address. So if the video app has its own link, the one in `metadata` counts only if it is on the same host or
+    is Cal.com's own page for this meeting.
     """
     newest = https(booking.metadata.video_call_url if booking.metadata else None)
     own = https(booking.video_call_data.url if booking.video_call_data else None)

@@ -1,6 +1,6 @@
 """What Calendly posts: its signature, and a booking, a cancellation or a no-show as a MeetingEvent.
 
-Facts: Calendly's pages "Webhook Signatures" (header, signed text, tolerance), "Webhook Payload" (the envelope),
+Sources: Calendly's pages "Webhook Signatures" (header, signed text, tolerance), "Webhook Payload" (the envelope),
 "Webhook Payloads for Rescheduled Events", "Webhook Errors" (a day of retries, then the subscription is disabled), and
 the schemas Invitee, InviteeNoShow and Event Location of its API reference.
 """
@@ -65,7 +65,7 @@ class _Mark(_Part):
 
 
 class _Invitee(_Part):
-    """An invitee of whom only the name and the address are needed."""
+    """An invitee; only the URI and the address are required."""
 
     uri: InviteeUri
     email: Email
@@ -79,18 +79,18 @@ class _Invitee(_Part):
 
 
 class _NewInvitee(_Invitee):
-    """An invitee to whose meeting emails will refer."""
+    """An invitee whose meeting emails will mention."""
 
     scheduled_event: _Meeting
 
 
 def verify(body: bytes, header: str | None, key: str, now_seconds: float) -> None:
-    """Check that Calendly wrote a body, and lately ("Webhook Signatures").
+    """Check that Calendly sent a body, and did so recently ("Webhook Signatures").
 
     Args:
         body: the raw body.
-        header: `Calendly-Webhook-Signature`: `t=<Unix seconds>,v1=<hex HMAC-SHA256 of t, a dot and the body>`; several
-            v1 may stand there.
+        header: `Calendly-Webhook-Signature`: `t=<Unix seconds>,v1=<hex HMAC-SHA256 of t, a dot and the body>`; there
+            may be several v1.
         key: CALENDLY_SIGNING_KEY; an empty one refuses everything.
         now_seconds: the time, in Unix seconds.
 
@@ -115,14 +115,14 @@ def verify(body: bytes, header: str | None, key: str, now_seconds: float) -> Non
         )
     if abs(now_seconds - int(times[0])) > TOLERANCE_SECONDS:
         raise WebhookError(
-            401, "the signature is not of the last three minutes: if it has just been sent, set this machine's clock"
+            401, "the signature is not from the last three minutes: if it was just sent, correct this machine's clock"
         )
 
 
 def event(body: bytes) -> MeetingEvent | None:
-    """Read what Calendly says of a meeting.
+    """Read what Calendly reports about a meeting.
 
-    Required is only what the event needs; anything else that does not fit counts as not given.
+    Only what the event needs is required; any other value that does not fit counts as not given.
 
     A reschedule arrives as an `invitee.canceled` of the old invitee and an `invitee.created` whose `old_invitee` names
     it, in either order.
@@ -131,14 +131,12 @@ def event(body: bytes) -> MeetingEvent | None:
         body: the raw body, already verified.
 
     Returns:
-        The event, or None for whatever is of no concern. Its uid is the last part of the invitee's URI. Its key holds
-        the envelope's
-        `created_at`, the moment of the event and not of the delivery; a mark as no-show has a URI of its own, which
-        serves instead.
+        The event, or None if it is ignored. Its uid is the last part of the invitee's URI. Its key holds the envelope's
+        `created_at`, the time of the event and not of the delivery; a no-show mark has its own URI, which is used
+        instead.
 
     Raises:
-        WebhookError: 400 for what is not a JSON object, 422 with the faulty fields for an event that lacks what it
-            needs.
+        WebhookError: 400 if the body is not a JSON object, 422 with the faulty fields if the event lacks what it needs.
     """
     posted = json_object(body)
     name = read(_Trigger, posted, _REFUSAL).event
@@ -174,7 +172,7 @@ def _values(invitee: _Invitee) -> dict[str, str]:
 
 
 def _place(location: _Location) -> str | None:
-    """Where to meet: a video link, else the location as somebody wrote it; a link there only from the host, never from
-    the invitee."""
+    """Where to meet: a video link, else the location as it was written; a link there counts only from the host, never
+    from the invitee."""
     hosts_link = https(location.location) if location.type == "custom" else None
     return https(location.join_url) or hosts_link or location.plain_location

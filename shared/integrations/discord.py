@@ -1,9 +1,8 @@
-"""Discord: posts a message to a channel's webhook, within the limits of its API and with nothing in it that acts as
-markup.
+"""Discord: posts a message to a channel's webhook, within the limits of its API and with nothing that acts as markup.
 
-Facts: https://discord.com/developers/docs/resources/webhook#execute-webhook,
-.../resources/message#embed-object-embed-limits and .../topics/rate-limits. The webhook's address is a secret: who has
-it can write to the channel.
+Sources: https://discord.com/developers/docs/resources/webhook#execute-webhook,
+.../resources/message#embed-object-embed-limits and .../topics/rate-limits. The webhook's address is a secret: anyone
+who has it can write to the channel.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ logging.getLogger("urllib3.connectionpool").addFilter(lambda record: "/webhooks/
 
 @dataclass(frozen=True)
 class Embed:
-    """A message. Every text is shown as it stands: nothing in it becomes a link, a mention or a heading.
+    """A message. Every text is shown as is: nothing in it becomes a link, a mention or a heading.
 
     Attributes:
         color: of the bar at its side, as 0xRRGGBB.
@@ -49,8 +48,8 @@ class Discord:
 
     Args:
         webhook_url: its address, with or without a query such as `thread_id`.
-        timeout: seconds for one request, connecting included.
-        clock: seconds that never go back.
+        timeout: seconds for one request, including connecting.
+        clock: returns seconds that never go back.
     """
 
     def __init__(self, webhook_url: str, *, timeout: float = 10, clock: Callable[[], float] = time.monotonic) -> None:
@@ -61,13 +60,13 @@ class Discord:
         self._free_at = 0.0
 
     def post(self, embed: Embed) -> None:
-        """Post one message; what is too long is shortened. While Discord wants to be left alone, it is not asked.
+        """Post one message; texts that are too long are shortened. While Discord wants us to wait, nothing is posted.
 
         Raises:
-            AlertError: when it was not posted, or may not have been.
+            AlertError: if it was not posted, or may not have been.
         """
         if (wait := self._free_at - self._clock()) > 0:
-            raise AlertError("busy", "Discord wants to be left alone", wait)
+            raise AlertError("busy", "Discord asked us to wait", wait)
         body = {"embeds": [_fitted(embed)], "allowed_mentions": {"parse": []}}
         try:
             answer = self._session.post(
@@ -89,9 +88,9 @@ class Discord:
 
 
 def _refusal(answer: requests.Response, said: dict[str, Any]) -> AlertError:
-    """Sort an answer by what may be done about it.
+    """Sort a response by what can be done about it.
 
-    A page of somebody in between, with a status of 404, is not Discord's word."""
+    A 404 page from a proxy in between does not count as Discord's response."""
     status = answer.status_code
     reason = f"Discord answered {status}: {masked(str(said.get('message') or 'no reason given'), 200)}"
     if status in (401, 403, 404) and "code" in said:
@@ -120,7 +119,8 @@ def _seconds(text: Any) -> float | None:
 
 
 def _fitted(embed: Embed) -> dict[str, Any]:
-    """The embed as the API takes it: each text within its own limit, and all of them together within theirs."""
+    """The embed as the API takes it: each text within its own limit, and all of them together within the total
+    limit."""
     left = SUM
 
     def fit(text: str, limit: int) -> str:
@@ -130,7 +130,7 @@ def _fitted(embed: Embed) -> dict[str, Any]:
         return fitting
 
     fitted: dict[str, Any] = {"color": embed.color, "title": fit(_plain(embed.title), TITLE)}
-    fitted["footer"] = {"text": fit(embed.footer.strip(), FOOTER)}  # has no markup that could be escaped
+    fitted["footer"] = {"text": fit(embed.footer.strip(), FOOTER)}  # has no markup to escape
     fitted["description"] = fit(_plain(embed.description), DESCRIPTION)
     shown = [(name, value) for name, value in embed.fields if name.strip() and value.strip()][:FIELDS]
     fields = [
@@ -145,7 +145,7 @@ def _plain(text: str) -> str:
 
 
 def _length(text: str) -> int:
-    """In UTF-16 units, the strictest way to count."""
+    """The length in UTF-16 units, the strictest way to count."""
     return len(text.encode("utf-16-le", "replace")) // 2
 
 

@@ -1,7 +1,7 @@
-"""Notion: reads and writes pages of data sources through `notion-client`, whose gaps it fills.
+"""Notion: reads and writes pages of data sources through `notion-client`, and fills its gaps.
 
-notion-client (3.1.0) raises four families of exceptions, retries a few faults and not others, and adds a log handler
-per client; here every failure becomes a NotionError whose `kind` says what may be done. API version 2025-09-03
+notion-client (3.1.0) raises four families of exceptions, retries some failures but not others, and adds a log handler
+per client; here every failure becomes a NotionError whose `kind` says what can be done. API version 2025-09-03
 (https://developers.notion.com/reference/versioning).
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 from shared.core.errors import NotionError, masked
 from shared.core.optional_imports import without
 
-with without("rich"):  # httpx has a command line of its own
+with without("rich"):  # httpx loads it for its command line
     import httpx
     from notion_client import Client
     from notion_client.errors import HTTPResponseError, RequestTimeoutError
@@ -32,7 +32,7 @@ class Notion:
     """One workspace.
 
     Args:
-        token: of an internal integration.
+        token: the token of an internal integration.
         api_url: where Notion's API is.
         turn: called before each request; returns when it may go.
         timeout: seconds for one request.
@@ -105,7 +105,7 @@ class Notion:
         return self._schemas[source]
 
     def add_properties(self, source: str, properties: Mapping[str, Any]) -> None:
-        """Add properties to a data source; those that are there stay as they are; raises NotionError."""
+        """Add properties to a data source; existing ones stay as they are; raises NotionError."""
         self._call(self._client.data_sources.update, source, properties=dict(properties))
         self._schemas.pop(source, None)
 
@@ -120,7 +120,7 @@ class Notion:
         return str(answer["id"])
 
     def pages(self, source: str, filter: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
-        """The pages of a data source that a filter lets through, oldest first; raises NotionError."""
+        """The pages of a data source that match a filter, oldest first; raises NotionError."""
         asked: dict[str, Any] = {"sorts": [{"timestamp": "created_time", "direction": "ascending"}], "page_size": 100}
         if filter:
             asked["filter"] = dict(filter)
@@ -151,7 +151,7 @@ class Notion:
         """Create a page, with a body if given; returns its id.
 
         Raises:
-            NotionError: after one that is `unsure` or `busy` the page may exist all the same.
+            NotionError: if it is `unsure` or `busy`, the page may still exist.
         """
         body = {} if markdown is None else {"markdown": markdown}
         try:
@@ -162,13 +162,13 @@ class Notion:
                 **body,
             )
         except NotionError as error:
-            if error.committed:  # saved, says the answer, though it is a failure
+            if error.committed:  # the error response says that the page was saved
                 return error.committed
             raise
         return str(answer["id"])
 
     def update(self, page: str, source: str, values: Mapping[str, Value]) -> None:
-        """Change some properties of a page; raises NotionError, `gone` where there is no such page any more."""
+        """Change some properties of a page; raises NotionError, `gone` if the page no longer exists."""
         self._call(self._client.pages.update, page, properties=self._properties(source, values))
 
     def page(self, page: str) -> dict[str, Any]:
@@ -176,13 +176,13 @@ class Notion:
         return dict(self._call(self._client.pages.retrieve, page))
 
     def markdown(self, page: str) -> str:
-        """A page's body in Notion's Markdown; raises NotionError, `refused` for one that is too long to be read whole.
+        """A page's body in Notion's Markdown; raises NotionError, `refused` if it is too long to be read whole.
 
         https://developers.notion.com/reference/retrieve-page-markdown
         """
         answer = self._call(self._client.pages.retrieve_markdown, page)
         if answer.get("truncated"):
-            raise NotionError("refused", "the page is too long for Notion to hand it over whole; shorten it")
+            raise NotionError("refused", "the page is too long for Notion to return in full; shorten it")
         return str(answer["markdown"])
 
     def rewrite(self, page: str, markdown: str) -> None:
@@ -192,7 +192,7 @@ class Notion:
         )
 
     def trash(self, page: str) -> None:
-        """Move a page to the trash; raises NotionError, `gone` where it is there already or nowhere."""
+        """Move a page to the trash; raises NotionError, `gone` if it is already there or does not exist."""
         self._call(self._client.pages.update, page, in_trash=True)
 
     def _properties(self, source: str, values: Mapping[str, Value]) -> dict[str, Any]:
@@ -201,11 +201,11 @@ class Notion:
 
 
 def write(type: str, value: Value) -> dict[str, Any] | None:
-    """A value as Notion takes it for a property of some type; None for a type that cannot be written.
+    """A value as Notion takes it for a property of a given type; None for a type that cannot be written.
 
     Args:
         type: the property's type in Notion.
-        value: text, a number, a tick; an instant is an ISO 8601 text. None clears the property.
+        value: text, a number or a tick; an instant is ISO 8601 text. None clears the property.
     """
     text = "" if value is None else str(value)
     match type:
@@ -233,7 +233,7 @@ def page_id(link: str) -> str:
         link: such as `https://www.notion.so/My-page-0123456789abcdef0123456789abcdef?v=...`.
 
     Raises:
-        NotionError: when there is none in it.
+        NotionError: if it contains no id.
     """
     found = re.search(r"[0-9a-f]{32}$", re.split(r"[?#]", link.strip())[0].rstrip("/").replace("-", "").lower())
     if not found:
@@ -242,7 +242,7 @@ def page_id(link: str) -> str:
 
 
 def plain(property: Mapping[str, Any] | None) -> str | None:
-    """What a property of a page says, as text; None where it is empty or not there."""
+    """The value of a page's property as text; None if it is empty or missing."""
     if not property:
         return None
     value = property[property["type"]]
@@ -259,7 +259,7 @@ def iso(instant: int | None) -> str | None:
 
 
 def _refusal(error: HTTPResponseError) -> NotionError:
-    """Sort an answer by what may be done about it."""
+    """Sort a response by what can be done about it."""
     body = _body(error)
     code = str(body.get("code") or error.code)
     details = body.get("additional_data") if isinstance(body.get("additional_data"), dict) else {}

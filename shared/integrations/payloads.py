@@ -1,4 +1,4 @@
-"""Reading what other systems post: strictly what is needed, and whatever else fits."""
+"""Reads what other systems post: required fields strictly, all others only if they fit."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def _or_none(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
         return None
 
 
-# A field that nothing depends on: what does not fit counts as not given.
+# A field that nothing depends on: a value that does not fit counts as not given.
 Loose = Annotated[Anything | None, WrapValidator(_or_none)]
 Line = Annotated[str, Field(max_length=1000)]
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object that a body is; raises WebhookError 400 where it is none."""
+    """A body as a JSON object; raises WebhookError 400 if it is not one."""
     try:
         posted = json.loads(body)
     except (ValueError, RecursionError):
@@ -47,9 +47,9 @@ def read(model: type[Model], posted: dict[str, Any], refusal: str) -> Model:
     """What was posted, as a model.
 
     Args:
-        model: its form.
+        model: the model.
         posted: the JSON object.
-        refusal: what to say where it does not fit.
+        refusal: the error message if it does not fit.
 
     Raises:
         WebhookError: 422 with the faulty fields.
@@ -61,21 +61,21 @@ def read(model: type[Model], posted: dict[str, Any], refusal: str) -> Model:
 
 
 def faults(error: ValidationError) -> list[dict[str, object]]:
-    """The faulty fields, without anything of what stood in them."""
+    """The faulty fields, without their values."""
     found = error.errors(include_url=False, include_input=False)
     return [{"loc": list(fault["loc"]), "msg": sentence(fault), "type": fault["type"]} for fault in found]
 
 
 def given(**fields: str | None) -> dict[str, str]:
-    """The fields that have a value, and no control characters in it."""
+    """The fields that have a value without control characters."""
     return {name: value for name, value in fields.items() if value and not _UNFIT.search(value)}
 
 
 def https(url: str | None) -> str | None:
-    """The address, where it is one that an email may link to."""
+    """The address, if an email may link to it."""
     return url if url and _HTTPS.fullmatch(url) else None
 
 
 def milliseconds(instant: datetime) -> int:
-    """An instant as the ledger counts it, since 1970 UTC."""
+    """An instant as the ledger counts it, in milliseconds since 1970 UTC."""
     return (instant - _EPOCH) // timedelta(milliseconds=1)

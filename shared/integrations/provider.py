@@ -1,21 +1,21 @@
-"""What sending asks of an email provider, and what it answers: the contract that a module such as `resend` fulfills."""
+"""The contract between sending and an email provider, which a module such as `resend` fulfills."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-CLOCK_SHARE = 0.2  # of a request's timeout: as long as the provider may be asked for its time
+CLOCK_SHARE = 0.2  # the share of a request's timeout that asking the provider for its time may take
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """What the provider took.
+    """What the provider accepted.
 
     Attributes:
-        ids: its own, one for each email.
+        ids: the provider's ids, one for each email.
         rate: the requests per second that it says it allows.
-        date: what time it is by its clock, in milliseconds since 1970 UTC, where it said so.
+        date: the time by its clock, in milliseconds since 1970 UTC, if it said so.
     """
 
     ids: list[str]
@@ -25,10 +25,10 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Listed:
-    """An email as a provider lists it, which is without its tags.
+    """An email as a provider lists it, without its tags.
 
     Attributes:
-        id: the provider's own.
+        id: the provider's id.
         to: the addresses, in lower case.
         subject: as it arrived.
         at: when it was accepted, in milliseconds since 1970 UTC.
@@ -50,4 +50,4 @@ class Provider(Protocol):
         """Send several in one request; raises SendError."""
 
     def time(self) -> int | None:
-        """What time it is by the provider's clock, in milliseconds since 1970 UTC; None where it does not say."""
+        """The time by the provider's clock, in milliseconds since 1970 UTC; None if it does not say."""

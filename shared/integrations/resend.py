@@ -1,8 +1,8 @@
-"""Resend: sends emails through the `resend` SDK, over kept connections, and says of each refusal what may be done about
-it.
+"""Resend: sends emails through the `resend` SDK, over persistent connections, and says what can be done about each
+refusal.
 
-The SDK (2.52.0) has no retries, opens a connection per call unless it is given a client, keeps key and address in
-module globals, and raises one family of errors whose `error_type` is Resend's own code
+The SDK (2.52.0) has no retries, opens a connection per call unless it is given a client, keeps the key and the address
+in module globals, and raises one family of errors whose `error_type` is Resend's own code
 (https://resend.com/docs/api-reference/errors).
 """
 
@@ -25,12 +25,12 @@ from shared.core.errors import SendError, SendFault, masked
 from shared.core.optional_imports import without
 from shared.integrations.provider import CLOCK_SHARE, Accepted, Listed
 
-with without("httpx"):  # it would be for the SDK's other client
+with without("httpx"):  # only the SDK's other client needs it
     import resend
     from resend.exceptions import NoContentError, ResendError
     from resend.http_client import HTTPClient
 
-# Codes after which nothing can be sent until a person fixes the set-up; 404 and 405 say that the address is not
+# Codes after which nothing can be sent until a person fixes the setup; 404 and 405 mean that the address is not
 # Resend's.
 _CLOSED_STATUS = {401, 403, 404, 405}
 _CLOSED_TYPES = {"missing_api_key", "invalid_api_key", "restricted_api_key", "suspended_api_key", "invalid_permission"}
@@ -39,12 +39,12 @@ CONNECT_SHARE = 0.3
 
 
 class _Connection(HTTPClient):
-    """The SDK's HTTP client, with kept connections and both timeouts."""
+    """The SDK's HTTP client, with persistent connections and both timeouts."""
 
     def __init__(self, timeout: float, pool: int) -> None:
         self._timeout = (timeout * CONNECT_SHARE, timeout * (1 - CONNECT_SHARE))
         self._session = requests.Session()
-        self._session.trust_env = bool(getproxies())  # looked up once: else it is for every request
+        self._session.trust_env = bool(getproxies())  # looked up once, not for every request
         self._session.mount("https://", HTTPAdapter(pool_maxsize=pool))
         self._session.mount("http://", HTTPAdapter(pool_maxsize=pool))
 
@@ -71,16 +71,16 @@ class _Connection(HTTPClient):
         return answer.content, answer.status_code, _own_headers(answer)
 
     def look(self, url: str) -> Mapping[str, str]:
-        """The headers of an answer to a small request, whatever it is; raises requests.RequestException where there is
-        none in time."""
+        """The headers of the response to a small request, regardless of its status; raises requests.RequestException if
+        none comes in time."""
         headers = {"Authorization": f"Bearer {resend.api_key}"}
         timeout = self._timeout[0] * CLOCK_SHARE, self._timeout[1] * CLOCK_SHARE
         return _own_headers(self._session.get(url, headers=headers, timeout=timeout, allow_redirects=False))
 
 
 def _own_headers(answer: requests.Response) -> Mapping[str, str]:
-    """An answer's headers, without the date where a proxy may have answered: Resend answers in JSON, and its errors
-    have a name."""
+    """A response's headers, without the date if it may come from a proxy: Resend responds in JSON, and its errors have
+    a name."""
     try:
         said = answer.json()
     except requests.JSONDecodeError:
@@ -95,8 +95,8 @@ class Resend:
     Args:
         api_key: Resend's key.
         api_url: where its API is.
-        timeout: seconds for one request, connecting included.
-        pool: connections kept at the most.
+        timeout: seconds for one request, including connecting.
+        pool: the maximum number of connections to keep.
     """
 
     def __init__(self, api_key: str, api_url: str, *, timeout: float = 10, pool: int = 16) -> None:
@@ -112,7 +112,7 @@ class Resend:
             key: the idempotency key.
 
         Raises:
-            SendError: when it was not, or may not have been, accepted.
+            SendError: if it was not, or may not have been, accepted.
         """
         try:
             # a frozen request is plain JSON
@@ -122,7 +122,8 @@ class Resend:
         return _accepted(answer, [answer])
 
     def send_batch(self, emails: list[dict[str, Any]], *, key: str) -> Accepted:
-        """Send up to 100 emails in one request; all or none is accepted. Parameters and errors as for `send`."""
+        """Send up to 100 emails in one request; either all or none are accepted. Parameters and errors as for
+        `send`."""
         try:
             answer: Any = resend.Batch.send(emails, {"idempotency_key": key})  # type: ignore[arg-type]  # as above
         except (ResendError, NoContentError) as error:
@@ -133,16 +134,17 @@ class Resend:
         return accepted
 
     def listed(self, after: str | None = None) -> tuple[list[Listed], bool]:
-        """A page of what was sent, the newest first (https://resend.com/docs/api-reference/emails/list-emails).
+        """A page of the emails that were sent, the newest first
+        (https://resend.com/docs/api-reference/emails/list-emails).
 
         Args:
-            after: the id after which to go on; None for the first page.
+            after: the id to continue after; None for the first page.
 
         Returns:
             Up to 100 emails, and whether there are older ones.
 
         Raises:
-            SendError: when Resend does not say.
+            SendError: if Resend does not say.
         """
         try:
             answer: Any = resend.Emails.list({"limit": 100, "after": after} if after else {"limit": 100})
@@ -154,9 +156,9 @@ class Resend:
             raise SendError("ambiguous", "Resend's list cannot be read") from None
 
     def time(self) -> int | None:
-        """What time it is by Resend's clock, in milliseconds since 1970 UTC; None where it does not say.
+        """The time by Resend's clock, in milliseconds since 1970 UTC; None if it does not say.
 
-        A refusal says it, too."""
+        An error response says it, too."""
         try:
             return _date(self._connection.look(f"{resend.api_url}/domains"))
         except requests.RequestException:
@@ -180,7 +182,7 @@ def _listed(entry: Mapping[str, Any]) -> Listed:
 
 
 def _accepted(answer: Any, entries: Any) -> Accepted:
-    """Read the ids and the rate; whatever the answer is, it may be one to an email that was taken."""
+    """Read the ids and the rate; even if the response is malformed, the email may have been accepted."""
     known = entries if isinstance(entries, list) else []
     ids = [
         entry["id"] for entry in known if isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry["id"]
@@ -192,7 +194,7 @@ def _accepted(answer: Any, entries: Any) -> Accepted:
 
 
 def _refuse(error: ResendError | NoContentError) -> NoReturn:
-    """Sort an error by what is known: surely not accepted, or perhaps."""
+    """Sort an error by what is known: definitely not accepted, or possibly accepted."""
     if isinstance(error, NoContentError):
         raise SendError("ambiguous", "Resend's answer was empty") from None
     status, code = int(error.code or 500), error.error_type
@@ -224,7 +226,7 @@ def _kind(status: int, code: str) -> SendFault:
 
 
 def _never_connected(error: BaseException | None) -> bool:
-    """Whether the request cannot have left: no connection, no name, no certificate to trust."""
+    """Whether the request cannot have left: no connection, no host name, or no trusted certificate."""
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return True
     cause = error.args[0] if isinstance(error, requests.exceptions.ConnectionError) and error.args else None

@@ -1,6 +1,6 @@
-"""What Resend posts: its signature, and what became of an email, or of an address, as a DeliveryEvent.
+"""What Resend posts: its signature, and what became of an email or an address, as a DeliveryEvent.
 
-Facts: https://resend.com/docs/dashboard/webhooks/event-types (bodies),
+Sources: https://resend.com/docs/dashboard/webhooks/event-types (bodies),
 https://resend.com/docs/webhooks/verify-webhooks-requests and
 https://docs.svix.com/receiving/verifying-payloads/how-manual (signature; Svix's scheme is that of Standard Webhooks).
 """
@@ -53,16 +53,17 @@ _WHATS: Mapping[str, What] = {
 
 @dataclass(frozen=True)
 class DeliveryEvent:
-    """What Resend says of an email or an address. Instants are milliseconds since 1970 UTC.
+    """What Resend reports about an email or an address. Instants are milliseconds since 1970 UTC.
 
     Attributes:
         key: the same for each delivery of the same event.
-        what: `bounced` is for good, `bounced-for-now` is not; `unsubscribed` is of an address, the others of an email.
+        what: `bounced` is permanent, `bounced-for-now` is not; `unsubscribed` is about an address, the others about an
+            email.
         at: when it happened.
-        address: whom it is about; None where Resend does not say which of several recipients.
-        email_id: our own name of the email, where it carries one.
-        provider_id: Resend's name of it.
-        sent: when Resend took the email.
+        address: the recipient it is about; None if Resend does not say which of several.
+        email_id: our own id for the email, if it has one.
+        provider_id: Resend's id for it.
+        sent: when Resend accepted the email.
         reason: what went wrong, without an address.
     """
 
@@ -77,7 +78,7 @@ class DeliveryEvent:
 
 
 def _as_object(value: Any) -> Any:
-    """Tags come as an object, or as the list in which they were sent."""
+    """Tags come as an object, or as the list that was sent."""
     if not isinstance(value, list):
         return value
     return {
@@ -124,12 +125,12 @@ class _Post(_Part):
 
 
 def verify(body: bytes, headers: Mapping[str, str], secret: str) -> str:
-    """Check that Resend wrote a body in the last five minutes.
+    """Check that Resend sent a body in the last five minutes.
 
     Args:
         body: the raw body.
-        headers: the request's, of which `svix-id`, `svix-timestamp` and `svix-signature` count, in any case.
-        secret: RESEND_WEBHOOK_SECRET, `whsec_` and the key in base64.
+        headers: the request's; only `svix-id`, `svix-timestamp` and `svix-signature` count, in upper or lower case.
+        secret: RESEND_WEBHOOK_SECRET, `whsec_` followed by the key in base64.
 
     Returns:
         The message's id, the same for each delivery of it.
@@ -148,23 +149,23 @@ def verify(body: bytes, headers: Mapping[str, str], secret: str) -> str:
         raise WebhookError(
             401,
             "the svix-* headers are missing, wrong or older than five minutes: RESEND_WEBHOOK_SECRET must be the "
-            "signing secret of this webhook in Resend, and this machine's clock right",
+            "signing secret of this webhook in Resend, and this machine's clock must be right",
         ) from None
     return given["id"]
 
 
 def event(body: bytes, key: str) -> DeliveryEvent | None:
-    """Read what Resend says. What does not fit counts as not given; an event that is of no concern is None.
+    """Read what Resend reports. A value that does not fit counts as not given; an ignored event is None.
 
-    An email to several recipients names all of them and not the one it is about, so it is about no address; ours have
-    one recipient each.
+    An event for an email to several recipients names all of them and not the one it is about, so it is about no
+    address. Our emails have one recipient each.
 
     Args:
         body: the raw body, already verified.
         key: the message's id.
 
     Raises:
-        WebhookError: 400 for what is not a JSON object with a type.
+        WebhookError: 400 if the body is not a JSON object with a type.
     """
     try:
         post = _Post.model_validate(json.loads(body))
@@ -197,7 +198,7 @@ def _address(recipients: list[str]) -> str | None:
 def _reason(what: What, data: _Data) -> str | None:
     match what:
         case "delayed":
-            return "delivery is delayed; Resend goes on trying"
+            return "delivery is delayed; Resend keeps trying"
         case "complained":
             return "reported as spam"
         case "bounced" | "bounced-for-now":

@@ -1,3 +1,3 @@
-"""The ledger: the one record of the truth, in Redis.
+"""The ledger: the single source of truth, in Redis.
 
 May import core and domain; the only package that names a Redis key."""

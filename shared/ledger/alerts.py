@@ -1,8 +1,8 @@
-"""Alerts: what the owner must be told of at once.
+"""Alerts: what the owner must know at once.
 
-An alert is told once per cause and hour, with how often it came; a lead once.
+An alert is sent once per cause and hour, with how often it came; a lead is sent once.
 
-They lie in the ledger until they are told, so that neither a dead worker nor a silent Discord loses one.
+They stay in the ledger until they are sent, so neither a dead worker nor a silent Discord loses one.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _GONE = "eg:notices:gone"  # a digest of the Discord webhook that was deleted
 
 @dataclass(frozen=True)
 class Alert:
-    """One thing to tell.
+    """One alert or lead to send.
 
     Attributes:
         kind: `alert` or `lead`.
         subject: an alert's cause (failed, in-doubt, retrying, closed, silent, ...), or a lead's contact (its digest).
-        count: how often an alert came since it was last told.
+        count: how often an alert came since it was last sent.
         detail: the latest occurrence, in words and ids without an address.
-        version: as of which change.
+        version: its version when it was taken.
     """
 
     kind: str
@@ -35,16 +35,16 @@ class Alert:
 
     @property
     def member(self) -> str:
-        """Its name among what the owner is told."""
+        """Its name in the list of alerts."""
         return f"{self.kind}:{self.subject}"
 
 
 class Alerts:
-    """Raise, take, and mark as told.
+    """Raises alerts, takes them, and marks them as sent.
 
     Args:
-        ledger: holds them.
-        lease: seconds that telling one may take.
+        ledger: where they are stored.
+        lease: seconds that sending one may take.
     """
 
     def __init__(self, ledger: Ledger, lease: float = 60) -> None:
@@ -52,25 +52,25 @@ class Alerts:
         self._lease = lease
 
     def report(self, cause: str, detail: str) -> None:
-        """Have the owner told.
+        """Alert the owner.
 
         Args:
-            cause: a word; within an hour each cause is told once.
+            cause: a word; each cause is sent once within an hour.
             detail: what happened, without an address or a secret.
         """
         self.ledger.alert(cause, detail)
 
     def take(self) -> Alert | None:
-        """The next alert that may be told now, or None."""
+        """The next alert that may be sent now, or None."""
         found = self.ledger.notice(lease=self._lease)
         return Alert(found.kind, found.id, found.count, found.detail, found.version) if found else None
 
     def told(self, alert: Alert) -> None:
-        """It was told (or never can be); what came meanwhile is told when the hour is over."""
+        """Mark an alert as sent (or as impossible to send); what came meanwhile is sent when the hour is over."""
         self.ledger.told(alert.member, alert.version, count=alert.count, quiet=HOUR / 1000)
 
     def failed(self, alert: Alert, wait: float) -> int:
-        """It could not be told; try again in `wait` seconds. Returns how often it failed by now."""
+        """The alert could not be sent; try again in `wait` seconds. Returns how often it has failed."""
         return self.ledger.told(alert.member, alert.version, wait=wait)
 
     def give_up(self, channel: str) -> None:

@@ -1,4 +1,4 @@
-"""What the ledger's scripts answer. Instants are milliseconds since 1970 UTC."""
+"""What the ledger's scripts return. Instants are milliseconds since 1970 UTC."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from shared.ledger import ids
 
 
 class Enrolled(NamedTuple):
-    """What came of a sign-up, a report or a meeting.
+    """The result of a sign-up, a report or a meeting.
 
     Attributes:
         what: `enrolled`, `exists`, `blocked`, `tracked`, `cancelled` or `ignored`; `duplicate`: it came before;
-            `limited`: too often.
-        which: the enrollment's id, or nothing; of a duplicate the first answer; where it came too often, the
-            milliseconds to wait.
+            `limited`: it came too often.
+        which: the enrollment's id, or empty; for a duplicate, the first answer; if it came too often, the milliseconds
+            to wait.
     """
 
     what: str
@@ -43,7 +43,7 @@ class Swept(NamedTuple):
 
 @dataclass(frozen=True)
 class Erased:
-    """How much was erased: enrollments, requests to the provider, things that Notion or the owner were to be told of,
+    """How much was erased: enrollments, requests to the provider, updates waiting for Notion or the owner, and
     meetings."""
 
     enrollments: int
@@ -54,7 +54,7 @@ class Erased:
 
 @dataclass(frozen=True)
 class Taken:
-    """A thing of the outbox or an alert, by its name there, as of a version; an alert's count and latest detail."""
+    """An outbox entry or an alert: its name, its version, and an alert's count and latest detail."""
 
     member: str
     version: str
@@ -73,7 +73,7 @@ class Taken:
 
 
 class Counted(NamedTuple):
-    """The ledger's time, and the milliseconds until what was counted may be done; 0: now."""
+    """The ledger's time, and the milliseconds until what was counted is allowed; 0: now."""
 
     now: int
     wait: int
@@ -81,16 +81,16 @@ class Counted(NamedTuple):
 
 @dataclass(frozen=True)
 class Became:
-    """What became of an enrollment that Notion tells of.
+    """What became of an enrollment found in Notion.
 
     Attributes:
         what: `restored`, `ended` (the state is how), `marked`, `tracked`, `exists`, `blocked` or `suppressed`;
-            `contact`: there is none.
-        state: of the enrollment; None where it is not put back.
-        why: it ended.
+            `contact`: there is no enrollment.
+        state: the enrollment's; None if it is not restored.
+        why: why it ended.
         skipped: the numbers of the steps that a person has skipped since the loss.
-        thrown: the enrollments that came in since, and are thrown away.
-        began_as: the one of those that got another number, and `new_id` its id now; both empty where none did.
+        thrown: the enrollments that came in since the loss and are discarded.
+        began_as: the one of those that got another number, and `new_id` its new id; both empty if none did.
     """
 
     what: str
@@ -104,15 +104,15 @@ class Became:
 
 @dataclass(frozen=True)
 class Claimed:
-    """What a claim gave us to send.
+    """What a claim returned to send.
 
     Attributes:
         wait: milliseconds to wait for our turn at the provider.
         turn: the instant of that turn, in milliseconds since 1970 UTC by the ledger's clock.
-        items: the emails, the one asked for first (in a repeated batch: the batch's own order).
+        items: the emails, the requested one first (in a repeated batch: the batch's own order).
         request: the id of the request that was posted before and must be repeated as it was; empty for a new one.
         body: that request, as JSON.
-        ask_time: whether the provider is to be asked for its time before this is posted.
+        ask_time: whether the provider must be asked for its time before this is posted.
     """
 
     wait: int
@@ -130,9 +130,8 @@ class Leave:
     Attributes:
         now: the instant of this answer, in milliseconds since 1970 UTC.
         wait: milliseconds from then until its turn.
-        again: whether it must be asked again: at a later turn than the one that was asked for, or without some of its
-            emails.
-        without: the ids of those, which may not go any more.
+        again: whether to ask again: for a later turn than the one asked for, or without some of its emails.
+        without: the ids of those emails, which may no longer go.
     """
 
     now: int
@@ -148,7 +147,7 @@ class Leave:
 
 @dataclass(frozen=True)
 class Item:
-    """One claimed email: its enrollment and step, what is known of the person, and what the webhook said of the
+    """One claimed email: its enrollment and step, what is known about the person, and what the webhook said about the
     occasion."""
 
     enrollment: str
@@ -166,19 +165,20 @@ class Item:
 
     @property
     def request(self) -> str:
-        """The id of a request for it alone, also its idempotency key: another one after each retry by a person."""
+        """The id of a request for this email alone, also its idempotency key: a new one after each retry by a
+        person."""
         return f"{self.id}-r{self.retries}" if self.retries else self.id
 
 
 @dataclass(frozen=True)
 class Refused:
-    """Why a claim gave us nothing, until when, the reason, and how the step has ended where it has.
+    """Why a claim returned nothing to send, until when, the reason, and how the step ended if it has.
 
     Attributes:
-        what: kind of refusal.
-        until: when it may be claimed; of a late step, when it was due.
+        what: the kind of refusal.
+        until: when it may be claimed; for a late step, when it was due.
         why: the reason, without an address.
-        state: of the step, where it is done.
+        state: the step's, if it is done.
     """
 
     what: Refusal
@@ -201,8 +201,8 @@ class Settled:
 
 @dataclass(frozen=True)
 class Peek:
-    """A step's state, the instant before which it must not be looked at, why it ended so, the request that began it
-    all, and the time."""
+    """A step's state, the instant before which it must not be looked at, why it ended this way, the id of the request
+    that started it, and the time."""
 
     state: StepState | None
     next: int | None
@@ -212,15 +212,15 @@ class Peek:
 
 
 def instant(text: str | int | None) -> int | None:
-    """An instant, which scripts and fields leave empty where there is none."""
+    """An instant, or None for an empty text."""
     return int(text) if text not in (None, "") else None
 
 
 def enrollment_state(word: str) -> EnrollmentState | None:
-    """The state of an enrollment, empty where there is none."""
+    """The state of an enrollment, or None for an empty word."""
     return EnrollmentState(word) if word else None
 
 
 def step_state(word: str | None) -> StepState | None:
-    """The state of a step, empty where there is none."""
+    """The state of a step, or None for an empty word."""
     return StepState(word) if word else None

@@ -1,4 +1,4 @@
-"""The ledger's client: its decisions, the loops around them, and what is read of it without a script."""
+"""The ledger's client: its decisions, the loops around them, and the reads that need no script."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ class Ledger(Decisions):
     """The truth about each contact, enrollment and email."""
 
     def now(self) -> int:
-        """The time that counts."""
+        """The ledger's time."""
         if self._clock:
             return self._clock()
         seconds, microseconds = self.redis.time()
         return int(seconds) * 1000 + int(microseconds) // 1000
 
     def check_version(self) -> None:
-        """Raise LedgerTooNew where a newer release has the ledger: before it is read, or written, without a script."""
+        """Raise LedgerTooNew if a newer release uses the ledger; for use before reading or writing it without a
+        script."""
         refuse_too_new(cast(str | None, self.redis.get(ids.VERSION)))
 
     def release_all(self) -> int:
-        """Put everything that is due on the queue; returns how many wake-ups that were."""
+        """Put all due wake-ups on the queue; returns how many."""
         total = 0
         while True:
             done = self.release()
@@ -37,30 +38,30 @@ class Ledger(Decisions):
                 return total
 
     def audit_slice(self, cursor: int = 0, *, size: int = 1000, repair: bool = False) -> tuple[int, list[str]]:
-        """Audit the enrollments among some keys of Redis: the keys themselves, and no list, say which there are.
+        """Audit the enrollments among some of Redis's keys: it finds them by their keys, not by any list.
 
         Args:
             cursor: 0, or where the last slice ended.
-            size: how many keys to look through, more or less.
+            size: about how many keys to look through.
             repair: as for audit.
 
         Returns:
-            Where the next slice begins, 0 at the end; and the email ids found.
+            Where the next slice begins (0 at the end), and the email ids found.
         """
         prefix = ids.enrollment_key("")
         following, keys = cast(tuple[int, list[str]], self.redis.scan(cursor, match=f"{prefix}*", count=size))
         return following, self.audit([key.removeprefix(prefix) for key in keys], repair=repair) if keys else []
 
     def audit_all(self, *, repair: bool = False) -> list[str]:
-        """Audit every enrollment, slice by slice, so that nothing waits for it; returns the email ids found."""
+        """Audit every enrollment, slice by slice, so that it blocks nothing; returns the email ids found."""
         following, found = self.audit_slice(repair=repair)
         while following:
             following, more = self.audit_slice(following, repair=repair)
             found += more
-        return list(dict.fromkeys(found))  # a slice may come to an enrollment again
+        return list(dict.fromkeys(found))  # slices may return an enrollment twice
 
     def peek(self, enrollment: str, step: int) -> Peek:
-        """The little that a worker must know of a step; raises LedgerTooNew."""
+        """The minimum that a worker needs to know about a step; raises LedgerTooNew."""
         names = [f"{step}.state", f"{step}.next", f"{step}.why", "request_id"]
         pipe = self.redis.pipeline(transaction=False)
         pipe.get(ids.VERSION)
@@ -75,7 +76,7 @@ class Ledger(Decisions):
         return cast(dict[str, str], self.redis.hgetall(key))  # the client decodes, which its types cannot say
 
     def enrollment(self, enrollment: str) -> Enrollment | None:
-        """An enrollment with its steps, in the order in which they go out."""
+        """An enrollment with its steps, in the order they go out."""
         fields = self._hash(ids.enrollment_key(enrollment))
         if not fields:
             return None
@@ -94,12 +95,11 @@ class Ledger(Decisions):
         )
 
     def knows(self, enrollment: str) -> bool:
-        """Whether there is such an enrollment, and this ledger knows its row: one that began again since a loss has
-        none."""
+        """Whether the enrollment exists and this ledger knows its row; one that began again after a loss has none."""
         return bool(self.redis.hexists(ids.enrollment_key(enrollment), "page"))
 
     def contact(self, contact: str) -> Contact | None:
-        """What is known of a person."""
+        """What is known about a person."""
         fields = self._hash(ids.contact_key(contact))
         return Contact(fields) if fields else None
 

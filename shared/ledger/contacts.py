@@ -1,4 +1,4 @@
-"""What the ledger holds of one person, and of all whom it must not write to."""
+"""What the ledger holds about one person, and about all people it must not write to."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _SUPPRESSED = "eg:suppressed"
 
 @dataclass(frozen=True)
 class ContactRecord:
-    """All of a person's record, as it is kept. Instants are milliseconds since 1970 UTC, in text.
+    """A person's whole record, as it is stored. Instants are milliseconds since 1970 UTC, as text.
 
     Attributes:
         contact: the fields of the contact.
         enrollments: the fields of each enrollment, by its id; those of a step are `<number>.<field>`.
         meetings: the fields of each meeting, by its key.
-        exits: by reason, the instant before which enrollments end.
+        exits: by reason, an instant; enrollments that began before it end.
     """
 
     contact: Mapping[str, str]
@@ -44,12 +44,12 @@ class ContactRecord:
 
 @dataclass(frozen=True)
 class Suppression:
-    """Somebody who gets no email.
+    """A contact who gets no email.
 
     Attributes:
         contact: the digest of the address.
-        email: the address, where it is known.
-        reasons: each of complained, bounced, manual, unsubscribed that holds, with its instant in milliseconds since
+        email: the address, if known.
+        reasons: each of complained, bounced, manual, unsubscribed that applies, with its instant in milliseconds since
             1970 UTC.
     """
 
@@ -59,19 +59,19 @@ class Suppression:
 
 
 class Contacts:
-    """Look up and forget.
+    """Looks contacts up and forgets them.
 
     Args:
-        ledger: holds them.
+        ledger: where they are stored.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
 
     def held(self, contact: str) -> ContactRecord:
-        """All that is held of a contact (its digest); empty where that is nothing.
+        """All that is held about a contact (its digest); empty if there is nothing.
 
-        Looks through all tracked runs and meetings."""
+        Looks through all tracked enrollments and meetings."""
         redis = self.ledger.redis
         listed = cast(set[str], redis.smembers(f"eg:enrollments:{contact}")) | self._tracked(contact)
         enrollments = {run: cast(dict[str, str], redis.hgetall(ids.enrollment_key(run))) for run in sorted(listed)}
@@ -81,13 +81,13 @@ class Contacts:
         return ContactRecord(fields, {run: kept for run, kept in enrollments.items() if kept}, meetings, exits)
 
     def forget(self, contact: str) -> Erased:
-        """Erase a contact but for its suppression, and for the marks that prevent a second run."""
+        """Erase a contact, except for its suppression and the marks that prevent a second enrollment."""
         return self.ledger.forget(
             contact, enrollments=sorted(self._tracked(contact)), meetings=self._of(contact, "eg:meeting:*")
         )
 
     def suppression(self, contact: str) -> Suppression:
-        """Why a contact gets no email; without reasons where it may."""
+        """Why a contact gets no email; without reasons if it may get email."""
         email, *instants = cast(
             list[str | None], self.ledger.redis.hmget(ids.contact_key(contact), ["email", *REASONS])
         )
@@ -96,7 +96,7 @@ class Contacts:
         )
 
     def suppressions(self, limit: int = 1000) -> list[Suppression]:
-        """Who gets no email, the latest first."""
+        """The contacts who get no email, the latest first."""
         return [
             self.suppression(contact)
             for contact in cast(list[str], self.ledger.redis.zrevrange(_SUPPRESSED, 0, limit - 1))
@@ -107,6 +107,6 @@ class Contacts:
         return {key.removeprefix(prefix) for key in self._of(contact, f"{prefix}*-0")}
 
     def _of(self, contact: str, pattern: str) -> list[str]:
-        """The hashes of a pattern that name the contact; the keys are walked through, so that nobody waits for it."""
+        """The hashes of a pattern that name the contact. Scans the keys, so that it blocks nothing else."""
         redis = self.ledger.redis
         return [key for key in redis.scan_iter(pattern, count=1000) if redis.hget(key, "contact") == contact]

@@ -1,6 +1,6 @@
-"""Whether Redis can lose what it has answered.
+"""Whether Redis can lose writes that it has confirmed.
 
-Then no emails go in batches, for by its own key Resend knows no email of a lost one."""
+If it can, no emails go in batches: Resend would not recognize an email of a lost batch by the email's own key."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any, cast
 from redis import Redis
 from redis.exceptions import ResponseError
 
-LASTS = 10.0  # seconds for which an answer counts
+LASTS = 10.0  # seconds that an answer stays valid
 _WANTED = {"appendonly": "yes", "appendfsync": "always", "no-appendfsync-on-rewrite": "no"}
 
 
 class Durability:
-    """Asks Redis now and then.
+    """Asks Redis from time to time.
 
     Args:
         redis: a client that decodes answers to text.
-        known: the answer, where it need not be asked.
+        known: the answer, if Redis need not be asked.
     """
 
     def __init__(self, redis: Redis, known: bool | None = None) -> None:
@@ -29,15 +29,15 @@ class Durability:
         self._asked = float("inf") if known is not None else float("-inf")
 
     def holds(self) -> bool:
-        """Whether each write is on disk before it is answered, and no replica could take over without the latest of
-        them."""
+        """Whether each write is on disk before Redis confirms it, and no replica could take over without the latest
+        writes."""
         if time.monotonic() - self._asked >= LASTS:
             self._holds, self._asked = keeps_every_write(self._redis), time.monotonic()
         return self._holds
 
 
 def keeps_every_write(redis: Redis) -> bool:
-    """Ask for it. A Redis that does not say how it keeps its data counts as one that may lose some.
+    """Ask Redis. If it does not say how it stores its data, it counts as one that may lose some.
 
     Args:
         redis: a client that decodes answers to text.

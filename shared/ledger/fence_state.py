@@ -13,12 +13,10 @@ UNCONFIRMED = "waiting for a first answer from Notion"
 
 
 class FenceState:
-    """A hash of text: `on`; `server`, the start of Redis that may send; `confirmed` and `pending`, our words in Notion;
-    `why` it may not;
-    `alone`, where it began without Notion; and the instants `at` (of the last confirmation), `beat` (when this copy was
-    last at work),
-    `taken_over` and `steady` (from which on no other copy can be sending any more, so that batches may go), in
-    milliseconds since 1970.
+    """A hash of strings: `on`; `server`, the start of Redis that may send; `confirmed` and `pending`, our words in
+    Notion; `why`, if it may not send; `alone`, if it began without Notion; and the instants `at` (of the last
+    confirmation), `beat` (when this copy was last at work), `taken_over` and `steady` (after which no other copy can
+    still be sending, so batches may go), in milliseconds since 1970.
 
     Args:
         ledger: the copy that is fenced.
@@ -32,7 +30,7 @@ class FenceState:
         return cast(dict[str, str], self._redis.hgetall(ids.FENCE))  # the client decodes, which its types cannot say
 
     def keep(self, *without: str, **fields: str) -> None:
-        """Set some fields, and remove others; where Redis is full, neither: by itself it would take the removal."""
+        """Set some fields and remove others. If Redis is full, neither happens; it would accept the removal alone."""
         with self._redis.pipeline() as pipe:
             # text to text, which its types do not accept
             pipe.hset(ids.FENCE, mapping=fields)  # type: ignore[arg-type]
@@ -45,7 +43,7 @@ class FenceState:
         self._redis.hdel(ids.FENCE, *names)
 
     def server(self) -> str:
-        """This start of Redis: a new one after each restart."""
+        """The id of this start of Redis; each restart has a new one."""
         return str(cast(dict[str, str], self._redis.info("server"))["run_id"])
 
     def refusal(self) -> str | None:
@@ -54,11 +52,11 @@ class FenceState:
 
 
 def why_fenced(state: Mapping[str, str], server: str) -> str | None:
-    """Why a copy may not send, or None; gate.lua judges by the same fields.
+    """Why a copy may not send, or None; gate.lua decides by the same fields.
 
     Args:
         state: the fence's fields.
-        server: this start of Redis.
+        server: the id of this start of Redis.
     """
     if "on" not in state or state.get("server") == server:
         return None

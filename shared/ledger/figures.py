@@ -1,5 +1,4 @@
-"""Figures: what the console shows of the whole, each read at a cost that does not grow with the number of
-enrollments."""
+"""Figures: the totals that the console shows. The cost of each does not grow with the number of enrollments."""
 
 from __future__ import annotations
 
@@ -13,18 +12,18 @@ from shared.ledger.client import Ledger
 
 
 class Figures:
-    """How much there is of what.
+    """The totals.
 
     Args:
-        ledger: holds it.
+        ledger: where they are stored.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self._redis = ledger.redis
 
     def backlog(self) -> dict[str, Any]:
-        """Messages that the owner has not been told yet, and the requests a second that Resend says it takes (None
-        until it has)."""
+        """How many alerts are waiting to be sent to the owner, and the requests per second that Resend says it allows
+        (None until it does)."""
         pipe = self._redis.pipeline(transaction=False)
         pipe.zcard("eg:notices")
         pipe.get("eg:rate:resend")
@@ -32,25 +31,25 @@ class Figures:
         return {"notices": notices, "resend_rate": float(rate) if rate else None}
 
     def next_steps(self, count: int) -> list[tuple[str, int]]:
-        """The steps that must be looked at next, as enrollment and number."""
+        """The steps to look at next, as enrollment and number."""
         names = cast(list[str], self._redis.zrange(ids.OPEN, 0, count - 1))
         return [ids.parse_email_id(name) for name in names]
 
     def funnel(self, slug: str) -> dict[str, int]:
-        """What happened in a campaign so far: `enrolled`, and `<step>.sent`, `<step>.delivered`, `<step>.opened`,
+        """What has happened in a campaign so far: `enrolled`, and `<step>.sent`, `<step>.delivered`, `<step>.opened`,
         `<step>.clicked`, ..."""
         counted = cast(dict[str, str], self._redis.hgetall(f"eg:tally:{slug}"))
         return {name: int(number) for name, number in counted.items()}
 
     def states(self, slug: str) -> dict[str, int]:
-        """How many of a campaign's enrollments are in each state, of those that are still kept."""
+        """How many of a campaign's enrollments are in each state, among those still kept."""
         pipe = self._redis.pipeline(transaction=False)
         for state in LISTED:
             pipe.zcard(f"eg:in:{state}:{slug}")
         return dict(zip(LISTED, pipe.execute(), strict=True))
 
     def segments(self, enrollments: Sequence[str]) -> list[str | None]:
-        """The segment of each enrollment's contact; None where no score is known. Two round trips."""
+        """The segment of each enrollment's contact; None if no score is known. Two round trips."""
         pipe = self._redis.pipeline(transaction=False)
         for enrollment in enrollments:
             pipe.hget(ids.enrollment_key(enrollment), "contact")

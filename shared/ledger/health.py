@@ -1,4 +1,4 @@
-"""Health: whether emails go out, judged in one place.
+"""Health: whether emails are going out, decided in one place.
 
 The function `health`, the console, doctor and the alerts all read it here."""
 
@@ -15,21 +15,21 @@ from shared.ledger.version import too_new
 SILENT_AFTER = 15_000  # milliseconds without a tick of the scheduler
 OVERDUE_AFTER = 60_000  # milliseconds that a wake-up may be late
 SAMPLE = 50  # active enrollments that are audited at each look
-BEHIND = 100  # changes that wait for Notion from which on it is worth a word
+BEHIND = 100  # more changes than this waiting for Notion are worth reporting
 
 
 class Problem(StrEnum):
-    """What is wrong, the gravest first."""
+    """What is wrong, the most serious first."""
 
-    TOO_NEW = "too-new"  # a newer release has the ledger, and this program decides nothing on it
-    STOPPED = "stopped"  # a person, a refused key or an exhausted quota holds all sending back
+    TOO_NEW = "too-new"  # a newer release uses the ledger, and this program makes no decisions on it
+    STOPPED = "stopped"  # a person, a refused key or an exhausted quota holds back all sending
     FENCED = "fenced"  # another copy of this ledger may be sending
     SILENT = "silent"  # the scheduler releases nothing
     OVERDUE = "overdue"  # an email is due, and has not been looked at
     UNLISTED = "unlisted"  # an email is on no list, and nothing would look at it
     NO_SENDER = "no-sender"  # no worker takes from the queue `send`
     NO_RECORDER = "no-recorder"  # no worker takes from the queue `record`
-    BEHIND = "behind"  # the workers of `record` are at work, and Notion learns only later what happened
+    BEHIND = "behind"  # the workers of `record` are at work, but Notion is behind
 
 
 @dataclass(frozen=True)
@@ -37,19 +37,19 @@ class Health:
     """The ledger at one instant.
 
     Attributes:
-        tick_age: milliseconds since the scheduler's last tick; None where there was none.
+        tick_age: milliseconds since the scheduler's last tick; None if there was none.
         overdue: milliseconds by which the oldest wake-up is late.
-        unlisted: emails that are on no list, of a sample: some active enrollments at random, which is all of them in a
-            small ledger. It misses most of what few enrollments of many have lost, and what is sending in one that
-            ended; the scheduler's audit of all enrollments finds each within about an hour, and doctor and verify find
-            it when they are asked.
+        unlisted: emails that are on no list, in a random sample of active enrollments (in a small ledger, all of them).
+            It misses most losses that affect few of many enrollments, and emails that are being sent in one that ended.
+            The scheduler's audit of all enrollments finds each within about an hour; doctor and verify find them when
+            you run them.
         scheduled: wake-ups on the schedule.
         queued: jobs on the queue `send`.
         workers: the workers of each queue.
-        outbox: changes that Notion has not been told yet.
+        outbox: changes not yet recorded in Notion.
         gate: why all sending is stopped, or None.
         fence: why this copy of the ledger may not send, or None.
-        version: the ledger's; None where nothing has begun one yet.
+        version: the ledger's; None if no ledger has been started yet.
     """
 
     tick_age: int | None
@@ -65,7 +65,7 @@ class Health:
 
     @property
     def problems(self) -> list[Problem]:
-        """What is wrong, the gravest first."""
+        """What is wrong, the most serious first."""
         wrong = {
             Problem.TOO_NEW: too_new(self.version),
             Problem.STOPPED: self.gate is not None,
@@ -83,7 +83,7 @@ class Health:
 
 
 def read_health(ledger: Ledger) -> Health:
-    """Look at the ledger, in three round trips, whatever its size; changes nothing.
+    """Check the ledger in three round trips, regardless of its size; changes nothing.
 
     Raises:
         RedisError: when Redis does not answer.

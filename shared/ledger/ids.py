@@ -1,4 +1,4 @@
-"""Ids and keys: the only place in Python that knows how they are made. None of them holds an address."""
+"""Ids and keys: the only place in Python that knows how they are made. None of them contains an address."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ OUTBOX = "eg:outbox"
 TICK = "eg:tick"
 VERSION = "eg:version"
 SCHEDULED = "rq:scheduler:scheduled_jobs"
-WORKERS, WORKER = "rq:workers", "rq:worker:"  # RQ's list of its workers, and what the hash of each begins with
-SCHEDULER = "rq:scheduler_instance:"  # the same of rq-scheduler's
-KNOWS = "ledger"  # the field of these in which a process says the newest version of the ledger that it can read
-QUEUES = ("send", "record", "notify")  # each has workers of its own
+WORKERS, WORKER = "rq:workers", "rq:worker:"  # RQ's list of its workers, and the prefix of each worker's hash
+SCHEDULER = "rq:scheduler_instance:"  # the prefix of each rq-scheduler's hash
+KNOWS = "ledger"  # the field of these where a process names the newest version of the ledger that it can read
+QUEUES = ("send", "record", "notify")  # each has its own workers
 QUEUE = "rq:queue:send"
 FAILED = "rq:failed:send"
 
@@ -30,7 +30,7 @@ def digest(text: str) -> str:
 
 
 def enrollment_prefix(slug: str, subject: str) -> str:
-    """What an enrollment's id begins with; the run's number follows.
+    """The start of an enrollment's id; its number follows.
 
     Args:
         slug: the campaign.
@@ -45,16 +45,16 @@ def email_id(enrollment: str, step: int) -> str:
 
 
 def parse_email_id(text: str) -> tuple[str, int]:
-    """The enrollment and the step that an email id names; raises ValueError for another text."""
+    """The enrollment and the step that an email id names; raises ValueError for any other text."""
     if not (match := _EMAIL.fullmatch(text)):
-        raise ValueError("no email id")
+        raise ValueError("not an email id")
     return match[1], int(match[2])
 
 
 def parse_job_id(text: str) -> tuple[str, int]:
-    """The enrollment and the step that a job id names; raises ValueError for another text."""
+    """The enrollment and the step that a job id names; raises ValueError for any other text."""
     if not (match := _JOB.fullmatch(text)):
-        raise ValueError("no job id of ours")
+        raise ValueError("not one of our job ids")
     return match[1], int(match[2])
 
 

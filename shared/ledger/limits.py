@@ -1,4 +1,4 @@
-"""What the ledger counts of callers: proofs that failed, and attempts that did not."""
+"""What the ledger counts about callers: failed proofs, and attempts, less those that did not fail."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ REFUSED = "eg:limit:refused"  # a hash: how many proofs have failed, by function
 
 
 def refused(ledger: Ledger, function: str) -> None:
-    """Count a proof that a function has refused."""
+    """Count a proof that a function refused."""
     ledger.redis.hincrby(REFUSED, function, 1)
 
 
 def give_back(ledger: Ledger, limit: Limit) -> None:
-    """Count an attempt no longer, as it was no failure."""
+    """Take an attempt off the count, as it did not fail."""
     if ledger.redis.exists(_LIMIT + limit.key):
         ledger.redis.decr(_LIMIT + limit.key)

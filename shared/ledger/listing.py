@@ -1,4 +1,4 @@
-"""Listing: which enrollments there are, for people to look at. Reads no more than it shows."""
+"""Listing: the enrollments, for people to look at. Reads no more than it shows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Page:
 
     Attributes:
         enrollments: their ids, the latest first.
-        next: where the list goes on, if it does.
+        next: where the list continues, if it does.
     """
 
     enrollments: list[str]
@@ -30,10 +30,10 @@ class Page:
 
 
 class Listing:
-    """The enrollments, by when they began.
+    """The enrollments, by start time.
 
     Args:
-        ledger: holds them.
+        ledger: where they are stored.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -50,11 +50,11 @@ class Listing:
         return sorted(names, key=lambda name: self._redis.zscore(RECENT, name) or 0, reverse=True)
 
     def page(self, start: int = 0, size: int = 50, *, slug: str | None = None, state: str | None = None) -> Page:
-        """Runs, the latest first.
+        """Enrollments, the latest first.
 
         Args:
-            start: where to begin: 0, or the `next` of the page before.
-            size: how many at most.
+            start: where to begin: 0, or the `next` of the previous page.
+            size: the maximum number of enrollments.
             slug: only those of this campaign.
             state: only those in this state.
         """
@@ -62,13 +62,14 @@ class Listing:
         return Page(names[:size], start + size if len(names) > size else None)
 
     def every(self) -> Iterator[str]:
-        """All enrollments, tracked ones too, in no order. Walks through the keys, so that nothing else waits for it."""
+        """All enrollments, including tracked ones, in no order. Scans the keys, so that it blocks nothing else."""
         prefix = ids.enrollment_key("")
         for key in self._redis.scan_iter(f"{prefix}*", count=1000):
             yield str(key).removeprefix(prefix)
 
     def counts(self) -> dict[str, int]:
-        """How many: enrollments, due within a day, late, and ended badly and not looked at yet."""
+        """The number of enrollments, of steps due within a day, of late steps, and of failures that nothing was done
+        about yet."""
         now = self._ledger.now()
         pipe = self._redis.pipeline(transaction=False)
         pipe.zcard(RECENT)
@@ -78,7 +79,7 @@ class Listing:
         return dict(zip(("enrollments", "due_within_a_day", "late", "to_look_at"), pipe.execute(), strict=True))
 
     def failures(self) -> list[tuple[str, int]]:
-        """The latest steps that ended failed or in doubt and that nobody has retried, as enrollment and number."""
+        """The latest steps that ended failed or in doubt and were not retried, as enrollment and number."""
         jobs = cast(list[str], self._redis.zrevrange(ids.FAILED, 0, SHOWN - 1))
         return list(dict.fromkeys(ids.parse_job_id(job) for job in jobs))
 
@@ -91,7 +92,7 @@ class Listing:
         """The emails in doubt that were posted in one request.
 
         Args:
-            request: its id.
+            request: the request's id.
         """
         doubts = list(self.doubts())
         pipe = self._redis.pipeline(transaction=False)
@@ -101,7 +102,7 @@ class Listing:
 
 
 def _list(slug: str | None, state: str | None) -> str:
-    """The list that holds these enrollments, and no others."""
+    """The list that holds exactly these enrollments."""
     if state:
         return f"eg:in:{state}:{slug}" if slug else f"eg:in:{state}"
     return f"eg:of:{slug}" if slug else RECENT

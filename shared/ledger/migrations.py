@@ -1,11 +1,11 @@
-"""Migrations: what an older release stored is brought to what this one stores.
+"""Migrations: they convert what an older release stored to what this one stores.
 
-Each has a number, and gives the ledger that version.
+Each has a number, which becomes the ledger's version.
 
-A migration raises the version before its first slice, not after its last: from then on the scripts of an older release
-refuse the ledger, also in a function, which has no heartbeat that could be looked for. So none meets a ledger that is
-half changed. This release reads both forms until it is done. As long as `eg:migration` is there, one is at work or
-broke off.
+A migration raises the version before its first slice, not after its last. From then on, the scripts of an older release
+refuse the ledger, even in a function, which has no heartbeat to check. So none of them meets a ledger that is half
+changed. This release reads both forms until the migration is done. As long as `eg:migration` exists, a migration is at
+work or was interrupted.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Migration:
     """One change of what is stored.
 
     Attributes:
-        number: the version that the ledger has by it.
-        sentence: what is so afterwards, for the person who runs it.
-        slice: does some of it, in well under a second, from a cursor (0: the beginning), and returns the next cursor
-            (0: it is done) and how many things it changed. Doing it twice must be as good as once. A cursor of SCAN
-            will do.
+        number: the version that it gives the ledger.
+        sentence: what is true afterwards, for the person who runs it.
+        slice: does part of it, in well under a second, from a cursor (0: the beginning), and returns the next cursor
+            (0: it is done) and how many things it changed. Doing it twice must have the same effect as once. A SCAN
+            cursor will do.
     """
 
     number: int
@@ -46,11 +46,11 @@ class Migration:
 
 @dataclass(frozen=True)
 class Slice:
-    """What was done so far.
+    """What has been done so far.
 
     Attributes:
-        migration: of which.
-        changed: things that it changed, since its beginning.
+        migration: the migration.
+        changed: how many things it has changed since its beginning.
         done: whether it is done.
     """
 
@@ -63,19 +63,20 @@ MIGRATIONS: tuple[Migration, ...] = ()  # in order of their numbers; version 1 n
 
 
 def waiting(ledger: Ledger) -> list[Migration]:
-    """What the ledger waits for, in order: what broke off, and what was never begun. Raises LedgerTooNew."""
+    """The migrations that the ledger needs, in order: interrupted ones, and ones that never began. Raises
+    LedgerTooNew."""
     version, begun = ledger.version(), broke_off(ledger)
     return [migration for migration in MIGRATIONS if migration.number > version or migration.number == begun]
 
 
 def broke_off(ledger: Ledger) -> int | None:
-    """The number of the migration that is at work or broke off, or None."""
+    """The number of the migration that is at work or was interrupted, or None."""
     number = ledger.redis.hget(AT_WORK, "number")
     return int(cast(str, number)) if number else None
 
 
 def older(ledger: Ledger, number: int) -> list[str]:
-    """The schedulers and workers at work that do not know ledgers of this version; one that says none counts as of
+    """The schedulers and workers at work that cannot read a ledger of this version; one that names no version counts as
     version 1."""
     redis = ledger.redis
     workers = sorted(cast(set[str], redis.smembers(ids.WORKERS)))
@@ -94,22 +95,22 @@ def older(ledger: Ledger, number: int) -> list[str]:
 
 
 def migrate(ledger: Ledger) -> Iterator[Slice]:
-    """Do what the ledger waits for, slice by slice; where it waits for nothing, nothing happens.
+    """Run the migrations that the ledger needs, slice by slice; if it needs none, nothing happens.
 
     Args:
-        ledger: which; a backup of it was made.
+        ledger: the ledger, after a backup.
 
     Raises:
-        MigrationError: when a program of an older release is at work, or another process migrates this ledger.
-        LedgerTooNew: when a newer release has it.
-        RedisError: when Redis does not answer; what was done stays done, and the next run goes on from there.
+        MigrationError: if a program of an older release is at work, or another process is migrating this ledger.
+        LedgerTooNew: if a newer release uses it.
+        RedisError: if Redis does not answer; what was done stays done, and the next run continues from there.
     """
     with _alone(ledger) as lock:
         wanted = waiting(ledger)
         if wanted and (behind := older(ledger, wanted[-1].number)):
             raise MigrationError(
-                f"these are of an older release, and at work: {', '.join(behind)}. Stop them, or start them again "
-                "with this release; then migrate. One that was killed is forgotten within two minutes"
+                f"these programs of an older release are at work: {', '.join(behind)}. Stop them, or restart them with "
+                "this release; then migrate. A program that was killed leaves this list within two minutes"
             )
         for migration in wanted:
             yield from _run(ledger, migration, lock)
@@ -120,7 +121,7 @@ def _run(ledger: Ledger, migration: Migration, lock: Lock) -> Iterator[Slice]:
     while True:
         cursor, more = migration.slice(ledger, cursor)
         changed += more
-        lock.reacquire()  # a process that has lost it writes no cursor: another one goes on
+        lock.reacquire()  # a process that has lost it writes no cursor: another one continues
         if not cursor:
             ledger.redis.delete(AT_WORK)
         else:
@@ -131,9 +132,9 @@ def _run(ledger: Ledger, migration: Migration, lock: Lock) -> Iterator[Slice]:
 
 
 def _begin(ledger: Ledger, migration: Migration) -> tuple[int, int]:
-    """Raise the version, and find where to go on.
+    """Raise the version, and find where to continue.
 
-    Another start of Redis has another order of keys: there SCAN begins again."""
+    After a restart of Redis the keys have another order, so SCAN begins again."""
     server = str(cast(dict[str, str], ledger.redis.info("server"))["run_id"])
     before = cast(dict[str, str], ledger.redis.hgetall(AT_WORK)) if broke_off(ledger) == migration.number else {}
     cursor = int(before["cursor"]) if before.get("server") == server else 0
@@ -156,7 +157,7 @@ def _alone(ledger: Ledger) -> Iterator[Lock]:
         yield lock
     except LockError:
         raise MigrationError(
-            "a slice took longer than a minute, and another process may have gone on. Run it again"
+            "a slice took longer than a minute, and another process may have taken over. Run it again"
         ) from None
     finally:
         if lock.owned():

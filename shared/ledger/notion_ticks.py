@@ -1,4 +1,5 @@
-"""Which enrollments the owner has ticked as paused in Notion, as of the last poll: only a change of a tick acts."""
+"""Which enrollments the owner has ticked as paused in Notion, as of the last poll: only a change of a tick has an
+effect."""
 
 from __future__ import annotations
 
@@ -11,27 +12,27 @@ _TICKED = "eg:ticked"
 
 
 class NotionTicks:
-    """Remember ticks, and the pages that carry them.
+    """Remembers ticks, and the pages that have them.
 
     Args:
-        ledger: holds them.
+        ledger: where they are stored.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self._redis = ledger.redis
 
     def known(self) -> set[str]:
-        """The enrollments that were ticked."""
+        """The enrollments that were ticked at the last poll."""
         return cast(set[str], self._redis.smembers(_TICKED))
 
     def add(self, enrollment: str) -> None:
-        """It is ticked now."""
+        """Remember that an enrollment is ticked."""
         self._redis.sadd(_TICKED, enrollment)
 
     def remove(self, enrollment: str) -> None:
-        """It is ticked no more."""
+        """Remember that an enrollment is no longer ticked."""
         self._redis.srem(_TICKED, enrollment)
 
     def page(self, enrollment: str) -> str:
-        """The tracker page of an enrollment; empty where none is known."""
+        """The tracker page of an enrollment; empty if none is known."""
         return str(self._redis.hget(ids.enrollment_key(enrollment), "page") or "")

@@ -1,6 +1,6 @@
-"""What the ledger's scripts are asked: each dataclass is a script's contract, field by field. What is None is left out.
+"""What the ledger's scripts take: each dataclass is a script's contract, field by field. None values are left out.
 
-Instants are milliseconds since 1970 UTC, lengths of time are milliseconds, contacts are digests of their addresses.
+Instants are milliseconds since 1970 UTC, durations are milliseconds, contacts are digests of their addresses.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Limit:
 
 @dataclass(frozen=True, kw_only=True)
 class Exit:
-    """What has happened to a contact: it ends the enrollments of some campaigns, as far as they began before."""
+    """What has happened to a contact: it ends the enrollments in some campaigns, if they began before it."""
 
     reason: str
     slugs: Sequence[str]
@@ -33,10 +33,10 @@ class Exit:
 
 @dataclass(frozen=True, kw_only=True)
 class Meeting:
-    """What a calendar says of a meeting.
+    """What a calendar reports about a meeting.
 
     Attributes:
-        what: happened.
+        what: what happened.
         uid: a digest of the meeting's id.
         at: when it happened.
         starts: when the meeting begins.
@@ -54,7 +54,7 @@ class Meeting:
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """The campaign of the webhook, and the key of the contact's enrollments in it; without a plan they are only
+    """The campaign of the webhook, and the key of the contact's enrollments in it; without a plan, the contact is only
     tracked."""
 
     key: str
@@ -68,19 +68,19 @@ class Enroll:
     """A sign-up, a report or a meeting (enroll.lua).
 
     Attributes:
-        contact: who.
-        fields: what the form says of them.
+        contact: the contact.
+        fields: what the form says about them.
         source: the trigger.
-        seen: a digest of the `Idempotency-Key` or of the event: the same again gets the first answer.
-        seen_ttl: how long it does.
+        seen: a digest of the `Idempotency-Key` or of the event: the same one again gets the first answer.
+        seen_ttl: for how long.
         answer: that answer.
-        consent: whether the form carries one.
-        lead: a digest of scores of which the owner is told, unless they were the last ones too.
+        consent: whether the form includes consent.
+        lead: a digest of scores that the owner is alerted to, unless they are the same as the last ones.
         limit: how often the contact may come.
         exit: what ends other enrollments.
-        meeting: what a calendar says.
-        start: where the webhook has a campaign.
-        plan: where the form carries what the campaign requires.
+        meeting: what a calendar reports.
+        start: if the webhook has a campaign.
+        plan: if the form has what the campaign requires.
     """
 
     contact: str
@@ -100,18 +100,18 @@ class Enroll:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What the provider reports of an email or an address (receive.lua).
+    """What the provider reports about an email or an address (receive.lua).
 
     Attributes:
-        what: was reported.
+        what: what was reported.
         at: when it happened.
-        seen: a digest of the report: the same again does nothing.
-        seen_ttl: how long it is known.
+        seen: a digest of the report: the same one again does nothing.
+        seen_ttl: how long that is remembered.
         contact: the addressee.
-        enrollment, step: of our email.
-        id: the provider's own of the email.
+        enrollment, step: those of our email.
+        id: the provider's id for the email.
         sent: when the provider accepted it.
-        reason: in the provider's words.
+        reason: why, in the provider's words.
     """
 
     what: str
@@ -128,20 +128,20 @@ class Report:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a request ended, and what was learned by it (settle.lua).
+    """How a request ended, and what was learned from it (settle.lua).
 
     Attributes:
-        outcome: how.
-        ids: the provider's own of the emails that it accepted.
+        outcome: how it ended.
+        ids: the provider's ids for the emails that it accepted.
         why: the reason, without an address.
-        retry_after: how long to wait at least before the next attempt.
-        hold: how long to ask nothing of the provider.
+        retry_after: the minimum wait before the next attempt.
+        hold: how long to send the provider no requests.
         delays: the waits before attempts 2, 3 and all later ones.
-        patience: how long after its due a step that cannot be written is tried.
+        patience: how long after its due time a step that cannot be written is retried.
         gate: why nothing can be sent at all, and `gate_until` when one email is tried again.
-        rate_seen: the requests a second that the provider names.
+        rate_seen: the requests per second that the provider names.
         turn: the turn at the provider, and `left` when the request left.
-        date: what time it is by the provider's clock.
+        date: the time by the provider's clock.
     """
 
     outcome: Outcome
@@ -161,15 +161,15 @@ class Ending:
 
 @dataclass(frozen=True, kw_only=True)
 class Resume:
-    """How a paused enrollment goes on (resume.lua).
+    """How a paused enrollment continues (resume.lua).
 
     Attributes:
-        enrollment: which.
-        paused_at: since when: what was worked out for another pause does nothing.
-        anchor: from which its delays count now.
+        enrollment: its id.
+        paused_at: when the pause began: an order for another pause does nothing.
+        anchor: the instant that its delays count from now on.
         dues: by step, when it is due now.
-        nexts: by step, when it may go at the earliest.
-        catch_up: the time between two emails while what was missed is sent.
+        nexts: by step, the earliest time it may go.
+        catch_up: the time between two emails while missed emails are sent.
     """
 
     enrollment: str
@@ -182,13 +182,13 @@ class Resume:
 
 @dataclass(kw_only=True)
 class RestoredStep:
-    """A step of an enrollment that comes back; `state` is None while nobody knows what became of it.
+    """A step of an enrollment that is being restored; `state` is None while it is unknown what became of it.
 
     Attributes:
         number, offset, due: as in its plan.
-        sent: when, and `by` whom; `id` is the provider's own.
-        why: it was not sent.
-        note: what the provider said of it.
+        sent: when it was sent, and `by` whom; `id` is the provider's id.
+        why: why it was not sent.
+        note: what the provider said about it.
         reports: when it was delivered, opened, ...
         page: its row in the email log.
     """
@@ -208,21 +208,21 @@ class RestoredStep:
 
 @dataclass(kw_only=True)
 class RestoredEnrollment:
-    """An enrollment that comes back, as Notion tells of it.
+    """An enrollment that is being restored, as recorded in Notion.
 
     Attributes:
-        id, key, number: its id, and what that is made of.
-        slug, kind, reentry: of its campaign, where there still is one.
-        what: it is to be; `finished` and `tracking` only leave a mark.
+        id, key, number: its id, and the parts of it.
+        slug, kind, reentry: those of its campaign, if it still exists.
+        what: what it becomes; `finished` and `tracking` only leave a mark.
         page: its row in the tracker.
-        anchor: from which its delays count.
-        group: of which one campaign runs at a time.
+        anchor: the instant that its delays count from.
+        group: only one campaign of a group runs at a time.
         created: when it began.
         exits: the reasons that end it.
-        paused_at: since when it is paused, where it is.
+        paused_at: since when it is paused, if it is.
         ticked: whether its Pause is ticked.
-        steps: all of it, where it is open.
-        why: it is paused, and `notes` what the owner should know of it: both for the report.
+        steps: all its steps, if it is open.
+        why: why it is paused, and `notes` what the owner should know about it: both for the report.
     """
 
     id: str
@@ -246,11 +246,11 @@ class RestoredEnrollment:
 
 @dataclass(frozen=True, kw_only=True)
 class Foreseen:
-    """For a dry run of a restore: what would be so by then.
+    """For a dry run of a restore: what would be true by then.
 
     Attributes:
         lost: the fence would be on.
-        gone: the enrollments that would have been thrown away.
+        gone: the enrollments that would have been discarded.
         held: the group would be taken.
     """
 
@@ -261,15 +261,15 @@ class Foreseen:
 
 @dataclass(frozen=True, kw_only=True)
 class Restore:
-    """A person as Notion tells of them, and one enrollment of theirs (restore.lua).
+    """A person as recorded in Notion, and one of their enrollments (restore.lua).
 
     Attributes:
-        contact: who.
-        fields: what is known of them.
+        contact: the contact.
+        fields: what is known about them.
         page: their row.
         reason: why they get no email.
-        run: the enrollment; None where there is none.
-        dry: only say what would become of it, if this were so.
+        run: the enrollment; None if there is none.
+        dry: only report what would become of it in this situation.
     """
 
     contact: str

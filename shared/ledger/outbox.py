@@ -1,6 +1,6 @@
-"""The outbox: what Notion must still be told of.
+"""The outbox: what must still be recorded in Notion.
 
-It names things, not messages, so that ten changes of one thing become one."""
+It names things, not messages, so that ten changes to one thing become one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import cast
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 
-UNSURE = "?"  # a page that may have been created without our learning its id
+UNSURE = "?"  # a page that may have been created, but whose id we did not learn
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Entry:
 
 
 class Outbox:
-    """Take, record, and give back.
+    """Takes entries, marks them as recorded, and gives them back.
 
     Args:
-        ledger: holds it.
+        ledger: where it is stored.
         lease: seconds that one recording may take.
     """
 
@@ -40,7 +40,7 @@ class Outbox:
         self._lease = lease
 
     def take(self, *, fenced: bool = False) -> Entry | None:
-        """The next thing that is ready, or None; also None while this copy of the ledger may not send.
+        """The next entry that is ready, or None; also None while this copy of the ledger may not send.
 
         Args:
             fenced: whether the fence must be on, as for a claim.
@@ -49,29 +49,29 @@ class Outbox:
         return Entry(found.kind, found.id, found.version) if found else None
 
     def pending(self) -> set[str]:
-        """All that Notion must still be told of, by its name in the outbox."""
+        """All that must still be recorded in Notion, by its name in the outbox."""
         return set(cast(list[str], self.ledger.redis.zrange(ids.OUTBOX, 0, -1)))
 
     def recorded(self, entry: Entry) -> None:
-        """Notion knows it, as it was when it was taken."""
+        """Mark an entry as recorded, as it was when it was taken."""
         self.ledger.recorded(entry.member, entry.version)
 
     def empty(self, limit: int = 500) -> int:
-        """Forget what is ready, where there is no Notion; returns how many things that were."""
+        """Drop the entries that are ready, if there is no Notion; returns how many."""
         return self.ledger.empty(limit)
 
     def give_back(self, entry: Entry) -> None:
-        """Nobody could be told; it is as ready as before."""
+        """Nothing could be recorded; the entry is as ready as before."""
         self.ledger.recorded(entry.member, entry.version, back=True)
 
     def failed(self, entry: Entry, wait: float) -> int:
-        """It could not be recorded; try again in `wait` seconds, longer each time.
+        """The entry could not be recorded; try again in `wait` seconds, longer each time.
 
-        Returns how often it failed by now."""
+        Returns how often it has failed."""
         return self.ledger.recorded(entry.member, entry.version, wait=wait)
 
     def page(self, entry: Entry) -> str | None:
-        """The Notion page of a thing: its id, UNSURE, or None where there is none yet."""
+        """The Notion page of a thing: its id, UNSURE, or None if there is none yet."""
         key, field = self._place(entry)
         return cast(str | None, self.ledger.redis.hget(key, field))
 
@@ -90,5 +90,5 @@ class Outbox:
         return ids.enrollment_key(enrollment), f"{step}.page"
 
     def depth(self) -> int:
-        """How many things wait to be recorded."""
+        """How many entries are waiting to be recorded."""
         return int(self.ledger.redis.zcard(ids.OUTBOX))

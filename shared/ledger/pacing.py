@@ -1,4 +1,4 @@
-"""Turns at a provider that allows so many requests a second, shared by all processes through Redis."""
+"""Turns at a provider with a rate limit, shared by all processes through Redis."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 from shared.ledger.client import Ledger
 
-LONGEST = 3.0  # seconds to sleep before asking again: another process may have been told to hold back meanwhile
+LONGEST = 3.0  # seconds to sleep before asking again: the provider may have told another process to hold back meanwhile
 
 
 @dataclass(frozen=True)
 class Pacer:
-    """Waits until a provider may be asked.
+    """Waits until a request to a provider may go.
 
     Attributes:
         ledger: keeps the turns.
-        provider: whose.
-        rate: requests a second.
-        sleep: takes seconds; a test may not want to wait.
+        provider: its name.
+        rate: requests per second.
+        sleep: takes seconds; a test can replace it.
     """
 
     ledger: Ledger
@@ -36,5 +36,5 @@ class Pacer:
                 return
 
     def hold(self, seconds: float) -> None:
-        """Let nobody ask for a while."""
+        """Hold back all requests for a while."""
         self.ledger.hold(self.provider, seconds)

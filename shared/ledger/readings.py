@@ -1,4 +1,4 @@
-"""Readings: all that Prometheus is told, at a cost that does not grow with the number of enrollments."""
+"""Readings: all that Prometheus collects, at a cost that does not grow with the number of enrollments."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Readings:
 
     Attributes:
         health: see shared/ledger/health.py.
-        tallies: by campaign, what happened so far: `enrolled`, `<step>.sent`, `<step>.delivered`, ...
-        states: by campaign, how many enrollments are in each state, of those that are still kept.
-        queued, workers, failed: by queue, the jobs that wait, who works, and the jobs on RQ's failed list.
+        tallies: by campaign, what has happened so far: `enrolled`, `<step>.sent`, `<step>.delivered`, ...
+        states: by campaign, how many enrollments are in each state, among those still kept.
+        queued, workers, failed: by queue, the waiting jobs, the workers, and the jobs on RQ's failed list.
         lateness: emails by the upper end of their bucket in seconds, and the `sum` in milliseconds.
-        counts: emails by the outcome of each request, and `held`, requests that met the provider's rate limit.
-        gauges: `open` and `late` steps, `notices` that wait, `suppressed` contacts, `rejected` templates.
+        counts: emails by the outcome of each request, and `held`, requests that hit the provider's rate limit.
+        gauges: `open` and `late` steps, waiting `notices`, `suppressed` contacts, `rejected` templates.
     """
 
     health: Health
@@ -37,10 +37,10 @@ class Readings:
 
 
 def read(ledger: Ledger, slugs: Sequence[str]) -> Readings:
-    """Read them all.
+    """Read all the numbers.
 
     Args:
-        ledger: holds them.
+        ledger: where they are stored.
         slugs: the campaigns.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What Redis says when it does not do what it is asked, in a sentence for people: what is wrong, and what to do."""
+"""Redis's errors, in a sentence for people: what is wrong, and what to do."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from redis.exceptions import (
 
 @dataclass(frozen=True)
 class Reason:
-    """Why Redis refuses or is silent.
+    """Why Redis refuses or does not answer.
 
     Attributes:
-        setting: which setting it may lie in; "" where in none.
-        what: is wrong, to be read after "Redis".
+        setting: the setting that may be wrong; "" if none.
+        what: what is wrong, to follow the word "Redis".
         fix: what to do.
     """
 
@@ -31,9 +31,9 @@ class Reason:
     fix: str
 
 
-_DISK = "make room on its disk; its own log says what it could not write"
-_BY_WORD = {  # how Redis's answers begin (https://redis.io/docs/latest/develop/reference/protocol-spec/)
-    "NOAUTH": Reason("REDIS_PASSWORD", "wants a password", "set REDIS_PASSWORD"),
+_DISK = "free some space on its disk; its log says what it could not write"
+_BY_WORD = {  # how Redis's errors begin (https://redis.io/docs/latest/develop/reference/protocol-spec/)
+    "NOAUTH": Reason("REDIS_PASSWORD", "requires a password", "set REDIS_PASSWORD"),
     "WRONGPASS": Reason(
         "REDIS_PASSWORD", "refuses the password", "set the one that Redis was started with (`requirepass`)"
     ),
@@ -43,12 +43,12 @@ _BY_WORD = {  # how Redis's answers begin (https://redis.io/docs/latest/develop/
     "NOPERM": Reason("REDIS_URL", "does not let its user do this", "give the user all commands and keys (ACL)"),
     "MISCONF": Reason("", "cannot write to its disk", _DISK),
     "OOM": Reason("", "is full", "give it more memory (maxmemory), or find what fills it"),
-    "BUSY": Reason("", "is busy with a script", "wait a moment; if it goes on, end the script: SCRIPT KILL"),
+    "BUSY": Reason("", "is busy with a script", "wait a moment; if it stays busy, end the script: SCRIPT KILL"),
     "READONLY": Reason("REDIS_URL", "is a replica, which takes no writes", "name the primary in REDIS_URL"),
     "LOADING": Reason("", "is still loading its data", "wait until it has started"),
-    "NOREPLICAS": Reason("", "waits for its replicas", "start them, or change min-replicas-to-write"),
+    "NOREPLICAS": Reason("", "is waiting for its replicas", "start them, or change min-replicas-to-write"),
     "DB index is out of range": Reason(
-        "REDIS_URL", "has no database of that number", "correct the number at the end of REDIS_URL, such as /0"
+        "REDIS_URL", "has no database with that number", "correct the number at the end of REDIS_URL, such as /0"
     ),
 }
 _BY_TYPE = {
@@ -57,21 +57,21 @@ _BY_TYPE = {
     OutOfMemoryError: _BY_WORD["OOM"],
     ReadOnlyError: _BY_WORD["READONLY"],
     BusyLoadingError: _BY_WORD["LOADING"],
-    TimeoutError: Reason("REDIS_URL", "does not answer in time", "see whether it is busy, or a firewall is in the way"),
+    TimeoutError: Reason("REDIS_URL", "does not answer in time", "check whether it is busy, or a firewall blocks it"),
 }
-_SILENT = Reason("REDIS_URL", "does not answer", "start it, correct REDIS_URL, or let this machine through to it")
+_SILENT = Reason("REDIS_URL", "does not answer", "start it, correct REDIS_URL, or allow this machine to reach it")
 _CERTIFICATE = Reason(
-    "REDIS_URL", "has a certificate that is not trusted", "name it as the certificate does, or trust its authority"
+    "REDIS_URL", "has a certificate that is not trusted", "use the name in the certificate, or trust its authority"
 )
 _CLOSED = Reason(
     "REDIS_URL",
     "closes the connection at once",
-    "if it wants TLS, write rediss:// in REDIS_URL; if it does not, redis://",
+    "if it uses TLS, write rediss:// in REDIS_URL; if it does not, redis://",
 )
 
 
 def reason(error: RedisError | OSError) -> Reason:
-    """Why Redis did not do what it was asked.
+    """Why a request to Redis failed.
 
     Args:
         error: what redis-py raised.

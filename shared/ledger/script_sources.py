@@ -1,6 +1,6 @@
-"""The Lua scripts as Redis gets them: each decision in `scripts/`, behind what its head includes from `lua/`.
+"""The Lua scripts as Redis gets them: each decision in `scripts/`, preceded by what its head includes from `lua/`.
 
-A file's first line names what it uses: `-- @include base outbox`. An include may name others; each comes once, and
+A file's first line names what it uses: `-- @include base outbox`. An include may name others; each is added once,
 before what needs it.
 """
 
@@ -15,10 +15,10 @@ _INCLUDE = re.compile(r"-- @include ([\w ]+)\n")
 
 
 def sources(constants: Mapping[str, int]) -> dict[str, str]:
-    """Every script whole, by the name of its file.
+    """Every complete script, by file name.
 
     Args:
-        constants: what stands in the files as `$NAME`.
+        constants: the values of `$NAME` in the files.
     """
     included = {file.stem: file.read_text(encoding="utf-8") for file in (FOLDER / "lua").glob("*.lua")}
     for name, value in constants.items():

@@ -1,4 +1,4 @@
-"""The console's sessions that have ended: after signing out, a cookie that stays behind opens nothing."""
+"""Console sessions that have ended: after you sign out, a leftover cookie opens nothing."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ def end(ledger: Ledger, name: str, lasts: int) -> None:
     """Remember that a session has ended.
 
     Args:
-        ledger: remembers it.
+        ledger: where that is stored.
         name: the session's random name.
-        lasts: seconds for which its cookie would be good.
+        lasts: seconds that its cookie would stay valid.
     """
     ledger.redis.set(_ENDED + name, "", ex=lasts)
 

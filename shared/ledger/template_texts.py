@@ -1,4 +1,4 @@
-"""What Redis holds of the texts that the owner writes in Notion: for each template the last good one.
+"""The texts that the owner writes in Notion, as Redis holds them: for each template, the last good one.
 
 The scheduler writes them; sending reads them here and never asks Notion. A name is `<campaign>/<template id>`.
 """
@@ -19,10 +19,10 @@ PUSHED = "eg:templates:pushed"  # a hash: name to the digest of what `templates 
 
 
 class TemplateTexts:
-    """What Redis holds of the owner's texts.
+    """The owner's texts in Redis.
 
     Args:
-        ledger: holds them.
+        ledger: where they are stored.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -32,7 +32,7 @@ class TemplateTexts:
         return cast(dict[str, str], self._redis.hgetall(key))  # the client decodes, which its types cannot say
 
     def version(self) -> str:
-        """What changes with every change of a text; cheap to ask."""
+        """A value that changes with every change of a text; cheap to read."""
         return str(self._redis.get(VERSION) or "0")
 
     def sources(self) -> dict[str, str]:
@@ -40,7 +40,7 @@ class TemplateTexts:
         return self._hash(SOURCES)
 
     def rejected(self) -> dict[str, str]:
-        """What is wrong with an edit that was not taken, by the template's name, in a sentence."""
+        """Why an edit was not accepted, in a sentence, by the template's name."""
         return self._hash(REJECTED)
 
     def pushed(self) -> dict[str, str]:
@@ -48,11 +48,11 @@ class TemplateTexts:
         return self._hash(PUSHED)
 
     def accept(self, name: str, source: str) -> None:
-        """This is the last good text now."""
+        """Store the last good text."""
         self._change(lambda pipe: pipe.hset(SOURCES, name, source))
 
     def withdraw(self, name: str) -> None:
-        """The file goes out again."""
+        """Remove the text, so that the file goes out again."""
         self._change(lambda pipe: pipe.hdel(SOURCES, name))
 
     def _change(self, write: Callable[[Pipeline], object]) -> None:
@@ -62,7 +62,7 @@ class TemplateTexts:
             pipe.execute()
 
     def reject(self, sentences: Mapping[str, str]) -> dict[str, str]:
-        """Remember what is wrong now, and nothing else; the last good texts go on.
+        """Replace the list of what is wrong; the last good texts stay in use.
 
         Returns the sentences that are new."""
         before = self.rejected()

@@ -1,16 +1,16 @@
-"""The ledger's version: which ledgers this release can read. docs/ledger.md says how a newer release and an older one
-keep apart."""
+"""The ledger's version: which ledgers this release can read. docs/ledger.md explains how newer and older releases are
+kept apart."""
 
 from __future__ import annotations
 
 from shared.core.errors import LedgerTooNew
 
-VERSION = 1  # the newest ledger that this release reads, and the one that it makes; CONTRIBUTING says when it rises
-TOO_NEW = "EGVERSION "  # how base.lua refuses
+VERSION = 1  # the newest ledger that this release reads, and the one it creates; CONTRIBUTING says when to raise it
+TOO_NEW = "EGVERSION "  # how base.lua's refusal begins
 
 
 def too_new(version: str | None) -> bool:
-    """Whether this program must leave a ledger alone; base.lua judges so before each script.
+    """Whether this program must leave a ledger alone; base.lua makes the same check before each script.
 
     Args:
         version: its mark, or None.
@@ -19,7 +19,7 @@ def too_new(version: str | None) -> bool:
 
 
 def refuse_too_new(version: str | None) -> None:
-    """Raise LedgerTooNew where this program must leave a ledger alone.
+    """Raise LedgerTooNew if this program must leave a ledger alone.
 
     Args:
         version: its mark, or None.

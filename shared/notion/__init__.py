@@ -1,1 +1,1 @@
-"""What we keep in Notion and read from it. May import emails, intake and what is below; delays no email."""
+"""What Evergreen writes to Notion and reads from it. May import emails, intake and below; delays no email."""

@@ -1,4 +1,4 @@
-"""Reading a row of Notion by our names of its columns."""
+"""Read a Notion row by Evergreen's column names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MINUTE = 60_000
 
 @dataclass(frozen=True)
 class Cells:
-    """A row, by our names of its columns."""
+    """A row, by Evergreen's column names."""
 
     page: Mapping[str, Any]
     source: Source
@@ -31,11 +31,11 @@ class Cells:
 
     @property
     def created(self) -> int | None:
-        """When the row was made, in milliseconds since 1970 UTC."""
+        """When the row was created, in milliseconds since 1970 UTC."""
         return _instant(self.page["created_time"], "UTC")
 
     def text(self, name: str) -> str | None:
-        """What a column says; None where it is empty or not there."""
+        """The value of a column; None if it is empty or missing."""
         return plain(
             self.page["properties"].get(schema.own_name(name, self.source, self.settings.notion_property_names))
         )
@@ -45,7 +45,7 @@ class Cells:
 
         Args:
             name: the column.
-            up: round up what Notion has lost: the seconds, or the time of day.
+            up: round up what Notion drops: the seconds, or the time of day.
         """
         return _instant(self.text(name), self.settings.business_timezone, up=up)
 

@@ -1,9 +1,10 @@
-r"""Notion's Markdown into ours, and back: https://developers.notion.com/guides/data-apis/enhanced-markdown.
+r"""Converts Notion's Markdown to ours and back: https://developers.notion.com/guides/data-apis/enhanced-markdown.
 
 Notion writes one block a line without empty lines, indents children with tabs, puts a backslash before \ * ~ ` $ [ ] <
-> { } | ^, and says what Markdown cannot (callouts, columns, colors, mentions) with tags. In an email a callout becomes
-a quotation, a toggle a bold line above its text, columns follow one another, a table becomes a list with a row an item,
-an equation code, a tick-box ☐ or ☑. Colors and underlines go; so does what is struck out. No tag ever reaches an email.
+> { } | ^, and uses tags for what Markdown lacks (callouts, columns, colors, mentions). In an email a callout becomes
+a quotation, a toggle a bold line above its text, columns follow one another, a table becomes a list with one item per
+row, an equation becomes code, a checkbox ☐ or ☑. Colors, underlines and struck-out text are dropped. No tag ever
+reaches an email.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _HELD_BY_NOTION = re.compile(
     r"attachment:|file:|https?://[^/)]{0,200}(?:notion-static|prod-files-secure|file\.notion)|[^\s()]{0,1000}[?&]X-Amz-",
     re.IGNORECASE,
 )
-# Every repetition has an end: whatever somebody pastes must not occupy the scheduler.
+# Every repetition is bounded: no pasted text may keep the scheduler busy.
 _CODE = re.compile(r"(`{1,3}[^`]{1,1000}`{1,3})")
 _PLACEHOLDER = re.compile(r"(?:\\?\{){2}([^{}\n]{0,200}?)(?:\\?\}){2}")
 _STASHED = re.compile("\ue000(\\d+)\ue001")
@@ -50,7 +51,7 @@ class _Box:
 
     Attributes:
         kind: the name of its tag.
-        icon: what its first line begins with.
+        icon: what its first line starts with.
     """
 
     kind: str
@@ -62,9 +63,9 @@ class _Page:
     """What has been converted so far.
 
     Attributes:
-        boxes: those that are open.
-        levels: how far the open list items are indented.
-        blocks: the Markdown of each block, in which callouts it stands, and of which list it is an item.
+        boxes: the open ones.
+        levels: indentation of the open list items.
+        blocks: the Markdown of each block, the callouts around it, and the list it belongs to.
     """
 
     boxes: list[_Box] = field(default_factory=list)
@@ -72,7 +73,7 @@ class _Page:
     blocks: list[tuple[str, list[_Box], str]] = field(default_factory=list)
 
     def add(self, text: str, depth: int, *, item: str = "") -> None:
-        """Add a block that is indented so far."""
+        """Add a block with this indentation."""
         depth = max(0, depth - len(self.boxes))
         self.levels = [level for level in self.levels if level < depth]
         indent = "    " * len(self.levels)
@@ -103,10 +104,10 @@ def from_notion(text: str) -> str:
     """A page's body as templates are written.
 
     Args:
-        text: what Notion's Markdown endpoint answers.
+        text: what Notion's Markdown endpoint returns.
 
     Raises:
-        CampaignError: a sentence about what an email cannot show.
+        CampaignError: one sentence on what an email cannot show.
     """
     text = re.sub(r"%7B%7B(.{0,200}?)%7D%7D", lambda found: unquote(found[0]), re.sub("[\ue000\ue001]", "", text))
     text = re.sub(rf"(?<!\\)(<(?:{_BOXES})\b[^>\n]*>)(?=[^\n])", r"\1\n", text)
@@ -118,7 +119,7 @@ def from_notion(text: str) -> str:
 
 
 def _convert(line: str, lines: Iterator[str], page: _Page) -> None:
-    """Convert the block that begins with a line; takes the lines that belong to it."""
+    """Convert the block that starts with a line; consumes its lines."""
     words = line.strip()
     depth = len(line) - len(line.lstrip("\t"))
     if _NOTHING.fullmatch(words):
@@ -168,7 +169,7 @@ def _add_words(words: str, depth: int, page: _Page) -> None:
 def _inline(text: str) -> str:
     """The words of one block.
 
-    Placeholders are taken out first, so that nothing in them is read as Notion's Markdown."""
+    Placeholders are taken out first, so that they are not read as Notion's Markdown."""
     taken: list[str] = []
 
     def take(found: re.Match[str]) -> str:
@@ -184,18 +185,17 @@ def _words(text: str) -> str:
     text = _TYPED_LINK.sub(_link, text)
     if tag := _TYPED_TAG.search(text):
         raise CampaignError(
-            f"<{tag[1]}> is an HTML tag, which an email would show as it stands; remove it and use Notion's own "
-            "formatting"
+            f"<{tag[1]}> is an HTML tag, which an email would show as text; remove it and use Notion's own formatting"
         )
     if _LOST.search(text):
         raise CampaignError(
-            "the page holds a block that an email cannot show (a bookmark or an embed); put a link in its place"
+            "the page has a block that an email cannot show (a bookmark or an embed); replace it with a link"
         )
     text = _FILE.sub(lambda found: f"[{found[3].strip() or found[1]}]({found[2]})", text)
     if re.search(r"\]\((?=" + _HELD_BY_NOTION.pattern + ")", text, re.IGNORECASE):
         raise CampaignError(
-            "a picture or file lies in Notion, whose address expires within the hour; put it on your website and link "
-            "it there"
+            "a picture or file is stored in Notion, where its address expires within an hour; put it on your website "
+            "and link to it there"
         )
     text = re.sub(r"\((?:https?://)?(?:www\.notion\.(?:so|com)/)?(\ue000\d+\ue001)/?\)", r"(\1)", text)
     text = _DATE.sub(_day, text)
@@ -212,17 +212,17 @@ def _day(mention: re.Match[str]) -> str:
 
 
 def _link(typed: re.Match[str]) -> str:
-    """A link that stands on the page as text, with the backslashes that Notion puts before its brackets."""
+    """A link written as text on the page, with the backslashes that Notion puts before its brackets."""
     address = re.sub(r"\\(?=[!-/:-@\[-`{-~])", "", typed[2] or typed[3] or "")
     return f"[{typed[1]}]({address})"
 
 
 def to_notion(body: str) -> str:
-    """A template's body as Notion takes it: a paragraph a line, braces with backslashes, a link to a placeholder as
-    plain words.
+    """A template's body in Notion's form: one paragraph per line, braces with backslashes, a link to a placeholder as
+    text.
 
-    Notion refuses a link whose address is not an address, so `[Book a call]({{ booking_url }})` is text there, and read
-    as a link again.
+    Notion refuses a link without a valid address, so `[Book a call]({{ booking_url }})` is text there, and is read back
+    as a link.
 
     Args:
         body: Markdown without its subject and preview.

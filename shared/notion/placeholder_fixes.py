@@ -1,5 +1,5 @@
-"""Mends the `{{ placeholders }}` that an owner writes in Notion: curly quotes, names of earlier builds, a default where
-one is obvious."""
+"""Fixes the `{{ placeholders }}` that an owner writes in Notion: curly quotes, names from earlier builds, obvious
+defaults."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "meeting_place": ("meeting_link", "meeting_location"),
     "package": ("package_name",),
 }
-"""What earlier builds called things; case, underscores and a path before the name (`$json.firstName`) do not matter."""
+"""Names from earlier builds; case, underscores and a path before the name (`$json.firstName`) do not matter."""
 DEFAULTS: Mapping[str, str] = {"first_name": "there", "name": "there", "business_name": "your business"}
 
 _QUOTES = {
@@ -52,8 +52,7 @@ _KNOWN = {_squeezed(alias): name for name in PLACEHOLDERS for alias in (name, *A
 
 
 def fixed(text: str) -> str:
-    """The text with every placeholder in it as templates know it; what cannot be fixed stays, for the check to name
-    it.
+    """The text with every placeholder as templates know it; what cannot be fixed stays, and the check reports it.
 
     Args:
         text: a subject, a preview or Markdown.

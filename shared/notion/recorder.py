@@ -1,10 +1,10 @@
-"""Recording: carries the outbox to Notion. Email comes first: nothing here delays, blocks or repeats one.
+"""Recording: writes the outbox to Notion. Email comes first: nothing here delays, blocks or repeats one.
 
-A copy of the ledger that may not send does not write either: the rows may be all that is left of what was lost.
+A copy of the ledger that may not send does not write either: the rows may be all that survives a loss.
 
-Each thing (contact, enrollment, email) has one page. It is written as it is *now*, so that ten changes become one call.
-Notion has no unique keys and may save a write that it answers with an error, so before anything is created again it is
-looked up by its key.
+Each thing (contact, enrollment, email) has one page. Its current state is written, so that ten changes become one call.
+Notion has no unique keys and may save a write that it answers with an error, so a page is looked up by its key before
+it is created again.
 """
 
 from __future__ import annotations
@@ -27,15 +27,16 @@ from shared.ledger.pacing import Pacer
 from shared.notion import schema
 from shared.notion.schema import CONTACTS, EMAIL_LOG, TRACKER, Source
 
-SHORT, LONG = 0.5, 10.0  # seconds for which Notion is left alone after a fault, doubled with each that follows
-STAY_FOR = 2.0  # seconds of that which a recorder sits out; after a longer time it is called again
+SHORT, LONG = 0.5, 10.0  # seconds without calls to Notion after a fault, doubled with each further one
+STAY_FOR = 2.0  # seconds of that a recorder waits itself; after a longer pause it is called again
 REFUSED_AFTER = 30  # seconds until a page that Notion refused is tried again; doubled each time
 _logger = log.logger("recorder")
 
 
 @dataclass
 class Recorder:
-    """What recording needs. Without Notion it only empties the outbox; `fenced` is whether the fence must be on."""
+    """What recording needs. Without Notion it only empties the outbox; `fenced`: whether the fence must be
+    confirmed."""
 
     ledger: Ledger
     catalog: Catalog
@@ -47,7 +48,7 @@ class Recorder:
     _faults: int = 0
 
     def drain(self, seconds: float) -> int:
-        """Record what is ready, for so many seconds at the most; returns how many things that were."""
+        """Record what is ready, for at most this many seconds; returns how many items."""
         outbox = Outbox(self.ledger)
         if not self.notion:
             return outbox.empty()
@@ -65,7 +66,7 @@ class Recorder:
         return done
 
     def _put_back(self, entry: Entry, outbox: Outbox, error: NotionError) -> bool:
-        """Keep a thing for later; returns whether Notion as a whole is better left alone for longer than one waits."""
+        """Keep an item for later; returns whether to leave Notion alone for longer than a recorder waits."""
         if error.kind in ("refused", "gone"):
             failures = outbox.failed(entry, REFUSED_AFTER)
             _logger.error("record.refused", thing=entry.member, why=error.reason, failures=failures)
@@ -90,7 +91,7 @@ class Recorder:
         run = self.ledger.enrollment(enrollment)
         contact = self.ledger.contact(run.contact) if run else None
         if not run or not contact or "email" not in contact.fields:
-            return  # the person was forgotten meanwhile
+            return  # the person has since been forgotten
         campaign = self.catalog.campaigns.get(run.slug)
         if entry.kind == "enrollment":
             self._record_run(_Page(entry, outbox, notion, TRACKER), run, contact, campaign)
@@ -122,7 +123,7 @@ class Recorder:
     def _find_run(
         self, notion: Notion, source: str, run: Enrollment, values: Mapping[str, Value], *, adopts: bool
     ) -> str | None:
-        """The row of this enrollment; or, of an earlier build, one of the same person and campaign that no enrollment
+        """The row of this enrollment; or one from an earlier build, of the same person and campaign, that no enrollment
         claims yet."""
         keys = {name: str(values[name]) for name in ("Email", "Campaign")}
         id_name = schema.own_name("Enrollment ID", TRACKER, self.settings.notion_property_names)
@@ -144,7 +145,7 @@ class Recorder:
         self._write(page, source, known, values, values)
 
     def _source(self, page: _Page) -> str | None:
-        """The data source that the owner has for these pages; None where there is none, and nothing is written."""
+        """The owner's data source for these pages; None if there is none, and nothing is written."""
         setting = str(getattr(self.settings, page.kind.setting))
         if setting and setting not in self._sources:
             self._sources[setting] = page.notion.data_source(setting)
@@ -158,7 +159,7 @@ class Recorder:
     def _write(
         self, page: _Page, source: str, known: str | None, values: Mapping[str, Value], new: Mapping[str, Value]
     ) -> None:
-        """Update the page that is known, or create it, with what the data source has columns for."""
+        """Update the known page, or create one, with the values that the data source has columns for."""
         try:
             self._write_once(page, source, known, values, new)
         except NotionError as error:
@@ -198,7 +199,7 @@ class Recorder:
 
 @dataclass(frozen=True)
 class _Page:
-    """The page of one thing: which, where its id is remembered, and what kind of page it is."""
+    """The page of one item: which, where its id is stored, and its kind."""
 
     entry: Entry
     outbox: Outbox

@@ -1,4 +1,4 @@
-"""What Evergreen keeps in Notion: four data sources, the properties of each, and the values they get.
+"""What Evergreen keeps in Notion: four data sources, their properties and the values of these.
 
 Data and pure functions only."""
 
@@ -18,8 +18,7 @@ NUMBERED = 7  # the tracker has a column for each of the first seven emails
 
 @dataclass(frozen=True)
 class Property:
-    """A column: its name, the type that `notion init` gives it, whether Evergreen can do without it, and a select's
-    options."""
+    """A column: its name, the type that `notion init` gives it, whether it is required, and a select's options."""
 
     name: str
     type: str
@@ -32,9 +31,9 @@ class Source:
     """A data source.
 
     Attributes:
-        key: what settings and messages call it.
-        title: what `notion init` calls the database.
-        setting: the variable that holds the owner's id of it.
+        key: its name in settings and messages.
+        title: the name that `notion init` gives the database.
+        setting: the variable with the id of the owner's database.
         properties: its columns.
         own: columns that the owner fills; Evergreen never writes them.
     """
@@ -151,7 +150,7 @@ def contact_values(contact: Contact, *, new: bool) -> dict[str, Value]:
     }
     if new:
         values["Status"] = "Lead"
-    # What we do not know, the owner may: an empty value never overwrites theirs.
+    # The owner may know what Evergreen does not: an empty value never overwrites theirs.
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -229,12 +228,12 @@ def renamed(values: Mapping[str, Value], source: Source, names: Mapping[str, str
 
     Args:
         values: by our names.
-        source: whose they are.
+        source: the data source they belong to.
         names: ours → theirs; `tracker.Email` beats `Email`.
     """
     return {own_name(name, source, names): value for name, value in values.items()}
 
 
 def own_name(name: str, source: Source, names: Mapping[str, str]) -> str:
-    """What the owner calls a property of ours."""
+    """The owner's name for a property of ours."""
     return names.get(f"{source.key}.{name}", names.get(name, name))

@@ -1,5 +1,5 @@
-"""The owner's Notion workspace: whether each data source is there with the columns that it needs, and how to fix what
-is not."""
+"""The owner's Notion workspace: whether each data source exists with the columns it needs, and how to fix what is
+missing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.core.settings import Settings
 from shared.integrations.notion import Notion
 from shared.notion.schema import SOURCES, Property, Source, own_name
 
-# Which types of a column can hold what we write, and be looked up by it.
+# Which column types can hold what Evergreen writes, and be searched by it.
 _FITS = {
     "title": {"title"},
     "email": {"email", "rich_text", "title"},
@@ -27,14 +27,14 @@ _FITS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that was looked at.
+    """The result of one check.
 
     Attributes:
-        level: `fault` (must be fixed), `note` (Evergreen does without), `ok`.
+        level: `fault` (must be fixed), `note` (optional), `ok`.
         source: the data source's title.
-        column: which, where it is about one.
-        message: what is the matter.
-        fix: what to do about it.
+        column: its name, if it is about one.
+        message: the problem.
+        fix: how to fix it.
     """
 
     level: Literal["fault", "note", "ok"]
@@ -50,7 +50,7 @@ class Finding:
 
 
 def check(notion: Notion, settings: Settings) -> list[Finding]:
-    """Look at every data source and every column.
+    """Check every data source and every column.
 
     Args:
         notion: the workspace.
@@ -70,7 +70,7 @@ def _check_source(notion: Notion, source: Source, settings: Settings) -> list[Fi
                 "note",
                 source.title,
                 "",
-                f"{variable} is not set, so nothing is kept there",
+                f"{variable} is not set, so nothing is stored there",
                 "`evergreen notion init` creates it",
             )
         ]
@@ -84,7 +84,7 @@ def _check_source(notion: Notion, source: Source, settings: Settings) -> list[Fi
         }
         return [Finding("fault", source.title, "", error.reason, fixes.get(error.kind, "try again in a minute"))]
     found = [_check_column(column, source, columns, settings) for column in (*source.properties, *source.own)]
-    return [finding for finding in found if finding] or [Finding("ok", source.title, "", "every column is there")]
+    return [finding for finding in found if finding] or [Finding("ok", source.title, "", "all columns exist")]
 
 
 def _check_column(column: Property, source: Source, columns: Mapping[str, str], settings: Settings) -> Finding | None:
@@ -95,7 +95,11 @@ def _check_column(column: Property, source: Source, columns: Mapping[str, str], 
             return None
         fits = " or ".join(sorted(_FITS[column.type]))
         return Finding(
-            level, source.title, name, f"is a {columns[name]} column, which cannot hold it", f"make it {fits} in Notion"
+            level,
+            source.title,
+            name,
+            f"is a {columns[name]} column, which cannot hold the value",
+            f"make it {fits} in Notion",
         )
     if column.type == "title":
         title = next((own for own, type in columns.items() if type == "title"), "")
@@ -104,14 +108,16 @@ def _check_column(column: Property, source: Source, columns: Mapping[str, str], 
         )
     alike = _alike(name, columns)
     if alike:
-        return Finding(level, source.title, name, f"is not there, but {alike!r} is", _renaming(source, column, alike))
+        return Finding(
+            level, source.title, name, f"is missing, but there is {alike!r}", _renaming(source, column, alike)
+        )
     return Finding(
-        level, source.title, name, "is not there", "`evergreen notion init --add` adds it, or add it in Notion"
+        level, source.title, name, "is missing", "`evergreen notion init --add` adds it, or add it in Notion"
     )
 
 
 def _alike(name: str, columns: Iterable[str]) -> str | None:
-    """The column that probably was meant: the same but for case and spaces, or a slip of the pen."""
+    """The column that was probably meant: same name except for case and spaces, or a typo."""
     squeezed = {own.casefold().replace(" ", "").replace("_", ""): own for own in columns}
     key = name.casefold().replace(" ", "").replace("_", "")
     close = [key] if key in squeezed else difflib.get_close_matches(key, squeezed, n=1, cutoff=0.9)
@@ -123,20 +129,20 @@ def _renaming(source: Source, column: Property, own: str) -> str:
 
 
 def init(notion: Notion, settings: Settings, *, parent: str | None, add: bool) -> list[tuple[Source, str, list[str]]]:
-    """Create the databases that no setting names, and add missing columns to the others where asked to; what is there
-    stays as it is.
+    """Create the databases that no setting names and, if asked, add missing columns to the others. Existing columns
+    stay as they are.
 
     Args:
         notion: the workspace.
         settings: name the owner's databases.
-        parent: the page below which to create databases; None creates none.
-        add: whether to add columns to databases that are there.
+        parent: the page under which to create databases; None creates none.
+        add: whether to add columns to existing databases.
 
     Returns:
-        For each data source that was changed: which, the id of its database, and the columns that are new.
+        For each changed data source: itself, the id of its database, and the new columns.
 
     Raises:
-        NotionError: when Notion refuses; what was done until then stays.
+        NotionError: when Notion refuses; earlier changes stay.
     """
     changed = []
     for source in SOURCES:

@@ -1,4 +1,4 @@
-"""Takes the owner's texts from Notion: the good ones become the last good ones, the others get a sentence in their row
+"""Pulls the owner's texts from Notion: valid ones become the last good texts, the others get a sentence in their row
 and an alert."""
 
 from __future__ import annotations
@@ -19,27 +19,25 @@ from shared.ledger.template_texts import TemplateTexts
 from shared.notion.schema import TEMPLATES, own_name
 from shared.notion.template_rows import Row, fault_of, key_of, rows, source_of
 
-SETTLED_AFTER = 65_000  # milliseconds: `last_edited_time` is to the minute, so within it a page may change unseen
-READ_AGAIN = (
-    9  # pages that are read again in one look for that reason, so that it takes seconds also after many changed
-)
+SETTLED_AFTER = 65_000  # milliseconds: `last_edited_time` has minute precision, so a page may change unseen within it
+READ_AGAIN = 9  # pages reread per poll for that reason, so that a poll takes seconds even after many changes
 GONE = (
-    "its row is no longer in Notion; the last good text goes on. Restore the row, or `evergreen templates push` makes "
-    "a new one"
+    "its row is no longer in Notion; the last good text is still sent. Restore the row, or run `evergreen templates "
+    "push` to create a new one"
 )
 _logger = log.logger("templates")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a row.
+    """The result for a row.
 
     Attributes:
-        name: the template's, or what stands in Template ID where that is none.
-        what: `adopted` (its text goes out, `changed` says whether that is new), `rejected`, `not live`, `unread`
-            (Notion did not hand it over; as it was).
+        name: the template's, or the content of Template ID if there is no such template.
+        what: `adopted` (its text is sent; `changed` if that is new), `rejected`, `not live`, `unread`
+            (Notion did not return it; it stays as it was).
         sentence: what is wrong.
-        changed: whether something is different from the last look.
+        changed: whether something differs from the last poll.
     """
 
     name: str
@@ -55,14 +53,14 @@ class Verdict:
 
 @dataclass
 class _Page:
-    """A page as it was read.
+    """A page that was read.
 
     Attributes:
-        edited: when it was last edited, as Notion says.
-        since: when that was first seen, in milliseconds since 1970 UTC.
+        edited: when it was last edited, according to Notion.
+        since: when that edit was first seen, in milliseconds since 1970 UTC.
         read: when it was read.
         body: in Notion's Markdown.
-        checked: the subject, preview and body that were checked, and the source and the sentence that came of it.
+        checked: the subject, preview and body that were checked, and the resulting source and sentence.
     """
 
     edited: str
@@ -74,7 +72,7 @@ class _Page:
 
 @dataclass
 class Puller:
-    """What taking texts needs; it remembers the pages that it has read.
+    """What pulling texts needs; it remembers the pages it has read.
 
     Attributes:
         ledger: holds the last good texts and the alerts.
@@ -93,13 +91,13 @@ class Puller:
     _again: int = 0
 
     def pull(self, progress: Callable[[int, int], None] = lambda done, of: None) -> list[Verdict]:
-        """Look at every row once, read the pages that changed, and take what is good.
+        """Check every row once, read the changed pages, and adopt valid texts.
 
         Args:
-            progress: told how many of how many rows are done.
+            progress: called with the number of rows done and the total.
 
         Raises:
-            NotionError: when not even the rows can be read, or the token is refused.
+            NotionError: if the rows cannot be read, or the token is refused.
         """
         self._source = self._source or self.notion.data_source(self.settings.notion_templates_db_id)
         found = rows(self.notion, self._source, self.settings)
@@ -116,7 +114,7 @@ class Puller:
         return [verdicts[row.page] for row in found]
 
     def _assign(self, found: list[Row]) -> tuple[dict[str, Key], dict[str, Verdict]]:
-        """Whose email each row is, by its page, and the verdicts on those that need not be read."""
+        """Each row's email, by page, and the verdicts on rows that need not be read."""
         keys: dict[str, Key] = {}
         verdicts: dict[str, Verdict] = {}
         live: set[Key] = set()
@@ -128,9 +126,9 @@ class Puller:
                 verdicts[row.page] = Verdict(masked(row.template_id) or "(no Template ID)", what, masked(str(error)))
                 continue
             if not row.live:
-                verdicts[row.page] = Verdict(name_of(key), "not live", "set its Status to Live to have it sent")
+                verdicts[row.page] = Verdict(name_of(key), "not live", "set its Status to Live to send it")
             elif key in live:
-                twice = "another row has this Template ID too, and that one is used; let only one of them be Live"
+                twice = "another row also has this Template ID, and that one is used; set only one of them to Live"
                 verdicts[row.page] = Verdict(f"{name_of(key)} (second row)", "rejected", twice)
             else:
                 live.add(key)
@@ -162,14 +160,13 @@ class Puller:
         return page if page and page.edited == row.edited else None
 
     def _in_turn(self, ready: list[Row]) -> list[Row]:
-        """What was edited comes first, the latest before the others; a page that could not be read must not hold them
-        up."""
+        """Edited pages come first, latest first; a page that could not be read must not hold them up."""
         ready = sorted(ready, key=lambda row: known.read if (known := self._known(row)) else 0)
         ready.sort(key=lambda row: row.edited, reverse=True)
         return sorted(ready, key=lambda row: (row.page in self._failed, self._known(row) is not None))
 
     def _read(self, row: Row) -> _Page:
-        """The page of a row, read again while it may have changed."""
+        """The page of a row, read again as long as it may have changed."""
         page, now = self._known(row), self.ledger.now()
         if page is None:
             page = self._pages[row.page] = _Page(row.edited, now, now, self.notion.markdown(row.page))
@@ -179,7 +176,7 @@ class Puller:
         return page
 
     def _check(self, row: Row, key: Key, page: _Page) -> tuple[str, str]:
-        """The row's source, or a sentence about what is wrong with it; worked out once per text."""
+        """The row's source, or a sentence about its fault; computed once per text."""
         given = (row.subject, row.preview, page.body)
         if page.checked is None or page.checked[0] != given:
             try:
@@ -192,7 +189,7 @@ class Puller:
     def _orphans(
         self, keys: Mapping[str, Key], verdicts: Mapping[str, Verdict], known: Iterable[str], last_good: TemplateTexts
     ) -> dict[str, str]:
-        """Withdraw the texts whose rows are no longer Live; returns a sentence for each whose row is gone."""
+        """Withdraw the texts of rows that are no longer Live; returns a sentence for each missing row."""
         status: dict[str, set[str]] = {}
         for page, key in keys.items():
             status.setdefault(name_of(key), set()).add(verdicts[page].what)
@@ -207,7 +204,7 @@ class Puller:
     def _tell(
         self, found: Iterable[Row], verdicts: Mapping[str, Verdict], last_good: TemplateTexts, sentences: dict[str, str]
     ) -> None:
-        """Write what is wrong into the rows and into Redis, and raise an alert for what is new."""
+        """Write faults to the rows and to Redis, and raise an alert for new ones."""
         before = last_good.rejected()
         for row in found:
             verdict = verdicts[row.page]

@@ -1,5 +1,4 @@
-"""Puts the templates of the files into Notion, a row and a page each, and leaves alone what the owner has edited
-since."""
+"""Pushes the template files to Notion, a row and a page each, and keeps what the owner has edited since."""
 
 from __future__ import annotations
 
@@ -20,12 +19,12 @@ from shared.notion.markdown import to_notion
 from shared.notion.schema import TEMPLATES, own_name, renamed
 from shared.notion.template_rows import Row, key_of, rows, source_of
 
-KEPT = "edited in Notion; --force writes the file over it"
+KEPT = "edited in Notion; --force overwrites it with the file"
 
 
 @dataclass(frozen=True)
 class Pushed:
-    """What became of a template: `created`, `updated`, `unchanged`, or `kept` as the owner edited it."""
+    """The result for a template: `created`, `updated`, `unchanged`, or `kept` with the owner's edits."""
 
     name: str
     what: Literal["created", "updated", "unchanged", "kept"]
@@ -45,9 +44,9 @@ class Pusher:
         notion: the workspace.
         catalog: the campaigns; their files are pushed.
         settings: name the owner's database and columns.
-        last_good: remembers what was pushed.
-        force: write over the owner's edits too.
-        dry_run: only say what would be done.
+        last_good: stores what was pushed.
+        force: overwrite the owner's edits too.
+        dry_run: only report what would be done.
     """
 
     notion: Notion
@@ -58,7 +57,7 @@ class Pusher:
     dry_run: bool = False
 
     def push(self) -> Iterator[Pushed]:
-        """Push one template after the other; raises NotionError, and goes on where it stopped when called again."""
+        """Push the templates one by one; raises NotionError, and continues where it stopped when called again."""
         source = self.notion.data_source(self.settings.notion_templates_db_id)
         columns = self.notion.schema(source)
         there: dict[Key, Row] = {}
@@ -66,7 +65,7 @@ class Pusher:
             try:
                 key = key_of(row, self.catalog)
             except CampaignError:
-                continue  # somebody's notes; `templates pull` tells of it
+                continue  # a note of the owner's; `templates pull` reports it
             if key not in there or (row.live and not there[key].live):
                 there[key] = row
         pushed = self.last_good.pushed()
@@ -86,7 +85,7 @@ class Pusher:
         return Pushed(name, "updated" if row else "created")
 
     def _write(self, key: Key, row: Row | None, source: str, columns: Mapping[str, str]) -> str:
-        """Write a file into its row; returns its source as Notion gives it back."""
+        """Write a file to its row; returns its source as Notion returns it."""
         headers, _, body = self.catalog.sources[key].replace("\r\n", "\n").partition("\n\n")
         given = dict(line.split(": ", 1) for line in headers.split("\n"))
         values: dict[str, Value] = {"Subject": given["Subject"].strip(), "Preview": given.get("Preview", "").strip()}
@@ -107,14 +106,14 @@ class Pusher:
         )
 
     def _source(self, row: Row) -> str:
-        """A row's source, "" where it is none."""
+        """A row's source; "" if it has none."""
         try:
             return source_of(row, self.notion.markdown(row.page))
         except CampaignError:
             return ""
 
     def _looks(self, source: str, key: Key) -> Email | str:
-        """What a source looks like, filled; the source itself where it is no template."""
+        """A source rendered for comparison; the source itself if it is not a valid template."""
         values = sample_person.values("URGENT", booking_url="https://example.org", sender_name="")
         try:
             return compile_source(source, key, self.catalog, self.settings).render(values, unsubscribe_url=None)

@@ -1,4 +1,4 @@
-"""The rows of the data source "templates": whose email each one is, and its page as a template's source."""
+"""The rows of the data source "templates": the email of each, and its page as a template's source."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ MAX_BODY = 100_000  # characters; Gmail cuts a message at 102 KB
 
 @dataclass(frozen=True)
 class Row:
-    """A row as it stands in Notion; what is empty is "".
+    """A row as it is in Notion; empty values are "".
 
     Attributes:
         page: its id.
-        edited: when it was last edited, to the minute, and by whom.
-        error: what its column Error says; None where there is no such column.
-        live: whether its Status says Live, or there is no column Status.
+        edited: time of the last edit, to the minute, and who made it.
+        error: the text in its column Error; None without such a column.
+        live: whether its Status is Live, or there is no column Status.
     """
 
     page: str
@@ -49,7 +49,7 @@ def rows(notion: Notion, source: str, settings: Settings) -> list[Row]:
         source: the data source.
         settings: name the owner's columns.
     """
-    # Notion tells the minute only; the id decides between rows of the same, so that the order is always the same.
+    # Notion gives only the minute; ids break ties, so that the order never changes.
     pages = sorted(notion.pages(source), key=lambda page: (page["created_time"], page["id"]))
     return [_row(page, settings.notion_property_names) for page in pages]
 
@@ -73,10 +73,11 @@ def _row(page: Mapping[str, Any], names: Mapping[str, str]) -> Row:
 
 
 def key_of(row: Row, catalog: Catalog) -> Key:
-    """The template that a row is for. Its campaign (slug or name) matters only where two have a template of that id.
+    """The template that a row is for. Its campaign (slug or name) matters only if two campaigns have a template with
+    that id.
 
     Raises:
-        CampaignError: there is none, or it could be several; for the owner to read.
+        CampaignError: there is none, or several fit; written for the owner.
     """
     if not row.template_id:
         raise CampaignError(
@@ -98,7 +99,7 @@ def source_of(row: Row, body: str) -> str:
     """A row and its page as a template's source, with every placeholder fixed.
 
     Args:
-        row: gives the subject, and the preview unless the page begins with a line `Preview: …`.
+        row: gives the subject, and the preview unless the page starts with a line `Preview: …`.
         body: the page in Notion's Markdown.
 
     Raises:
@@ -121,7 +122,7 @@ def source_of(row: Row, body: str) -> str:
 
 
 def fault_of(source: str, key: Key, catalog: Catalog, settings: Settings) -> str:
-    """What is wrong with a source, in a sentence for the owner that quotes the line; "" when it is a good email."""
+    """The fault of a source, in a sentence for the owner that quotes the line; "" if it is a valid email."""
     try:
         compile_source(source, key, catalog, settings)
     except CampaignError as error:

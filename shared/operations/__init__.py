@@ -1,3 +1,3 @@
-"""What a person decides and asks, whether by console, API, command or Notion.
+"""What a person does and sees, by console, API, command or Notion.
 
-May import sending, notion and below; knows no HTTP."""
+May import sending, notion and below; does not use HTTP."""

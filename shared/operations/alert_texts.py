@@ -15,58 +15,58 @@ ALERT = 0xC77700
 
 @dataclass(frozen=True)
 class Cause:
-    """Why an alert is raised: in one line, and in one sentence what fixes it."""
+    """Why an alert is raised, in one line, and how to fix it, in one sentence."""
 
     title: str
     help: str
 
 
 CAUSES = {
-    "failed": Cause("An email failed", "Open it in the console, correct what the reason names, and retry the step."),
+    "failed": Cause("An email failed", "Open it in the console, fix what the reason names, and retry the step."),
     "in-doubt": Cause(
-        "Nobody knows whether an email went out",
-        "Evergreen looks for it in Resend's list of emails by itself. If it is still under Failures in the console "
-        "after some minutes, look there yourself; only if it is not there, retry the step.",
+        "It is unknown whether an email was sent",
+        "Evergreen checks Resend's list of emails by itself. If the email is still under Failures in the console after "
+        "some minutes, check the list yourself; retry the step only if the email is not there.",
     ),
     "slow": Cause(
-        "An email waited, as this machine slept or Redis was slow",
-        "Nothing, if the machine was asleep. If it goes on, see whether Redis's disk is slow: what takes more than a "
-        "second is tried again.",
+        "An email waited because this machine slept or Redis was slow",
+        "If the machine was asleep, do nothing. If it continues, check whether Redis's disk is slow: emails that take "
+        "more than a second are tried again.",
     ),
     "retrying": Cause(
-        "An email did not go out in three attempts",
-        "Evergreen goes on trying each hour; see whether Resend has an outage, and what the reason says.",
+        "An email could not be sent in three attempts",
+        "Evergreen keeps trying every hour. Check whether Resend has an outage, and what the reason says.",
     ),
     "closed": Cause(
         "Sending has stopped",
-        "Nothing is lost, and sending goes on by itself once Resend takes an email again: correct the key or the "
-        "domain there; where a quota is used up, wait for its reset or raise it.",
+        "Nothing is lost, and sending resumes by itself once Resend accepts an email again. Fix the key or the domain "
+        "there; if a quota is used up, wait for its reset or raise it.",
     ),
     "silent": Cause(
         "The scheduler is silent",
-        "No email is released until it is back: start the scheduler again and read the end of its log.",
+        "No email is sent until it is back. Restart the scheduler and read the end of its log.",
     ),
     "unlisted": Cause(
         "An email was on no list",
-        "It is back on its list, and goes out when it is due, or now. No part of Evergreen takes an email off the "
-        "list before its end: see in the log of Redis whether it lost writes, and whether anybody changed its keys.",
+        "It is back on its list, and goes out when it is due, or now. No part of Evergreen removes an email from the "
+        "list early: check in Redis's log whether it lost writes, and whether someone changed its keys.",
     ),
     "template": Cause(
         "An edited template was rejected",
-        "The last good text is sent meanwhile; correct the page in Notion as the reason says.",
+        "The last good text is sent meanwhile. Fix the page in Notion as the reason says.",
     ),
     "record": Cause(
         "Notion refuses a row",
-        "Emails go out all the same; `evergreen notion check` names what is missing or misspelled in the database.",
+        "Emails still go out. `evergreen notion check` lists what is missing or misspelled in the database.",
     ),
     "fence": Cause(
         "Another copy of Evergreen holds the fence",
-        "This one sends nothing, so that nobody gets an email twice: stop the other copy, or make this one take over.",
+        "This one sends nothing, so that no email is sent twice. Stop the other copy, or let this one take over.",
     ),
     "discord": Cause(
-        "Discord's webhook is gone",
-        "Make a new webhook in the channel's settings and put its address into DISCORD_WEBHOOK_URL; until then alerts "
-        "come another way.",
+        "The Discord webhook no longer exists",
+        "Create a new webhook in the channel's settings and set DISCORD_WEBHOOK_URL to its address. Until then, alerts "
+        "are sent another way.",
     ),
 }
 _SCORES = {
@@ -79,7 +79,7 @@ _SCORES = {
 
 
 def lead(contact: Contact, settings: Settings) -> Embed:
-    """A contact whose assessment is urgent. This goes to the owner's own channel: the address belongs there.
+    """A contact whose assessment is urgent. It goes to the owner's own channel, so it may contain the address.
 
     Args:
         contact: the person.
@@ -96,7 +96,7 @@ def lead(contact: Contact, settings: Settings) -> Embed:
     ]
     return Embed(
         title=f"{contact.segment} lead: {name or contact.email}",
-        description="An assessment that asks for a call soon.",
+        description="This assessment calls for a quick call.",
         color=COLORS[contact.segment],
         fields=tuple((title, value) for title, value in fields if value),
         footer=settings.business_name,
@@ -104,15 +104,13 @@ def lead(contact: Contact, settings: Settings) -> Embed:
 
 
 def alert(alert: Alert, settings: Settings) -> Embed:
-    """Something that a person must look at.
+    """Something that needs attention.
 
     Args:
         alert: what happened.
         settings: for the business's name.
     """
-    cause = CAUSES.get(
-        alert.subject, Cause(f"Something needs a look: {alert.subject}", "The console and the logs say more.")
-    )
+    cause = CAUSES.get(alert.subject, Cause(f"Needs attention: {alert.subject}", "See the console and the logs."))
     latest = "Latest: " if alert.count > 1 else ""
     return Embed(
         title=cause.title,
@@ -124,7 +122,7 @@ def alert(alert: Alert, settings: Settings) -> Embed:
 
 
 def as_text(embed: Embed) -> str:
-    """The same words for a plain email.
+    """The same text for a plain email.
 
     Args:
         embed: the message.

@@ -1,6 +1,6 @@
-"""Notifying: tells the owner what lies in the ledger to be told, at Discord, else by email, else in the log.
+"""Notifying: sends the ledger's alerts to the owner: to Discord, else by email, else to the log.
 
-At least once: whoever dies between telling and marking it told tells it again. Nothing here delays an email to a
+At least once: an alert is sent again if the process dies before marking it as sent. Nothing here delays an email to a
 contact.
 """
 
@@ -21,28 +21,28 @@ from shared.ledger.client import Ledger
 from shared.ledger.health import Problem, read_health
 from shared.operations import alert_texts
 
-if TYPE_CHECKING:  # it would bring all that sending needs
+if TYPE_CHECKING:  # importing it would load everything that sending needs
     from shared.integrations.provider import Provider
 
-STAY_FOR = 2.5  # seconds that a teller sits out; Discord's window is two. After a longer time it is called again
-BUSY_AFTER = 30  # seconds, where the other side does not say
+STAY_FOR = 2.5  # seconds that a notifier waits itself; Discord's window is two. After a longer pause it is called again
+BUSY_AFTER = 30  # seconds, if the other side names none
 REFUSALS = 5
-SLOWEST_RATE = 2  # requests a second that any account at Resend has
+SLOWEST_RATE = 2  # requests a second that every Resend account has
 _logger = log.logger("alerts")
 
 
 @dataclass
 class Notifier:
-    """What telling needs.
+    """What notifying needs.
 
     Without Discord, or after its webhook was deleted, alerts go to ALERT_EMAIL; without that, to the log.
 
     Attributes:
         ledger: holds the alerts.
-        settings: where to tell, and the business's name.
-        discord: the channel, if there is one.
-        provider: sends the emails, if there is one.
-        sleep: takes seconds; a test may not want to wait.
+        settings: where to send alerts, and the business's name.
+        discord: the channel, if any.
+        provider: sends the emails, if any.
+        sleep: waits for seconds; tests replace it.
     """
 
     ledger: Ledger
@@ -53,7 +53,7 @@ class Notifier:
     _silent: bool = field(default=False, init=False)
 
     def watch(self) -> None:
-        """Raise an alert when the scheduler is silent twice in a row: right after a start it may not have begun yet."""
+        """Raise an alert when the scheduler is silent twice in a row: right after a start it may not have run yet."""
         health = read_health(self.ledger)
         silent = Problem.SILENT in health.problems
         if silent and self._silent:
@@ -62,7 +62,7 @@ class Notifier:
         self._silent = silent
 
     def drain(self, seconds: float) -> int:
-        """Tell what may be told, for so many seconds at the most; returns how many alerts that were."""
+        """Send pending alerts, for at most this many seconds; returns how many."""
         alerts = Alerts(self.ledger)
         deadline, done = time.monotonic() + seconds, 0
         while time.monotonic() < deadline and (alert := alerts.take()):
@@ -77,7 +77,7 @@ class Notifier:
         return done
 
     def _put_back(self, alert: Alert, alerts: Alerts, error: AlertError) -> bool:
-        """Keep an alert for later; returns whether the other side is better left alone for longer than one waits."""
+        """Keep an alert for later; returns whether to leave the other side alone for longer than a notifier waits."""
         if error.kind == "gone":
             self._forget_discord(alerts, error)
             alerts.failed(alert, 0)
@@ -108,7 +108,7 @@ class Notifier:
             _logger.error("alert", cause=alert.subject, count=alert.count, detail=alert.detail)
 
     def _worded(self, alert: Alert) -> Embed | None:
-        """The words; None for a person who was forgotten meanwhile."""
+        """The text; None for a person who has since been forgotten."""
         if alert.kind != "lead":
             return alert_texts.alert(alert, self.settings)
         contact = self.ledger.contact(alert.subject)
@@ -122,7 +122,7 @@ class Notifier:
             "subject": " ".join(embed.title.split()),
             "text": text,
         }
-        # Versions begin again once an alert was told, and then it is quiet for an hour.
+        # Versions restart once an alert is sent, and then it is quiet for an hour.
         key = f"notice-{alert.kind}-{alert.subject}-{alert.version}-{self.ledger.now() // HOUR}-{ids.digest(text)}"
         self._await_turn()
         try:
@@ -133,7 +133,7 @@ class Notifier:
             raise AlertError("busy", error.reason, error.retry_after) from None
 
     def _await_turn(self) -> None:
-        """Take a turn at Resend beside the emails to contacts; AlertError where that is far off."""
+        """Take a turn at Resend beside the emails to contacts; AlertError if the turn is far off."""
         wait = self.ledger.pace("resend", self.settings.resend_rate or SLOWEST_RATE, longest=STAY_FOR)
         if wait < 0:
             raise AlertError("busy", "Resend is left alone for a while", -wait)
@@ -143,9 +143,9 @@ class Notifier:
         return ids.digest(self.settings.discord_webhook_url)
 
     def _forget_discord(self, alerts: Alerts, error: AlertError) -> None:
-        """Say once that the webhook was deleted, and use it no more.
+        """Report once that the webhook was deleted, and stop using it.
 
-        The alert comes first, so that no crash can swallow it."""
+        The alert comes first, so that no crash can lose it."""
         _logger.error("discord.gone", why=error.reason)
         alerts.report("discord", error.reason)
         alerts.give_up(self._webhook())

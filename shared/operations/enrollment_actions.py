@@ -1,6 +1,6 @@
-"""What a person decides about an enrollment, a step or all sending.
+"""A person's decisions about an enrollment, a step or all sending.
 
-Console, API, command line and Notion's Pause all come here."""
+Used by the console, the API, the command line and Notion's Pause."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _logger = log.logger("enrollment-actions")
 
 @dataclass(frozen=True)
 class EnrollmentActions:
-    """The operator's decisions, each one script of the ledger: safe beside a release or a send at the same instant.
+    """The operator's decisions. Each is one ledger script: safe beside a release or a send at the same instant.
 
-    Every method returns the enrollment's state afterwards. It raises ActionError where there is no such enrollment, or
-    where the decision does not fit.
+    Every method returns the enrollment's state afterwards. It raises ActionError if there is no such enrollment, or if
+    the decision does not fit.
     """
 
     ledger: Ledger
@@ -36,16 +36,16 @@ class EnrollmentActions:
     settings: Settings
 
     def pause(self, enrollment: str) -> str:
-        """Hold an enrollment: nothing of it is claimed from here on."""
+        """Hold an enrollment: none of its emails is claimed from now on."""
         return self._decided("pause", enrollment, self.ledger.pause(enrollment), fits=(EnrollmentState.PAUSED,))
 
     def resume(self, enrollment: str, *, catch_up: bool = False) -> str:
-        """Let a paused enrollment go on.
+        """Resume a paused enrollment.
 
         Args:
             enrollment: the enrollment's id.
-            catch_up: keep the original dates, and send what was missed, one email a day; otherwise the rest moves by
-                the pause's length.
+            catch_up: keep the original dates, and send missed emails one a day; otherwise the remaining emails move by
+                the length of the pause.
         """
         run = self._run(enrollment)
         if run.state != EnrollmentState.PAUSED or run.paused_at is None:
@@ -63,9 +63,7 @@ class EnrollmentActions:
             anchor=anchor,
             dues=dues,
             nexts=nexts,
-            catch_up=self._day(run)
-            if nexts
-            else None,  # reminders have nothing to catch up: one that is late is still skipped
+            catch_up=self._day(run) if nexts else None,  # reminders do not catch up: a late one is still skipped
         )
         fits = (EnrollmentState.ACTIVE, EnrollmentState.COMPLETED)
         return self._decided("resume", enrollment, self.ledger.resume(order), fits=fits)
@@ -80,9 +78,9 @@ class EnrollmentActions:
         )
 
     def skip(self, enrollment: str, step: int) -> str:
-        """Leave one step out: one that waits, or that failed or is in doubt.
+        """Skip one step that is waiting, failed or in doubt.
 
-        What was posted already ends as it ends."""
+        A request that was already sent is not recalled."""
         self._step(enrollment, step)
         state = self.ledger.skip(enrollment, step, "skipped manually", ended=True)
         if state != StepState.SKIPPED:
@@ -90,18 +88,18 @@ class EnrollmentActions:
         return self._decided("skip", enrollment, self._run(enrollment).state)
 
     def send_now(self, enrollment: str, step: int) -> str:
-        """Send one step now, before its time and ahead of its turn."""
+        """Send one step now, before its time and ahead of the queue."""
         return self._answered("send-now", enrollment, self.ledger.hurry(enrollment, step))
 
     def retry(self, enrollment: str, step: int, *, as_new: bool = False, whole_batch: bool = False) -> str:
-        """Try a step again that ended failed or in doubt.
+        """Retry a step that failed or is in doubt.
 
         Args:
             enrollment: the enrollment's id.
             step: the step's number.
             as_new: send it as a new email even though the first may have arrived.
-            whole_batch: the same for every email in doubt that was posted in one request with it. Each that may go
-                does; of the others the ActionError says why not.
+            whole_batch: retry every email in doubt that was posted in the same request. Those that may be sent are; for
+                the others, ActionError says why not.
         """
         if whole_batch:
             self._retry_batch(self.batch(enrollment, step), as_new)
@@ -109,12 +107,12 @@ class EnrollmentActions:
         return self._answered("retry", enrollment, self.ledger.retry(enrollment, step, as_new=as_new))
 
     def batch(self, enrollment: str, step: int) -> list[str]:
-        """The ids of the emails in doubt that were posted in one request with a step in doubt, its own first."""
+        """The ids of the emails in doubt that were posted in the same request as this one, its own first."""
         self._step(enrollment, step)
         found, own = self._run(enrollment).step(step), ids.email_id(enrollment, step)
         if found.state != StepState.IN_DOUBT:
             raise ActionError(
-                f"{enrollment}: the step is {found.state}; only what is in doubt is retried with its batch"
+                f"{enrollment}: the step is {found.state}; only an email in doubt can be retried with its batch"
             )
         others = Listing(self.ledger).doubts_of(found.frozen) if found.frozen else []
         return [own, *(id for id in others if id != own)]
@@ -126,19 +124,21 @@ class EnrollmentActions:
             obstacle = self.ledger.retry(enrollment, step, as_new=as_new)
             if (
                 obstacle and self.ledger.peek(enrollment, step).state == StepState.IN_DOUBT
-            ):  # else it went along with one before
+            ):  # else it went with an earlier one
                 obstacles.setdefault(obstacle, []).append(id)
         if left := sum(map(len, obstacles.values())):
             reasons = "; ".join(f"{', '.join(names)}: {obstacle}" for obstacle, names in obstacles.items())
-            raise ActionError(f"{len(emails) - left} of {len(emails)} emails are tried again, these are not: {reasons}")
+            raise ActionError(
+                f"{len(emails) - left} of {len(emails)} emails are being retried; these are not: {reasons}"
+            )
 
     def stop_sending(self, reason: str = STOPPED) -> None:
-        """Hold everything back until `start_sending`."""
+        """Stop all email until `start_sending`."""
         self.ledger.stop_sending(reason)
         _logger.warning("sending.stopped", reason=reason)
 
     def start_sending(self) -> None:
-        """Send again what is due, whatever stopped it."""
+        """Start sending again, whatever stopped it."""
         self.ledger.start_sending()
         _logger.warning("sending.started")
 
@@ -153,7 +153,7 @@ class EnrollmentActions:
             raise ActionError(f"{enrollment} has no step {step}")
 
     def _window(self, run: Enrollment) -> tuple[timing.Window | None, ZoneInfo]:
-        """When the campaign may send, and by which clock."""
+        """When the campaign may send, and in which time zone."""
         campaign = self.catalog.campaigns.get(run.slug)
         window = campaign.window.window if campaign and campaign.window else None
         contact = self.ledger.contact(run.contact)
@@ -167,7 +167,7 @@ class EnrollmentActions:
         return round(testing * 1000) if self.settings.testing_mode else timing.DAY
 
     def _one_a_day(self, run: Enrollment, now: int) -> dict[int, int]:
-        """When each waiting step may go at the earliest, so that what was missed comes one a day."""
+        """The earliest time for each waiting step, so that missed emails come one a day."""
         day = self._day(run)
         contact = self.ledger.contact(run.contact)
         last = int(contact.fields.get("last_sent", 0)) if contact else 0

@@ -1,4 +1,4 @@
-"""What a person sees of enrollments and of the whole: the console, its API and the command line show the same."""
+"""What a person sees of enrollments and of the system; the same in the console, its API and the command line."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from shared.ledger.figures import Figures
 from shared.ledger.health import read_health
 from shared.ledger.listing import Listing
 
-FACTS = ("business_name", *SCORES, "timezone", "source")  # what is shown of a contact beside address, name and segment
+FACTS = ("business_name", *SCORES, "timezone", "source")  # shown of a contact besides address, name and segment
 REPORTED = ("delivered", "opened", "clicked", "bounced", "complained")
 PAGE = 50
-LOOK_AT = 1000  # runs at most, for one page of a segment
+LOOK_AT = 1000  # enrollments at most, for one page of a segment
 
 
 @dataclass(frozen=True)
 class EnrollmentQueries:
-    """What there is to see. Every instant is text: RFC 3339, in UTC."""
+    """All queries. Every instant is text: RFC 3339, in UTC."""
 
     ledger: Ledger
     catalog: Catalog
@@ -37,32 +37,30 @@ class EnrollmentQueries:
         return Listing(self.ledger)
 
     def find(self, who: str) -> str:
-        """The enrollment that is meant.
+        """Find an enrollment.
 
         Args:
-            who: an enrollment's id; or an address, which stands for its only open enrollment, or for its only one.
+            who: an enrollment's id; or an address, for its only open enrollment or its only one.
 
         Raises:
-            ActionError: when there is none, or more than one.
+            ActionError: if there is none, or more than one.
         """
         if "@" not in who:
             return who
         runs = self.runs_of(who)
         if not runs:
-            raise ActionError("there is no enrollment of this address; `evergreen list` shows those there are")
+            raise ActionError("there is no enrollment of this address; `evergreen list` shows them all")
         fit = [run for run in runs if run.state.is_open] or runs
         if len(fit) > 1:
-            raise ActionError(
-                f"this address has several enrollments; say which one: {', '.join(run.id for run in fit)}"
-            )
+            raise ActionError(f"this address has several enrollments; choose one: {', '.join(run.id for run in fit)}")
         return fit[0].id
 
     def runs_of(self, address: str) -> list[Enrollment]:
-        """A person's enrollments, the latest first."""
+        """A person's enrollments, latest first."""
         return self._existing(self._listing.of_contact(ids.digest(normalized(address))))
 
     def detail(self, enrollment: str) -> dict[str, Any] | None:
-        """One run with its timeline, or None where there is none."""
+        """One enrollment with its timeline, or None if it does not exist."""
         run = self.ledger.enrollment(enrollment)
         if run is None:
             return None
@@ -91,14 +89,14 @@ class EnrollmentQueries:
         state: str | None = None,
         segment: str | None = None,
     ) -> dict[str, Any]:
-        """Some enrollments, the latest first, and where the list goes on.
+        """A page of enrollments, latest first, and where the next page starts.
 
         Args:
             start: 0, or the `next` of the page before.
             address: only those of this person.
             slug: only those of this campaign.
             state: only those in this state.
-            segment: only those whose contact is in this segment now; a page may be short then.
+            segment: only those whose contact is in this segment now; the page may then be short.
         """
         if address:
             found = [run for run in self.runs_of(address) if slug in (None, run.slug) and state in (None, run.state)]
@@ -112,7 +110,7 @@ class EnrollmentQueries:
     def _names(
         self, start: int, slug: str | None, state: str | None, segment: str | None
     ) -> tuple[list[str], int | None]:
-        """A page of ids; of those that no list is kept for, as many as LOOK_AT holds."""
+        """A page of ids; filters without a list of their own look at LOOK_AT enrollments."""
         following: int | None = start
         found: list[str] = []
         while following is not None and following < start + (LOOK_AT if segment else 1) and len(found) < PAGE:
@@ -130,7 +128,7 @@ class EnrollmentQueries:
         return [name for name, own in zip(names, Figures(self.ledger).segments(names), strict=True) if own == segment]
 
     def overview(self) -> dict[str, Any]:
-        """How things stand: what is due, late and failed, what stops sending, and what waits to be recorded."""
+        """The current state: what is due, late and failed, what stops sending, and what waits to be recorded."""
         health = read_health(self.ledger)
         failures = [
             (run.id, run.step(number))
@@ -152,7 +150,7 @@ class EnrollmentQueries:
         }
 
     def _template(self, run: Enrollment, number: int, contact: Contact) -> str | None:
-        """The text that a step would get now; None where the campaign no longer has the step."""
+        """The text that a step would get now; None if the campaign no longer has the step."""
         campaign = self.catalog.campaigns.get(run.slug)
         step = campaign.step(number) if campaign else None
         return step.template_for(contact.segment) if step else None

@@ -1,6 +1,6 @@
-"""Pause, ticked or cleared by the owner in the tracker in Notion.
+"""Pause, ticked or cleared by the owner in Notion's tracker.
 
-Only the edge of a tick acts, and never on a stale answer alone."""
+Only a change of the tick acts, and never on a stale answer alone."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _logger = log.logger("notion-pause")
 
 @dataclass
 class NotionPause:
-    """Looks for ticks that came or went since the last poll.
+    """Looks for ticks that changed since the last poll.
 
     Attributes:
         ledger: remembers which rows were ticked.
         actions: pauses and resumes.
-        settings: where the tracker is, and what its columns are called.
-        notion: is asked.
+        settings: name the tracker and its columns.
+        notion: the workspace.
     """
 
     ledger: Ledger
@@ -43,9 +43,9 @@ class NotionPause:
         return NotionTicks(self.ledger)
 
     def poll(self) -> int:
-        """Act on every edge; returns how many there were.
+        """Act on every change; returns how many there were.
 
-        While this copy of the ledger may not send, the ticks are for another to heed.
+        While this copy of the ledger may not send, another copy handles the ticks.
 
         Raises:
             NotionError: when Notion does not answer.
@@ -72,12 +72,12 @@ class NotionPause:
         return len(came) + len(gone)
 
     def _is_ticked(self, page: str, pause: str) -> bool:
-        """What the page itself says: a query may be some time behind."""
+        """The value on the page itself: a query may lag behind."""
         found = self.notion.page(page)
         return bool(found["properties"].get(pause, {}).get("checkbox")) and not found.get("in_trash")
 
     def _is_cleared(self, run: str, pause: str) -> bool:
-        """Whether the tick was taken away by hand; a row that was deleted is not a wish to go on."""
+        """Whether the owner cleared the tick; deleting the row does not resume."""
         page = self._ticks.page(run)
         if not page:
             self._ticks.remove(run)
@@ -96,5 +96,5 @@ class NotionPause:
     def _steer(self, run: str, decide: Callable[[str], str]) -> None:
         try:
             decide(run)
-        except ActionError as error:  # it is so already, or the enrollment is over
+        except ActionError as error:  # already done, or the enrollment is over
             _logger.info("tick.without_effect", enrollment=run, why=str(error))

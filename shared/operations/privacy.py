@@ -1,4 +1,4 @@
-"""A person's own data: all that is held of them, for them to read; and its erasure, here and in Notion."""
+"""A person's data: export everything stored about them, and erase it here and in Notion."""
 
 from __future__ import annotations
 
@@ -19,14 +19,12 @@ from shared.notion import schema
 from shared.notion.schema import CONTACTS, EMAIL_LOG, TRACKER
 
 BY_HAND = (
-    "Resend keeps its own log of the emails (and a contact, where you made one there): delete them in Resend.",
-    "Backups of Redis made before now still hold the person: let them expire, and run this again after restoring one.",
-    "Notion keeps trashed pages for 30 days: empty its trash for an earlier end.",
-    "Your calendar (Cal.com, Calendly), your inbox and the Discord channel of alerts may name the person.",
+    "Resend keeps its own log of the emails (and a contact, if you created one there): delete them in Resend.",
+    "Earlier Redis backups still contain the person: let them expire, and run this again after restoring one.",
+    "Notion keeps trashed pages for 30 days: empty its trash to delete them now.",
+    "Your calendar (Cal.com, Calendly), your inbox and the Discord channel of alerts may mention the person.",
 )
-NO_NOTION = (
-    "NOTION_TOKEN is not set, so nothing was looked for in Notion: if you use it, set the token and do this again."
-)
+NO_NOTION = "NOTION_TOKEN is not set, so Notion was not searched: if you use it, set the token and run this again."
 _CONSENT = {"consent_at": "at", "consent_text": "text", "consent_page": "page"}
 _INSTANTS = {
     *(
@@ -55,8 +53,8 @@ class Forgotten:
 
     Attributes:
         erased: how much in Redis.
-        pages: how many pages went to Notion's trash.
-        left: what a person must do by hand, in sentences.
+        pages: how many pages were moved to Notion's trash.
+        left: what is left to do manually, in sentences.
     """
 
     erased: Erased
@@ -65,7 +63,8 @@ class Forgotten:
 
 
 def export(email: str, ledger: Ledger) -> dict[str, Any] | None:
-    """All that is held of a person in Redis, ready for JSON; instants are RFC 3339 in UTC. None where nothing is held.
+    """Everything stored about a person in Redis, ready for JSON; instants are RFC 3339 in UTC. None if nothing is
+    stored.
 
     Args:
         email: the address.
@@ -89,15 +88,15 @@ def export(email: str, ledger: Ledger) -> dict[str, Any] | None:
 
 
 def forget(email: str, ledger: Ledger, settings: Settings, notion: Notion | None) -> Forgotten:
-    """Erase a person: what is scheduled, what is remembered, and their pages in Notion.
+    """Erase a person: scheduled emails, stored data, and their pages in Notion.
 
-    What stays, under a digest of the address: that they had an enrollment in each campaign, so that none starts again,
-    and whether they want no email. It may be done again, and then finds what is left.
+    Kept, under a digest of the address: in which campaigns they had an enrollment, so that none starts again, and
+    whether they want no email. A repeat erases what is left.
 
     Args:
         email: the address.
         ledger: the truth.
-        settings: say which databases are the owner's.
+        settings: name the owner's databases.
         notion: the workspace; None leaves its pages alone.
     """
     people, address = Contacts(ledger), normalized(email)
@@ -110,8 +109,7 @@ def forget(email: str, ledger: Ledger, settings: Settings, notion: Notion | None
 
 
 def _trash(notion: Notion, settings: Settings, address: str, known: set[str]) -> tuple[int, list[str]]:
-    """Trash the pages that are known, and those that carry the address; returns how many, and what could not be
-    done."""
+    """Trash the known pages, and those that contain the address; returns how many, and what could not be done."""
     left, pages = [], set(known)
     for source in (CONTACTS, TRACKER, EMAIL_LOG):
         if setting := str(getattr(settings, source.setting)):
@@ -144,7 +142,7 @@ def _step(number: str, fields: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _spoken(fields: Mapping[str, str]) -> dict[str, str | None]:
-    """Fields as a person reads them: with dates, and without what only the machinery needs."""
+    """Fields for people: with dates, and without internal ones."""
     shown = sorted(name for name in fields if name not in _INTERNAL)
     return {
         name: iso(int(fields[name])) if name in _INSTANTS and fields[name].isdigit() else fields[name] for name in shown

@@ -1,4 +1,4 @@
-"""Suppressions by the operator: who gets no email any more, and who may again."""
+"""Suppressions by the operator: stop email to an address, or allow it again."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ _logger = log.logger("suppressions")
 
 
 def suppress(email: str, ledger: Ledger) -> int:
-    """Send no email of any kind to an address from now on, by the operator's decision; returns how many enrollments
-    that ended.
+    """Stop all email to an address from now on, by the operator's decision; returns how many enrollments ended.
 
     Args:
         email: the address, known or not.
@@ -26,25 +25,25 @@ def suppress(email: str, ledger: Ledger) -> int:
 
 
 def unsuppress(email: str, ledger: Ledger, *, has_consent: bool = False) -> list[str]:
-    """Let an address get email again. Enrollments that ended stay ended.
+    """Allow email to an address again. Enrollments that ended stay ended.
 
     Args:
         email: the address.
         ledger: the truth.
-        has_consent: whether the person has asked for it; only then is their unsubscribe lifted, and the consent written
-            down.
+        has_consent: whether the person has asked for it; only then is their unsubscribe removed, and the consent
+            recorded.
 
     Returns:
-        The reasons that were lifted; none where there was no suppression.
+        The removed reasons; none if there was no suppression.
 
     Raises:
-        ActionError: where the person has unsubscribed and has not asked for email since.
+        ActionError: if the person has unsubscribed and has not asked for email since.
     """
     people, contact = Contacts(ledger), ids.digest(normalized(email))
     if "unsubscribed" in people.suppression(contact).reasons and not has_consent:
         raise ActionError(
-            "this person has unsubscribed, and only they can take that back: have them sign up again with the consent "
-            "box ticked, or add --i-have-their-consent if they have asked you"
+            "this person has unsubscribed, and only they can undo that: ask them to sign up again with the consent box "
+            "ticked, or add --i-have-their-consent if they have asked you"
         )
     lifted = ledger.lift(contact, REASONS if has_consent else BY_OPERATOR, consent=CONSENT)
     _logger.info("unsuppressed", contact=contact, reasons=lifted)

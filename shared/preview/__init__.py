@@ -1,3 +1,3 @@
 """What would happen: plans, simulations, differences, test emails.
 
-May import sending, notion and what is below; changes nothing."""
+May import sending, notion and below; changes nothing."""

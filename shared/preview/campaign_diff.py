@@ -1,4 +1,4 @@
-"""What a changed campaign folder does to those who are on their way, before it is deployed."""
+"""What a changed campaign folder means for enrolled people, before it is deployed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from shared.domain.enrollments import Contact, Enrollment
 from shared.domain.segments import SEGMENTS
 from shared.emails.template_store import name_of
 
-_AT_ONCE = "holds for everybody at once"
-_NEW_RUNS = "only for runs that begin from now on"
-_KEYS = {  # of a campaign, and for whom a change of it holds
-    "name": "Notion's rows get it when they are next written",
+_AT_ONCE = "applies to everyone at once"
+_NEW_RUNS = "applies only to enrollments that start from now on"
+_KEYS = {  # of a campaign, and to whom a change applies
+    "name": "Notion's rows show it when they are next written",
     "kind": _NEW_RUNS,
     "group": _NEW_RUNS,
     "trigger": _NEW_RUNS,
@@ -25,20 +25,20 @@ _KEYS = {  # of a campaign, and for whom a change of it holds
     "reason": _AT_ONCE,
     "exit_on": _AT_ONCE,
     "late": _AT_ONCE,
-    "window": "due times stay; it holds where a run is moved (resumed, or late), and for new ones",
+    "window": "due times stay; it applies when an enrollment moves (resumed, or late), and to new ones",
 }
 
 
 @dataclass(frozen=True)
 class Change:
-    """Something that is no longer as it was.
+    """One difference.
 
     Attributes:
         campaign: its slug.
-        step: which, where it is about one.
+        step: its number, if it is about one.
         what: `text`, `step-gone`, `step-new`, `time`, `setting`, `campaign-gone` or `campaign-new`.
-        meaning: for whom it holds, in a sentence.
-        people: how many enrollments on their way it concerns; None where no ledger was asked.
+        meaning: to whom it applies, in a sentence.
+        people: how many open enrollments it affects; None without a ledger.
         diff: the changed lines of a text.
     """
 
@@ -57,13 +57,13 @@ class Change:
 
 @dataclass(frozen=True)
 class Participant:
-    """An enrollment that is on its way, and its contact."""
+    """An active or paused enrollment, and its contact."""
 
     enrollment: Enrollment
     contact: Contact
 
     def waits_for(self, number: int) -> bool:
-        """Whether a step is still to go out."""
+        """Whether a step is still to be sent."""
         return any(step.number == number and step.state.is_open for step in self.enrollment.steps)
 
 
@@ -75,8 +75,8 @@ def diff(
     Args:
         old: the campaigns as they are deployed.
         new: the campaigns as they will be.
-        participants: the active and paused enrollments; None where no ledger was asked.
-        edited: names of templates that go out as Notion has them, whatever the file says.
+        participants: the active and paused enrollments; None without a ledger.
+        edited: names of templates that are sent with Notion's text instead of the file's.
     """
     changes: list[Change] = []
     for slug in sorted({*old.campaigns, *new.campaigns}):
@@ -96,10 +96,10 @@ class _Campaigns:
     edited: Collection[str]
 
     def changes(self) -> Iterator[Change]:
-        """All that differs."""
+        """All differences."""
         before, after = self.old.campaigns.get(self.slug), self.new.campaigns.get(self.slug)
         if before is None:
-            yield self._change(None, "campaign-new", "nobody is on the way yet", [])
+            yield self._change(None, "campaign-new", "no one is enrolled yet", [])
         elif after is None:
             yield self._change(None, "campaign-gone", "their remaining emails are skipped", self.participants)
         else:
@@ -127,17 +127,17 @@ class _Campaigns:
     def _step(self, number: int, before: CampaignStep | None, after: CampaignStep | None) -> Iterator[Change]:
         if before is None:
             without = self._those(lambda one: number not in [step.number for step in one.enrollment.steps])
-            yield self._change(number, "step-new", "runs that have begun do not get it", without)
+            yield self._change(number, "step-new", "enrollments that have started do not get it", without)
         elif after is None:
             yield self._change(number, "step-gone", "it is skipped", self._waiting(number))
         else:
             if before.delay != after.delay:
-                said = f"{_hours(before)} becomes {_hours(after)}: runs that have begun keep their time"
+                said = f"{_hours(before)} becomes {_hours(after)}: enrollments that have started keep their time"
                 yield self._change(number, "time", said, self._waiting(number))
             yield from self._text(number, before, after)
 
     def _text(self, number: int, before: CampaignStep, after: CampaignStep) -> Iterator[Change]:
-        """The texts that differ; each is counted by the segment of those who wait for it."""
+        """The texts that differ, counted by the segment of the people waiting for each."""
         pairs: dict[tuple[str, str], list[str]] = {}
         for segment in SEGMENTS:
             pairs.setdefault((before.template_for(segment), after.template_for(segment)), []).append(segment)
@@ -151,9 +151,9 @@ class _Campaigns:
                 else [one for one in self._waiting(number) or [] if one.contact.segment in segments]
             )
             if name_of((self.slug, now)) in self.edited:
-                yield self._change(number, "text", f"{now}: nobody gets it, for Notion's text goes out", [], lines)
+                yield self._change(number, "text", f"{now}: no one gets it, because Notion's text is sent", [], lines)
             else:
-                yield self._change(number, "text", f"{now}: the new text goes out", getting, lines)
+                yield self._change(number, "text", f"{now}: the new text is sent", getting, lines)
 
     def _waiting(self, number: int) -> list[Participant] | None:
         return self._those(lambda one: one.waits_for(number))

@@ -1,4 +1,4 @@
-"""Every email of an enrollment that does not exist, with its times and its text. Needs no Redis."""
+"""Every email of a made-up enrollment, with its times and its text. Needs no Redis."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from shared.emails.template_store import Templates
 from shared.ledger.answers import Item
 from shared.sending.composing import compose
 
-SENT_BY_WEBSITE = {"website": "the website sends it", "website-if-reported": "unless the website says that it sent it"}
+SENT_BY_WEBSITE = {
+    "website": "the website sends it",
+    "website-if-reported": "unless the website reports that it sent it",
+}
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Planned:
     Attributes:
         due: when it goes out in production.
         testing_due: when it goes out in TESTING_MODE.
-        note: what else decides whether it goes out.
+        note: what else decides whether it is sent.
     """
 
     number: int
@@ -38,12 +41,12 @@ class Planned:
 
 
 def person(segment: Segment, settings: Settings, **known: str | None) -> dict[str, str]:
-    """A made-up contact as the ledger would keep it.
+    """A made-up contact as the ledger would store it.
 
     Args:
         segment: decides the scores.
         settings: the booking link.
-        known: fields that replace the made-up ones; None does not.
+        known: fields that replace the made-up ones, unless None.
     """
     sample = sample_person.values(segment, booking_url=settings.booking_url, sender_name=settings.business_name)
     names = ("name", "first_name", "business_name", *SCORES)
@@ -65,13 +68,13 @@ def plan(
     """Every email of one enrollment.
 
     Args:
-        campaign: which.
-        contact: the person's fields; an address is among them.
-        anchor: the instant from which delays count: the sign-up, or the meeting.
-        now: when it would come in, in milliseconds since 1970 UTC.
+        campaign: the campaign.
+        contact: the person's fields, including an address.
+        anchor: the time from which delays count: the sign-up, or the meeting.
+        now: when it would start, in milliseconds since 1970 UTC.
         catalog: the campaigns.
         templates: the texts.
-        settings: who sends, and the testing mode's step.
+        settings: the sender, and the testing mode's step.
 
     Raises:
         RenderingError: when a text cannot be filled.
@@ -91,7 +94,7 @@ def plan(
 
 
 def meets(campaign: Campaign) -> bool:
-    """Whether its emails count from a meeting that is still to come."""
+    """Whether its delays count from an upcoming meeting."""
     return any(step.before is not None for step in campaign.steps)
 
 
@@ -103,7 +106,7 @@ def _steps(
 
 
 def _occasion(anchor: int, contact: Mapping[str, str], settings: Settings) -> dict[str, str]:
-    """What the webhooks would say of a meeting or a client."""
+    """What the webhooks would report about a meeting or a client."""
     sample = sample_person.values("OPTIMIZE", booking_url=settings.booking_url, sender_name=settings.business_name)
     day, hour = timing.spoken(anchor, timing.zone(contact.get("timezone"), settings.business_timezone))
     said = {name: str(sample[name]) for name in ("meeting_title", "meeting_place", "reschedule_url", "package")}

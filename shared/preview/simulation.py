@@ -1,15 +1,13 @@
-"""Many sign-ups against a provider's rate and quota, on a clock that runs as fast as this machine can. Needs no Redis.
+"""Many sign-ups against a provider's rate and quota, on a clock as fast as this machine allows. Needs no Redis.
 
-The catalog, the timing, the segments and the late policy are the real modules. What the ledger and the provider do is
-simplified:
+Catalog, timing, segments and late policy are the real modules. The ledger and the provider are simplified:
 
-- sign-ups come evenly at random; nobody books, unsubscribes, bounces or is paused, and nobody signs up twice;
-- the website sends no email itself; scores are drawn at random; everybody lives in the business's time zone;
-- the provider answers at once, refuses nothing but for its quota, and counts a day from midnight UTC; a batch is one
-request and never
-  exceeds the quota; the quota's end is known beforehand, so that no request is spent on learning it;
-- during an outage nothing is tried, and what waits goes out at its end, without the seconds between two tries;
-- a batch ends at the first late email, which goes alone; the ledger would look further for others that may go along.
+- sign-ups are spread evenly at random; no one books, unsubscribes, bounces, is paused or signs up twice;
+- the website sends no email itself; scores are random; everyone lives in the business's time zone;
+- the provider answers at once, refuses only for its quota, and counts a day from midnight UTC; a batch is one request
+  and never exceeds the quota; the quota's end is known in advance, so that no request is wasted;
+- during an outage nothing is tried, and waiting emails go out at its end, without the seconds between attempts;
+- a batch ends at the first late email, which goes alone; the ledger would search further for others to include.
 """
 
 from __future__ import annotations
@@ -29,11 +27,11 @@ from shared.domain.catalog import Campaign, Catalog
 from shared.domain.segments import Segment, segment
 from shared.ledger.decisions import BATCH
 
-APART = 1015  # milliseconds after which a second's turns at the provider come again: a little more than a second
-AT_ONCE = 10  # turns that may follow one another at once, at the most
+APART = 1015  # milliseconds after which a second's turns at the provider are free again: slightly more than a second
+AT_ONCE = 10  # turns at most that may follow one another at once
 BATCH_ABOVE = 20
 MEETING_AHEAD = 14 * timing.DAY
-LATE = 60_000  # milliseconds past its due from which an email counts as late in the report
+LATE = 60_000  # milliseconds after its due time from which an email counts as late in the report
 
 
 @dataclass(frozen=True)
@@ -41,15 +39,15 @@ class Conditions:
     """What is simulated. Instants are milliseconds since 1970 UTC.
 
     Attributes:
-        slugs: the campaigns; each contact begins one of them, by lot.
+        slugs: the campaigns; each contact starts a random one.
         contacts: how many sign up.
         begins: the first instant.
-        over: milliseconds within which they sign up.
-        to: the last instant; None goes on until the last email.
-        rate: requests a second that the provider takes.
-        daily_quota: emails a day that it takes; 0: any number.
-        outages: when it is away, from and to.
-        seed: another one draws other sign-ups.
+        over: milliseconds in which they sign up.
+        to: the last instant; None continues until the last email.
+        rate: requests per second that the provider accepts.
+        daily_quota: emails per day that it accepts; 0: no limit.
+        outages: when it is unavailable, start and end.
+        seed: another seed draws other sign-ups.
     """
 
     slugs: Sequence[str]
@@ -65,21 +63,21 @@ class Conditions:
 
 @dataclass
 class Outcome:
-    """What came of it. Hours and days are counted since 1970 UTC.
+    """The result. Hours and days are counted since 1970 UTC.
 
     Attributes:
         hours: emails sent in each hour.
         days: emails sent on each day.
-        full_days: the days on which the quota held an email back.
+        full_days: the days on which the quota delayed an email.
         templates: emails of each template.
         segments: people in each segment.
         requests: requests to the provider in each hour.
-        late: emails sent more than a minute after their due.
-        latest: milliseconds that the latest email was behind its due.
-        furthest: milliseconds that an email was behind the date that the sign-up gave it, shifts included.
-        shifted: how often the late policy moved an enrollment.
-        skipped: emails that it left out.
-        unsent: emails that were due, or not due yet, when the clock stopped.
+        late: emails sent more than a minute after their due time.
+        latest: the longest delay of an email after its due time, in milliseconds.
+        furthest: the longest delay of an email after its date at sign-up, shifts included, in milliseconds.
+        shifted: how often the late policy shifted an enrollment.
+        skipped: emails that the late policy skipped.
+        unsent: emails, due or not, that were not sent when the clock stopped.
         ended: the instant of the last email.
     """
 
@@ -99,12 +97,12 @@ class Outcome:
 
     @property
     def sent(self) -> int:
-        """How many emails went out."""
+        """How many emails were sent."""
         return sum(self.hours.values())
 
     @property
     def busiest_month(self) -> int:
-        """Emails in the busiest thirty days in a row."""
+        """Emails in the busiest thirty consecutive days."""
         return max((sum(self.days[day + ahead] for ahead in range(30)) for day in list(self.days)), default=0)
 
     @property
@@ -134,8 +132,7 @@ def _utc(at: int) -> str:
 
 @dataclass(slots=True)
 class _Run:
-    """One person's way through a campaign: the anchor, what waits to go out, when it is due, and when the sign-up
-    promised it."""
+    """One person in a campaign: the anchor, the waiting emails, when they are due, and their dates at sign-up."""
 
     campaign: Campaign
     segment: Segment
@@ -150,11 +147,11 @@ class _Run:
 
 
 def simulate(catalog: Catalog, settings: Settings, conditions: Conditions) -> Outcome:
-    """Let time pass from the first sign-up to the last email.
+    """Simulate from the first sign-up to the last email.
 
     Args:
         catalog: the campaigns.
-        settings: the business's time zone, and from how many waiting emails on they go as a batch.
+        settings: the business's time zone, and how many waiting emails make a batch.
         conditions: what happens.
     """
     return _Simulation(catalog, settings, conditions).run()
@@ -168,19 +165,19 @@ class _Simulation:
         self._outages = sorted(conditions.outages)
         self._scheduled: list[
             tuple[int, int, _Run]
-        ] = []  # by due; one entry an enrollment, for a step waits for the one before it
-        self._ready: list[tuple[bool, int, int, _Run]] = []  # transactional ones first, then by due
+        ] = []  # by due time; one entry per enrollment, since a step waits for the one before
+        self._ready: list[tuple[bool, int, int, _Run]] = []  # transactional ones first, then by due time
         self._count = 0
         self._now = conditions.begins
         groups = max(math.ceil(conditions.rate / AT_ONCE), 1)
         at_once = max(int(conditions.rate / groups), 1)
         self._apart = APART / min(groups, conditions.rate)
-        self._turns = deque([0.0] * at_once, maxlen=at_once)  # from when each may be taken again
+        self._turns = deque([0.0] * at_once, maxlen=at_once)  # when each may be taken again
         self.outcome = Outcome(ended=conditions.begins)
         self._sign_up()
 
     def run(self) -> Outcome:
-        """Go from event to event."""
+        """Run from event to event."""
         end = self._conditions.to
         while self._ready or self._scheduled:
             if not self._ready:
@@ -196,7 +193,7 @@ class _Simulation:
         return self.outcome
 
     def _sign_up(self) -> None:
-        # the same seed must draw the same people; nothing here is secret
+        # the same seed must draw the same people; not for secrets
         lot = random.Random(self._conditions.seed)  # noqa: S311
         for _ in range(self._conditions.contacts):
             at = self._conditions.begins + int(lot.random() * self._conditions.over)
@@ -225,7 +222,7 @@ class _Simulation:
             heapq.heappush(self._ready, (run.campaign.kind != "transactional", due, count, run))
 
     def _free_at(self) -> int:
-        """The first instant at which the provider takes a request."""
+        """The first time at which the provider accepts a request."""
         at = max(self._now, math.ceil(self._turns[0]))
         while True:
             over = next((end for begin, end in self._outages if begin <= at < end), None)
@@ -237,7 +234,7 @@ class _Simulation:
             at = over
 
     def _left(self, at: int) -> int:
-        """Emails that the provider still takes on the day of an instant."""
+        """Emails that the provider still accepts on a given day."""
         quota = self._conditions.daily_quota
         return max(0, quota - self.outcome.days[at // timing.DAY]) if quota else BATCH
 
@@ -245,7 +242,7 @@ class _Simulation:
         return self._now - run.due > run.campaign.late_after(1)
 
     def _request(self) -> None:
-        """Post the email that is first, and others with it where more are ready than go singly."""
+        """Post the first email, with others if enough are ready for a batch."""
         first = heapq.heappop(self._ready)[-1]
         behind = self._now - first.due
         if self._is_late(first) and not self._goes_late(first, behind):
@@ -260,7 +257,7 @@ class _Simulation:
         self._turns.append(self._now + self._apart)
 
     def _goes_late(self, run: _Run, behind: int) -> bool:
-        """Apply the campaign's late policy; returns whether the email goes now."""
+        """Apply the campaign's late policy; returns whether the email is sent now."""
         if run.campaign.late.policy == "skip":
             self.outcome.skipped += 1
             run.waiting = run.waiting[1:]

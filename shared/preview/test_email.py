@@ -1,4 +1,4 @@
-"""A test email: an email as it goes out now, filled for a made-up person and sent to the owner."""
+"""A test email: an email as it goes out now, for a sample person and sent to the owner."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from shared.emails.template_store import Key, Templates
 
 
 def sample(key: Key, segment: Segment, *, templates: Templates, catalog: Catalog, settings: Settings) -> Email:
-    """An email filled for a made-up person of a segment.
+    """An email for a sample person of a segment.
 
     Args:
         key: campaign and template id.
         segment: the person's.
         templates: the texts.
         catalog: says whether the email has an unsubscribe link.
-        settings: who sends.
+        settings: the sender.
     """
     link = f"{settings.public_url}/unsubscribe" if catalog.campaigns[key[0]].kind == "marketing" else None
     values = sample_person.values(segment, booking_url=settings.booking_url, sender_name=settings.business_name)
@@ -32,12 +32,12 @@ def send_test(email: Email, address: str, settings: Settings) -> str:
     """Send a test, marked as one; returns the provider's id.
 
     Args:
-        email: what to send.
-        address: where to.
-        settings: resend_api_key and resend_from_email must be there.
+        email: the email to send.
+        address: the recipient.
+        settings: resend_api_key and resend_from_email must be set.
 
     Raises:
-        SendError: when it was not, or may not have been, accepted.
+        SendError: if it was not, or may not have been, accepted.
     """
     request = {
         "from": settings.resend_from_email,

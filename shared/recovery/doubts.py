@@ -1,6 +1,4 @@
-"""Doubts: what ended in doubt and stands in Resend's list was sent, and is settled without a person.
-
-What is not there stays in doubt."""
+"""Doubts: an email in doubt that is in Resend's list was sent, and is settled automatically. Others stay in doubt."""
 
 from __future__ import annotations
 
@@ -13,23 +11,24 @@ from shared.domain.states import StepState
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.listing import Listing
+from shared.recovery.findings import fix, of_contacts
 from shared.recovery.step_outcomes import EARLY
-from shared.recovery.verify_resend import ResendWitness, fix, of_contacts
+from shared.recovery.verify_resend import ResendWitness
 
-SOON = timing.HOUR // 12  # after the last look, where there are new doubts
-AGAIN = timing.HOUR  # where there are none
-FRESH = timing.HOUR // 60  # so long before a look, a doubt may have come too late for it
-YOUNG = 3 * timing.DAY  # what is not found by then is a person's
+SOON = timing.HOUR // 12  # after the last check, if there are new doubts
+AGAIN = timing.HOUR  # if there are none
+FRESH = timing.HOUR // 60  # a doubt this recent may have been too late for a check
+YOUNG = 3 * timing.DAY  # what is not found by then is left to a person
 _logger = log.logger("doubts")
 
 
 @dataclass
 class Doubts:
-    """Compares what is in doubt with Resend's list, now and then. Asks Resend nothing while nothing is in doubt.
+    """Compares emails in doubt with Resend's list from time to time. Sends Resend no request while nothing is in doubt.
 
     Attributes:
         ledger: holds the doubts.
-        witness: makes what compares, when it is needed.
+        witness: creates the comparison when it is needed.
     """
 
     ledger: Ledger
@@ -37,7 +36,7 @@ class Doubts:
     _looked: int | None = field(default=None, init=False)
 
     def poll(self) -> None:
-        """Look, if it is time: soon after a doubt began, and then each hour for three days."""
+        """Check, if it is time: soon after a doubt arose, then every hour for three days."""
         now = self.ledger.now()
         young = {id: since for id, since in Listing(self.ledger).doubts().items() if now - since < YOUNG}
         if not young:
@@ -50,10 +49,10 @@ class Doubts:
         self.settle(list(young))
 
     def settle(self, emails: list[str]) -> int:
-        """Make `sent` what Resend's list shows beyond doubt; returns how many.
+        """Mark as `sent` what Resend's list clearly shows; returns how many.
 
         Args:
-            emails: the ids of what is in doubt.
+            emails: the ids of the emails in doubt.
         """
         contacts: set[str] = set()
         since = self.ledger.now()

@@ -1,10 +1,10 @@
 """The fence: of two copies of one ledger, only one may send.
 
-The lease lies outside Redis, in Notion, where both would find it.
+The lease is kept outside Redis, in Notion, where both find it.
 
-It is a random word in the description of the tracker's database, replaced each minute by whoever sends. A copy that was
-restored from a backup finds a word that is not its own, and stops. A new start of Redis sends nothing before Notion has
-confirmed the word, unless Notion cannot be reached and this ledger was at work less than five minutes ago.
+It is a random word in the description of the tracker's database, replaced every minute by the copy that sends. A copy
+restored from a backup finds a word that is not its own, and stops. After a start of Redis nothing is sent before Notion
+has confirmed the word, unless Notion is unreachable and this ledger was active less than five minutes ago.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from shared.notion import schema
 from shared.notion.schema import TRACKER
 
 RENEW_AFTER = 60_000  # milliseconds
-TRUSTED_FOR = 300_000  # milliseconds for which a ledger that was at work may go on while Notion is away
+TRUSTED_FOR = 300_000  # milliseconds for which an active ledger may continue while Notion is unavailable
 SETTLES_IN = 1.0  # seconds after which a first word is read again: another copy may have written at the same instant
 _WORD = re.compile(r"\s*\(fence: ([0-9a-f]{16})\)")
 OTHER = "another copy of this ledger is sending. Stop one of the two; `evergreen fence --take-over` lets this one send"
@@ -39,11 +39,11 @@ _logger = log.logger("fence")
 
 @dataclass
 class Fence:
-    """Holds the lease, or learns that another does.
+    """Holds the lease, or detects that another copy does.
 
     Attributes:
         ledger: the copy that wants to send.
-        settings: where the tracker is.
+        settings: name the tracker.
         notion: holds the word.
     """
 
@@ -59,10 +59,10 @@ class Fence:
         return FenceState(self.ledger)
 
     def poll(self) -> None:
-        """Renew the lease where it is time.
+        """Renew the lease if it is time.
 
         Raises:
-            NotionError: when Notion does not answer; whether sending may go on without it is settled first.
+            NotionError: when Notion does not answer; whether sending may continue without it is decided first.
         """
         state, server, now = self._held.read(), self._held.server(), self.ledger.now()
         self._held.keep(on="1")
@@ -79,7 +79,8 @@ class Fence:
             raise
 
     def claim(self) -> None:
-        """Take the lease, whoever holds it; what is overdue then goes singly, for another copy may have sent it.
+        """Take the lease, even from another copy; overdue emails then go one by one, because another copy may have sent
+        them.
 
         Raises NotionError."""
         self._read()
@@ -93,20 +94,16 @@ class Fence:
             self._refuse_a_stranger()
         if word is not None and word not in ours:
             raise FenceError(OTHER)
-        if word is not None and word != state.get(
-            "confirmed"
-        ):  # one that was never confirmed here; the next one takes its place
+        if word is not None and word != state.get("confirmed"):  # never confirmed here; the next one replaces it
             self._held.keep(confirmed=word)
         if starts:
             self._held.drop("steady")
         self._write(server, settles_in=SETTLES_IN if starts else 0)
-        if not starts and not {"steady", "alone"} & set(
-            state
-        ):  # another copy has had its minute to see that it is not the only one
+        if not starts and not {"steady", "alone"} & set(state):  # another copy has had a minute to notice
             self._held.keep(steady=str(now + round(self.ledger.lease * 1000)))
 
     def _write(self, server: str, *, settles_in: float = 0, takes_over: bool = False) -> None:
-        """Put a new word: first here, then in Notion, so that we know it as ours whatever the answer."""
+        """Write a new word: first here, then in Notion, so that it is known as ours whatever the response."""
         word = secrets.token_hex(8)
         self._held.keep(pending=word)
         self.notion.describe(self._database, f"{self._rest} (fence: {word})".strip())
@@ -117,7 +114,7 @@ class Fence:
                 word,
                 state.get("confirmed"),
                 state.get("pending"),
-            ):  # another replica beside this very Redis is no other copy
+            ):  # another replica on the same Redis is not another copy
                 raise FenceError(OTHER)
             word = found or word  # such a replica may have written last
         now = str(self.ledger.now())
@@ -125,7 +122,7 @@ class Fence:
         self._held.keep("pending", "why", "alone", confirmed=word, server=server, at=now, beat=now, **taken)
 
     def _read(self) -> str | None:
-        """The word in Notion, or None; what else stands there is kept."""
+        """The word in Notion, or None; the rest of the description is kept."""
         database = self.notion.database(self.settings.notion_email_sequence_db_id)
         description = "".join(part.get("plain_text", "") for part in database.get("description") or [])
         self._database, self._rest = str(database["id"]), _WORD.sub("", description)
@@ -133,8 +130,7 @@ class Fence:
         return found[1] if found else None
 
     def _refuse_a_stranger(self) -> None:
-        """A Redis that never held the lease may begin only beside a tracker without enrollments that it does not
-        know."""
+        """A Redis that never held the lease may start only if it knows all enrollments in the tracker."""
         source = self.notion.data_source(self.settings.notion_email_sequence_db_id)
         id_name = schema.own_name("Enrollment ID", TRACKER, self.settings.notion_property_names)
         for row in self.notion.pages(source):
@@ -143,13 +139,14 @@ class Fence:
                 raise FenceError(UNKNOWN)
 
     def _go_on_alone(self, state: dict[str, str], server: str, now: int, reason: str, *, starts: bool) -> None:
-        """Notion is away: who holds the lease keeps it; a start goes on where the ledger was at work a moment ago."""
+        """Notion is unavailable: the holder keeps the lease; after a start, sending continues if the ledger was active
+        a moment ago."""
         recent = "confirmed" in state and now - int(state.get("beat", 0)) < TRUSTED_FOR
         if starts and recent:
             self._held.drop("steady")
             self._held.keep(server=server, beat=str(now), alone="1")
             _logger.warning(
-                "fence.unconfirmed", why="Notion is away; this ledger was at work a moment ago, and goes on"
+                "fence.unconfirmed", why="Notion is unavailable; this ledger was active a moment ago, and continues"
             )
         elif not starts:
             self._held.keep(beat=str(now))
@@ -162,7 +159,7 @@ class Fence:
         _logger.error("fence.lost", why=why)
         self._held.drop("server")
         Alerts(self.ledger).report("fence", why)
-        self._held.keep(why=why)  # last: whoever finds it there does not come here again
+        self._held.keep(why=why)  # last: once it is there, this code is not reached again
 
     def _beat(self, starts: bool, now: int) -> None:
         if not starts:

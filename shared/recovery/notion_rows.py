@@ -1,5 +1,4 @@
-"""What Notion tells of a ledger that was lost: contacts, runs and emails, read from its rows, with duplicate rows
-united."""
+"""What Notion knows of a lost ledger: contacts, runs and emails, read from its rows, with duplicates merged."""
 
 from __future__ import annotations
 
@@ -34,7 +33,7 @@ class Person:
 
     Attributes:
         fields: as the ledger keeps them.
-        reason: why there is no email for them, if so.
+        reason: why they get no email, if so.
         page: the row.
     """
 
@@ -63,15 +62,15 @@ class Logged:
 
 @dataclass
 class EnrollmentRow:
-    """What the rows of one enrollment say together.
+    """The merged rows of one enrollment.
 
     Attributes:
         id: the enrollment's.
         status: active, paused, tracking, completed, exited or cancelled.
-        marks: when each step was sent, as the tracker has it.
-        segment: as the row says.
+        marks: when each step was sent, according to the tracker.
+        segment: according to the row.
         ticked: whether the owner has ticked Pause.
-        created: when the first of its rows was made, in milliseconds since 1970 UTC: unlike the anchor, that never
+        created: when the first of its rows was created, in milliseconds since 1970 UTC; unlike the anchor, it never
             moves.
     """
 
@@ -89,16 +88,16 @@ class EnrollmentRow:
 
     @property
     def key(self) -> str:
-        """What the ids of the same person in the same campaign begin with."""
+        """The prefix of the ids of the same person in the same campaign."""
         return self.id.rpartition("-")[0]
 
     @property
     def number(self) -> int:
-        """Which of their enrollments it is; 0 only tracks."""
+        """The number of the enrollment; 0 only tracks."""
         return int(self.id.rpartition("-")[2])
 
     def unite(self, other: EnrollmentRow) -> None:
-        """Take in a duplicate: all marks, the earliest anchor, the end if one has ended, and the pause if one is
+        """Merge a duplicate: all marks, the earliest anchor, the end if one has ended, and the pause if one is
         paused."""
         self.marks = other.marks | self.marks
         self.anchor = min((at for at in (self.anchor, other.anchor) if at is not None), default=None)
@@ -120,14 +119,14 @@ class NotRestored:
 
 @dataclass
 class Rows:
-    """All that Notion tells.
+    """Everything that Notion knows.
 
     Attributes:
         people: by digest of the address.
         runs: by enrollment.
         logged: by email id.
         left: what cannot be restored.
-        duplicates: rows that were united with another.
+        duplicates: rows that were merged with another.
     """
 
     people: dict[str, Person] = field(default_factory=dict)
@@ -137,7 +136,7 @@ class Rows:
     duplicates: int = 0
 
     def last_logged_run(self, key: str) -> int:
-        """The highest number of an enrollment of which an email was logged; 0 where there is none."""
+        """The highest number of an enrollment with a logged email; 0 if there is none."""
         runs = (ids.parse_email_id(email)[0].rpartition("-") for email in self.logged)
         return max((int(number) for prefix, _, number in runs if prefix == key), default=0)
 
@@ -172,13 +171,13 @@ class Reader:
                     _add(run, rows)
                 else:
                     by_address.append(run)
-        for run in by_address:  # they join the enrollment that has an id, if there is one
+        for run in by_address:  # merged into the enrollment that has an id, if any
             run.id = self._id_by_address(run, rows)
             _add(run, rows)
         return rows
 
     def cells(self, source: Source) -> Iterator[Cells]:
-        """The rows of a data source; none where the owner does not have it."""
+        """The rows of a data source; none if the owner does not have it."""
         if id := str(getattr(self.settings, source.setting)):
             for page in self.follow(self.notion.pages(self.notion.data_source(id)), f"Reading {source.title}"):
                 yield Cells(page, source, self.settings)
@@ -201,14 +200,14 @@ class Reader:
             found["consent_at"] = str(cells.created)
         subscription = (cells.text("Subscription") or "").lower()
         person = rows.people.setdefault(ids.digest(email), Person({"email": email}, page=cells.id))
-        person.fields = found | person.fields  # of duplicates, the oldest row speaks first
+        person.fields = found | person.fields  # the oldest of duplicate rows takes precedence
         reasons = (person.reason, subscription)
         person.reason = next((reason for reason in _REASONS if reason in reasons), None)
 
     def _email(self, cells: Cells, rows: Rows) -> None:
         id, state = cells.text("Email ID") or "", (cells.text("Status") or "").lower()
         if not re.fullmatch(r".+-\d+-\d+", id) or state not in _LOGGED:
-            rows.left.append(NotRestored(cells.id, "the row of the email log has no Email ID or Status of ours"))
+            rows.left.append(NotRestored(cells.id, "the row of the email log has no valid Email ID or Status"))
             return
         known = rows.logged.get(id)
         if known and _LOGGED.index(known.state) <= _LOGGED.index(state):
@@ -222,7 +221,7 @@ class Reader:
         )
 
     def _run(self, cells: Cells, rows: Rows) -> EnrollmentRow | None:
-        """The enrollment of a row, without an id where the row has none that fits."""
+        """The enrollment of a row, without an id if the row has none that fits."""
         email, name = normalized(cells.text("Email") or ""), cells.text("Campaign") or ""
         campaign = _campaign(name, self.catalog)
         id = cells.text("Enrollment ID") or ""
@@ -235,7 +234,9 @@ class Reader:
         if (own := cells.text("Name")) and normalized(own) != email:
             contact.fields.setdefault("name", own)
         if (segment := cells.text("Segment")) in SEGMENTS:
-            contact.fields.setdefault("segment", segment)  # counts only without scores, which earlier builds kept not
+            contact.fields.setdefault(
+                "segment", segment
+            )  # used only without scores, which earlier builds did not store
         marks = {n: at for n in range(1, NUMBERED + 1) if (at := cells.instant(f"Email {n} Sent")) is not None}
         status = (cells.text("Status") or "active").lower()
         ticked = cells.text("Pause") == "True"
@@ -256,14 +257,14 @@ class Reader:
 
 
 def _unfit(email: str, name: str, campaign: Campaign | None, id: str) -> str:
-    """Why an enrollment's row cannot be restored; "" where it can."""
+    """Why an enrollment's row cannot be restored; "" if it can."""
     if not email:
         return "the row has no address"
     if campaign is None:
         return f"there is no campaign {name!r}"
     if campaign.steps[0].before is not None:
         return "reminders of a meeting: only the calendar knows whether it takes place"
-    return "the row does not say which event it is about" if campaign.reentry == "per-event" and not id else ""
+    return "the row does not name its event" if campaign.reentry == "per-event" and not id else ""
 
 
 def _add(run: EnrollmentRow, rows: Rows) -> None:
@@ -287,7 +288,7 @@ def _campaign(name: str, catalog: Catalog) -> Campaign | None:
 
 
 def _fits(id: str, campaign: Campaign, email: str) -> bool:
-    """Whether an Enrollment ID is one, of this campaign and, where ids are made from addresses, of this address."""
+    """Whether an Enrollment ID is valid for this campaign and, if ids are derived from addresses, for this address."""
     if not re.fullmatch(rf"{re.escape(campaign.slug)}-[0-9a-f]{{20}}-\d{{1,6}}", id):
         return False
     return campaign.reentry == "per-event" or id.rpartition("-")[0] == ids.enrollment_prefix(campaign.slug, email)

@@ -1,11 +1,11 @@
-"""Restoring: a lost ledger is built again from Notion's rows, and nothing is sent twice.
+"""Restoring: a lost ledger is rebuilt from Notion's rows, and nothing is sent twice.
 
-The fence held back what came in since the loss, so nothing was sent of an enrollment that began again: it makes way for
+The fence has held back all email since the loss, so an enrollment that started again has sent nothing: it gives way to
 the lost one.
 
-Notion is told of an email within seconds, but after it was sent. So an email that was due and has no mark is looked up
-in Resend's list: by recipient, subject and time, for the list has no tags. Where that does not settle it, the step is
-in doubt and waits for a person.
+Notion records an email within seconds, but after it was sent. So a due email without a mark is looked up in Resend's
+list by recipient, subject and time, as the list has no tags. If that does not settle it, the step is in doubt and waits
+for a person.
 """
 
 from __future__ import annotations
@@ -32,42 +32,41 @@ from shared.recovery.notion_rows import FINISHED, EnrollmentRow, NotRestored, Re
 from shared.recovery.sent_list import Follow, Lister, SentList, unseen
 from shared.recovery.step_outcomes import EARLY, Draft, draft, settle
 
-LOOK_BACK = timing.DAY  # what was sent ahead of its time, just before the loss, is looked for within this
+LOOK_BACK = timing.DAY  # emails sent early, just before the loss, are searched within this
 _NOT_OPEN = {
-    "blocked": "another campaign of the same group runs for the same person",
-    "suppressed": "the person gets no email (Subscription)",
+    "blocked": "the person is in another campaign of the same group",
+    "suppressed": "the person is suppressed (Subscription)",
 }
 _IN_ITS_PLACE = {
-    "restored": "comes back in its place",
-    "ended": "came first, and has ended",
-    "marked": "came first, and is over",
-    "blocked": "came first, and gives way to another campaign of the same group",
-    "suppressed": "came first, and the person gets no email",
+    "restored": "replaces it",
+    "ended": "was there first, and has ended",
+    "marked": "was there first, and is over",
+    "blocked": "was there first, and gives way to another campaign of the same group",
+    "suppressed": "was there first, and the person gets no email",
 }
 
 
 @dataclass
 class Report:
-    """What a restore did, or would do.
+    """The result of a restore, or of a dry run.
 
     Attributes:
         dry: whether nothing was written.
-        runs: how many enrollments were `restored` (they go on), `ended` (open in Notion, and ended since the loss),
-            `marked` (over; never again), `tracked`, there already (`exists`), `blocked` or `suppressed`; of those that
-            came in since the loss, how many were
-            `numbered` again or `thrown` away.
+        runs: how many enrollments were `restored` (they continue), `ended` (open in Notion, but ended since the loss),
+            `marked` (over; never again), `tracked`, already there (`exists`), `blocked` or `suppressed`; of those that
+            started since the loss, how many were `numbered` again or `thrown` away.
         steps: how many steps of restored runs are sent, scheduled, in-doubt, failed or skipped.
         contacts: how many people.
         duplicates: rows that were united with another.
-        in_doubt: the emails that a person must look at.
+        in_doubt: the emails that a person must check.
         paused: the enrollments that come back paused.
-        ended: the enrollments that come back ended, and by what.
-        numbered: the enrollments that got another number, by their new ids.
-        thrown: the enrollments that came in since the loss and are thrown away.
+        ended: the enrollments that come back ended, and why.
+        numbered: the enrollments with a new number, by their new ids.
+        thrown: the enrollments that started since the loss and are discarded.
         left: the rows that are not restored.
-        notes: what the owner should know of an enrollment.
-        list_from: the instant back to which Resend's list could be read, in milliseconds since 1970 UTC; None where it
-            was not.
+        notes: what the owner should know about an enrollment.
+        list_from: the instant back to which Resend's list could be read, in milliseconds since 1970 UTC; None if it
+            could not.
     """
 
     dry: bool
@@ -97,12 +96,12 @@ class Restorer:
     """What restoring needs.
 
     Attributes:
-        ledger: an empty one, one that took sign-ups since the loss, or one in which some of it is there already.
+        ledger: empty, with sign-ups since the loss, or already partly restored.
         catalog: the campaigns.
         settings: name the owner's databases and columns.
         notion: is read.
-        subjects: how each email's subject reads.
-        lister: is asked what was sent; None where nobody can be.
+        subjects: each email's subject.
+        lister: lists what was sent; None if unavailable.
         turn: called before each request to it.
         follow: shows the progress.
     """
@@ -117,16 +116,16 @@ class Restorer:
     follow: Follow = unseen
 
     def restore(self, *, dry: bool = False) -> Report:
-        """Put back what Notion tells. Nothing is sent before the fence is claimed.
+        """Restore what Notion knows. Nothing is sent before the fence is claimed.
 
-        What this ledger has sent, tried or put back already stays. What only came in since the loss makes way for what
+        What this ledger has already sent, tried or restored stays. What only started since the loss gives way to what
         was lost.
 
         Args:
-            dry: only say what would be done.
+            dry: only report what would be done.
 
         Raises:
-            NotionError: when Notion does not answer; nothing was written then.
+            NotionError: when Notion does not respond; nothing has been written then.
         """
         rows = Reader(self.notion, self.settings, self.catalog, self.follow).read()
         report = Report(dry, contacts=len(rows.people), duplicates=rows.duplicates, left=rows.left)
@@ -137,7 +136,7 @@ class Restorer:
             self._hold()
         gone: dict[
             str, list[str]
-        ] = {}  # by contact, for a dry run: what would be there no more, and which groups would be taken
+        ] = {}  # by contact, for a dry run: which enrollments would be gone, and which groups taken
         held: dict[str, set[str]] = {}
         for order in self.follow(orders, "Looking" if dry else "Restoring"):
             contact, group = order.contact, order.run.group if order.run else None
@@ -155,12 +154,12 @@ class Restorer:
         return fence.read().get("server") != fence.server()
 
     def _hold(self) -> None:
-        """Keep a ledger that was not confirmed from sending while it knows only a part."""
+        """Keep an unconfirmed ledger from sending while it is incomplete."""
         if self._is_unconfirmed():
             FenceState(self.ledger).keep(on="1", why=UNKNOWN)
 
     def _orders(self, rows: Rows, report: Report) -> list[Restore]:
-        """What restore.lua is asked: once for each enrollment, and for each person without one."""
+        """The calls of restore.lua: one for each enrollment, and for each person without one."""
         now = self.ledger.now()
         numbers = _numbers(rows)
         runs = _latest(rows, numbers, report)
@@ -184,7 +183,7 @@ class Restorer:
         return orders + self._rowless(numbers, {run.key for run in runs})
 
     def _rowless(self, numbers: dict[str, int], with_row: set[str]) -> list[Restore]:
-        """Enrollments that only the email log knows: they are not begun again."""
+        """Enrollments known only from the email log: they do not start again."""
         orders = []
         for key in sorted(set(numbers) - with_row):
             slug, _, contact = key.rpartition("-")
@@ -206,7 +205,7 @@ class Restorer:
 
 
 def _count(run: RestoredEnrollment, became: Became, report: Report) -> None:
-    """Add to the report what became of an enrollment."""
+    """Add the result for an enrollment to the report."""
     report.runs[became.what] += 1
     if became.what in _NOT_OPEN:
         report.left.append(NotRestored(run.id, _NOT_OPEN[became.what]))
@@ -227,7 +226,7 @@ def _count(run: RestoredEnrollment, became: Became, report: Report) -> None:
 
 
 def _count_newcomers(run: str, became: Became, report: Report) -> None:
-    """Add what became of the enrollments that came in since the loss."""
+    """Add the results for the enrollments that started since the loss."""
     for new in became.thrown:
         report.runs["thrown"] += 1
         report.thrown.append(
@@ -236,12 +235,12 @@ def _count_newcomers(run: str, became: Became, report: Report) -> None:
     if became.new_id:
         report.runs["numbered"] += 1
         report.numbered.append(
-            NotRestored(became.new_id, f"it began as {became.began_as}, an id that was used before the loss")
+            NotRestored(became.new_id, f"it started as {became.began_as}, an id that was used before the loss")
         )
 
 
 def _numbers(rows: Rows) -> dict[str, int]:
-    """The highest number that is known of the enrollments of each key, by a row or by the email log."""
+    """The highest known number of the enrollments of each key, by row or by email log."""
     numbers: dict[str, int] = {}
     for run in [*rows.runs, *(ids.parse_email_id(email)[0] for email in rows.logged)]:
         key, _, number = run.rpartition("-")
@@ -250,8 +249,7 @@ def _numbers(rows: Rows) -> dict[str, int]:
 
 
 def _latest(rows: Rows, numbers: dict[str, int], report: Report) -> list[EnrollmentRow]:
-    """The last row of each person and campaign: it alone can be open, and only where the log knows no later
-    enrollment."""
+    """The last row of each person and campaign: only it can be open, and only if the log knows no later enrollment."""
     latest: dict[str, EnrollmentRow] = {}
     for run in rows.runs.values():
         if run.key not in latest or run.number > latest[run.key].number:
@@ -305,7 +303,7 @@ def _open(one: Draft, now: int) -> RestoredEnrollment:
 
 def _why_paused(one: Draft) -> str | None:
     if one.anchor is None:
-        return "neither a mark nor an anchor says where it stands"
+        return "it has neither a mark nor an anchor to continue from"
     if one.run.ticked:
         return "Pause is ticked"
     return "it was paused" if one.run.status == "paused" else None

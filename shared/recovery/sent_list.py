@@ -1,4 +1,4 @@
-"""What Resend says that it has sent: the other witness, for when the ledger is lost or doubted.
+"""Resend's list of what it has sent: independent evidence if the ledger is lost or in doubt.
 
 Its list has no tags."""
 
@@ -16,29 +16,29 @@ from shared.domain import timing
 from shared.integrations.provider import Listed
 
 TRIES = 5
-KEPT = timing.DAY  # for which Resend keeps what it lists on every plan: so far back a list that has ended is complete
-Follow = Callable[[Iterable[Any], str], Iterable[Any]]  # shows how far something has come, under a label
+KEPT = timing.DAY  # for which Resend keeps its list on every plan: a list read to its end is complete this far back
+Follow = Callable[[Iterable[Any], str], Iterable[Any]]  # shows progress under a label
 _logger = log.logger("sent-list")
 
 
 def unseen(items: Iterable[Any], _label: str) -> Iterable[Any]:
-    """Follow nothing: nobody is looking."""
+    """Show no progress."""
     return items
 
 
 class Lister(Protocol):
-    """Whoever lists what was sent: `integrations.resend.Resend`."""
+    """Lists what was sent: `integrations.resend.Resend`."""
 
     def listed(self, after: str | None = None) -> tuple[list[Listed], bool]:
-        """A page, the newest first, and whether there are older ones; raises SendError."""
+        """A page, newest first, and whether there are older ones; raises SendError."""
 
 
 @dataclass
 class SentList:
-    """Emails by recipient, the newest first.
+    """Emails by recipient, newest first.
 
     Attributes:
-        reach: every email that was accepted after this instant is in it; None: nobody knows.
+        reach: every email accepted after this instant is in it; None: unknown.
         emails: by address.
     """
 
@@ -50,11 +50,11 @@ class SentList:
         return self.reach is not None and self.reach <= instant
 
     def to(self, email: str) -> list[Listed]:
-        """What is listed for an address and not yet explained, the oldest first."""
+        """The listed emails of an address that are not yet explained, oldest first."""
         return self.emails[email][::-1]
 
     def explain(self, email: str, known: Listed) -> None:
-        """This one belongs to a step: it says nothing about any other."""
+        """Take out an email that belongs to a step: it says nothing about other steps."""
         self.emails[email].remove(known)
 
 
@@ -67,15 +67,15 @@ def read(
     follow: Follow = unseen,
     sleep: Callable[[float], None] = time.sleep,
 ) -> SentList:
-    """Read the list back to an instant. Where Resend does not answer, `reach` is None.
+    """Read the list back to an instant. If Resend does not respond, `reach` is None.
 
     Args:
-        lister: who knows.
+        lister: lists what was sent.
         since: milliseconds since 1970 UTC.
         now: the same.
         turn: called before each request; returns when it may go.
         follow: shows the progress.
-        sleep: takes seconds; a test may not want to wait.
+        sleep: waits for seconds; tests replace it.
     """
     found, oldest = SentList(), None
     try:
@@ -88,7 +88,7 @@ def read(
     except SendError as error:
         _logger.warning("sent-list.unread", why=str(error))
         return found
-    if oldest is not None:  # a list without any email may be another account's
+    if oldest is not None:  # a list without emails may be another account's
         found.reach = max(min(oldest, now - KEPT), since)
     return found
 

@@ -1,4 +1,4 @@
-"""What became of each email of an enrollment that is restored: by the rows, by Resend's list, or nobody knows."""
+"""The outcome of each email of a restored enrollment: known from the rows, from Resend's list, or in doubt."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from shared.notion.cells import MINUTE
 from shared.recovery.notion_rows import EnrollmentRow, Logged, Rows
 from shared.recovery.sent_list import SentList
 
-EARLY = 5 * MINUTE  # by which clocks may differ
+EARLY = 5 * MINUTE  # the most by which clocks may differ
 DOUBT = "it was due before the ledger was restored, and Resend's list does not settle whether it was sent"
 
 
 @dataclass
 class Draft:
-    """An open enrollment on its way back.
+    """An open enrollment being restored.
 
     Attributes:
-        run: what the rows say.
-        contact: of whom.
-        anchor: from which delays count; None where nothing tells it.
-        until: until when steps may have gone out: now, or the pause.
+        run: the merged rows.
+        contact: the person.
+        anchor: the time from which delays count; None if unknown.
+        until: the time until which steps may have gone out: now, or the pause.
         logged: the rows of its emails, by step.
         steps: as restore.lua takes them.
-        group: of which one campaign runs at a time.
+        group: only one campaign of it runs at a time.
     """
 
     run: EnrollmentRow
@@ -45,7 +45,7 @@ class Draft:
 
     @property
     def open(self) -> Iterator[RestoredStep]:
-        """The steps of which nobody knows yet what became of them."""
+        """The steps with an unknown outcome."""
         return (step for step in self.steps if step.state is None)
 
     def may_be_sent(self, step: RestoredStep) -> bool:
@@ -54,11 +54,11 @@ class Draft:
 
 
 def draft(run: EnrollmentRow, rows: Rows, settings: Settings, now: int) -> Draft:
-    """Lay out an enrollment: every step with its due, and what the rows tell of it.
+    """Draft an enrollment: every step with its due time, and what the rows know of it.
 
     Args:
-        run: an open one.
-        rows: all that Notion tells.
+        run: an open enrollment.
+        rows: everything that Notion knows.
         settings: the campaigns' times depend on them.
         now: the time, in milliseconds since 1970 UTC.
     """
@@ -82,13 +82,13 @@ def draft(run: EnrollmentRow, rows: Rows, settings: Settings, now: int) -> Draft
 
 
 def settle(drafts: Iterable[Draft], rows: Rows, listed: SentList, subjects: Subjects) -> None:
-    """Say of each open step what became of it: `state`, and what belongs to it.
+    """Set the outcome of each open step: `state`, and what belongs to it.
 
     Args:
         drafts: the open enrollments.
-        rows: all that Notion tells.
-        listed: what Resend sent; each email of it that turns out to be a step's is taken off.
-        subjects: how each email's subject reads.
+        rows: everything that Notion knows.
+        listed: what Resend sent; emails matched to a step are taken out.
+        subjects: each email's subject.
     """
     _explain(rows, listed, subjects)
     for draft in drafts:
@@ -102,7 +102,7 @@ def settle(drafts: Iterable[Draft], rows: Rows, listed: SentList, subjects: Subj
 
 
 def _explain(rows: Rows, listed: SentList, subjects: Subjects) -> None:
-    """Take off the list what is logged, and what was sent at the minute of a mark.
+    """Take out of the list what is logged, and what was sent at the minute of a mark.
 
     A list that has none of it is another account's."""
     known = {log.provider_id for log in rows.logged.values() if log.provider_id}
@@ -121,7 +121,7 @@ def _explain(rows: Rows, listed: SentList, subjects: Subjects) -> None:
 
 
 def _found(draft: Draft, number: int, listed: SentList, subjects: Subjects) -> Listed | None:
-    """The listed email that is this step's: of its subject, since the enrollment began."""
+    """The listed email of this step: with its subject, since the enrollment started."""
     since = 0 if draft.anchor is None else draft.anchor - EARLY
     candidates = [one for one in listed.to(draft.run.email) if one.at >= since]
     own = subjects.of(draft.run.campaign.slug, number, draft.contact) if candidates else set()
@@ -131,7 +131,7 @@ def _found(draft: Draft, number: int, listed: SentList, subjects: Subjects) -> L
 def _known(
     run: EnrollmentRow, planned: PlannedStep, sent_at: int | None, log: Logged | None, anchor: int | None
 ) -> RestoredStep:
-    """A step with what the rows tell of it; without a state where it is open."""
+    """A step with what the rows know of it; without a state if it is open."""
     step = RestoredStep(number=planned.number, offset=planned.offset, due=planned.due, page=log.page if log else None)
     known = run.campaign.step(planned.number)
     by_website = known is not None and known.sent_by == "website"
@@ -148,7 +148,7 @@ def _known(
 
 
 def _decided(draft: Draft, step: RestoredStep, listed: SentList) -> tuple[StepState, str | None]:
-    """What becomes of a step that neither the rows nor Resend's list know as sent, and why."""
+    """The outcome of a step that is sent neither by the rows nor by Resend's list, and why."""
     log = draft.logged.get(step.number)
     later = max(
         (other.sent for other in draft.steps if other.number > step.number and other.sent is not None), default=None

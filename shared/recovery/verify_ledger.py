@@ -1,17 +1,16 @@
-"""Verifying the ledger against itself: whether each email that is still to be sent is on the list by which it is looked
-at."""
+"""Verifying the ledger against itself: whether each email still to be sent is on a list that is checked."""
 
 from __future__ import annotations
 
 from shared.ledger.client import Ledger
-from shared.recovery.verify_resend import Finding
+from shared.recovery.findings import Finding
 
 
 def unlisted(ledger: Ledger) -> list[Finding]:
-    """The emails that nothing would ever look at.
+    """The emails that would never be checked.
 
     Args:
-        ledger: is read, every enrollment of it.
+        ledger: every enrollment of it is read.
     """
-    message = "it is on no list, and would never go out"
+    message = "it is on no list, and would never be sent"
     return [Finding("gap", id, message, "evergreen verify --fix", unlisted=True) for id in ledger.audit_all()]

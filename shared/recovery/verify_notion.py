@@ -1,4 +1,4 @@
-"""Verifying Notion: whether each thing in the ledger has its row there, once, and the row says the same."""
+"""Verifying Notion: whether each item of the ledger has exactly one row there, and the two agree."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from shared.ledger.client import Ledger
 from shared.ledger.outbox import Outbox
 from shared.notion.cells import MINUTE, Cells
 from shared.notion.schema import CONTACTS, EMAIL_LOG, NUMBERED, TRACKER, Source
+from shared.recovery.findings import EnrollmentRecord, Finding
 from shared.recovery.notion_rows import Reader
 from shared.recovery.sent_list import Follow, unseen
-from shared.recovery.verify_resend import EnrollmentRecord, Finding
 
 _LOGGED = {
     StepState.SENT: ("sent", "bounced", "complained"),
@@ -30,7 +30,7 @@ Index = dict[str, list[Cells]]
 
 @dataclass
 class NotionWitness:
-    """Compares the ledger with Notion's rows. What waits in the outbox is about to be written, and is passed over.
+    """Compares the ledger with Notion's rows. Items in the outbox are about to be written, and are skipped.
 
     Attributes:
         ledger: is compared.
@@ -48,10 +48,10 @@ class NotionWitness:
     _pending: set[str] = field(default_factory=set)
 
     def compare(self, everything: list[EnrollmentRecord]) -> list[Finding]:
-        """What Notion says otherwise; raises NotionError.
+        """Where Notion differs; raises NotionError.
 
         Args:
-            everything: the enrollments in the ledger, read before.
+            everything: the enrollments in the ledger, read beforehand.
         """
         self._pending = Outbox(self.ledger).pending()
         people = self._index(CONTACTS, "Email")
@@ -142,7 +142,7 @@ def _twice(rows: Index) -> Iterator[Finding]:
 
 
 def _strangers(rows: Index, known: set[str]) -> Iterator[Finding]:
-    """Enrollments that go on by their row, and that the ledger does not know."""
+    """Enrollments that are active by their row, but unknown to the ledger."""
     for id, found in rows.items():
         if id not in known and (found[0].text("Status") or "").lower() in _OPEN:
             yield Finding(

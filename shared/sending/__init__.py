@@ -1,3 +1,3 @@
-"""One claimed step becomes one posted email.
+"""Turns one claimed step into one posted email.
 
-May import emails and what is below; the only package that posts to contacts."""
+May import emails and the packages below; the only package that posts to contacts."""

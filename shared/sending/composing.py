@@ -1,4 +1,4 @@
-"""The email of a step, as the provider takes it: which template, whose values, which headers and tags."""
+"""The email of a step, as the provider takes it: its template, values, headers and tags."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from shared.sending import unsubscribe_link
 
 
 def compose(item: Item, *, catalog: Catalog, templates: Templates, settings: Settings) -> dict[str, Any] | None:
-    """Write the request for one claimed step; the same step always gives the same bytes while its texts and values
-    stay.
+    """Write the request for one claimed step; the same step always gives the same bytes while its texts and values stay
+    the same.
 
     Returns:
-        The request in Resend's form, or None where the campaign no longer has the step.
+        The request in Resend's form, or None if the campaign no longer has the step.
 
     Raises:
-        RenderingError: when the template cannot be filled.
+        RenderingError: if the template cannot be filled.
     """
     campaign = catalog.campaigns.get(item.slug)
     step = campaign.step(item.step) if campaign else None
@@ -29,7 +29,7 @@ def compose(item: Item, *, catalog: Catalog, templates: Templates, settings: Set
         return None
     contact = item.contact
     if "email" not in contact.fields:
-        raise RenderingError("the contact has no address any more")
+        raise RenderingError("the contact no longer has an address")
     link = None
     if campaign.kind == "marketing":
         link = unsubscribe_link.link(

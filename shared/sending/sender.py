@@ -31,21 +31,19 @@ from shared.ledger.decisions import AHEAD
 from shared.ledger.orders import Ending
 from shared.sending.composing import compose
 
-LONGEST_WAIT = 3600  # seconds: nobody waits longer because a provider said so, but for its quota
-OVERSLEPT = (
-    1.0  # seconds after its turn from which on a request does not leave any more: this machine was asleep, or stopped
-)
+LONGEST_WAIT = 3600  # seconds: the longest wait that a provider can ask for, except for its quota
+OVERSLEPT = 1.0  # seconds after its turn, a request may no longer leave: this machine was asleep, or stopped
 SLOW_AFTER = 5  # seconds until such a request is tried again
 PROBE_AFTER = 60  # seconds until one email is tried again behind a closed gate
 UNREACHABLE_AFTER = 10
 BUSY_AFTER = 60
 RETRY_DELAYS = (60, 300, 3600)  # before the second attempt, the third, and all later ones; from the first post
-_SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # macOS has only the second, which counts its sleep
+_SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # macOS has only the second, which counts sleep
 _logger = log.logger("sending")
 
 
 def _seconds_since_boot() -> float:
-    """Also while the machine slept, which time.monotonic() leaves out on Linux."""
+    """Includes the time the machine slept, which time.monotonic() leaves out on Linux."""
     return clock_gettime(_SINCE_BOOT)
 
 
@@ -55,9 +53,9 @@ class Result:
 
     Attributes:
         result: `sent`, `skipped`, `already-sent`, `parked`, `failed` or `in-doubt`.
-        until: when the ledger looks again, in milliseconds since 1970 UTC, where it will.
+        until: when the ledger looks again, in milliseconds since 1970 UTC, if it will.
         why: the reason, without an address.
-        paced: whether it is parked for want of a turn at the provider.
+        paced: whether it is parked because it got no turn at the provider.
     """
 
     result: str
@@ -68,8 +66,8 @@ class Result:
 
 @dataclass(frozen=True)
 class _Post:
-    """One request: whose emails, its id (also the idempotency key), what is posted, the same as it is frozen, its turn
-    at the provider."""
+    """One request: its emails' items, its id (also the idempotency key), what is posted, the same as it is frozen, and
+    its turn at the provider."""
 
     items: list[Item]
     request: str
@@ -78,7 +76,7 @@ class _Post:
     turn: int
 
     def without(self, gone: frozenset[str], token: str) -> _Post:
-        """The request for the others, written again; one that was never posted."""
+        """A new request for the other emails; only for one that was never posted."""
         emails = self.emails if isinstance(self.emails, list) else [self.emails]
         return _new_post(
             [pair for pair in zip(self.items, emails, strict=True) if pair[0].id not in gone], token, self.turn
@@ -105,7 +103,7 @@ class Sender:
     awake: Callable[[], float] = _seconds_since_boot
 
     def send(self, enrollment: str, step: int) -> Result:
-        """Send one step now, if the ledger lets us; others that are ready may go along.
+        """Send one step now, if the ledger allows it; others that are ready may go along.
 
         Args:
             enrollment: the enrollment's id.
@@ -134,7 +132,7 @@ class Sender:
 
     @property
     def _account(self) -> str:
-        """Stands for the provider's key: what was posted with one is unknown to another."""
+        """A digest of the provider's key: a request posted with one key is unknown to another."""
         return ids.digest(f"{self.settings.resend_api_url} {self.settings.resend_api_key}")
 
     def _claim(
@@ -157,7 +155,7 @@ class Sender:
         )
 
     def _be_late(self, enrollment: str, step: int, token: str) -> Claimed | Refused:
-        """Apply the campaign's late policy to a step that was due long ago, and claim what may go."""
+        """Apply the campaign's late policy to a step that was due long ago, and claim what may still go."""
         found = self.ledger.enrollment(enrollment)
         campaign = self.catalog.campaigns.get(found.slug) if found else None
         if found and campaign and campaign.late.policy == "skip":
@@ -167,7 +165,7 @@ class Sender:
         return self._claim(enrollment, step, token, ignore_late=True)
 
     def _shift(self, run: Enrollment, campaign: Campaign, step: int) -> None:
-        """Move the enrollment's anchor so that the late step is due now and the gaps after it stay."""
+        """Move the enrollment's anchor so that the late step is due now and the gaps after it stay the same."""
         contact = self.ledger.contact(run.contact)
         zone = timing.zone(contact.fields.get("timezone") if contact else None, self.settings.business_timezone)
         window = campaign.window.window if campaign.window else None
@@ -180,7 +178,7 @@ class Sender:
         )
 
     def _compose(self, claim: Claimed, token: str, asked: str) -> tuple[_Post | None, dict[str, Settled]]:
-        """Write the emails of a claim; those that cannot be written are settled at once and stop no other."""
+        """Write the emails of a claim; those that cannot be written are settled at once and do not stop the others."""
         written: list[tuple[Item, dict[str, Any]]] = []
         settled: dict[str, Settled] = {}
         for item in claim.items:
@@ -214,8 +212,8 @@ class Sender:
         """Wait for our turn and take the last look.
 
         Returns:
-            What may leave, without emails that may not go any more; its turn and when it leaves; and by when it must
-            have left, in seconds since boot. None where nothing may.
+            What may leave, without emails that may no longer go; its turn and when it leaves; and by when it must have
+            left, in seconds since boot. None if nothing may leave.
         """
         turn = post.turn
         while True:
@@ -224,7 +222,7 @@ class Sender:
             leave = self._last_look(post, token, turn, date)
             if leave is None:
                 return None
-            date = None  # it is heard once
+            date = None  # it is used once
             ready, turn = began + leave.wait / 1000, leave.turn
             if leave.without:
                 post = post.without(leave.without, token)
@@ -236,15 +234,16 @@ class Sender:
         return post, _Taken(turn, left), awake + leave.wait / 1000 + OVERSLEPT
 
     def _deliver(self, post: _Post, token: str, asked: str, ready: float, date: int | None) -> dict[str, Settled]:
-        """Post at our turn, and settle by what is known of the outcome."""
+        """Post at our turn, and settle by what is known about the outcome."""
         leaving = self._leave(post, token, ready, date)
         if leaving is None:
             _logger.warning("send.too_late", email_id=asked, request_id=post.items[0].request_id)
             return {}
         post, taken, at_the_latest = leaving
         if self.awake() > at_the_latest:
-            Alerts(self.ledger).report("slow", f"{asked}: more than {OVERSLEPT:g} s from its last look to its request")
-            why = "this machine slept, or Redis was slow, when it was to leave"
+            detail = f"{asked}: more than {OVERSLEPT:g} s between its last look and its request"
+            Alerts(self.ledger).report("slow", detail)
+            why = "this machine slept, or Redis was slow, when it should have left"
             return self._settle(
                 post.items, Ending(Outcome.WAITING, why=why, retry_after=SLOW_AFTER * 1000), token, asked
             )
@@ -261,7 +260,7 @@ class Sender:
         return self._settle(post.items, replace(ending, turn=taken.turn, left=taken.left), token, asked)
 
     def _fault(self, error: SendError, size: int) -> Ending:
-        """How a request ended that was not, or perhaps not, accepted."""
+        """How a request ended that was not, or may not have been, accepted."""
         wait = round(min(error.retry_after or 0, LONGEST_WAIT) * 1000)
         match error.kind:
             case "refused":
@@ -282,7 +281,7 @@ class Sender:
                 return Ending(Outcome.AMBIGUOUS, retry_after=wait, delays=self._delays())
 
     def _reset(self, error: SendError) -> int:
-        """When an exhausted quota is full again: as the provider says, at the next day or month in UTC at the
+        """When an exhausted quota is full again: when the provider says, but at the next day or month in UTC at the
         latest."""
         now = self.ledger.now()
         day = datetime.fromtimestamp(now / 1000, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -298,7 +297,7 @@ class Sender:
         return [round(seconds * 1000 / self.settings.backoff_divisor) for seconds in RETRY_DELAYS]
 
     def _unwritten(self, slug: str, why: str) -> Ending:
-        """An email that cannot be written, as its template is wrong now."""
+        """The ending for an email that cannot be written, because its template is wrong now."""
         campaign = self.catalog.campaigns.get(slug)
         patience = campaign.late_after(self.settings.backoff_divisor) if campaign else 0
         return Ending(Outcome.FAILING, why=why, delays=self._delays(), patience=patience)
@@ -345,7 +344,7 @@ def _result(settled: Settled | None) -> Result:
 
 
 def _now(state: StepState | None) -> str:
-    """What a step in a state means for the worker that asked for it."""
+    """What a step's state means for the worker that asked for it."""
     match state:
         case StepState.SENT | StepState.FAILED | StepState.IN_DOUBT | StepState.SKIPPED:
             return state

@@ -1,4 +1,4 @@
-"""The token in every unsubscribe link: it names a contact, needs no login, and cannot be made by anybody else."""
+"""The token in every unsubscribe link: it names a contact, needs no login, and cannot be forged."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ def link(contact: str, *, key: str, public_url: str) -> str:
 
 
 def contact_of(token: str, *, key: str) -> str | None:
-    """The contact that a token names, or None where the token is not ours."""
+    """The contact that a token names, or None if the token is not ours."""
     contact, _, signature = token.partition(".")
     return contact if hmac.compare_digest(signature.encode(), _signature(contact, key).encode()) else None

@@ -1,3 +1,3 @@
-"""What HTTP functions share: requests, proofs, limits, answers.
+"""What HTTP functions share: requests, proofs, limits, responses.
 
-May import services, intake and below. Only it and console know Flask."""
+May import services, intake and below. Only web and console use Flask."""

@@ -1,4 +1,4 @@
-"""What every HTTP function shares: request id, body, parsing, and errors turned into answers."""
+"""What every HTTP function shares: request id, body, parsing, and errors turned into responses."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _logger = log.logger("endpoint")
 
 
 def answer(status: int, body: dict[str, object], *, retry_after: int | None = None) -> Response:
-    """A JSON answer.
+    """A JSON response.
 
     Args:
         status: the HTTP status.
-        body: what to say.
-        retry_after: seconds, where the caller should come back.
+        body: the content.
+        retry_after: seconds after which the caller should retry.
     """
     response = jsonify(body)
     response.status_code = status
@@ -38,11 +38,11 @@ def answer(status: int, body: dict[str, object], *, retry_after: int | None = No
 
 
 def function(name: str, *, methods: tuple[str, ...] = ("POST",), cors: bool = False) -> Callable[[Handler], Handler]:
-    """Make a handler a function: it gets a request id and a log line, and its errors become answers.
+    """Make a handler a function: it gets a request id and a log line, and its errors become responses.
 
     Args:
         name: the function's name, for the log.
-        methods: what it takes; anything else is answered 405.
+        methods: the allowed ones; others get 405.
         cors: whether browsers on the allowed origins may call it.
     """
 
@@ -86,9 +86,9 @@ def _respond(handler: Handler, request: Request, methods: tuple[str, ...], cors:
     except RedisError as error:
         _logger.error("redis.unavailable", error=type(error).__name__)
         return answer(503, {"status": "error", "message": "try again in a moment"}, retry_after=REDIS_RETRY_AFTER)
-    except Exception:  # the last door before the framework, which would show the exception's text to the caller
+    except Exception:  # the last catch before the framework, which would show the exception's text to the caller
         _logger.exception("function.crashed")
-        return answer(500, {"status": "error", "message": "something went wrong here; it is in our log"})
+        return answer(500, {"status": "error", "message": "something went wrong on our side; our log has the details"})
 
 
 def _allow_origin(request: Request, response: Response) -> None:
@@ -103,18 +103,18 @@ def _allow_origin(request: Request, response: Response) -> None:
 
 
 def request_id(request: Request) -> str:
-    """The id that follows this request's emails to the provider."""
+    """The id that accompanies this request's emails to the provider."""
     return str(request.environ["evergreen.request_id"])
 
 
 def body(request: Request) -> bytes:
-    """The request's body, whole.
+    """The whole request body.
 
     Raises:
-        WebhookError: 413 when it is larger than WEBHOOK_BODY_LIMIT, however it was sent.
+        WebhookError: 413 if it is larger than WEBHOOK_BODY_LIMIT, however it was sent.
     """
     limit = services.current_settings().webhook_body_limit
-    # Not get_data(): behind a gateway that sends chunks, Flask's own limit would cut the body off in silence.
+    # Not get_data(): behind a gateway that sends chunks, Flask's own limit would silently cut off the body.
     data = request.stream.read(limit + 1) if request.content_length is None or request.content_length <= limit else b""
     if len(data) > limit or (request.content_length or 0) > limit:
         raise WebhookError(413, f"the body is larger than {limit} bytes")
@@ -125,7 +125,7 @@ def parse(request: Request, data: bytes, model: type[Model]) -> Model:
     """Read a JSON body.
 
     Raises:
-        WebhookError: 415 for another content type, 400 for what is not a JSON object, 422 with the faulty fields.
+        WebhookError: 415 for another content type, 400 if it is not a JSON object, 422 with the invalid fields.
     """
     if request.mimetype != "application/json":
         raise WebhookError(415, "send JSON, with Content-Type: application/json")
@@ -139,8 +139,7 @@ def parse(request: Request, data: bytes, model: type[Model]) -> Model:
 
 
 def idempotency_key(request: Request) -> str | None:
-    """The caller's `Idempotency-Key`; raises WebhookError 400 for one that is no visible ASCII of at most 255
-    characters."""
+    """The caller's `Idempotency-Key`; raises WebhookError 400 unless it is 1 to 255 visible ASCII characters."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
         raise WebhookError(400, "Idempotency-Key must be 1 to 255 visible ASCII characters")

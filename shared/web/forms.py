@@ -1,4 +1,4 @@
-"""Forms: what the webhooks share that take a person's details, from a website's visitors or from the operator."""
+"""Forms: shared by webhooks that take a person's details, from a website's visitors or from the operator."""
 
 from __future__ import annotations
 
@@ -15,51 +15,51 @@ from shared.web import endpoint, guards
 
 
 def website(request: Request, *, trigger: str) -> Response:
-    """Take a website's form: verify, parse, enroll or remember, answer 202.
+    """Handle a website's form: verify, parse, enroll or store, answer 202.
 
     Args:
         request: what was posted.
-        trigger: the webhook's name, by which a campaign is found.
+        trigger: the webhook's name; it selects the campaign.
 
     Raises:
-        WebhookError: for what is not proved, not readable, not valid or too often.
+        WebhookError: if the request is not proved, unreadable, invalid or too frequent.
     """
     data, settings = endpoint.body(request), services.current_settings()
     proved = guards.prove_website(request, data)
     now = None if proved else guards.limit_rate("ip", guards.client_ip(request), settings.webhook_rate_per_ip)
     form = endpoint.parse(request, data, SignUp)
-    if form.fax_number:  # only a robot fills the field that nobody sees
+    if form.fax_number:  # only a robot fills in the hidden field
         return endpoint.answer(202, Answer(form.email, None).body)
     limit = None if proved else guards.limit("address", form.email, settings.webhook_rate_per_address)
     return endpoint.answer(202, enrolling.sign_up(form, trigger=trigger, intake=intake(request, now, limit)).body)
 
 
 def reported(request: Request, data: bytes, model: type[NoShow | PostCall | NewClient], *, trigger: str) -> Response:
-    """Take what the operator reports, once it is proved: parse, enroll, answer 202.
+    """Handle what the operator reports, once it is proved: parse, enroll, answer 202.
 
     Args:
         request: what was posted.
         data: its body.
-        model: what is reported.
-        trigger: the webhook's name, by which a campaign is found.
+        model: the kind of report.
+        trigger: the webhook's name; it selects the campaign.
 
     Raises:
-        WebhookError: for what is not readable or not valid.
+        WebhookError: if the request is unreadable or invalid.
     """
     form = endpoint.parse(request, data, model)
     return endpoint.answer(202, enrolling.report(form, trigger=trigger, intake=intake(request)).body)
 
 
 def intake(request: Request, now: int | None = None, limit: Limit | None = None) -> Intake:
-    """Where and when a request comes in.
+    """Where and when a request arrives.
 
     Args:
         request: what was posted; nothing here proves it.
-        now: the ledger's time, where it has been asked already.
-        limit: how often the person may come.
+        now: the ledger's time, if already known.
+        limit: how often the person may send one.
     """
     ledger = services.ledger()
-    # Not urlsplit, which raises for some of what strangers send. Without the query, which may name people.
+    # Not urlsplit, which raises for some of what strangers send. Without the query, which may contain personal data.
     page = re.match(r"https?://[^\s?#]{1,290}", request.headers.get("Referer") or request.headers.get("Origin") or "")
     return Intake(
         ledger,

@@ -23,7 +23,7 @@ _logger = log.logger("guards")
 
 @contextmanager
 def proving(proof: str) -> Iterator[None]:
-    """Log and count a proof that fails in this block.
+    """Log and count a proof that fails inside this block.
 
     Args:
         proof: its kind, such as `signature`.
@@ -37,18 +37,18 @@ def proving(proof: str) -> Iterator[None]:
 
 
 def refused(proof: str) -> None:
-    """Log and count a proof that failed, without anything of what was shown.
+    """Log and count a failed proof, without any of its content.
 
     Args:
         proof: its kind, such as `signature`.
     """
     _logger.warning("proof.failed", proof=proof)
-    with suppress(RedisError):  # it is refused also while Redis is unavailable
+    with suppress(RedisError):  # refused even while Redis is unavailable
         limits.refused(services.ledger(), log.known("function"))
 
 
 def require_bearer(request: Request, token: str) -> None:
-    """Let only the holder of a token pass; raises WebhookError 401."""
+    """Admit only the holder of a token; raises WebhookError 401."""
     given = request.headers.get("Authorization", "")
     if not token or not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
         refused("bearer token")
@@ -56,7 +56,7 @@ def require_bearer(request: Request, token: str) -> None:
 
 
 def prove_operator(request: Request, data: bytes) -> None:
-    """Let only the operator pass, or a server that signs for them; raises WebhookError 401."""
+    """Admit only the operator, or a server that signs for them; raises WebhookError 401."""
     settings = services.current_settings()
     if "Authorization" not in request.headers and settings.website_webhook_secret:
         _verify_signature(request, data, settings.website_webhook_secret)
@@ -65,14 +65,14 @@ def prove_operator(request: Request, data: bytes) -> None:
 
 
 def prove_website(request: Request, data: bytes) -> bool:
-    """Check the signature of the website's server, where one is set up.
+    """Check the signature of the website's server, if one is set up.
 
     Args:
         request: the request.
         data: its body, which the signature covers.
 
     Returns:
-        Whether the request is proved; else a stranger may have sent it, and limits apply.
+        Whether the request is proved; if not, anyone may have sent it, and limits apply.
 
     Raises:
         WebhookError: 401 for a bad signature.
@@ -92,7 +92,7 @@ def _verify_signature(request: Request, data: bytes, secret: str) -> None:
 
 
 def client_ip(request: Request) -> str:
-    """Who sent this: the peer, or what a trusted proxy says of it."""
+    """The sender's IP: the peer's, or the one that a trusted proxy reports."""
     networks = services.current_settings().trusted_networks
     chain = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
     address = request.remote_addr or "unknown"
@@ -108,11 +108,11 @@ def client_ip(request: Request) -> str:
 
 
 def limit(kind: str, who: str, rate: str) -> Limit:
-    """A limit, as the ledger counts by it.
+    """A limit that the ledger counts.
 
     Args:
-        kind: what is counted by, such as `ip`.
-        who: whose requests; kept as a digest.
+        kind: what it counts by, such as `ip`.
+        who: whose requests; stored as a digest.
         rate: such as `10/second`.
     """
     item = parse_limit(rate)
@@ -120,13 +120,13 @@ def limit(kind: str, who: str, rate: str) -> Limit:
 
 
 def limit_rate(kind: str, who: str, rate: str) -> int:
-    """Count a request, by what stands at `limit`.
+    """Count a request; arguments as for `limit`.
 
     Returns:
         The ledger's time, in milliseconds since 1970 UTC.
 
     Raises:
-        TooManyRequests: for one too many.
+        TooManyRequests: if the limit is exceeded.
     """
     counted = services.ledger().limit(limit(kind, who, rate))
     if counted.wait:

@@ -65,7 +65,7 @@ def test_the_stubs_limit_is_that_of_a_second(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_load_generator_measures_from_the_instant_at_which_a_request_should_have_left(stub: Provider) -> None:
-    """One connection to a slow server: each request waits for those before it, and its time says so."""
+    """One connection to a slow server: each request waits for those before it, and its time includes that wait."""
     stub.set(delay_ms=40)
     answers = load.post_all(
         stub.port, "/emails", [email(f"c{number}-1") for number in range(4)], per_second=1000, connections=1
@@ -98,7 +98,7 @@ def test_what_must_not_happen_is_worse_at_once() -> None:
 
 
 def test_a_recorded_run_is_what_the_next_is_compared_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was kept comes back, and the table says what changed."""
+    """Recorded figures are read back, and the table says what changed."""
     monkeypatch.setattr(figures, "LAST", tmp_path / "last.json")
     report = Report(1000)
     report.add(Figure("burst", 100, "/s", "more"))
@@ -120,7 +120,7 @@ def test_a_recorded_run_is_what_the_next_is_compared_with(tmp_path: Path, monkey
     ],
 )
 def test_a_missed_target_is_said(figure: Figure, aim: str) -> None:
-    """What was not measured has missed it too."""
+    """A figure that was not measured has missed its target, too."""
     assert figure.aim == aim
 
 
@@ -135,7 +135,7 @@ def test_growth_is_the_rise_of_the_line_through_the_points() -> None:
 def test_charts_are_well_formed_and_show_each_value() -> None:
     """A chart is XML, with names escaped and a bar for each value, also for one that was not measured."""
     values = [("Evergreen", 1000.0), ("a & b", 2.5), ("none", float("nan"))]
-    # it reads what was drawn a moment ago
+    # parses the chart that was just drawn
     drawn = ElementTree.fromstring(chart.bars("A <title>", "a second", values))  # noqa: S314
     text = "".join(drawn.itertext())
     assert all(part in text for part in ("A <title>", "a & b", "1,000", "2.5", "not measured", "logarithmic"))
@@ -148,7 +148,7 @@ def test_charts_are_well_formed_and_show_each_value() -> None:
 
 
 def test_the_benchmarks_campaigns_are_valid_and_triggered(tmp_path: Path) -> None:
-    """Each loads as an owner's would, and answers to its webhook."""
+    """Each loads like an owner's own campaign, and its webhook triggers it."""
     loaded = catalog.load(campaigns.write(tmp_path))
     found = {slug: loaded.triggered_by(trigger) for slug, trigger in campaigns.TRIGGERS.items()}
     assert {slug: campaign.slug if campaign else None for slug, campaign in found.items()} == {
@@ -166,7 +166,7 @@ def test_filling_enrolls_and_releasing_finds_what_is_due(redis: Redis, tmp_path:
 
 
 def test_a_section_of_the_page_is_replaced_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What stands between the marks is new, what stands around them stays; a page without marks is refused."""
+    """The text between the marks is replaced, the text around them stays; a page without marks is refused."""
     monkeypatch.setattr(figures, "DOCUMENT", page := tmp_path / "page.md")
     page.write_text("# A\n<!-- bench -->\nold\n<!-- /bench -->\n## B\n")
     figures.write_section("bench", "new")

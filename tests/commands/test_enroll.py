@@ -1,4 +1,4 @@
-"""`evergreen enroll|up|completion`: by hand what a webhook does, on a real ledger."""
+"""`evergreen enroll|up|completion`: do manually what a webhook does, on a real ledger."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def evergreen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, valkey_server: va
 
 
 class TestEnroll:
-    """What comes of it, and that it says so."""
+    """What it does, and what it prints."""
 
     def test_enrolled(self, evergreen: Commands, redis: Redis) -> None:
-        """Seven steps, by the address as it is compared; the first is due at once, and the person is known."""
+        """Seven steps, under the normalized address; the first is due at once, and the person is known."""
         said = evergreen.json("enroll", "christmas", " Ada@Example.org", "--name", "Ada Byron", *ASSESSED)
         run = Ledger(redis).enrollment(said["enrollment"])
         assert said["result"] == "enrolled" and run and len(run.steps) == 7
@@ -40,10 +40,10 @@ class TestEnroll:
         assert redis.llen(ids.QUEUE) == 1
 
     def test_again_changes_nothing(self, evergreen: Commands) -> None:
-        """It names the run there is; exit status 1."""
+        """It names the existing run; exit status 1."""
         first = evergreen.json("enroll", "christmas", ADDRESS, *ASSESSED)
         again = evergreen("enroll", "christmas", ADDRESS, *ASSESSED)
-        assert again.exit_code == 1 and "there is an enrollment of this campaign already" in again.output
+        assert again.exit_code == 1 and "they are already enrolled in this campaign" in again.output
         assert first["enrollment"] in again.output
 
     def test_blocked_by_the_group(self, evergreen: Commands) -> None:
@@ -56,9 +56,9 @@ class TestEnroll:
         }
 
     def test_tracked_without_an_assessment(self, evergreen: Commands) -> None:
-        """Christmas wants scores."""
+        """Christmas requires scores."""
         result = evergreen("enroll", "christmas", ADDRESS)
-        assert result.exit_code == 1 and "the campaign wants an assessment" in result.output
+        assert result.exit_code == 1 and "the campaign needs an assessment" in result.output
 
     def test_tracked_where_no_email_may_go(self, evergreen: Commands) -> None:
         """A suppressed address gets no run."""
@@ -74,7 +74,7 @@ class TestEnroll:
         assert run and len(run.steps) == steps
 
     def test_a_meeting(self, evergreen: Commands) -> None:
-        """Reminders count from it, by the booker's clock."""
+        """Reminders count from it, in the booker's time zone."""
         said = evergreen.json(
             "enroll", "booking-reminder", ADDRESS, "--meeting", "2099-12-03T10:00", "--timezone", "Europe/Rome"
         )
@@ -85,14 +85,14 @@ class TestEnroll:
         [
             (["christmas", "no-address"], "email: "),
             (["christmas", ADDRESS, "--red", "9"], "red_systems: "),
-            (["christmas", ADDRESS, "--red", "8", "--orange", "8"], "at most 8 together"),
-            (["christmas", ADDRESS, "--meeting", "2099-12-03"], "this campaign has none"),
-            (["booking-reminder", ADDRESS], "name it"),
-            (["easter", ADDRESS], "no campaign is called"),
+            (["christmas", ADDRESS, "--red", "8", "--orange", "8"], "add up to at most 8"),
+            (["christmas", ADDRESS, "--meeting", "2099-12-03"], "this campaign has no meeting"),
+            (["booking-reminder", ADDRESS], "say when the meeting starts"),
+            (["easter", ADDRESS], "there is no campaign"),
         ],
     )
     def test_what_does_not_fit(self, evergreen: Commands, redis: Redis, arguments: list[str], sentence: str) -> None:
-        """One sentence, exit status 2, and nobody is enrolled."""
+        """One sentence, exit status 2, and no one is enrolled."""
         result = evergreen("enroll", *arguments)
         assert result.exit_code == 2 and sentence in result.output
         assert not redis.keys("eg:enrollment:*")
@@ -108,7 +108,7 @@ class TestUp:
     """Starting the stack."""
 
     def test_it_is_make_run(self, tmp_path: Path) -> None:
-        """The program becomes make, in the project's folder, from wherever it is called."""
+        """The program becomes make, in the project's folder, wherever you call it from."""
         make = tmp_path / "make"
         make.write_text('#!/bin/sh\necho "$@"\n')
         make.chmod(0o755)
@@ -136,7 +136,7 @@ def test_completion(evergreen: Commands, shell: str) -> None:
 
 
 def test_completion_completes(evergreen: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the shell asks is answered: commands that begin so."""
+    """The shell gets the commands that begin with what you typed."""
     for name, value in {
         "_EVERGREEN_COMPLETE": "bash_complete",
         "COMP_WORDS": "evergreen sim",

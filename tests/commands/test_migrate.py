@@ -1,4 +1,5 @@
-"""`evergreen migrate`: what it says, what it asks, and how it ends; and what every command says of a newer ledger."""
+"""`evergreen migrate`: what it prints, what it asks, and how it ends; and what every command says about a newer
+ledger."""
 
 from __future__ import annotations
 
@@ -50,9 +51,9 @@ def next_release(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_this_release_waits_for_nothing(functions: Functions, redis: Redis) -> None:
-    """It has brought no migration yet: there is nothing to ask or to do, and doctor does not speak of one."""
+    """It has no migration yet: there is nothing to ask or to do, and doctor does not mention one."""
     said = evergreen("migrate")
-    assert (said.exit_code, said.output) == (0, "The ledger has version 1, and waits for nothing.\n")
+    assert (said.exit_code, said.output) == (0, "The ledger has version 1 and needs no migration.\n")
     assert "migrat" not in evergreen("doctor").output
     assert (redis.get(ids.VERSION), redis.exists(AT_WORK, LOCK)) == ("1", 0)
 
@@ -64,7 +65,7 @@ def evergreen(*words: str, answer: str | None = None) -> Result:
 
 
 def test_it_asks_for_a_backup_and_says_what_it_did(next_release: None, redis: Redis) -> None:
-    """Who says no changes nothing. Once it is done, there is nothing to ask any more."""
+    """Answering no changes nothing. Once it is done, there is nothing more to ask."""
     asked = evergreen("migrate", answer="n\n")
     assert asked.exit_code == 1 and redis.get(ids.VERSION) == "1"
     for words in (
@@ -80,7 +81,7 @@ def test_it_asks_for_a_backup_and_says_what_it_did(next_release: None, redis: Re
     assert "2 is done: 1 changed." in done.output and "The ledger has version 2." in done.output
     assert redis.hget(ids.enrollment_key(RUN), "made-up") == "1"
     again = evergreen("migrate")
-    assert (again.exit_code, again.output) == (0, "The ledger has version 2, and waits for nothing.\n")
+    assert (again.exit_code, again.output) == (0, "The ledger has version 2 and needs no migration.\n")
 
 
 def test_a_program_reads_it_as_json(next_release: None) -> None:
@@ -95,7 +96,7 @@ def test_an_older_worker_is_named(next_release: None, redis: Redis) -> None:
     redis.sadd(ids.WORKERS, "rq:worker:box-1")
     redis.hset("rq:worker:box-1", "birth", "now")
     refused = evergreen("migrate", "--yes")
-    assert refused.exit_code == 1 and "worker box-1. Stop them, or start them again with this release" in refused.output
+    assert refused.exit_code == 1 and "worker box-1. Stop them, or restart them with this release" in refused.output
     assert redis.get(ids.VERSION) == "1"
 
 
@@ -107,10 +108,10 @@ def test_doctor_names_the_command(next_release: None, redis: Redis) -> None:
         return [(finding["message"], finding["fix"]) for finding in found if "migrat" in finding["message"]]
 
     backup = "make a backup, then run `evergreen migrate`"
-    assert noted() == [("waits for 1 migration, and everything works until then", backup)]
+    assert noted() == [("waits for 1 migration; everything works until then", backup)]
     redis.hset(AT_WORK, mapping={"number": 2, "cursor": 0, "changed": 0, "server": ""})
-    assert noted() == [("its migration is at work, or broke off", backup)]
-    assert "2, which broke off: every enrollment" in evergreen("migrate", answer="n\n").output
+    assert noted() == [("its migration is running, or was interrupted", backup)]
+    assert "2, which was interrupted: every enrollment" in evergreen("migrate", answer="n\n").output
     list(migrate(Ledger(redis)))
     assert noted() == []
 
@@ -139,7 +140,7 @@ def test_doctor_names_the_command(next_release: None, redis: Redis) -> None:
 def test_every_command_refuses_a_newer_ledger(
     functions: Functions, redis: Redis, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
-    """One sentence and exit status 1; whatever it would do, nothing changes."""
+    """One sentence and exit status 1; nothing changes, regardless of the command."""
     for name, value in NOTION.items():
         monkeypatch.setenv(name, value)
     fresh_services()

@@ -47,7 +47,7 @@ def evergreen(valkey_server: valkey.Valkey, redis: Redis, monkeypatch: pytest.Mo
 
 
 def in_notion(world: World, box: Sandbox) -> tuple[Settings, Notion, Recorder, dict[str, Any]]:
-    """A workspace beside the world."""
+    """A Notion workspace next to the world."""
     made = box.seed()
     databases = {setting: made[name]["database_id"] for name, setting in SOURCES.items()}
     settings = world.settings.model_copy(update=databases)
@@ -77,7 +77,7 @@ def everything(redis: Redis) -> dict[str, str]:
 
 
 def traces(redis: Redis, *, of: str = ADDRESS) -> set[str]:
-    """The keys that have to do with a person."""
+    """The keys that belong to a person."""
     words = (of, ids.digest(of), "Ada")
     return {key for key, content in everything(redis).items() if any(word in key + content for word in words)}
 
@@ -93,8 +93,7 @@ class TestForget:
     """Erasing a person."""
 
     def test_nothing_is_left_but_what_must_be(self, world: World) -> None:
-        """Runs, reminders, jobs, frozen requests and notes are gone; who else is there is untouched, and gets every
-        email."""
+        """Runs, reminders, jobs, frozen requests and notes are gone; other people are untouched and get every email."""
         book(world)
         run = world.sign_up()
         other = world.sign_up(email=BOB, first_name="Bob")
@@ -117,7 +116,7 @@ class TestForget:
 
     @pytest.mark.parametrize("reason", ["bounced", "complained", "manual", "unsubscribed"])
     def test_suppression_stays(self, world: World, reason: str) -> None:
-        """A no to email outlives the person's record, and so does the mark that they had a run."""
+        """A suppression outlives the person's record, and so does the mark that they had a run."""
         run = world.sign_up()
         world.ledger.suppress(CONTACT, reason)
         privacy.forget(ADDRESS, world.ledger, world.settings, None)
@@ -129,14 +128,14 @@ class TestForget:
         assert world.provider.accepted == []
 
     def test_a_tracked_person(self, world: World) -> None:
-        """Who was never enrolled is found, too."""
+        """A person who was never enrolled is found, too."""
         world.ledger.suppress(CONTACT, "manual")
         world.sign_up()
         assert privacy.forget(ADDRESS, world.ledger, world.settings, None).erased.enrollments == 1
         assert not [key for key in traces(world.redis) if key.startswith("eg:enrollment")]
 
     def test_while_an_email_is_being_sent(self, world: World) -> None:
-        """Whoever holds the step is told not to post, and an answer that comes late brings nothing back."""
+        """The worker that holds the step must not post, and a late answer brings nothing back."""
         run = world.sign_up()
         world.release()
         claimed = {"token": "t", "late": {"christmas": 86_400_000}, "rate": 1000}
@@ -147,8 +146,8 @@ class TestForget:
         assert traces(world.redis) == {"eg:runs"}
 
     def test_others_of_an_unsettled_batch(self, ledger: Ledger, clock: Clock) -> None:
-        """Their emails may have been accepted and can no longer be repeated: they are in doubt, visibly, and nobody
-        gets two."""
+        """Their emails may have been accepted and can no longer be repeated: they are visibly in doubt, and no one gets
+        two."""
         world = World(ledger, clock, World(ledger, clock).settings.model_copy(update={"resend_batch_above": 1}))
         runs = [world.sign_up(email=f"c{number}@example.org") for number in range(3)]
         world.provider.faults.append("lost")
@@ -160,7 +159,7 @@ class TestForget:
         assert world.provider.twice == []
 
     def test_rows_in_notion_are_trashed(self, world: World, box: Sandbox) -> None:
-        """Contact, tracker and log, also a row that the ledger does not know; nobody else's."""
+        """Contact, tracker and log rows, also one that the ledger does not know; no other person's."""
         settings, notion, recorder, made = in_notion(world, box)
         world.sign_up()
         world.sign_up(email=BOB)
@@ -177,7 +176,7 @@ class TestForget:
         assert rows(box, made) == [BOB] * 3
 
     def test_notion_away(self, world: World, box: Sandbox) -> None:
-        """Redis is erased all the same, and each page that is left is named; later, doing it again trashes the rows."""
+        """Redis is erased all the same, and each remaining page is named; running it again later trashes the rows."""
         settings, notion, recorder, made = in_notion(world, box)
         world.sign_up()
         world.work()
@@ -191,7 +190,7 @@ class TestForget:
         assert rows(box, made) == []
 
     def test_the_command_asks(self, evergreen: Any, redis: Redis) -> None:
-        """A `no` changes nothing; `--yes` does not ask, and what is left to do by hand is named."""
+        """A `no` changes nothing; `--yes` does not ask, and what you must still do manually is named."""
         World(Ledger(redis), Clock()).sign_up()
         assert evergreen("forget", ADDRESS, answer="n\n").exit_code == 1
         assert redis.exists(ids.contact_key(CONTACT))
@@ -205,8 +204,8 @@ class TestExport:
     """What a person may read of their own data."""
 
     def test_all_that_is_held(self, evergreen: Any, redis: Redis, world: World) -> None:
-        """Contact, consent, suppression, each run with each email and what became of it, and meetings, with dates one
-        can read."""
+        """Contact, consent, suppression, each run with each email and its outcome, and meetings, with readable
+        dates."""
         run = world.sign_up(consent=True, consent_text="Write to me")
         world.work()
         book(world)
@@ -225,14 +224,14 @@ class TestExport:
         assert "lease" not in first and held["exported_at"].startswith("20")
 
     def test_nobody(self, evergreen: Any) -> None:
-        """Who is unknown gets a sentence, or null, and exit status 1."""
-        assert "nothing is held" in evergreen("export", ADDRESS).output
+        """An unknown person gets a sentence, or null, and exit status 1."""
+        assert "nothing is stored" in evergreen("export", ADDRESS).output
         done = evergreen("export", ADDRESS, "--json")
         assert (done.exit_code, json.loads(done.stdout)) == (1, None)
 
 
 class TestSuppress:
-    """The operator's say."""
+    """The operator suppresses and unsuppresses."""
 
     def test_and_back(self, evergreen: Any, redis: Redis) -> None:
         """Suppressed, listed, and lifted again."""
@@ -240,25 +239,25 @@ class TestSuppress:
         (listed,) = json.loads(evergreen("suppress", "--list", "--json").stdout)
         assert (listed["contact"], listed["email"], list(listed["reasons"])) == (CONTACT, None, ["manual"])
         assert CONTACT in evergreen("suppress", "--list").output
-        assert "Lifted: manual" in evergreen("unsuppress", ADDRESS).output
+        assert "Unblocked. Removed: manual" in evergreen("unsuppress", ADDRESS).output
         assert "was not suppressed" in evergreen("unsuppress", ADDRESS).output
-        assert "Nobody" in evergreen("suppress", "--list").output
+        assert "No address is suppressed" in evergreen("suppress", "--list").output
 
     def test_an_unsubscribe(self, evergreen: Any, redis: Redis) -> None:
-        """It is refused without the person's word; a bounce lies at Resend, too."""
+        """It is refused without the person's consent; a bounce is suppressed at Resend, too."""
         ledger = Ledger(redis)
         for reason in ("unsubscribed", "bounced"):
             ledger.suppress(CONTACT, reason)
         refused = evergreen("unsuppress", ADDRESS)
         assert refused.exit_code == 1 and "--i-have-their-consent" in refused.output
         lifted = evergreen("unsuppress", ADDRESS, "--i-have-their-consent")
-        assert "Lifted: bounced, unsubscribed." in lifted.output and "Resend" in lifted.output
+        assert "Unblocked. Removed: bounced, unsubscribed." in lifted.output and "Resend" in lifted.output
 
     @pytest.mark.parametrize(
         "arguments", [("suppress",), ("suppress", ADDRESS, "--list"), ("suppress", "nobody"), ("forget", "x")]
     )
     def test_usage(self, evergreen: Any, arguments: tuple[str, ...]) -> None:
-        """What is not understood is exit status 2."""
+        """Invalid arguments are exit status 2."""
         assert evergreen(*arguments).exit_code == 2
 
     def test_redis_away(self, evergreen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,11 +285,11 @@ class TestImport:
         done = evergreen("import", str(file), "--trigger", "christmas-assessment")
         assert done.exit_code == 1
         assert "3" in done.output and "email" in done.output and "People: 2, with consent: 1" in done.output
-        assert "Columns that are ignored: shoe_size" in done.output and "--apply" in done.output
+        assert "Ignored columns: shoe_size" in done.output and "--apply" in done.output
         assert redis.keys("eg:contact:*") == []
 
     def test_apply(self, evergreen: Any, redis: Redis, file: Path) -> None:
-        """Who agreed is enrolled, the other one remembered, and it is said."""
+        """The person who agreed is enrolled, the other one is only remembered, and the output says so."""
         done = evergreen("import", str(file), "--trigger", "christmas-assessment", "--apply", "--json")
         said = json.loads(done.stdout)
         assert (said["applied"], said["people"], [fault["line"] for fault in said["faults"]]) == (True, 2, [3])
@@ -299,7 +298,7 @@ class TestImport:
         assert [key.split("-")[0] for key in cast(list[str], redis.keys("eg:enrollment:*"))] == ["eg:enrollment:five"]
 
     def test_consent_is_asked_for(self, evergreen: Any, redis: Redis, tmp_path: Path) -> None:
-        """A file without the column enrolls nobody, unless the operator can show the consent."""
+        """A file without the column enrolls no one, unless the operator can show the consent."""
         file = tmp_path / "people.csv"
         file.write_text("email\na@example.org\n")
         refused = evergreen("import", str(file), "--trigger", "christmas-assessment", "--apply")

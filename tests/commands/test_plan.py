@@ -35,12 +35,12 @@ def test_every_email_with_both_clocks(evergreen: Commands) -> None:
     ("segment", "template"), [("critical", "christmas_email_2_critical"), ("optimize", "christmas_email_2")]
 )
 def test_the_segment_decides_the_text(evergreen: Commands, segment: str, template: str) -> None:
-    """A CRITICAL contact gets another second email than an OPTIMIZE one."""
+    """A CRITICAL contact gets a different second email than an OPTIMIZE one."""
     assert evergreen.json("plan", "christmas", "--segment", segment)["emails"][1]["template"] == template
 
 
 def test_the_text_as_it_would_go_out(evergreen: Commands) -> None:
-    """--text prints it filled: score, link and address of the footer; no placeholder is left."""
+    """--text prints it filled in: score, link and footer address; no placeholder is left."""
     evergreen.set(BOOKING_URL="https://cal.com/own/call", POSTAL_ADDRESS="7 Elm Street, Springfield")
     said = evergreen("plan", "christmas", "--score", "12", "--text").output
     assert "Your score out of 100: 12." in said
@@ -57,7 +57,7 @@ def test_reminders_count_from_the_meeting(evergreen: Commands) -> None:
 
 
 def test_what_the_website_sends_is_said(evergreen: Commands) -> None:
-    """Five Days begins with an email of the website's."""
+    """Five Days begins with an email that the website sends."""
     assert evergreen.json("plan", "five-day")["emails"][0]["note"] == "the website sends it"
 
 
@@ -70,9 +70,9 @@ def test_summer_time_moves_the_clock_not_the_gap(evergreen: Commands) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["easter"], "no campaign is called 'easter'; there are booking-reminder"),
-        (["christmas", "--timezone", "Mars/Base"], "not a time zone"),
-        (["christmas", "--at", "soon"], "write it such as 2026-12-01T09:30"),
+        (["easter"], "there is no campaign 'easter'; choose one of booking-reminder"),
+        (["christmas", "--timezone", "Mars/Base"], "not a valid time zone"),
+        (["christmas", "--at", "soon"], "write it like 2026-12-01T09:30"),
     ],
 )
 def test_what_cannot_be_planned(evergreen: Commands, arguments: list[str], sentence: str) -> None:

@@ -23,8 +23,8 @@ from tests.support.waiting import WITHIN
 
 
 class Terminal:
-    """Somebody at a terminal, after a day of Evergreen and the loss of its Redis; by the real clock, as the command
-    is."""
+    """An owner at a terminal, after a day of Evergreen and the loss of its Redis; on the real clock, like the
+    command."""
 
     def __init__(self, lost: LostLedger, server: valkey.Valkey) -> None:
         self.lost = lost
@@ -82,7 +82,7 @@ def terminal(lost: LostLedger, run: str, valkey_server: valkey.Valkey) -> Termin
 
 
 def keys(lost: LostLedger) -> list[str]:
-    """What Redis holds, but for whose turn it is at a provider."""
+    """What Redis holds, except the turns at a provider."""
     return [key for key in lost.ledger.redis.scan_iter() if not key.startswith(("eg:turns", "eg:hold"))]
 
 
@@ -91,12 +91,12 @@ def test_a_dry_run_says_what_a_restore_does(terminal: Terminal, lost: LostLedger
     report = terminal.says("restore", "--dry-run")
     assert (report["runs"], report["steps"], report["in_doubt"]) == ({"restored": 1}, {"sent": 1, "scheduled": 6}, [])
     printed = terminal.types("restore", "--dry-run")
-    assert "enrollments that go on" in printed and "dry run" in printed and "nobody can know" in printed
+    assert "enrollments that continue" in printed and "dry run" in printed and "cannot be restored" in printed
     assert keys(lost) == []
 
 
 def test_a_restore_asks_and_then_sends_again(terminal: Terminal, lost: LostLedger, run: str) -> None:
-    """Who says no changes nothing; who says yes has the fence, and a ledger on which all agree."""
+    """After no, nothing has changed; after yes, the fence is held, and all sources agree on the ledger."""
     assert "Aborted" in terminal.types("restore", answer="n\n", status=1)
     assert keys(lost) == []
     assert "taken the fence" in terminal.types("restore", answer="y\n")
@@ -110,29 +110,29 @@ def test_a_restore_asks_and_then_sends_again(terminal: Terminal, lost: LostLedge
 
 
 def test_it_says_what_became_of_who_came_in_since(terminal: Terminal, lost: LostLedger, run: str) -> None:
-    """Who signed up again goes on where they were; the dry run says so too."""
+    """A person who signed up again continues where they were; the dry run says so, too."""
     lost.fence.poll()
     lost.world.sign_up()
     for how in ("--dry-run", "--yes"):
         printed = terminal.types("restore", how)
-        assert "1  new enrollments thrown away" in printed and "1  enrollments that go on" in printed
-        assert f"the lost one of that id comes back in its place\n    {run}" in printed
+        assert "1  new enrollments discarded" in printed and "1  enrollments that continue" in printed
+        assert f"the lost one of that id replaces it\n    {run}" in printed
     assert lost.world.states(run) == ["sent"] + ["scheduled"] * 6
 
 
 def test_the_fence_says_why_not_and_lets_a_person_decide(terminal: Terminal, lost: LostLedger) -> None:
-    """An empty Redis beside a tracker with rows waits; `--fresh` begins again."""
-    assert "not looked yet" in terminal.types("fence", status=1)
+    """An empty Redis beside a tracker with rows waits; `--fresh` starts over."""
+    assert "not checked yet" in terminal.types("fence", status=1)
     lost.fence.poll()
     assert "evergreen restore" in terminal.types("fence", status=1)
     assert "Aborted" in terminal.types("fence", "--fresh", answer="n\n", status=1)
     assert terminal.says("fence", "--fresh", "--yes")["why"] is None
     assert "may send" in terminal.types("fence")
-    assert "one of" in terminal.types("fence", "--fresh", "--take-over", status=2)
+    assert "not both" in terminal.types("fence", "--fresh", "--take-over", status=2)
 
 
 def test_verify_fixes_and_ends_with_its_status(terminal: Terminal, lost: LostLedger, run: str) -> None:
-    """1 while something remains; a mark that is missing is written again by the recorder."""
+    """1 while something remains; the recorder writes a missing mark again."""
     terminal.types("restore", "--yes")
     lost.record()
     (row,) = lost.rows("tracker")
@@ -141,7 +141,7 @@ def test_verify_fixes_and_ends_with_its_status(terminal: Terminal, lost: LostLed
     assert [found["fixed"] for found in terminal.says("verify", "--fix")["findings"]] == [True]
     lost.record()
     assert lost.rows("tracker")[0]["Email 1 Sent"]
-    assert "All agree" in terminal.types("verify", "--fix"), "the older spelling of --fix"
+    assert "Everything agrees" in terminal.types("verify", "--fix"), "the older spelling of --fix"
 
 
 def test_verify_puts_back_what_is_on_no_list(terminal: Terminal, lost: LostLedger, run: str) -> None:

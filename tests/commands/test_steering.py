@@ -43,7 +43,7 @@ def steps(result: Result) -> list[str]:
 
 
 def test_a_run_is_paused_and_resumed(functions: Functions) -> None:
-    """By its id or by the address, and it shows what became of it."""
+    """By its id or by the address; the output shows the result."""
     paused = evergreen("pause", RUN)
     assert paused.exit_code == 0 and "paused" in paused.stdout and RUN in paused.stdout
     assert json.loads(evergreen("resume", f" {ADDRESS.upper()} ", "--json").stdout)[0]["state"] == "active"
@@ -71,7 +71,7 @@ def test_a_cancellation_asks_first(functions: Functions) -> None:
 
 
 def test_sending_anew_asks_first(functions: Functions) -> None:
-    """A plain retry does not, for it cannot arrive twice."""
+    """A plain retry does not, because it cannot arrive twice."""
     key = ids.enrollment_key(RUN)
     functions.ledger.redis.hset(key, mapping={"1.state": "in-doubt", "1.posted": 1, "1.frozen": "gone"})
     plain = evergreen("retry", RUN, "1")
@@ -102,7 +102,7 @@ def test_what_does_not_fit_is_one_sentence(functions: Functions, words: tuple[st
 
 @pytest.mark.parametrize("words", [("pause",), ("skip", RUN), ("skip", RUN, "second"), ("list", "--state", "asleep")])
 def test_a_wrong_use_is_status_2(functions: Functions, words: tuple[str, ...]) -> None:
-    """As of any command line."""
+    """As in any command line tool."""
     assert evergreen(*words).exit_code == 2
 
 
@@ -120,7 +120,7 @@ def test_an_address_with_two_open_runs_names_nobody(functions: Functions) -> Non
 
 
 def test_show_speaks_the_persons_time(functions: Functions) -> None:
-    """Every email with its state, and when, where the person lives."""
+    """Every email with its state and its time in the person's time zone."""
     functions.ledger.redis.hset(
         ids.enrollment_key(RUN), mapping={"2.due": 1_800_000_000_000, "2.next": 1_800_000_000_000, "2.why": "[red]"}
     )
@@ -161,7 +161,7 @@ def test_an_absent_redis_is_one_sentence(functions: Functions, monkeypatch: pyte
 
 
 def test_a_whole_batch_in_doubt_is_retried_after_one_question(functions: Functions) -> None:
-    """It says how many emails these are; who may not go is named, with exit status 1."""
+    """It says how many emails these are; those that cannot be sent are named, with exit status 1."""
     redis = functions.ledger.redis
     functions.sign_up({"email": "bo@example.org"})
     other = f"{ids.enrollment_prefix('christmas', 'bo@example.org')}-1"

@@ -35,7 +35,7 @@ SECOND = "Subject: Two\n\nYou have {{ red_systems }} red systems.\n"
 
 
 class Terminal:
-    """Somebody at a terminal, with settings in the environment and two emails in a folder."""
+    """An owner at a terminal, with settings in the environment and two emails in a folder."""
 
     def __init__(self, desk: OwnersDesk, server: valkey.Valkey, folder: Path) -> None:
         self.desk, self.folder = desk, folder / "hello"
@@ -71,7 +71,7 @@ class Terminal:
         return ended.stdout + ended.stderr
 
     def outcome(self, *words: str, status: int = 0) -> dict[str, str]:
-        """What became of each template, by its name."""
+        """The outcome for each template, by its name."""
         return {entry["name"]: entry["what"] for entry in json.loads(self.types(*words, "--json", status=status))}
 
     def pages(self) -> dict[str, dict[str, Any]]:
@@ -103,7 +103,7 @@ def test_push_makes_rows_and_leaves_the_owners_edits_alone(terminal: Terminal) -
     assert terminal.outcome("push")["hello/hello_1"] == "updated"
     assert terminal.pages()["hello_1"]["properties"]["Subject"] == "Uno"
     terminal.desk.rewrites(row["id"], "My own words.")
-    assert "edited in Notion; --force writes the file over it" in terminal.types("push")
+    assert "edited in Notion; --force overwrites it with the file" in terminal.types("push")
     assert terminal.outcome("push", "--force") == {"hello/hello_1": "updated", "hello/hello_2": "unchanged"}
     assert len(terminal.pages()) == 2
 
@@ -118,37 +118,37 @@ def test_pushed_texts_are_pulled_as_they_were(terminal: Terminal) -> None:
 
 
 def test_pull_adopts_what_an_owner_has_and_says_what_is_wrong(terminal: Terminal) -> None:
-    """Names of the earlier builds are mapped; what is no email, a draft and a bad one are told."""
+    """Names from the earlier builds are mapped; a row that is not an email, a draft and a bad one are reported."""
     terminal.desk.writes(r"Hi \{\{firstName\}\}, \{\{calendlyLink\}\}", template="hello_1")
     terminal.desk.writes(r"Hi \{\{ nobody \}\}", template="hello_2")
     terminal.desk.writes("Notes", template="ideas", Status="Draft")
     said = terminal.types("pull", status=1)
-    assert "hello/hello_1  adopted" in said and "no placeholder is called 'nobody'" in said and "not live" in said
+    assert "hello/hello_1  adopted" in said and "there is no placeholder 'nobody'" in said and "not live" in said
     assert "Hi Maria, https://cal.com" in terminal.types("preview", "hello/hello_1")
-    assert "There is no row yet" not in said
+    assert "There are no rows yet" not in said
 
 
 def test_lint_names_file_and_line(terminal: Terminal) -> None:
-    """Every fault at once, in files and, where asked, in Notion."""
-    assert "2 emails are well." in terminal.types("lint")
+    """All faults at once, in files and, if requested, in Notion."""
+    assert "All 2 emails are OK." in terminal.types("lint")
     terminal.file("hello_1", FIRST.replace("first_name", "frist_name"))
     terminal.file("hello_2", SECOND.replace("red_systems", "score"))
     terminal.desk.writes("", template="hello_2", Status="Draft")
     first, second = json.loads(terminal.types("lint", "--json", status=1))
-    assert first.startswith("hello/hello_1.md:4: no placeholder is called 'frist_name'") and second.startswith(
+    assert first.startswith("hello/hello_1.md:4: there is no placeholder 'frist_name'") and second.startswith(
         "hello/hello_2.md:3: "
     )
     assert "Notion, hello_2: the page is empty; write the email on it" in terminal.types("lint", "--notion", status=1)
 
 
 def test_preview_shows_writes_and_sends(terminal: Terminal, tmp_path: Path) -> None:
-    """For the segment asked for; a test email is marked, and goes to the address given."""
+    """For the requested segment; a test email is marked, and goes to the given address."""
     assert "You have 3 red systems." in terminal.types("preview", "hello_2")
     out = tmp_path / "email.html"
     said = terminal.types(
         "preview", "hello_2", "--segment", "optimize", "--out", str(out), "--send-to", "owner@example.org"
     )
-    assert "You have 0 red systems." in said and "Sent; Resend calls it" in said
+    assert "You have 0 red systems." in said and "Sent; its Resend ID is" in said
     assert "You have 0 red systems." in out.read_text()
     (email,) = terminal.desk.box.outbox()
     assert (email["subject"], email["to"]) == ("[Test] Two", ["owner@example.org"])
@@ -178,6 +178,6 @@ def test_what_cannot_be_done_is_one_sentence(
 
 
 def test_a_preview_needs_no_redis(terminal: Terminal) -> None:
-    """The file is shown then."""
+    """It shows the file then."""
     terminal.settings["REDIS_URL"] = "redis://127.0.0.1:9/0"
     assert json.loads(terminal.types("preview", "hello_1", "--json"))["from"] == "file"

@@ -1,5 +1,5 @@
-"""Console, JSON API and command line decide alike: each decision is one method of EnrollmentActions, by whatever way it
-is taken."""
+"""Console, JSON API and command line decide alike: each decision is one method of EnrollmentActions, however it is
+made."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class TestOneUseCase:
 
     @staticmethod
     def arranged(desk: Desk, decision: Decision) -> int | None:
-        """Ada's run in a state in which the decision fits; returns the step that it is about."""
+        """Ada's run in a state that allows the decision; returns the step that it is about."""
         desk.ledger.redis.flushall()
         desk.sign_in()
         sign_up()
@@ -67,7 +67,7 @@ class TestOneUseCase:
 
     @pytest.mark.parametrize("decision", [*OF_RUN.values(), *OF_STEP.values()], ids=lambda decision: decision.name)
     def test_each_decision_leaves_the_same_ledger(self, desk: Desk, decision: Decision) -> None:
-        """Whoever takes it; and it is on offer where it fits."""
+        """Regardless of who makes it; and it is offered where it is allowed."""
         left = []
         for do in (by_form, by_api, by_command):
             step = self.arranged(desk, decision)
@@ -100,8 +100,8 @@ class TestOneUseCase:
         desk.said("/suppressions/add", {"email": "b@example.org"})
         listed = json.loads(CliRunner().invoke(suppress, ["--list", "--json"]).output)
         assert [sorted(each["reasons"]) for each in listed] == [["manual"], ["manual"]]
-        assert desk.said("/suppressions/lift", {"email": "a@example.org"}) == "Lifted: manual."
-        assert CliRunner().invoke(unsuppress, ["b@example.org"]).output == "Lifted: manual.\n"
+        assert desk.said("/suppressions/lift", {"email": "a@example.org"}) == "Unblocked. Removed: manual."
+        assert CliRunner().invoke(unsuppress, ["b@example.org"]).output == "Unblocked. Removed: manual.\n"
 
     def test_a_refusal_is_the_same_sentence(self, ada: Desk) -> None:
         """Word for word."""

@@ -37,14 +37,14 @@ def ask(functions: Functions, method: str, path: str, **options: Any) -> TestRes
 
 
 def get(functions: Functions, path: str) -> Any:
-    """What a GET answers."""
+    """The response to a GET."""
     answer = ask(functions, "GET", path)
     assert answer.status_code == 200, answer.text
     return answer.json
 
 
 def decide(functions: Functions, path: str, **body: Any) -> Any:
-    """What a decision answers."""
+    """The response to a decision."""
     answer = ask(functions, "POST", f"{HERE}{path}", **{"json": body} if body else {})
     assert answer.status_code == 200, answer.text
     return answer.json
@@ -52,14 +52,14 @@ def decide(functions: Functions, path: str, **body: Any) -> Any:
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}])
 def test_only_the_operator_is_let_in(functions: Functions, headers: dict[str, str]) -> None:
-    """401 for everybody else, whatever they ask for, and nothing is done."""
+    """401 for anyone else, regardless of the request, and nothing is done."""
     for method, path in (("GET", "/api/overview"), ("GET", HERE), ("POST", f"{HERE}/cancel"), ("GET", "/nothing")):
         assert ask(functions, method, path, headers=headers).status_code == 401
     assert functions.ledger.peek(RUN, 1).state == "scheduled"
 
 
 def test_one_enrollment_is_shown_with_its_timeline(functions: Functions) -> None:
-    """Who, where it stands, and every step with its instants."""
+    """The person, the run's state, and every step with its times."""
     found = get(functions, HERE)
     run = functions.run()
     assert run
@@ -83,7 +83,7 @@ def test_one_enrollment_is_shown_with_its_timeline(functions: Functions) -> None
 
 
 def test_a_run_is_paused_resumed_and_cancelled(functions: Functions) -> None:
-    """Each answers with the run as it is then."""
+    """Each returns the updated run."""
     paused = decide(functions, "/pause")
     assert (paused["state"], paused["next_email_at"]) == ("paused", None) and paused["paused_at"]
     assert decide(functions, "/resume", catch_up=True)["state"] == "active"
@@ -147,7 +147,7 @@ def test_what_there_is_not_is_404(functions: Functions, method: str, path: str) 
 
 
 def test_looking_decides_nothing(functions: Functions) -> None:
-    """A GET on a decision is 405: no link, no prefetching browser steers."""
+    """A GET on a decision is 405: no link and no prefetching browser can make one."""
     answer = ask(functions, "GET", f"{HERE}/cancel")
     assert (answer.status_code, answer.json["message"] if answer.json else "") == (405, "use POST")
     assert functions.ledger.peek(RUN, 1).state == "scheduled"
@@ -259,7 +259,7 @@ def test_the_overview_counts_and_names_what_a_person_must_look_at(functions: Fun
 def test_a_newer_ledger_is_neither_shown_nor_changed(
     functions: Functions, redis: Redis, method: str, path: str
 ) -> None:
-    """What stands there may mean something else: 503 with Retry-After, as while Redis is unavailable."""
+    """The data may mean something else: 503 with Retry-After, as while Redis is unavailable."""
     get(functions, "/api/overview")
     redis.set(ids.VERSION, VERSION + 1)
     before = {key: redis.dump(key) for key in redis.scan_iter()}

@@ -1,4 +1,4 @@
-"""The console's door: the password, the throttle, the session, and the proof of each form."""
+"""The console's login: the password, the throttle, the session, and the proof of each form."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def desk(app: WSGIApplication, redis: Redis) -> Desk:
 
 
 def test_without_the_password_nothing_is_shown(desk: Desk) -> None:
-    """Every page is the door, 401, and leads on to what was asked for."""
+    """Every page is the login page with 401, and continues to the requested page."""
     for path in ("", "/enrollments?state=paused", "/campaigns/christmas", "/nothing"):
         answer = desk.get(path)
         assert (answer.status_code, "Christmas" in answer.text) == (401, False)
@@ -37,7 +37,7 @@ def test_without_the_password_nothing_is_shown(desk: Desk) -> None:
 
 
 def test_the_password_opens_and_leads_on(desk: Desk) -> None:
-    """To the page that was asked for."""
+    """To the requested page."""
     answer = desk.post("/login", {"password": PASSWORD, "back": "/enrollments?state=paused"})
     assert (answer.status_code, answer.headers["Location"]) == (303, "/console/enrollments?state=paused")
     assert is_in(desk)
@@ -47,14 +47,14 @@ def test_the_password_opens_and_leads_on(desk: Desk) -> None:
     "back", ["//evil.example.org", "https://evil.example.org", "/\\evil.example.org", "javascript:alert(1)", ""]
 )
 def test_it_leads_nowhere_else(desk: Desk, back: str) -> None:
-    """Another site, named in the form, is not gone to."""
+    """It does not redirect to another site that the form names."""
     assert desk.post("/login", {"password": PASSWORD, "back": back}).headers["Location"] == "/console"
 
 
 def test_a_wrong_password_is_refused(desk: Desk) -> None:
-    """401, in a sentence, and counted."""
+    """401 with a sentence, and the attempt is counted."""
     answer = desk.sign_in("guess")
-    assert (answer.status_code, "That is not the password." in answer.text) == (401, True)
+    assert (answer.status_code, "Wrong password." in answer.text) == (401, True)
     assert not is_in(desk)
     assert desk.ledger.redis.hget("eg:limit:refused", "console") == "1"
 
@@ -109,7 +109,7 @@ def test_a_browser_without_the_cookie_is_told_why(desk: Desk) -> None:
 
 
 def test_a_session_ends_after_twelve_hours(desk: Desk) -> None:
-    """And the page says that it is over."""
+    """And the page says that it has ended."""
     start = datetime.now(UTC)
     with time_machine.travel(start, tick=False) as clock:
         desk.sign_in()
@@ -117,11 +117,11 @@ def test_a_session_ends_after_twelve_hours(desk: Desk) -> None:
         assert is_in(desk)
         clock.shift(timedelta(seconds=2))
         answer = desk.get()
-        assert (answer.status_code, "Your session is over" in answer.text) == (401, True)
+        assert (answer.status_code, "Your session has ended" in answer.text) == (401, True)
 
 
 def test_logging_out_ends_the_session_for_every_copy(desk: Desk) -> None:
-    """A copy of the cookie opens nothing any more."""
+    """A copy of the cookie no longer opens anything."""
     desk.sign_in()
     kept = desk.cookie()
     assert kept and desk.get_with(kept).status_code == 200
@@ -132,12 +132,12 @@ def test_logging_out_ends_the_session_for_every_copy(desk: Desk) -> None:
 
 @pytest.mark.parametrize("cookie", ["", "x", "W3RydWUsICJ4Il0.aaaa.bbbb", "." * 500])
 def test_a_made_up_cookie_opens_nothing(app: WSGIApplication, redis: Redis, cookie: str) -> None:
-    """Whatever it holds."""
+    """Regardless of its content."""
     assert Desk(app).get_with(cookie).status_code == 401
 
 
 def test_another_password_logs_everybody_out(valkey_server: valkey.Valkey, redis: Redis, tmp_path: Path) -> None:
-    """The cookies are signed with what follows from it."""
+    """The cookies are signed with a key that is derived from it."""
     with console(valkey_server, tmp_path, CONSOLE_PASSWORD="the first one") as first:
         desk = Desk(first)
         desk.sign_in("the first one")
@@ -162,7 +162,7 @@ def test_a_form_of_another_site_does_nothing(desk: Desk, token: str | None, head
     """403 without this session's token, or where the browser says that it comes from elsewhere."""
     desk.sign_in()
     answer = desk.post("/sending/stop", {"reason": "mischief"}, token=token, headers=headers)
-    assert answer.status_code == 403 and "nothing was done" in answer.text
+    assert answer.status_code == 403 and "Nothing was done" in answer.text
     assert read_health(desk.ledger).gate is None
 
 
@@ -183,7 +183,7 @@ def test_the_token_of_another_session_is_not_taken(app: WSGIApplication, desk: D
 
 
 def test_the_two_doors_are_apart(desk: Desk) -> None:
-    """The cookie opens no API, and the token no page."""
+    """The cookie does not open the API, and the token does not open a page."""
     desk.sign_in()
     assert desk.get("/api/overview").status_code == 401
     bearer = {"Authorization": f"Bearer {TOKEN}"}
@@ -192,14 +192,15 @@ def test_the_two_doors_are_apart(desk: Desk) -> None:
 
 
 def test_the_door_shown_elsewhere_leaves_the_session(desk: Desk) -> None:
-    """At the console's other address the cookie is not sent; seeing the door there logs nobody out."""
+    """The cookie is not sent to the console's other address; opening the login page there does not log you out."""
     desk.sign_in()
     assert desk.client.get("/webhook/console", base_url="http://127.0.0.1:8080").status_code == 401
     assert is_in(desk)
 
 
 def test_every_page_has_strict_headers(desk: Desk) -> None:
-    """No inline script or style, no frame, nothing kept, nothing guessed; on the door, on pages and on refusals."""
+    """No inline script or style, no framing, no caching, no guessing of types; on the login page, on pages and on
+    refusals."""
     stranger = desk.get()
     desk.sign_in()
     for answer in (stranger, desk.get(), desk.get("/nothing"), desk.get("/assets/console.css")):

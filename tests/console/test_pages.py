@@ -32,7 +32,7 @@ class TestPages:
 
     @pytest.mark.parametrize("path", [path for name, path in PAGES.items() if name not in ("enrollment", "cancel")])
     def test_an_empty_ledger_has_every_page(self, desk: Desk, path: str) -> None:
-        """Nothing there is no error, and each list says so."""
+        """Having nothing to show is not an error, and each list says so."""
         answer = desk.get(path)
         assert (answer.status_code, answer.mimetype) == (200, "text/html")
 
@@ -40,10 +40,10 @@ class TestPages:
         ("path", "sentence"),
         [
             ("", "No email is scheduled."),
-            ("/enrollments", "Nobody has signed up yet."),
-            ("/failures", "Nothing failed, and nothing is in doubt."),
-            ("/suppressions", "Nobody is suppressed."),
-            ("/campaigns/busos", "Nobody has been enrolled yet."),
+            ("/enrollments", "No one has signed up yet."),
+            ("/failures", "No email failed or is in doubt."),
+            ("/suppressions", "No address is suppressed."),
+            ("/campaigns/busos", "No one is enrolled yet."),
         ],
     )
     def test_what_is_empty_says_so(self, desk: Desk, path: str, sentence: str) -> None:
@@ -56,11 +56,11 @@ class TestPages:
     def test_what_there_is_not_is_a_page_too(self, desk: Desk, path: str) -> None:
         """404, with a way back."""
         answer = desk.get(path)
-        assert answer.status_code == 404 and "To the overview" in answer.text
+        assert answer.status_code == 404 and "Back to the overview" in answer.text
 
     def test_a_timeline_tells_each_emails_story(self, ada: Desk, redis: Redis) -> None:
-        """What was sent, delivered, refused and skipped, and why; what comes next, in the contact's time with UTC at
-        hand."""
+        """What was sent, delivered, refused and skipped, and why; what comes next, in the contact's time zone and in
+        UTC."""
         sent = 1_800_000_000_000
         set_step(
             redis,
@@ -102,10 +102,10 @@ class TestPages:
         critical = desk.get("/enrollments?segment=CRITICAL").text
         assert (critical.count("<td>CRITICAL</td>"), critical.count("<td>OPTIMIZE</td>")) == (30, 0)
         assert desk.get("/enrollments?address=C7@example.org%20").text.count('class="badge active"') == 1
-        assert "No enrollment fits" in desk.get("/enrollments?state=paused").text
+        assert "No enrollments match" in desk.get("/enrollments?state=paused").text
 
     def test_what_a_stranger_wrote_is_only_text(self, desk: Desk, redis: Redis) -> None:
-        """A name is no markup, anywhere."""
+        """A name is never markup."""
         sign_up()
         redis.hset(
             ids.contact_key(ids.digest("ada@example.org")),
@@ -116,7 +116,7 @@ class TestPages:
         assert "&lt;script&gt;" in desk.get(HERE).text
 
     def test_a_preview_is_shut_in(self, desk: Desk) -> None:
-        """For each segment its own text; framed by us only, without scripts."""
+        """Each segment has its own text; only our own pages may frame it, and it runs no scripts."""
         page = desk.get("/campaigns/christmas/christmas_email_2?segment=URGENT")
         assert page.text.count("<iframe") == 2 and page.text.count(" sandbox>") == 2
         mail = desk.get("/campaigns/christmas/christmas_email_2/mail?segment=URGENT")
@@ -124,10 +124,10 @@ class TestPages:
         assert mail.headers["Content-Security-Policy"].endswith("frame-ancestors 'self'; sandbox")
 
     def test_an_edit_that_was_not_taken_is_shown(self, desk: Desk, redis: Redis) -> None:
-        """With its sentence, wherever the email stands."""
-        redis.hset("eg:templates:rejected", "christmas/christmas_email_3", "line 4: a link leads nowhere safe.")
+        """With its sentence, wherever the email is listed."""
+        redis.hset("eg:templates:rejected", "christmas/christmas_email_3", "line 4: a link's address is not safe.")
         for path in ("/campaigns", "/campaigns/christmas", "/campaigns/christmas/christmas_email_3"):
-            assert "line 4: a link leads nowhere safe." in desk.get(path).text
+            assert "line 4: a link&#39;s address is not safe." in desk.get(path).text
 
     def test_the_funnel_counts(self, desk: Desk, redis: Redis) -> None:
         """What was delivered and opened, of what was sent."""
@@ -143,7 +143,7 @@ class TestPages:
         assert '4 <span class="quiet">50 %</span>' in text
 
     def test_health_says_what_to_do(self, lasting_tick: None, desk: Desk, redis: Redis) -> None:
-        """Each trouble with its reason and its fix; none when all is at work."""
+        """Each problem with its reason and its fix; none when everything works."""
         assert "The scheduler is silent" in desk.get("/health").text
         desk.ledger.stop_sending("the key was refused")
         assert (
@@ -153,8 +153,8 @@ class TestPages:
         redis.set(ids.TICK, desk.ledger.now())
         redis.sadd(ids.workers_key("send"), "w")
         redis.sadd(ids.workers_key("record"), "r")
-        assert "Everything is at work." in desk.get("/health").text
-        assert "All is well" in desk.get("").text
+        assert "Everything is running." in desk.get("/health").text
+        assert "Everything is OK" in desk.get("").text
 
     def test_without_redis_a_page_says_so(self, valkey_server: valkey.Valkey, tmp_path: Path) -> None:
         """503 with Retry-After, and that nothing is lost."""
@@ -178,7 +178,7 @@ class TestForms:
 
     def test_a_run_is_paused_resumed_and_cancelled(self, ada: Desk, redis: Redis) -> None:
         """Each form says what it did."""
-        assert ada.said(f"{HERE}/pause") == "Paused: nothing of it is sent until you resume it."
+        assert ada.said(f"{HERE}/pause") == "Paused: none of its emails is sent until you resume it."
         assert state(redis) == "paused" and "Paused <time" in ada.get(HERE).text
         assert ada.said(f"{HERE}/catch-up").startswith("Resumed with the original dates")
         assert ada.said(f"{HERE}/cancel").startswith("Cancelled")
@@ -211,30 +211,31 @@ class TestForms:
         """And the list is shown again, without it."""
         set_step(redis, RUN, 3, state="failed", why="the mailbox does not exist")
         assert "the mailbox does not exist" in ada.get("/failures").text
-        assert ada.said(f"{HERE}/steps/3/retry", {"back": "/failures"}) == "It is tried again."
-        assert state(redis, 3) == "scheduled" and "Nothing failed" in ada.get("/failures").text
+        assert ada.said(f"{HERE}/steps/3/retry", {"back": "/failures"}) == "Evergreen is trying again."
+        assert state(redis, 3) == "scheduled" and "No email failed" in ada.get("/failures").text
 
     def test_a_failure_is_skipped_from_the_list(self, ada: Desk, redis: Redis) -> None:
-        """One in doubt of an enrollment that has ended cannot be retried, and is skipped all the same."""
+        """An email in doubt whose enrollment has ended cannot be retried, but it can be skipped."""
         set_step(redis, RUN, 3, state="in-doubt", why="no answer", look=1)
         ada.said(f"{HERE}/cancel")
         listed = ada.get("/failures").text
         assert (
-            "The enrollment is cancelled, so it cannot be retried." in listed and f"{HERE}/steps/3/retry" not in listed
+            "The enrollment is cancelled, so the email cannot be retried." in listed
+            and f"{HERE}/steps/3/retry" not in listed
         )
         assert f"{HERE}/steps/3/skip?from=failures" in listed
-        assert ada.said(f"{HERE}/steps/3/skip", {"back": "/failures"}) == "That email is left out."
-        assert state(redis, 3) == "skipped" and "Nothing failed" in ada.get("/failures").text
+        assert ada.said(f"{HERE}/steps/3/skip", {"back": "/failures"}) == "Skipped: this email will not be sent."
+        assert state(redis, 3) == "skipped" and "No email failed" in ada.get("/failures").text
 
     def test_a_whole_batch_is_sent_as_new(self, ada: Desk, redis: Redis) -> None:
-        """The question says how many emails these are; who may not go is named."""
+        """The question says how many emails these are; those that cannot be sent are named."""
         sign_up({"email": "bo@example.org", "assessment_score": 45})
         other = f"{ids.enrollment_prefix('christmas', 'bo@example.org')}-1"
         for run in (RUN, other):
             set_step(redis, run, 3, state="in-doubt", posted=1, frozen="batch-1", look=1)
             redis.zadd("eg:doubts", {f"{run}-3": 1})
         assert f"{HERE}/steps/3/retry-batch" in ada.get(HERE).text
-        assert "2 emails are in doubt of the batch" in ada.get(f"{HERE}/steps/3/retry-batch").text
+        assert "2 emails are in doubt in the batch" in ada.get(f"{HERE}/steps/3/retry-batch").text
         ada.said(f"/enrollments/{other}/cancel")
         assert f"{other}-3: the enrollment is cancelled" in ada.said(f"{HERE}/steps/3/retry-batch")
         assert state(redis, 3) == "scheduled"
@@ -254,18 +255,21 @@ class TestForms:
         assert read_health(desk.ledger).gate is None
 
     def test_an_address_is_suppressed_and_lifted(self, ada: Desk, redis: Redis) -> None:
-        """Its run ends; a lift names what else is to do."""
-        assert ada.said("/suppressions/add", {"email": " ADA@example.org "}).endswith("enrollments that ended: 1.")
+        """Its run ends; unblocking it names what else you must do."""
+        assert ada.said("/suppressions/add", {"email": " ADA@example.org "}).endswith("Enrollments ended: 1.")
         assert "by you" in ada.get("/suppressions").text and state(redis) == "exited"
-        assert ada.said("/suppressions/lift", {"email": "ada@example.org"}) == "Lifted: manual."
+        assert ada.said("/suppressions/lift", {"email": "ada@example.org"}) == "Unblocked. Removed: manual."
         assert ada.said("/suppressions/lift", {"email": "ada@example.org"}) == "This address was not suppressed."
-        assert ada.said("/suppressions/add", {"email": "nobody"}) == "That is not an email address."
+        assert ada.said("/suppressions/add", {"email": "nobody"}) == "That is not a valid email address."
 
     def test_an_unsubscribe_needs_consent_to_be_lifted(self, ada: Desk) -> None:
-        """The operator must say that they have it."""
+        """The operator must confirm that they have it."""
         ada.ledger.suppress(ids.digest("ada@example.org"), "unsubscribed")
-        assert "only they can take that back" in ada.said("/suppressions/lift", {"email": "ada@example.org"})
-        assert ada.said("/suppressions/lift", {"email": "ada@example.org", "consent": "yes"}) == "Lifted: unsubscribed."
+        assert "only they can undo that" in ada.said("/suppressions/lift", {"email": "ada@example.org"})
+        assert (
+            ada.said("/suppressions/lift", {"email": "ada@example.org", "consent": "yes"})
+            == "Unblocked. Removed: unsubscribed."
+        )
 
     def test_a_test_email_needs_resend(self, valkey_server: valkey.Valkey, redis: Redis, tmp_path: Path) -> None:
         """Without its key there is no form, and the page names the command instead."""
@@ -282,7 +286,7 @@ class TestForms:
             )
 
     def test_a_test_email_that_fails_says_why(self, desk: Desk) -> None:
-        """Here nobody listens at Resend's address."""
+        """Here nothing listens at Resend's address."""
         assert services.current_settings().resend_api_url == NOWHERE
         said = desk.said(
             "/campaigns/christmas/christmas_email_1/test", {"email": "me@example.org", "segment": "URGENT"}
@@ -291,7 +295,8 @@ class TestForms:
 
 
 def test_no_page_asks_for_more_with_very_many_enrollments(ada: Desk, redis: Redis) -> None:
-    """No page makes Redis do or say more than a page and its filter need; how long it takes is for the benchmarks."""
+    """No page makes Redis do or return more than the page and its filter need; the benchmarks measure how long it
+    takes."""
     populate(redis)
     pipe = redis.pipeline(transaction=False)
     fields: Any = redis.hgetall(ids.enrollment_key(RUN))
@@ -317,13 +322,13 @@ def test_no_page_asks_for_more_with_very_many_enrollments(ada: Desk, redis: Redi
         )
         if (
             commands > (2500 if "segment=" in path else 500) or answered > 200_000
-        ):  # a filter looks at 2,000 at the most, health at 50
+        ):  # a filter looks at 2,000 at most, health at 50
             much[path] = commands, answered
     assert not much
 
 
 class TestNewerLedger:
-    """A newer release has the ledger."""
+    """The ledger belongs to a newer release."""
 
     @pytest.mark.parametrize(
         "path", ["", "/enrollments", HERE, "/failures", "/suppressions", "/health", f"{HERE}/cancel"]
@@ -334,12 +339,12 @@ class TestNewerLedger:
         answer = ada.get(path)
         assert (answer.status_code, answer.mimetype, int(answer.headers["Retry-After"]) > 0) == (503, "text/html", True)
         assert (
-            "The ledger is of a newer release" in answer.text and f"this program reads up to {VERSION}" in answer.text
+            "The ledger is from a newer release" in answer.text and f"this program reads up to {VERSION}" in answer.text
         )
 
     @pytest.mark.parametrize("path", [f"{HERE}/cancel", "/sending/stop", "/suppressions/add"])
     def test_no_decision_is_taken(self, ada: Desk, redis: Redis, path: str) -> None:
-        """Of a form that was open before."""
+        """From a form that was open before."""
         token = ada.token(HERE)
         redis.set(ids.VERSION, VERSION + 1)
         before = {key: redis.dump(key) for key in redis.scan_iter()}
@@ -348,7 +353,7 @@ class TestNewerLedger:
         assert {key: redis.dump(key) for key in redis.scan_iter()} == before
 
     def test_signing_in_says_so_too(self, desk: Desk, redis: Redis) -> None:
-        """Where the login itself cannot be counted."""
+        """Also where the login attempt itself cannot be counted."""
         another = Desk(desk.app)
         token = another.token()
         redis.set(ids.VERSION, VERSION + 1)

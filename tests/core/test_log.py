@@ -1,4 +1,4 @@
-"""What the processes log: JSON on stderr, one request id from webhook to provider, and nobody's address."""
+"""What the processes log: JSON on stderr, one request id from webhook to provider, and no addresses."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ FORM = json.dumps(ADA).encode()
 REQUEST = "request-0001"
 BOB = "bob.private@mail.example.org"
 CAROL = "carol.private@mail.example.org"
-DAVE = "dave.private@example.com"  # Resend takes none of this domain, and says so with the address
+DAVE = "dave.private@example.com"  # Resend rejects this domain, and its message repeats the address
 
 
 def logged(code: str, **environ: str) -> list[dict[str, Any]]:
-    """The lines that a Python program of its own writes to stderr, which must all be JSON; stdout must stay empty."""
+    """The lines that a separate Python program writes to stderr, which must all be JSON; stdout must stay empty."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
@@ -60,13 +60,13 @@ def sign_up(form: dict[str, Any] | bytes, **headers: str) -> Call:
 
 
 def send(email: str, headers: dict[str, str] = BEARER) -> Call:
-    """An order to send-email for somebody's first email."""
+    """A request to send-email for a contact's first email."""
     order = {"enrollment": run(email), "step": 1}
     return Call("send-email", {"method": "POST", "json": order, "headers": headers})
 
 
 def run(email: str) -> str:
-    """The id of somebody's run."""
+    """The id of a contact's run."""
     return f"{ids.enrollment_prefix('christmas', email)}-1"
 
 
@@ -74,8 +74,7 @@ class TestForm:
     """How a line looks."""
 
     def test_a_line_is_an_object(self) -> None:
-        """Level, UTC time, the part that speaks, and what it says; also from a logger that is older than the
-        configuration."""
+        """Level, UTC time, component and event; also from a logger that is older than the configuration."""
         (line,) = logged(
             "from shared.core import log; old = log.logger('old'); log.configure(); old.info('hello', count=1)"
         )
@@ -112,7 +111,7 @@ class TestForm:
         )
 
     def test_an_exception_is_one_line_without_an_address(self) -> None:
-        """A traceback is a field of its line, and the addresses in what was raised are masked."""
+        """A traceback is a field of its line, and addresses in the exception are masked."""
         raising = f"try: raise ValueError('bad: {BOB}')\nexcept ValueError: log.logger('a').exception('oh')"
         (line,) = logged(f"from shared.core import log; log.configure()\n{raising}")
         assert "ValueError: bad: " in line["exception"] and BOB not in line["exception"]
@@ -136,7 +135,7 @@ class TestRequestId:
 
 
 class TestAWholeRun:
-    """Everything that the functions log while people sign up, get emails, fail to, and leave."""
+    """Everything that the functions log while people sign up, get emails, fail to get them, and leave."""
 
     def test_the_request_id_goes_from_webhook_to_provider(self, redis: Redis, valkey_server: valkey.Valkey) -> None:
         """The caller's id is on the line of the sign-up and of the email, and a tag of what the provider got."""
@@ -213,7 +212,7 @@ class TestAWholeRun:
         ]
 
     def test_a_provider_that_repeats_the_address_is_masked(self, redis: Redis, valkey_server: valkey.Valkey) -> None:
-        """What the provider says of a wrong address is logged and kept without it."""
+        """The provider's message about a wrong address is logged and stored without the address."""
         with sandbox() as box:
             calls = [sign_up(ADA | {"email": DAVE}), send(DAVE)]
             answers, lines = drive(calls, environment(valkey_server, RESEND_API_URL=f"{box.url}/resend"))

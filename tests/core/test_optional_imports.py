@@ -14,7 +14,7 @@ from tests.support.waiting import WITHIN
 
 
 def test_an_import_goes_on_without_it() -> None:
-    """In the block the module is not there; afterwards it is the same as before."""
+    """Inside the block the module is missing; afterwards it is the same as before."""
     before = importlib.import_module("json")
     with without("json"), pytest.raises(ImportError):
         importlib.import_module("json")
@@ -33,7 +33,7 @@ def test_what_was_not_loaded_can_be_loaded_afterwards() -> None:
     "module", ["scheduler.release", "scheduler.worker", "shared.serve", "shared.integrations.resend"]
 )
 def test_no_service_loads_what_is_for_terminals(module: str) -> None:
-    """rich came along with structlog and httpx, 6 to 10 MB in each process."""
+    """structlog and httpx used to load rich, 6 to 10 MB in each process."""
     program = f"import sys, {module}; print('rich' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=WITHIN, check=True

@@ -1,4 +1,4 @@
-"""Where settings come from, and what a wrong one leads to: a start that is refused, with every reason."""
+"""Where settings come from, and what an invalid one leads to: a start that is refused, with every reason."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class TestSources:
         assert load(environ, tmp_path).resend_api_key == "secret"
 
     def test_a_secret_that_is_no_text(self, tmp_path: Path) -> None:
-        """A file of another kind is a wrong setting, named, and its content is not shown."""
+        """A file that is not text is an invalid setting: it is named, and its content is not shown."""
         (tmp_path / "key").write_bytes(b"\xff\xfe\x00")
         assert "RESEND_API_KEY" in refusal(tmp_path, RESEND_API_KEY_FILE=str(tmp_path / "key"))
 
@@ -74,7 +74,7 @@ class TestValues:
     """What a setting may be."""
 
     def test_the_defaults_are_those_of_production(self, tmp_path: Path) -> None:
-        """Nothing is compressed, limits are tight, nobody is trusted."""
+        """Nothing is compressed, limits are tight, no proxy and no other origin is trusted."""
         found = load({}, tmp_path)
         assert (found.testing_mode, found.testing_step, found.backoff_divisor) == (False, None, 1)
         assert (found.webhook_rate_per_ip, found.webhook_rate_per_address, found.webhook_body_limit) == (
@@ -124,13 +124,13 @@ class TestValues:
 
     @pytest.mark.parametrize("text", ["", "s", "-5s", "5 minutes", "1h30m", "1e3s", "inf", "nan", "5,5s"])
     def test_what_is_no_duration(self, text: str) -> None:
-        """Anything else says what one looks like."""
+        """The error for anything else shows what one looks like."""
         with pytest.raises(ValueError, match="write a number and a unit, such as 30s"):
             seconds(text)
 
     @pytest.mark.parametrize("text", ["30", " 1.5 "])
     def test_a_duration_without_a_unit(self, text: str) -> None:
-        """Nobody knows whether these are seconds or days."""
+        """It could mean seconds or days."""
         with pytest.raises(ValueError, match=r"has no unit; write [\d.]+s, [\d.]+m, [\d.]+h or [\d.]+d"):
             seconds(text)
 
@@ -160,7 +160,8 @@ class TestValues:
         ],
     )
     def test_a_wrong_value_is_named(self, tmp_path: Path, name: str, value: str) -> None:
-        """What would fail at each request or email is refused at the start, by name, with where to read on."""
+        """A value that would fail at each request or email is refused at the start, by name, with where to read
+        more."""
         message = refusal(tmp_path, **{name: value})
         assert f"{name}: " in message and message.endswith("See .env.example.")
 
@@ -169,7 +170,7 @@ class TestValues:
         assert load({"LOG_LEVEL": "debug"}, tmp_path).log_level.upper() == "DEBUG"
 
     def test_all_wrong_values_are_named(self, tmp_path: Path) -> None:
-        """One start tells everything that has to be fixed."""
+        """One start lists everything that must be fixed."""
         message = refusal(tmp_path, PORT="http", BRAND_COLOR="green", BUSINESS_TIMEZONE="Toronto")
         assert all(
             name in message
@@ -181,7 +182,7 @@ class TestValues:
         assert "hunter2" not in refusal(tmp_path, REDIS_PASSWORD="hunter2", RESEND_API_KEY="hunter2", PORT="http")
 
     def test_settings_do_not_change(self) -> None:
-        """Nobody alters a setting in a running process."""
+        """You cannot change a setting in a running process."""
         with pytest.raises(ValueError, match="frozen"):
             Settings().port = 1
 
@@ -200,6 +201,6 @@ class TestRequire:
         assert "/var/openfaas/secrets/resend-api-key" in message and "INTERNAL_TOKEN" not in message
 
     def test_nothing_missing(self) -> None:
-        """The settings themselves come back."""
+        """It returns the settings."""
         found = Settings(internal_token="set")
         assert found.require("internal_token") is found

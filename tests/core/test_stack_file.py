@@ -29,7 +29,7 @@ serve.every_function()
 
 
 def test_every_folder_is_a_function_and_every_function_a_folder() -> None:
-    """Nothing is deployed that is not there, and nothing is there that is not deployed."""
+    """Every deployed function exists, and every existing function is deployed."""
     assert sorted(path.parent.name for path in (ROOT / "functions").glob("*/main.py")) == sorted(NAMES)
 
 
@@ -65,7 +65,7 @@ def test_a_function_is_where_it_should_be(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_function_names_only_settings_that_exist(name: str) -> None:
-    """A misspelt variable or secret would be ignored without a word."""
+    """A misspelled variable or secret would silently be ignored."""
     function = STACK["functions"][name]
     variables = {variable.lower() for variable in function["environment"]} - {"function_source", "function_target"}
     assert variables <= SETTINGS
@@ -75,7 +75,7 @@ def test_a_function_names_only_settings_that_exist(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_function_has_the_limits_of_all(name: str) -> None:
-    """Read-only, bounded and built from the Dockerfile."""
+    """Read-only, limited and built from the Dockerfile."""
     function = STACK["functions"][name]
     assert function["readonly_root_filesystem"] is True
     assert (function["lang"], function["handler"]) == ("dockerfile", "./")

@@ -72,7 +72,7 @@ Built = tuple[str, list[Document]]
 
 
 def test_every_document_is_valid(built: Built) -> None:
-    """Kubernetes would take what kustomize has put together, too."""
+    """Kubernetes would accept what kustomize has built, too."""
     for document in built[1]:
         validate(document)
 
@@ -91,7 +91,7 @@ def test_the_owners_settings_are_everywhere(built: Built) -> None:
 
 
 def test_every_pod_is_bounded_and_without_rights(built: Built) -> None:
-    """No root, nothing to write to but what is mounted, no capabilities, no token of the cluster, and limits."""
+    """No root, no writable paths except mounts, no capabilities, no cluster token, and limits."""
     for pod, _, spec in pods(built[1]):
         knative = "automountServiceAccountToken" not in spec
         assert knative == ("timeoutSeconds" in spec), pod
@@ -179,8 +179,8 @@ def test_the_network_is_closed_but_for_what_is_needed(built: Built) -> None:
 
 
 def test_nobody_reaches_the_dashboard_over_the_network(built: Built) -> None:
-    """No policy lets anybody in and no route leads there, so that kubectl port-forward is the only way; it reaches
-    nothing but Valkey."""
+    """No policy lets traffic in and no route leads there, so kubectl port-forward is the only way; it reaches only
+    Valkey."""
     _, documents = built
     (labels,) = [labels for pod, labels, _ in pods(documents) if pod == "dashboard"]
     assert labels == {"app": "dashboard", "evergreen/redis": "allowed"}
@@ -197,7 +197,7 @@ def test_nobody_reaches_the_dashboard_over_the_network(built: Built) -> None:
 
 
 def let_in(documents: list[Document], labels: Document) -> list[Document]:
-    """Whom the policies let in to pods of Evergreen's namespace that have these labels."""
+    """Who may reach pods of Evergreen's namespace with these labels, according to the policies."""
     found = []
     for policy in of_kind(documents, "NetworkPolicy"):
         selector = policy["spec"]["podSelector"]
@@ -242,7 +242,7 @@ def test_probes_ask_what_the_server_answers(built: Built) -> None:
 
 
 def test_nothing_blocks_a_drain(built: Built) -> None:
-    """There is no disruption budget on what has one replica."""
+    """No disruption budget covers a workload with one replica."""
     assert not of_kind(built[1], "PodDisruptionBudget")
 
 

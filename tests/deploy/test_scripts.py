@@ -119,7 +119,7 @@ def test_a_missing_secret_stops_with_its_fix(desk: Desk) -> None:
 
 
 def test_what_the_cluster_lacks_is_named(desk: Desk, registry: str) -> None:
-    """A cluster without cert-manager is told so before anything is applied."""
+    """A missing cert-manager is reported before anything is applied."""
     ended = desk.run("deploy.sh", MISSING="certificates.cert-manager.io", **_on(desk, registry, "public:1"))
     assert ended.returncode == 1
     assert "https://cert-manager.io" in ended.stderr
@@ -145,7 +145,7 @@ def _on(desk: Desk, registry: str, image: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(("platform", "status"), [("openfaas", 1), ("plain", 0)])
 def test_an_image_that_strangers_cannot_pull(tmp_path: Path, registry: str, platform: str, status: int) -> None:
-    """OpenFaaS Community Edition could never start it, so that ends the deployment; elsewhere it is said."""
+    """OpenFaaS Community Edition could never start it, so that ends the deployment; elsewhere it is only reported."""
     desk = Desk(tmp_path, platform)
     ended = desk.run("deploy.sh", "--dry-run", **_on(desk, registry, "private:1"))
     assert ended.returncode == status, ended.stderr
@@ -166,8 +166,7 @@ def test_a_dry_run_changes_nothing(desk: Desk, registry: str) -> None:
 
 @pytest.mark.parametrize("platform", ["plain", "openfaas"])
 def test_a_second_deployment_does_the_same(tmp_path: Path, registry: str, platform: str) -> None:
-    """Deploying again asks for the very same things, with the same secrets; on OpenFaaS the functions go through
-    faas-cli."""
+    """Deploying again makes the same requests, with the same secrets; on OpenFaaS the functions go through faas-cli."""
     desk = Desk(tmp_path, platform)
     on = _on(desk, registry, "public:1")
     first = desk.run("deploy.sh", **on)
@@ -216,8 +215,8 @@ def test_a_box_without_a_cluster_gets_its_secrets(desk: Desk) -> None:
 
 
 def test_restore_stops_everything_first(desk: Desk) -> None:
-    """Nothing runs while a copy is put back, the pod that does it is one that Kubernetes takes, and only Valkey is
-    started again."""
+    """Nothing runs while a backup is restored, Kubernetes would accept the pod that does it, and only Valkey is started
+    again."""
     ended = desk.run("restore.sh", "evergreen-20270115T031700Z.rdb")
     assert ended.returncode == 0, ended.stderr
     steps = [" ".join(call[1:]) for call in desk.calls()]
@@ -236,7 +235,7 @@ def test_restore_stops_everything_first(desk: Desk) -> None:
 
 
 def test_rollback_takes_the_image_before(desk: Desk, registry: str) -> None:
-    """The image that ran before is put into the settings and deployed."""
+    """The image that ran before is written to the settings and deployed."""
     (desk.mine / "images.log").write_text(
         f"2026-01-01T00:00:00Z {registry}/ada/public:1\n2026-01-02T00:00:00Z {registry}/ada/public:2\n"
     )

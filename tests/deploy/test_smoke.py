@@ -1,4 +1,4 @@
-"""The smoke test against real functions, and a nightly copy of a real Valkey put back."""
+"""The smoke test against real functions, and a nightly copy of a real Valkey, restored."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_the_smoke_test_fails_where_a_token_is_wrong(evergreen: str, desk: Desk)
 
 
 def test_a_nightly_copy_becomes_the_ledger_again(tmp_path: Path) -> None:
-    """What an RDB file holds is there after it was put back, with the AOF going on from it; the former data is kept
+    """The content of an RDB file is there after a restore, and the AOF continues from it; the former data is kept
     aside."""
     with valkey.serve(tmp_path / "old", password="p") as old, Redis.from_url(old.url, password="p") as client:
         client.set("kept", "in the copy")

@@ -1,4 +1,4 @@
-"""docs/commands.md has every command with every option and an example, and nothing that is not there."""
+"""docs/commands.md has every command with every option and an example, and nothing that does not exist."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ def test_every_command_has_its_section() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_is_explained(name: str) -> None:
-    """In the command's table, each option has a row with words in it, and no row an option that does not exist."""
+    """In the command's table, each option has a row with an explanation, and no row has an option that does not
+    exist."""
     rows = dict(re.findall(r"^\| `(--[a-z-]+)[^`]*` \| (.+) \|$", SECTIONS[name], re.MULTILINE))
     assert set(rows) == options(COMMANDS[name])
     assert all(words.strip() for words in rows.values())
@@ -74,5 +75,17 @@ def test_every_example_is_understood(name: str) -> None:
     assert examples
     for example in examples:
         words = shlex.split(example, comments=True)
+        words = words[: words.index(">")] if ">" in words else words
+        COMMANDS[name].make_context(name, [word.replace("people.csv", __file__) for word in words])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_example_of_the_help_is_understood(name: str) -> None:
+    """And it fits a terminal of 80 columns."""
+    examples = COMMANDS[name].epilog or ""
+    assert all(len(line) <= 78 for line in examples.splitlines())
+    for example in examples.replace("\\\n", "").splitlines():
+        assert example.startswith(f"evergreen {name}")
+        words = shlex.split(example.removeprefix(f"evergreen {name}"))
         words = words[: words.index(">")] if ">" in words else words
         COMMANDS[name].make_context(name, [word.replace("people.csv", __file__) for word in words])

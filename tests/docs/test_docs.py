@@ -1,4 +1,4 @@
-"""What the documents say must be so: settings, links, commands."""
+"""What the documents say must be true: settings, links, commands."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_make_commands_exist(document: Path) -> None:
 
 
 def test_every_requirement_has_its_reason() -> None:
-    """The README says of each library that the image installs why it is this one."""
+    """The README gives the reason for each library that the image installs."""
     table = (ROOT / "README.md").read_text().split("## What it is built on")[1].lower()
     for line in (ROOT / "requirements.in").read_text().splitlines():
         if name := re.match(r"[a-z][a-z0-9-]*", line):

@@ -10,7 +10,7 @@ from shared.core.stack_file import ROOT
 from shared.operations.alert_texts import CAUSES
 
 PAGE = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
-FAILURES = PAGE.partition("\n## The chaos run")[0]  # its table is of another kind
+FAILURES = PAGE.partition("\n## The chaos run")[0]  # its table has another format
 ROWS = [line for line in FAILURES.splitlines() if line.startswith("| ") and not line.startswith("| what happens |")]
 LINK = re.compile(r"\[([a-z0-9 ]+)\]\(\.\./tests/([a-z_/]+\.py)\)")
 OWN = sorted(f"system/{path.name}" for path in (ROOT / "tests" / "system").glob("test_failures_*.py"))
@@ -34,10 +34,10 @@ def test_a_failure_names_tests_that_exist(row: str) -> None:
 
 @pytest.mark.parametrize("file", OWN)
 def test_no_failure_is_left_out(file: str) -> None:
-    """Whatever is tested as a failure stands on the page."""
+    """Every failure that is tested is on the page."""
     assert names_in(file) - {words for words, named in LINK.findall(PAGE) if named == file} == set()
 
 
 def test_the_messages_are_called_by_their_titles() -> None:
-    """What stands in bold in a row is the title of a message, and none is missing."""
+    """The words in bold in a row are titles of messages, and none is missing."""
     assert set(re.findall(r"\*\*(.+?)\*\*", "\n".join(ROWS))) == {cause.title for cause in CAUSES.values()}

@@ -1,4 +1,4 @@
-"""What docs/webhooks.md and docs/funnels.md say must be so: every field, every webhook, every curl, every named
+"""What docs/webhooks.md and docs/funnels.md say must be true: every field, every webhook, every curl, every named
 test."""
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def test_every_webhook_is_documented(name: str) -> None:
 
 @pytest.mark.parametrize("curl", CURLS, ids=lambda curl: re.findall(r"/webhook/([a-z-]+)", curl)[0])
 def test_every_curl_is_accepted(functions: Functions, url: str, curl: str) -> None:
-    """Typed as it stands there, it gets a 2xx."""
+    """Typed as documented, it gets a 2xx."""
     script = f'{SETUP}\ncurl() {{ command curl -sS --fail-with-body "$@"; }}\n{curl}'
     environ = {"PATH": os.environ["PATH"], "URL": url, **PROOFS}
     done = subprocess.run(

@@ -43,8 +43,8 @@ WEBHOOK_SECRET = "whsec_" + "QUJD" * 11
 
 @dataclass
 class World:
-    """A stand-in for what the sandbox has not: Resend's domains, and our own public address; the test says what they
-    answer."""
+    """A stand-in for what the sandbox lacks: Resend's domains, and our own public address; the test sets the
+    responses."""
 
     key: tuple[int, dict[str, Any]] = (200, {"data": [{"name": "evergreen.example.org", "status": "verified"}]})
     webhook: int = 200
@@ -87,7 +87,7 @@ def world(
     tmp_path: Path,
     lasting_tick: None,
 ) -> Iterator[World]:
-    """A set-up in which nothing is wrong: scheduler and workers are at work, and every secret is its own."""
+    """A set-up in which nothing is wrong: scheduler and workers are running, and no secret is used twice."""
     running, made = box
     running.post("/limits", {"notion_per_second": 1000})
     monkeypatch.setattr(
@@ -124,7 +124,7 @@ def world(
 
 
 def at_work(redis: Redis) -> None:
-    """Scheduler and workers, as they show themselves; the fence is held."""
+    """The heartbeats of scheduler and workers; the fence is held."""
     redis.set(ids.TICK, Ledger(redis).now())
     for queue in ("send", "record", "notify"):
         redis.sadd(f"rq:workers:{queue}", "one")
@@ -159,7 +159,7 @@ def env(**changes: str) -> Callable[[World, Redis], None]:
 
 
 def stand_in(**changes: Any) -> Callable[[World, Redis], None]:
-    """A set-up in which a stand-in answers otherwise."""
+    """A set-up in which a stand-in answers differently."""
     return lambda world, _redis: vars(world).update(changes)
 
 
@@ -198,15 +198,15 @@ BROKEN: dict[str, tuple[Callable[[World, Redis], object], str, str]] = {
     "another domain": (env(RESEND_FROM_EMAIL="me@other.example.org"), "RESEND_FROM_EMAIL", "add other.example.org"),
     "too fast": (env(RESEND_RATE="10"), "RESEND_RATE", "RESEND_RATE=2"),
     "Notion's token": (env(NOTION_EMAIL_LOG_DB_ID="0" * 32), "Notion", "share the database"),
-    "Discord's webhook": (stand_in(webhook=404), "DISCORD_WEBHOOK_URL", "make a webhook"),
+    "Discord's webhook": (stand_in(webhook=404), "DISCORD_WEBHOOK_URL", "create a webhook"),
     "CORS without TLS": (env(CORS_ORIGINS="http://www.example.org"), "CORS_ORIGINS", "https://www.example.org"),
     "CORS that is not an address": (env(CORS_ORIGINS="https://[www"), "CORS_ORIGINS", "https://www.example.org"),
-    "CORS with a path": (env(CORS_ORIGINS="https://www.example.org/form"), "CORS_ORIGINS", "scheme and host only"),
+    "CORS with a path": (env(CORS_ORIGINS="https://www.example.org/form"), "CORS_ORIGINS", "only scheme and host"),
     "nobody at the public address": (stand_in(health=(404, {})), "PUBLIC_URL", "ingress"),
     "a short key": (
         env(UNSUBSCRIBE_KEY="thirty-one characters, not more"),
         "UNSUBSCRIBE_KEY",
-        "links in emails that were sent",
+        "links in emails sent",
     ),
     "two equal secrets": (
         env(OPERATOR_TOKEN="INTERNAL_TOKEN that is long enough, and its own"),
@@ -236,8 +236,8 @@ def test_one_thing_is_wrong(name: str, world: World, redis: Redis, monkeypatch: 
 
 
 def test_a_pod_is_not_given_every_secret(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The scheduler's has no operator's token, and shall have none: no fault there; what is not a secret must be there
-    all the same."""
+    """The scheduler's has no operator's token and should have none, so that is no fault; settings that are not secrets
+    must still be there."""
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     world.environ |= {"OPERATOR_TOKEN": "", "POSTAL_ADDRESS": ""}
     assert [finding["about"] for finding in faults(doctor(world, monkeypatch, "--json"))] == ["POSTAL_ADDRESS"]
@@ -247,7 +247,7 @@ def test_no_secret_is_printed(world: World, monkeypatch: pytest.MonkeyPatch) -> 
     """Not even of those that are wrong."""
     world.environ |= {"OPERATOR_TOKEN": "shorty-of-mine", "CONSOLE_PASSWORD": "shorty-of-mine"}
     said = doctor(world, monkeypatch).output
-    assert "→ make one" in said
+    assert "→ create one" in said
     for name in ("OPERATOR_TOKEN", "INTERNAL_TOKEN", "REDIS_PASSWORD", "DISCORD_WEBHOOK_URL", "RESEND_WEBHOOK_SECRET"):
         assert world.environ[name] not in said
 
@@ -268,14 +268,14 @@ class TestProduction:
         assert found["TESTING_MODE"][0] == found["PUBLIC_URL"][0] == found["BOOKING_URL"][0] == "fault"
 
     def test_the_sandbox_may_be_as_it_is(self) -> None:
-        """With the sandbox in Resend's place none of them is one."""
+        """With the sandbox in place of Resend, none of them is a fault."""
         found = found_by(
             settings_checks.settings(self.LIVE.model_copy(update={"resend_api_url": "http://127.0.0.1:8090/resend"}))
         )
         assert not {"TESTING_MODE", "PUBLIC_URL", "BOOKING_URL"} & set(found)
 
     def test_the_public_address_is_not_this_machine(self) -> None:
-        """An unsubscribe link that leads to 127.0.0.1 helps nobody."""
+        """An unsubscribe link that leads to 127.0.0.1 is useless."""
         found = found_by(
             settings_checks.addresses(self.LIVE.model_copy(update={"public_url": "http://127.0.0.1:8080"}))
         )
@@ -288,23 +288,23 @@ class TestResend:
     KEY = Settings(resend_api_key="re_test", resend_from_email="me@example.org")
 
     def test_a_key_that_may_only_send_is_fine(self) -> None:
-        """It answers 401 restricted_api_key to every question, and is all that Evergreen needs."""
+        """It gets 401 restricted_api_key for every read, and is all that Evergreen needs."""
         heard = Answer(401, {"name": "restricted_api_key", "message": "This API key is restricted to only send emails"})
         assert found_by(resend(self.KEY, lambda _url, _headers: heard))["RESEND_API_KEY"][0] == "ok"
 
     def test_the_sandbox_has_no_domains(self, box: tuple[Sandbox, dict[str, Any]]) -> None:
-        """Then its list of emails tells that the key is good."""
+        """Then its list of emails shows that the key works."""
         found = found_by(resend(self.KEY, lambda url, _headers: Answer(200) if "/emails" in url else Answer(404)))
         assert (found["RESEND_API_KEY"][0], found["RESEND_FROM_EMAIL"][0]) == ("ok", "note")
 
     @pytest.mark.parametrize(("status", "level"), [(0, "fault"), (503, "note"), (429, "note")])
     def test_it_is_away(self, status: int, level: str) -> None:
-        """Out of reach is our fault until shown otherwise; a refusal for now is not."""
+        """Unreachable is our fault until shown otherwise; a temporary refusal is not."""
         assert found_by(resend(self.KEY, lambda _url, _headers: Answer(status)))["Resend"][0] == level
 
 
 def test_emails_on_no_list(redis: Redis, clock: Clock) -> None:
-    """Every one of them is counted, with what puts them back; doctor itself leaves them as they are."""
+    """Each is counted, with the command that puts them back; doctor itself does not change them."""
     ledger = Ledger(redis, clock=clock)
     runs = [EvergreenWorld(ledger, clock).sign_up(email=f"p{number}@example.org") for number in range(60)]
     assert "emails" not in found_by(redis_checks.redis(ledger, Settings(), clock))
@@ -318,12 +318,12 @@ def test_emails_on_no_list(redis: Redis, clock: Clock) -> None:
 def test_a_redis_that_takes_no_writes(
     how: str, redis: Redis, clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is named as a fault, and what is on no list is counted all the same."""
+    """It is named as a fault, and emails on no list are still counted."""
     EvergreenWorld(Ledger(redis), clock).sign_up()
     redis.delete(ids.OPEN)
     with refusing(redis, how):
         found = faults(doctor(world, monkeypatch, "--json"))
-    assert [finding["about"] for finding in found if "takes no writes" in finding["message"]] in (
+    assert [finding["about"] for finding in found if "accepts no writes" in finding["message"]] in (
         ["Redis"],
         ["REDIS_URL"],
     )
@@ -332,7 +332,7 @@ def test_a_redis_that_takes_no_writes(
 
 
 def test_degraded_is_not_unreachable() -> None:
-    """A 503 of our own health shows that the address is right."""
+    """A 503 from our own health check shows that the address is right."""
     heard = Answer(503, {"status": "degraded", "reasons": ["the scheduler is silent"]})
     assert found_by(public(Settings(), lambda _url, _headers: heard)) == {
         "health": ("note", "is degraded: the scheduler is silent")
@@ -341,7 +341,7 @@ def test_degraded_is_not_unreachable() -> None:
 
 @pytest.mark.parametrize(("seconds", "level"), [(0, None), (10, "note"), (-90, "fault")])
 def test_clocks_that_differ(seconds: int, level: str | None, redis: Redis, clock: Clock) -> None:
-    """Emails go out by Redis's clock: one that is wrong is named, with the side it errs to."""
+    """Emails go out by Redis's clock: a wrong one is named, and whether it is ahead or behind."""
     ledger = Ledger(redis, clock=lambda: clock.now + seconds * 1000)
     found = found_by(redis_checks.redis(ledger, Settings(), clock))
     assert found.get("clock", (None,))[0] == level

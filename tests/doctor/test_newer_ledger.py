@@ -1,4 +1,4 @@
-"""Doctor beside a ledger that a newer release has."""
+"""Doctor on a ledger that belongs to a newer release."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.support.world import SETTINGS, World
 
 
 def test_a_newer_ledger_with_people_in_it_is_one_finding(world: World) -> None:
-    """It names the ledger as the fault, and the other checks go on."""
+    """It names the ledger as the fault, and the other checks continue."""
     world.sign_up()
     world.redis.set(ids.VERSION, "99")
     found = list(redis_checks.redis(world.ledger, SETTINGS, world.clock))

@@ -1,4 +1,4 @@
-"""The campaigns: the one that is shipped, every refusal of a bad file, and the page that explains the keys."""
+"""The campaigns: the bundled one, every refusal of a bad file, and the page that explains the keys."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ class TestChristmas:
     """The campaign of this release."""
 
     def test_it_is_the_table_of_the_design(self) -> None:
-        """Seven steps at their hours, one trigger, one group, only for who took the assessment, and never twice."""
+        """Seven steps at their hours, one trigger, one group, only for people who took the assessment, and never
+        twice."""
         catalog = load()
         campaign = catalog.campaigns["christmas"]
         assert [step.delay for step in campaign.steps] == [
@@ -109,7 +110,7 @@ class TestReading:
         assert window and (set(window.window.days), window.window.opens, window.window.closes) == (days, opens, closes)
 
     def test_reminders(self, tmp_path: Path) -> None:
-        """Steps before a meeting have negative delays and stand in the order in which they are due."""
+        """Steps before a meeting have negative delays and are listed in the order in which they are due."""
         campaign = read(
             tmp_path,
             HEAD + "steps:\n  - {number: 1, before: 24h, template: one}\n  - {number: 2, before: 1h, template: two}\n",
@@ -137,8 +138,8 @@ class TestRefusals:
             (HEAD + "steps: [\n", 6, "not YAML"),
             (HEAD + "\tsteps: 1\n", 5, "not YAML"),
             ("a: *b\n", 1, "not YAML"),
-            (HEAD + "name: Again\n" + STEP, 2, "'name' stands here twice"),
-            (_step("number: 2, after: 1h, after: 2h, template: one"), 7, "'after' stands here twice"),
+            (HEAD + "name: Again\n" + STEP, 2, "'name' appears twice"),
+            (_step("number: 2, after: 1h, after: 2h, template: one"), 7, "'after' appears twice"),
             (HEAD, 1, "steps: is missing"),
             (HEAD + "steps: []\n", 5, "steps: must not be empty"),
             (HEAD.replace("trigger:", "triger:") + STEP, 3, "triger: there is no such key; did you mean trigger?"),
@@ -147,7 +148,7 @@ class TestRefusals:
             (HEAD.replace("12h", "12") + STEP, 4, "late, after: 12 has no unit"),
             (HEAD + "color: red\n" + STEP, 5, "color: there is no such key"),
             (HEAD.replace("name: Spring", "name:") + STEP, 2, "name: "),
-            (HEAD.replace("slug: spring", "slug: Spring!") + STEP, 1, "slug: is not valid; write it such as"),
+            (HEAD.replace("slug: spring", "slug: Spring!") + STEP, 1, "slug: is not valid; write it like"),
             (HEAD.replace("slug: spring", "slug: winter") + STEP, 1, "must be the folder's name, 'spring'"),
             (HEAD + "kind: spam\n" + STEP, 5, "kind: must be 'marketing' or 'transactional'"),
             (HEAD + "requires: [money]\n" + STEP, 5, "entry 1 of requires: must be 'assessment'"),
@@ -169,17 +170,17 @@ class TestRefusals:
             (HEAD + "window: {days: monday}\n" + STEP, 5, "'monday' is not a weekday"),
             (HEAD + "window: {days: }\n" + STEP, 5, "is not a weekday"),
             (HEAD + "window: {opens: 8}\n" + STEP, 5, "opens"),
-            (_step("number: 1, after: 1h, template: one"), 5, "numbered upwards, each number once"),
+            (_step("number: 1, after: 1h, template: one"), 5, "in ascending order, and each number may appear only"),
             (_step("number: 2, after: -1, template: one"), 7, "after: "),
             (_step("number: 2, after: .inf, template: one"), 7, "after: "),
             (_step("number: 2, after: .nan, template: one"), 7, "after: "),
             (_step("number: 100, after: 1h, template: one"), 7, "step 2, number: "),
             (_step("number: 2, template: one"), 7, "either `after` or `before`"),
             (_step("number: 2, after: 1h, before: 1h, template: one"), 7, "either `after` or `before`"),
-            (_step("number: 2, before: 1h, template: one"), 5, "in the order in which they are due"),
+            (_step("number: 2, before: 1h, template: one"), 5, "in the order they are due"),
             (_step("number: 2, after: 1 week, template: one"), 7, "'1 week' is not a valid duration"),
             (_step("number: 2, after: 1h"), 7, "step 2, template: is missing"),
-            (_step("number: 2, after: 1h, template: three"), 7, "'three' has no file; write three.md beside it"),
+            (_step("number: 2, after: 1h, template: three"), 7, "'three' has no file; add three.md to this folder"),
             (_step("number: 2, after: 1h, template: {CRITICAL: one}"), 7, "a template by segment needs a `default`"),
             (_step("number: 2, after: 1h, template: {CRITICAL: one, default: three}"), 7, "'three' has no file"),
             (_step("number: 2, after: 1h, template: {CRITICL: one, default: two}"), 7, "'OPTIMIZE' or 'default'"),
@@ -187,7 +188,7 @@ class TestRefusals:
         ],
     )  # fmt: skip
     def test_a_bad_file(self, tmp_path: Path, text: str, line: int, reason: str) -> None:
-        """Each fault is answered with the file, the line and what is wrong there."""
+        """The error for each fault names the file, the line and what is wrong there."""
         file = write(tmp_path, text)
         with pytest.raises(CampaignError) as caught:
             load(tmp_path)
@@ -210,7 +211,7 @@ class TestRefusals:
         assert str(caught.value).startswith(f"{summer}:3: trigger 'spring-signup' already belongs to campaign 'spring'")
 
     def test_a_template_in_another_encoding(self, tmp_path: Path) -> None:
-        """A template that is no UTF-8 is named."""
+        """A template that is not UTF-8 is named."""
         template = write(tmp_path, HEAD + STEP).with_name("one.md")
         template.write_bytes("Subject: Café\n\nHi\n".encode("latin-1"))
         with pytest.raises(CampaignError, match=re.escape(str(template))):
@@ -253,7 +254,7 @@ class TestThePage:
         assert load(tmp_path).campaigns["spring"].steps[1].template_for("URGENT") == "spring_2"
 
     def test_it_names_every_choice(self) -> None:
-        """Whatever a key can be set to is written down."""
+        """Every value that a key can have is documented."""
         schema: dict[str, Any] = Campaign.model_json_schema()
         for choice in re.findall(r"'(?:enum|const)': (\[.*?\]|'.*?')", str(schema)):
             assert all(

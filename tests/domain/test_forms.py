@@ -72,7 +72,7 @@ def test_a_name_is_one_line(given: str | None, kept: str | None) -> None:
               "ada@evil.net", "{{ name }}"]
 )  # fmt: skip
 def test_a_name_that_carries_a_link_is_not_given(given: str) -> None:
-    """A stranger's advertisement never reaches an email of ours, however mail programs would find a link in it."""
+    """A stranger's advertisement never gets into our emails, in any form that mail programs would turn into a link."""
     assert form(first_name=given).contact_fields() == {"email": ADDRESS}
 
 
@@ -95,7 +95,7 @@ def test_scores_have_limits(score: str) -> None:
 def test_there_are_eight_systems() -> None:
     """All colors together are at most eight."""
     assert form(red_systems=2, orange_systems=2, yellow_systems=2, green_systems=2).assessed
-    with pytest.raises(ValidationError, match="at most 8 together"):
+    with pytest.raises(ValidationError, match="add up to at most 8"):
         form(red_systems=3, orange_systems=2, yellow_systems=2, green_systems=2)
 
 
@@ -128,14 +128,14 @@ def test_an_instant_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch, given
      {"first_name": 5}, {"business_name": ["a"]}, {"name": {"first": "Ada"}}],
 )  # fmt: skip
 def test_other_fields_have_limits(fields: dict[str, Any]) -> None:
-    """A value that is too long or of another kind names its field."""
+    """A value that is too long or of the wrong type names its field."""
     with pytest.raises(ValidationError) as caught:
         form(**fields)
     assert {str(fault["loc"][0]) for fault in caught.value.errors()} == fields.keys()
 
 
 def test_unknown_fields_are_ignored() -> None:
-    """A form may carry whatever the website's other scripts need; the last of a repeated field counts."""
+    """A form may carry extra fields for the website's other scripts; of a repeated field, the last one counts."""
     assert form(utm_source="x", __proto__={"admin": True}, steps=[1]) == form()
     assert (
         SignUp.model_validate_json('{"email":"bob@example.org","email":"ada@example.org"}').email == "ada@example.org"
@@ -151,7 +151,7 @@ def test_what_is_remembered_are_the_given_fields() -> None:
 
 
 def test_a_step_is_found_by_its_number() -> None:
-    """An enrollment knows its steps, and says so when there is none."""
+    """An enrollment finds a step by its number, and raises KeyError when there is none."""
     step = Step(number=3, state=StepState.SCHEDULED, due=0, offset=0)
     run = Enrollment("christmas-1", "christmas", "marketing", EnrollmentState.ACTIVE, 0, "contact", steps=(step,))
     assert run.step(3) is step
@@ -197,7 +197,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("body", HOSTILE)
 def test_a_hostile_body_breaks_nothing(functions: Functions, body: bytes) -> None:
-    """Whatever is posted is accepted or refused; and what is accepted can be sent."""
+    """Any body is accepted or refused; and what is accepted can be sent."""
     answer = functions.post(body)
     assert answer.status_code in (202, 400, 422)
     if run := functions.run():

@@ -57,7 +57,7 @@ class TestTesting:
     """Campaigns compressed for testing."""
 
     def test_step_k_is_due_k_minus_one_steps_after_the_anchor(self) -> None:
-        """Whatever the real delays and numbers are, the steps lie equally far apart from the anchor on."""
+        """Regardless of the real delays and numbers, the steps are equally spaced from the anchor on."""
         real = [Delay(1, 0), Delay(2, DAY), Delay(5, 3 * DAY)]
         assert timing.testing(real, 60) == [Delay(1, 0), Delay(2, 60_000), Delay(5, 120_000)]
         assert timing.testing([Delay(3, HOUR)], 0.25) == [Delay(3, 0)]
@@ -93,11 +93,11 @@ class TestWindow:
         ],
     )
     def test_office_hours(self, asked: str, opens: str) -> None:
-        """Within the window at once, else at its next opening on the wall's clock, whatever the clock did meanwhile."""
+        """Within the window at once, else at its next opening in local time, even if the clock changes in between."""
         assert local(OFFICE.next_open(at(asked), TORONTO)) == opens
 
     def test_an_open_window_changes_nothing(self) -> None:
-        """A window that never shuts keeps every millisecond."""
+        """A window that never closes keeps every millisecond."""
         always = Window(EVERY_DAY, time(0), None)
         assert always.always and not OFFICE.always
         assert always.next_open(START + 1, TORONTO) == START + 1
@@ -153,8 +153,8 @@ class TestWindow:
     def test_it_is_the_next_opening(
         self, day: date, clock: time, zone: ZoneInfo, days: frozenset[int], hours: list[int]
     ) -> None:
-        """From any instant, in any zone: within the window, and nothing open lies before it but on a day on which the
-        clock changes."""
+        """From any instant, in any zone: within the window, with no earlier opening, except on a day on which the clock
+        changes."""
         opens, closes = (time(quarter // 4, quarter % 4 * 15) if quarter < 96 else None for quarter in hours)
         window = Window(days, opens or time(0), closes)
         instant = round(datetime.combine(day, clock, UTC).timestamp() * 1000)
@@ -181,8 +181,8 @@ class TestDue:
     """Delay, window and zone together."""
 
     def test_a_window_lets_no_two_out_at_once(self) -> None:
-        """What a weekend held back goes on Monday, Tuesday and so on; where the steps' own gap is shorter, that is
-        kept."""
+        """Emails held back over a weekend go out on Monday, Tuesday and so on; where the steps' own gap is shorter, it
+        is kept."""
         friday = at("2026-11-06 12:00")
         days = [Delay(number, number * DAY) for number in range(4)]
         assert [local(instant)[:16] for instant in timing.dues(friday, days, OFFICE, TORONTO).values()] == [
@@ -201,7 +201,7 @@ class TestDue:
         assert due(START, Delay(1, -HOUR), None, TORONTO) == START - HOUR
 
     def test_days_are_24_hours_and_windows_are_the_walls(self) -> None:
-        """A day after the last summer noon is 11:00 on the wall; a window from noon on makes it 12:00."""
+        """24 hours after the last noon of summer time it is 11:00 local time; a window from noon on makes it 12:00."""
         anchor = at("2026-10-31 12:00")
         assert local(due(anchor, Delay(2, DAY), None, TORONTO)) == "2026-11-01 11:00-05:00"
         assert local(due(anchor, Delay(2, DAY), Window(EVERY_DAY, time(12), None), TORONTO)) == "2026-11-01 12:00-05:00"
@@ -228,7 +228,7 @@ class TestZone:
         [None, "", "Nowhere/Town", "/etc/passwd", "../UTC", "America", "a\0b", "zone.tab", "..a/x", "x" * 300, "ü"],
     )
     def test_an_unknown_one_gives_way_to_the_businesss(self, name: str | None) -> None:
-        """Whatever a browser says, there is a zone."""
+        """There is always a zone, regardless of what a browser sends."""
         assert timing.zone(name, "America/Toronto") == TORONTO
 
     def test_a_known_one_is_used(self) -> None:
@@ -237,5 +237,5 @@ class TestZone:
 
     @given(st.text(st.characters(codec="utf-8")))
     def test_no_name_is_a_fault(self, name: str) -> None:
-        """Any text at all is a zone or gives way to one."""
+        """Any text is a zone or falls back to one."""
         assert isinstance(timing.zone(name, "UTC"), ZoneInfo)

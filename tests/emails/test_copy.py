@@ -35,7 +35,7 @@ FULL = SMALLEST | {
     "meeting_place": "https://app.cal.com/video/d7mQ2xKp9",
     "package": "Three-Month Repair",
 }
-# What was agreed: hours from the anchor to each step; a reminder's lie before the meeting.
+# What was agreed: hours from the anchor to each step; for reminders, hours before the meeting.
 DELAYS: dict[str, list[float]] = {
     "christmas": [0, 24, 72, 120, 168, 216, 264],
     "five-day": [0, 24, 48, 72, 96],
@@ -105,29 +105,28 @@ def test_who_is_taken_in_and_who_sends_the_first() -> None:
 
 
 def test_marketing_ends_with_a_booking_and_for_a_client() -> None:
-    """Nobody is courted who has booked or has become a client; what a client or a booker needs goes on."""
+    """People who have booked or become a client get no more marketing; what a client or a booker needs continues."""
     for campaign in CATALOG.campaigns.values():
         assert {"bounced", "complained"} <= set(campaign.exit_on)
         assert ({"booked", "client", "unsubscribed"} <= set(campaign.exit_on)) == (campaign.kind == "marketing")
 
 
 def test_the_segments_get_their_own_emails() -> None:
-    """Nine templates of the second campaign: a for the most urgent, b, and c for those who are well."""
+    """Nine templates of the second campaign: a for the most urgent, b, and c for those in good shape."""
     busos = CATALOG.campaigns["busos"]
     sent = [[step.template_for(segment).removeprefix("busos_email_") for step in busos.steps] for segment in SEGMENTS]
     assert sent == [["1", "2a", "3", "4", "5a"], ["1", "2b", "3", "4", "5b"], ["1", "2c", "3", "4", "5c"]]
 
 
 def test_no_text_lies_unused() -> None:
-    """Each Markdown file is an email that somebody can get."""
+    """Each Markdown file is an email that a contact can get."""
     assert {(file.parent.name, file.stem) for file in CAMPAIGNS.glob("*/*.md")} == set(CATALOG.sources)
 
 
 @every_template
 @every_reader
 def test_each_email_reads_well_with_what_is_known(key: Key, values: dict[str, object]) -> None:
-    """Whatever is not known of a person, nothing is left over, doubled or empty, and the length is one that people
-    read."""
+    """With any data missing, nothing is left over, doubled or empty, and the length is one that people read."""
     email = rendered(key, values)
     assert (120 if key[0] in NURTURE else 50) <= len(body(email).split()) <= 320
     for part in (email.subject, email.preview, email.html, email.text):
@@ -172,11 +171,11 @@ def test_the_text_part_says_all_that_the_html_part_says(key: Key) -> None:
 
 @every_template
 def test_the_footer_says_who_writes_and_why(key: Key) -> None:
-    """Both parts carry the address and the campaign's own reason; marketing can be ended, a reminder has no such
-    link."""
+    """Both parts carry the address and the campaign's own reason; marketing has an unsubscribe link, a reminder does
+    not."""
     email = rendered(key, FULL)
     reason = CATALOG.campaigns[key[0]].reason
-    assert reason and reason.startswith("You receive this email because ")
+    assert reason and reason.startswith("You are receiving this email because ")
     for part in (email.text, email.html):
         assert BRAND.postal_address in part and reason in part
         assert ("Unsubscribe" in part) == (key[0] in MARKETING)
@@ -196,13 +195,13 @@ def test_no_two_emails_look_alike_in_the_inbox() -> None:
     ids=lambda key: key[1],
 )
 def test_the_emails_about_the_result_use_it(key: Key) -> None:
-    """Whoever gave scores sees their own."""
+    """People who gave scores see their own."""
     assert rendered(key, FULL).text != rendered(key, FULL | {"red_systems": 4, "orange_systems": 1}).text
 
 
 @every_reminder
 def test_a_reminder_says_the_day_the_time_and_the_zone(key: Key) -> None:
-    """All of it stands in the subject and in the text, with title and place: "tomorrow" would be wrong once it is read
+    """All of it is in the subject and in the text, with title and place: "tomorrow" would be wrong once it is read
     later."""
     email = rendered(key, FULL)
     for known in ("meeting_day", "meeting_time"):
@@ -213,8 +212,8 @@ def test_a_reminder_says_the_day_the_time_and_the_zone(key: Key) -> None:
 
 @every_template
 def test_nothing_in_an_email_can_be_out_of_date(key: Key) -> None:
-    """An email that is sent late, or next year, names no date and presses nobody; only Christmas knows a time of the
-    year."""
+    """An email that is sent late, or next year, names no date and puts no one under pressure; only Christmas names a
+    time of the year."""
     source = CATALOG.sources[key].lower()
     pressing = (
         r"20\d\d|december|january|\btomorrow\b|yesterday you|last chance|hurry|limited|expires"
@@ -227,6 +226,6 @@ def test_nothing_in_an_email_can_be_out_of_date(key: Key) -> None:
 
 @every_template
 def test_an_email_needs_nothing_but_an_address(key: Key) -> None:
-    """Every placeholder has a default, but for the two links and the name that are always known."""
+    """Every placeholder has a default, except the two links and the name, which are always known."""
     without = set(re.findall(r"\{\{ (\w+) \}\}", CATALOG.sources[key]))
     assert without <= {"booking_url", "sender_name", "reschedule_url"}

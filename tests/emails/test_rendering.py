@@ -75,7 +75,7 @@ def test_zero_is_a_value() -> None:
 
 
 def test_a_missing_value_without_a_default_is_named_without_the_person() -> None:
-    """The error says which placeholder lacks a value and how to fix it, and nothing of the contact."""
+    """The error says which placeholder lacks a value and how to fix it, and nothing about the contact."""
     with pytest.raises(RenderingError) as error:
         render("{{ first_name }} of {{ business_name }}", first_name="Priya", email="priya@example.org")
     assert str(error.value).startswith('sample: no value for business_name; write {{ business_name | default("…") }}')
@@ -123,7 +123,8 @@ EVERYWHERE_COMPILED = compile_template(EVERYWHERE, name="everywhere", brand=BRAN
 
 @given(hostile)
 def test_no_name_changes_anything_but_itself(name: str) -> None:
-    """Whatever a name holds, the email has the same tags, links, lines and header as with a harmless one."""
+    """Regardless of what a name contains, the email has the same tags, links, lines and header as with a harmless
+    one."""
     booking = "https://cal.com/demo"
     plain = EVERYWHERE_COMPILED.render({"name": "Bob", "booking_url": booking}, unsubscribe_url=UNSUBSCRIBE)
     email = EVERYWHERE_COMPILED.render({"name": name, "booking_url": booking}, unsubscribe_url=UNSUBSCRIBE)
@@ -141,7 +142,7 @@ def test_no_name_changes_anything_but_itself(name: str) -> None:
 
 
 def test_a_name_with_braces_is_shown_and_never_filled() -> None:
-    """A contact called `{{ booking_url }}` is greeted so, and learns nothing."""
+    """A contact called `{{ booking_url }}` is greeted like that, and learns nothing."""
     email = render("Hi {{ name }}", name="{{ booking_url }} {{ 7 * 7 }}", booking_url="https://cal.com/demo")
     assert email.text.startswith("Hi {{ booking_url }} {{ 7 * 7 }}\n")
     assert "cal.com" not in email.html + email.text
@@ -270,7 +271,7 @@ def test_the_frame_suits_mail_clients() -> None:
 
 
 def test_a_logo_stands_in_the_place_of_the_name() -> None:
-    """The picture says the name where it is not loaded, and is not too high for the head; without one the name stands
+    """The image shows the name where it is not loaded, and is not too tall for the header; without an image the name is
     there."""
     brand = Brand(BRAND.name, BRAND.postal_address, BRAND.color, "https://example.org/logo.png?a=1&b=2")
     html = compile_template(HEAD + "x", name="sample", brand=brand).render({}, unsubscribe_url=None).html
@@ -291,7 +292,7 @@ def test_a_logo_that_a_mail_program_would_not_load_is_refused(address: str) -> N
 
 
 def test_a_long_word_does_not_widen_the_page() -> None:
-    """The address of a meeting may be longer than a phone is wide, and is broken: a table cell grows with what can't
+    """A meeting's address may be longer than a phone is wide, so it is broken: a table cell grows with what can't
     be."""
     card = render("x").html.split('class="card"')[1].split(">")[0]
     assert "word-break:break-word" in card

@@ -41,7 +41,7 @@ def store(ledger: Ledger, seconds: Seconds) -> Store:
 
 
 def text_of(store: Store, **values: str) -> str:
-    """The first line that somebody gets."""
+    """The first line that a contact gets."""
     return store[KEY].render({"booking_url": "https://example.org", **values}, unsubscribe_url=None).text.split("\n")[0]
 
 
@@ -54,7 +54,7 @@ def test_it_holds_every_file(store: Store) -> None:
 
 
 def test_a_new_text_shows_after_the_refresh_and_not_before(store: Store, ledger: Ledger, seconds: Seconds) -> None:
-    """Redis is asked once in so many seconds; a withdrawn text gives way to the file."""
+    """Redis is asked only once per interval; a withdrawn text gives way to the file."""
     before = text_of(store)
     TemplateTexts(ledger).accept(NAME, "Subject: Hi\n\nMine.")
     assert text_of(store) == before
@@ -87,7 +87,7 @@ def test_an_unchanged_text_is_not_compiled_again(store: Store, ledger: Ledger, s
 
 @pytest.mark.parametrize("source", ["Subject: Hi\n\n{{ unknown_here }}", "", "no subject"])
 def test_a_text_that_this_release_refuses_gives_way_to_the_file(store: Store, ledger: Ledger, source: str) -> None:
-    """Another release may have taken it; no send stops for it."""
+    """Another release may have accepted it; no send fails because of it."""
     before = CATALOG.sources[KEY].split("\n")[0].removeprefix("Subject: ")
     TemplateTexts(ledger).accept(NAME, source)
     TemplateTexts(ledger).accept("christmas/gone_since", source)
@@ -102,7 +102,7 @@ def test_who_lacks_a_value_gets_the_files_text(store: Store, ledger: Ledger) -> 
 
 
 def test_without_redis_the_texts_stay(tmp_path: Path, seconds: Seconds) -> None:
-    """The last good text goes on while Redis is unavailable."""
+    """The last good text stays in use while Redis is unavailable."""
     with valkey.serve(tmp_path, 0, "secret") as server:
         ledger = Ledger(Redis.from_url(server.url, password=server.password, decode_responses=True, retry=None))
         TemplateTexts(ledger).accept(NAME, "Subject: Hi\n\nMine.")
@@ -117,7 +117,7 @@ def test_without_redis_the_texts_stay(tmp_path: Path, seconds: Seconds) -> None:
 
 
 def test_only_new_sentences_are_told(ledger: Ledger) -> None:
-    """A rejection that stays is not told again; one that is fixed is forgotten."""
+    """A rejection that stays is not reported again; one that is fixed is forgotten."""
     last_good = TemplateTexts(ledger)
     assert last_good.reject({"a/b": "one", "a/c": "two"}) == {"a/b": "one", "a/c": "two"}
     assert last_good.reject({"a/b": "one", "a/c": "three"}) == {"a/c": "three"}

@@ -1,6 +1,6 @@
 """Sample deliveries of Cal.com, Calendly and Resend with their signatures, each through its webhook on a real Valkey.
 
-Those files are no part of the project; the tests skip unless CONTRACTS_DIR says where they are.
+Those files are not part of the project; the tests skip unless CONTRACTS_DIR says where they are.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def person(name: str) -> str:
 
 
 def nurtured(functions: Functions, email: str) -> str:
-    """Put somebody into the Christmas campaign, a day before the first sample was posted; returns the run's id."""
+    """Enroll a person in the Christmas campaign, a day before the first sample was posted; returns the run's id."""
     functions.ledger._clock = lambda: round(datetime(2026, 11, 20, tzinfo=UTC).timestamp() * 1000)
     assert functions.sign_up(ADA | {"email": email}).status_code == 202
     return f"{ids.enrollment_prefix('christmas', email)}-1"

@@ -72,7 +72,7 @@ class TestChristmasSignup:
         assert len(set(answers)) == 1
 
     def test_an_address_is_enough(self, functions: Functions) -> None:
-        """The smallest body is remembered and enrolls nobody; the run that an assessment starts later is the first."""
+        """The smallest body is remembered and enrolls no one; the run that an assessment starts later is the first."""
         answer = functions.post(b'{"email":" Ada@Example.org "}')
         assert (answer.status_code, answer.json) == (202, accepted(campaign=None))
         assert functions.run() is None and functions.contact()
@@ -89,7 +89,7 @@ class TestChristmasSignup:
         assert functions.run()
 
     def test_a_robot_is_thanked_and_ignored(self, functions: Functions) -> None:
-        """The field that nobody sees, filled, gets 202 and leaves no trace; empty it is as if absent."""
+        """A form with the hidden field filled in gets 202 and leaves no trace; an empty one counts as absent."""
         answer = functions.sign_up({"fax_number": "555 0100"})
         assert (answer.status_code, (answer.json or {})["status"]) == (202, "accepted")
         assert [key for key in functions.ledger.redis.scan_iter() if not key.startswith("eg:limit")] == []
@@ -97,7 +97,7 @@ class TestChristmasSignup:
         assert functions.run()
 
     def test_one_idempotency_key_has_one_effect(self, functions: Functions) -> None:
-        """The same key gets the first answer, whatever else the body says; another key, or none, is another request."""
+        """The same key gets the first response, even for a different body; another key, or none, is another request."""
         key = {"Idempotency-Key": "form-1"}
         first = functions.sign_up(headers=key)
         again = [
@@ -145,7 +145,7 @@ class TestSendEmail:
 
     @pytest.mark.parametrize("given", ["", "Bearer ", "Bearer wrong", DEFAULTS["INTERNAL_TOKEN"], "bearer ü"])
     def test_only_the_internal_token_opens_it(self, functions: Functions, given: str) -> None:
-        """Anything else is 401, whatever the body."""
+        """Anything else is 401, regardless of the body."""
         for body in (b"", b'{"enrollment": "christmas-1", "step": 1}'):
             assert functions.post(body, "send-email", headers={"Authorization": given}).status_code == 401
 
@@ -221,7 +221,7 @@ class TestHealth:
         return answer.status_code, body["reasons"]
 
     def test_healthy(self, lasting_tick: None, functions: Functions) -> None:
-        """With a scheduler at work, all is well, and the facts say nothing secret."""
+        """With a running scheduler health is OK, and the facts reveal no secret."""
         began = functions.ledger.now()
         functions.sign_up()
         functions.ledger.release()
@@ -252,7 +252,7 @@ class TestHealth:
         assert self.ask(functions) == (503, ["an email is overdue"])
 
     def test_an_email_on_no_list(self, lasting_tick: None, functions: Functions) -> None:
-        """Nothing would ever look at it; put back, all is well."""
+        """Nothing would ever look at it; once it is put back, health is OK."""
         functions.sign_up()
         functions.ledger.release()
         run = functions.run()
@@ -277,7 +277,7 @@ class TestUnsubscribe:
     """The link in every email; no provider answers while these tests run."""
 
     def test_opening_the_link_changes_nothing(self, functions: Functions) -> None:
-        """Mail scanners follow links: GET and HEAD only ask, on a page that no frame or search engine gets."""
+        """Mail scanners follow links: GET and HEAD only ask, on a page that cannot be framed or indexed."""
         functions.sign_up()
         page = functions.client("unsubscribe").get(LINK)
         assert (page.status_code, page.mimetype) == (200, "text/html")
@@ -323,7 +323,7 @@ class TestUnsubscribe:
         ],
     )
     def test_a_wrong_token_is_401(self, functions: Functions, token: str) -> None:
-        """Nobody can unsubscribe somebody else by guessing; the page says what to do."""
+        """You cannot unsubscribe another person by guessing; the page says what to do."""
         functions.sign_up()
         client = functions.client("unsubscribe")
         for answer in (
@@ -342,6 +342,6 @@ class TestUnsubscribe:
         assert functions.client("unsubscribe").post(LINK).status_code == 401
 
     def test_a_business_name_is_text(self, functions: Functions) -> None:
-        """What the owner calls the business is shown as it is written."""
+        """The business name is shown as the owner wrote it."""
         functions.set(BUSINESS_NAME="<b>Northside & Sons</b>")
         assert "&lt;b&gt;Northside &amp; Sons&lt;/b&gt;" in functions.client("unsubscribe").get(LINK).text

@@ -122,7 +122,7 @@ def test_generated_requests(functions: Functions, variant: str, mode: Generation
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_events_with_junk(functions: Functions, name: str) -> None:
-    """An event of which any part is something else is taken, ignored or refused, never a crash."""
+    """An event with any part replaced is accepted, ignored or refused, never a crash."""
 
     @many
     @given(st.sampled_from(EVENTS[name]), st.data())

@@ -1,4 +1,4 @@
-"""What the functions answer while Redis cannot take anything, and after."""
+"""How the functions respond while Redis cannot store anything, and after."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.functions_client import LINK, deployed
 
 
 def test_503_while_it_is_away_and_202_when_it_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every function says so and when to come back, within seconds; a returned Redis is used at once."""
+    """Every function says so and when to retry, within seconds; once Redis is back, it is used at once."""
     with valkey.serve(tmp_path, 0, "secret") as server, deployed(server, monkeypatch) as functions:
         assert functions.sign_up().status_code == 202
         calls: dict[str, Any] = {
@@ -42,7 +42,7 @@ def test_503_while_it_is_away_and_202_when_it_is_back(tmp_path: Path, monkeypatc
 
 
 def test_a_full_redis_is_503(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Redis that refuses to write keeps nothing by halves, and a 202 comes only when it has kept all."""
+    """A Redis that refuses writes never keeps half a request, and a 202 comes only when everything is stored."""
     with valkey.serve(tmp_path) as server, deployed(server, monkeypatch) as functions:
         functions.ledger.redis.config_set("maxmemory", "1")
         answer = functions.sign_up()

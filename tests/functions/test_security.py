@@ -49,7 +49,7 @@ def functions(redis: Redis, valkey_server: valkey.Valkey, monkeypatch: pytest.Mo
 
 
 class TestStart:
-    """Without its proofs nothing starts."""
+    """Nothing starts without its proofs."""
 
     @pytest.fixture
     def bare(self, valkey_server: valkey.Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
@@ -62,7 +62,7 @@ class TestStart:
 
     @staticmethod
     def missing(start: Callable[[], object]) -> set[str]:
-        """The settings that a start says it lacks."""
+        """The settings that a start reports as missing."""
         with pytest.raises((SettingsError, SystemExit)) as caught:
             start()
         error = caught.value
@@ -115,7 +115,7 @@ class TestStart:
         ],
     )
     def test_when_redis_needs_a_password(self, url: str, password: str, refused: bool) -> None:
-        """Wherever a network lies between, unless the address carries one."""
+        """If a network lies between, unless the address carries one."""
         settings = Settings(redis_url=url, redis_password=password)
         if refused:
             assert self.missing(lambda: settings.require("redis_url")) == {"REDIS_PASSWORD"}
@@ -141,7 +141,7 @@ class TestProofs:
     def test_a_wrong_proof_is_logged_and_counted(
         self, functions: Functions, monkeypatch: pytest.MonkeyPatch, name: str, proof: str, headers: dict[str, str]
     ) -> None:
-        """By function, in the log and in Redis; what was shown stands in neither, nor in the answer."""
+        """By function, in the log and in Redis; the wrong proof itself is in neither, nor in the response."""
         logger = CapturingLogger()
         monkeypatch.setattr(guards, "_logger", logger)
         answer = functions.post(b'{"email": "tell-tale"}', name, headers=headers, query_string={"token": "tell-tale"})
@@ -153,20 +153,20 @@ class TestProofs:
         assert "tell-tale" not in answer.text + str(logger.calls)
 
     def test_a_right_proof_is_not(self, functions: Functions) -> None:
-        """The counter stays at nothing."""
+        """The counter stays at zero."""
         for name in ("calcom-booking", "calendly-noshow", "postcall-maybe"):
             assert post(functions, name, good(name)).status_code in (200, 202)
         assert functions.client("unsubscribe").get(LINK).status_code == 200
         assert not functions.ledger.redis.exists(limits.REFUSED)
 
     def test_it_is_refused_without_redis_too(self, functions: Functions) -> None:
-        """Nobody is let in, or told anything else, because a counter cannot be reached."""
+        """An unreachable counter lets no one in, and does not change the response."""
         functions.set(REDIS_URL="redis://127.0.0.1:9/0")
         assert post(functions, "postcall-maybe", good("postcall-maybe"), headers={}).status_code == 401
 
     @pytest.mark.parametrize(("name", "headers"), [(name, headers) for name, _, headers in WRONG if headers])
     def test_a_proof_beyond_ascii_is_401(self, functions: Functions, name: str, headers: dict[str, str]) -> None:
-        """It is wrong, and no crash."""
+        """It is wrong, and does not crash."""
         strange = {header: value.replace("tell-tale", "ünïcode") for header, value in headers.items()}
         assert functions.post(b"{}", name, headers=strange).status_code == 401
 
@@ -176,12 +176,12 @@ class TestAnswers:
 
     @pytest.mark.parametrize("name", sorted(NEEDS.keys() - {"console"}))
     def test_no_answer_is_kept_or_guessed_at(self, functions: Functions, name: str) -> None:
-        """A browser takes it for what it says it is, and no proxy keeps it."""
+        """Browsers do not guess its type, and no proxy caches it."""
         answer = functions.post(b"{}", name)
         assert (answer.headers["X-Content-Type-Options"], answer.headers["Cache-Control"]) == ("nosniff", "no-store")
 
     def test_the_page_can_do_nothing_but_ask(self, functions: Functions) -> None:
-        """It runs no script, loads nothing, goes into no frame, posts to itself only and tells nobody the token in its
+        """It runs no script, loads nothing, cannot be framed, posts only to itself and never reveals the token in its
         address."""
         headers = functions.client("unsubscribe").get(LINK).headers
         policy = {rule.split()[0]: rule.split()[1:] for rule in headers["Content-Security-Policy"].split(";")}

@@ -44,7 +44,7 @@ class TestOneClick:
         ],
     )
     def test_a_post_is_enough(self, functions: Functions, options: dict[str, Any]) -> None:
-        """Whatever the body's form: no redirect, no cookie, no further question; done at once."""
+        """For every form of the body: no redirect, no cookie, no further question; done at once."""
         functions.sign_up()
         answer = functions.client("unsubscribe").post(LINK, **options)
         assert (answer.status_code, answer.headers.getlist("Set-Cookie"), answer.headers.get("Location")) == (
@@ -65,7 +65,8 @@ class TestOneClick:
         assert run and run.state == "exited"
 
     def test_links_do_not_expire(self, functions: Functions) -> None:
-        """The token holds no time: the link of years ago is the link of today, and works for who was forgotten."""
+        """The token contains no time: a link from years ago is the same as today's, and works for a person who was
+        forgotten."""
         assert unsubscribe_link.link(CONTACT, key=DEFAULTS["UNSUBSCRIBE_KEY"], public_url="") == LINK
         assert functions.client("unsubscribe").post(LINK, data=ONE_CLICK).status_code == 200
         assert [each.contact for each in Contacts(functions.ledger).suppressions()] == [CONTACT]
@@ -74,7 +75,7 @@ class TestOneClick:
 
     @pytest.mark.parametrize("method", ["GET", "HEAD"])
     def test_looking_changes_nothing(self, functions: Functions, redis: Redis, method: str) -> None:
-        """Mail scanners open links; not a key in Redis changes by it."""
+        """Mail scanners open links; no key in Redis changes."""
         functions.sign_up()
         before = {key: redis.dump(key) for key in redis.keys("eg:*")}
         for _ in range(3):
@@ -101,8 +102,8 @@ class TestPage:
         assert re.findall(r"<button>(.*?)</button>", functions.client("unsubscribe").get(LINK).text) == ["Unsubscribe"]
 
     def test_redis_away(self, functions: Functions) -> None:
-        """Asking needs no Redis; pressing the button says that it did not work, keeps the button, and a mail program
-        comes again."""
+        """The page needs no Redis; pressing the button says that it did not work and keeps the button, and a mail
+        program retries."""
         functions.set(REDIS_URL="redis://127.0.0.1:9/0")
         assert functions.client("unsubscribe").get(LINK).status_code == 200
         answer = functions.client("unsubscribe").post(LINK, data=ONE_CLICK)
@@ -110,7 +111,7 @@ class TestPage:
         assert '<form method="post">' in answer.text
 
     def test_the_log_names_nobody(self, valkey_server: valkey.Valkey, redis: Redis) -> None:
-        """Neither the address nor the token is logged, whatever happens."""
+        """Neither the address nor the token is ever logged."""
         token = LINK.split("=")[1]
         calls = [
             Call("unsubscribe", {"method": method, "query_string": {"token": given}})
@@ -123,10 +124,10 @@ class TestPage:
 
 
 class TestAfterwards:
-    """What an unsubscribe stops, and what not."""
+    """What an unsubscribe stops, and what it does not."""
 
     def test_marketing_stops_and_reminders_go_on(self, ledger: Ledger, clock: Clock) -> None:
-        """A reminder of a booked meeting is no advertisement."""
+        """A reminder of a booked meeting is not marketing."""
         world = World(ledger, clock)
         start = clock.now + 3 * 86_400_000
         event = MeetingEvent(

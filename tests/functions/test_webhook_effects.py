@@ -1,5 +1,5 @@
-"""What a webhook's 202 leads to: who is enrolled from when, who sends the first email, what ends, what the owner is
-told."""
+"""What a webhook's 202 leads to: who is enrolled and from when, who sends the first email, what ends, which alerts the
+owner gets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def functions(redis: Redis, valkey_server: valkey.Valkey, monkeypatch: pytest.Mo
 
 
 def run(functions: Functions, slug: str, subject: str = ADDRESS, number: int = 1) -> Enrollment | None:
-    """Somebody's run through a campaign."""
+    """A contact's run through a campaign."""
     return functions.ledger.enrollment(f"{ids.enrollment_prefix(slug, subject)}-{number}")
 
 
@@ -113,7 +113,7 @@ class TestNurture:
         assert contact and contact.fields["red_systems"] == "2" and read_health(functions.ledger).queued == 0
 
     def test_an_assessment_without_a_name_greets_by_the_signups(self, functions: Functions) -> None:
-        """The email that leaves says the name that an earlier form gave."""
+        """The email uses the name from an earlier form."""
         post(functions, "signup", {"email": ADDRESS, "first_name": "Augusta"})
         post(functions, "assessment", {"email": ADDRESS, **SCORES})
         found = run(functions, "busos")
@@ -125,7 +125,7 @@ class TestNurture:
 
     @pytest.mark.parametrize("first", ["christmas-signup", "christmas-assessment", "assessment"])
     def test_one_nurture_at_a_time(self, functions: Functions, first: str) -> None:
-        """Whichever of the three comes first holds the others off; what they say is remembered all the same."""
+        """The first of the three blocks the others; their data is still remembered."""
         slugs = {"christmas-signup": "christmas", "christmas-assessment": "five-day", "assessment": "busos"}
         assert post(functions, first, ADA).status_code == 202
         for other in slugs.keys() - {first}:
@@ -135,7 +135,7 @@ class TestNurture:
         assert [name for name, slug in slugs.items() if run(functions, slug)] == [first]
 
     def test_a_new_client_leaves_the_nurture(self, functions: Functions) -> None:
-        """Who has bought is no longer courted, and is welcomed even when unsubscribed; the row says why."""
+        """A client gets no more marketing, and is welcomed even when unsubscribed; the row says why."""
         post(functions, "assessment", ADA)
         post(functions, "postcall-maybe", {"email": ADDRESS})
         functions.ledger.suppress(ids.digest("bob@example.org"), "unsubscribed")
@@ -147,8 +147,8 @@ class TestNurture:
         assert [(each and each.state, each and each.why) for each in ended] == [("exited", "client")] * 2
 
     def test_a_call_is_the_anchor(self, functions: Functions) -> None:
-        """The emails after a maybe count from the call; one at a time, and another call after the end is another
-        run."""
+        """The emails after a maybe count from the call; only one run at a time, and another call after its end is
+        another run."""
         at = functions.ledger.now() - 2 * HOUR
         post(functions, "postcall-maybe", {"email": ADDRESS, "call_at": instant(at)})
         found = run(functions, "postcall-maybe")
@@ -161,10 +161,10 @@ class TestNurture:
 
 
 class TestLeads:
-    """CRITICAL scores are told to the owner, once."""
+    """CRITICAL scores are reported to the owner, once."""
 
     def told(self, functions: Functions) -> int:
-        """How many leads there are to tell now; each is told."""
+        """How many leads are waiting to be sent; sends each."""
         alerts, count = Alerts(functions.ledger), 0
         while alert := alerts.take():
             assert (alert.kind, alert.subject) == ("lead", ids.digest(ADDRESS))
@@ -174,7 +174,7 @@ class TestLeads:
 
     @pytest.mark.parametrize("name", ["signup", "assessment", "christmas-signup", "christmas-assessment"])
     def test_critical_scores_are_one_lead(self, functions: Functions, name: str) -> None:
-        """The same scores again are no news; others are."""
+        """The same scores again are not reported; others are."""
         for _ in range(2):
             post(functions, name, ADA)
         assert self.told(functions) == 1
@@ -185,7 +185,7 @@ class TestLeads:
 
     @pytest.mark.parametrize("scores", [{}, {"red_systems": 1}, {"orange_systems": 8}, {"assessment_score": 0}])
     def test_others_are_none(self, functions: Functions, scores: dict[str, int]) -> None:
-        """URGENT, OPTIMIZE and no scores at all are not worth a call at once."""
+        """URGENT, OPTIMIZE and no scores at all are not worth an immediate call."""
         post(functions, "assessment", {"email": ADDRESS, **scores})
         assert functions.ledger.redis.zcard("eg:alerts") == 0
 
@@ -215,7 +215,7 @@ class TestMissedCalls:
     def test_each_missed_call_is_one_run(
         self, functions: Functions, first: dict[str, Any], second: dict[str, Any], runs: int
     ) -> None:
-        """The same call is known by your name for it or by its start, however its zone is written."""
+        """The same call is recognized by your name for it or by its start, however its zone is written."""
         for report in (first, second):
             assert post(functions, "calendly-noshow", {"email": ADDRESS} | report, headers=TOKEN).status_code == 202
         assert len(list(functions.ledger.redis.scan_iter("eg:enrollment:noshow-recovery-*"))) == runs
@@ -242,7 +242,7 @@ class TestMissedCalls:
         [("calcom-booking", calendar_samples.calcom_created), ("calendly-noshow", calendar_samples.calendly_created)],
     )
     def test_a_booking_ends_the_nurture(self, functions: Functions, name: str, booked: Any) -> None:
-        """Whichever calendar it was made in."""
+        """In either calendar."""
         post(functions, "assessment", ADA)
         start, posted = (instant(functions.ledger.now() + later) for later in (5 * DAY, MINUTE // 2))
         assert post(functions, name, booked(start=start, email=ADDRESS, posted=posted)).status_code == 200

@@ -46,7 +46,7 @@ def functions(redis: Redis, valkey_server: valkey.Valkey, monkeypatch: pytest.Mo
 
 
 def run(functions: Functions, slug: str, subject: str = ADDRESS, number: int = 1) -> Enrollment | None:
-    """Somebody's run through a campaign."""
+    """A contact's run through a campaign."""
     return functions.ledger.enrollment(f"{ids.enrollment_prefix(slug, subject)}-{number}")
 
 
@@ -69,7 +69,7 @@ class TestProofs:
 
     @pytest.mark.parametrize("name", [*OPERATOR, *CALENDARS, "resend-events"])
     def test_no_proof_is_401(self, functions: Functions, name: str) -> None:
-        """What is not proved leaves nothing behind."""
+        """A request without a proof leaves nothing behind."""
         assert post(functions, name, good(name), headers={}).status_code == 401
         assert kept(functions) == {}
 
@@ -84,7 +84,7 @@ class TestProofs:
 
     @pytest.mark.parametrize("name", SIGNED_NAMES)
     def test_the_signature_of_another_secret_is_401(self, functions: Functions, name: str) -> None:
-        """A secret that was changed here and not there is noticed."""
+        """A secret that was changed on only one side is noticed."""
         headers = proof(name, good(name))
         functions.set(
             CALCOM_WEBHOOK_SECRET="another", CALENDLY_SIGNING_KEY="another", RESEND_WEBHOOK_SECRET="whsec_b3RoZXI="
@@ -123,7 +123,7 @@ class TestProofs:
 
     @pytest.mark.parametrize("name", [*FORMS, *OPERATOR])
     def test_a_servers_signature_is_a_proof(self, functions: Functions, name: str) -> None:
-        """With WEBSITE_WEBHOOK_SECRET set, forms need a Standard Webhooks signature and reports may bear one."""
+        """With WEBSITE_WEBHOOK_SECRET set, forms need a Standard Webhooks signature and reports may carry one."""
         functions.set(WEBSITE_WEBHOOK_SECRET=SECRET)
         body = good(name)
         assert post(functions, name, body, headers={}).status_code == 401
@@ -184,7 +184,7 @@ class TestAnswers:
 
     @pytest.mark.parametrize("name", WEBHOOKS)
     def test_a_body_over_64_kib_is_413(self, functions: Functions, name: str) -> None:
-        """Padding does not get past it, and it is refused before a signature is worked out."""
+        """Padding does not get past it, and it is refused before a signature is computed."""
         body = good(name) + b" " * 65_536
         assert [post(functions, name, body, headers=headers).status_code for headers in (proof(name, body), {})] == [
             413,
@@ -222,7 +222,7 @@ class TestAnswers:
 
     @pytest.mark.parametrize("name", FORMS)
     def test_too_many_are_429(self, functions: Functions, name: str) -> None:
-        """By address and by IP, with the time to come back; reports and events are not limited."""
+        """By address and by IP, with the time to retry; reports and events are not limited."""
         functions.set(WEBHOOK_RATE_PER_ADDRESS="1/hour")
         answers = [post(functions, name, good(name)) for _ in range(2)]
         functions.set(WEBHOOK_RATE_PER_ADDRESS="1000/hour", WEBHOOK_RATE_PER_IP="1/hour")
@@ -233,7 +233,7 @@ class TestAnswers:
             assert {post(functions, other, good(other)).status_code for _ in range(3)} <= {200, 202}
 
     def test_503_while_redis_is_away(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Every webhook says so and when to come back, within seconds."""
+        """Every webhook says so and when to retry, within seconds."""
         with valkey.serve(tmp_path, 0, "secret") as server, webhooks(server, monkeypatch) as functions:
             for name in WEBHOOKS:
                 functions.client(name)
@@ -251,7 +251,7 @@ class TestForms:
 
     @pytest.mark.parametrize("name", FORMS)
     def test_a_robot_is_thanked_and_ignored(self, functions: Functions, name: str) -> None:
-        """The field that nobody sees, filled, leaves no trace."""
+        """A form with the hidden field filled in leaves no trace."""
         answer = post(functions, name, ADA | {"fax_number": "555 0100"})
         assert (answer.status_code, (answer.json or {})["status"], kept(functions)) == (202, "accepted", {})
 
@@ -267,14 +267,14 @@ class TestForms:
 
     @pytest.mark.parametrize("name", [*OPERATOR, *SIGNED_NAMES])
     def test_no_page_may_report(self, functions: Functions, name: str) -> None:
-        """What is not for browsers allows none."""
+        """Webhooks that are not for browsers allow no page."""
         functions.set(CORS_ORIGINS=SITE)
         answer = functions.client(name).options("/", headers={"Origin": SITE})
         assert (answer.status_code, answer.headers.get("Access-Control-Allow-Origin")) == (405, None)
 
     @pytest.mark.parametrize("name", [*FORMS, *OPERATOR])
     def test_one_idempotency_key_has_one_effect(self, functions: Functions, name: str) -> None:
-        """The same key gets the first answer, whatever else the body says."""
+        """The same key gets the first response, even for a different body."""
         first, again = (
             post(functions, name, {"email": email}, headers=proof(name, b"") | {"Idempotency-Key": "key-1"})
             for email in (ADDRESS, "bob@example.org")
@@ -295,13 +295,13 @@ class TestForms:
         "referer", ["https://[", "https://[::1", "http://[v1.]/", "\xff", "about:blank", "https://x/" + "y" * 5000]
     )
     def test_a_strange_page_harms_nothing(self, functions: Functions, referer: str) -> None:
-        """Whatever a browser says of the page, the form counts."""
+        """The form counts, regardless of the page that a browser names."""
         assert post(functions, "signup", ADA | {"consent": True}, headers={"Referer": referer}).status_code == 202
         contact = functions.contact()
         assert contact and len(contact.fields.get("consent_page", "")) <= 300
 
     def test_a_consent_is_kept_with_its_words_time_and_page(self, functions: Functions) -> None:
-        """What was agreed to can be shown later; the page is kept without its query, which may name people."""
+        """The consent can be shown later; the page is kept without its query, which may name people."""
         before = functions.ledger.now()
         form = {"email": ADDRESS, "consent": True, "consent_text": "I agree to receive emails."}
         post(functions, "signup", form, headers={"Referer": f"{SITE}/join?email={ADDRESS}#top", "Origin": SITE})

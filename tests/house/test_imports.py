@@ -1,5 +1,5 @@
 """Who may import whom: `lint-imports` holds the contract in pyproject.toml; here is what it cannot see, and that it
-bites."""
+works."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def imported(path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("entry", sorted(ROOT.glob("functions/*/main.py")), ids=lambda entry: str(entry.parent.name))
 def test_a_function_imports_of_ours_only_what_is_shared(entry: Path) -> None:
-    """A function's folder is no package, so the contract cannot see it."""
+    """A function's folder is not a package, so the contract cannot see it."""
     assert {name.split(".")[0] for name in imported(entry)} & {*OURS, ""} == {"shared"}
 
 
 @pytest.mark.parametrize("package", ["shared", "scheduler", "commands", "local", "tools"])
 def test_no_package_imports_what_is_beside_it(package: str) -> None:
-    """Functions, tests and benchmarks are no packages to build on; the contract does not know them."""
+    """Functions, tests and benchmarks are not packages to build on; the contract does not know them."""
     beside = {"functions", "tests", "benchmarks"} - ({"tests"} if package == "tools" else set())
     found = {
         str(path): {name.split(".")[0] for name in imported(path)} & beside for path in (ROOT / package).rglob("*.py")
@@ -91,7 +91,7 @@ def test_an_import_the_wrong_way_breaks_the_contract(copy: Path, module: str, st
 
 
 def test_a_module_without_a_room_breaks_the_contract(copy: Path) -> None:
-    """Whatever is new in shared must be given its place among the others."""
+    """Every new module in shared needs a place among the others."""
     (copy / "shared" / "helpers.py").write_text('"""Anything."""\n')
     found = subprocess.run([LINT, "--no-cache"], cwd=copy, capture_output=True, text=True, check=False)
     assert found.returncode == 1 and "helpers" in found.stdout, found.stdout + found.stderr

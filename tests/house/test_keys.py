@@ -29,7 +29,7 @@ def named(source: str) -> list[str]:
 
 
 def test_no_key_is_named_outside_the_ledger() -> None:
-    """No literal `eg:…` or `rq:…` stands anywhere else, comments and templates included."""
+    """No literal `eg:…` or `rq:…` is anywhere else, comments and templates included."""
     assert {
         str(path.relative_to(ROOT)): found for path in files() if (found := named(path.read_text(encoding="utf-8")))
     } == {}

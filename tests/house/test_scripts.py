@@ -43,7 +43,7 @@ DEFINED = {name: defined(text) for name, text in TEXTS.items()}
 
 
 def used(source: str) -> list[str]:
-    """The includes of which a file uses a name that is not its own, in their order."""
+    """The includes that define names which a file uses but does not define itself, in their order."""
     code = re.sub(r"'[^'\n]*'", "''", re.sub(r"--[^\n]*", "", source))
     own = set(re.findall(r"\blocal function (\w+)", code)) | {
         name.strip() for names in re.findall(r"\blocal ([\w, ]+) =", code) for name in names.split(",")
@@ -59,7 +59,7 @@ def test_every_include_is_known() -> None:
 
 @by_name
 def test_a_file_names_what_it_uses(file: Path) -> None:
-    """Its first line has each include of which it uses something, and no other, in their one direction."""
+    """Its first line has each include that it uses, and no other, in their one direction."""
     source = file.read_text(encoding="utf-8")
     assert included_by(source) == used(source)
     if file.parent.name == "lua":
@@ -68,7 +68,7 @@ def test_a_file_names_what_it_uses(file: Path) -> None:
 
 @pytest.mark.parametrize("script", sorted(sources({})))
 def test_a_script_gets_each_include_once_and_in_time(script: str) -> None:
-    """What an include needs stands before it, and nothing stands twice."""
+    """What an include needs comes before it, and nothing is included twice."""
     whole = sources({})[script]
     at = {name: whole.find(text) for name, text in TEXTS.items() if text in whole}
     assert at and all(whole.count(TEXTS[name]) == 1 for name in at)
@@ -93,7 +93,7 @@ READS = {"EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HMGET", "LLEN", "SMEMBE
 
 
 def commands(name: str, bodies: dict[str, str]) -> set[str]:
-    """What a function asks of Redis, and the functions that it calls; of what is none of ours, its name."""
+    """The Redis commands and functions that a function calls; for anything that is not ours, its name."""
     if name not in bodies:
         return {name.strip("'")}
     inner = set(re.findall(r"(?<![\w.])(\w+)\(", bodies[name])) & bodies.keys() - {name}
@@ -101,7 +101,7 @@ def commands(name: str, bodies: dict[str, str]) -> set[str]:
 
 
 def swallowed(source: str) -> list[str]:
-    """The lines that catch an error around what may write, without the reason in a line `-- pcall: ...` above."""
+    """The lines that catch an error around a possible write, without the reason in a line `-- pcall: ...` above."""
     lines = source.splitlines()
     bodies = dict(
         re.findall(r"^local function (\w+)([^\n]+ end$|.+?^end$)", "\n".join([*TEXTS.values(), source]), re.M | re.S)
@@ -130,7 +130,7 @@ def test_no_refusal_is_swallowed(file: Path) -> None:
     ],
 )
 def test_the_scan_finds_one(line: str) -> None:
-    """Around a function of ours that writes, a command, and what the scan does not know; a reason of another line does
+    """Around a function of ours that writes, a command, and what the scan does not know; a reason on another line does
     not count."""
     assert swallowed(f"-- pcall: for the line below\nlocal x = 1\n{line}") == [line]
     assert swallowed(f"-- pcall: for the line below\n{line}") == []

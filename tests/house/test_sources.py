@@ -1,4 +1,5 @@
-"""What the sources, the image and the local stack must not do: read from them, for it cannot be seen from outside."""
+"""What the sources, the image and the local stack must not do: read from them, because it cannot be seen from
+outside."""
 
 from __future__ import annotations
 
@@ -124,7 +125,7 @@ class TestCode:
         assert breaches(self.runs_data, ast.parse(code))
 
     def test_every_queue_and_worker_reads_json_only(self) -> None:
-        """Each is given our Job, which is JSON whatever serializer somebody asks of it."""
+        """Each is given our Job, which is JSON, regardless of the serializer that it is asked for."""
         made = [
             node
             for _, tree in trees()
@@ -136,7 +137,7 @@ class TestCode:
         assert given and all(words.get("job_class") == "Job" for words in given)
         assert Job("one", connection=Redis(), serializer=DefaultSerializer).serializer is JSONSerializer
 
-    # Each calls an address of the settings only: the provider's, Notion's, the channel's, the send function's.
+    # Each calls an address from the settings only: the provider's, Notion's, the channel's, the send function's.
     CALLERS = frozenset(
         {
             "shared/integrations/resend.py",
@@ -147,8 +148,8 @@ class TestCode:
     )
 
     def test_nobody_else_calls_out(self) -> None:
-        """What a visitor gives is never called: only these modules can open a connection, and none of them sees a
-        visitor's address."""
+        """An address from a visitor is never called: only these modules can open a connection, and none of them sees
+        one."""
         found = {
             name
             for name, tree in trees()
@@ -158,12 +159,11 @@ class TestCode:
         assert found <= self.CALLERS
 
     def test_an_email_loads_nothing_while_it_is_made(self) -> None:
-        """The inliner would fetch style sheets; it is told not to."""
+        """The inliner would fetch style sheets; it is configured not to."""
         assert "load_remote_stylesheets=False" in (ROOT / "shared" / "emails" / "rendering.py").read_text()
 
     def test_no_function_redirects(self) -> None:
-        """Nobody can make a link of ours that leads elsewhere; the console leads from page to page, below its own
-        path."""
+        """No link of ours can be made to lead elsewhere; the console leads from page to page, below its own path."""
         for name, tree in trees():
             if name.startswith(("shared/", "functions/")) and not name.startswith("shared/console/"):
                 assert not breaches(
@@ -209,7 +209,7 @@ class TestPlaces:
         assert int(re.findall(r"^USER (\d+)", image, re.MULTILINE)[-1]) > 0, "it does not run as root"
 
     def test_the_local_stack_is_for_this_machine_only(self, tmp_path: Path) -> None:
-        """Every part listens on 127.0.0.1, whatever HOST says."""
+        """Every part listens on 127.0.0.1, regardless of HOST."""
         where = stack.Place(tmp_path, 8080, 8090, 6390)
         # that it is not used is the point
         assert stack.environment(where, {"HOST": "0.0.0.0"})["HOST"] == "127.0.0.1"  # noqa: S104
@@ -220,7 +220,7 @@ class TestPlaces:
         ]
 
     def test_the_demo_that_signs_is_not_deployed(self) -> None:
-        """What is deployed imports nothing of it: the server of the image knows no such path."""
+        """Deployed code imports nothing of it: the server of the image knows no such path."""
         deployed_paths = {"shared", "functions", "scheduler", "commands"}
         for name, tree in trees():
             if name.split("/")[0] in deployed_paths:
@@ -228,14 +228,13 @@ class TestPlaces:
 
 
 class TestPatience:
-    """What a test must not count on."""
+    """What a test must not rely on."""
 
     HERE = sorted(path for path in (ROOT / "tests").rglob("*.py"))
 
     @staticmethod
     def is_in_a_hurry(node: ast.AST) -> bool:
-        """Whether a call waits for less than a minute: only what never comes may be waited for so shortly, and that is
-        SOON."""
+        """Whether a call waits for less than a minute: only SOON may be that short, and it is for what never comes."""
         if not isinstance(node, ast.Call):
             return False
         given = [word.value for word in node.keywords if word.arg in ("timeout", "timeout_ms", "within")]

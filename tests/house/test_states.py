@@ -1,5 +1,5 @@
-"""The words that scripts and code share: each state, refusal and outcome of a script stands in states.py, and no other
-does."""
+"""The words that scripts and code share: each state, refusal and outcome of a script is in states.py, and no other
+is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.ledger.script_sources import FOLDER
 
 LUA = {file.stem: re.sub(r"--[^\n]*", "", file.read_text(encoding="utf-8")) for file in FOLDER.glob("*/*.lua")}
 STATES = {*EnrollmentState, *StepState}
-OTHERS = {"evergreen", "website", "transactional", "1"}  # compared in the same way, and no states
+OTHERS = {"evergreen", "website", "transactional", "1"}  # compared in the same way, but not states
 COMPARED = re.compile(r"(?:\bstate|\bbefore|\brun|\bv\[\d\]) [=~]= '([^']+)'")
 GIVEN = re.compile(
     r"\bstate(?:, s\.why)? = ([^,}\n]*)|'HSET', [^\n]*'state', ('[^']+')"
@@ -23,7 +23,7 @@ WORD = re.compile(r"(?<!= )'([a-z-]+)'")
 
 
 def given(source: str) -> set[str]:
-    """The words that a source makes a state, or hands to what does."""
+    """The words that a source sets as a state, or passes to what sets one."""
     return {word for found in GIVEN.findall(source) for part in found for word in WORD.findall(part)}
 
 
@@ -37,7 +37,7 @@ def test_every_state_of_a_script_is_known() -> None:
 
 
 def test_every_state_is_given_by_a_script() -> None:
-    """One that none gives would only be in the way."""
+    """One that no script gives would only be clutter."""
     assert set().union(*map(given, LUA.values())) >= STATES
 
 
@@ -50,7 +50,7 @@ def test_every_state_is_given_by_a_script() -> None:
     ],
 )
 def test_a_misspelled_state_is_found(line: str) -> None:
-    """Wherever it stands."""
+    """Wherever it is."""
     assert {*COMPARED.findall(line), *given(line)} - STATES == {"sended"}
 
 

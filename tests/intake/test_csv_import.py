@@ -25,17 +25,17 @@ def sheet(tmp_path: Path, content: str | bytes, campaign: str | None = CAMPAIGN)
 
 
 def bring(world: World, found: Sheet, trigger: str | None = TRIGGER, *, consent_on_file: bool = False) -> list[Fault]:
-    """Import a sheet; returns what was said of its rows."""
+    """Import a sheet; returns the faults of its rows."""
     return [each for each in apply(found.rows, world.intake, trigger=trigger, consent_on_file=consent_on_file) if each]
 
 
 def run_of(address: str) -> str:
-    """Somebody's first run in the five-day campaign."""
+    """A contact's first run in the five-day campaign."""
     return f"{ids.enrollment_prefix(CAMPAIGN, address)}-1"
 
 
 def day(days: float) -> str:
-    """A date so many days from now."""
+    """The date this many days from now."""
     return datetime.fromtimestamp((START + days * DAY) / 1000, UTC).isoformat()
 
 
@@ -82,7 +82,7 @@ def test_faulty_lines_are_named(tmp_path: Path) -> None:
 
 
 def test_doubles_are_merged(tmp_path: Path) -> None:
-    """One person of two lines has what the later one says, and what only the earlier one says."""
+    """A person on two lines has the values of the later one, and those that only the earlier one has."""
     found = sheet(tmp_path, "email,name,business_name,consent\na@example.org,Ann,Acorn,yes\nA@example.org,Anna,,\n")
     assert [(row.line, row.form.name, row.form.business_name, row.form.consent) for row in found.rows] == [
         (2, "Anna", "Acorn", True)
@@ -91,7 +91,7 @@ def test_doubles_are_merged(tmp_path: Path) -> None:
 
 
 def test_a_no_stands(tmp_path: Path) -> None:
-    """Of two lines of one person, the one that refuses counts."""
+    """If one of a person's two lines refuses, the refusal counts."""
     found = sheet(tmp_path, HEAD + "a@example.org,A,1,no\na@example.org,A,1,yes\n")
     assert [row.form.consent for row in found.rows] == [False]
 
@@ -104,8 +104,8 @@ def test_a_no_stands(tmp_path: Path) -> None:
         (b"email,email\na@example.org,b@example.org\n", "two columns `email`"),
         ("email,name\na@example.org,J\xf6rg\n".encode("latin-1"), "UTF-8"),
         ("email\na@example.org\n".encode("utf-16"), "UTF-8"),
-        (b'email,name\n"a@example.org" x,Ada\n', "no CSV"),
-        (b'email\n"a@example.org\n', "no CSV"),
+        (b'email,name\n"a@example.org" x,Ada\n', "is not a CSV file"),
+        (b'email\n"a@example.org\n', "is not a CSV file"),
     ],
 )
 def test_what_is_no_such_file(tmp_path: Path, content: bytes, message: str) -> None:
@@ -135,7 +135,7 @@ def test_another_campaign(tmp_path: Path) -> None:
 
 
 def test_enrolled(tmp_path: Path, world: World) -> None:
-    """Whoever agreed is enrolled, and gets every email from us, the first one too; the consent is written down."""
+    """People who agreed are enrolled and get every email from us, including the first; the consent is recorded."""
     found = sheet(
         tmp_path,
         "email,red_systems,consent,consent_text\na@example.org,1,yes,At the "
@@ -154,7 +154,7 @@ def test_enrolled(tmp_path: Path, world: World) -> None:
 
 
 def test_consent_on_file_overrules_no_refusal(tmp_path: Path, world: World) -> None:
-    """Who is marked `no` is not enrolled by the operator's general word."""
+    """A person marked `no` is not enrolled by the operator's general statement."""
     assert bring(world, sheet(tmp_path, HEAD + "b@example.org,B,1,no\n"), consent_on_file=True) == [
         Fault(2, "", NO_CONSENT)
     ]
@@ -174,7 +174,7 @@ def test_starts(tmp_path: Path, world: World) -> None:
 
 
 def test_an_import_lifts_nothing(tmp_path: Path, world: World) -> None:
-    """Who unsubscribed stays so, though an old list says yes, and is not enrolled."""
+    """A person who unsubscribed stays unsubscribed, although an old list says yes, and is not enrolled."""
     world.ledger.suppress(ids.digest("a@example.org"), "unsubscribed")
     (note,) = bring(world, sheet(tmp_path, HEAD + "a@example.org,A,1,yes\n"))
     assert (note.line, note.message) == (2, "gets no email (unsubscribed): remembered, not enrolled")
@@ -183,7 +183,7 @@ def test_an_import_lifts_nothing(tmp_path: Path, world: World) -> None:
 
 
 def test_only_remembered(tmp_path: Path, world: World) -> None:
-    """Without a trigger nobody is enrolled, whatever they agreed to."""
+    """Without a trigger no one is enrolled, regardless of consent."""
     assert bring(world, sheet(tmp_path, HEAD + "a@example.org,Ann,1,yes\n", campaign=None), trigger=None) == []
     contact = world.ledger.contact(ids.digest("a@example.org"))
     assert contact and (contact.fields["first_name"], contact.fields["source"]) == ("Ann", "import")
@@ -191,7 +191,7 @@ def test_only_remembered(tmp_path: Path, world: World) -> None:
 
 
 def test_twice_is_once(tmp_path: Path, world: World) -> None:
-    """The same file again enrolls nobody again."""
+    """The same file again enrolls no one again."""
     for _ in range(2):
         assert bring(world, sheet(tmp_path, HEAD + "a@example.org,Ann,1,yes\n")) == []
         world.live(150)

@@ -1,4 +1,4 @@
-"""What Resend reports of an email or an address, and what becomes of it: on the real ledger, in every order."""
+"""What Resend reports about an email or an address, and its effect: on the real ledger, in every order."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ def next_job(world: World) -> tuple[str, int]:
 
 
 def in_doubt(world: World) -> str:
-    """Sign Ada up, and let the first email arrive without our learning it within the window; returns the run."""
+    """Sign Ada up, and let the first email arrive without the outcome being known within the window; returns the
+    run."""
     run = world.sign_up()
     world.provider.faults.extend(["lost"] + [SendError("ambiguous", "no answer")] * 60)
     world.live(24)
@@ -81,8 +82,8 @@ class TestDelivery:
     """Reports of our own emails."""
 
     def test_first_instants_are_kept(self, world: World) -> None:
-        """Delivered, opened and clicked are noted once each, with their first instant, and told to Notion; again is no
-        news."""
+        """Delivered, opened and clicked are recorded once each, with their first instant, and sent to Notion; a repeat
+        changes nothing."""
         run = world.sign_up()
         world.work()
         world.redis.delete(ids.OUTBOX)
@@ -98,7 +99,7 @@ class TestDelivery:
         assert world.redis.zrange(ids.OUTBOX, 0, -1) == [f"email:{run}-1"]
 
     def test_the_same_message_has_one_effect(self, world: World) -> None:
-        """A repeated delivery is told by its id, for a week."""
+        """A repeated delivery is recognized by its id, for a week."""
         run = world.sign_up()
         world.work()
         assert [tell(world, "opened", run, key="msg") for _ in range(2)] == ["recorded", "duplicate"]
@@ -108,7 +109,7 @@ class TestDelivery:
         "what", ["accepted", "delivered", "opened", "delayed", "bounced-for-now", "bounced", "complained", "suppressed"]
     )
     def test_a_proof_ends_the_doubt(self, world: World, what: Any) -> None:
-        """Whatever can only be said of an accepted email makes it sent, with Resend's id and time, and takes it off the
+        """A report that only an accepted email can have makes it sent, with Resend's id and time, and takes it off the
         failed list."""
         run = in_doubt(world)
         sent = world.clock.now - 24 * 3_600_000
@@ -121,7 +122,7 @@ class TestDelivery:
         assert world.provider.twice == []
 
     def test_a_proof_ends_the_repetitions(self, world: World) -> None:
-        """An email that waits to be repeated, because its outcome was not learned, is sent; the next one follows in its
+        """An email that waits to be repeated, because its outcome was not learned, is sent; the next one follows at its
         time."""
         run = world.sign_up()
         world.provider.faults.append("lost")
@@ -154,7 +155,7 @@ class TestDelivery:
         assert world.provider.email_ids == [f"{run}-1"]
 
     def test_a_failure_waits_for_the_answer(self, world: World) -> None:
-        """A failure that overtakes the answer is told again later, so that the answer does not undo it."""
+        """A failure report that overtakes the answer must come again later, so that the answer does not undo it."""
         run = world.sign_up()
         job = next_job(world)
         world.ledger.claim(*job, token="t", late={"christmas": 3_600_000}, rate=1000)
@@ -182,7 +183,7 @@ class TestDelivery:
         assert world.provider.requests == [4] and world.provider.twice == []
 
     def test_what_resend_gave_up_is_failed(self, world: World) -> None:
-        """The step is failed with the reason and an alert, the run goes on, and the operator's retry sends a new
+        """The step is failed with the reason and an alert, the run continues, and the operator's retry sends a new
         email."""
         run = world.sign_up()
         world.work()
@@ -195,7 +196,7 @@ class TestDelivery:
         assert of(world.run(run).step(1)) == ("sent", "id-1", "evergreen")
 
     def test_old_news_of_a_retried_email(self, world: World) -> None:
-        """What is said of an attempt that failed neither ends nor fails the one that follows it."""
+        """A report about a failed attempt neither ends nor fails the one that follows it."""
         run = world.sign_up()
         world.work()
         tell(world, "failed", run, reason="quota")
@@ -237,7 +238,7 @@ class TestDelivery:
         assert tell(world, "delivered", email_id=email_id) == "ignored"
 
     def test_a_note_of_a_delay(self, world: World) -> None:
-        """A delay or a bounce for now is only noted, and a delivery clears it, in whatever order they arrive."""
+        """A delay or a temporary bounce is only recorded, and a delivery clears it, in any order."""
         run = world.sign_up()
         world.work()
         for what in ("delayed", "bounced-for-now"):
@@ -271,7 +272,7 @@ class TestSuppression:
     @pytest.mark.parametrize("what", ["complained", "bounced", "suppressed", "unsubscribed"])
     @pytest.mark.parametrize("enrollment", [None, "christmas-0123456789abcdef0123-1"])
     def test_an_address_that_nobody_knows(self, world: World, what: Any, enrollment: str | None) -> None:
-        """A report of a foreign email, or of one that was forgotten, counts for the address: a later sign-up is only
+        """A report about a foreign email, or a forgotten one, counts for the address: a later sign-up is only
         tracked."""
         assert tell(world, what, enrollment) == "suppressed"
         assert world.redis.zscore("eg:suppressed", CONTACT) == world.clock.now
@@ -281,7 +282,8 @@ class TestSuppression:
         assert world.provider.accepted == []
 
     def test_unsubscribed_at_resend(self, world: World) -> None:
-        """Whoever unsubscribes at Resend is unsubscribed here; a report older than a new consent changes nothing."""
+        """A person who unsubscribes at Resend is unsubscribed here; a report older than a new consent changes
+        nothing."""
         run = world.sign_up()
         world.clock.advance(seconds=10)
         before = world.clock.now
@@ -303,7 +305,7 @@ class TestSuppression:
         assert world.redis.hget(ids.contact_key(CONTACT), "complained") == str(first)
 
     def test_no_address(self, world: World) -> None:
-        """A report of an email to several people stops nobody."""
+        """A report about an email to several people suppresses no one."""
         assert tell(world, "complained", address=None) == "ignored"
         assert world.redis.zcard("eg:suppressed") == 0
 
@@ -316,7 +318,7 @@ def body(type: str = "email.delivered", **data: Any) -> bytes:
 
 
 class TestReading:
-    """What of a body counts."""
+    """Which parts of a body count."""
 
     @pytest.mark.parametrize("tags", [{"email_id": "x-1"}, [{"name": "email_id", "value": "x-1"}, {"value": "y"}, "z"]])
     def test_tags_come_in_two_shapes(self, tags: Any) -> None:
@@ -370,7 +372,7 @@ class TestReading:
 
     @pytest.mark.parametrize("type", ["email.scheduled", "email.received", "contact.created", "domain.updated", "x"])
     def test_what_is_of_no_concern(self, type: str) -> None:
-        """Every other event is nothing."""
+        """Every other event is ignored."""
         assert event(body(type), "msg") is None
 
     def test_a_contact_that_stays(self) -> None:
@@ -398,7 +400,7 @@ class TestFunction:
     """The webhook as Resend sees it."""
 
     def test_a_complaint(self, functions: Functions) -> None:
-        """It is answered 200 with what came of it, the run ends, and a repetition is known."""
+        """The response is 200 with the outcome, the run ends, and a repetition is recognized."""
         functions.sign_up()
         data = body("email.complained")
         answers = [functions.post(data, "resend-events", headers=svix(data)) for _ in range(2)]
@@ -410,7 +412,7 @@ class TestFunction:
         assert run and (run.state, run.why) == ("exited", "complained")
 
     def test_what_is_of_no_concern_is_200(self, functions: Functions) -> None:
-        """Resend would send it again for a day otherwise."""
+        """Otherwise Resend would send it again for a day."""
         data = body("domain.created")
         assert functions.post(data, "resend-events", headers=svix(data)).json == {
             "status": "accepted",
@@ -419,7 +421,7 @@ class TestFunction:
 
     @pytest.mark.parametrize("data", [b"", b"x", b"[]", b"7", b"{}", b'{"type": 7}', b"[" * 50_000])
     def test_not_json(self, functions: Functions, data: bytes) -> None:
-        """What is no event is 400."""
+        """Anything that is not an event is 400."""
         assert functions.post(data, "resend-events", headers=svix(data)).status_code == 400
 
     def test_a_bad_proof(self, functions: Functions) -> None:
@@ -455,13 +457,13 @@ class TestFunction:
         assert functions.post(data, "resend-events", headers=both).status_code == 200
 
     def test_without_a_secret_it_does_not_start(self, functions: Functions) -> None:
-        """An unproved complaint could silence anybody."""
+        """An unproved complaint could suppress any address."""
         functions.set(RESEND_WEBHOOK_SECRET="")
         with pytest.raises(SettingsError, match="RESEND_WEBHOOK_SECRET"):
             functions.client("resend-events")
 
     def test_redis_away_is_503(self, functions: Functions) -> None:
-        """Resend tells it again."""
+        """Resend sends it again."""
         functions.set(REDIS_URL="redis://127.0.0.1:9/0")
         data = body("email.complained")
         answer = functions.post(data, "resend-events", headers=svix(data))

@@ -75,7 +75,7 @@ class Desk:
         return int(self.ledger.redis.hget("eg:tally:missed", "enrolled") or 0)
 
     def fields(self) -> dict[str, str]:
-        """What is remembered of the person."""
+        """What is remembered about the person."""
         return dict((self.ledger.contact(CONTACT) or Contact()).fields)
 
 
@@ -144,13 +144,13 @@ class TestSentByTheWebsite:
         assert run.step(1).sent_by == by
 
     def test_without_a_time_there_is_a_warning(self, desk: Desk) -> None:
-        """The website sent it, nobody knows when: the request's time counts, and the owner is told."""
+        """The website sent it, but the time is unknown: the request's time counts, and the owner gets a warning."""
         run = desk.sign_up("five-day")
         assert run and run.anchor == START
         assert "email_1_sent_at is missing" in str(desk.ledger.redis.hget(ids.enrollment_key(run.id), "warning"))
 
     def test_a_run_with_nothing_left_is_complete(self, desk: Desk) -> None:
-        """When the website sent all there is, there is nothing to wait for."""
+        """When the website has sent all emails, there is nothing to wait for."""
         run = desk.sign_up("only-first")
         assert run and run.state == "completed"
         assert desk.ledger.redis.zcard(ids.OPEN) == 0
@@ -178,7 +178,7 @@ class TestAgain:
         assert (redis.zcard(ids.OPEN), redis.llen(ids.QUEUE), redis.zcard(ids.SCHEDULED)) == (3, 1, 2)
 
     def test_re_entry_when_finished(self, desk: Desk) -> None:
-        """`when-finished`: the same run while it goes on, a new one with the next number after it."""
+        """`when-finished`: the same run while it is active, a new one with the next number after it."""
         first = desk.sign_up("nurture")
         assert desk.sign_up("nurture") == first
         desk.ledger.suppress(CONTACT, "unsubscribed")
@@ -186,8 +186,8 @@ class TestAgain:
         assert first and second and (second.id, second.state) == (first.id[:-1] + "2", "active")
 
     def test_a_group_holds_one_run(self, desk: Desk) -> None:
-        """A person in one campaign of a group does not enter another, but what is new is remembered; at its end the
-        group is free."""
+        """A person in one campaign of a group does not enter another, but new data is remembered; at its end the group
+        is free."""
         desk.sign_up("nurture")
         assert desk.sign_up("other", business_name="Engines") is None
         assert desk.fields()["business_name"] == "Engines"
@@ -196,7 +196,7 @@ class TestAgain:
         assert desk.sign_up("other", consent=True)
 
     def test_tracking_is_no_run(self, world: World) -> None:
-        """A form without scores leaves no email behind; the assessment that follows is the first run."""
+        """A form without scores schedules no email; the assessment that follows is the first run."""
         run = world.sign_up({"email": ADDRESS, "name": "Ada Lovelace"})
         world.work()
         assert world.ledger.enrollment(run) is None and world.provider.accepted == []
@@ -204,7 +204,7 @@ class TestAgain:
         assert world.run(run).state == "active"
 
     def test_a_webhook_without_a_campaign_tracks(self, desk: Desk) -> None:
-        """The contact is remembered, and that is all."""
+        """The contact is remembered, and nothing else."""
         assert desk.sign_up("signup", assessment_score=3) is None
         assert desk.fields()["assessment_score"] == "3"
         assert desk.ledger.redis.zcard(ids.OPEN) == 0
@@ -248,7 +248,7 @@ class TestMissedCalls:
 
     @pytest.mark.parametrize("webhook", ["operator", "form"])
     def test_a_call_without_a_name_may_be_another(self, desk: Desk, webhook: str) -> None:
-        """Nobody can tell: while the emails go out it is the same one, after them the next."""
+        """It is impossible to tell: while the emails go out it is the same one, after them the next."""
 
         def again() -> int:
             if webhook == "operator":
@@ -267,7 +267,7 @@ class TestSuppressed:
 
     @pytest.mark.parametrize("reason", ["unsubscribed", "bounced", "complained", "manual"])
     def test_marketing_only_tracks_them(self, desk: Desk, reason: str) -> None:
-        """A suppressed address enters no marketing campaign; what is new is remembered."""
+        """A suppressed address enters no marketing campaign; new data is remembered."""
         desk.ledger.suppress(CONTACT, reason)
         assert desk.sign_up("plain", first_name="Ada") is None
         assert desk.fields()["first_name"] == "Ada"
@@ -276,7 +276,7 @@ class TestSuppressed:
         ("reason", "enters"), [("unsubscribed", True), ("bounced", False), ("complained", False), ("manual", False)]
     )
     def test_an_unsubscribe_blocks_marketing_only(self, desk: Desk, reason: str, enters: bool) -> None:
-        """Reminders still go to who unsubscribed, and to nobody who bounced or complained."""
+        """Reminders still go to people who unsubscribed, but not to those who bounced or complained."""
         desk.ledger.suppress(CONTACT, reason)
         assert bool(desk.sign_up("reminder")) == enters
 
@@ -296,7 +296,7 @@ class TestSuppressed:
 
 
 class TestContact:
-    """What is remembered of a person."""
+    """What is remembered about a person."""
 
     def test_webhooks_add_up(self, desk: Desk) -> None:
         """Each form adds what it knows; what it leaves out or empty stays."""
@@ -329,7 +329,7 @@ class TestContact:
         ],
     )  # fmt: skip
     def test_a_foreign_link_is_ignored(self, desk: Desk, link: str) -> None:
-        """Anybody can post a form, so a link to another's page is not kept; the sign-up itself counts."""
+        """Anyone can post a form, so a link to another person's page is not kept; the sign-up itself counts."""
         desk.settings = SETTINGS.model_copy(update={"booking_url": f"{OWN}/call"})
         assert desk.sign_up("plain", booking_url=link)
         assert "booking_url" not in desk.fields()
@@ -356,7 +356,7 @@ class TestAChangedCampaign:
     """A campaign file that changes while people are in it."""
 
     def test_a_step_that_is_gone_is_skipped(self, world: World) -> None:
-        """The run goes on with the next one, at the times that it was given."""
+        """The run continues with the next one, at the times that it was given."""
         run = world.sign_up(ADA)
         dues = [step.due for step in world.run(run).steps]
         christmas = world.sender.catalog.campaigns["christmas"]

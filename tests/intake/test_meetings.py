@@ -51,7 +51,7 @@ def told(world: World, what: str, uid: str = "one", seconds: float = 0, email: s
 
 
 def report(world: World, event: MeetingEvent) -> str:
-    """Let the webhook have it."""
+    """Send it to the webhook."""
     return meetings.report(event, trigger="calcom-booking", intake=world.intake).what
 
 
@@ -114,18 +114,18 @@ def test_the_clock_changes_between_booking_and_meeting(world: World, zone: str, 
 
 
 def test_a_reminder_that_is_past_is_skipped(world: World) -> None:
-    """A meeting in three hours has only the reminder of an hour ahead."""
+    """A meeting in three hours gets only the reminder an hour before."""
     event = booked(world, days=3 / 24)
     report(world, event)
     run = reminders(world, event)
     assert due_steps(run) == ["skipped", "scheduled"]
-    assert run is not None and run.steps[0].why == "its time was past when the meeting was booked"
+    assert run is not None and run.steps[0].why == "its time had passed when the meeting was booked"
     world.live(3)
     assert len(world.provider.accepted) == 1
 
 
 def test_a_reminder_that_could_not_go_in_time_is_left_out(world: World) -> None:
-    """After an outage nobody is reminded of what is over."""
+    """After an outage no one is reminded of a meeting that is over."""
     report(world, booked(world, days=2))
     world.clock.advance(hours=72)
     world.work()
@@ -142,7 +142,7 @@ def test_a_meeting_that_is_moved_takes_its_reminders_along(world: World) -> None
 
 
 def test_a_meeting_that_keeps_its_name_can_move_too(world: World) -> None:
-    """A calendar that keeps the uid moves the reminders as well."""
+    """A calendar that keeps the uid moves the reminders, too."""
     old, new = booked(world), booked(world, days=7, seconds=60)
     report(world, old)
     report(world, new)
@@ -153,7 +153,7 @@ def test_a_meeting_that_keeps_its_name_can_move_too(world: World) -> None:
 
 
 def test_any_order_of_booking_moving_and_cancelling_ends_the_same(world: World) -> None:
-    """However the four events arrive, only the meeting that stands in the end is reminded of."""
+    """In any order of the four events, only the meeting that remains in the end gets reminders."""
     for number, order in enumerate(itertools.permutations(range(4))):
         one, two, three = (f"{name}-{number}" for name in ("one", "two", "three"))
         events = [
@@ -173,8 +173,8 @@ def test_any_order_of_booking_moving_and_cancelling_ends_the_same(world: World) 
 
 
 def test_a_cancellation_before_its_booking_leaves_a_tombstone(world: World) -> None:
-    """What was cancelled before we heard of it is never reminded of, and the tombstone goes 30 days after the meeting
-    at the latest."""
+    """A meeting that was cancelled before we heard of it gets no reminders, and the tombstone goes at most 30 days
+    after the meeting."""
     event = booked(world)
     assert report(world, told(world, "cancelled")) == "cancelled"
     assert report(world, event) == "ignored"
@@ -199,7 +199,7 @@ def test_the_same_delivery_twice_has_one_effect(world: World) -> None:
 
 
 def test_a_booking_ends_the_nurture_that_lists_it(world: World) -> None:
-    """Who has booked gets no more emails that ask for a booking."""
+    """People who have booked get no more emails that ask for a booking."""
     run = world.sign_up()
     world.work()
     world.clock.advance(hours=1)
@@ -212,7 +212,7 @@ def test_a_booking_ends_the_nurture_that_lists_it(world: World) -> None:
 
 
 def test_a_booking_of_before_does_not_end_what_came_after(world: World) -> None:
-    """A booking that arrives late is older than the run, and says nothing of it."""
+    """A booking that arrives late is older than the run, and does not affect it."""
     event = booked(world)
     world.clock.advance(hours=2)
     run = world.sign_up()
@@ -222,8 +222,8 @@ def test_a_booking_of_before_does_not_end_what_came_after(world: World) -> None:
 
 @pytest.mark.parametrize(("behind", "state"), [(5, "exited"), (59, "exited"), (61, "active")])
 def test_a_calendars_clock_may_be_a_minute_behind(world: World, behind: int, state: str) -> None:
-    """Somebody signs up and books at once: by the calendar's clock that was before, and it ends the enrollment all the
-    same."""
+    """A person signs up and books at once: by the calendar's clock the booking came first, and it still ends the
+    enrollment."""
     run = world.sign_up()
     report(world, booked(world, seconds=-behind))
     assert world.run(run).state == state
@@ -304,7 +304,7 @@ def test_reminders_go_before_nurture_when_the_limit_is_scarce(world: World) -> N
 
 
 def test_an_unsubscribed_booker_is_reminded_all_the_same(world: World) -> None:
-    """Who wants no news still wants to know when the meeting is; a bounced address gets nothing."""
+    """An unsubscribed person still wants to know when the meeting is; a bounced address gets nothing."""
     world.ledger.suppress(ids.digest(PERSON["email"]), "unsubscribed")
     event = booked(world)
     report(world, event)
@@ -314,7 +314,7 @@ def test_an_unsubscribed_booker_is_reminded_all_the_same(world: World) -> None:
 
 
 def test_the_contact_of_a_booking_is_merged(world: World) -> None:
-    """What a calendar knows of the person joins what the form said."""
+    """What a calendar knows about the person is merged with the form."""
     world.sign_up(first_name="")
     report(world, booked(world))
     contact = world.ledger.contact(ids.digest(str(ADA["email"])))
@@ -330,15 +330,15 @@ def test_the_contact_of_a_booking_is_merged(world: World) -> None:
     ("name", "greeting"), [("Grace Hopper", "Hi Grace,"), ("Dr. Hopper", "Hi there,"), ("", "Hi there,")]
 )
 def test_a_full_name_alone_greets_by_its_first_word(world: World, name: str, greeting: str) -> None:
-    """Who gave one name field is greeted as people greet; a title is no name."""
+    """A person with a single name field is greeted by the first name; a title is not a name."""
     world.sign_up(first_name="", name=name)
     world.work()
     assert world.provider.accepted[0]["text"].startswith(greeting)
 
 
 class TestAGroup:
-    """Campaigns of meetings that share a group with others: one that blocks a meeting's own enrollment is not the
-    meeting's."""
+    """Campaigns of meetings that share a group with others: one that blocks a meeting's own enrollment does not belong
+    to the meeting."""
 
     @pytest.fixture
     def world(self, world: World) -> World:
@@ -360,7 +360,7 @@ class TestAGroup:
 
     @pytest.mark.parametrize("end", ["cancelled", "moved", "renamed"])
     def test_the_end_of_a_blocked_meeting_ends_nothing_else(self, world: World, course: str, end: str) -> None:
-        """Cancelled, moved under its own name, or moved to another: who goes through Christmas goes on."""
+        """Cancelled, moved under its own name, or moved to another: the Christmas run continues."""
         assert report(world, booked(world)) == "blocked"
         after = {
             "cancelled": told(world, "cancelled", seconds=60),
@@ -372,13 +372,13 @@ class TestAGroup:
         assert world.states(course)[1:] == ["scheduled"] * 6
 
     def test_a_blocked_recovery_is_taken_back_alone(self, world: World, course: str) -> None:
-        """Missed, not missed after all, missed again, and dropped at last: none of it is about Christmas."""
+        """Missed, not missed after all, missed again, and dropped in the end: none of it affects Christmas."""
         for seconds, what in enumerate(["no-show", "no-show-undone", "no-show", "no-show-undone", "cancelled"]):
             report(world, told(world, what, seconds=seconds))
         assert world.run(course).state == "active"
 
     def test_who_may_get_no_email_has_nothing_to_end(self, world: World) -> None:
-        """A meeting of somebody whose address bounced is only tracked; its cancellation ends nothing."""
+        """A meeting of a person whose address bounced is only tracked; its cancellation ends nothing."""
         world.ledger.suppress(ids.digest(PERSON["email"]), "bounced")
         assert report(world, booked(world)) == "tracked"
         assert "run" not in world.redis.hgetall(f"eg:meeting:{ids.digest('one')}")
@@ -411,7 +411,7 @@ class TestGivenAgain:
 
     @staticmethod
     def deliver(world: World, event: MeetingEvent) -> str:
-        """Let the webhook have it once more, when nobody remembers the first delivery."""
+        """Send it to the webhook once more, when the first delivery is forgotten."""
         for key in world.redis.scan_iter("eg:seen:*"):
             world.redis.delete(key)
         return report(world, event)
@@ -441,7 +441,7 @@ class TestGivenAgain:
         assert len(world.provider.accepted) == 3
 
     def test_a_no_show_that_ended_by_a_booking_begins_none_again(self, world: World) -> None:
-        """Whoever has booked since is not asked to."""
+        """A person who has booked since is not asked to."""
         report(world, told(world, "no-show"))
         report(world, booked(world, "next", seconds=60))
         assert due_steps(recovery(world)) == ["cancelled"] * 3
@@ -449,8 +449,8 @@ class TestGivenAgain:
 
     @pytest.mark.parametrize("ended", [False, True])
     def test_a_meeting_that_comes_back_to_its_start_is_reminded_of_again(self, world: World, ended: bool) -> None:
-        """Moved away and back under one name, also where somebody had ended its reminders; and it stays one event a
-        start."""
+        """Moved to another time and back under one name, also after the operator ended its reminders; each start stays
+        one event."""
         there, away, back = booked(world), booked(world, days=9, seconds=1), booked(world, seconds=2)
         report(world, there)
         if ended:

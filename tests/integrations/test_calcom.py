@@ -21,7 +21,7 @@ BODY = calendar_samples.body(calendar_samples.calcom_created())
 
 
 def read(posted: dict[str, Any]) -> MeetingEvent:
-    """The event of something that has one."""
+    """The event in a body that has one."""
     event = calcom.event(calendar_samples.body(posted))
     assert event is not None
     return event
@@ -34,7 +34,7 @@ def test_a_body_that_calcom_signed_passes() -> None:
 
 @pytest.mark.parametrize("signature", [None, "", "no-secret-provided", "0" * 64, "é" * 64, "\ud800", "a"])
 def test_any_other_signature_is_refused(signature: str | None) -> None:
-    """A wrong header, of whatever characters, is a 401 that does not give the secret away."""
+    """A wrong header, with any characters, is a 401 that does not reveal the secret."""
     error = refused(lambda: calcom.verify(BODY, signature, SECRET))
     assert error.status == 401
     assert SECRET not in error.message and "CALCOM_WEBHOOK_SECRET" in error.message
@@ -91,7 +91,7 @@ def test_a_reschedule_names_what_it_replaces() -> None:
 
 
 def test_a_booking_that_keeps_its_uid_replaces_nothing() -> None:
-    """Nobody would drop a booking in favor of itself."""
+    """A booking is never dropped in favor of itself."""
     assert read(calendar_samples.calcom_rescheduled(calendar_samples.UID)).replaces is None
 
 
@@ -107,7 +107,7 @@ def test_a_booking_that_will_not_be(make: Callable[[], dict[str, Any]]) -> None:
 
 
 def test_a_cancellation_needs_the_uid_only() -> None:
-    """Whatever else is missing or odd, the reminders of a cancelled meeting must stop."""
+    """The reminders of a cancelled meeting must stop, even if anything else is missing or odd."""
     posted = calendar_samples.calcom_cancelled()
     posted["payload"] = {"uid": calendar_samples.UID, "attendees": "nobody", "startTime": "soon"}
     event = read(posted)
@@ -115,7 +115,7 @@ def test_a_cancellation_needs_the_uid_only() -> None:
 
 
 def test_a_request_is_no_booking_yet() -> None:
-    """What awaits confirmation comes again once it is confirmed."""
+    """A booking that awaits confirmation is sent again once it is confirmed."""
     assert calcom.event(calendar_samples.body(calendar_samples.calcom_requested())) is None
 
 
@@ -139,7 +139,7 @@ def test_a_no_show(no_show: bool, what: str) -> None:
 
 
 def test_a_second_mark_is_another_event() -> None:
-    """A redelivery has the same key, a later mark has not."""
+    """A redelivery has the same key, a later mark does not."""
     first, again, later = (
         read(calendar_samples.calcom_no_show(posted=at)).key
         for at in (calendar_samples.POSTED, calendar_samples.POSTED, "2026-12-04T09:00:00Z")
@@ -161,7 +161,7 @@ def test_a_second_mark_is_another_event() -> None:
     ],
 )
 def test_what_is_of_no_concern(posted: dict[str, Any]) -> None:
-    """Other events, a mark that changes nobody and a booker without an address are understood and left alone."""
+    """Other events, a mark that changes no one and a booker without an address are understood and ignored."""
     assert calcom.event(calendar_samples.body(posted)) is None
 
 
@@ -177,7 +177,7 @@ def test_what_is_of_no_concern(posted: dict[str, Any]) -> None:
     ],
 )
 def test_a_booking_that_lacks_what_it_needs(change: dict[str, Any], field: list[str | int]) -> None:
-    """The answer names the faulty field and does not repeat what stood there."""
+    """The response names the faulty field and does not repeat its value."""
     posted = calendar_samples.calcom_created()
     posted["payload"] |= change
     error = refused(lambda: calcom.event(calendar_samples.body(posted)))
@@ -284,7 +284,7 @@ def test_odd_extras_do_no_harm() -> None:
 def test_no_json_breaks_the_reader(
     trigger: str, change: dict[str, Any], attendee: dict[str, Any] | None, junk: Any
 ) -> None:
-    """Whatever stands in the fields, the answer is an event that can be stored, None, 400 or 422."""
+    """For any values in the fields, the result is an event that can be stored, None, 400 or 422."""
     posted = calendar_samples.calcom_rescheduled("old") | {"triggerEvent": trigger}
     posted["payload"] |= {"bookingUid": calendar_samples.UID} | change
     if attendee is not None:

@@ -27,7 +27,7 @@ def header(key: str = KEY, at_seconds: int = NOW) -> str:
 
 
 def read(posted: dict[str, Any]) -> MeetingEvent:
-    """The event of something that has one."""
+    """The event in a body that has one."""
     event = calendly.event(calendar_samples.body(posted))
     assert event is not None
     return event
@@ -71,7 +71,7 @@ def test_a_body_that_calendly_signed_passes(given_header: str) -> None:
     ],
 )
 def test_any_other_header_is_refused(given_header: str | None) -> None:
-    """A wrong or malformed header, of whatever characters, is a 401 that does not give the key away."""
+    """A wrong or malformed header, with any characters, is a 401 that does not reveal the key."""
     error = refused(lambda: calendly.verify(BODY, given_header, KEY, NOW))
     assert error.status == 401
     assert KEY not in error.message
@@ -95,7 +95,7 @@ def test_a_signature_holds_for_three_minutes(seconds: int) -> None:
 
 @pytest.mark.parametrize("seconds", [-181, 181])
 def test_a_signature_of_another_time_is_refused(seconds: int) -> None:
-    """What somebody has recorded cannot be posted again later."""
+    """A recorded request cannot be posted again later."""
     assert "clock" in refused(lambda: calendly.verify(BODY, header(at_seconds=NOW + seconds), KEY, NOW)).message
 
 
@@ -151,14 +151,14 @@ def test_what_happens_to_a_booking(posted: dict[str, Any], what: str) -> None:
     [calendar_samples.calendly_canceled, calendar_samples.calendly_no_show, calendar_samples.calendly_no_show_undone],
 )
 def test_what_happens_to_a_booking_needs_no_start(make: Callable[[], dict[str, Any]]) -> None:
-    """The booking has told the start already; an event without it still counts."""
+    """The booking already gave the start; an event without it still counts."""
     posted = make()
     posted["payload"]["scheduled_event"] = None
     assert read(posted).starts is None
 
 
 def test_a_second_mark_is_another_event() -> None:
-    """A mark's key is the mark's own, whenever and however often it is delivered."""
+    """A mark has its own key, regardless of when and how often it is delivered."""
     later = "2026-12-04T09:00:00Z"
     first, again = (
         read(calendar_samples.calendly_no_show()).key,
@@ -170,7 +170,7 @@ def test_a_second_mark_is_another_event() -> None:
 
 @pytest.mark.parametrize("make", [calendar_samples.calendly_no_show, calendar_samples.calendly_no_show_undone])
 def test_an_event_about_no_mark_goes_by_its_time(make: Callable[..., dict[str, Any]]) -> None:
-    """Where no mark is named, as with one undone, a redelivery has the same key and a later event has not."""
+    """Where no mark is named, as with one undone, a redelivery has the same key and a later event does not."""
     keys = []
     for at in (calendar_samples.POSTED, calendar_samples.POSTED, "2026-12-04T09:00:00Z"):
         posted = make(posted=at)
@@ -181,7 +181,7 @@ def test_an_event_about_no_mark_goes_by_its_time(make: Callable[..., dict[str, A
 
 @pytest.mark.parametrize("name", ["routing_form_submission.created", "invented.tomorrow", ""])
 def test_what_is_of_no_concern(name: str) -> None:
-    """Other events are understood and left alone, whatever they carry."""
+    """Other events are understood and ignored, regardless of their content."""
     assert calendly.event(json.dumps({"event": name}).encode()) is None
 
 
@@ -197,7 +197,7 @@ def test_what_is_of_no_concern(name: str) -> None:
     ],
 )
 def test_a_booking_that_lacks_what_it_needs(change: dict[str, Any], field: list[str]) -> None:
-    """The answer names the faulty field and does not repeat what stood there."""
+    """The response names the faulty field and does not repeat its value."""
     posted = calendar_samples.calendly_created()
     posted["payload"] |= change
     error = refused(lambda: calendly.event(calendar_samples.body(posted)))
@@ -260,7 +260,7 @@ def test_odd_extras_do_no_harm() -> None:
     calendar_samples.JUNK,
 )
 def test_no_json_breaks_the_reader(name: str, change: dict[str, Any], meeting: dict[str, Any], junk: Any) -> None:
-    """Whatever stands in the fields, the answer is an event that can be stored, None, 400 or 422."""
+    """For any values in the fields, the result is an event that can be stored, None, 400 or 422."""
     posted = calendar_samples.calendly_created() | {"event": name}
     posted["payload"]["scheduled_event"] |= meeting
     posted["payload"] |= change

@@ -1,6 +1,6 @@
 """The readers of Cal.com and Calendly against sample events and signature vectors.
 
-Those files are no part of the project; the tests skip unless CONTRACTS_DIR says where they are.
+Those files are not part of the project; the tests skip unless CONTRACTS_DIR says where they are.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def vector(name: str) -> tuple[dict[str, Any], int]:
 
 
 def verify(name: str, body: bytes, later: int = 0) -> None:
-    """Prove a body with the vector of a sample, so many seconds later."""
+    """Verify a body with the vector of a sample, `later` seconds later."""
     signed, now = vector(name)
     if name.startswith("calcom/"):
         calcom.verify(body, signed["headers"]["X-Cal-Signature-256"], signed["secret"])
@@ -82,7 +82,7 @@ def test_a_sample_is_proved_and_understood(name: str) -> None:
 
 @pytest.mark.parametrize("name", OUTCOMES)
 def test_a_flipped_bit_is_refused(name: str) -> None:
-    """A body of which one bit differs is not proved."""
+    """A body that differs in one bit is refused."""
     body = bytearray(sample(name))
     body[len(body) // 2] ^= 1
     with pytest.raises(WebhookError) as caught:

@@ -1,6 +1,6 @@
 """The reader of Resend's events against sample events and signature vectors.
 
-Those files are no part of the project; the tests skip unless CONTRACTS_DIR says where they are.
+Those files are not part of the project; the tests skip unless CONTRACTS_DIR says where they are.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def vector(name: str) -> tuple[dict[str, Any], int]:
 
 
 def proved(name: str, body: bytes, later: int = 0) -> str:
-    """Prove a body with the vector of a sample, so many seconds later."""
+    """Verify a body with the vector of a sample, this many seconds later."""
     signed, now = vector(name)
     with time_machine.travel(now + later, tick=False):
         return verify(body, signed["headers"], signed["secret"])

@@ -55,7 +55,7 @@ def test_a_message_is_one_embed_that_mentions_nobody(box: Sandbox, discord: Disc
 
 
 def test_text_is_no_markup(box: Sandbox, discord: Discord) -> None:
-    """A name cannot make a link, a mention, a heading or code, wherever it stands."""
+    """A name cannot make a link, a mention, a heading or code, in any place."""
     evil = "[click](https://evil.example.org) <@1> @everyone `x` **b** ~~s~~ ||h|| # _u_ \\"
     discord.post(Embed(evil, evil, 0, ((evil, evil),)))
     (embed,) = posted(box)[0]["embeds"]
@@ -91,7 +91,7 @@ def test_each_refusal_says_what_may_be_done(box: Sandbox, discord: Discord, stat
 
 
 def test_a_page_of_a_proxy_is_not_discords_word(box: Sandbox, discord: Discord) -> None:
-    """A 403 or 404 with a page in it does not say that the webhook was deleted; a 200 with one was no success."""
+    """A 403 or 404 with an HTML page does not mean that the webhook was deleted; a 200 with one is not a success."""
     for status, kind in ((403, "busy"), (404, "busy"), (200, "refused")):
         box.fault("status", provider="discord", status=status, body="html")
         assert refused(discord).kind == kind
@@ -105,7 +105,7 @@ def test_a_deleted_webhook_is_gone(box: Sandbox, discord: Discord) -> None:
 
 
 def test_a_429_is_obeyed(box: Sandbox) -> None:
-    """Until the time that it names is over, nothing is asked; then it works."""
+    """Nothing is sent until its time is over; then it works."""
     now = [100.0]
     discord = at(box, clock=lambda: now[0])
     box.fault("status", provider="discord", status=429, retry_after=65.5)
@@ -132,13 +132,13 @@ def test_the_last_place_of_a_window_is_noticed(box: Sandbox, monkeypatch: pytest
 
 @pytest.mark.parametrize("fault", [{"kind": "disconnect"}, {"kind": "timeout-before"}])
 def test_no_answer_is_busy(box: Sandbox, discord: Discord, fault: dict[str, Any]) -> None:
-    """Whatever the network does, it is another try."""
+    """Any network failure means another try."""
     box.fault(provider="discord", **fault)
     assert refused(discord).kind == "busy"
 
 
 def test_nobody_there_is_busy() -> None:
-    """A connection that is refused too, and the address is not told."""
+    """A refused connection is, too, and the error does not show the address."""
     assert refused(Discord("http://127.0.0.1:9/webhooks/1/secret-token")).kind == "busy"
 
 

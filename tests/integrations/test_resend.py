@@ -70,7 +70,7 @@ KINDS = {
 }
 
 OK = answer(b'{"id": "a"}')
-UNENDING = (OK[:-3], b"HTTP/1.1 200 OK\r\n")  # whoever reads one waits for more
+UNENDING = (OK[:-3], b"HTTP/1.1 200 OK\r\n")  # a reader waits for more
 
 
 @pytest.fixture
@@ -87,14 +87,14 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
 
 
 def trouble(client: Resend, batch: int = 0, key: str = "key") -> SendError:
-    """The error that sending (a batch of so many) must end with."""
+    """The error that sending (a batch of this size) must raise."""
     with pytest.raises(SendError) as caught:
         client.send_batch([BODY] * batch, key=key) if batch else client.send(BODY, key=key)
     return caught.value
 
 
 def told(client: Resend) -> list[str]:
-    """The ids that a repetition is told; none while the first request is still at work at the provider."""
+    """The ids that a repetition gets; none while the provider is still working on the first request."""
     try:
         return client.send(BODY, key="key").ids
     except SendError as error:
@@ -105,7 +105,7 @@ def told(client: Resend) -> list[str]:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a certificate for this machine, key.pem and cert.pem, which nobody vouches for."""
+    """The folder of an untrusted certificate for this machine, key.pem and cert.pem."""
     if not (openssl := shutil.which("openssl")):
         pytest.skip("openssl, which makes the certificate, is not installed")
     folder = tmp_path_factory.mktemp("certificate")
@@ -176,7 +176,7 @@ class TestAccepted:
 
 
 class TestRefused:
-    """What Resend says no to."""
+    """What Resend refuses."""
 
     @pytest.mark.parametrize(("status", "code"), KINDS)
     def test_each_answer_has_its_meaning(self, box: Sandbox, connect: Connect, status: int, code: str) -> None:
@@ -199,7 +199,7 @@ class TestRefused:
         assert documented <= KINDS.keys()
 
     def test_a_reason_names_nobody(self, box: Sandbox, connect: Connect) -> None:
-        """Whatever Resend repeats of the email, addresses are masked, and the reason is short and one line."""
+        """If Resend repeats parts of the email, addresses are masked, and the reason is short and one line."""
         with raw(
             answer(
                 json.dumps(
@@ -236,7 +236,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("text", ["soon", "Wed, 21 Oct 2026 07:28:00 GMT", "-5", "nan", "inf", ""])
     def test_a_strange_retry_after_is_none(self, connect: Connect, text: str) -> None:
-        """Only a number of seconds that one can wait counts."""
+        """Only a number of seconds that is short enough to wait counts."""
         with raw(answer(b'{"name": "rate_limit_exceeded", "message": "x"}', "429 No", Retry_After=text)) as server:
             error = trouble(connect(server.url))
         assert (error.kind, error.retry_after) == ("rate", None)
@@ -252,7 +252,7 @@ class TestSilence:
     )  # fmt: skip
     @pytest.mark.usefixtures("connect")
     def test_no_answer_may_be_an_acceptance(self, box: Sandbox, fault: dict[str, Any], taken: int) -> None:
-        """A timeout, a lost connection, a 503: nobody knows whether the email was taken, and the same request finds
+        """A timeout, a lost connection, a 503: it is unknown whether the email was accepted, and the same request finds
         out."""
         client = patience.resend(box)
         box.fault(**fault)
@@ -283,7 +283,7 @@ class TestSilence:
     def test_an_answer_that_makes_no_sense(
         self, connect: Connect, monkeypatch: pytest.MonkeyPatch, said: bytes, kind: str, batch: int
     ) -> None:
-        """What is not Resend's JSON with an id is no proof of anything, but for its status."""
+        """Anything but Resend's JSON with an id proves nothing, except by its status."""
         with raw(said) as server:
             client, connection = connect(server.url), resend.default_http_client
             if said in UNENDING:
@@ -292,7 +292,7 @@ class TestSilence:
 
     @pytest.mark.parametrize("ids", [["a"], ["a", "b", "c"]])
     def test_a_batch_answer_of_another_length(self, connect: Connect, ids: list[str]) -> None:
-        """Nobody can tell which of the emails were taken, and no repetition will."""
+        """It is unknown which of the emails were accepted, and no repetition can tell."""
         with raw(answer(json.dumps({"data": [{"id": id} for id in ids]}).encode())) as server:
             assert trouble(connect(server.url), batch=2).kind == "conflict"
 
@@ -393,14 +393,14 @@ class TestTime:
         ],
     )
     def test_it_can_be_asked(self, connect: Connect, said: bytes | None, heard: int | None) -> None:
-        """Whatever Resend itself answers counts, a refused key too; a proxy's own answer does not, for it may have
-        another clock."""
+        """Any response from Resend itself counts, even to a refused key; a proxy's own does not, because its clock may
+        differ."""
         with raw(said) as server:
             assert connect(server.url).time() == heard
             assert server.requests[0].startswith(b"GET /domains ")
 
     def test_nobody_answers(self, connect: Connect) -> None:
-        """Then it is not known."""
+        """Then it is unknown."""
         with own_port() as port:
             assert connect(f"http://127.0.0.1:{port}").time() is None
 

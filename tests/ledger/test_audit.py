@@ -29,7 +29,7 @@ def sending(world: World, address: str) -> str:
 
 
 def lost(world: World) -> tuple[str, set[str]]:
-    """An email whose worker died with its job, and what the sweeper's first pass says of it."""
+    """An email whose worker died with its job, and what the sweeper's first pass reports."""
     run = world.sign_up()
     assert world.next_job() == (run, 1)
     world.clock.advance(seconds=LEASE + 6)
@@ -62,7 +62,7 @@ class TestSweeper:
         assert world.redis.zscore(ids.OPEN, f"{run}-1") is not None
 
     def test_behind_a_gate_nothing_is_swept(self, world: World) -> None:
-        """Nothing may go, so nothing is late; once it is open, what was lost is found."""
+        """Nothing may go, so nothing is late; once it is open, lost steps are found."""
         run, suspects = lost(world)
         world.ledger.stop_sending("by hand")
         assert world.ledger.sweep(suspects) == (set(), 0)
@@ -72,14 +72,14 @@ class TestSweeper:
         assert world.states(run)[0] == "sent"
 
     def test_what_still_stands_on_the_schedule_is_not_lost(self, world: World) -> None:
-        """No scheduler was there to release it: it is late, and one look at it is enough."""
+        """No scheduler was there to release it: it is late, and a single look is enough."""
         run = world.sign_up()
         world.work()
         world.clock.advance(hours=25)
         assert world.ledger.sweep({f"{run}-2"}) == (set(), 0)
 
     def test_only_what_needs_no_wake_up_leaves(self, world: World) -> None:
-        """An enrollment that is gone or of a wrong type, an id that cannot be read, a step that there is not, that
+        """An enrollment that is gone or of a wrong type, an id that cannot be read, a step that does not exist, has
         ended or is paused."""
         gone, wrong, ended, paused, alone = (
             world.sign_up(email=f"{name}@example.org") for name in ("g", "w", "e", "p", "a")
@@ -120,7 +120,7 @@ class TestAudit:
         assert (world.redis.dump(ids.OPEN), world.redis.exists("eg:alert:unlisted")) == (lists, 0)
 
     def test_a_repair_gives_each_its_wake_up_back(self, world: World) -> None:
-        """What is due goes now, what is not at its time; each once."""
+        """Due steps go now, others at their time; each once."""
         run = world.sign_up()
         world.redis.delete(ids.OPEN, ids.QUEUE, ids.SCHEDULED)
         assert world.ledger.audit_all(repair=True) == [f"{run}-{step}" for step in range(1, 8)]
@@ -141,7 +141,7 @@ class TestAudit:
         assert score == pytest.approx(world.clock.now / 1000 + LEASE)
 
     def test_behind_the_gate_it_waits(self, world: World) -> None:
-        """What is put back while sending is stopped goes out when it is started."""
+        """Steps that are put back while sending is stopped go out when it is started."""
         run = world.sign_up()
         world.redis.delete(ids.OPEN, ids.QUEUE, ids.SCHEDULED)
         world.ledger.stop_sending("by hand")
@@ -152,7 +152,7 @@ class TestAudit:
         assert world.states(run)[0] == "sent"
 
     def test_the_owner_is_told_of_each(self, world: World) -> None:
-        """One message, with the number of emails and one of their ids; whoever only asks tells nobody."""
+        """One message, with the number of emails and one of their ids; a read-only audit sends none."""
         run = world.sign_up()
         world.redis.delete("eg:notices")  # the lead that Ada is
         world.redis.zrem(ids.OPEN, f"{run}-2", f"{run}-3")
@@ -163,7 +163,7 @@ class TestAudit:
         assert alert and (alert.subject, alert.count, alert.detail) == ("unlisted", 2, f"{run}-3")
 
     def test_slices_come_to_every_enrollment(self, world: World) -> None:
-        """However small they are, and whichever other keys lie between."""
+        """Regardless of their size, and of the other keys in between."""
         runs = [world.sign_up(email=f"p{number}@example.org") for number in range(30)]
         world.redis.zrem(ids.OPEN, *(f"{run}-4" for run in runs))
         cursor, slices = 0, 0
@@ -191,7 +191,7 @@ class TestHealth:
 
     @pytest.mark.parametrize("number", [1, 2, 7])
     def test_in_a_small_ledger_it_sees_everything(self, world: World, number: int) -> None:
-        """One step of one enrollment is enough; put back, all is well."""
+        """One step of one enrollment is enough; once it is put back, health is OK."""
         run = world.sign_up()
         world.sign_up(email="bo@example.org")
         assert Problem.UNLISTED not in read_health(world.ledger).problems
@@ -202,7 +202,7 @@ class TestHealth:
         assert read_health(world.ledger).unlisted == 0
 
     def test_it_looks_at_no_more_than_a_sample(self, redis: Redis, clock: Clock) -> None:
-        """However many have lost theirs, it counts those of the sample, and asks as often as for none."""
+        """However many steps are on no list, it counts those of the sample, and makes as many calls as for none."""
         world = World(Ledger(redis, clock=clock), clock)
         for number in range(SAMPLE + 10):
             world.sign_up(email=f"p{number}@example.org")
@@ -218,8 +218,7 @@ class TestHealth:
 
 
 def test_nothing_of_a_run_of_forty_days_is_ever_on_no_list(world: World) -> None:
-    """With a pause, a failure, a batch and an address that is suppressed on the way, the audit has nothing to say at
-    any time."""
+    """With a pause, a failure, a batch and an address that is suppressed on the way, the audit never finds anything."""
     runs = [world.sign_up(email=f"p{number}@example.org") for number in range(4)]
     for day in range(40):
         world.live(hours=24)

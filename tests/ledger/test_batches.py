@@ -1,4 +1,4 @@
-"""What may go along in another email's request, and what must go alone, whoever leads the batch."""
+"""What may go along in another email's request, and what must go alone, regardless of which email leads the batch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def many(world: World) -> World:
 
 
 def lead(world: World, name: str = "leader") -> str:
-    """Somebody signs up whose job is the next one, with all that waits behind it."""
+    """A person signs up whose job is the next one, with all that waits behind it."""
     world.release()
     run = world.sign_up(email=f"{name}@example.org")
     last_first(world)
@@ -39,7 +39,7 @@ def lead(world: World, name: str = "leader") -> str:
 
 
 def with_policy(world: World, policy: str) -> None:
-    """Christmas treats what is late in that way."""
+    """Christmas with this late policy."""
     christmas = world.sender.catalog.campaigns["christmas"]
     changed = christmas.model_copy(update={"late": christmas.late.model_copy(update={"policy": policy})})
     world.sender = dataclasses.replace(
@@ -48,7 +48,7 @@ def with_policy(world: World, policy: str) -> None:
 
 
 class TestLate:
-    """Each late step meets its campaign's policy itself: a batch would send it as if it were in time."""
+    """Each late step meets its campaign's policy itself: a batch would send it as if it were on time."""
 
     @pytest.mark.parametrize(
         ("policy", "states"),
@@ -59,7 +59,7 @@ class TestLate:
         ],
     )
     def test_after_an_outage(self, many: World, policy: str, states: list[str]) -> None:
-        """Nobody worked for two days, and the second emails come late to their turn."""
+        """No worker ran for two days, and the second emails are late when their turn comes."""
         with_policy(many, policy)
         runs = crowd(many, 4)
         many.work()
@@ -81,7 +81,7 @@ class TestLate:
         assert {many.run(run).anchor for run in runs} == {many.clock.now - 24 * HOUR}
 
     def test_in_time_goes_along(self, many: World) -> None:
-        """What comes some hours after its due, but not late, is one request, and no date moves."""
+        """Emails that are some hours past due, but not late, are one request, and no date moves."""
         runs = crowd(many, 3)
         many.work()
         many.clock.advance(hours=24 + 11)
@@ -91,7 +91,7 @@ class TestLate:
 
 
 class TestOneADay:
-    """Who catches up gets one email a day, also where another's batch passes by."""
+    """A person who catches up gets one email a day, even when another person's batch goes out."""
 
     @pytest.fixture
     def caught_up(self, world: World, actions: EnrollmentActions, run: str) -> str:
@@ -126,10 +126,11 @@ class TestOneADay:
 
 
 class TestAlone:
-    """What has failed once, or may have been sent once, has a request of its own: nothing else shall fail with it."""
+    """What has failed once, or may have been sent once, has a request of its own, so that nothing else fails with
+    it."""
 
     def test_the_members_of_a_refused_batch(self, many: World) -> None:
-        """Also where somebody else leads."""
+        """Also where another email leads."""
         crowd(many, 3)
         many.provider.faults.append(REFUSED)
         many.release()
@@ -178,7 +179,7 @@ class TestAlone:
     def test_one_that_could_not_be_written_holds_no_other_up(
         self, many: World, monkeypatch: pytest.MonkeyPatch, broken: int
     ) -> None:
-        """Whichever of three it is, the other two go at once; only its own attempt counts as failed."""
+        """Regardless of which of three it is, the other two go at once; only its own attempt counts as failed."""
         runs = crowd(many, 3)
 
         def written(item: Any, **with_: Any) -> dict[str, Any] | None:
@@ -208,7 +209,7 @@ class TestAlone:
 
     @pytest.mark.parametrize("leader", ["before", "after"])
     def test_what_was_due_before_a_take_over(self, many: World, leader: str) -> None:
-        """Another copy may have sent it under its own key; what came after goes in batches, led by whichever."""
+        """Another copy may have sent it under its own key; what came after goes in batches, led by any email."""
         crowd(many, 3, "before")
         many.clock.advance(seconds=5)
         many.redis.hset(ids.FENCE, "taken_over", many.clock.now)
@@ -287,7 +288,7 @@ class TestNotNow:
         assert many.provider.requests == [1, 3]
 
     def test_what_another_holds(self, many: World) -> None:
-        """A step that is being sent by somebody else is not sent with the batch."""
+        """A step that another worker is sending is not sent with the batch."""
         run = many.sign_up()
         many.ledger.claim(run, 1, token="another", late={}, rate=1000, batch_above=10**6)
         many.redis.rpush(ids.QUEUE, f"{run}-1-1")
@@ -303,7 +304,7 @@ class TestHowMany:
 
     @pytest.mark.parametrize(("waiting", "requests"), [(4, [1] * 5), (5, [6]), (120, [100, 21])])
     def test_from_so_many_on(self, world: World, waiting: int, requests: list[int]) -> None:
-        """Less than that goes singly."""
+        """Fewer go singly."""
         many = batching(world, above=5)
         crowd(many, waiting + 1)
         many.work()

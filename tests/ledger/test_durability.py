@@ -78,7 +78,7 @@ def test_a_replica_could_take_over_without_the_last_writes(configured: Redis, tm
 
 
 def test_the_last_second_is_lost(raw: Redis, redis: Redis, clock: Clock) -> None:
-    """What went out singly is recognized by its key when the ledger no longer knows that it went: nobody gets two."""
+    """What went out singly is recognized by its key when the ledger no longer knows that it went: no one gets two."""
     world = World(Ledger(redis, clock=clock), clock, BATCHES)
     runs = [world.sign_up(email=f"person{number}@example.org") for number in range(20)]
     world.release()

@@ -1,5 +1,5 @@
-"""The gate that holds all sending back: what a person closed, only a person opens; what the provider closed, one probe
-at a time tries."""
+"""The gate that holds all sending back: what a person closed, only a person opens; what the provider closed is tried by
+one probe at a time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def gate(world: World) -> str | None:
 
 
 def on_its_way(world: World, email: str = "ada@example.org") -> str:
-    """The first email of somebody, posted and not answered yet; returns its id."""
+    """A person's first email, posted and not answered yet; returns its id."""
     run = world.sign_up(email=email)
     claim = world.ledger.claim(run, 1, token=email, late={}, rate=1000, batch_above=10**6)
     assert isinstance(claim, Claimed)
@@ -43,7 +43,8 @@ def waits(world: World, run: str, hours: float = 30) -> bool:
 
 
 class TestAPersonsStop:
-    """It stands until a person starts sending again, whatever the provider says of emails that were on their way."""
+    """It holds until a person starts sending again, regardless of the provider's response to emails that were on their
+    way."""
 
     @pytest.mark.parametrize("outcome", ["accepted", "refused", "waiting", "ambiguous"])
     def test_no_answer_opens_it(self, world: World, actions: EnrollmentActions, outcome: str) -> None:
@@ -90,7 +91,7 @@ class TestAPersonsStop:
     def test_a_report_of_an_earlier_email_opens_nothing(
         self, world: World, actions: EnrollmentActions, run: str
     ) -> None:
-        """What the provider tells of an email that it had taken says nothing of the stop."""
+        """A report about an email that the provider had already accepted does not affect the stop."""
         actions.stop_sending(WHY)
         now, contact = world.clock.now, ids.digest("ada@example.org")
         world.ledger.receive(
@@ -136,7 +137,7 @@ class TestAPersonsStop:
         assert {world.states(run)[0] for run in runs} == {"sent"}
 
     def test_the_later_reason_counts(self, world: World, actions: EnrollmentActions) -> None:
-        """Who stops what is stopped gives the reason that people see."""
+        """Stopping again replaces the reason that people see."""
         actions.stop_sending("first")
         actions.stop_sending("second")
         assert gate(world) == "second"
@@ -190,7 +191,7 @@ class TestProbes:
         [(SendError("refused", "no such mailbox"), 2), (SendError("ambiguous", "no answer"), 3), ("lost", 3)],
     )
     def test_a_probe_that_was_not_accepted_opens_nothing(self, world: World, fault: SendError | str, sent: int) -> None:
-        """A refusal of the email, or silence, does not tell that the key is good."""
+        """A refusal of the email, or silence, does not show that the key works."""
         crowd(world, 3)
         world.provider.faults.extend([CLOSED, fault])
         world.work()
@@ -210,7 +211,7 @@ class TestProbes:
         assert world.redis.hget("eg:alert:closed", "count") == "1"
 
     def test_an_email_that_was_on_its_way_opens_it(self, world: World) -> None:
-        """Accepted is accepted: the key is good again."""
+        """Accepted is accepted: the key works again."""
         id = on_its_way(world)
         other = world.sign_up(email="bo@example.org")
         world.provider.faults.append(CLOSED)

@@ -1,4 +1,4 @@
-"""Health: what counts as a problem, and which is the gravest."""
+"""Health: what counts as a problem, and which is the most serious."""
 
 from __future__ import annotations
 
@@ -49,5 +49,5 @@ def test_at_its_limits_all_is_well() -> None:
     ],
 )
 def test_each_problem_is_named(changes: dict[str, Any], problems: list[Problem]) -> None:
-    """The gravest first; where no worker records, or none may, that Notion is behind is no news."""
+    """The most serious first; where no worker records, or none may, a Notion backlog is not a problem."""
     assert replace(WELL, **changes).problems == problems

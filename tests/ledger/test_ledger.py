@@ -31,7 +31,7 @@ BROKEN = SendError("ambiguous", "Resend answered 500")
 
 
 def batches(world: World) -> World:
-    """The same world, with a provider for whom everything goes in batches."""
+    """The same world, with a provider that gets everything in batches."""
     return World(world.ledger, world.clock, SETTINGS.model_copy(update={"resend_batch_above": 1}))
 
 
@@ -41,7 +41,7 @@ def claim(world: World, run: str, step: int = 1, holder: str = "t") -> Claimed |
 
 @pytest.mark.parametrize("version", ["0", "2"])
 def test_a_version_that_is_none_of_ours_is_refused(ledger: Ledger, redis: Redis, version: str) -> None:
-    """A program never works on what it cannot read: versions begin at 1, and this release knows no other."""
+    """A program never works on what it cannot read: versions begin at 1, and this release knows no other one."""
     ledger.check_version()
     redis.set("eg:version", version)
     for look in (ledger.check_version, ledger.version):
@@ -53,7 +53,7 @@ def test_a_version_that_is_none_of_ours_is_refused(ledger: Ledger, redis: Redis,
 
 
 def test_a_step_is_claimed_once(world: World) -> None:
-    """Of two workers on one step, one gets it and the other is told until when it is taken."""
+    """Of two workers on one step, one gets it and the other learns until when it is taken."""
     run = world.sign_up()
     first, second = claim(world, run, holder="a"), claim(world, run, holder="b")
     assert isinstance(first, Claimed) and [item.id for item in first.items] == [f"{run}-1"]
@@ -129,7 +129,7 @@ def test_never_learned_within_the_window_is_in_doubt(world: World) -> None:
 
 
 def test_after_an_ambiguous_post_a_refusal_is_in_doubt(world: World) -> None:
-    """A refusal does not tell what became of the earlier request."""
+    """A refusal does not show what became of the earlier request."""
     run = world.sign_up()
     world.provider.faults.extend([LOST, REFUSED])
     world.work()
@@ -243,7 +243,7 @@ def test_an_ambiguous_batch_with_a_member_that_left_is_in_doubt_whole(world: Wor
     many.clock.advance(seconds=60)
     many.work()
     assert {many.run(run).step(1).state for run in runs} == {"in-doubt"}
-    other = "its batch cannot be repeated, as another email of it may not go (exited: unsubscribed)"
+    other = "its batch cannot be repeated, because another email in it may no longer go (exited: unsubscribed)"
     assert [many.run(run).step(1).why for run in runs] == [other, "exited: unsubscribed", other]
 
 
@@ -410,7 +410,7 @@ def test_a_turn_taken_later_moves_what_follows_it(ledger: Ledger, clock: Clock) 
 
 
 def test_a_postponed_look_comes_again(world: World) -> None:
-    """A look that nobody could take is taken later; the due instant stays."""
+    """A look that cannot happen now is postponed; the due instant stays."""
     run = world.sign_up()
     world.next_job()
     assert world.ledger.postpone(run, 1, 5) == world.clock.now + 5000
@@ -460,7 +460,7 @@ def test_a_step_whose_holder_died_can_be_late_too(world: World) -> None:
 
 @pytest.mark.parametrize("look", [0, 2, 9])
 def test_a_wake_up_that_a_later_one_replaced_is_not_released(world: World, look: int) -> None:
-    """Only the step's own look counts; any other that stands on the schedule is dropped, as often as there are."""
+    """Only the step's own look counts; any other on the schedule is dropped, however many there are."""
     run = world.sign_up()
     world.work()
     world.redis.zadd(ids.SCHEDULED, {f"{run}-2-{look}": world.clock.now / 1000})

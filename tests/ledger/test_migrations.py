@@ -1,5 +1,5 @@
-"""Migrations: run once, in order, by one; one that breaks off goes on; nothing of an older release works on what they
-changed."""
+"""Migrations: run once, in order, by one process; one that breaks off continues; nothing of an older release works on
+what they changed."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def second(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> Slices:
 
 
 def knows(monkeypatch: pytest.MonkeyPatch, *slices: Slices) -> None:
-    """What a program that begins from here on knows."""
+    """What a program that starts from here on knows."""
     monkeypatch.setattr(version, "VERSION", slices[-1].number)
     monkeypatch.setattr(migrations, "MIGRATIONS", tuple(each.migration for each in slices))
 
@@ -72,7 +72,7 @@ def test_each_number_is_one_more() -> None:
 
 
 def test_a_new_ledger_waits_for_nothing(ledger: Ledger, redis: Redis) -> None:
-    """It is of this version; migrating it does nothing, before something is stored and afterwards."""
+    """It has this version; migrating it does nothing, before something is stored and afterwards."""
     for mark in (None, str(VERSION)):
         assert (waiting(ledger), list(migrate(ledger)), redis.get(ids.VERSION)) == ([], [], mark)
         assert redis.exists(AT_WORK, LOCK) == 0
@@ -149,7 +149,7 @@ def test_another_start_of_redis_begins_again(second: Slices, ledger: Ledger) -> 
 
 
 def test_two_at_once_do_no_harm(second: Slices, ledger: Ledger) -> None:
-    """The second is told so; when the first has died, the next goes on."""
+    """The second gets an error; when the first has died, the next one continues."""
     program, told = newer(ledger), []
 
     def another(_ledger: Ledger, cursor: int) -> None:
@@ -165,7 +165,7 @@ def test_two_at_once_do_no_harm(second: Slices, ledger: Ledger) -> None:
 def test_who_was_too_slow_leaves_it_to_the_other(
     second: Slices, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that slept in a slice for longer than its lock holds writes no cursor over that of who went on."""
+    """A process that slept in a slice for longer than its lock holds does not overwrite the cursor of its successor."""
     program, other = newer(ledger), Slices(2)
 
     def sleep(_ledger: Ledger, cursor: int) -> None:
@@ -204,7 +204,7 @@ class TestHeartbeats:
 
     def blocked_by(self, ledger: Ledger) -> str:
         """What the refusal says; nothing was changed then."""
-        with pytest.raises(MigrationError, match="these are of an older release") as refusal:
+        with pytest.raises(MigrationError, match="these programs of an older release") as refusal:
             list(migrate(ledger))
         assert (ledger.redis.get(ids.VERSION), ledger.redis.exists(AT_WORK, LOCK)) == ("1", 0)
         return str(refusal.value)

@@ -1,4 +1,4 @@
-"""Turns at a provider: never more often than its rate, whoever asks."""
+"""Turns at a provider: never more often than its rate, regardless of who asks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_notion_is_asked_three_times_a_second_at_the_most(ledger: Ledger, clock:
 
 
 def test_a_provider_that_asks_for_it_is_left_alone(ledger: Ledger, clock: Clock) -> None:
-    """After a hold everybody waits it out, in short naps."""
+    """All processes wait out a hold, in short naps."""
     naps: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -93,7 +93,7 @@ def test_no_second_has_more_requests_than_the_rate(ledger: Ledger, clock: Clock,
     left.sort()
     assert len(left) == count
     assert all(later - earlier > 1000 for earlier, later in zip(left, left[max(int(rate), 1) :], strict=False))
-    allowed = int(rate / ceil(rate / 10)) * ceil(rate / 10)  # whole requests, in equal groups of ten at the most
+    allowed = int(rate / ceil(rate / 10)) * ceil(rate / 10)  # whole requests, in equal groups of at most ten
     assert (left[-1] - began) / 1000 < count / allowed * 1.2 + 2
 
 

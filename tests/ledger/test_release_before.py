@@ -1,4 +1,4 @@
-"""A ledger that an earlier release filled goes on under this one: no key, field or stored name may change.
+"""A ledger that an earlier release filled works under this one: no key, field or stored name may change.
 
 `data/release-a6aa893.json` is what the whole stack of commit a6aa893 left in Valkey when it was stopped in the middle
 of five sequences. Its head says how it was made, and it names what the provider had accepted by then. The key that
@@ -126,7 +126,7 @@ def test_what_the_release_before_wrote_is_read(world: World, provider: KnowingPr
 def test_it_is_of_this_version_and_waits_for_no_migration(
     world: World, provider: KnowingProvider, actions: EnrollmentActions, marked: bool
 ) -> None:
-    """Also where nobody had marked it, which the first tick does; everything goes on."""
+    """Also where it had no mark, which the first tick adds; everything continues."""
     if not marked:
         world.redis.delete(ids.VERSION)
     assert (world.ledger.version(), waiting(world.ledger)) == (VERSION, []) == (1, [])

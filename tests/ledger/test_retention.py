@@ -1,5 +1,5 @@
-"""How long Evergreen keeps what: after 90 days a finished run leaves only what must stay, and each key says by itself
-when it goes.
+"""How long Evergreen keeps its data: after 90 days a finished run leaves only what must stay, and each key has its own
+expiry.
 
 A test's clock cannot let a key of Redis expire, so the time to live of every key is read, and held against the table
 below.
@@ -30,10 +30,10 @@ from tests.support.world import ADA, World
 DAY = 24 * 3_600_000
 MINUTE = 60_000
 CONTACT = ids.digest(str(ADA["email"]))
-EXPIRING = {  # what goes by itself, and the longest that it may stay, in milliseconds
+EXPIRING = {  # what expires by itself, and the longest that it may stay, in milliseconds
     r"eg:enrollment:.+-[1-9]\d*": 90 * DAY,  # a finished run
-    r"eg:enrollments:[0-9a-f]{20}": 90 * DAY,  # which runs somebody had
-    r"eg:exits:[0-9a-f]{20}": 90 * DAY,  # that somebody booked, or became a client
+    r"eg:enrollments:[0-9a-f]{20}": 90 * DAY,  # which runs a person had
+    r"eg:exits:[0-9a-f]{20}": 90 * DAY,  # that a person booked, or became a client
     r"eg:frozen:.+": DAY,  # the request to the provider
     r"eg:seen:[0-9a-f]{20}": 7 * DAY,  # an Idempotency-Key (a day), a calendar's or a provider's event (seven)
     r"eg:meeting:[0-9a-f]{20}": 31 * DAY,  # until 30 days after it; here it is tomorrow
@@ -91,8 +91,8 @@ def meeting(world: World) -> None:
 
 
 def a_life(world: World) -> str:
-    """A run with a failed step that ends, somebody's in doubt, an unsubscribe, a meeting, an event, a hold; everything
-    is recorded."""
+    """A run with a failed step that ends, another person's in doubt, an unsubscribe, a meeting, an event, a hold;
+    everything is recorded."""
     run = world.sign_up()
     world.work()
     world.ledger.hold("notion", 60)
@@ -137,7 +137,7 @@ def test_a_finished_run_leaves_its_mark_and_the_person_only(world: World) -> Non
     for key in list(world.redis.scan_iter()):
         if ttl(world, key) is not None:
             world.redis.delete(key)
-    world.redis.delete("eg:notices", "eg:notices:versions")  # the owner was told
+    world.redis.delete("eg:notices", "eg:notices:versions")  # the owner got it
     for _ in range(100):  # the lists are cleaned a few runs at a time
         world.ledger.sweep(set())
     assert {key for key in world.redis.scan_iter() if CONTACT in key or CONTACT in everything(world.redis, key)} == {
@@ -148,7 +148,7 @@ def test_a_finished_run_leaves_its_mark_and_the_person_only(world: World) -> Non
 
 
 def test_ninety_days_begin_when_the_end_is_recorded(world: World) -> None:
-    """Notion may be away for long: nothing is forgotten before it was told."""
+    """Notion may be unavailable for long: nothing is forgotten before it is recorded there."""
     run = world.sign_up()
     world.live(300)
     for key in (ids.enrollment_key(run), f"eg:enrollments:{CONTACT}"):
@@ -159,7 +159,7 @@ def test_ninety_days_begin_when_the_end_is_recorded(world: World) -> None:
 
 
 def test_the_list_of_runs_stays_while_one_goes_on(world: World) -> None:
-    """A later run, and one that is opened again, must be found by a suppression after 90 days too."""
+    """A suppression must find a later run, and a reopened one, after 90 days, too."""
     runs = f"eg:enrollments:{CONTACT}"
     run = world.sign_up()
     assert ttl(world, runs) is None
@@ -200,7 +200,7 @@ def test_a_failed_job_is_kept_as_long_as_its_run(world: World, redis: Redis) -> 
 
 
 def test_a_worker_forgets_failures_whose_time_is_over(valkey_server: valkey.Valkey, redis: Redis) -> None:
-    """The list of what a person must look at does not grow for ever."""
+    """The list of what needs attention does not grow forever."""
     redis.zadd(
         "rq:failed:send", {"christmas-00000000000000000000-1-1-1": 1, "christmas-00000000000000000000-1-1-2": 2e12}
     )

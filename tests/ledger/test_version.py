@@ -1,4 +1,5 @@
-"""The ledger's version: every script looks at it first, and no program decides on a ledger that a newer release has."""
+"""The ledger's version: every script checks it first, and no program decides on a ledger that belongs to a newer
+release."""
 
 from __future__ import annotations
 
@@ -62,8 +63,8 @@ def everything(redis: Redis) -> dict[str, Any]:
 
 @pytest.fixture
 def lived_in(world: World) -> str:
-    """An enrollment whose first email is out, with things that Notion and the owner are to be told of, and a gate;
-    returns its id."""
+    """An enrollment whose first email is out, with changes that wait for Notion and the owner, and a gate; returns its
+    id."""
     run = world.sign_up()
     world.work()
     world.clock.advance(hours=24)
@@ -81,7 +82,7 @@ class TestScripts:
     def test_a_newer_ledger_is_refused_and_stays_as_it_is(
         self, world: World, lived_in: str, script: str, version: str
     ) -> None:
-        """Whatever is asked; the error says both versions and what to run."""
+        """For every call; the error names both versions and the command to run."""
         world.redis.set(ids.VERSION, version)
         before = everything(world.redis)
         asked = {
@@ -171,7 +172,7 @@ class TestScripts:
         } == {"cmdstat_get": 1} | ({} if marked else {"cmdstat_exists": 1})
 
     def test_a_full_redis_takes_no_mark_and_still_frees_memory(self, ledger: Ledger, redis: Redis) -> None:
-        """What only removes goes on; what would write is refused as ever, and the mark comes later."""
+        """What only removes continues; what would write is refused as ever, and the mark comes later."""
         redis.hset("eg:runs", "christmas-1", "1")
         redis.hset(ids.GATE, "reason", "a reason")
         redis.config_set("maxmemory", "1")
@@ -187,13 +188,13 @@ class TestScripts:
 
 
 class TestFunctions:
-    """What the world is answered."""
+    """How the functions respond."""
 
     @pytest.mark.parametrize("name", WEBHOOKS)
     def test_a_webhook_is_503_and_stores_nothing(
         self, name: str, redis: Redis, valkey_server: valkey.Valkey, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Not 202: whoever sent it comes again, when the newer release is there."""
+        """Not 202: the sender comes again, when the newer release is there."""
         with webhooks(valkey_server, monkeypatch) as functions:
             functions.client(name)
             redis.set(ids.VERSION, NEWER)
@@ -218,7 +219,7 @@ class TestFunctions:
             health = functions.client("health").get("/")
             assert (health.status_code, json.loads(health.text)["reasons"][0]) == (
                 503,
-                "the ledger is of a newer release",
+                "the ledger is from a newer release",
             )
             assert kept(functions) == before
 

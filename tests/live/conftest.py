@@ -1,5 +1,5 @@
-"""The owner's real accounts, for `make test-live`: settings as the commands read them, and what was made is taken away
-again."""
+"""The owner's real accounts, for `make test-live`: settings as the commands read them, and everything that was made is
+removed again."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Mail:
     recipient: str
 
     def ask(self, call: Callable[[], Answer]) -> Answer:
-        """Ask Resend, again when it says that it was too often."""
+        """Ask Resend, again when it says that requests came too often."""
         for _ in range(5):
             try:
                 return call()
@@ -50,7 +50,7 @@ class Mail:
 
 @dataclass(frozen=True)
 class Workspace:
-    """The owner's Notion; every page in `made` goes to the trash after the test, whatever happened."""
+    """The owner's Notion; every page in `made` goes to the trash after the test, even after a failure."""
 
     notion: Notion
     settings: Settings

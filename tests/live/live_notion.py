@@ -95,7 +95,7 @@ def test_a_row_is_written_found_and_trashed(workspace: Workspace, marked: str, p
 def test_a_template_goes_to_notion_and_comes_back(
     workspace: Workspace, marked: str, valkey_server: valkey.Valkey, tmp_path: Path
 ) -> None:
-    """On a page of its own, which is removed with all that is on it: pushed, changed by hand, and taken over."""
+    """On a page of its own, which is removed with all that is on it: pushed, edited manually, and taken over."""
     notion, contacts = workspace.notion, workspace.source(CONTACTS)
     key = own_name("Email", CONTACTS, workspace.settings.notion_property_names)
     page = notion.create(contacts, {key: f"{marked}@example.org"})

@@ -1,4 +1,4 @@
-"""Backups of the local stack: made while it works, put back after a loss."""
+"""Backups of the local stack: made while it works, restored after a loss."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_copy_that_is_put_back_sends_the_rest_and_nothing_twice(tmp_path: Path
 
 
 def test_an_older_copy_sends_nothing_before_a_person_says_so(tmp_path: Path) -> None:
-    """The fence was renewed since the backup: the copy waits for a person, and then nothing comes twice."""
+    """The fence was renewed since the backup: the copy waits for a person, and then nothing goes out twice."""
     environ = environ_for(tmp_path, TESTING_STEP="3s", PROVIDER_TIMEOUT="1s", **SINGLY)
     with start(environ) as trial:
         copy = begin(trial, environ)
@@ -91,7 +91,7 @@ def test_an_older_copy_sends_nothing_before_a_person_says_so(tmp_path: Path) -> 
     put_back(copy, tmp_path / "valkey")
     with start(environ) as trial:
         trial.limit(resend=2)  # Resend's own: without SINGLY, what is overdue would go in batches
-        assert "fenced" in trial.line_with("NOT WELL")
+        assert "fenced" in trial.line_with("PROBLEM")
         count = trial.outbox_count()
         taken = subprocess.run(
             [sys.executable, ROOT / "evergreen", "fence", "--take-over", "--yes"],
@@ -161,7 +161,7 @@ class TestCopy:
     def test_a_copy_that_cannot_be_made_leaves_nothing_behind(self, server: valkey.Valkey, tmp_path: Path) -> None:
         """It says why, half a copy does not stay, and Valkey rewrites its log again."""
         redis = self.client(server)
-        with pytest.raises(backup.BackupError, match="could not be made"):
+        with pytest.raises(backup.BackupError, match="the copy failed"):
             backup.make(redis, tmp_path / "elsewhere", tmp_path / "backups")
         assert list((tmp_path / "backups").iterdir()) == []
         assert redis.config_get(backup.REWRITES) == {backup.REWRITES: backup.USUAL}
@@ -173,5 +173,5 @@ def test_without_a_stack_it_says_so(tmp_path: Path) -> None:
         [sys.executable, "-m", "local.backup"], cwd=ROOT, env=environ_for(tmp_path), capture_output=True, text=True
     )
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.startswith("No backup: Valkey does not answer")
+    assert ended.stderr.startswith("No backup: Valkey does not respond")
     assert ended.stderr.count("\n") == 1

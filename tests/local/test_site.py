@@ -49,7 +49,7 @@ def client(tmp_path: Path, webhooks: Webhooks) -> FlaskClient:
 
 
 def book(client: FlaskClient, **changes: Any) -> dict[str, Any]:
-    """Do something in the calendar; returns what the page is told."""
+    """Do something in the calendar; returns the response that the page gets."""
     answer = client.post("/demo/calcom", json={**BOOKING, **changes}, base_url="http://127.0.0.1:18080")
     assert answer.status_code == 202, answer.text
     told: dict[str, Any] = answer.get_json()
@@ -101,7 +101,7 @@ class TestPages:
     @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
     @pytest.mark.parametrize("ink", ["ink", "quiet", "green", "red", "orange", "yellow"])
     def test_text_is_readable(self, scheme: int, ink: str) -> None:
-        """Every color that text has reaches the contrast of WCAG AA on every ground that it stands on."""
+        """Every color that text has reaches the contrast of WCAG AA on every background that it is on."""
         colors = dict(re.findall(r"--([\w-]+): (#\w+)", re.findall(r":root \{(.+?)\}", STYLES, re.DOTALL)[scheme]))
         full = {
             name: value if len(value) == 7 else "#" + "".join(2 * letter for letter in value[1:])
@@ -276,8 +276,8 @@ class TestProofs:
         ).test_client()
         assert client.post("/demo/calcom", json=BOOKING, base_url="http://127.0.0.1").status_code == 404
         assert client.post("/demo/operator/postcall-maybe", json={}, base_url="http://127.0.0.1").status_code == 404
-        assert "switched off" in client.get("/book").get_data(as_text=True)
-        assert "switched off" in client.get("/operator").get_data(as_text=True)
+        assert "turned off" in client.get("/book").get_data(as_text=True)
+        assert "turned off" in client.get("/operator").get_data(as_text=True)
 
     def test_a_secret_that_the_stack_made_may_be_used(self, tmp_path: Path, webhooks: Webhooks) -> None:
         """It guards nothing but this machine."""

@@ -1,4 +1,4 @@
-"""The local stack as a person meets it: one command, real processes, and the job done."""
+"""The local stack as a person meets it: one command, real processes, and a finished job."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ SIGN_UP = {"email": "sarah@example.org", "first_name": "Sarah", "red_systems": 2
 
 
 def is_back(run: Trial, name: str, before: int) -> bool:
-    """Whether another process has taken a part's place, and the stack is well."""
+    """Whether another process has taken a part's place, and the stack is healthy."""
     return run.pids()[name] != before and run.healthy()
 
 
 def refused(environ: Mapping[str, str]) -> str:
-    """What a stack says that must not start."""
+    """The error of a stack that must not start."""
     ended = subprocess.run(
         [sys.executable, "-m", "local"], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=WITHIN
     )
@@ -69,13 +69,13 @@ class TestWholeStack:
             assert all(gone(pid) for pid in pids.values())
 
     def test_killed_parts_come_back(self, tmp_path: Path) -> None:
-        """Each part in turn is killed, is said to have ended, and has a new process without a pause; then the job still
-        works."""
+        """Each part in turn is killed, is reported to have ended, and has a new process without a pause; then the job
+        still works."""
         with running(tmp_path) as run:
             for name in PARTS:
                 before = run.pids()[name]
                 os.kill(before, signal.SIGKILL)
-                assert "starting it again." in run.line_with(f"{name} ended (SIGKILL)")
+                assert "restarting it." in run.line_with(f"{name} ended (SIGKILL)")
                 until(partial(is_back, run, name, before))
             assert run.sign_up(SIGN_UP) == 202
             until(lambda: run.outbox_count() == 1)
@@ -129,18 +129,18 @@ migrations.MIGRATIONS = (migrations.Migration(2, "made up", lambda ledger, curso
 
 
 def test_a_newer_release_says_what_the_ledger_waits_for_and_this_one_refuses_it_afterwards(tmp_path: Path) -> None:
-    """Nothing is said of migrations where none waits.
+    """Migrations are not mentioned where none waits.
 
     Each refusal is one sentence, before any part but Valkey starts."""
     environ = environ_for(tmp_path)
     with start(environ) as run:
-        said = list(iter(lambda: run.line_with(""), "Ctrl-C stops it; what is scheduled is kept."))
+        said = list(iter(lambda: run.line_with(""), "Ctrl-C stops it; scheduled emails are kept."))
         assert not [line for line in said if "migrat" in line]
     (tmp_path / "next").mkdir()
     (tmp_path / "next" / "sitecustomize.py").write_text(NEXT_RELEASE)
     newer = environ | {"PYTHONPATH": f"{tmp_path / 'next'}:{ROOT}"}
     with start(newer) as run:
-        assert "waits for a migration" in run.line_with("./evergreen migrate")
+        assert "needs a migration" in run.line_with("./evergreen migrate")
         until(
             lambda: not older(run.ledger(), 2)
         )  # the heartbeat of the scheduler before lasts for a quarter of a minute
@@ -226,13 +226,13 @@ class TestEnvironment:
             stack.environment(where, {"RESEND_API_KEY": "re_real"})
 
     def test_the_owner_wins_over_a_default_but_not_over_the_wiring(self, where: stack.Place) -> None:
-        """A setting of production, such as its Redis, does not lead the local stack away."""
+        """A production setting, such as its Redis, does not divert the local stack."""
         chosen = stack.environment(where, {"THREADS": "3", "REDIS_URL": "redis://production", "INTERNAL_TOKEN": "mine"})
         assert (chosen["THREADS"], chosen["INTERNAL_TOKEN"]) == ("3", "mine")
         assert chosen["REDIS_URL"] == "redis://127.0.0.1:6390/0"
 
     def test_generated_secrets_are_kept_and_private(self, where: stack.Place) -> None:
-        """The same secrets come back at the next start, from files that nobody else can read."""
+        """The same secrets come back at the next start, from files that no one else can read."""
         first, second = (stack.environment(where, {}) for _ in range(2))
         for name in stack.GENERATED:
             assert first[name] == second[name]
@@ -249,7 +249,7 @@ class TestEnvironment:
         ],
     )
     def test_a_wrong_port_is_explained(self, environ: dict[str, str], says: str) -> None:
-        """A port that cannot be is named before anything starts."""
+        """An impossible port is named before anything starts."""
         with pytest.raises(SettingsError, match=says):
             stack.place(environ)
 
@@ -258,7 +258,7 @@ class TestValkey:
     """The embedded store."""
 
     def test_it_is_configured_as_in_production(self, tmp_path: Path) -> None:
-        """What is answered is on disk, nothing is evicted, and nobody gets in without the password."""
+        """What is answered is on disk, nothing is evicted, and no one gets in without the password."""
         with valkey.serve(tmp_path / "a folder", password='a "quoted\\ one') as store:
             with redis.Redis.from_url(store.url, password=store.password) as client:
                 for name, value in {

@@ -82,7 +82,7 @@ def test_a_part_that_is_killed_comes_back_and_it_is_said(tmp_path: Path) -> None
         os.kill(before["worker"], signal.SIGKILL)
         assert (
             stack.news.get(timeout=WITHIN)
-            == f"worker ended (SIGKILL); starting it again. Its log: {tmp_path}/logs/worker.log"
+            == f"worker ended (SIGKILL); restarting it. Its log: {tmp_path}/logs/worker.log"
         )
         until(lambda: stack.pid("worker") != before["worker"])
         assert stack.pid("store") == before["store"]
@@ -95,7 +95,7 @@ def test_a_part_that_ends_again_and_again_is_started_later_each_time(
     """The pause grows, so that a broken part does not keep the machine busy."""
     monkeypatch.setattr(supervisor, "STEADY", 600)
     with running(tmp_path, [sleeping("worker")]) as stack:
-        for pause in ("again.", "again in 0.5 s.", "again in 1 s."):
+        for pause in ("restarting it.", "restarting it in 0.5 s.", "restarting it in 1 s."):
             pid = stack.pid("worker")
             os.kill(pid, signal.SIGKILL)
             assert pause in stack.news.get(timeout=WITHIN)
@@ -126,7 +126,7 @@ def test_a_part_that_does_not_start_ends_everything_with_the_reason(tmp_path: Pa
     )
     stack = Running(tmp_path, [[store], [broken]])
     stack.thread.join(WITHIN)
-    assert "gateway does not start" in str(stack.error)
+    assert "gateway failed to start" in str(stack.error)
     assert "the reason" in str(stack.error)
     assert not stack.ready.is_set()
     assert gone(int(pid_file.read_text()))
@@ -135,7 +135,7 @@ def test_a_part_that_does_not_start_ends_everything_with_the_reason(tmp_path: Pa
 def test_a_part_that_never_answers_is_named(tmp_path: Path) -> None:
     """A start has an end, also when a part hangs."""
     silent = Supervisor([[Part("gateway", ["sleep", "1000"], lambda: False)]], tmp_path, os.environ, print)
-    with pytest.raises(StartError, match="gateway does not answer"):
+    with pytest.raises(StartError, match="gateway does not respond"):
         silent.run(lambda: None, start_within=0.1)
 
 
@@ -157,7 +157,7 @@ def test_parts_stop_in_the_opposite_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("stop_within", "asks"), [(0.2, 1), (1000, 2)])
 def test_a_part_that_will_not_stop_is_killed(tmp_path: Path, stop_within: float, asks: int) -> None:
-    """After its time, or at once when somebody asks twice."""
+    """After its time, or at once when asked twice."""
     log, order = tmp_path / "logs" / "worker.log", tmp_path / "order"
     argv = [sys.executable, "-c", STUBBORN, str(order), "worker", "never"]
     part = Part("worker", argv, lambda: "listening" in log.read_text(), stop_within=stop_within)
@@ -170,7 +170,7 @@ def test_a_part_that_will_not_stop_is_killed(tmp_path: Path, stop_within: float,
 
 
 def test_a_long_log_is_put_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A log does not grow for ever: one older file is kept."""
+    """A log does not grow forever: one older file is kept."""
     monkeypatch.setattr(supervisor, "ROTATE_AT", 10)
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "worker.log").write_text("older lines")

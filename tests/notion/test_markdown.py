@@ -1,4 +1,4 @@
-"""Notion's Markdown as emails get it, and back; placeholders fixed; and whatever else may stand on a page."""
+"""Notion's Markdown as emails get it, and back; placeholders fixed; and anything else that a page may hold."""
 
 from __future__ import annotations
 
@@ -134,8 +134,8 @@ def test_no_tag_of_any_kind_reaches_the_email() -> None:
 
 
 def test_a_block_without_words_is_refused() -> None:
-    """Dropping a bookmark without a word would spoil the email."""
-    with pytest.raises(CampaignError, match="put a link in its place"):
+    """Silently dropping a bookmark would spoil the email."""
+    with pytest.raises(CampaignError, match="replace it with a link"):
         from_notion('<unknown url="https://notion.so/x" alt="bookmark"/>')
 
 

@@ -42,7 +42,7 @@ class Desk:
         self.recorder = Recorder(world.ledger, world.sender.catalog, settings, notion, pacer)
 
     def record(self) -> int:
-        """Record all that is ready now; half a minute has passed, so nobody holds back any more."""
+        """Record all that is ready now; half a minute has passed, so nothing is held back any more."""
         self.world.clock.advance(seconds=30)
         return self.recorder.drain(WITHIN)
 
@@ -106,7 +106,7 @@ def test_each_email_has_its_row_and_its_column(desk: Desk) -> None:
 
 
 def test_many_changes_become_one_call(desk: Desk) -> None:
-    """What Notion was not told yet is told once, as it is by then."""
+    """What Notion does not have yet is recorded once, in its latest state."""
     desk.world.sign_up()
     desk.world.live(hours=300)
     assert desk.record() == 1 + 1 + 7
@@ -114,7 +114,7 @@ def test_many_changes_become_one_call(desk: Desk) -> None:
 
 
 def test_a_change_during_the_recording_is_told_again(desk: Desk) -> None:
-    """The entry stays when its thing has changed since it was taken."""
+    """The entry stays if its object has changed since it was taken."""
     run = desk.world.sign_up()
     outbox = Outbox(desk.world.ledger)
     desk.record()
@@ -138,7 +138,7 @@ def test_what_a_dead_recorder_took_comes_again(desk: Desk) -> None:
 
 
 def test_tracking_only_becomes_a_run_in_the_same_row(desk: Desk) -> None:
-    """Without scores a row shows who signed up; with them it becomes the run's."""
+    """Without scores a row shows who signed up; with them it becomes the run's row."""
     desk.world.sign_up({"email": "ada@example.org", "first_name": "Ada"})
     desk.record()
     before = desk.row("tracker")
@@ -203,7 +203,7 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("kind", "details"), FAULTS, ids=lambda value: str(value))
 def test_no_fault_loses_a_row_or_doubles_one(desk: Desk, kind: str, details: dict[str, Any]) -> None:
-    """Whatever Notion does to each write in turn, in the end each thing has one page, as it is."""
+    """With each kind of failure for each write in turn, each object has one page in the end, with its current state."""
     run = desk.world.sign_up()
     desk.world.work()
     for _ in range(8):
@@ -228,7 +228,7 @@ def test_a_deleted_page_is_made_again(desk: Desk) -> None:
 
 
 def test_a_renamed_column_waits_and_a_renamed_option_does_not_matter(desk: Desk) -> None:
-    """Without a column it cannot do without, recording waits, says which, and goes on when it is back."""
+    """Without a column that it needs, recording waits, says which, and continues when it is back."""
     source = desk.made["tracker"]["data_source_id"]
 
     def rename(before: str, after: str) -> None:
@@ -257,7 +257,7 @@ def test_notion_is_left_alone_for_as_long_as_it_says(desk: Desk) -> None:
 
 
 def test_an_owners_own_contact_is_updated_not_doubled(desk: Desk) -> None:
-    """A person whom the owner knows keeps the row, its status and what we know nothing of."""
+    """A person whom the owner knows keeps the row, its status and the columns that are not ours."""
     mine = {
         "Email": {"email": "ada@example.org"},
         "Status": {"select": {"name": "Client"}},
@@ -293,7 +293,7 @@ def test_a_notion_of_the_earlier_builds_works_unchanged(ledger: Ledger, clock: C
 
 
 def test_without_notion_the_outbox_empties_itself(desk: Desk) -> None:
-    """Nobody is told, and nothing piles up."""
+    """Nothing is recorded, and nothing piles up."""
     desk.world.sign_up()
     desk.world.clock.advance(seconds=1)
     assert dataclasses.replace(desk.recorder, notion=None).drain(5) == 2
@@ -301,7 +301,7 @@ def test_without_notion_the_outbox_empties_itself(desk: Desk) -> None:
 
 
 def test_without_notion_the_time_of_a_finished_run_begins(desk: Desk) -> None:
-    """It is forgotten 90 days after its end, as where Notion was told."""
+    """It is forgotten 90 days after its end, as with Notion."""
     run = desk.world.sign_up()
     desk.world.live(hours=300)
     dataclasses.replace(desk.recorder, notion=None).drain(5)

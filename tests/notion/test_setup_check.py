@@ -19,7 +19,7 @@ from tests.support.waiting import WITHIN
 
 
 class Owner:
-    """Somebody at a terminal, with settings in the environment."""
+    """An owner at a terminal, with settings in the environment."""
 
     def __init__(self, box: Sandbox) -> None:
         self.box = box
@@ -41,12 +41,12 @@ class Owner:
         return ended.stdout + ended.stderr
 
     def finds(self, status: int = 0) -> list[dict[str, str]]:
-        """What `check --json` says of what is not well."""
+        """The problems that `check --json` finds."""
         found: list[dict[str, str]] = json.loads(self.types("check", "--json", status=status))
         return [finding for finding in found if finding["level"] != "ok"]
 
     def has(self, layout: str) -> dict[str, Any]:
-        """Let the owner have this layout, and set its ids."""
+        """Give the owner this layout, and set its ids."""
         made = self.box.seed(layout)
         for source, name in zip(SOURCES, ("contacts", "tracker", "email_log", "templates"), strict=True):
             if name in made:
@@ -73,7 +73,7 @@ def test_init_makes_what_is_missing_and_check_finds_it_well(owner: Owner) -> Non
     assert [entry["setting"] for entry in made] == [source.setting.upper() for source in SOURCES]
     owner.settings |= {entry["setting"]: entry["id"] for entry in made}
     assert owner.finds() == []
-    assert "every column is there" in owner.types("check")
+    assert "all columns exist" in owner.types("check")
     assert "Nothing was missing." in owner.types("init", "--add")
 
 
@@ -100,7 +100,7 @@ def test_a_misspelt_column_is_named_with_its_fix(owner: Owner) -> None:
         made["tracker"]["data_source_id"], {"Email": {"name": "email"}, "Next Email At": {"name": "Next mail at"}}
     )
     email, upcoming = owner.finds(status=1)
-    assert (email["level"], email["column"], email["message"]) == ("fault", "Email", "is not there, but 'email' is")
+    assert (email["level"], email["column"], email["message"]) == ("fault", "Email", "is missing, but there is 'email'")
     assert email["fix"] == "rename it to 'Email' in Notion, or set NOTION_PROPERTY_NAMES=tracker.Email=email"
     assert (upcoming["level"], upcoming["column"]) == ("note", "Next Email At")
     owner.settings["NOTION_PROPERTY_NAMES"] = "tracker.Email=email"
@@ -147,5 +147,5 @@ def test_a_missing_token_and_a_missing_wish_are_one_sentence(owner: Owner) -> No
     ["0123456789abcdef0123456789ABCDEF", "https://www.notion.so/team/A-face-0123456789abcdef0123456789abcdef?v=1#x"],
 )
 def test_links_and_ids_are_read(text: str) -> None:
-    """The id is the end of a link, whatever its title ends with."""
+    """The id is the end of a link, regardless of what its title ends with."""
     assert page_id(text) == "0123456789abcdef0123456789abcdef"

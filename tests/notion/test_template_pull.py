@@ -1,4 +1,4 @@
-"""What an owner writes in Notion, what goes out of it, and the sentence for what does not; over HTTP against the
+"""What an owner writes in Notion, what goes out of it, and the sentence for what does not go out; over HTTP against the
 sandbox."""
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def test_an_edit_shows_in_the_next_email(desk: OwnersDesk) -> None:
 
 
 def test_two_edits_within_a_minute_are_both_seen(desk: OwnersDesk) -> None:
-    """Notion tells the time of an edit to the minute only."""
+    """Notion gives the time of an edit to the minute only."""
     page = desk.writes("One.")
     desk.verdict()
     desk.rewrites(page, "Two.")
@@ -85,20 +85,20 @@ def test_many_new_pages_hold_up_no_edit(desk: OwnersDesk) -> None:
 @pytest.mark.parametrize(
     ("subject", "body", "sentence"),
     [
-        ("Hi", r"Hi \{\{ frist_name \}\},", "no placeholder is called 'frist_name'; use one of first_name"),
+        ("Hi", r"Hi \{\{ frist_name \}\},", "there is no placeholder 'frist_name'; use one of first_name"),
         ("Hi", r"Hi \{\{ first_name \| default(there) \}\},", "only a name, with or without a constant default"),
         ("Hi", r"Hi \{\{ first_name.upper() \}\},", "only a name, with or without a constant default"),
-        ("Hi", r"\{% if red_systems %\}Red\{% endif %\}", "{% is not understood here"),
+        ("Hi", r"\{% if red_systems %\}Red\{% endif %\}", "{% is not supported here"),
         ("", "Hi", 'there is no subject; fill in the column "Subject"'),
-        ("Hi", r"\[Book a call\]()", "a link leads nowhere safe"),
-        ("Hi", "[Book](javascript:alert(1))", "a link leads nowhere safe"),
+        ("Hi", r"\[Book a call\]()", "a link's address is not safe"),
+        ("Hi", "[Book](javascript:alert(1))", "a link's address is not safe"),
         ("Hi", "Many words. " * 26_000, "characters, and Gmail would cut the email; keep it below 100,000"),
-        ("Hi", r"Hi \<script\>alert(1)\</script\>", "<script> is an HTML tag, which an email would show as it stands"),
+        ("Hi", r"Hi \<script\>alert(1)\</script\>", "<script> is an HTML tag, which an email would show as text"),
         ("Hi", "", "the page is empty; write the email on it"),
         (
             "Hi",
             "![Chart](https://prod-files-secure.s3.us-west-2.amazonaws.com/a.png?X-Amz-Expires=3600)",
-            "expires within the hour",
+            "expires within an hour",
         ),
     ],
 )
@@ -157,14 +157,14 @@ def test_a_row_that_is_nobodys_email_says_which_it_could_be(desk: OwnersDesk) ->
     second = desk.writes(GOOD, "Second")
     desk.look()
     assert "no campaign has an email 'christmas_email_11'; did you mean 'christmas_email_1'" in desk.error(slip)
-    assert "another row has this Template ID" in desk.error(second)
+    assert "another row also has this Template ID" in desk.error(second)
     assert desk.error(draft) == "" and desk.subject() == "First"
 
 
 @pytest.mark.parametrize("kind", ["status", "timeout-before", "disconnect"])
 @pytest.mark.parametrize("request_number", [1, 2])
 def test_an_absent_notion_changes_nothing(desk: OwnersDesk, kind: str, request_number: int) -> None:
-    """Whether the rows or a page cannot be read: the texts stay, and the next look goes on."""
+    """Whether the rows or a page cannot be read: the texts stay, and the next look continues."""
     page = desk.writes(GOOD, "Good")
     desk.look()
     desk.rewrites(page, "")

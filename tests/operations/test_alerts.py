@@ -1,4 +1,4 @@
-"""Telling the owner: the real clients over HTTP against the sandbox, on a real ledger with a given clock."""
+"""Alerts to the owner: the real clients over HTTP against the sandbox, on a real ledger with a given clock."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OWNER = "owner@example.org"
 
 
 class Desk:
-    """An owner with a channel and, if wanted, an address; `tell` lets a minute pass and tells what is due."""
+    """An owner with a channel and, if wanted, an address; `tell` lets a minute pass and sends what is due."""
 
     def __init__(self, ledger: Ledger, clock: Clock, box: Sandbox, seconds: list[float]) -> None:
         self.ledger, self.clock, self.box, self.seconds = ledger, clock, box, seconds
@@ -45,7 +45,7 @@ class Desk:
         return Notifier(self.ledger, found, channel, patience.resend(self.box), sleep=self.sleep)
 
     def sleep(self, seconds: float) -> None:
-        """Keep how long, and let the time pass, at Discord too."""
+        """Note how long, and let the time pass, at Discord too."""
         self.seconds[0] += seconds
         self.slept.append(seconds)
         self.clock.advance(seconds=seconds)
@@ -90,7 +90,7 @@ def desk(ledger: Ledger, clock: Clock, box: Sandbox, monkeypatch: pytest.MonkeyP
 
 
 def test_a_lead_is_told_with_all_that_is_known(desk: Desk) -> None:
-    """Who, how to reach them, how it stands, and in the color of the segment; once."""
+    """Who, how to reach them, their scores, and the color of the segment; once."""
     desk.lead(business_name="Analytical Engines", timezone="Europe/London", green_systems=0)
     notifier = desk.notifier()
     assert (desk.tell(notifier), desk.tell(notifier)) == (1, 0)
@@ -109,7 +109,7 @@ def test_a_lead_is_told_with_all_that_is_known(desk: Desk) -> None:
 
 
 def test_a_person_who_was_forgotten_is_not_told_of(desk: Desk) -> None:
-    """The alert ends quietly."""
+    """The alert is dropped quietly."""
     desk.lead()
     desk.ledger.redis.delete(ids.contact_key(ids.digest("ada@example.org")))
     notifier = desk.notifier()
@@ -118,7 +118,7 @@ def test_a_person_who_was_forgotten_is_not_told_of(desk: Desk) -> None:
 
 @pytest.mark.parametrize("cause", [*CAUSES, "unheard-of"])
 def test_an_alert_says_what_happened_and_what_to_do(desk: Desk, cause: str) -> None:
-    """One sentence of help for each cause, a general one for a cause that nobody foresaw."""
+    """One sentence of help for each cause, a general one for an unknown cause."""
     desk.alerts.report(cause, "christmas-1-2: it broke")
     desk.tell(desk.notifier())
     (embed,) = desk.told()
@@ -128,7 +128,7 @@ def test_an_alert_says_what_happened_and_what_to_do(desk: Desk, cause: str) -> N
 
 
 def test_an_alert_is_told_once_an_hour_with_the_count(desk: Desk) -> None:
-    """What comes in the quiet hour is told at its end, as one message with the latest of it."""
+    """What comes in the quiet hour is sent at its end, as one message with the latest details."""
     notifier = desk.notifier()
     desk.alerts.report("failed", "first")
     desk.tell(notifier)
@@ -155,7 +155,7 @@ def test_causes_do_not_silence_each_other(desk: Desk) -> None:
 
 
 def test_what_a_killed_teller_had_taken_is_told_again(desk: Desk) -> None:
-    """Between taking and telling nothing is lost; the lease of a minute runs out."""
+    """Nothing is lost between taking and sending; the lease of a minute runs out."""
     desk.alerts.report("failed", "x")
     assert desk.alerts.take() is not None
     notifier = desk.notifier()
@@ -165,7 +165,7 @@ def test_what_a_killed_teller_had_taken_is_told_again(desk: Desk) -> None:
 
 
 def test_more_than_discord_takes_at_once_wait_their_turn(desk: Desk) -> None:
-    """Eight leads in one go: after the fifth the teller sits out the window, and Discord never has to refuse."""
+    """Eight leads in one go: after the fifth the worker waits out the window, and Discord never has to refuse."""
     notifier = desk.notifier()
     for number in range(8):
         desk.lead(f"p{number}@example.org")
@@ -175,7 +175,7 @@ def test_more_than_discord_takes_at_once_wait_their_turn(desk: Desk) -> None:
 
 
 def test_a_429_is_kept(desk: Desk) -> None:
-    """Discord is left alone for as long as it says; then the alert is told, and no sooner."""
+    """Discord is left alone for as long as it says; then the alert is sent, and no sooner."""
     desk.fault("status", status=429, retry_after=120)
     notifier = desk.notifier()
     now = [100.0]
@@ -197,7 +197,7 @@ def test_a_429_is_kept(desk: Desk) -> None:
     "fault", [{"kind": "status", "status": 500}, {"kind": "disconnect"}, {"kind": "timeout-before"}]
 )
 def test_an_outage_delays_and_loses_nothing(desk: Desk, fault: dict[str, Any]) -> None:
-    """However it shows itself, half a minute later all is told."""
+    """Regardless of its form, everything is sent half a minute later."""
     desk.fault(**fault)
     notifier = desk.notifier()
     desk.alerts.report("failed", "x")
@@ -207,7 +207,7 @@ def test_an_outage_delays_and_loses_nothing(desk: Desk, fault: dict[str, Any]) -
 
 
 def test_a_refused_notice_blocks_no_other_and_is_dropped_in_the_end(desk: Desk, logs: CapturingLogger) -> None:
-    """The others are told at once; after five tries it stands in the log."""
+    """The others are sent at once; after five tries it is written to the log."""
     notifier = desk.notifier()
     desk.alerts.report("failed", "this one is refused")
     desk.clock.advance(seconds=1)
@@ -224,7 +224,7 @@ def test_a_refused_notice_blocks_no_other_and_is_dropped_in_the_end(desk: Desk, 
 
 
 def test_a_deleted_webhook_is_reported_once_and_not_used_again(desk: Desk, logs: CapturingLogger) -> None:
-    """Nor by a worker that is started again: alerts go to the address, first of all that the webhook is gone."""
+    """Not even by a worker that is started again: alerts go to the address, first of all that the webhook is gone."""
     requests.delete(desk.box.url + HOOK, timeout=WITHIN)
     desk.alerts.report("failed", "x")
     assert desk.tell(desk.notifier(alert_email=OWNER)) == 2
@@ -236,14 +236,14 @@ def test_a_deleted_webhook_is_reported_once_and_not_used_again(desk: Desk, logs:
     assert sorted(email["subject"] for email in desk.box.outbox()) == [
         "An email failed",
         "An email failed",
-        "Discord's webhook is gone",
+        "The Discord webhook no longer exists",
     ]
     ((level, said),) = logged(logs, "discord.gone")
     assert level == "error" and "secret-token" not in json.dumps(said)
 
 
 def test_a_new_webhook_is_used(desk: Desk) -> None:
-    """The old one's end says nothing about it."""
+    """The old one's end does not affect it."""
     requests.delete(desk.box.url + HOOK, timeout=WITHIN)
     desk.alerts.report("failed", "x")
     desk.tell(desk.notifier())
@@ -312,7 +312,7 @@ def test_a_silent_scheduler_is_told_of(desk: Desk) -> None:
 
 
 def test_raising_a_notice_wakes_the_worker(desk: Desk, redis: Redis) -> None:
-    """One waiting job is enough for however many."""
+    """One waiting job is enough for any number of notices."""
     for _ in range(3):
         desk.alerts.report("failed", "x")
     assert redis.llen("rq:queue:notify") == 1

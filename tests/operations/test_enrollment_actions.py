@@ -47,7 +47,7 @@ def test_a_skipped_step_is_left_out(world: World, actions: EnrollmentActions, ru
 
 
 def test_a_step_of_a_paused_run_can_be_skipped(world: World, actions: EnrollmentActions, run: str) -> None:
-    """The run stays paused and goes on without it."""
+    """The run stays paused and continues without it."""
     actions.pause(run)
     assert actions.skip(run, 2) == "paused"
     actions.resume(run)
@@ -84,7 +84,7 @@ def test_a_step_goes_out_before_its_time_and_ahead_of_its_turn(
 def test_a_step_that_is_late_goes_out_without_shifting_the_run(
     world: World, actions: EnrollmentActions, run: str
 ) -> None:
-    """The late policy is for what nobody asked for."""
+    """The late policy is not for what a person asked for."""
     world.clock.advance(hours=24 + 20)
     actions.send_now(run, 2)
     world.work()
@@ -150,7 +150,7 @@ def test_what_is_on_the_queue_when_all_sending_stops_stays_there(
 
 
 def test_starting_also_opens_a_gate_that_nobody_closed(world: World, actions: EnrollmentActions, run: str) -> None:
-    """After a new key was set, a person need not wait for the next try."""
+    """After a new key was set, you need not wait for the next try."""
     world.provider.faults.append(SendError("closed", "the key is refused"))
     live_at(world, START + 24 * HOUR)
     assert read_health(world.ledger).gate
@@ -185,7 +185,7 @@ def test_a_completed_run_of_a_suppressed_contact_is_not_reopened(
 
 @pytest.mark.parametrize("decision", ["pause", "resume", "cancel", "skip", "send_now", "retry"])
 def test_an_unknown_run_is_named(actions: EnrollmentActions, decision: str) -> None:
-    """Each decision says in a sentence that there is no such thing."""
+    """Each decision says in a sentence that it does not exist."""
     step = (2,) if decision in ("skip", "send_now", "retry") else ()
     decide: Callable[..., str] = getattr(actions, decision)
     with pytest.raises(ActionError, match="there is no"):

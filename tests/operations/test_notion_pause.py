@@ -59,7 +59,7 @@ def test_a_tick_pauses_and_its_clearing_resumes(owner: Owner) -> None:
 
 
 def test_only_the_edge_acts(owner: Owner) -> None:
-    """A run that was resumed in the console stays so, though the tick is still there; and the other way round."""
+    """A run that was resumed in the console stays resumed, though the tick is still there; and the other way round."""
     owner.tick(True)
     owner.ticks.poll()
     owner.actions.resume(owner.run)
@@ -71,7 +71,7 @@ def test_only_the_edge_acts(owner: Owner) -> None:
 
 
 def test_a_deleted_row_is_no_wish_to_go_on(owner: Owner) -> None:
-    """Who throws the row away has not cleared the tick."""
+    """Deleting the row does not clear the tick."""
     owner.tick(True)
     owner.ticks.poll()
     page = owner.row("tracker")["id"]
@@ -82,7 +82,7 @@ def test_a_deleted_row_is_no_wish_to_go_on(owner: Owner) -> None:
 
 @pytest.mark.parametrize("fault", ["status", "disconnect"])
 def test_notion_away_changes_nothing(owner: Owner, fault: str) -> None:
-    """An answer that failed is no cleared tick; the next look acts."""
+    """A failed response is not a cleared tick; the next look acts."""
     owner.tick(True)
     owner.ticks.poll()
     owner.fault(fault, status=500, count=20)

@@ -121,7 +121,7 @@ def test_catching_up_keeps_the_dates_and_sends_one_email_a_day(
 
 
 def test_catching_up_begins_a_day_after_the_last_email(world: World, actions: EnrollmentActions, run: str) -> None:
-    """An email by hand just before is the email of that day."""
+    """An email sent manually just before is the email of that day."""
     live_at(world, START + 24 * HOUR)
     live_at(world, START + 72 * HOUR)
     world.clock.now = START + 119 * HOUR
@@ -135,7 +135,7 @@ def test_catching_up_begins_a_day_after_the_last_email(world: World, actions: En
 
 
 def test_a_later_plain_resumption_ends_the_catching_up(world: World, actions: EnrollmentActions, run: str) -> None:
-    """What was still to be caught up comes by the campaign's own rule for what is late, not all at once."""
+    """What was still to be caught up follows the campaign's own rule for late emails, not all at once."""
     actions.pause(run)
     world.clock.advance(hours=130)
     actions.resume(run, catch_up=True)
@@ -214,7 +214,7 @@ def test_only_a_paused_run_is_resumed(world: World, actions: EnrollmentActions, 
 def test_a_clock_that_was_set_back_during_a_pause_moves_nothing_forward(
     world: World, actions: EnrollmentActions, run: str
 ) -> None:
-    """A pause is never shorter than nothing: no step comes before its first date."""
+    """A pause never has a negative length: no step comes before its first date."""
     actions.pause(run)
     world.clock.advance(hours=-0.5)
     actions.resume(run)
@@ -240,7 +240,7 @@ def test_catching_up_is_one_email_a_day_whatever_held_it_back(
 def test_what_a_person_wants_now_does_not_wait_for_the_next_day(
     world: World, actions: EnrollmentActions, run: str
 ) -> None:
-    """Who catches up has had today's email: a person's word sends another all the same, and the rest stays one a
+    """A person who catches up has had today's email: `send now` sends another all the same, and the rest stays one a
     day."""
     actions.pause(run)
     world.clock.advance(hours=130)

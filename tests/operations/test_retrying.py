@@ -64,7 +64,7 @@ def test_a_whole_batch_in_doubt_is_repeated_as_that_batch(ledger: Ledger, clock:
 
 
 def test_a_batch_of_which_one_was_cancelled_is_not_repeated(ledger: Ledger, clock: Clock) -> None:
-    """It could only be repeated whole."""
+    """It could only be repeated as a whole."""
     world = World(ledger, clock, SETTINGS.model_copy(update={"resend_batch_above": 1}))
     actions = EnrollmentActions(ledger, world.sender.catalog, world.settings)
     runs = [world.sign_up(email=f"{name}@example.org") for name in ("a", "b")]
@@ -81,7 +81,7 @@ def test_a_batch_of_which_one_was_cancelled_is_not_repeated(ledger: Ledger, cloc
 def test_after_the_window_only_a_person_who_says_so_sends_it_anew(
     world: World, actions: EnrollmentActions, run: str
 ) -> None:
-    """Without the word it is refused; with it the email may arrive twice, and that is written down."""
+    """Without confirmation it is refused; with it the email may arrive twice, and that is recorded."""
     in_doubt(world, run)
     world.clock.advance(hours=23)
     with pytest.raises(ActionError, match="say so if it shall be sent as new"):
@@ -120,7 +120,7 @@ def test_a_retry_does_not_reopen_a_run_beside_another_of_its_group(
 
 
 def test_a_retry_takes_the_step_off_rqs_failed_list(world: World, actions: EnrollmentActions, run: str) -> None:
-    """Whichever of its looks had raised: a person has looked at it now."""
+    """Regardless of which of its looks had raised: a person has looked at it now."""
     failed(world, run)
     looks = [f"{run}-2-{look}" for look in (1, 2, 3)]
     world.redis.hset(ids.enrollment_key(run), "2.look", 3)
@@ -147,7 +147,7 @@ def test_after_a_conflict_a_person_may_send_it_anew_at_once(world: World, action
 
 
 def test_a_late_answer_takes_a_step_off_the_failed_list(world: World, run: str) -> None:
-    """What turned out to be sent is nothing that a person must look at."""
+    """A step that turned out to be sent needs no attention."""
     in_doubt(world, run)
     world.redis.zadd("rq:failed:send", {f"{run}-2-1": 1, f"{run}-2-2": 2})
     world.ledger.settle([f"{run}-2"], Ending(Outcome.ACCEPTED, ids=["id-9"]), token="late")
@@ -208,14 +208,14 @@ class TestWholeBatch:
         with pytest.raises(ActionError) as caught:
             actions.retry(runs[0], 1, as_new=True, whole_batch=True)
         said = str(caught.value)
-        assert said.startswith("1 of 3 emails are tried again, these are not: ")
+        assert said.startswith("1 of 3 emails are being retried; these are not: ")
         assert f"{runs[1]}-1: the enrollment is cancelled" in said
         assert f"{runs[2]}-1: the enrollment is exited" in said
         batches.work()
         assert firsts(batches, runs) == ["sent", "in-doubt", "in-doubt"]
 
     def test_after_the_window_none_goes_without_the_word(self, batches: World) -> None:
-        """The same rule for each as singly."""
+        """The same rule for each as for a single one."""
         runs = batch_in_doubt(batches)
         batches.clock.advance(hours=23)
         with pytest.raises(ActionError, match=r"0 of 3 emails .* say so if it shall be sent as new"):
@@ -226,7 +226,7 @@ class TestWholeBatch:
         """And what is not in doubt has none."""
         in_doubt(world, run)
         assert actions.batch(run, 2) == [f"{run}-2"]
-        with pytest.raises(ActionError, match="the step is sent; only what is in doubt"):
+        with pytest.raises(ActionError, match="the step is sent; only an email in doubt"):
             actions.retry(run, 1, whole_batch=True)
         actions.retry(run, 2, whole_batch=True, as_new=True)
         world.work()

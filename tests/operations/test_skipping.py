@@ -72,7 +72,7 @@ def test_a_doubtful_step_is_left_out_for_good(world: World, actions: EnrollmentA
 def test_what_was_accepted_is_sent_also_after_a_skip(
     world: World, actions: EnrollmentActions, run: str, what: str
 ) -> None:
-    """The proof may come whenever it likes."""
+    """The proof may come at any time."""
     in_doubt(world, run)
     actions.skip(run, 2)
     world.clock.advance(hours=100)
@@ -117,7 +117,7 @@ def test_a_proof_of_the_first_attempt_counts_however_the_second_ended(
 
 
 def test_a_failed_step_is_dealt_with_by_a_skip(world: World, actions: EnrollmentActions, run: str) -> None:
-    """It was surely not sent, so nothing else is said; the run may have ended long ago."""
+    """It was surely not sent, so the reason says nothing else; the run may have ended long ago."""
     complete_without(world, run, 2)
     world.redis.zadd("rq:failed:send", {f"{run}-2-1": 1})
     assert actions.skip(run, 2) == "completed"
@@ -145,14 +145,14 @@ def test_of_a_claimed_step_nothing_leaves_after_a_skip(world: World, actions: En
 
 
 def test_a_claimed_step_cancelled_on_the_schedule_does_not_leave_either(world: World, run: str) -> None:
-    """Whoever skips it."""
+    """Regardless of who skips it."""
     claim = claimed(world, run, 2)
     assert world.ledger.skip(run, 2, "cancelled on the schedule") == "skipped"
     assert not may_leave(world, claim)
 
 
 def test_what_was_posted_goes_on(world: World, actions: EnrollmentActions, run: str) -> None:
-    """Whether it left is not known: a person is told that it is sending, and its outcome counts."""
+    """Whether it left is unknown: the response is that it is sending, and its outcome counts."""
     claim = claimed(world, run, 2)
     assert may_leave(world, claim)
     with pytest.raises(ActionError, match="is sending"):

@@ -21,7 +21,7 @@ def listed(world: World) -> list[tuple[str | None, list[str]]]:
 
 
 def test_by_hand(world: World) -> None:
-    """The operator's decision ends the runs, whatever the address's capitals, and is listed."""
+    """The operator's decision ends the runs, regardless of capitals in the address, and is listed."""
     run = world.sign_up()
     world.work()
     assert suppressions.suppress(f" {ADDRESS.upper()} ", world.ledger) == 1
@@ -60,12 +60,12 @@ def test_lifted(world: World, reason: str) -> None:
 
 
 def test_an_unsubscribe_is_the_persons_own(world: World, clock: Clock) -> None:
-    """The operator cannot lift it, and nothing else with it, unless the person has agreed; then the new consent is
-    written down."""
+    """The operator cannot lift it, nor anything else with it, unless the person has agreed; then the new consent is
+    recorded."""
     world.sign_up(consent=True, consent_text="Yes, write to me")
     world.ledger.suppress(CONTACT, "unsubscribed")
     world.ledger.suppress(CONTACT, "bounced")
-    with pytest.raises(ActionError, match="only they can take that back"):
+    with pytest.raises(ActionError, match="only they can undo that"):
         suppressions.unsuppress(ADDRESS, world.ledger)
     assert listed(world) == [(ADDRESS, ["bounced", "unsubscribed"])]
     clock.advance(hours=1)
@@ -88,6 +88,6 @@ def test_a_form_lifts_only_an_unsubscribe(world: World) -> None:
 
 
 def test_nobody_is_made_up(world: World) -> None:
-    """Lifting nothing of an unknown address leaves no trace of it."""
+    """Lifting the suppression of an unknown address leaves no trace of it."""
     assert suppressions.unsuppress(ADDRESS, world.ledger, has_consent=True) == []
     assert world.redis.keys("eg:*") == []

@@ -1,4 +1,4 @@
-"""`evergreen diff`: what a changed campaign folder does to those on their way, on a real ledger."""
+"""`evergreen diff`: what a changed campaign folder does to people in the middle of a campaign, on a real ledger."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ def test_nothing_changed(evergreen: Commands, world: World) -> None:
 
 
 def test_a_new_text_reaches_who_waits_for_it(evergreen: Commands, world: World, folder: Path) -> None:
-    """Both wait for the third email, nobody for the second any more; the fifth for CRITICAL is Ada's alone."""
+    """Both wait for the third email, no one for the second any more; only Ada waits for the fifth for CRITICAL."""
     for file in ("christmas_email_2.md", "christmas_email_3.md", "christmas_email_5_critical.md"):
         change(folder, r"\Z", "\nOne more line.\n", file=file)
     assert changes(evergreen) == [(2, "text", 0), (3, "text", 2), (5, "text", 1)]
 
 
 def test_notions_text_goes_before_the_files(evergreen: Commands, world: World, folder: Path, redis: Redis) -> None:
-    """A file's change reaches nobody where the owner's own text goes out."""
+    """A changed file reaches no one where the owner's own text goes out."""
     redis.hset("eg:templates", "christmas/christmas_email_3", "Subject: Mine\n\nText")
     change(folder, r"\Z", "\nOne more line.\n", file="christmas_email_3.md")
     assert changes(evergreen) == [(3, "text", 0)]
@@ -97,7 +97,7 @@ def test_a_longer_wait_is_for_new_runs(evergreen: Commands, world: World, folder
     """The two keep their times: both still wait for the fourth."""
     change(folder, "after: 120h", "after: 144h")
     assert changes(evergreen) == [(4, "time", 2)]
-    assert "120 h after becomes 144 h after: runs that have begun keep" in " ".join(
+    assert "120 h after becomes 144 h after: enrollments that have started keep" in " ".join(
         evergreen("diff", str(CAMPAIGNS)).output.split()
     )
 

@@ -12,12 +12,12 @@ from tests.support.world import SETTINGS
 
 BOOKING = "calcom-booking"
 _TEXT = "Subject: Letter {}\n\nDear {{{{ first_name | default('friend') }}}}, all the best."
-# cannot be written to somebody who gave no business name
+# cannot be written to a contact without a business name
 _NAMED = "Subject: Letter {}\n\nTo {{{{ business_name }}}}, all the best."
 
 
 def _campaign(slug: str, hours: tuple[int, ...], **settings: Any) -> Campaign:
-    """A campaign whose letters go out so many hours after the anchor; negative: before it."""
+    """A campaign whose letters go out at these hours after the anchor; negative: before it."""
     steps: list[dict[str, Any]] = [
         {"number": n, "after" if h >= 0 else "before": f"{abs(h)}h", "template": f"letter-{n}"}
         for n, h in enumerate(hours, 1)

@@ -65,7 +65,7 @@ class Forbidden:
         raise AssertionError(f"a copy behind its fence sends {key}")
 
     def time(self) -> int | None:
-        """Anybody may ask what time it is; it does not say."""
+        """Anyone may ask for the time; it does not say."""
         return None
 
 
@@ -89,7 +89,7 @@ class Kept:
 
 
 class LedgersGoBack(WorkersWork):
-    """The rules in which there is more than one ledger. A copy works where nobody sees it but the provider."""
+    """The rules with more than one ledger. A copy works where only the provider sees it."""
 
     elsewhere: Copy  # the database KEPT
     beside: Copy  # the database STARTED
@@ -104,7 +104,7 @@ class LedgersGoBack(WorkersWork):
         return Fence(ledger, self.rig.settings, cast(Notion, self.tracker), sleep=lambda _: None)
 
     def take_the_word(self) -> None:
-        """This ledger may send, whatever other copy there is."""
+        """This ledger may send, regardless of other copies."""
         if self.rig.notion:
             self.fence(self.rig.ledger).claim()
             self.rig.watch.fenced = False
@@ -137,7 +137,8 @@ class LedgersGoBack(WorkersWork):
     @precondition(lambda self: self.rig.notion and not self.rig.watch.unknown)
     @rule()
     def the_word_changes_hands(self) -> None:
-        """Another copy takes over, and somebody lets this one take over again; what was let go before is on its way."""
+        """Another copy takes over, and a person lets this one take over again; requests that had left are on their
+        way."""
         if self.rig.watch.fenced:
             self.take_the_word()
         else:

@@ -205,7 +205,7 @@ class PersonsDecide(RuleBasedStateMachine):
         enrolling.sign_up(SignUp.model_validate(form), trigger=trigger, intake=self.intake)
 
     def resume_all(self) -> None:
-        """No run is paused any more."""
+        """No run is paused any longer."""
         for number, run in enumerate(self._runs("paused")):
             self._resume(run, bool(number % 2))
 

@@ -17,7 +17,7 @@ SPANS = st.integers(1, 2000) | st.sampled_from(
 
 
 class MachinesFail(PersonsDecide):
-    """The rules in which nobody decides."""
+    """The rules in which no person decides."""
 
     @rule(what=st.sampled_from(REFUSALS), after=st.integers(0, 3), times=st.sampled_from([1, 1, 2]))
     def redis_will_refuse(self, what: str, after: int, times: int) -> None:

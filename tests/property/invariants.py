@@ -1,4 +1,4 @@
-"""What must be true of the ledger between any two decisions, whatever has happened."""
+"""What must be true of the ledger between any two decisions, regardless of what has happened."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _KNOWN = ("sent", "by", "id", "why")
 
 
 def subscription(reasons: Collection[str]) -> str | None:
-    """The only reason that Notion has: the worst; of one by hand it says that they have unsubscribed."""
+    """The only reason that Notion has: the worst; a manual one is shown as unsubscribed."""
     worst = next((reason for reason in _SUPPRESSED if reason in reasons), None)
     return "unsubscribed" if worst == "manual" else worst
 
@@ -38,14 +38,14 @@ class Rows:
 
     Attributes:
         runs: the hash of every enrollment, by id.
-        people: what was known of everybody whose address was, by digest.
+        people: what was known about each person whose address was known, by digest.
     """
 
     runs: Mapping[str, Mapping[str, str]]
     people: Mapping[str, Mapping[str, str]]
 
     def read(self, redis: Redis) -> Rows:
-        """All that stands in the ledger is written down."""
+        """Write down everything in the ledger."""
         runs = snapshot(redis).runs
         people: dict[str, Mapping[str, str]] = {}
         for key in redis.scan_iter(ids.contact_key("*"), 1000):

@@ -1,5 +1,5 @@
-"""What the property test drives: a small Evergreen by hand, whose workers can rest, sleep or die between any two
-calls."""
+"""What the property test drives: a small Evergreen, run step by step, whose workers can rest, sleep or die between any
+two calls."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ENOUGH = 100  # releases at one instant, far more than there are jobs
 
 
 class Rig:
-    """The ledger, the sender and the provider, with the scheduler's passes, RQ's workers and time moved by hand.
+    """The ledger, the sender and the provider, with the scheduler's passes, RQ's workers and time moved manually.
 
     Attributes:
         clock: Redis's, which may step back.
@@ -56,7 +56,7 @@ class Rig:
             "resend_batch_above": 1 if batches else 10**6,
             "resend_rate": rate,
         }
-        if notion:  # without one, nobody asks for a fence
+        if notion:  # without one, there is no fence
             changes |= {"notion_token": "ntn_test", "notion_email_sequence_db_id": "tracker"}
         self.settings = SETTINGS.model_copy(update=changes)
         self.sender = Sender(self.ledger, CATALOG, TEMPLATES, self.provider, self.settings, self._sleep, self._awake)
@@ -89,7 +89,7 @@ class Rig:
 
     @property
     def actions(self) -> EnrollmentActions:
-        """The operator's hand."""
+        """The operator's actions."""
         return EnrollmentActions(self.ledger, self.sender.catalog, self.settings)
 
     def look(self, enrollment: str, step: int) -> None:

@@ -1,5 +1,5 @@
-"""A Redis that refuses the next call, or whose answer is lost: full, read-only, unable to write to its disk, away, or
-asked twice."""
+"""A Redis that refuses the next call, or whose answer is lost: full, read-only, unable to write to its disk,
+unavailable, or asked twice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Refusals:
     """What the next calls meet, one each.
 
     Args:
-        redis: the database; it is full, or the replica of a primary that nobody reaches, for the length of one call.
+        redis: the database; it is full, or the replica of a primary that is unreachable, for the length of one call.
     """
 
     def __init__(self, redis: Redis) -> None:
@@ -61,7 +61,7 @@ class Refusals:
 
 
 def may_be_refused(story: Callable[..., object]) -> Callable[..., None]:
-    """Whoever decides here sees an error where Redis refuses, and leaves it at that."""
+    """A decision made here gets an error where Redis refuses, and is dropped."""
 
     @wraps(story)
     def told(*args: object, **given: object) -> None:

@@ -34,7 +34,7 @@ def _pairs(flat: list[str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What stands in the ledger.
+    """What is in the ledger.
 
     Attributes:
         runs: every enrollment that is kept, as its hash, by id.

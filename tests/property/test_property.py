@@ -125,7 +125,7 @@ class Promise(LedgersGetLost, MachinesFail, WorkersWork):
 def test_the_promise_holds_whatever_happens(
     valkey_server: Valkey, monkeypatch: pytest.MonkeyPatch, search: int
 ) -> None:
-    """No sequence of events makes an email go out twice, too early, out of order or to somebody who left, or lets one
+    """No sequence of events makes an email go out twice, too early, out of order or to a person who left, or lets one
     be forgotten."""
     silent = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     for module in SILENT:

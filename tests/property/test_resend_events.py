@@ -1,4 +1,4 @@
-"""Reports, sends, crashes and exits in any order: what the provider took is sent, once, and nobody is forgotten."""
+"""Reports, sends, crashes and exits in any order: what the provider took is sent, once, and no one is forgotten."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Watch:
         suppressed: the reasons that were not lifted, by contact.
         ended: the enrollments that have exited or were cancelled.
         held: those that are paused.
-        skipped: the steps that somebody left out.
+        skipped: the steps that were left out.
         given_up: those that a person left out, perhaps in doubt.
         forced: steps that a person has wanted now, or again; these wait for nothing.
         anew: how often a person let a step be sent again that may have been accepted.
@@ -135,7 +135,7 @@ class Watch:
         self.begun.add(id)
 
     def _may_go(self, id: str, what: str) -> None:
-        """Nobody has stopped a step."""
+        """Nothing has stopped a step."""
         enrollment, _ = ids.parse_email_id(id)
         assert not self.fenced, f"{id} {what}, and another copy is sending"
         assert not self.by_hand, f"{id} {what}, and all sending is stopped manually"
@@ -145,8 +145,8 @@ class Watch:
         assert not self.blocked(*self.whose[enrollment]), f"{id} {what}, and the address is suppressed"
 
     def ended_at_the_claim(self, id: str) -> None:
-        """A claim found the step ended, or ended it because its lease was over: nobody holds it, also when the clock is
-        set back then."""
+        """A claim found the step ended, or ended it because its lease was over: no worker holds it, even if the clock
+        is set back then."""
         self.leases.pop(id, None)
 
     def again(self, id: str) -> None:
@@ -157,21 +157,21 @@ class Watch:
         self.leases.pop(id, None)
 
     def sent_anew(self, id: str) -> None:
-        """A person has let a step be sent again although it may have been accepted: what was posted before counts no
-        more."""
+        """A person has let a step be sent again although it may have been accepted: what was posted before no longer
+        counts."""
         self.anew[id] += 1
         self.unlearned.pop(id, None)
 
     def let_go(self, members: Sequence[str], token: str, request: str, body: str, until: int) -> None:
-        """A request may be posted, if its answer comes before `until`: from here on it is on its way, and nobody can
-        stop it."""
+        """A request may be posted, if its answer comes before `until`: from here on it is on its way and cannot be
+        stopped."""
         for id in members:
             assert self.leases[id][0] == token and until <= self.leases[id][1], f"{id} may be posted without its lease"
             self._may_go(id, "may leave")
             self.unlearned[id][token] = request, body
 
     def given_back(self, members: Iterable[str], token: str) -> None:
-        """At the last look these may not leave, and nobody holds them any more."""
+        """At the last look these may not leave, and no worker holds them any longer."""
         for id in members:
             if self.leases.get(id, ("", 0))[0] == token:
                 self.leases.pop(id)

@@ -63,7 +63,7 @@ class WatchedLedger(Ledger):
             self.watch.decided(script, asked, answer)
 
     def _check_company(self, enrollment: str, number: int, late: Mapping[str, int]) -> None:
-        """What goes along in a batch need not go alone, and nobody has yet to decide what its lateness means."""
+        """What goes along in a batch need not go alone, and no late policy is still to be applied to it."""
         run = self._hash(ids.enrollment_key(enrollment))
         step, id = steps(run)[number], ids.email_id(enrollment, number)
         assert "solo" not in step and step.get("attempts", "0") == "0", f"{id} goes along in a batch, and must go alone"
@@ -79,7 +79,7 @@ class FailingProvider(MemoryProvider):
     """A provider whose next answer is chosen.
 
     Attributes:
-        outcome: `accepted`; `lost` and `misanswered`: taken, but the answer is of no use; or the kind of an error.
+        outcome: `accepted`; `lost` and `misanswered`: taken, but the answer is useless; or the kind of an error.
         retry_after: seconds, 0: not said.
         mute: whether it does not say what time it is.
     """
@@ -122,8 +122,8 @@ class FailingProvider(MemoryProvider):
     def _note(self, key: str) -> None:
         """Remember what was taken.
 
-        A step that a ledger has forgotten is taken again, and nobody's fault, after the provider's day, after a batch,
-        whose key nobody knows any more, or where a person had it sent under another key."""
+        A step that a ledger has forgotten is taken again, through no fault, after the provider's day, after a batch,
+        whose key is no longer known, or where a person had it sent under another key."""
         for email in self.accepted[len(self.taken) :]:
             id = email_id(email)
             at, before = self._last.get(id, (0, ""))

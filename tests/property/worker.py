@@ -11,7 +11,7 @@ _here = threading.local()
 
 
 def rest(before: str) -> None:
-    """A worker rests here until it is told to go on; everybody else passes."""
+    """A worker rests here until it is released; any other caller passes."""
     worker: Worker | None = getattr(_here, "worker", None)
     if worker:
         worker.rest(before)

@@ -1,5 +1,5 @@
-"""The workers of the property test: they take jobs, rest before any call, go on, oversleep and die; the provider
-answers what it likes."""
+"""The workers of the property test: they take jobs, rest before any call, continue, oversleep and die; the provider
+gives any answer."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class WorkersWork(PersonsDecide):
     def a_worker_oversleeps(
         self, looks: int, calls: int, outcome: str, others_calls: int, others_outcome: str, wakes: bool, sweep: str
     ) -> None:
-        """Its lease ends, another worker gets what it held, and perhaps it goes on only then."""
+        """Its lease ends, another worker gets what it held, and perhaps it continues only then."""
         before = list(self.workers)
         self.a_worker_takes_a_job(outcome=outcome, retry_after=0, looks=looks, calls=calls)
         self.rig.forward(LEASE + GRACE)

@@ -49,7 +49,7 @@ class Unanswered:
         return self._answer(lambda: self.real.send_batch(emails, key=key))
 
     def time(self) -> int | None:
-        """What time it says it is."""
+        """The time that it reports."""
         said: int | None = self.real.time()
         return said
 
@@ -88,13 +88,13 @@ class Doubtful(LostLedger):
         self.send("other@example.org", "Earlier")
 
     def looking(self, lister: Lister | None = None, subjects: Subjects | None = None) -> Doubts:
-        """What compares."""
+        """The object that compares."""
         return Doubts(
             self.ledger, lambda: ResendWitness(self.ledger, subjects or self.subjects, lister or self.unanswered)
         )
 
     def send(self, address: str, subject: str) -> None:
-        """Somebody else sends an email with the same key of Resend."""
+        """Another program sends an email with the same Resend key."""
         email = {"from": "me@example.org", "to": [address], "subject": subject, "text": "Hi"}
         self.provider.send(email, key=f"{address}-{subject}-{self.clock.now}")
 
@@ -127,7 +127,7 @@ def desk(ledger: Ledger, clock: Clock, box: Sandbox) -> Doubtful:
 
 
 def test_what_resend_lists_is_settled_without_a_person(desk: Doubtful) -> None:
-    """With Resend's id and time; nobody needs to look at it any more, and it goes out once."""
+    """With Resend's id and time; it needs no attention any longer, and it goes out once."""
     run = desk.doubt()
     at = desk.clock.now
     desk.ledger.redis.zadd("rq:failed:send", {f"{run}-2-1": 1})
@@ -152,7 +152,7 @@ def test_what_is_not_there_stays_in_doubt(desk: Doubtful) -> None:
 
 
 def test_nothing_is_asked_while_nothing_is_in_doubt(desk: Doubtful) -> None:
-    """Nor once the doubts are old, or left by a person."""
+    """Nor once the doubts are old, or skipped by a person."""
     desk.doubts.poll()
     assert desk.unanswered.asked == 0
     run = desk.doubt(taken=False)
@@ -184,7 +184,7 @@ def test_it_looks_soon_after_a_doubt_and_then_each_hour(desk: Doubtful) -> None:
 
 @pytest.mark.parametrize("why", ["restricted", "away"])
 def test_a_list_that_cannot_be_read_settles_nothing_and_stops_nothing(desk: Doubtful, why: str) -> None:
-    """A key that may only send, or a Resend that is away: the gate stays open, and the doubt is a person's."""
+    """A key that may only send, or an unavailable Resend: the gate stays open, and a person must settle the doubt."""
 
     class Away:
         def listed(self, after: str | None = None) -> Any:
@@ -201,7 +201,7 @@ def test_a_list_that_cannot_be_read_settles_nothing_and_stops_nothing(desk: Doub
 
 
 def test_several_that_may_be_it_settle_nothing(desk: Doubtful) -> None:
-    """Two of its subject since it was posted: which of them it is, nobody can say."""
+    """Two with its subject since it was posted: it is unknown which of them it is."""
     run = desk.doubt()
     desk.clock.advance(seconds=60)
     desk.send("ada@example.org", desk.subject(run, 2))
@@ -222,7 +222,7 @@ def test_one_that_may_be_another_steps_settles_nothing(desk: Doubtful) -> None:
 
 
 def test_one_that_another_step_explains_settles_nothing(desk: Doubtful) -> None:
-    """It is listed, and known as another's by its id."""
+    """It is listed, and its id shows that it is another's."""
     run = desk.doubt(taken=False)
     EnrollmentActions(desk.ledger, desk.world.sender.catalog, desk.settings).send_now(run, 3)
     desk.world.work()

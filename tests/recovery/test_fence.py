@@ -61,7 +61,7 @@ class Copy:
         return len(self.world.provider.accepted) > before
 
     def why(self) -> str:
-        """What health says of it."""
+        """What health says about it."""
         return str(read_health(self.world.ledger).fence)
 
     def restarts(self) -> None:
@@ -119,7 +119,7 @@ def test_two_copies_of_one_backup(one: Copy, two: Copy) -> None:
 
 
 def test_the_other_can_be_taken_over_from(one: Copy, two: Copy) -> None:
-    """Who was fenced off claims the lease, and then the other stops."""
+    """The copy that was fenced off claims the lease, and then the other stops."""
     one.fence.poll()
     two.redis.hset(ids.FENCE, mapping=one.redis.hgetall(ids.FENCE))  # type: ignore[arg-type]
     two.fence.poll()
@@ -184,7 +184,7 @@ def test_two_replicas_that_start_at_once_are_one_copy(one: Copy) -> None:
 
 @pytest.mark.parametrize("then", ["its word goes", "our word comes back", "Redis starts again"])
 def test_who_was_fenced_off_stays_so_until_a_person_decides(one: Copy, two: Copy, then: str) -> None:
-    """Nobody knows what the other has sent: that it is gone, or seems to be, lets nothing begin."""
+    """It is unknown what the other has sent: even if it is gone, or seems to be, nothing starts."""
     one.fence.poll()
     database = f"/databases/{one.world.settings.notion_email_sequence_db_id}"
     ours = one.box.notion("GET", database).json()["description"]
@@ -211,7 +211,7 @@ def test_who_was_fenced_off_stays_so_until_a_person_decides(one: Copy, two: Copy
 
 
 def test_an_empty_redis_that_waits_does_so_until_a_person_decides(one: Copy) -> None:
-    """The rows that it does not know are taken away: what they stood for has been sent all the same."""
+    """The rows that it does not know are removed: the emails behind them have been sent all the same."""
     parent = {"data_source_id": one.fence.notion.data_source(one.world.settings.notion_email_sequence_db_id)}
     properties = {"Name": {"title": [{"text": {"content": "Someone"}}]}}
     row = one.box.notion("POST", "/pages", json={"parent": parent, "properties": properties}).json()["id"]
@@ -239,7 +239,7 @@ def test_who_has_taken_over_holds_the_lease_like_any_other(one: Copy, two: Copy)
 
 
 def test_an_empty_redis_beside_a_tracker_with_rows_waits(one: Copy, two: Copy) -> None:
-    """It cannot know what was sent already; a person decides."""
+    """It cannot know what was already sent; a person decides."""
     properties = {"Name": {"title": [{"text": {"content": "Someone"}}]}}
     parent = {"data_source_id": one.box.seed("evergreen")["tracker"]["data_source_id"]}
     one.box.notion("POST", "/pages", json={"parent": parent, "properties": properties}).raise_for_status()
@@ -251,7 +251,7 @@ def test_an_empty_redis_beside_a_tracker_with_rows_waits(one: Copy, two: Copy) -
 
 
 def test_an_empty_redis_beside_another_that_sends_waits(one: Copy, two: Copy) -> None:
-    """A word that was never ours is somebody else's."""
+    """A word that was never ours belongs to another copy."""
     one.fence.poll()
     two.fence.poll()
     assert (two.sends(), two.why()) == (False, OTHER)
@@ -283,7 +283,7 @@ def test_notion_away_an_old_backup_waits(one: Copy) -> None:
 
 
 def test_a_running_holder_tolerates_notion_being_away_for_long(one: Copy) -> None:
-    """Hours without Notion stop nothing, and a restart after them neither."""
+    """Hours without Notion stop nothing, nor does a restart after them."""
     one.fence.poll()
     one.box.fault("disconnect", provider="notion", count=1000)
     for _ in range(20):
@@ -378,7 +378,7 @@ def test_two_answers_in_a_row_that_got_lost(one: Copy) -> None:
 def test_the_owner_is_told_also_where_redis_refuses_that_at_first(
     one: Copy, two: Copy, refuse: Refuse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What stops sending is told, however often it takes; and nothing is sent meanwhile."""
+    """The owner gets the alert about what stops sending, however many tries it takes; and nothing is sent meanwhile."""
     one.fence.poll()
     two.fence.claim()
     one.clock.advance(seconds=61)
@@ -412,7 +412,7 @@ def test_the_owners_own_description_stays(one: Copy, made: dict[str, Any]) -> No
 
 
 def test_a_lost_redis_is_told_to_restore(one: Copy, two: Copy) -> None:
-    """Beside a tracker with rows, and a word that nobody holds any more, the fix is to restore, not to take over."""
+    """Beside a tracker with rows, and a word that no copy holds any longer, the fix is to restore, not to take over."""
     one.fence.poll()
     run = one.world.sign_up()
     parent = {"data_source_id": one.fence.notion.data_source(one.world.settings.notion_email_sequence_db_id)}

@@ -31,15 +31,15 @@ def lost(ledger: Ledger, clock: Clock, box: Sandbox) -> LostLedger:
 
 
 def dump(lost: LostLedger) -> dict[str, Any]:
-    """All that Redis holds, but for whose turn it is at a provider."""
+    """All that Redis holds, except the turns at a provider."""
     redis = lost.ledger.redis
     return {key: redis.dump(key) for key in redis.scan_iter() if not key.startswith(("eg:turns", "eg:hold"))}
 
 
 @pytest.mark.parametrize("behind", [False, True], ids=["recorded", "Notion five minutes behind"])
 def test_thirty_sequences_go_on_and_nothing_is_sent_twice_or_lost(lost: LostLedger, behind: bool) -> None:
-    """In the middle of them Redis is lost; each of the 210 emails arrives once, also those that Notion was not told
-    of."""
+    """Redis is lost in the middle of them; each of the 210 emails arrives once, also those that Notion does not have
+    yet."""
     runs = []
     for number in range(30):
         runs.append(lost.person(number))
@@ -153,7 +153,7 @@ def test_duplicate_rows_are_one_run(lost: LostLedger) -> None:
 
 
 def test_a_paused_run_stays_paused(lost: LostLedger) -> None:
-    """Until somebody resumes it; then it moves by the pause's length."""
+    """Until a person resumes it; then it moves by the pause's length."""
     run = lost.world.sign_up()
     lost.world.live(1)
     actions = EnrollmentActions(lost.ledger, lost.world.sender.catalog, lost.settings)
@@ -190,7 +190,7 @@ def test_a_ticked_run_comes_back_paused_and_clearing_the_tick_resumes_it(lost: L
 
 
 def test_who_is_suppressed_gets_nothing(lost: LostLedger) -> None:
-    """Also where the run's row did not learn of it, and when the person signs up again."""
+    """Also where the run's row was not updated, and when the person signs up again."""
     run = lost.world.sign_up()
     lost.world.live(1)
     lost.record()
@@ -235,7 +235,7 @@ def test_somebody_who_signs_up_before_the_restore_goes_on_where_they_were(lost: 
 
 
 def test_a_tracking_row_stays_the_row_of_the_later_run(lost: LostLedger) -> None:
-    """Who only signed up is remembered, and an assessment goes into the same row."""
+    """A person who only signed up is remembered, and an assessment goes into the same row."""
     lost.world.sign_up({"email": ADAS, "first_name": "Ada"})
     lost.record()
     lost.lose()
@@ -275,7 +275,7 @@ def test_the_earlier_builds_sequences_go_on_after_their_last_email(ledger: Ledge
     ada, bob = (f"{ids.enrollment_prefix('christmas', email)}-1" for email in (ADAS, "bob@example.org"))
     assert report.runs == {"restored": 2, "marked": 1}
     assert [(left.row, left.why) for left in report.paused] == [
-        (bob, "neither a mark nor an anchor says where it stands")
+        (bob, "it has neither a mark nor an anchor to continue from")
     ]
     assert lost.world.states(ada) == ["sent"] * 2 + ["scheduled"] * 5
     assert lost.world.run(ada).step(3).due == START + 42 * HOUR + 60_000

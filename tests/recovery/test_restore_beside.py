@@ -19,7 +19,7 @@ from tests.support.lost_history import AFTER, BEFORE, BY_HAND, Tale, by_website,
 def test_a_loss_changes_nothing(
     told: Callable[[], Tale], before: Callable[[Tale], None], after: Callable[[Tale], None]
 ) -> None:
-    """Whatever she was in before, and whatever came after: the same emails, the same doubts, the same ends."""
+    """For every history before the loss and after it: the same emails, the same doubts, the same ends."""
     never_lost = outcome(lived(told(), before, after, loses=False))
     tale = lived(told(), before, after, loses=True)
     tale.restore()

@@ -94,7 +94,7 @@ def call_and_pause(tale: Tale) -> None:
 def test_who_may_enter_again_gets_a_number_of_their_own(
     told: Callable[[], Tale], before: Callable[[Tale], None], after: Callable[[Tale], None]
 ) -> None:
-    """All the emails of a new run go out, under ids that none had before; those of a run that was lost go on."""
+    """All the emails of a new run go out, under ids that none had before; those of a run that was lost continue."""
     never_lost = outcome(lived(told(), before, after, loses=False))
     tale = lived(told(), before, after, loses=True)
     tale.restore()
@@ -138,7 +138,8 @@ def test_the_number_counts_on_from_the_email_log_too(told: Callable[[], Tale]) -
 @pytest.mark.parametrize("then_taken_back", [False, True])
 @pytest.mark.parametrize("seen_again", [False, True], ids=["", "reported again"])
 def test_a_missed_meeting(told: Callable[[], Tale], seen_again: bool, then_taken_back: bool) -> None:
-    """The calendar says again that she did not come, or takes that back: also where this ledger knows nothing of it."""
+    """The calendar says again that she did not come, or takes that back: also where this ledger knows nothing about
+    it."""
 
     def before(tale: Tale) -> None:
         tale.calendar("no-show", "calendly-noshow")
@@ -226,7 +227,7 @@ def test_a_restore_that_breaks_off_is_run_again(
 
 
 def test_nothing_is_left_of_what_is_thrown_away(told: Callable[[], Tale]) -> None:
-    """No wake-up, list, count, group or row; and who is put back has one of each."""
+    """No wake-up, list, count, group or row; and a person who is put back has one of each."""
     tale = told()
     goes_on(tale)
     tale.lose()
@@ -263,8 +264,8 @@ def test_what_this_ledger_has_tried_stays(told: Callable[[], Tale]) -> None:
 
 
 def test_the_report_names_what_became_of_each(told: Callable[[], Tale]) -> None:
-    """Who comes back in place of a new one, who ended meanwhile, who begins under a new number, and what is thrown
-    away."""
+    """Who comes back in place of a new one, who ended meanwhile, who begins under a new number, and what is
+    discarded."""
     tale = told()
     goes_on(tale)
     reported_and_over(tale)
@@ -273,14 +274,14 @@ def test_the_report_names_what_became_of_each(told: Callable[[], Tale]) -> None:
     call(tale)
     report = tale.lost.restorer().restore()
     assert report.runs == {"restored": 1, "marked": 1, "thrown": 1, "numbered": 1}
-    assert [(one.row, one.why) for one in report.thrown] == [(f"{BUSOS}-1", f"{CHRISTMAS}-1 comes back in its place")]
+    assert [(one.row, one.why) for one in report.thrown] == [(f"{BUSOS}-1", f"{CHRISTMAS}-1 replaces it")]
     assert [(one.row, one.why) for one in report.numbered] == [
-        (f"{POSTCALL}-2", f"it began as {POSTCALL}-1, an id that was used before the loss")
+        (f"{POSTCALL}-2", f"it started as {POSTCALL}-1, an id that was used before the loss")
     ]
 
 
 def test_a_row_is_not_written_over_before_it_was_read(told: Callable[[], Tale]) -> None:
-    """What waits for Notion waits for the fence, and is told then; nothing is lost, and health says no more than
+    """Updates for Notion wait for the fence, and are written then; nothing is lost, and health says no more than
     that."""
     tale = told()
     goes_on(tale)
@@ -341,7 +342,7 @@ def test_a_tick_waits_for_the_restore(told: Callable[[], Tale]) -> None:
 
 
 def test_a_booking_after_the_restore_ends_what_began_before_it(told: Callable[[], Tale]) -> None:
-    """Though its anchor was moved beyond the booking, which its calendar tells only now."""
+    """Even though its anchor was moved beyond the booking, which its calendar reports only now."""
     tale = told()
     paused(tale)
     tale.lost.record()
@@ -397,7 +398,8 @@ def test_of_two_lost_ones_of_a_group_one_goes_on(told: Callable[[], Tale]) -> No
 
 
 def test_a_row_of_an_earlier_build_counts_as_well(told: Callable[[], Tale]) -> None:
-    """It has no Enrollment ID; who signs up again before the take-over goes on after the last mark, in the same row."""
+    """It has no Enrollment ID; a person who signs up again before the take-over continues after the last mark, in the
+    same row."""
     tale = told()
     name, campaign = {"title": [{"text": {"content": "Ada"}}]}, {"select": {"name": "Christmas 2025"}}
     marks = {"Email_1_Sent": at(-30), "Email_2_Sent": at(-6)}
@@ -412,7 +414,7 @@ def test_a_row_of_an_earlier_build_counts_as_well(told: Callable[[], Tale]) -> N
 
 
 def test_a_row_that_only_tracks_becomes_the_new_ones(told: Callable[[], Tale]) -> None:
-    """Who gave only an address before the loss, and the assessment after it, has one row."""
+    """A person who gave only an address before the loss, and the assessment after it, has one row."""
     tale = told()
     only_tracked(tale)
     tale.lose()

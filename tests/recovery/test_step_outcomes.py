@@ -1,4 +1,4 @@
-"""Restoring: emails of which Notion was not told are looked up in Resend's list, and what it does not settle is in
+"""Restoring: emails that Notion does not have are looked up in Resend's list, and what it does not settle is in
 doubt."""
 
 from __future__ import annotations

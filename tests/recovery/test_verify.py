@@ -9,9 +9,10 @@ import pytest
 
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.recovery.findings import Finding, fix, held
 from shared.recovery.verify_ledger import unlisted
 from shared.recovery.verify_notion import NotionWitness
-from shared.recovery.verify_resend import Finding, ResendWitness, fix, held
+from shared.recovery.verify_resend import ResendWitness
 from tests.conftest import Clock
 from tests.support.lost_ledger import LostLedger, Unlisted, at
 from tests.support.sandbox_server import Sandbox, sandbox, text
@@ -21,10 +22,10 @@ DAY = 24 * 3_600_000
 
 
 class Verified(LostLedger):
-    """Evergreen at work, looked at by both witnesses."""
+    """Evergreen at work, checked against both Resend and Notion."""
 
     def verify(self) -> list[Finding]:
-        """All that does not agree."""
+        """Everything that does not agree."""
         everything = held(self.ledger)
         resend = ResendWitness(self.ledger, self.subjects, self.provider)
         notion = NotionWitness(self.ledger, self.world.sender.catalog, self.settings, self.notion)
@@ -77,7 +78,7 @@ def test_all_agree(desk: Verified, run: str) -> None:
 
 
 def test_an_email_that_was_accepted_twice_is_named(desk: Verified, run: str) -> None:
-    """Two of the same subject for one step."""
+    """Two with the same subject for one step."""
     again = next(email for email in desk.box.outbox() if email["to"] == ["ada@example.org"])
     desk.provider.send({key: again[key] for key in ("from", "to", "subject", "text")}, key="another")
     assert desk.found() == [("duplicate", f"{run}-1")]
@@ -119,7 +120,7 @@ def test_a_scheduled_email_that_resend_has_is_named_and_left(desk: Verified, run
 
 
 def test_rows_that_are_missing_or_stale_are_written_again(desk: Verified, run: str) -> None:
-    """A contact, a run and an email that were thrown away, and a mark that was cleared."""
+    """A contact, a run and an email whose rows were trashed, and a mark that was cleared."""
     other = desk.person(1)
     desk.world.live(1)
     desk.record()
@@ -142,7 +143,7 @@ def test_rows_that_are_missing_or_stale_are_written_again(desk: Verified, run: s
 
 
 def test_a_duplicate_row_is_named_and_never_deleted(desk: Verified, run: str) -> None:
-    """Which of the two is right, a person says."""
+    """A person decides which of the two is right."""
     page = desk.write("tracker", Name={"title": text("Ada")}, Enrollment_ID={"rich_text": text(run)})
     assert desk.found() == [("duplicate", page)]
     desk.fixes()
@@ -184,6 +185,6 @@ def test_what_was_put_back_meanwhile_is_fixed(desk: Verified, run: str) -> None:
 
 
 def test_a_list_that_cannot_be_read_is_said(desk: Verified, run: str) -> None:
-    """No list is no proof."""
+    """An unreadable list proves nothing."""
     witness = ResendWitness(desk.ledger, desk.subjects, Unlisted())
     assert [(found.kind, found.what) for found in witness.compare(held(desk.ledger), 0)] == [("gap", "resend")]

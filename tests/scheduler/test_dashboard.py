@@ -120,7 +120,7 @@ class TestWhatItShows:
     def test_rqs_own_schedule_comes_after_ours(
         self, visitor: FlaskClient, world: World, raw: Redis, page: str, wanted: list[str]
     ) -> None:
-        """A page that holds both goes on from one to the other."""
+        """A page that has both continues from one to the other."""
         run = world.sign_up()
         raw.hset("rq:job:other", mapping={"data": "[]", "origin": "send", "description": "other"})
         raw.zadd("rq:scheduled:send", {"other": time.time()})
@@ -189,7 +189,7 @@ class TestWhatItShows:
 
 
 class TestOddJobs:
-    """What is not ours, or broken, stops nothing else."""
+    """What is not ours, or is broken, stops nothing else."""
 
     def test_pickle_is_not_read(self, visitor: FlaskClient, world: World, raw: Redis, tmp_path: Path) -> None:
         """A job that would do something when it is unpickled is shown by its description."""
@@ -212,7 +212,7 @@ class TestOddJobs:
         assert not (tmp_path / "boom").exists()
 
     def test_a_broken_job_is_named_so(self, visitor: FlaskClient, world: World, raw: Redis) -> None:
-        """One that cannot be read says so, one whose hash is gone is left out, and the others stay."""
+        """One that cannot be read is labeled so, one whose hash is gone is left out, and the others stay."""
         run = world.sign_up()
         raw.hset("rq:job:broken", mapping={"data": "[]", "created_at": "yesterday"})
         raw.rpush("rq:queue:send", "broken", "no valid id!", "gone")
@@ -279,7 +279,7 @@ class TestReadOnly:
         assert everything(raw) == before
 
     def test_whatever_rq_dashboard_adds_is_refused(self, visitor: FlaskClient) -> None:
-        """What is shown is a list; every other route is closed."""
+        """Only listed routes are shown; every other route is closed."""
         names = {str(rule.endpoint).removeprefix("rq_dashboard.") for rule in visitor.application.url_map.iter_rules()}
         assert names - dashboard.SHOWN == {
             "delete_job_view",
@@ -296,7 +296,7 @@ class TestDoor:
 
     @pytest.fixture
     def stranger(self, world: World, raw: Redis) -> Callable[..., TestResponse]:
-        """Somebody who asks for a page with what is given."""
+        """A stranger who asks for a page, with the given credentials."""
         client = dashboard.create_app(SETTINGS, raw).test_client()
 
         def ask(*auth: str, path: str = "/0/data/queues.json") -> TestResponse:
@@ -318,7 +318,7 @@ class TestDoor:
         assert stranger(*RIGHT).status_code == 200
 
     def test_who_guesses_must_wait(self, stranger: Callable[..., TestResponse]) -> None:
-        """After five wrong ones even the right one does not help for a while, so that guessing tells nothing."""
+        """After five wrong ones even the right one does not help for a while, so that guessing reveals nothing."""
         assert [stranger("evergreen", f"guess {number}").status_code for number in range(5)] == [401] * 5
         answer = stranger(*RIGHT)
         assert (answer.status_code, answer.headers["Retry-After"]) == (429, "300")
@@ -378,7 +378,7 @@ def test_while_redis_is_away(world: World) -> None:
     with Redis(port=1, socket_connect_timeout=1) as nobody:
         client = dashboard.create_app(SETTINGS, nobody).test_client()
         answer = client.get("/0/data/queues.json", headers={"Authorization": _basic(*RIGHT)})
-    assert (answer.status_code, answer.text) == (503, "Redis does not answer. Try again soon.\n")
+    assert (answer.status_code, answer.text) == (503, "Redis does not respond. Try again soon.\n")
 
 
 def test_in_a_browser(world: World, raw: Redis) -> None:

@@ -58,8 +58,8 @@ class TestCounting:
         assert world.redis.hgetall("eg:lateness") == {bucket: "1", "sum": str(late_ms)}
 
     def test_a_report_that_comes_before_the_answer(self, world: World) -> None:
-        """Resend's webhook may be sooner than its answer to the request: the email counts, and by the time that the
-        webhook tells."""
+        """Resend's webhook may be sooner than its answer to the request: the email counts, at the time in the
+        webhook."""
         run = world.sign_up()
         world.clock.advance(seconds=2)
         world.ledger.claim(run, 1, token="t", late={})
@@ -111,7 +111,7 @@ def names(world: World) -> set[str]:
 
 
 class TestFigures:
-    """What Prometheus is told."""
+    """What Prometheus gets."""
 
     def test_a_campaign(self, world: World) -> None:
         """Who enrolled, what became of each email, and in which state the runs are."""
@@ -207,7 +207,7 @@ class TestFigures:
         assert [value(world, "workers", queue=queue) for queue in ("send", "record", "notify")] == [0, 0, 0]
 
     def test_what_a_person_must_look_at(self, world: World) -> None:
-        """Rejected templates, messages that nobody could be told, failed jobs."""
+        """Rejected templates, alerts that could not be sent, failed jobs."""
         world.redis.hset("eg:templates:rejected", "christmas/christmas_email_1", "no subject")
         world.redis.zadd("rq:failed:send", {"x": 1})
         world.ledger.alert("closed", "key")
@@ -280,7 +280,7 @@ class TestServer:
         assert 'evergreen_enrollments_total{campaign="christmas"} 0.0\n' in text
 
     def test_a_port_that_is_taken_stops_no_email(self, world: World) -> None:
-        """It is said in the log, with what to do."""
+        """The log says so, with what to do."""
         with socket.create_server(("127.0.0.1", 0)) as taken, structlog.testing.capture_logs() as logs:
             metrics.start("127.0.0.1", taken.getsockname()[1], metrics.Figures(world.ledger, []))
         assert [(entry["event"], entry["fix"]) for entry in logs] == [
@@ -288,7 +288,7 @@ class TestServer:
         ]
 
     def test_port_0_is_nowhere(self, world: World) -> None:
-        """Who wants no figures gets none."""
+        """Port 0 turns it off."""
         with structlog.testing.capture_logs() as logs:
             metrics.start("no such host", 0, metrics.Figures(world.ledger, []))
         assert logs == []

@@ -33,7 +33,7 @@ def desk(redis: Redis, clock: Clock, box: Sandbox) -> OwnersDesk:
 
 
 class Task:
-    """Counts its calls, and raises what it is told to, one each."""
+    """Counts its calls, and raises the given errors, one each."""
 
     def __init__(self, *faults: Exception) -> None:
         self.calls = 0
@@ -93,7 +93,7 @@ def test_a_stopped_replica_leaves_the_lock(ledger: Ledger) -> None:
 
 
 def test_nothing_ends_the_loop(ledger: Ledger) -> None:
-    """Notion away, Redis away, and a fault of our own: it looks again."""
+    """Notion unavailable, Redis unavailable, and a bug of ours: it looks again."""
     stop = threading.Event()
     task = Task(NotionError("unsure", "no answer"), RedisConnectionError("away"), IndexError("a fault"))
     loop = NotionPoll(ledger, [task, stop.set], every=0)
@@ -124,7 +124,7 @@ def test_without_notion_there_is_nothing_to_look_at(ledger: Ledger, monkeypatch:
 
 
 def test_a_redis_that_refuses_is_waited_for(ledger: Ledger, refuse: Refuse, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However often it refuses the lock meanwhile, it is said once that it is away and once that it is back."""
+    """However often it refuses the lock meanwhile, one line says that it is unavailable and one that it is back."""
     logger = structlog.testing.CapturingLogger()
     monkeypatch.setattr(notion_poll, "_logger", logger)
     task, asked = Task(), threading.Semaphore(0)

@@ -48,7 +48,7 @@ def queued(world: World) -> int:
 
 
 def test_what_is_due_is_released(world: World, raw: Redis) -> None:
-    """The second email's time comes while the loop goes on."""
+    """The second email's time comes while the loop runs."""
     run = world.sign_up()
     world.work()
     with going_on(world.ledger, raw):

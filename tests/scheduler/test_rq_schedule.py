@@ -54,7 +54,7 @@ def test_a_released_job_is_a_queued_job_of_rq(world: World, schedule: Schedule, 
 
 
 def test_a_job_whose_hash_was_lost_is_written_anew(world: World, schedule: Schedule, raw: Redis) -> None:
-    """Release finds the ledger's step, whatever became of the job that was to wake it."""
+    """Release finds the ledger's step, regardless of the job that should wake it."""
     run = world.sign_up()
     world.work()
     first, second = [job.id for job in schedule.get_jobs()][:2]
@@ -94,7 +94,7 @@ def test_cancelling_a_job_skips_its_step(world: World, schedule: Schedule) -> No
 
 
 def test_nothing_else_gets_on_the_schedule(schedule: Schedule) -> None:
-    """Whoever enqueues past the ledger is told so."""
+    """Enqueuing past the ledger raises an error."""
     for attempt in (schedule.enqueue_at, schedule.enqueue_in, schedule.schedule, schedule.cron, schedule.enqueue_job):
         with pytest.raises(ScheduleError, match="only the ledger schedules"):
             attempt(None)

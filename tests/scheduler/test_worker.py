@@ -82,8 +82,8 @@ def test_a_worker_that_slept_is_no_failure_of_the_step(world: World, raw: Redis,
 
 
 def test_a_newer_ledger_is_left_to_its_release(world: World, raw: Redis, send_function: SendFunction) -> None:
-    """An older worker asks nobody, decides nothing, and puts nothing on the failed list, also of a step that has failed
-    there."""
+    """An older worker calls nothing, decides nothing, and puts nothing on the failed list, even for a step that has
+    failed there."""
     run = world.sign_up()
     world.redis.hset(ids.enrollment_key(run), "2.state", "failed")
     for queue in ids.QUEUES:
@@ -95,7 +95,7 @@ def test_a_newer_ledger_is_left_to_its_release(world: World, raw: Redis, send_fu
     jobs.record()
     jobs.notify()
     for _ in range(3):
-        jobs.look_around()  # the silent scheduler would be told on the second
+        jobs.look_around()  # the silent scheduler would raise an alert on the second
     assert send_function.asked == []
     assert {key: world.redis.dump(key) for key in world.redis.scan_iter()} == before
     world.redis.set(ids.VERSION, VERSION)
@@ -178,7 +178,7 @@ def test_the_jobs_of_a_dead_worker_are_forgotten(world: World, raw: Redis) -> No
 
 
 def watch(raw: Redis, **options: Any) -> Queue:
-    """Let a real worker tell the owner, without a way to do so but the log."""
+    """Let a real worker alert the owner, with only the log as a channel."""
     queue = Queue(NOTIFY, connection=raw, job_class=Job)
     WatchfulWorker([queue], connection=raw, job_class=Job, **options).work(
         burst=not options, logging_level="CRITICAL", max_idle_time=3
@@ -187,7 +187,7 @@ def watch(raw: Redis, **options: Any) -> Queue:
 
 
 def test_a_notify_job_tells_the_owner(world: World, raw: Redis) -> None:
-    """What lay there to be told is told, and nothing of the job stays."""
+    """Waiting alerts are sent, and nothing of the job stays."""
     Alerts(world.ledger).report("failed", "x")
     world.redis.set(ids.TICK, world.ledger.now())
     queue = watch(raw)
@@ -196,7 +196,7 @@ def test_a_notify_job_tells_the_owner(world: World, raw: Redis) -> None:
 
 
 def test_an_idle_worker_tells_what_has_become_due(world: World, raw: Redis) -> None:
-    """Nobody pushes a job when a notice's time has come: here, a second after a teller died with it."""
+    """No job is pushed when a notice's time has come: here, a second after the worker that was sending it died."""
     Alerts(world.ledger).report("failed", "x")
     raw.delete("rq:queue:notify")
     assert Alerts(world.ledger, lease=1).take() is not None
@@ -235,7 +235,7 @@ class TestRedisThatRefuses:
     def said(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> Iterator[Callable[[], list[str]]]:
-        """What the worker has logged of it; a traceback fails the test."""
+        """What the worker has logged about it; a traceback fails the test."""
         logger = structlog.testing.CapturingLogger()
         monkeypatch.setattr("scheduler.worker._logger", logger)
         with caplog.at_level("ERROR"):
@@ -327,7 +327,7 @@ class TestRedisThatRefuses:
     def test_a_worker_that_rq_has_forgotten_meanwhile_is_a_worker_again(
         self, world: World, raw: Redis, send_function: SendFunction, monkeypatch: pytest.MonkeyPatch, refuse: Refuse
     ) -> None:
-        """RQ forgets one of which it has heard nothing for two minutes; health would miss it for good."""
+        """RQ forgets a worker that it has not heard from for two minutes; health would miss it for good."""
         runs = [world.sign_up(email=f"p{number}@example.org") for number in range(2)]
         seen: list[int] = []
 
@@ -373,7 +373,7 @@ class TestRedisThatRefuses:
     def test_one_that_tells_the_owner_waits_too(
         self, world: World, raw: Redis, monkeypatch: pytest.MonkeyPatch, refuse: Refuse, said: Callable[[], list[str]]
     ) -> None:
-        """While it looks around by itself; what there is to tell is told the next time."""
+        """While it looks around by itself; waiting alerts are sent the next time."""
         Alerts(world.ledger).report("failed", "x")
         raw.delete("rq:queue:notify")
         world.redis.set(ids.TICK, world.ledger.now())

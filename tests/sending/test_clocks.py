@@ -1,4 +1,4 @@
-"""Clocks: the provider forgets what it took 24 hours ago by its own clock, whatever Redis's clock did meanwhile."""
+"""Clocks: the provider forgets what it took 24 hours ago by its own clock, regardless of Redis's clock."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Apart:
         self.real.advance(hours=hours, seconds=seconds)
 
     def lose_an_answer(self) -> str:
-        """The first email is accepted, and nobody learns of it; returns the enrollment."""
+        """The first email is accepted, and its answer is lost; returns the enrollment."""
         run = self.world.sign_up()
         self.provider.faults.append("lost")
         self.world.work()
@@ -72,7 +72,7 @@ def test_a_clock_that_stood_still(apart: Apart, off: float) -> None:
 def test_a_clock_that_was_wrong_at_the_post_and_is_set_right(
     apart: Apart, actions: EnrollmentActions, wrong: float
 ) -> None:
-    """All waits for a day meanwhile; by Redis's clock that was less, or more."""
+    """Everything waits for a day meanwhile; by Redis's clock that was less, or more."""
     apart.clock.advance(hours=wrong)
     run = apart.lose_an_answer()
     apart.clock.advance(hours=-wrong)
@@ -118,7 +118,7 @@ def test_two_clocks_that_always_differ(apart: Apart) -> None:
 def test_a_clock_that_jumps_some_time_after_an_answer(
     apart: Apart, actions: EnrollmentActions, wrong: float, since: float
 ) -> None:
-    """How far the clocks were apart a while ago says nothing of an email that is posted after the jump."""
+    """How far apart the clocks were a while ago says nothing about an email that is posted after the jump."""
     apart.world.sign_up(email="bo@example.org")
     apart.world.work()
     apart.passes(hours=since)
@@ -150,8 +150,8 @@ def test_what_was_heard_before_the_clock_was_set_back_does_not_count(apart: Apar
     ("ago", "restarts", "asks"), [(30, False, False), (31, False, True), (20, True, True), (0, False, False)]
 )
 def test_a_repetition_goes_by_what_was_heard_just_now(apart: Apart, ago: int, restarts: bool, asks: bool) -> None:
-    """Half a minute ago at the most, and since Redis was started: else the provider is asked for its time before
-    anything is repeated."""
+    """At most half a minute ago, and since Redis was started: else the provider is asked for its time before anything
+    is repeated."""
     asked = list[int]()
 
     def time() -> int:
@@ -172,7 +172,7 @@ def test_a_repetition_goes_by_what_was_heard_just_now(apart: Apart, ago: int, re
 
 
 class Silent(MemoryProvider):
-    """A provider of which nobody hears the time: something on the way answers for it."""
+    """A provider whose time never arrives: something on the way answers for it."""
 
     def time(self) -> None:
         """Nothing."""
@@ -232,8 +232,8 @@ def test_the_time_is_asked_only_where_nothing_else_says_it(apart: Apart) -> None
 
 @pytest.mark.parametrize("off", [2, -2])
 def test_what_was_heard_a_moment_before_the_post_stands_for_it(apart: Apart, off: float) -> None:
-    """The clocks always differ by two hours; nobody says so after the post, and what another email's answer said goes
-    with the request."""
+    """The clocks always differ by two hours; no answer says so after the post, and the time from another email's answer
+    goes with the request."""
     apart.clock.advance(hours=off)
     apart.world.sign_up(email="bo@example.org")
     apart.world.work()
@@ -261,7 +261,7 @@ class Mute(MemoryProvider):
 
 
 def test_the_time_is_asked_once_a_minute_where_nobody_says_it(apart: Apart) -> None:
-    """Not before each email, where nothing ever tells it."""
+    """Not before each email, where nothing ever gives it."""
     mute = Mute(apart.real)
     apart.world.sender = dataclasses.replace(apart.world.sender, provider=mute)
     for number in range(4):
@@ -273,7 +273,7 @@ def test_the_time_is_asked_once_a_minute_where_nobody_says_it(apart: Apart) -> N
 
 @pytest.mark.parametrize("off", [0, 0.9, -1.1])
 def test_a_first_post_of_which_nobody_knows_the_time_is_not_repeated(apart: Apart, off: float) -> None:
-    """Redis's clock may have been set since, so that what it says now tells nothing of then: a person decides."""
+    """Redis's clock may have been set since, so its time now says nothing about then: a person decides."""
     apart.clock.advance(hours=-off)
     heard, apart.provider = apart.provider, Silent(apart.real)
     apart.world.sender = dataclasses.replace(apart.world.sender, provider=apart.provider)
@@ -299,7 +299,7 @@ def test_a_retry_after_of_any_size_is_capped(world: World, kind: SendFault, seco
 
 @pytest.mark.parametrize(("quota", "days"), [("daily_quota_exceeded", 1), ("monthly_quota_exceeded", 31)])
 def test_a_quota_is_full_again_at_the_next_day_or_month_at_the_latest(world: World, quota: str, days: int) -> None:
-    """Whatever the provider says, nothing waits for years."""
+    """Nothing waits for years, regardless of what the provider says."""
     run = world.sign_up()
     world.provider.faults.append(SendError("quota", f"Resend answered 429 {quota}", 1e12))
     world.work()
@@ -343,7 +343,7 @@ def test_another_account_repeats_nothing(world: World, changes: dict[str, str]) 
 
 def test_a_clock_that_is_set_while_the_first_answer_is_awaited(apart: Apart, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was three days ahead at the first post, and is right when the answer was lost: how far it is off then says
-    nothing of the post."""
+    nothing about the post."""
     apart.clock.advance(hours=72)
     asked = apart.provider.time
 

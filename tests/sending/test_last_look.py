@@ -24,9 +24,7 @@ from tests.conftest import Clock
 from tests.support.provider_double import MemoryProvider
 from tests.support.world import SETTINGS, World
 
-BEFORE_LEASE_ENDS = (
-    31  # seconds: the last instant at which a request may still leave, as its answer takes 13 at the most
-)
+BEFORE_LEASE_ENDS = 31  # seconds: the last instant at which a request may still leave, as its answer takes at most 13
 
 
 @dataclass
@@ -92,7 +90,7 @@ STOPS = ("pause", "cancel", "unsubscribe", "bounce", "stop sending", "booking", 
 def test_nothing_leaves_after_a_stop(
     world: World, actions: EnrollmentActions, between: Between, stop: str, after: int
 ) -> None:
-    """Whatever stops it and however long it had been claimed; no attempt is counted."""
+    """Regardless of what stops it and how long it had been claimed; no attempt is counted."""
     run = world.sign_up()
 
     def happens() -> None:
@@ -140,7 +138,7 @@ def test_what_was_paused_before_it_left_is_looked_at_no_more(
 def test_a_batch_goes_without_who_may_not(
     batches: World, actions: EnrollmentActions, between: Between, stop: str
 ) -> None:
-    """One of three leaves the batch, the other two are written again, and everybody's attempts are right."""
+    """One of three leaves the batch, the other two are written again, and all their attempts are right."""
     runs = [batches.sign_up(email=f"{name}@example.org") for name in ("bo", "ada", "cy")]
     between.happens = stops(batches, actions, runs[1])[stop]
     batches.work()
@@ -153,7 +151,7 @@ def test_a_batch_goes_without_who_may_not(
 def test_who_asked_for_it_may_be_the_one_that_leaves(
     batches: World, actions: EnrollmentActions, between: Between
 ) -> None:
-    """The email whose job it was is barred: the others of its batch go all the same, a single one under its own key."""
+    """The email whose job it was is barred: the others of its batch still go, a single one under its own key."""
     runs = [batches.sign_up(email=f"{name}@example.org") for name in ("ada", "bo")]
     between.happens = lambda: actions.cancel(runs[0])
     batches.release()
@@ -167,7 +165,7 @@ def test_who_asked_for_it_may_be_the_one_that_leaves(
 def test_a_batch_of_which_nobody_may_go_gives_its_turn_back(
     batches: World, actions: EnrollmentActions, between: Between
 ) -> None:
-    """Nothing is asked of the provider, and who comes next does not wait for a turn that nobody takes."""
+    """The provider is not called, and the next email does not wait for an unused turn."""
     slow = batches.settings.model_copy(update={"resend_rate": 1})
     batches.sender = dataclasses.replace(batches.sender, settings=slow)
     runs = [batches.sign_up(email=f"{name}@example.org") for name in ("bo", "cy")]
@@ -241,7 +239,8 @@ def test_the_gates_own_probe_passes(world: World) -> None:
 
 
 def test_a_hold_that_came_meanwhile_counts(world: World, between: Between) -> None:
-    """Another worker was told 429: who has been claimed already waits as long, and asks once more before it leaves."""
+    """Another worker got a 429: an email that has been claimed already waits as long, and is checked once more before
+    it leaves."""
     run = world.sign_up()
     between.happens = lambda: world.ledger.hold("resend", 5)
     began = world.clock.now
@@ -334,7 +333,7 @@ def test_a_clock_that_is_set_back_makes_no_thread_sleep(
 
 
 def test_a_skip_that_cannot_take_effect_is_refused(world: World, actions: EnrollmentActions) -> None:
-    """What was posted and not answered yet cannot be left out: nobody is told that it was."""
+    """What was posted and not answered yet cannot be left out, and no response says that it was."""
     run = world.sign_up()
     world.provider.faults.append("lost")
     world.work()
@@ -358,7 +357,7 @@ def test_a_late_look_leaves_all_to_the_next(world: World) -> None:
 def test_what_may_not_leave_gives_its_turn_back(
     world: World, actions: EnrollmentActions, between: Between, why: str
 ) -> None:
-    """At one request a second: who may go next does not wait for the turn that nobody took."""
+    """At one request a second, the next email does not wait for the unused turn."""
     slow = SETTINGS.model_copy(update={"resend_rate": 1})
     world.sender = dataclasses.replace(world.sender, settings=slow)
     run = world.sign_up()
@@ -381,8 +380,8 @@ def test_what_may_not_leave_gives_its_turn_back(
 def test_a_clock_that_is_set_back_a_little_opens_no_gap_after_the_last_look(
     ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch, back: float
 ) -> None:
-    """Redis's clock steps back between claim and last look; a person who pauses then, while the email waits for its
-    turn, gets none."""
+    """Redis's clock steps back between claim and last look; if a person pauses then, while the email waits for its
+    turn, it is not sent."""
     world = World(ledger, clock)
     run = world.sign_up()
 
@@ -411,7 +410,7 @@ def test_a_clock_that_is_set_back_a_little_opens_no_gap_after_the_last_look(
 def test_a_redis_that_answers_slowly_holds_no_email_back_in_silence(
     ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The email goes, or the owner is told why it does not."""
+    """The email goes, or the owner learns why it does not."""
     world = World(ledger, clock)
     world.sender = dataclasses.replace(world.sender, awake=lambda: clock.now / 1000)
     post = ledger.post

@@ -17,14 +17,14 @@ BROKEN = SendError("ambiguous", "Resend answered 500")
 
 
 def first(world: World, run: str) -> str:
-    """The state of somebody's first email."""
+    """The state of a contact's first email."""
     return world.states(run)[0]
 
 
 @pytest.mark.parametrize("fault", ["lost", BROKEN])
 @pytest.mark.parametrize(("away", "state", "requests"), [(-1, "sent", 2), (0, "in-doubt", 1), (1, "in-doubt", 1)])
 def test_at_the_end_of_the_window(world: World, fault: SendError | str, away: int, state: str, requests: int) -> None:
-    """The scheduler was away until 23 hours after the first post: a moment before that it is repeated, from then on
+    """The scheduler was down until 23 hours after the first post: a moment before that it is repeated, from then on
     not."""
     run = world.sign_up()
     world.provider.faults.append(fault)
@@ -125,7 +125,7 @@ def test_a_batch_of_which_one_was_given_up_is_not_repeated(world: World) -> None
 
 
 def test_a_batch_that_is_refused_when_it_is_repeated_is_in_doubt(world: World) -> None:
-    """The refusal does not tell what became of the first request: none of its emails goes singly under a new key."""
+    """The refusal does not show what became of the first request: none of its emails goes singly under a new key."""
     many = batching(world)
     runs = crowd(many, 3)
     many.provider.faults.extend(["lost", SendError("refused", "Resend answered 422")])
@@ -140,8 +140,8 @@ def test_a_batch_that_is_refused_when_it_is_repeated_is_in_doubt(world: World) -
     "fault", [SendError("rate", "Resend answered 429", 5), SendError("wait", "Resend could not be reached", 5)]
 )
 def test_a_repetition_that_must_wait_stays_a_repetition(world: World, fault: SendError) -> None:
-    """A sure refusal of the second request leaves the first in the open: the same again later, and nothing written
-    anew."""
+    """A definite refusal of the second request leaves the first one open: the same again later, and nothing is
+    rewritten."""
     run = world.sign_up()
     world.provider.faults.extend(["lost", fault])
     world.work()
@@ -170,8 +170,8 @@ def test_a_repetition_without_a_turn_comes_again_by_itself(world: World) -> None
 
 @pytest.mark.parametrize("outcome", ["refused", "waiting", "failing", "ambiguous", "conflict", "skipped", "dissolved"])
 def test_only_the_holder_says_how_it_ended(world: World, outcome: str) -> None:
-    """A worker whose lease went to another tells nothing of the other's request, whatever it has to tell; that one's
-    answer counts."""
+    """A worker whose lease went to another does not change the other's request, regardless of what it reports; that
+    one's answer counts."""
     run = world.sign_up()
     email = f"{run}-1"
     for token in ("slow", "quick"):

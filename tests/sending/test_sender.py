@@ -41,8 +41,8 @@ def slowly(world: World, monkeypatch: pytest.MonkeyPatch, seconds: float) -> Non
 def test_the_answer_must_come_within_the_lease(
     ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch, timeout: float, over: float, sends: bool
 ) -> None:
-    """Who has written for so long that a slow answer would come after the lease leaves the email to the next worker,
-    who sends it."""
+    """A worker that took so long to write that a slow answer would come after the lease leaves the email to the next
+    one, which sends it."""
     world = World(ledger, clock, SETTINGS.model_copy(update={"provider_timeout": timeout}))
     run = world.sign_up()
     slowly(world, monkeypatch, LEASE - timeout * (1 + CLOCK_SHARE) - 1 + over)
@@ -105,7 +105,7 @@ def test_nothing_is_asked_before_the_provider_wants_to_be(world: World, kind: Se
 
 @pytest.mark.parametrize("held", ["the same email", "another"])
 def test_a_rate_that_was_exceeded_holds_everybody(world: World, held: str) -> None:
-    """The provider's wait is everybody's: no other email is tried meanwhile either."""
+    """The provider's wait applies to everything: no other email is tried meanwhile, either."""
     world.sign_up()
     world.provider.faults.append(SendError("rate", "Resend answered 429", 5))
     world.work()

@@ -13,7 +13,7 @@ def batching(world: World, above: int = 1) -> World:
 
 
 def crowd(world: World, count: int, name: str = "person") -> list[str]:
-    """Sign so many people up; returns their enrollments."""
+    """Sign this many people up; returns their enrollments."""
     return [world.sign_up(email=f"{name}{number}@example.org") for number in range(count)]
 
 

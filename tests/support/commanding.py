@@ -38,7 +38,7 @@ class Commands:
             self._monkeypatch.setenv(name, value)
 
     def __call__(self, *arguments: str, answer: str | None = None) -> Result:
-        """Run one as a new process would; `answer` is what it is told where it asks."""
+        """Run one as a new process would; `answer` is the response where it asks."""
         fresh_services()
         try:
             return CliRunner(env={"COLUMNS": "160"}).invoke(main, list(arguments), input=answer)

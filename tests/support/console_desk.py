@@ -116,7 +116,7 @@ class Desk:
         return self.post("/login", {"password": password, "back": "/"})
 
     def said(self, path: str, form: dict[str, str] | None = None) -> str:
-        """What the page says that a form leads to."""
+        """What the page after a form says."""
         answer = self.post(path, form)
         assert answer.status_code == 303, answer.text
         page = self.get(answer.headers["Location"].removeprefix("/console"))
@@ -134,7 +134,7 @@ def signed_in() -> str:
 
 
 def sign_up(form: dict[str, Any] | None = None, *, trigger: str = "christmas-signup", number: int = 0) -> str:
-    """Enroll somebody in Christmas (Ada, unless told otherwise); returns the enrollment's id."""
+    """Enroll a person in Christmas (Ada by default); returns the enrollment's id."""
     body = form or ADA
     ledger = services.ledger()
     intake = enrolling.Intake(
@@ -145,7 +145,7 @@ def sign_up(form: dict[str, Any] | None = None, *, trigger: str = "christmas-sig
 
 
 def set_step(redis: Redis, enrollment: str, step: int, **fields: Any) -> None:
-    """Write a step's fields as if its story had been so; a step that ended badly stands on RQ's failed list too."""
+    """Write a step's fields as if its story had been so; a step that ended badly is on RQ's failed list, too."""
     redis.hset(ids.enrollment_key(enrollment), mapping={f"{step}.{name}": str(value) for name, value in fields.items()})
     if fields.get("state") in ("failed", "in-doubt"):
         redis.zrem(ids.OPEN, ids.email_id(enrollment, step))
@@ -154,7 +154,7 @@ def set_step(redis: Redis, enrollment: str, step: int, **fields: Any) -> None:
 
 class _Quiet(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing of each request."""
+        """Do not log requests."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The files of deploy/ for tests: read as they lie there, or built by kustomize as an owner's own folder would be."""
+"""The files of deploy/ for tests: read as they are, or built by kustomize as an owner's own folder would be."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class Desk:
         self.environ = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "CALLS": str(self.calls_file)}
 
     def run(self, script: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        """Run a script of deploy/."""
+        """Run a script in deploy/."""
         return subprocess.run(
             [str(self.deploy / script), *arguments],
             env={**self.environ, **environ},

@@ -140,11 +140,11 @@ class Functions:
         return services.ledger()
 
     def run(self, email: str = ADDRESS, number: int = 1) -> Enrollment | None:
-        """Somebody's run through the Christmas campaign."""
+        """A contact's run through the Christmas campaign."""
         return self.ledger.enrollment(f"{ids.enrollment_prefix('christmas', email)}-{number}")
 
     def contact(self, email: str = ADDRESS) -> Contact | None:
-        """What is known of somebody."""
+        """What is known about a contact."""
         return self.ledger.contact(ids.digest(email))
 
 
@@ -171,13 +171,13 @@ def deployed(server: valkey.Valkey, monkeypatch: pytest.MonkeyPatch, **settings:
 
 
 def signed(body: bytes, *, secret: str = SECRET, at: float | None = None, message: str = "msg_1") -> dict[str, str]:
-    """The headers of a Standard Webhooks signature, worked out by hand (https://www.standardwebhooks.com, "Signature
+    """The headers of a Standard Webhooks signature, computed manually (https://www.standardwebhooks.com, "Signature
     scheme").
 
     Args:
         body: what is signed.
         secret: with its prefix.
-        at: seconds since 1970; now unless told otherwise.
+        at: seconds since 1970; now by default.
         message: the message's id.
     """
     timestamp = str(int(time.time() if at is None else at))

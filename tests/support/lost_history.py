@@ -31,7 +31,7 @@ DAY = 24 * 3_600_000
 
 
 class Tale:
-    """Ada's history with Evergreen, of which a part may be lost."""
+    """Ada's history with Evergreen, a part of which may be lost."""
 
     def __init__(self, lost: LostLedger) -> None:
         self.lost, self.world, self.clock = lost, lost.world, lost.clock
@@ -59,7 +59,7 @@ class Tale:
             self.world.work()
 
     def lose(self) -> None:
-        """Notion knows all; then Redis is gone, and the scheduler finds that out."""
+        """Notion has everything; then Redis is gone, and the scheduler finds that out."""
         self.lost.record()
         self.lost.lose()
         self.lost.fence.poll()
@@ -70,13 +70,13 @@ class Tale:
         self.world.work()
 
     def is_reported(self, form: type[NoShow | PostCall | NewClient], trigger: str, **more: Any) -> None:
-        """The operator reports something of her."""
+        """The operator reports something about her."""
         told = form.model_validate({"email": ADDRESS, "first_name": "Ada"} | more)
         enrolling.report(told, trigger=trigger, intake=self.world.intake)
         self.world.work()
 
     def calendar(self, what: str, trigger: str = "calcom-booking", *, uid: str = "uid", at: int | None = None) -> None:
-        """The calendar reports something of her meeting in three days."""
+        """The calendar reports something about her meeting in three days."""
         now = self.clock.now if at is None else at
         ada = {"email": ADDRESS, "name": "Ada"}
         event = MeetingEvent(cast(Any, what), f"{what}-{now}", uid, now, START + 30 * DAY, contact=ada)
@@ -104,7 +104,7 @@ class Tale:
         return {run.id: (run.state, *(step.state for step in run.steps)) for run in runs if run.steps}
 
     def open(self) -> set[str]:
-        """The enrollments that go on, or could."""
+        """The enrollments that continue, or could."""
         return {run for run, (state, *_) in self.states().items() if state in ("active", "paused")}
 
 
@@ -190,7 +190,7 @@ def only_tracked(tale: Tale) -> None:
 
 
 def by_website(tale: Tale) -> None:
-    """In a campaign whose first email the website sends, and nothing of which is out yet."""
+    """In a campaign whose first email the website sends; nothing of it is out yet."""
     tale.signs_up("christmas-assessment")
     tale.pass_hours(6)
 
@@ -199,7 +199,7 @@ BEFORE = [goes_on, in_doubt, failed, paused, ticked, moved, cancelled, exited, c
 
 
 def then(decision: str, *more: Any) -> Callable[[Tale], None]:
-    """She signs up again, and the operator decides something of it."""
+    """She signs up again, and the operator makes a decision about it."""
 
     def happens(tale: Tale) -> None:
         tale.signs_up()
@@ -253,8 +253,8 @@ def booking(tale: Tale) -> None:
 
 
 def booking_told_late(tale: Tale) -> None:
-    """Her calendar tells a day and a half later that she has booked: before the anchor, where that was moved, and after
-    the sign-up."""
+    """Her calendar reports a day and a half later that she has booked: before the anchor, where that was moved, and
+    after the sign-up."""
     tale.calendar("booked", at=tale.clock.now - 36 * 3_600_000)
 
 

@@ -47,7 +47,7 @@ class Foreign:
         self._at = at
 
     def listed(self, after: str | None = None) -> tuple[list[Listed], bool]:
-        """Somebody else's only email."""
+        """Another person's only email."""
         return [Listed("elsewhere", ("who@example.org",), "Hello", self._at)], False
 
 
@@ -71,7 +71,7 @@ class LostLedger:
         self.fence = Fence(ledger, self.settings, self.notion, sleep=lambda _: None)
 
     def record(self) -> None:
-        """Tell Notion everything, as far as this copy may."""
+        """Record everything in Notion, as far as this copy may."""
         self.clock.advance(seconds=30)
         while Outbox(self.ledger).depth() and FenceState(self.ledger).refusal() is None:
             self.recorder.drain(WITHIN)
@@ -110,12 +110,12 @@ class LostLedger:
         return [page["properties"] | {"id": page["id"]} for page in pages if not page["in_trash"]]
 
     def change(self, page: str, **properties: Any) -> None:
-        """Change a row by hand; `Last_Error` stands for the property `Last Error`."""
+        """Change a row manually; `Last_Error` stands for the property `Last Error`."""
         changes = {name.replace("_", " "): value for name, value in properties.items()}
         self.box.notion("PATCH", f"/pages/{page}", json={"properties": changes}).raise_for_status()
 
     def write(self, source: str, **properties: Any) -> str:
-        """Write a row by hand, values in Notion's form; returns its id."""
+        """Write a row manually, values in Notion's form; returns its id."""
         given = {name.replace("_", " "): value for name, value in properties.items()}
         parent = {"data_source_id": self.made[source]["data_source_id"]}
         answer = self.box.notion("POST", "/pages", json={"parent": parent, "properties": given})
@@ -128,5 +128,5 @@ class LostLedger:
 
 
 def at(hours: float) -> dict[str, Any]:
-    """A date in Notion, so many hours after the tests' clock begins."""
+    """A date in Notion, this many hours after the tests' clock begins."""
     return {"date": {"start": iso(START + round(hours * 3_600_000))}}

@@ -35,7 +35,7 @@ class OwnersDesk:
             self.box.fault(self._fault_at[1], provider="notion", status=500)
 
     def fails_at(self, request: int, kind: str) -> None:
-        """Have Evergreen's next but so many requests to Notion fail once; 1 is the next."""
+        """Have one of Evergreen's next requests to Notion fail once; 1 is the next."""
         self._fault_at = (self.requests + request, kind)
 
     def writes(self, body: str, subject: str = "Hello", template: str = TEMPLATE, **columns: str) -> str:

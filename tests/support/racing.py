@@ -113,7 +113,7 @@ class SharedProvider:
         return Accepted([f"id-{key}"], None, self.time())
 
     def time(self) -> int:
-        """The time of all."""
+        """The shared time."""
         return SharedClock(self.redis).now
 
     def send_batch(self, emails: list[dict[str, Any]], *, key: str) -> Accepted:
@@ -137,12 +137,12 @@ class Racetrack:
 
     @property
     def actions(self) -> EnrollmentActions:
-        """The operator's hand."""
+        """The operator's actions."""
         return EnrollmentActions(self.world.ledger, self.world.sender.catalog, self.world.settings)
 
     @property
     def clock(self) -> SharedClock:
-        """Everybody's clock."""
+        """The shared clock."""
         return SharedClock(self.world.redis)
 
     @property

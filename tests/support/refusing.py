@@ -15,8 +15,8 @@ Refuse = Callable[[bool], object]
 
 
 def _no_disk(redis: Redis, on: bool) -> None:
-    """Its last snapshot has failed, once for all, for a folder had its name; whether that counts depends on whether it
-    is to make any."""
+    """Its last snapshot has failed, once and for all, because a folder had its name; whether that counts depends on
+    whether it should make any."""
     redis.config_set("save", "3600 1000000" if on else "")
     if on and not _has_failed(redis):
         folder = Path(cast(dict[str, str], redis.config_get("dir"))["dir"], "dump.rdb")

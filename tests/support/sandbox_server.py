@@ -70,7 +70,7 @@ def serving(wsgi_app: Any) -> Iterator[str]:
 
 
 class _Counted:
-    """A WSGI app that knows how many requests it is at work on."""
+    """A WSGI app that knows how many requests it is handling."""
 
     def __init__(self, wsgi_app: Any) -> None:
         self._app, self._at_work, self._lock = wsgi_app, 0, threading.Lock()
@@ -137,7 +137,7 @@ class Sandbox:
         return requests.request(method, f"{self.url}/notion/v1{path}", timeout=WITHIN, **options)
 
     def notion_client(self, **options: Any) -> Any:
-        """The real client of Notion's API, pointed at this sandbox, which never retries unless told so."""
+        """The real client of Notion's API, pointed at this sandbox, which never retries by default."""
         quiet = logging.getLogger("quiet notion-client")
         quiet.disabled = True
         usual = {"auth": "ntn_sandbox", "logger": quiet, "retry": False, "notion_version": NOTION["Notion-Version"]}

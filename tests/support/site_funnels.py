@@ -135,7 +135,7 @@ PRODUCTION = {
         booked_then("Move the call", "Your call was moved.", ""), ("/demo/calcom", _MOVED), slug="booking-reminder"
     ),
     "Cleo": Funnel(
-        booked_then("Cancel the call", "Your call was cancelled."),
+        booked_then("Cancel the call", "Your call was canceled."),
         ("/demo/calcom", BOOKING | {"uid"}),
         slug="booking-reminder",
     ),

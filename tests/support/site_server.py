@@ -30,7 +30,7 @@ class Received:
 
     @classmethod
     def of(cls, name: str, request: Request) -> Received:
-        """As it stands in a request."""
+        """As in a request."""
         return cls(name, request.get_data(), request.get_json(), dict(request.headers))
 
 

@@ -19,7 +19,7 @@ ACCEPTED: Answer = {"status": 202, "json": {"status": "accepted", "message": "Th
 
 @contextmanager
 def visiting(chromium: Browser, url: str) -> Iterator[Page]:
-    """A page on a small phone in ZONE; whatever breaks the content policy or a script fails the test."""
+    """A page on a small phone in ZONE; anything that breaks the content policy or a script fails the test."""
     context = chromium.new_context(timezone_id=ZONE, viewport={"width": 320, "height": 700})
     page = context.new_page()
     faults: list[str] = []

@@ -1,4 +1,4 @@
-"""Each way into a funnel of the demo site, as somebody at a browser goes it."""
+"""Each way into a funnel of the demo site, as a visitor takes it in a browser."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PERSON = {"email", "first_name", "timezone"}
 
 @dataclass(frozen=True)
 class Visitor:
-    """Somebody at the site; the address is made of the first name."""
+    """A visitor of the site; the address is made from the first name."""
 
     page: Page
     url: str
@@ -103,7 +103,7 @@ def book(time: str = "") -> Way:
     """The booking page.
 
     Args:
-        time: the label of a time; one that is days ahead unless told otherwise.
+        time: the label of a time; one that is days ahead by default.
     """
 
     def go(visitor: Visitor) -> None:

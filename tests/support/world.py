@@ -42,7 +42,7 @@ def _mail() -> tuple[Catalog, Templates]:
 
 @dataclass
 class World:
-    """Everything from a sign-up to the provider, by hand: `sign_up`, `release`, `work`."""
+    """Everything from a sign-up to the provider, run manually: `sign_up`, `release`, `work`."""
 
     ledger: Ledger
     clock: Clock
@@ -76,7 +76,7 @@ class World:
         return enrolling.Intake(self.ledger, self.sender.catalog, self.settings, self.clock.now, "request-1")
 
     def sign_up(self, form: dict[str, Any] | None = None, **changes: Any) -> str:
-        """Sign somebody up for Christmas (Ada, unless told otherwise); returns the enrollment's id."""
+        """Sign a person up for Christmas (Ada by default); returns the enrollment's id."""
         body: dict[str, Any] = {**(form or ADA), **changes}
         enrolling.sign_up(SignUp.model_validate(body), trigger="christmas-signup", intake=self.intake)
         return f"{ids.enrollment_prefix('christmas', body['email'])}-1"

@@ -36,7 +36,7 @@ PAGES = {
 
 
 def populate(redis: Redis) -> None:
-    """Let there be something on every page."""
+    """Put something on every page."""
     sign_up()
     for number, segment in enumerate(({"red_systems": 1}, {"green_systems": 8}, {})):
         sign_up({"email": f"person{number}@example.org", "assessment_score": 60, **segment}, number=number)
@@ -50,7 +50,7 @@ def populate(redis: Redis) -> None:
     redis.hset(
         "eg:tally:christmas", mapping={"1.sent": 4, "1.delivered": 4, "1.opened": 3, "1.clicked": 1, "3.failed": 1}
     )
-    redis.hset("eg:templates:rejected", "christmas/christmas_email_3", "line 4: a link leads nowhere safe.")
+    redis.hset("eg:templates:rejected", "christmas/christmas_email_3", "line 4: a link's address is not safe.")
     redis.hset(
         ids.contact_key(ids.digest("gone@example.org")),
         mapping={"email": "gone@example.org", "unsubscribed": now, "bounced": now},
@@ -81,7 +81,7 @@ def signed_in(chromium: Browser, url: str) -> Any:
 
 @contextmanager
 def operator(chromium: Browser, url: str, state: Any, **options: Any) -> Iterator[Page]:
-    """The operator's browser on the overview; whatever breaks the content policy or a script fails the test."""
+    """The operator's browser on the overview; anything that breaks the content policy or a script fails the test."""
     context = chromium.new_context(storage_state=state, **options)
     page = context.new_page()
     faults: list[str] = []
@@ -140,7 +140,7 @@ def test_a_wrong_password_and_the_right_one(chromium: Browser, url: str, redis: 
     for password in ("guess", PASSWORD):
         page.keyboard.type(password)  # the field has the focus
         page.keyboard.press("Enter")
-        page.get_by_text("That is not the password." if password == "guess" else "Nobody is suppressed.").wait_for()
+        page.get_by_text("Wrong password." if password == "guess" else "No address is suppressed.").wait_for()
     assert page.url == f"{url}/suppressions"
     page.get_by_role("button", name="Log out").click()
     page.get_by_role("heading", name="Sign in").wait_for()
@@ -176,15 +176,15 @@ def test_steps_are_skipped_sent_now_and_retried(page: Page, url: str) -> None:
     """Each from the timeline; what may arrive twice says so first."""
     page.goto(url + HERE)
     for link, button, said in (
-        ("Skip… email 6", "Skip the email", "That email is left out."),
-        ("Send now… email 7", "Send the email now", "It goes out now."),
-        ("Send as new… email 2", "Send the email as a new one", "It is sent as a new email."),
+        ("Skip… email 6", "Skip the email", "Skipped: this email will not be sent."),
+        ("Send now… email 7", "Send the email now", "The email goes out now."),
+        ("Send as new… email 2", "Send the email as a new one", "Evergreen is sending it as a new email."),
     ):
         page.get_by_role("link", name=link).click()
         page.get_by_role("button", name=button).click()
         page.get_by_role("status").filter(has_text=said).wait_for()
     page.get_by_role("button", name="Retry email 3").click()
-    page.get_by_role("status").filter(has_text="It is tried again.").wait_for()
+    page.get_by_role("status").filter(has_text="Evergreen is trying again.").wait_for()
     states = page.locator(".timeline .badge").all_inner_texts()
     assert [states[number - 1] for number in (2, 3, 6, 7)] == ["scheduled", "scheduled", "skipped", "scheduled"]
 
@@ -193,15 +193,15 @@ def test_a_failure_is_retried_from_the_list(page: Page) -> None:
     """And leads back to it."""
     page.get_by_role("link", name="Failures").click()
     page.get_by_role("button", name="Retry email 3").click()
-    page.get_by_role("status").filter(has_text="It is tried again.").wait_for()
+    page.get_by_role("status").filter(has_text="Evergreen is trying again.").wait_for()
     assert page.get_by_role("heading", name="Failures").is_visible()
     page.get_by_role("link", name="Send as new… email 2").click()
     page.get_by_role("button", name="Send the email as a new one").click()
-    page.get_by_text("Nothing failed, and nothing is in doubt.").wait_for()
+    page.get_by_text("No email failed or is in doubt.").wait_for()
 
 
 def test_all_sending_is_stopped_and_started(page: Page) -> None:
-    """With a question before, and a banner on every page meanwhile."""
+    """With a question first, and a banner on every page meanwhile."""
     page.get_by_role("link", name="Stop all sending").click()
     page.get_by_label("Why").fill("a wrong price")
     page.get_by_role("button", name="Stop all sending").click()
@@ -217,12 +217,12 @@ def test_an_address_is_suppressed_and_lifted(page: Page) -> None:
     page.get_by_role("link", name="Suppressions").click()
     page.get_by_role("textbox", name="Address").fill("person0@example.org")
     page.get_by_role("button", name="Suppress", exact=True).click()
-    page.get_by_role("status").filter(has_text="enrollments that ended: 1").wait_for()
+    page.get_by_role("status").filter(has_text="Enrollments ended: 1").wait_for()
     page.get_by_role("button", name="Lift the suppression of person0@example.org").click()
-    page.get_by_role("status").filter(has_text="Lifted: manual.").wait_for()
-    page.get_by_label("They have asked me for email again").check()
+    page.get_by_role("status").filter(has_text="Unblocked. Removed: manual.").wait_for()
+    page.get_by_label("They have asked for email again").check()
     page.get_by_role("button", name="Lift the suppression of gone@example.org").click()
-    page.get_by_role("status").filter(has_text="Resend has a suppression list").wait_for()
+    page.get_by_role("status").filter(has_text="Resend has its own suppression list").wait_for()
 
 
 def test_each_email_is_previewed_for_each_segment(page: Page) -> None:

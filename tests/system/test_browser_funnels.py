@@ -37,7 +37,7 @@ class Visited:
     posted: dict[str, list[tuple[str, dict[str, Any]]]]
 
     def runs(self, name: str) -> list[Enrollment]:
-        """Somebody's runs, the latest first."""
+        """A visitor's runs, the latest first."""
         ledger = self.trial.ledger()
         found = [ledger.enrollment(run) for run in Listing(ledger).of_contact(ids.digest(address(name)))]
         return [run for run in found if run]
@@ -48,16 +48,16 @@ class Visited:
         return [email for email in self.trial.outbox() if own & {tag["value"] for tag in email["tags"]}]
 
     def tracker(self, name: str) -> list[dict[str, Any]]:
-        """Somebody's rows in the tracker."""
+        """A visitor's rows in the tracker."""
         return [row for row in self.trial.notion()["Email Sequence"] if row["Email"] == address(name)]
 
     def recorded(self) -> bool:
-        """Whether Notion knows everything that the ledger knows."""
+        """Whether Notion has everything that the ledger has."""
         return self.trial.redis().zcard(ids.OUTBOX) == 0
 
 
 def address(name: str) -> str:
-    """Somebody's address, as Visitor makes it."""
+    """A visitor's address, as Visitor makes it."""
     return f"{name.lower()}@example.org"
 
 
@@ -80,7 +80,7 @@ def visit(chromium: Browser, trial: Trial, funnels: Mapping[str, Funnel]) -> Vis
 
 
 def made_from(template: str, slug: str, subject: str) -> bool:
-    """Whether a subject is that of a template, whatever was put into its placeholders."""
+    """Whether a subject is that of a template, regardless of what was put into its placeholders."""
     source = catalog.load().sources[slug, template]
     line = source.partition("\n")[0].removeprefix("Subject: ")
     pattern = ".+".join(map(re.escape, re.split(r"\{\{.*?\}\}", line)))
@@ -89,7 +89,7 @@ def made_from(template: str, slug: str, subject: str) -> bool:
 
 @pytest.fixture(scope="class")
 def testing(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visited]:
-    """A stack with a second between emails; everybody has visited it, and their emails are on the way."""
+    """A stack with a second between emails; all visitors have been there, and their emails are on the way."""
     with running(
         tmp_path_factory.mktemp("testing"), TESTING_STEP="1s", RESEND_RATE="1000", NOTION_RATE="1000"
     ) as trial:

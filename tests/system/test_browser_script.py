@@ -19,7 +19,7 @@ def fill_newsletter(page: Page, email: str = "ada@example.org") -> None:
     """Fill the newsletter's form, without sending it."""
     page.fill("#newsletter-email", email)
     page.fill("#newsletter-name", "Ada")
-    page.get_by_label("Yes, send me the newsletter").check()
+    page.get_by_label("Yes, send me the Northside Operations newsletter").check()
 
 
 def sign_up(page: Page, email: str = "ada@example.org") -> None:
@@ -52,7 +52,7 @@ class TestScript:
                 "email": "ada@example.org",
                 "first_name": "Ada",
                 "consent": True,
-                "consent_text": "Yes, send me the newsletter of Northside Operations. I can unsubscribe at any time.",
+                "consent_text": "Yes, send me the Northside Operations newsletter. I can unsubscribe at any time.",
             }
         ]
         assert page.locator("#newsletter-done").evaluate("element => element === document.activeElement")
@@ -93,7 +93,7 @@ class TestScript:
         page.locator("#newsletter-done").wait_for()
 
     def test_a_wait_that_is_too_long_is_told(self, page: Page) -> None:
-        """Nobody looks at a form for an hour: it says when to come back."""
+        """No one watches a form for an hour: it says when to come back."""
         answering = Answering(page, {"status": 429, "headers": {"Retry-After": "3600"}})
         sign_up(page)
         newsletter_says(page, "try again in 60 minutes")
@@ -130,7 +130,7 @@ class TestScript:
 
     @pytest.mark.parametrize("status", [400, 401, 404, 413, 415, 422])
     def test_what_is_refused_is_not_repeated(self, page: Page, status: int) -> None:
-        """Another try would fail again; the visitor is told at once and can change the form."""
+        """Another try would fail again; the visitor sees it at once and can change the form."""
         answering = Answering(page, {"status": status})
         sign_up(page)
         newsletter_says(page, f"refused ({status})")
@@ -138,7 +138,7 @@ class TestScript:
         assert page.get_by_role("button", name="Sign up").is_enabled()
 
     def test_faulty_fields_are_marked(self, page: Page) -> None:
-        """A 422 stands next to its field, read out with it; what has no field stands below.
+        """A 422 is shown next to its field, read out with it; what has no field is shown below.
 
         The next try starts clean."""
         detail = [
@@ -151,13 +151,13 @@ class TestScript:
             ACCEPTED,
         )
         sign_up(page)
-        newsletter_says(page, "Please look at the marked fields. more than eight")
+        newsletter_says(page, "Please check the marked fields. more than eight")
         email, name = page.locator("#newsletter-email"), page.locator("#newsletter-name")
         assert (
             email.evaluate("field => field === document.activeElement && field.getAttribute('aria-invalid')") == "true"
         )
         described = "field => document.getElementById(field.getAttribute('aria-describedby')).textContent"
-        assert "Please write an address" in email.evaluate(described)
+        assert "Please enter an address" in email.evaluate(described)
         assert name.evaluate(described) == "is too long"
         page.click("text=Sign up")
         page.locator("#newsletter-done").wait_for()

@@ -21,7 +21,7 @@ SCORES = {"assessment_score": 58, "red_systems": 2, "orange_systems": 1, "yellow
 
 
 def take_assessment(page: Page) -> None:
-    """Answer the eight questions with ANSWERS, and go on to the details."""
+    """Answer the eight questions with ANSWERS, and continue to the details."""
     for system, color in zip(page.locator("[data-system]").all(), ANSWERS, strict=True):
         system.locator(f"[value={color}]").check()
     page.click("text=See where I stand")
@@ -79,7 +79,7 @@ class TestPages:
         assert {name: body[name] for name in SCORES} == SCORES
         assert set(body) == {*SCORES, "timezone", "email", "name", "business_name", "consent", "consent_text"}
         assert page.locator("#colors li").evaluate_all("rows => rows.map((row) => row.className)") == ANSWERS
-        assert page.get_by_role("heading", name="Your score: 58 of 100").is_visible()
+        assert page.get_by_role("heading", name="Your score: 58 out of 100").is_visible()
         page.goto(served[0])
         page.fill("#christmas-email", "ada@example.org")
         page.get_by_label("Yes, send me the seven emails").check()
@@ -88,7 +88,7 @@ class TestPages:
         assert {name: answering.bodies[1][name] for name in SCORES} == SCORES
 
     def test_an_unanswered_question_is_asked_for(self, page: Page, served: tuple[str, Webhooks]) -> None:
-        """Nobody gets a score from half of the questions."""
+        """Half of the questions never give a score."""
         page.goto(f"{served[0]}/assessment")
         page.locator("[data-system] [value=green]").first.check()
         page.click("text=See where I stand")
@@ -97,7 +97,7 @@ class TestPages:
 
     @pytest.mark.parametrize(
         ("status", "posted"),
-        [("sent", {"email_1_status", "email_1_sent_at"}), ("failed", {"email_1_status"}), ("not said", set())],
+        [("sent", {"email_1_status", "email_1_sent_at"}), ("failed", {"email_1_status"}), ("not reported", set())],
     )
     def test_the_christmas_assessment_reports_the_sites_own_email(
         self, page: Page, served: tuple[str, Webhooks], status: str, posted: set[str]
@@ -112,7 +112,7 @@ class TestPages:
         [body] = answering.bodies
         assert answering.requests[0].url.endswith("/webhook/christmas-assessment")
         assert {name for name in body if name.startswith("email_1")} == posted
-        assert body.get("email_1_status", "not said") == status
+        assert body.get("email_1_status", "not reported") == status
 
     def test_a_call_is_booked_moved_missed_and_cancelled(self, page: Page, served: tuple[str, Webhooks]) -> None:
         """Each button posts what Cal.com would, about the same call; a reload does not forget it."""
@@ -132,7 +132,7 @@ class TestPages:
         page.locator("#booked [name=starts_at]").nth(1).check()
         press("Move the call", "Your call was moved.")
         press("Mark as no-show", "Marked as no-show.")
-        press("Cancel the call", "Your call was cancelled.")
+        press("Cancel the call", "Your call was canceled.")
         events = [sent.body["triggerEvent"] for sent in webhooks.received]
         assert events == ["BOOKING_CREATED", "BOOKING_RESCHEDULED", "BOOKING_NO_SHOW_UPDATED", "BOOKING_CANCELLED"]
         created, moved, missed, cancelled = (sent.body["payload"] for sent in webhooks.received)

@@ -1,4 +1,4 @@
-"""The chaos run in its short form; and the judge, who must find each way of breaking the promise."""
+"""The chaos run in its short form; and the judge, which must find each way of breaking the promise."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def took(*emails: tuple[int, int]) -> list[Accepted]:
 
 
 def knows(run_state: str = "completed", *, slug: str = "christmas", posted: int | None = 1, **why: str) -> Find:
-    """A ledger with this one run: every step sent and due at step x 1000, but for those given as `s2="in-doubt:
+    """A ledger with this one run: every step sent and due at step x 1000, except those given as `s2="in-doubt:
     reason"`."""
 
     def step(number: int) -> Step:
@@ -57,7 +57,7 @@ class TestJudge:
         assert (problems(verdict), verdict.expected, verdict.accepted, verdict.lateness) == ({}, 3, 3, [0, 0, 100])
 
     def test_one_that_is_missing_is_lost(self) -> None:
-        """Also when the ledger says that it went out, failed, or knows nothing of the run."""
+        """Also when the ledger says that it went out, failed, or knows nothing about the run."""
         for known in (knows(), knows(s3="failed: no reason"), knows(s3="skipped: late")):
             assert problems(judge([BEGAN], ALL[:2], known, LEASE)) == {"lost": 1}
         assert problems(judge([BEGAN], [], lambda _: None, LEASE)) == {"forgotten run": 1}
@@ -68,7 +68,7 @@ class TestJudge:
         assert (problems(verdict), len(verdict.pending)) == ({}, 1)
 
     def test_a_second_copy_is_found(self) -> None:
-        """Two with the same tag, whatever their keys."""
+        """Two with the same tag, regardless of their keys."""
         assert problems(judge([BEGAN], [*ALL, *took((2, 5000))], knows(), LEASE)) == {"twice": 1}
 
     def test_another_order_is_found(self) -> None:
@@ -95,7 +95,7 @@ class TestJudge:
         }
 
     def test_in_a_pause_nothing_comes(self) -> None:
-        """From its acknowledgement, but for what is on the wire, until somebody asks to go on."""
+        """From its acknowledgement until a person asks to resume, except for what is on the wire."""
         pause, resumption = Entry("paused", RUN, 1400, 1500), Entry("resumed", RUN, 30_000, 31_000)
         assert (
             problems(judge([BEGAN, pause, resumption], took((1, 1000), (2, 30_001), (3, 40_000)), knows(), LEASE)) == {}
@@ -113,12 +113,12 @@ class TestJudge:
         }
 
     def test_only_a_reminder_may_be_too_late(self) -> None:
-        """Its campaign leaves out what is of no use any more."""
+        """Its campaign leaves out what is no longer useful."""
         verdict = judge([BEGAN], ALL[:2], knows(slug="booking-reminder", s3="skipped: late"), LEASE)
         assert (problems(verdict), len(verdict.too_late)) == ({}, 1)
 
     def test_rows_in_notion_are_there_and_once(self) -> None:
-        """What is missing, or stands there twice, is named."""
+        """Missing and duplicate rows are named."""
         row: dict[str, Any] = {"Enrollment ID": RUN} | {f"Email {number} Sent": "2026-12-01" for number in (1, 2, 3)}
         log: list[dict[str, Any]] = [{"Email ID": f"{RUN}-{number}"} for number in (1, 2, 3)]
         rows: dict[str, list[dict[str, Any]]] = {

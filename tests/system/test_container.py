@@ -49,7 +49,7 @@ def _instructions(word: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def ground() -> Iterator[Path]:
-    """A folder that others than its owner may enter; pytest's own may not be."""
+    """A folder that users other than its owner may enter; pytest's own may not be."""
     with tempfile.TemporaryDirectory() as name:
         ground = Path(name)
         ground.chmod(0o755)
@@ -93,7 +93,7 @@ def python(ground: Path) -> Path:
         return Path(sys.executable)
     (install,) = [part for part in re.findall(r"pip install ([^&]+)", DOCKERFILE)]
     base, venv = ground / "base", ground / "venv"
-    for_all = "/usr/bin/python3"  # one that other users may run; a Python in somebody's home is not
+    for_all = "/usr/bin/python3"  # one that other users may run; a Python in a home folder is not
     own = (
         for_all
         if subprocess.run([for_all, "-c", "import ensurepip"], capture_output=True).returncode == 0
@@ -173,7 +173,7 @@ def test_the_image_runs_as_nobody_in_particular() -> None:
 
 
 def test_packages_are_pinned_by_hash() -> None:
-    """Every package of the image is named with its hash, and pip is told to insist on it and to look for no other."""
+    """Every package of the image is named with its hash, and pip must insist on it and look for no other."""
     assert "--no-deps --require-hashes" in DOCKERFILE
     required = re.split(r"\n(?=[a-z0-9])", (ROOT / "requirements.txt").read_text())
     assert len(required) > 40
@@ -233,7 +233,7 @@ def _at_work(ledger: Ledger) -> bool:
 def test_scheduler_and_workers_run_and_stop(
     image: Path, python: Path, valkey_server: valkey.Valkey, ledger: Ledger, command: list[str]
 ) -> None:
-    """The other commands of the manifests work in the very same image, and end with 0 when they are told to."""
+    """The other commands of the manifests work in the very same image, and end with 0 when stopped."""
     with container(image, python, command, **environment(valkey_server)) as process:
         until(lambda: _at_work(ledger))
         assert process.poll() is None

@@ -1,5 +1,5 @@
-"""The promise on real processes: whatever is killed, whenever, and whatever the provider does, each email arrives
-once."""
+"""The promise on real processes: each email arrives once, regardless of what is killed, when, and what the provider
+does."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_batch_that_times_out_after_accepting_arrives_once(trial: Trial) -> No
 
 
 def test_a_disconnect_and_a_503_after_commit_are_one_email_each(trial: Trial) -> None:
-    """Whatever the provider answers after taking an email, it arrives once."""
+    """Regardless of the provider's answer after taking an email, it arrives once."""
     for kind, details in (("disconnect", {"after": True}), ("commit-then-503", {})):
         address = f"{kind}@example.org"
         trial.fault(kind=kind, count=1, **details)

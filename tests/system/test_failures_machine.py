@@ -1,7 +1,7 @@
 """The machine and the owner's files: a suspended process, a full disk, a clock that steps, a template that cannot be
 filled.
 
-As a program it is a sender that is suspended on its way: it says so on stdout and goes on when it is sent a line.
+As a program it is a sender that is suspended on its way: it says so on stdout and continues when it is sent a line.
 """
 
 from __future__ import annotations
@@ -57,23 +57,23 @@ def world(ledger: Ledger, clock: Clock) -> World:
 
 
 def alerts(world: World) -> dict[str, str]:
-    """What the owner was told, each cause with its latest detail."""
+    """The alerts that the owner got, each cause with its latest detail."""
     return {alert.subject: alert.detail for alert in iter(Alerts(world.ledger).take, None) if alert.kind == "alert"}
 
 
 def broken(world: World) -> Sender:
-    """The world's sender with a first email that names a business, of which not everybody has told."""
+    """The world's sender with a first email that names a business, which not every contact has given."""
     catalog = world.sender.catalog
     template = compile_source(catalog.sources[FIRST] + "\n\nFor {{ business_name }}.\n", FIRST, catalog, world.settings)
     return dataclasses.replace(world.sender, templates={**world.sender.templates, FIRST: template})
 
 
 class TestTemplate:
-    """A template that cannot be filled for somebody."""
+    """A template that cannot be filled for a contact."""
 
     def test_it_is_fixed_in_time(self, world: World) -> None:
-        """Others of the same batch get theirs; the owner is told after three attempts; fixed, it goes with the next
-        hourly attempt."""
+        """Others of the same batch get theirs; the owner gets an alert after three attempts; fixed, it goes with the
+        next hourly attempt."""
         good, world.sender = world.sender, broken(world)
         run = world.sign_up()
         others = [world.sign_up(email=f"{name}@example.org", business_name="Engines") for name in ("bo", "cy")]
@@ -88,7 +88,7 @@ class TestTemplate:
         assert world.provider.twice == []
 
     def test_it_is_not_fixed(self, world: World) -> None:
-        """After `late.after` the email is failed with its reason, the owner is told, and the next one goes."""
+        """After `late.after` the email is failed with its reason, the owner gets an alert, and the next one goes."""
         world.sender = broken(world)
         run = world.sign_up()
         world.live(hours=14)
@@ -99,7 +99,7 @@ class TestTemplate:
         assert world.states(run)[:2] == ["failed", "sent"]
 
     def test_a_campaign_is_taken_away_and_put_back(self, world: World) -> None:
-        """What becomes due meanwhile is skipped and says why; the rest goes on."""
+        """What becomes due meanwhile is skipped and says why; the rest continues."""
         catalog = world.sender.catalog
         others = Catalog({slug: c for slug, c in catalog.campaigns.items() if slug != "christmas"}, catalog.sources)
         run = world.sign_up()

@@ -1,4 +1,4 @@
-"""Whatever happens to the owner's Notion while a sequence runs: emails go on, on time, and in the end each thing has
+"""Every failure of the owner's Notion while a sequence runs: emails continue, on time, and in the end each thing has
 its row, once."""
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def everything_is_there_once(desk: Desk, run: str) -> None:
 
 
 def alerts(desk: Desk) -> list[tuple[str, str]]:
-    """What the owner was told, each with its latest detail."""
+    """The alerts that the owner got, each with its latest detail."""
     found = iter(Alerts(desk.world.ledger).take, None)
     return [(alert.subject, alert.detail) for alert in found if alert.kind == "alert"]
 
@@ -117,7 +117,7 @@ def test_a_notion_that_does_not_answer(desk: Desk) -> None:
     ("source", "column"), [("contacts", "Email"), ("tracker", "Email 3 Sent"), ("email_log", "Email ID")]
 )
 def test_a_renamed_column(desk: Desk, source: str, column: str) -> None:
-    """The owner is told which one, not in a storm; under its old name again, everything is written."""
+    """One alert names the column, not a storm of them; under its old name again, everything is written."""
     place = desk.made[source]["data_source_id"]
 
     def rename(before: str, after: str) -> None:

@@ -109,7 +109,7 @@ def test_it_was_accepted_and_could_not_be_written_down(tmp_path: Path, clock: Cl
 
 @contextmanager
 def releasing(ledger: Ledger, connection: Redis) -> Iterator[None]:
-    """The scheduler's loop, at work."""
+    """The scheduler's loop, running."""
     stop = threading.Event()
     thread = threading.Thread(target=Loop(ledger, Schedule(ledger, connection), stop).run)
     thread.start()
@@ -122,7 +122,7 @@ def releasing(ledger: Ledger, connection: Redis) -> Iterator[None]:
 
 
 def test_the_scheduler_waits_for_a_redis_that_refuses(redis: Redis, refuse: Refuse) -> None:
-    """Its loop goes on, and releases what became due meanwhile as soon as it may."""
+    """Its loop continues, and releases what became due meanwhile as soon as it may."""
     ledger = Ledger(redis)
     world = World(ledger, Clock(ledger.now()), QUICK)
     run = world.sign_up()
@@ -189,7 +189,7 @@ def test_a_redis_that_refuses_now_and_then_forgets_no_email(
 
 
 def test_the_scheduler_puts_back_what_is_on_no_list(redis: Redis) -> None:
-    """Within its first passes in a small ledger; the owner is told, and two schedulers at it do it once."""
+    """Within its first passes in a small ledger; the owner gets an alert, and two schedulers do it only once."""
     ledger = Ledger(redis)
     world = World(ledger, Clock(ledger.now()))
     runs = [world.sign_up(email=f"p{number}@example.org") for number in range(20)]
@@ -277,7 +277,7 @@ class _Loading(socketserver.StreamRequestHandler):
 
 
 def test_functions_answer_503_while_redis_loads(valkey_server: valkey.Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Redis that is still reading its data is as good as away."""
+    """A Redis that is still reading its data counts as unavailable."""
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Loading) as loading:
         loading.daemon_threads = True
         threading.Thread(target=loading.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()

@@ -1,4 +1,4 @@
-"""Whatever Resend answers, singly and in a batch: the real client over HTTP, the real ledger, and a clock that goes as
+"""Every answer of Resend, singly and in a batch: the real client over HTTP, the real ledger, and a clock that goes as
 fast as it can."""
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Watched:
         return self.client.send_batch(emails, key=key)
 
     def time(self) -> int | None:
-        """What time it says it is."""
+        """The time that it reports."""
         return self.client.time()
 
 
@@ -63,7 +63,7 @@ class Post:
         self.runs = [self.world.sign_up(email=f"p{number}@example.org") for number in range(people)]
 
     def steps(self) -> list[Step]:
-        """Everybody's first email."""
+        """Each person's first email."""
         return [self.world.run(run).step(1) for run in self.runs]
 
     def states(self) -> set[str]:
@@ -76,7 +76,7 @@ class Post:
         return int(str(until)) if until else None
 
     def go_on(self, looks: int = 12) -> None:
-        """Let time pass from look to look until nobody's first email is open."""
+        """Let time pass from look to look until no first email is open."""
         while looks and self.states() & {"scheduled", "sending"}:
             nexts = [step.next or 0 for step in self.steps() if step.state in ("scheduled", "sending")]
             self.world.clock.now = max(self.gate() or min(nexts), self.world.clock.now + 1)
@@ -101,7 +101,7 @@ def post(request: pytest.FixtureRequest, ledger: Ledger, clock: Clock, box: Sand
 
 
 def arrived_once(post: Post, box: Sandbox) -> None:
-    """Everybody's first email is with the provider, once, and the ledger says so."""
+    """Each person's first email is with the provider, once, and the ledger says so."""
     post.go_on()
     sent = Counter(tag["value"] for email in box.outbox() for tag in email["tags"] if tag["name"] == "email_id")
     assert {f"{run}-1": sent[f"{run}-1"] for run in post.runs} == {f"{run}-1": 1 for run in post.runs}
@@ -155,7 +155,7 @@ def test_what_may_have_been_accepted_is_repeated_as_it_was(post: Post, box: Sand
 
 @pytest.mark.parametrize("fault", CLOSED, ids=named)
 def test_a_refused_key_or_domain_holds_everything_back(post: Post, box: Sandbox, fault: dict[str, Any]) -> None:
-    """No attempt is counted, one email a minute is tried, the owner is told once, and all arrive when one is
+    """No attempt is counted, one email a minute is tried, the owner gets one alert, and all arrive when one is
     accepted."""
     box.fault(**fault, count=3)
     for _ in range(3):
@@ -185,7 +185,7 @@ def test_an_exhausted_quota_waits_for_its_reset(post: Post, box: Sandbox, name: 
 
 @pytest.mark.parametrize("fault", [status(429, retry_after=7), status(429, body="html", retry_after=7)], ids=named)
 def test_too_many_requests_wait_as_long_as_they_should(post: Post, box: Sandbox, fault: dict[str, Any]) -> None:
-    """No attempt is counted, and nobody asks again before the time that Resend names."""
+    """No attempt is counted, and no request is made before the time that Resend names."""
     box.fault(**fault)
     post.world.work()
     assert {(step.state, step.attempts, step.posted) for step in post.steps()} == {("scheduled", 0, None)}
@@ -206,7 +206,7 @@ def test_a_refused_email_fails_alone(post: Post, box: Sandbox, fault: dict[str, 
 
 
 def test_a_key_that_was_used_with_another_body_is_in_doubt(post: Post, box: Sandbox) -> None:
-    """No repetition can tell what became of it, so there is none, and the owner is told."""
+    """No repetition can tell what became of it, so there is none, and the owner gets an alert."""
     box.fault("status", status=409, name="invalid_idempotent_request")
     post.world.work()
     assert post.states() == {"in-doubt"}
@@ -219,7 +219,7 @@ def test_a_key_that_was_used_with_another_body_is_in_doubt(post: Post, box: Sand
 def test_a_batch_answered_with_another_length_is_in_doubt(
     ledger: Ledger, clock: Clock, box: Sandbox, length: int
 ) -> None:
-    """Nobody can tell whose ids these are: in doubt, and never repeated."""
+    """It is unknown whose ids these are: in doubt, and never repeated."""
     said = answer(json.dumps({"data": [{"id": str(number)} for number in range(length)]}).encode())
     with raw(answer(b'{"data": []}', Date=formatdate(usegmt=True)), said) as server:
         post = Post(ledger, clock, Resend("re_sandbox", server.url, timeout=WITHIN), 3)
@@ -246,8 +246,8 @@ def test_a_batch_answered_with_another_length_is_in_doubt(
 def test_after_an_accepted_email_without_an_answer_no_refusal_counts(
     post: Post, box: Sandbox, then: dict[str, Any], state: str
 ) -> None:
-    """The first request may have been accepted, and was: the step ends as `sent` or `in-doubt`, whatever the second is
-    told."""
+    """The first request may have been accepted, and was: the step ends as `sent` or `in-doubt`, regardless of the
+    second answer."""
     box.fault("disconnect", after=True)
     box.fault(**then)
     post.world.work()
@@ -260,7 +260,7 @@ def test_after_an_accepted_email_without_an_answer_no_refusal_counts(
 
 
 def test_two_hundred_failures_are_one_message(ledger: Ledger, clock: Clock) -> None:
-    """A provider that refuses everybody raises one notice, which says how many."""
+    """A provider that refuses every email raises one notice, which says how many."""
     world = World(ledger, clock)
     world.provider.faults.extend([SendError("refused", "Resend answered 422")] * 200)
     for number in range(200):

@@ -87,7 +87,7 @@ class Funnel(World):
         return results
 
     def enter(self, slug: str, scores: dict[str, int] | None = None, **form: Any) -> None:
-        """Let Ada (or whoever the form names) come in through the campaign's webhook."""
+        """Let Ada (or the person whom the form names) come in through the campaign's webhook."""
         given = {"email": ADDRESS, "first_name": "Ada", **form}
         if trigger := TRIGGERS.get(slug):
             enrolling.sign_up(
@@ -134,7 +134,7 @@ class Funnel(World):
         self.sender = replace(self.sender, catalog=replace(catalog, campaigns={**catalog.campaigns, slug: campaign}))
 
     def state(self, slug: str, subject: str = ADDRESS) -> tuple[str, str | None]:
-        """How the run stands, and why."""
+        """The state of the run, and why."""
         run = self.run(f"{ids.enrollment_prefix(slug, subject)}-1")
         return run.state, run.why
 
@@ -179,7 +179,7 @@ def test_templates_by_segment(funnel: Funnel, case: str) -> None:
 
 
 def test_a_later_assessment_changes_the_texts_that_follow(funnel: Funnel) -> None:
-    """Who answers again, and worse, gets the urgent texts from there on, and no second run."""
+    """A person who answers again, and worse, gets the urgent texts from there on, and no second run."""
     funnel.enter("busos")
     funnel.until(START + 30 * HOUR)
     funnel.enter("busos", SCORES["CRITICAL"])
@@ -213,7 +213,7 @@ class TestOutage:
         assert funnel.provider.twice == []
 
     def test_nobody_gets_two_nurture_emails_at_once(self, funnel: Funnel) -> None:
-        """Thirty people at all stages of the three campaigns: then half a day at least lies between two emails."""
+        """Thirty people at all stages of the three campaigns: then at least half a day lies between two emails."""
         people = {
             f"person{number}@example.org": slug
             for number, slug in zip(range(30), itertools.cycle(TRIGGERS), strict=False)
@@ -269,7 +269,7 @@ class TestExits:
     @pytest.mark.parametrize("reason", ["booked", "client", "unsubscribed", "bounced", "complained"])
     @pytest.mark.parametrize("slug", [*TRIGGERS, "postcall-maybe"])
     def test_nurture_ends(self, funnel: Funnel, slug: str, reason: str) -> None:
-        """From that moment on nothing of it is sent, and the run says why."""
+        """From that moment on none of it is sent, and the run says why."""
         funnel.enter(slug)
         funnel.until(START + 30 * HOUR)
         so_far = funnel.sent(slug)

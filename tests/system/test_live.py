@@ -1,5 +1,5 @@
 """`make test-live`, with the sandbox in place of the real accounts: it works, it cleans up, and without settings it
-asks nobody."""
+contacts no one."""
 
 from __future__ import annotations
 

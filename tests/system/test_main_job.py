@@ -1,4 +1,4 @@
-"""One sign-up becomes seven emails: the whole path, but for HTTP, on a real Valkey with a given clock."""
+"""One sign-up becomes seven emails: the whole path, except HTTP, on a real Valkey with a given clock."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Nobody's address, name or secret lies where it does not belong: a whole life on real processes, and then a look at
-all it left."""
+"""No address, name or secret is where it does not belong: a whole life on real processes, and then a look at all it
+left."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.waiting import WITHIN, until
 
 LEAD = "zebedina.private@mail.example.org"
 BOOKER = "quintus.private@mail.example.org"
-REFUSED = "ysolde.private@example.com"  # Resend takes none of this domain, and says so with the address
+REFUSED = "ysolde.private@example.com"  # Resend rejects this domain, and its message repeats the address
 DOUBTED = "wilhelmine.private@mail.example.org"
 GONE = "thaddeus.private@mail.example.org"
 LATEST = "adalberta.private@mail.example.org"
@@ -38,13 +38,13 @@ SCORES = {"assessment_score": 12, "red_systems": 3}
 HELD = (
     # the person
     r"eg:contact:[0-9a-f]{20}/(email|name|first_name|last_name|business_name|timezone|booking_url|consent_\w+)",
-    r"eg:frozen:[\w-]+/body",  # the request to the provider, until its outcome is known, and for a day at the most
+    r"eg:frozen:[\w-]+/body",  # the request to the provider, until its outcome is known, and for at most a day
     r"eg:seen:[0-9a-f]{20}",  # the answer that an Idempotency-Key gets again, for a day
 )
 
 
 def form(email: str, **fields: Any) -> dict[str, Any]:
-    """A sign-up by one of these people, with the name that stands in the address."""
+    """A sign-up by one of these people, with the name in the address."""
     return {"email": email, "first_name": email.split(".")[0].title(), "business_name": "Quixworth", **SCORES, **fields}
 
 
@@ -71,12 +71,12 @@ def secret(trial: Trial, name: str) -> str:
 
 
 def state(trial: Trial, email: str, step: int = 1) -> str | None:
-    """What has become of a step of somebody's Christmas."""
+    """The state of a step in a person's Christmas."""
     return trial.ledger().peek(f"{ids.enrollment_prefix('christmas', email)}-1", step).state
 
 
 def opened(value: bytes) -> Iterator[bytes]:
-    """A value as it stands, and what is packed in it: RQ keeps tracebacks compressed, or compressed and in base64."""
+    """A value as it is, and what is packed in it: RQ keeps tracebacks compressed, or compressed and in base64."""
     yield value
     for unpack in (zlib.decompress, lambda packed: zlib.decompress(b64decode(packed, validate=True))):
         try:
@@ -117,7 +117,7 @@ def stored(redis: Redis) -> Iterator[tuple[str, bytes]]:
 
 
 def finds(where: str, text: str, secrets: tuple[str, ...]) -> list[str]:
-    """What a text gives away, with where."""
+    """What a text reveals, with where."""
     return [f"{where}: {word}" for word in (*PRIVATE, KEY, *secrets) if word.lower() in text.lower()]
 
 
@@ -136,7 +136,7 @@ def is_pickle(value: bytes) -> bool:
     """Whether a value is a pickle, from its first byte to its last."""
     try:
         *_, (_, _, at) = pickletools.genops(value)
-    except Exception:  # whatever pickletools makes of bytes that are none
+    except Exception:  # any error that pickletools raises for bytes that are not pickles
         return False
     return at == len(value) - 1
 
@@ -212,7 +212,7 @@ def raw(life: tuple[Trial, Any]) -> Iterator[Redis]:
 
 
 def test_redis_while_emails_are_on_their_way(life: tuple[Trial, Any], raw: Redis, secrets: tuple[str, ...]) -> None:
-    """Keys, the schedule and RQ's jobs name nobody; what does is on the list above, and is there indeed; nothing is a
+    """Keys, the schedule and RQ's jobs name no one; what does is on the list above, and does exist; nothing is a
     pickle."""
     trial, _ = life
     assert trial.sign_up(form(LATEST)) == 202
@@ -232,7 +232,7 @@ def test_redis_while_emails_are_on_their_way(life: tuple[Trial, Any], raw: Redis
 
 
 def test_the_refusals(life: tuple[Trial, list[requests.Response]], secrets: tuple[str, ...]) -> None:
-    """No refusal repeats what was posted, and /health tells no secret."""
+    """No refusal repeats what was posted, and /health reveals no secret."""
     _, refusals = life
     assert [answer.status_code for answer in refusals][:-1] == [422, 400, 422, 401, 401, 401, 404]
     for answer in refusals:
@@ -250,7 +250,7 @@ def test_the_owners_channel(life: tuple[Trial, Any], secrets: tuple[str, ...]) -
     def told(word: str) -> list[dict[str, Any]]:
         return [embed for embed in embeds() if word in embed["title"]]
 
-    until(lambda: bool(told("lead") and told("An email failed") and told("Nobody knows")))
+    until(lambda: bool(told("lead") and told("An email failed") and told("It is unknown")))
     assert any("private" in str(embed) for embed in told("lead"))
     for embed in embeds():
         if "lead" not in embed["title"]:
@@ -258,14 +258,14 @@ def test_the_owners_channel(life: tuple[Trial, Any], secrets: tuple[str, ...]) -
 
 
 def test_what_is_left_and_logged(life: tuple[Trial, Any], raw: Redis, secrets: tuple[str, ...]) -> None:
-    """When the emails are sent and recorded, Redis still names nobody elsewhere, and no line of any part's log ever
+    """When the emails are sent and recorded, Redis still names no one elsewhere, and no line of any part's log ever
     did."""
     trial, _ = life
     until(lambda: state(trial, LEAD, 7) == "sent" and trial.redis().zcard(ids.OUTBOX) == 0)
     assert not leaks(raw, secrets)
     logs = [
         path for path in Path(trial.directory, "logs").glob("*.log") if path.stem != "sandbox"
-    ]  # which stands in for others
+    ]  # which stands for other services
     assert {"gateway", "scheduler", "worker", "recorder", "notifier", "valkey"} <= {path.stem for path in logs}
     text = {path.stem: path.read_text(errors="replace") for path in logs}
     assert "signed_up" in text["gateway"] and "email.trouble" in text["gateway"]

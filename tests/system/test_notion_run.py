@@ -1,5 +1,4 @@
-"""Sending and recording together, on real processes: Notion never holds an email up, and learns everything in the
-end."""
+"""Sending and recording together, on real processes: Notion never delays an email, and has everything in the end."""
 
 from __future__ import annotations
 
@@ -35,7 +34,7 @@ def trial(tmp_path: Path) -> Iterator[Trial]:
 
 
 def sign_up(trial: Trial) -> list[str]:
-    """Sign everybody up; returns the runs."""
+    """Sign all of them up; returns the runs."""
     addresses = [f"c{number}@example.org" for number in range(CUSTOMERS)]
     assert {trial.sign_up(SIGN_UP | {"email": address}) for address in addresses} == {202}
     return [f"{ids.enrollment_prefix('christmas', address)}-1" for address in addresses]
@@ -82,7 +81,7 @@ def test_every_row_is_there_and_complete(trial: Trial) -> None:
 
 
 def test_notion_down_for_the_whole_run(trial: Trial) -> None:
-    """Every email goes out on time; when Notion is back, it learns everything, once."""
+    """Every email goes out on time; when Notion is back, it gets everything, once."""
     until(lambda: bool(trial.redis().hexists(ids.FENCE, "server")))  # Notion has said that this start may send
     trial.fault(provider="notion", kind="status", status=503, count=None)
     runs = sign_up(trial)

@@ -1,5 +1,5 @@
-"""Races, on real processes: whoever of two is first, and whatever is suspended in between, each email arrives once and
-a decision holds."""
+"""Races, on real processes: regardless of who is first, and of what is suspended in between, each email arrives once
+and a decision holds."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_a_reschedule_against_the_send_of_a_reminder(track: Racetrack, before: s
 
 
 def _in_doubt(track: Racetrack) -> tuple[str, racing.Racer]:
-    """A run whose first step is in doubt because the worker sleeps that has its answer."""
+    """A run whose first step is in doubt because the worker that has its answer sleeps."""
     run = track.world.sign_up()
     worker = track.start("sleeper", send(run), before="answer")
     worker.suspend()
@@ -197,7 +197,7 @@ def test_a_late_answer_before_the_retry(track: Racetrack) -> None:
 @pytest.mark.parametrize("anew", [False, True])
 @pytest.mark.parametrize("before", ["", "claim", "post"])
 def test_a_late_answer_after_the_retry(track: Racetrack, before: str, anew: bool) -> None:
-    """Whoever was about to send it again finds it sent, and does not."""
+    """The worker that was about to send it again finds it sent, and does not."""
     run, worker = _in_doubt(track)
     if anew:
         track.clock.advance(seconds=23 * 3600)

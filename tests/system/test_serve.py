@@ -38,7 +38,7 @@ functions:
   inner:
     environment: {FUNCTION_SOURCE: functions/inner/main.py, FUNCTION_TARGET: handle}
 """
-# Tells the test that a request is being handled, and goes on when the test says so.
+# Tells the test that a request is being handled, and continues when the test says so.
 WAITING = """
 import os
 import socket
@@ -102,7 +102,7 @@ def served(directory: Path, code: str, **environ: str) -> Iterator[tuple[subproc
 
 
 def get(port: int, path: str) -> int | None:
-    """The status of an answer over a new connection; None when nobody listens."""
+    """The status of an answer over a new connection; None when nothing listens."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WITHIN)
     try:
         connection.request("GET", path)
@@ -265,7 +265,7 @@ class TestServer:
             connection.close()
 
     def test_a_body_that_is_too_long_gets_its_answer(self, tmp_path: Path) -> None:
-        """What a function leaves unread is thrown away, so that its caller sees the 413 and may go on."""
+        """What a function leaves unread is discarded, so that its caller sees the 413 and may continue."""
         with served(tmp_path, LIMITED) as (_, port):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WITHIN)
             connection.request(
@@ -279,8 +279,7 @@ class TestServer:
 
     @pytest.mark.parametrize("drain", ["0s", "1h"])
     def test_sigterm_finishes_what_is_in_flight(self, tmp_path: Path, drain: str) -> None:
-        """A request that is being handled when the process is told to stop gets its answer, and the exit status is
-        0."""
+        """A request that is being handled when the process is stopped gets its answer, and the exit status is 0."""
         with socket.create_server(("127.0.0.1", 0)) as test:
             test.settimeout(WITHIN)
             with served(tmp_path, WAITING, TEST_PORT=str(test.getsockname()[1]), DRAIN=drain) as (process, port):

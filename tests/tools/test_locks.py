@@ -1,4 +1,4 @@
-"""The locks are whole: whatever a locked package asks for, in whichever extra, is locked too."""
+"""The locks are whole: everything that a locked package requires, in any extra, is locked too."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def unpinned(lock: list[Requirement], wanted: list[Requirement], asks: Asks, env
 
 
 def installed(name: str, version: str) -> list[Requirement] | None:
-    """What an installed package asks for; None for one that is locked for other systems or Pythons only."""
+    """What an installed package requires; None for one that is locked for other systems or Pythons only."""
     try:
         distribution = metadata.distribution(name)
     except metadata.PackageNotFoundError:
@@ -117,7 +117,7 @@ def test_what_is_locked_for_here_is_known() -> None:
     ],
 )
 def test_an_unpinned_extra_is_found(lock: str, missing: list[str]) -> None:
-    """What an extra asks for is missing, too old, or there for another Python only; and a lock that is whole passes."""
+    """What an extra requires is missing, too old, or there for another Python only; and a lock that is whole passes."""
     asked = {"cov": ["coverage[toml]>=7"], "coverage": ["tomli>=2; extra == 'toml'", "docs; extra == 'docs'"]}
 
     def asks(name: str, version: str) -> list[Requirement]:

@@ -69,7 +69,7 @@ def finished(with_uv: Project) -> Project:
 def test_an_index_or_proxy_that_does_not_answer(
     request: pytest.FixtureRequest, tmp_path: Path, tool: str, setting: str
 ) -> None:
-    """One sentence, whichever of the two tools meets it; what the tool printed is in the log."""
+    """One sentence, regardless of which tool meets it; what the tool printed is in the log."""
     project: Project = request.getfixturevalue("with_uv" if tool == "uv" else "without_uv")
     project.lock(SIX)
     (port,) = ports.free(1)
@@ -111,18 +111,18 @@ def test_ctrl_c_is_no_traceback(without_uv: Project) -> None:
         with process, server.accept()[0]:
             os.killpg(process.pid, signal.SIGINT)
             _, said = process.communicate(timeout=WITHIN)
-    assert (process.returncode, said) == (1, "The set-up was interrupted. Start it again: it begins where it can.\n")
+    assert (process.returncode, said) == (1, "Setup was interrupted. Start it again: it continues where it can.\n")
 
 
 @pytest.mark.parametrize("entry", [f"six==1.16.99 {NO_HASH}", f"other-system==1.0 {NO_HASH}", f"six==1.17.0 {NO_HASH}"])
 def test_an_index_without_the_file(with_uv: Project, tmp_path: Path, entry: str) -> None:
-    """A version that the index does not have, one without a wheel for this system, and a file with another hash."""
+    """A version that the index does not have, one without a wheel for this system, and a file with a different hash."""
     wheel(tmp_path / "links", "other-system", "1.0", tag="cp39-cp39-win_arm64")
     with_uv.lock(entry)
     done = with_uv.set_up(PIP_FIND_LINKS=str(tmp_path / "links"))
     assert done.returncode == 1
     missing = f"Evergreen is not set up: the package index has no {entry.split()[0]} for Python 3."
-    other = "Evergreen is not set up: the package index sends another file than the lock names."
+    other = "Evergreen is not set up: the package index sends a different file than the lock names."
     assert done.stderr.startswith(other if "1.17.0" in entry else missing)
     assert done.stderr.count("\n") == 1
 
@@ -150,7 +150,7 @@ def test_each_cause_has_its_sentence(printed: str, sentence: str) -> None:
 
 
 def test_pips_own_configuration_counts(with_uv: Project, tmp_path: Path) -> None:
-    """Where packages come from is said to pip alone, in its file; uv takes them from there as well."""
+    """Only pip's own file says where packages come from; uv takes them from there, too."""
     with_uv.lock(wheel(tmp_path / "house", "only-in-this-house", "1.0"))
     links = f"find-links =\n  /nowhere\n  {tmp_path}/house\n"
     (tmp_path / "pip.conf").write_text(f"[global]\nno-index = true\n[install]\nuser = true\n{links}")
@@ -255,7 +255,7 @@ def test_no_python_at_all(untouched: Project) -> None:
 def test_debian_without_venv(untouched: Project) -> None:
     """Python is there, and its venv is a package of its own that is not."""
     done = untouched.run(sys.executable, "-c", NO_ENSUREPIP)
-    missing = "Python's venv is missing. On Debian and Ubuntu: sudo apt-get install python3-venv\n"
+    missing = "Python's venv module is missing. On Debian and Ubuntu: sudo apt-get install python3-venv\n"
     assert (done.returncode, done.stderr) == (1, missing)
 
 
@@ -272,7 +272,7 @@ def test_evergreen_before_the_set_up(tmp_path: Path, half_made: bool) -> None:
 
 
 def test_a_bug_of_ours_is_not_hidden(tmp_path: Path) -> None:
-    """An import that fails inside the project is no missing set-up."""
+    """An import that fails inside the project is not a missing set-up."""
     project = Project(tmp_path / "project")
     (project.root / "commands" / "__init__.py").write_text("import shared.nothing_of_that_name\n")
     done = project.run(sys.executable, "evergreen", "list")

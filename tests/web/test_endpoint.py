@@ -89,7 +89,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("key", ["", "x" * 256, "two words", "schlüssel", "tab\tbed"])
     def test_a_malformed_idempotency_key_is_400(self, functions: Functions, key: str) -> None:
-        """A key that is no visible ASCII of at most 255 characters is refused, and nothing is done."""
+        """A key that is not visible ASCII of at most 255 characters is refused, and nothing is done."""
         assert functions.sign_up(headers={"Idempotency-Key": key}).status_code == 400
         assert functions.contact() is None
 
@@ -132,7 +132,7 @@ class TestBodyLimit:
         assert [functions.post(FORM).status_code, functions.post_chunked(FORM).status_code] == [413, 413]
 
     def test_size_comes_before_proof(self, functions: Functions) -> None:
-        """Nobody can make us work out the signature of a huge body."""
+        """A caller cannot make us compute the signature of a huge body."""
         functions.set(WEBSITE_WEBHOOK_SECRET=SECRET)
         assert functions.post_chunked(b"x" * 70_000).status_code == 413
 
@@ -141,7 +141,7 @@ class TestLimits:
     """How often a form may be posted."""
 
     def test_each_ip_has_its_own_rate(self, functions: Functions) -> None:
-        """The request that is one too many gets 429 with Retry-After; another visitor is not concerned."""
+        """The request that is one too many gets 429 with Retry-After; another visitor is not affected."""
         functions.set(WEBHOOK_RATE_PER_IP="2/minute")
         answers = [functions.sign_up() for _ in range(3)]
         assert [answer.status_code for answer in answers] == [202, 202, 429]
@@ -149,7 +149,7 @@ class TestLimits:
         assert functions.sign_up(environ_overrides={"REMOTE_ADDR": "198.51.100.7"}).status_code == 202
 
     def test_each_address_has_its_own_rate(self, functions: Functions) -> None:
-        """One address counts as one however it is written and wherever it comes from; another one is not concerned."""
+        """One address counts as one however it is written and wherever it comes from; another one is not affected."""
         functions.set(WEBHOOK_RATE_PER_ADDRESS="2/hour")
         spellings = ["ada@example.org", " ADA@Example.ORG ", "Ada@example.org"]
         answers = [
@@ -191,7 +191,7 @@ class TestSignature:
     """A Standard Webhooks signature, where its secret is set."""
 
     def test_it_is_required_and_taken(self, functions: Functions) -> None:
-        """With the secret set, only a signed form passes; without it, nobody has to sign."""
+        """With the secret set, only a signed form passes; without it, no signature is needed."""
         functions.set(WEBSITE_WEBHOOK_SECRET=SECRET)
         assert functions.post(FORM).status_code == 401
         assert functions.contact() is None
@@ -229,7 +229,7 @@ class TestSignature:
 
     @pytest.mark.parametrize("body", [b"", b"{", b"hello", b"[" * 50_000])
     def test_a_signed_body_that_is_no_json_is_400(self, functions: Functions, body: bytes) -> None:
-        """A right signature around a wrong body is told what is wrong: the body."""
+        """The response to a right signature around a wrong body says what is wrong: the body."""
         functions.set(WEBSITE_WEBHOOK_SECRET=SECRET)
         assert functions.post(body, headers=signed(body)).status_code == 400
 
@@ -299,7 +299,7 @@ class TestRequestId:
         "offered", ["", "short", "x" * 65, "two words", '"};drop()', "ada@example.org", "<script>", "größer-als-acht"]
     )
     def test_a_strange_one_is_replaced(self, functions: Functions, offered: str) -> None:
-        """Anything else gives way to an id of our own, a new one each time."""
+        """Anything else is replaced by an id of our own, a new one each time."""
         given = [functions.sign_up(headers={"X-Request-Id": offered}).headers["X-Request-Id"] for _ in range(2)]
         assert all(len(id) == 32 and id.isalnum() for id in given)
         assert given[0] != given[1]

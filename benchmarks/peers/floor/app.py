@@ -4,7 +4,7 @@
 
 One ZADD for each customer, one asyncio loop that takes what is due with a lease.
 
-It retries, records, paces, renders and steers nothing: nobody would run a business on it. `python app.py` is the
+It retries, records, paces, renders and steers nothing: no one would run a business on it. `python app.py` is the
 worker.
 """
 

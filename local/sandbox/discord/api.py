@@ -1,7 +1,7 @@
 """Discord's webhooks: https://discord.com/developers/docs/resources/webhook.
 
 Mounted at `/discord`, so that a webhook's address is
-`/discord/webhooks/<id>/<token>`; every one is there until it is deleted.
+`/discord/webhooks/<id>/<token>`; every webhook exists until it is deleted.
 
 A request is counted against its webhook's rate limit first, then meets a fault if one is set, then is validated and
 posted.
@@ -21,7 +21,7 @@ from werkzeug.exceptions import HTTPException
 from local.sandbox.discord.messages import Messages
 from local.sandbox.faults import Fault, Faults
 
-LIMIT, WINDOW = 5, 2.0  # requests in so many seconds, for each webhook
+LIMIT, WINDOW = 5, 2.0  # requests per number of seconds, for each webhook
 CONTENT, EMBEDS, SUM = 2000, 10, 6000
 _TEXTS = {("title",): 256, ("description",): 4096, ("footer", "text"): 2048, ("author", "name"): 256}
 _FIELD_TEXTS = {"name": 256, "value": 1024}
@@ -37,15 +37,15 @@ Errors = dict[str, Any]
 
 
 class Buckets:
-    """Each webhook's requests in its window, which begins with the first of them."""
+    """Each webhook's requests in its window, which starts with the first of them."""
 
     def __init__(self) -> None:
         self._windows: dict[str, tuple[float, int]] = {}
         self._lock = threading.Lock()
 
     def admit(self, webhook: str, now: float) -> tuple[int, float]:
-        """Count a request; returns how many more fit (negative: this one does not), and the seconds until the window is
-        over.
+        """Count a request; returns how many more fit (negative: this one does not), and the seconds until the window
+        ends.
 
         Args:
             webhook: its id.
@@ -113,7 +113,7 @@ class DiscordApp:
         )
 
     def delete(self, webhook: int, token: str) -> Response:
-        """`DELETE /webhooks/{id}/{token}`: as when its owner deletes it."""
+        """`DELETE /webhooks/{id}/{token}`: as if its owner deleted it."""
         self._messages.delete_webhook(str(webhook))
         return Response(status=204)
 
@@ -128,7 +128,7 @@ class DiscordApp:
 
 
 def check(body: dict[str, Any]) -> Errors:
-    """What Discord finds wrong with a message, as the `errors` of its answer; empty where nothing is.
+    """What Discord finds wrong with a message, as the `errors` of its response; empty if nothing is.
 
     Args:
         body: what was posted.

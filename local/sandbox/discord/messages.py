@@ -1,5 +1,4 @@
-"""What the Discord stand-in remembers over a restart: the messages that were posted, and the webhooks that were
-deleted."""
+"""What the Discord stand-in keeps across restarts: posted messages and deleted webhooks."""
 
 from __future__ import annotations
 
@@ -29,7 +28,7 @@ class Message:
     body: dict[str, Any]
 
     def as_object(self) -> dict[str, Any]:
-        """As the API answers it."""
+        """As the API returns it."""
         return {
             "id": str((int(self.posted_at * 1000) - _EPOCH << 22) + self.position),
             "type": 0,
@@ -49,7 +48,7 @@ class Message:
         }
 
     def as_entry(self) -> dict[str, Any]:
-        """As `/discord.json` lists it: what the API answered, and what was allowed to be mentioned."""
+        """As `/discord.json` lists it: what the API returned, and which mentions were allowed."""
         return self.as_object() | {"allowed_mentions": self.body.get("allowed_mentions")}
 
 
@@ -88,12 +87,12 @@ class Messages:
         return [Message(position, webhook, at, json.loads(body)) for position, webhook, at, body in rows]
 
     def delete_webhook(self, webhook: str) -> None:
-        """Forget a webhook: from now on nobody can post by it."""
+        """Delete a webhook: no one can post with it from now on."""
         with self._store.lock, self._store.db as db:
             db.execute("INSERT OR IGNORE INTO discord_deleted VALUES (?)", (webhook,))
 
     def deleted(self, webhook: str) -> bool:
-        """Whether a webhook was deleted; any other is there."""
+        """Whether a webhook was deleted; all others exist."""
         with self._store.lock:
             return (
                 self._store.db.execute("SELECT 1 FROM discord_deleted WHERE webhook = ?", (webhook,)).fetchone()

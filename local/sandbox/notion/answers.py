@@ -1,4 +1,4 @@
-"""Answers and refusals in Notion's form: https://developers.notion.com/reference/status-codes."""
+"""Responses and refusals in Notion's form: https://developers.notion.com/reference/status-codes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _GUIDANCE = ["The write was saved. Do not repeat it.", "Read the object to see w
 
 
 def answer(body: dict[str, Any], status: int = 200) -> Response:
-    """A JSON answer with its request id.
+    """A JSON response with its request id.
 
     Args:
         body: the object.
@@ -53,7 +53,7 @@ def refuse(refusal: Refusal) -> Response:
 
 
 def refuse_http(error: HTTPException) -> Response:
-    """What becomes of an unknown path, a wrong method, and a mistake in the sandbox itself."""
+    """The response to an unknown path, a wrong method, or an error in the sandbox itself."""
     if error.code in (404, 405):
         return refuse(Refusal(400, "invalid_request_url", "Invalid request URL."))
     return refuse(Refusal(500, "internal_server_error", _MESSAGES["internal_server_error"]))
@@ -63,7 +63,7 @@ def rate_limited(retry_after: str, reason: str = "public_api_request_rate_limit"
     """The refusal of one request too many.
 
     Args:
-        retry_after: seconds, as the header shall say it.
+        retry_after: seconds, for the header.
         reason: one of Notion's rate limit reasons.
     """
     additional = {"retry_after": json.loads(retry_after), "rate_limit_reason": reason}
@@ -76,7 +76,7 @@ def refuse_by_fault(fault: Fault, saved: Response | None) -> Response:
 
     Args:
         fault: the fault.
-        saved: the answer that is withheld, where the request was accepted.
+        saved: the withheld response, if the request was accepted.
     """
     status = fault.answer_status
     if status == 429:
@@ -88,7 +88,7 @@ def refuse_by_fault(fault: Fault, saved: Response | None) -> Response:
 
 
 def _what_was_saved(saved: Response) -> dict[str, Any]:
-    """What Notion says beside a 503 for a write that was saved. Of an update it says no id: the caller knows it."""
+    """Notion's guidance with a 503 for a saved write. An update has no id there: the caller knows it."""
     body = json.loads(saved.get_data())
     if body["object"] == "list":
         return {"retry_guidance": _GUIDANCE, "committed_child_ids": [block["id"] for block in body["results"]]}

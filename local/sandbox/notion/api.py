@@ -64,7 +64,7 @@ def _writes() -> bool:
 
 def _authenticate() -> None:
     if request.routing_exception:
-        return  # an unknown path is refused as such, whoever asks
+        return  # an unknown path is refused as such, with or without authentication
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.startswith(("ntn_", "secret_")) or token.startswith("ntn_invalid"):
         raise Refusal(401, "unauthorized", "API token is invalid.")

@@ -26,11 +26,11 @@ MAX_BLOCKS = 1000
 
 @dataclass
 class Block:
-    """A block that is not yet kept.
+    """A block that is not yet stored.
 
     Attributes:
         kind: its type, one of EXTRAS.
-        content: what Notion answers under the type's name.
+        content: what Notion returns under the type's name.
         children: the blocks in it.
     """
 
@@ -40,12 +40,12 @@ class Block:
 
 
 def block(kind: str, pieces: list[richtext.Piece] | None = None, **changes: Any) -> Block:
-    """A block as Notion makes it.
+    """A block as Notion creates it.
 
     Args:
         kind: its type.
         pieces: its text; a divider has none.
-        changes: what differs from the usual.
+        changes: differences from the defaults.
     """
     if kind == "divider":
         return Block(kind, {})
@@ -54,7 +54,7 @@ def block(kind: str, pieces: list[richtext.Piece] | None = None, **changes: Any)
 
 
 def read(values: Any, path: str) -> list[Block]:
-    """Check blocks as they were sent.
+    """Check the blocks of a request.
 
     Args:
         values: the list.
@@ -86,7 +86,7 @@ def _read_block(value: Any, path: str) -> Block:
 
 
 def read_content(kind: str, given: dict[str, Any], path: str) -> dict[str, Any]:
-    """Check what a block holds.
+    """Check a block's content.
 
     Args:
         kind: its type.

@@ -1,4 +1,4 @@
-"""What stands on a page: its blocks, and the same as Markdown."""
+"""The content of a page: its blocks, also as Markdown."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def append(records: Records, parent: Record, body: dict[str, Any], by: str) -> l
     Args:
         records: the workspace.
         parent: the page or block.
-        body: the request: `children`, and where to put them: `after` a block, or `position`.
+        body: the request: `children` and their place: `after` a block, or `position`.
         by: the user who asks.
     """
     only(body, ("children", "after", "position"))
@@ -71,7 +71,7 @@ def _insert(records: Records, parent: Record, new: Block, by: str, place: float 
 
 
 def _touch(records: Records, record: Record, by: str) -> None:
-    """Call it an edit of the page that a block stands on."""
+    """Mark the page of a block as edited."""
     above: Record | None = record
     while above and above.kind == "block":
         above = records.get(above.parent or "")
@@ -80,7 +80,7 @@ def _touch(records: Records, record: Record, by: str) -> None:
 
 
 def update(records: Records, record: Record, body: dict[str, Any], by: str) -> Record:
-    """Change what a block holds, or move it into the trash or out of it."""
+    """Change a block's content, or move it to or from the trash."""
     kind = record.body.get("type", "")
     trash = body.get("in_trash", body.get("archived"))
     if record.in_trash and trash is not False:
@@ -95,7 +95,7 @@ def update(records: Records, record: Record, body: dict[str, Any], by: str) -> R
 
 
 def trash(records: Records, record: Record, by: str) -> Record:
-    """Move a block, a page or a database into the trash."""
+    """Move a block, a page or a database to the trash."""
     if record.in_trash:
         raise invalid(ARCHIVED)
     if record.kind == "block":
@@ -181,7 +181,7 @@ def _updated(now: str, details: dict[str, Any], path: str) -> str:
 
 
 def _selected(now: str, selection: str) -> re.Match[str]:
-    """What an ellipsis selection, `start...end`, stands for."""
+    """The text selected by an ellipsis, `start...end`."""
     start, _, end = selection.partition("...")
     match = re.search(re.escape(start) + ".*?" + re.escape(end), now, re.DOTALL) if selection else None
     if match is None:

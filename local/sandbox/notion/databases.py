@@ -1,4 +1,4 @@
-"""Databases and data sources: making, changing and trashing them."""
+"""Databases and data sources: create, change and trash."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def found(records: Records, object_id: str, kind: Kind, where: str = "path") -> 
 
 
 def parent_of(records: Records, body: dict[str, Any], *kinds: Kind) -> Record | None:
-    """What a new object shall lie in; None for the workspace.
+    """The parent of a new object; None for the workspace.
 
     Args:
         records: the workspace.
         body: the request, with `parent`.
-        kinds: what it may lie in.
+        kinds: the allowed parents.
     """
     given = an_object(body.get("parent", UNDEFINED), "body.parent")
     for field, kind in _PARENTS.items():
@@ -63,14 +63,14 @@ def parent_of(records: Records, body: dict[str, Any], *kinds: Kind) -> Record | 
 
 
 def editable(record: Record, body: dict[str, Any]) -> bool | None:
-    """Whether a request moves an object into the trash or out of it; None where it does neither.
+    """Whether a request moves an object to or from the trash; None if neither.
 
     Args:
         record: the object.
         body: the request, with `in_trash` or `archived`.
 
     Raises:
-        Refusal: when the object is in the trash and stays there.
+        Refusal: if the object is in the trash and stays there.
     """
     trash: bool | None = None
     for field in ("archived", "in_trash"):
@@ -86,7 +86,7 @@ def create_database(records: Records, body: dict[str, Any], by: str) -> Record:
 
     Args:
         records: the workspace.
-        body: the request; `properties` outside of `initial_data_source` are ignored, as they are there.
+        body: the request; `properties` outside of `initial_data_source` are ignored, as in Notion.
         by: the user who asks.
     """
     only(body, ("parent", "title", "initial_data_source", "properties", *_LOOKS))
@@ -136,13 +136,13 @@ def _check_relations(records: Records, schema: Schema) -> None:
 
 
 def update_database(records: Records, database: Record, body: dict[str, Any], by: str) -> Record:
-    """Change a database's title or looks, or move it into the trash or out of it."""
+    """Change a database's title or appearance, or move it to or from the trash."""
     only(body, ("parent", "title", "archived", "in_trash", *_LOOKS))
     return _update(records, database, body, by)
 
 
 def update_data_source(records: Records, source: Record, body: dict[str, Any], by: str) -> Record:
-    """Change a data source's properties or title, or move it into the trash or out of it."""
+    """Change a data source's properties or title, or move it to or from the trash."""
     only(body, ("parent", "title", "icon", "properties", "archived", "in_trash"))
     editable(source, body)
     if body.get("properties"):
@@ -168,7 +168,7 @@ def _update(records: Records, record: Record, body: dict[str, Any], by: str) -> 
 
 
 def _concerns_pages(old: Schema, new: Schema) -> bool:
-    """Whether more has changed than names and additions."""
+    """Whether anything besides names and additions has changed."""
     before = {prop["id"]: prop | {"name": ""} for prop in old.values()}
     return any(
         prop | {"name": ""} != before[prop["id"]] if prop["id"] in before else prop["type"] == "unique_id"
@@ -188,6 +188,6 @@ def _convert_pages(records: Records, source: Record, schema: Schema, retyped: di
 
 
 def index(records: Records, page: Record, schema: Schema) -> None:
-    """Remember by which of its values a page is found."""
+    """Store the values by which a page is found."""
     keys = {prop["id"]: search_key(prop, plain(prop, page)) for prop in schema.values()}
     records.set_keys(page, {prop_id: key for prop_id, key in keys.items() if key is not None})

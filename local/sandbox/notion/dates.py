@@ -1,4 +1,4 @@
-"""Dates as Notion keeps them: a day, or an instant to the minute; and the words for days relative to today."""
+"""Dates as Notion keeps them: a day, or an instant to the minute; and words for relative days."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DAY = timedelta(days=1)
 
 
 def to_the_minute(seconds: float) -> str:
-    """An instant as `created_time` tells it.
+    """An instant in the form of `created_time`.
 
     Args:
         seconds: since 1970.
@@ -30,7 +30,7 @@ def to_the_minute(seconds: float) -> str:
 
 
 def with_offset(seconds: float) -> str:
-    """An instant as a database's own timestamps tell it: with milliseconds and an offset.
+    """An instant in the form of a database's own timestamps: with milliseconds and an offset.
 
     Args:
         seconds: since 1970.
@@ -63,7 +63,7 @@ def _kept(value: Any, path: str, zone: str | None) -> str:
 
 
 def read(value: Any, path: str) -> dict[str, Any] | None:
-    """Check a date as it was sent, and give it as Notion answers it. Seconds are lost, as they are there.
+    """Check the date of a request, and return it as Notion does. Seconds are dropped, as in Notion.
 
     Args:
         value: `{"start", "end", "time_zone"}` or None.
@@ -82,14 +82,14 @@ def read(value: Any, path: str) -> dict[str, Any] | None:
 
 
 def span(text: str, now: float) -> tuple[datetime, datetime]:
-    """What a date of a filter covers: a day, or one minute.
+    """The time that a filter's date covers: a day, or a minute.
 
     Args:
         text: a date, an instant or a word such as `one_week_ago`.
         now: seconds since 1970.
 
     Raises:
-        ValueError: when it is none of these.
+        ValueError: if it is none of these.
     """
     if text in _RELATIVE_DAYS:
         moment: date | datetime | None = (datetime.fromtimestamp(now, UTC) + _RELATIVE_DAYS[text] * DAY).date()

@@ -1,4 +1,4 @@
-"""The sandbox's own JSON about Notion, for programs: what is there, and layouts to begin with."""
+"""The sandbox's own JSON about Notion, for programs: its content, and initial layouts."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def blueprint(records: Records) -> Blueprint:
 
 
 def named_sources(records: Records) -> dict[str, Record]:
-    """Every data source by its name, in the order of creation; of two with one name, the later gets a number."""
+    """Every data source by name, in the order of creation; a repeated name gets a number."""
     named: dict[str, Record] = {}
     for source in records.of_kind("data_source"):
         name, number = source.title or "Untitled", 2
@@ -61,8 +61,8 @@ def named_sources(records: Records) -> dict[str, Record]:
 
 
 def _everything(records: Records) -> Iterator[str]:
-    """Every page by data source, oldest first, as text bit by bit, so that many never fill the memory nor hold others
-    up."""
+    """Every page by data source, oldest first, streamed as text, so that many pages neither fill memory nor hold up
+    others."""
     with records.transaction():
         sources = named_sources(records)
     for number, (name, source) in enumerate(sources.items()):

@@ -64,14 +64,14 @@ _DEPTH = 2
 
 
 def compiled(given: Any, schema: Schema, now: float, path: str = "body.filter", depth: int = 0) -> Matches:
-    """A filter as a function of a page.
+    """A filter as a function on pages.
 
     Args:
-        given: the filter as it was sent.
+        given: the filter of the request.
         schema: the properties of the data source.
         now: seconds since 1970, for `today` and the like.
         path: where the filter is.
-        depth: how many compounds are around it.
+        depth: how many compounds enclose it.
     """
     condition = an_object(given, path)
     for word, together in (("and", all), ("or", any)):

@@ -1,9 +1,9 @@
 r"""Notion's Markdown, as far as emails need it: https://developers.notion.com/guides/data-apis/enhanced-markdown.
 
-It differs from the usual one where it matters here. Each line is a block of its own, so empty lines are dropped and
-what was two paragraphs comes back as two lines; an empty paragraph is `<empty-block/>`; a child is indented with a tab;
-a line break within a block is `<br>`; and these characters come back with a backslash, outside of code: \ * ~ ` $ [ ] <
-> { } | ^. So a placeholder comes back as \{\{ name \}\}.
+It differs from standard Markdown. Each line is a separate block, so empty lines are dropped and two paragraphs come
+back as two lines; an empty paragraph is `<empty-block/>`; a child is indented with a tab; a line break within a block
+is `<br>`; and these characters come back with a backslash, except in code: \ * ~ ` $ [ ] < > { } | ^. So a placeholder
+comes back as \{\{ name \}\}.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _INLINE = re.compile(
 
 
 def parse(text: str) -> list[Block]:
-    """The blocks that a text stands for.
+    """The blocks of a text.
 
     Args:
         text: Markdown.
@@ -135,7 +135,7 @@ def render(blocks: list[Block], *, for_people: bool = False) -> str:
 
     Args:
         blocks: the blocks.
-        for_people: with as few backslashes as `parse` needs to give the same blocks again.
+        for_people: with only the backslashes that `parse` needs to return the same blocks.
     """
     return "\n".join(_lines(blocks, _SPECIAL_TO_PARSE if for_people else _SPECIAL, ""))
 
@@ -171,8 +171,7 @@ def _line(one: Block, number: int, special: re.Pattern[str]) -> str:
 
 
 def _written(pieces: list[Piece], special: re.Pattern[str], styles: tuple[str, ...] = ("href", *_MARKS)) -> str:
-    """Pieces as Markdown: neighbors that share a link or a style stand within one pair of marks, the longest
-    outside."""
+    """Pieces as Markdown: neighbors that share a link or a style share one pair of marks, the longest outermost."""
     written = ""
     while pieces:
         style = max(styles, key=lambda style: _shared(pieces, style), default="")
@@ -190,6 +189,6 @@ def _written(pieces: list[Piece], special: re.Pattern[str], styles: tuple[str, .
 
 
 def _shared(pieces: list[Piece], style: str) -> int:
-    """How many pieces from the first on share a style, or a link."""
+    """How many pieces, starting from the first, share a style or a link."""
     values = [piece["href"] if style == "href" else piece["annotations"].get(style) for piece in pieces]
     return sum(1 for _ in takewhile(lambda value: value and value == values[0], values))

@@ -1,4 +1,4 @@
-"""Notion's objects as they are answered: https://developers.notion.com/reference/page, …/database, …/data-source,
+"""Notion's objects in responses: https://developers.notion.com/reference/page, …/database, …/data-source,
 …/block, …/user."""
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ def users() -> list[dict[str, Any]]:
 
 
 def listed(kind: str, results: list[Any], next_cursor: str | None = None) -> dict[str, Any]:
-    """A list as every route answers one.
+    """A list as every route returns it.
 
     Args:
         kind: what is listed, such as `block`.
         results: this page of it.
-        next_cursor: where the next page starts, if there is one.
+        next_cursor: the start of the next page, if any.
     """
     more = {"next_cursor": next_cursor, "has_more": next_cursor is not None}
     return {"object": "list", "results": results, **more, "type": kind, kind: {}}
@@ -52,7 +52,7 @@ def _by(user: str) -> dict[str, str]:
 
 
 def _url(record_id: str, title: str = "") -> str:
-    """The link to an object. It has the form of Notion's own and leads to the sandbox's page."""
+    """The link to an object. It has Notion's form and leads to the sandbox's page."""
     words = re.sub(r"[^0-9A-Za-z]+", "-", title).strip("-")
     return f"{request.host_url}notion/p/{f'{words}-' if words else ''}{record_id.replace('-', '')}"
 
@@ -67,12 +67,12 @@ def _parent(records: Records, record: Record) -> dict[str, Any]:
 
 
 def source_of(records: Records, page: Record) -> Record | None:
-    """The data source that a page is a row of, if it is one."""
+    """The data source of which a page is a row, if it is one."""
     return records.get(page.parent, "data_source") if page.parent else None
 
 
 def schema_of(source: Record | None) -> Schema:
-    """The properties of a data source's pages; the title alone for a page that is no row."""
+    """The properties of a data source's pages; only the title for a page that is not a row."""
     schema: Schema = source.body["properties"] if source else PAGE_SCHEMA
     return schema
 
@@ -91,8 +91,8 @@ def page_object(
     Args:
         records: the workspace.
         page: the page.
-        wanted: names or ids of the only properties to answer; all where empty.
-        schema: its data source's properties, where the caller has them at hand.
+        wanted: names or ids of the properties to return; empty for all.
+        schema: its data source's properties, if the caller has them.
     """
     schema = schema_of(source_of(records, page)) if schema is None else schema
     chosen = [prop for one in wanted if (prop := find(schema, one))] if wanted else schema.values()
@@ -172,7 +172,7 @@ def database_object(records: Records, database: Record) -> dict[str, Any]:
 
 
 def block_object(records: Records, record: Record) -> dict[str, Any]:
-    """A block; a page or a database is one too, seen from the page that it lies in."""
+    """A block; a page or a database is also one, in its parent page."""
     if record.kind == "block":
         kind, content = record.body["type"], record.body["content"]
     else:
@@ -199,5 +199,5 @@ def markdown_object(page: Record, markdown: str) -> dict[str, Any]:
 
 
 def search_object(records: Records, record: Record) -> dict[str, Any]:
-    """What search answers about a page or a data source."""
+    """The search result for a page or a data source."""
     return page_object(records, record) if record.kind == "page" else data_source_object(records, record)

@@ -1,4 +1,4 @@
-"""Pages: making, changing and trashing them, and reading one property."""
+"""Pages: create, change, trash, and read one property."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _home(records: Records, body: dict[str, Any]) -> Record:
 
 
 def _read_values(schema: Schema, properties: dict[str, Any]) -> dict[str, Any]:
-    """Check the values of a request, and give what to keep by property id."""
+    """Check the values of a request, and return what to store by property id."""
     wrong, chosen = [], []
     for key, given in properties.items():
         prop = find(schema, key)
@@ -85,7 +85,7 @@ def _title(schema: Schema, values: dict[str, Any]) -> str:
 
 
 def update(records: Records, page: Record, body: dict[str, Any], by: str) -> Record:
-    """Change a page's properties or looks, or move it into the trash or out of it.
+    """Change a page's properties or appearance, or move it to or from the trash.
 
     Args:
         records: the workspace.
@@ -109,7 +109,7 @@ def update(records: Records, page: Record, body: dict[str, Any], by: str) -> Rec
 
 
 def property_item(records: Records, page: Record, key: str) -> dict[str, Any]:
-    """One property of a page, as `GET /pages/{id}/properties/{id}` answers it: texts and relations as a list of
+    """One property of a page, as returned by `GET /pages/{id}/properties/{id}`: texts and relations as a list of
     items."""
     prop = find(schema_of(source_of(records, page)), key)
     if prop is None:

@@ -1,4 +1,4 @@
-"""Pages for people: each data source as a table, and each row to read and change as its owner would in Notion."""
+"""Pages for people: each data source as a table, and each row to read and change as in Notion."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _EDITABLE = ("title", "rich_text", "number", "checkbox", "select", "status", *LI
 
 @dataclass(frozen=True)
 class Field:
-    """A property of a row as it is shown.
+    """A property of a row for display.
 
     Attributes:
         value: as simple JSON.
-        options: what a select offers.
-        editable: whether the form changes it.
+        options: a select's options.
+        editable: whether the form can change it.
     """
 
     id: str
@@ -42,7 +42,7 @@ class Field:
 
     @property
     def text(self) -> str:
-        """The value as a form carries it."""
+        """The value for a form."""
         return "" if self.value is None or self.value is False else str(self.value)
 
 
@@ -53,13 +53,13 @@ def _field(prop: Property, page: Record) -> Field:
 
 
 def _columns(schema: Schema) -> list[Property]:
-    """The properties in the order of the table, the title first."""
+    """The properties in table order, title first."""
     title = title_of(schema)
     return [title, *(prop for prop in schema.values() if prop is not title)]
 
 
 def _sent(prop: Property, text: str) -> Any:
-    """A form's text as the API takes it."""
+    """A form's text as the API expects it."""
     kind = prop["type"]
     if kind in ("title", "rich_text"):
         return {kind: [{"text": {"content": part}} for part in re.findall(r"(?s).{1,1000}", text)]}
@@ -76,12 +76,12 @@ def _number(text: str) -> float:
 
 
 def _words(text: str) -> str:
-    """A text as a form's one-line field would send it back."""
+    """A text as a one-line form field returns it."""
     return " ".join(text.split())
 
 
 def _changes(schema: Schema, form: dict[str, str]) -> dict[str, Any]:
-    """What a person changed, compared with what the form showed: what the integration wrote meanwhile stays."""
+    """What a person changed, compared with what the form showed, so that the integration's later writes stay."""
     fields = [(prop, _words(form.get(prop["id"], ""))) for prop in schema.values() if f"was {prop['id']}" in form]
     return {prop["id"]: _sent(prop, text) for prop, text in fields if text != _words(form[f"was {prop['id']}"])}
 
@@ -167,7 +167,7 @@ def blueprint(records: Records) -> Blueprint:
 
     @person.get("/notion/p/<slug>")
     def link(slug: str) -> AnyResponse:
-        """Where the `url` of an object leads."""
+        """The page at the `url` of an object."""
         hexadecimal = slug[-32:]
         record_id = "-".join(hexadecimal[start:end] for start, end in ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32)))
         with records.transaction():

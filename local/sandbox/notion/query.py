@@ -21,10 +21,10 @@ Key = Callable[[Record], Any]
 
 
 def page_size(value: Any, path: str) -> int:
-    """How many results an answer may have.
+    """How many results a response may have.
 
     Args:
-        value: as it was sent, in a body or a query; None for the most.
+        value: as sent in a body or a query; None for the maximum.
         path: where it is.
     """
     size = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
@@ -38,12 +38,12 @@ def page_size(value: Any, path: str) -> int:
 
 
 def cut(ids: list[str], size: int, cursor: Any) -> tuple[list[str], str | None]:
-    """A page of results, and the cursor of the next one: the id with which it starts.
+    """A page of results, and the cursor of the next one: the id it starts with.
 
     Args:
         ids: every result in order.
         size: how many at most.
-        cursor: where to start, as it was sent; None for the start.
+        cursor: where to start, as sent; None for the beginning.
     """
     if cursor is not None and cursor not in ids:
         raise invalid(f"The start_cursor provided is invalid: {cursor}")
@@ -59,7 +59,7 @@ def query(records: Records, source: Record, body: dict[str, Any], wanted: Collec
         records: the workspace.
         source: the data source.
         body: the request.
-        wanted: names or ids of the only properties to answer; all where empty.
+        wanted: names or ids of the properties to return; empty for all.
     """
     only(body, ("filter", "sorts", "start_cursor", "page_size", "archived", "in_trash", "result_type"))
     schema: Schema = source.body["properties"]
@@ -84,14 +84,14 @@ def query(records: Records, source: Record, body: dict[str, Any], wanted: Collec
 
 
 def _sorted(found: list[tuple[str, list[Any]]], index: int, *, descending: bool) -> list[tuple[str, list[Any]]]:
-    """Sort by one of the keys, keeping the order of equal ones, and the empty ones last either way."""
+    """Sort by one of the keys, keeping the order of equal ones, with empty ones last in either direction."""
     full = [row for row in found if row[1][index] is not None]
     full.sort(key=lambda row: row[1][index], reverse=descending)
     return full + [row for row in found if row[1][index] is None]
 
 
 def _sort(given: Any, schema: Schema, path: str) -> tuple[Key, bool]:
-    """By what to sort, and whether downward."""
+    """The sort key, and whether to sort in descending order."""
     sort = an_object(given, path)
     only(sort, ("property", "timestamp", "direction"), path)
     direction = sort.get("direction", "ascending")
@@ -110,7 +110,7 @@ def _sort(given: Any, schema: Schema, path: str) -> tuple[Key, bool]:
 
 
 def _sort_key(prop: Property, page: Record) -> Any:
-    """What a page is sorted by; None for an empty value."""
+    """The value to sort a page by; None if empty."""
     kind = prop["type"]
     if kind == "unique_id":
         return page.body["number"]

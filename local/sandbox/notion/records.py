@@ -1,5 +1,4 @@
-"""Everything that exists in the workspace, in one table: pages, databases, data sources and blocks, as in Notion
-itself.
+"""Everything in the workspace, in one table: pages, databases, data sources and blocks, as in Notion.
 
 Nothing here commits or locks: a request runs as one transaction, see `Records.transaction`.
 """
@@ -30,7 +29,7 @@ CREATE INDEX IF NOT EXISTS notion_keys_by_page ON notion_keys (page);
 CREATE TABLE IF NOT EXISTS notion_layouts (name TEXT PRIMARY KEY, answer TEXT NOT NULL) WITHOUT ROWID;
 """
 _PAGES = "SELECT * FROM notion WHERE kind = 'page' AND parent = ?"
-# The plus keeps SQLite from going through the whole data source instead of by the key.
+# The plus keeps SQLite from scanning the whole data source instead of using the key.
 _PAGES_BY_KEY = """SELECT * FROM notion WHERE kind = 'page' AND +parent = ?
     AND position IN (SELECT page FROM notion_keys WHERE parent = ? AND property = ? AND key = ?)"""
 _TABLES = ("notion", "notion_keys", "notion_layouts")
@@ -42,12 +41,12 @@ class Record:
 
     Attributes:
         position: its place in the order of creation, from 1.
-        parent: the id of what it lies in; None in the workspace itself.
-        place: its place among its siblings; a block may be put between two others.
+        parent: the id of its parent; None for the workspace.
+        place: its place among its siblings; a block may be inserted between two others.
         created_at, edited_at: seconds since 1970.
         created_by, edited_by: ids of users.
-        title: in plain words, for search.
-        text: what its kind keeps, as JSON; read it as `body`.
+        title: as plain text, for search.
+        text: the data of its kind, as JSON; read it as `body`.
     """
 
     position: int
@@ -65,7 +64,7 @@ class Record:
 
     @cached_property
     def body(self) -> dict[str, Any]:
-        """What its kind keeps. What is changed here is kept only by `Records.save`."""
+        """The data of its kind. Changes are stored only by `Records.save`."""
         found: dict[str, Any] = json.loads(self.text)
         return found
 
@@ -85,7 +84,7 @@ class Records:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """One request: nothing else happens meanwhile, and an error undoes what it has done."""
+        """One request: nothing else happens meanwhile, and an error undoes its changes."""
         with self._lock, self._db:
             yield
 
@@ -108,12 +107,12 @@ class Records:
         """Add an object.
 
         Args:
-            kind: what it is.
-            parent: the id of what it lies in.
-            body: what its kind keeps.
+            kind: its kind.
+            parent: the id of its parent.
+            body: the data of its kind.
             by: the user who creates it.
-            title: in plain words.
-            place: its place among its siblings; the last one where not given.
+            title: as plain text.
+            place: its place among its siblings; the last one by default.
         """
         now = self.clock()
         position = int(self._db.execute("SELECT coalesce(max(position), 0) + 1 FROM notion").fetchone()[0])
@@ -123,13 +122,13 @@ class Records:
         return record
 
     def save(self, record: Record, *, by: str, title: str | None = None, in_trash: bool | None = None) -> Record:
-        """Keep an object with its changed body.
+        """Store an object with its changed body.
 
         Args:
             record: the object.
             by: the user who changed it.
-            title: the new title, where it changed.
-            in_trash: whether it is in the trash now, where that changed.
+            title: the new title, if it changed.
+            in_trash: whether it is now in the trash, if that changed.
         """
         changed = replace(
             record,
@@ -143,7 +142,7 @@ class Records:
         return changed
 
     def rewrite(self, record: Record) -> Record:
-        """Keep a changed body without calling it an edit."""
+        """Store a changed body without marking it as an edit."""
         changed = replace(record, text=_dumped(record.body))
         if changed.text != record.text:
             self._db.execute("UPDATE notion SET text = ? WHERE position = ?", (changed.text, record.position))
@@ -159,7 +158,7 @@ class Records:
         return _record(row) if row and (not kinds or row[2] in kinds) else None
 
     def children(self, parent: str, *kinds: Kind) -> list[Record]:
-        """What lies in an object and not in the trash, in its order."""
+        """The children of an object that are not in the trash, in order."""
         query = "SELECT * FROM notion WHERE parent = ? AND in_trash = 0 ORDER BY place"
         return [record for row in self._db.execute(query, (parent,)) if (record := _record(row)).kind in kinds]
 
@@ -181,14 +180,14 @@ class Records:
         beyond: float | None = None,
         oldest_first: bool = False,
     ) -> Iterator[Record]:
-        """The pages of a data source, the newest first unless told otherwise.
+        """The pages of a data source, newest first by default.
 
         Args:
             source: the data source's id.
             in_trash: those in the trash, those that are not, or (None) both.
             key: a property's id and a `search_key`: only pages that have it.
-            oldest_first: the other way round.
-            beyond: only pages that come after the one at this place.
+            oldest_first: reverse the order.
+            beyond: only pages after the one at this place.
         """
         query = _PAGES_BY_KEY if key else _PAGES
         values: list[Any] = [source, source, *key] if key else [source]
@@ -212,7 +211,7 @@ class Records:
         )
 
     def set_keys(self, page: Record, keys: dict[str, str]) -> None:
-        """Remember by which texts a page is found.
+        """Store the texts by which a page is found.
 
         Args:
             page: the page.
@@ -223,12 +222,12 @@ class Records:
         self._db.executemany("INSERT INTO notion_keys VALUES (?, ?, ?, ?)", rows)
 
     def titled(self, words: str, kinds: Iterable[Kind], created_until: float) -> list[tuple[str, float]]:
-        """What search finds: id and last edit of everything outside the trash with these words in its title.
+        """Search results: id and last edit of everything outside the trash with these words in its title.
 
         Args:
             words: part of the title, in any case; empty for everything.
             kinds: what to look for.
-            created_until: only what was created up to this time, in seconds since 1970.
+            created_until: only objects created up to this time, in seconds since 1970.
         """
         wanted = ", ".join(f"'{kind}'" for kind in kinds)
         # our own kinds
@@ -238,12 +237,12 @@ class Records:
         ).fetchall()
 
     def layout(self, name: str) -> dict[str, Any] | None:
-        """What a layout was answered when it was made."""
+        """The response given when a layout was created."""
         row = self._db.execute("SELECT answer FROM notion_layouts WHERE name = ?", (name,)).fetchone()
         return json.loads(row[0]) if row else None
 
     def set_layout(self, name: str, answer: dict[str, Any]) -> None:
-        """Remember a layout."""
+        """Store a layout."""
         self._db.execute("INSERT INTO notion_layouts VALUES (?, ?)", (name, _dumped(answer)))
 
 

@@ -16,7 +16,7 @@ Piece = dict[str, Any]
 
 
 def piece(content: str, link: str | None = None, annotations: dict[str, Any] | None = None) -> Piece:
-    """One piece as Notion answers it.
+    """One piece as Notion returns it.
 
     Args:
         content: the text.
@@ -34,12 +34,12 @@ def piece(content: str, link: str | None = None, annotations: dict[str, Any] | N
 
 
 def plain(pieces: list[Piece]) -> str:
-    """The words without their style."""
+    """The text without styles."""
     return "".join(one["plain_text"] for one in pieces)
 
 
 def read(value: Any, path: str) -> list[Piece]:
-    """Check rich text as it was sent, and give it as Notion answers it.
+    """Check the rich text of a request, and return it as Notion does.
 
     Args:
         value: the list.

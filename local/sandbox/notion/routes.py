@@ -30,11 +30,11 @@ Answer = dict[str, Any]
 
 
 class Routes:
-    """What the integration may ask for; each method answers one route, within a transaction.
+    """What the integration may request; each method handles one route, within a transaction.
 
     Args:
         records: the workspace.
-        search_lag: tells how many seconds a thing must be old for search to find it.
+        search_lag: returns how many seconds old an object must be for search to find it.
     """
 
     def __init__(self, records: Records, search_lag: Callable[[], float]) -> None:
@@ -93,11 +93,11 @@ class Routes:
         return database_object(self._records, databases.create_database(self._records, _body(), BOT))
 
     def database(self, database_id: str) -> Answer:
-        """A database and which data sources it has."""
+        """A database and its data sources."""
         return database_object(self._records, databases.found(self._records, database_id, "database"))
 
     def update_database(self, database_id: str) -> Answer:
-        """A database's title, looks or trash."""
+        """A database's title, appearance or trash."""
         database = databases.found(self._records, database_id, "database")
         return database_object(self._records, databases.update_database(self._records, database, _body(), BOT))
 
@@ -127,7 +127,7 @@ class Routes:
         return page_object(self._records, self._page(page_id), _wanted())
 
     def update_page(self, page_id: str) -> Answer:
-        """A page's properties, looks or trash."""
+        """A page's properties, appearance or trash."""
         return page_object(self._records, pages.update(self._records, self._page(page_id), _body(), BOT))
 
     def property_item(self, page_id: str, key: str) -> Answer:
@@ -153,11 +153,11 @@ class Routes:
         return block_object(self._records, contents.update(self._records, self._block(block_id), _body(), BOT))
 
     def delete_block(self, block_id: str) -> Answer:
-        """A block, page or database moved into the trash."""
+        """A block, page or database moved to the trash."""
         return block_object(self._records, contents.trash(self._records, self._block(block_id), BOT))
 
     def children(self, block_id: str) -> Answer:
-        """What stands on a page or in a block."""
+        """The content of a page or a block."""
         found = self._records.children(self._block(block_id).id, "block", "page", "database")
         by_id = {record.id: record for record in found}
         size = page_size(request.args.get("page_size"), "query.page_size")

@@ -36,7 +36,7 @@ def new_schema(given: Any, path: str) -> Schema:
     """The properties of a new data source.
 
     Args:
-        given: as they were sent; None for the title alone.
+        given: the properties of the request; None for only the title.
         path: where they are.
     """
     schema: Schema = {}
@@ -52,7 +52,7 @@ def changed(schema: Schema, given: Any, path: str) -> tuple[Schema, dict[str, st
     """Add, rename, retype and remove properties.
 
     Args:
-        schema: as it was.
+        schema: the current schema.
         given: by name or id: None to remove, a configuration to add or change.
         path: where they are.
 
@@ -167,12 +167,12 @@ def _status(options: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def converted(old_type: str, prop: Property, kept: Any) -> Any:
-    """What a retyped property keeps of a value: words stay words, the rest is lost.
+    """What a retyped property keeps of a value: text stays text, the rest is lost.
 
     Args:
         old_type: the type it had.
-        prop: the property as it is now.
-        kept: the value as it was kept.
+        prop: the new property.
+            kept: the stored value.
     """
     words = richtext.plain(kept) if old_type in ("title", "rich_text") else kept
     if not words or old_type not in TEXTS or prop["type"] not in TEXTS:

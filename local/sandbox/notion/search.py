@@ -1,6 +1,6 @@
 """Search by title.
 
-What is new is found after a while only, as there
+New objects are found only after a while, as in Notion
 (https://developers.notion.com/reference/search-optimizations-and-limitations)."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def search(records: Records, body: dict[str, Any], lag: float) -> dict[str, Any]
     Args:
         records: the workspace.
         body: the request.
-        lag: how many seconds a thing must be old to be found.
+        lag: how many seconds old an object must be to be found.
     """
     only(body, ("query", "sort", "filter", "start_cursor", "page_size"))
     words = expect(body.get("query", ""), "body.query", str, "a string or `undefined`")

@@ -1,4 +1,4 @@
-"""Layouts to begin with: what an owner of Evergreen, or of one of its earlier builds, has in Notion."""
+"""Initial layouts: what an owner of Evergreen, or of an earlier build, has in Notion."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _select(*names: str) -> dict[str, Any]:
 
 
 def _properties(**types: Any) -> dict[str, Any]:
-    """A schema by name: a type's name where it needs no settings."""
+    """A schema by name: a type's name if it needs no settings."""
     return {name.replace("_", " "): {kind: {}} if isinstance(kind, str) else kind for name, kind in types.items()}
 
 
@@ -93,15 +93,15 @@ _PAGES = {"evergreen": "Evergreen", "earlier-builds": "BusinessX", "page": "An e
 
 
 def plant(records: Records, layout: str) -> dict[str, Any]:
-    """Make a layout, once: a page and the databases on it.
+    """Create a layout once: a page and its databases.
 
     Args:
         records: the workspace.
         layout: one of LAYOUTS.
 
     Returns:
-        `{"layout", "page_id"}`, and for each database its name, database id and data source id. The same ones when
-        asked again.
+        `{"layout", "page_id"}`, and for each database its name, database id and data source id. Repeated calls return
+        the same ones.
     """
     with records.transaction():
         answer = records.layout(layout)

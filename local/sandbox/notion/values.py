@@ -1,4 +1,4 @@
-"""Property values: as they are sent, as they are kept (by property id, options by option id), and as they are answered.
+"""Property values: as sent, as stored (by property id, options by option id), and as returned.
 
 Source: https://developers.notion.com/reference/page-property-values. A property is its entry in a data source's schema;
 writing a select option that does not exist adds it there.
@@ -31,20 +31,20 @@ def new_option(name: Any, path: str, kind: str, color: str | None = None) -> dic
         name: what it is called.
         path: where the name is.
         kind: the property's type.
-        color: one of COLORS; by chance where it is not given.
+        color: one of COLORS; random by default.
     """
     if "," in a_text(name, path, MAX_OPTION, at_least=1):
         raise invalid(f"Invalid {kind} option, commas not allowed: {name}")
-    chosen = color or random.choice(COLORS)  # noqa: S311 - a color, no secret
+    chosen = color or random.choice(COLORS)  # noqa: S311 - a color, not a secret
     return {"id": str(uuid.uuid4()), "name": name, "color": chosen, "description": None}
 
 
 def written(prop: Property, given: Any, path: str) -> Any:
-    """Check a value as it was sent, and give what to keep.
+    """Check the value of a request, and return what to store.
 
     Args:
         prop: the property; a new option is added to it.
-        given: `{"<type>": …}`, or for lists the list alone. The caller has checked that the type is the property's.
+        given: `{"<type>": …}`, or, for lists, only the list. The caller has checked that the type is the property's.
         path: where it is.
     """
     kind = prop["type"]
@@ -62,7 +62,7 @@ def written(prop: Property, given: Any, path: str) -> Any:
                 raise should_be(where, "a number or `null`", value)
             return (
                 int(value) if isinstance(value, float) and value.is_integer() else value
-            )  # JSON knows one kind of number: 3.0 is 3
+            )  # JSON has one kind of number: 3.0 is 3
         case "checkbox":
             return expect(value, where, bool, "a boolean")
         case "select":
@@ -100,13 +100,13 @@ def _option(prop: Property, value: Any, path: str) -> str:
 
 
 def first_status(prop: Property) -> str | None:
-    """The id of the status that a page has when none was chosen."""
+    """The id of a page's default status."""
     options = prop["status"]["options"]
     return options[0]["id"] if options else None
 
 
 def empty(prop: Property) -> Any:
-    """What is kept for a property that a page does not set."""
+    """The stored value of a property that a page does not set."""
     kind = prop["type"]
     if kind in ("title", "rich_text", "multi_select", "relation"):
         return []
@@ -123,7 +123,7 @@ def _option_by_id(prop: Property, option_id: str | None) -> dict[str, Any] | Non
 
 
 def shown(prop: Property, page: Record) -> Any:
-    """A value as Notion answers it, without the id and type around it.
+    """A value as Notion returns it, without the enclosing id and type.
 
     Args:
         prop: the property.
@@ -147,8 +147,8 @@ def shown(prop: Property, page: Record) -> Any:
 
 
 def plain(prop: Property, page: Record) -> Any:
-    """A value as simple JSON: a text, a number, a bool, a name, a list of names, or a date's start (with its end, where
-    it has one).
+    """A value as simple JSON: a text, a number, a bool, a name, a list of names, or a date's start (with its end, if
+    any).
 
     Args:
         prop: the property.
@@ -172,13 +172,11 @@ def plain(prop: Property, page: Record) -> Any:
 
 
 def search_key(prop: Property, value: Any) -> str | None:
-    """The text by which a page is found without looking at every other one.
-
-    What a page has without being written to has none.
+    """The text by which a page is found without a scan. Values that are never written have none.
 
     Args:
         prop: the property.
-        value: as `plain` gives it.
+        value: as returned by `plain`.
     """
     if prop["type"] == "checkbox":
         return "ticked" if value is True else None

@@ -1,4 +1,4 @@
-"""What Notion says about a request that is wrong, and the checks that every route shares
+"""Notion's messages for invalid requests, and the checks shared by every route
 (https://developers.notion.com/reference/errors)."""
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ _SHOWN = 55
 
 
 class _Undefined:
-    """A field that is not there."""
+    """A missing field."""
 
 
 UNDEFINED: Final = _Undefined()
 
 
 def invalid(message: str) -> Refusal:
-    """The refusal of a request that makes no sense.
+    """The refusal of an invalid request.
 
     Args:
-        message: Notion's words.
+        message: Notion's message.
     """
     return Refusal(400, "validation_error", message)
 
@@ -45,7 +45,7 @@ def should_be(path: str, what: str, value: Any) -> Refusal:
     Args:
         path: where it is, such as `body.properties.Email.email`.
         what: what it should be, such as `an array`.
-        value: what it is instead; UNDEFINED where it is missing.
+        value: what it is instead; UNDEFINED if missing.
     """
     root = path.partition(".")[0]
     return invalid(f"{root} failed validation: {path} should be {what}, instead was `{_shown(value)}`.")
@@ -69,7 +69,7 @@ def expect(value: Any, path: str, kind: type, what: str) -> Any:
     """A value that must be of a JSON type.
 
     Args:
-        value: the value; UNDEFINED where it is missing.
+        value: the value; UNDEFINED if missing.
         path: where it is.
         kind: `dict`, `list`, `str` or `bool`.
         what: the type in Notion's words.
@@ -105,11 +105,11 @@ def a_text(value: Any, path: str, at_most: int, at_least: int = 0) -> str:
 
 
 def only(body: dict[str, Any], allowed: Collection[str], path: str = "body") -> None:
-    """Refuse a field that does not belong into an object.
+    """Refuse a field that does not belong in an object.
 
     Args:
         body: the object.
-        allowed: the fields that do.
+        allowed: the allowed fields.
         path: where it is.
     """
     for name, value in body.items():
@@ -121,7 +121,7 @@ def an_id(text: Any, path: str) -> str:
     """An id with dashes, given with or without them.
 
     Args:
-        text: the id as given.
+        text: the given id.
         path: where it is, such as `path.page_id`.
     """
     try:

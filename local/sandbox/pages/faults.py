@@ -31,33 +31,33 @@ CARDS = (
     Card(
         "status",
         "Refuse with a status",
-        "Nothing is accepted; the answer is an error.",
+        "Nothing is accepted, and the response is an error.",
         ("status", "retry_after", "body"),
     ),
     Card(
         "timeout-before",
         "Time out before accepting",
-        "The connection hangs, then closes. Nothing was done.",
+        "The connection hangs, then closes. Nothing is done.",
         ("delay_ms",),
     ),
     Card(
         "timeout-after",
         "Time out after accepting",
-        "The email is sent, the row is saved, but the caller never hears of it.",
+        "The email is sent or the row is saved, but the caller gets no response.",
         ("delay_ms",),
     ),
-    Card("slow", "Answer slowly", "What was asked for is done, and the answer comes late.", ("delay_ms",)),
-    Card("disconnect", "Drop the connection", "The connection closes at once, without an answer.", ("after",)),
+    Card("slow", "Answer slowly", "The request is done, but the response comes late.", ("delay_ms",)),
+    Card("disconnect", "Drop the connection", "The connection closes at once, without a response.", ("after",)),
     Card(
         "quota",
         "Exhaust the quota",
-        "Everything more is refused with 429: Resend's sends, or the whole Notion workspace.",
+        "Further requests are refused with 429: Resend's sends, or the whole Notion workspace.",
         ("name", "limit", "retry_after"),
     ),
     Card(
         "commit-then-503",
         "Accept, then answer 503",
-        "The email is sent, the row is saved, but the answer says that it was not.",
+        "The email is sent or the row is saved, but the response says it was not.",
     ),
 )
 _TITLES = {"resend": "Resend", "notion": "Notion", "discord": "Discord"}
@@ -97,7 +97,7 @@ def _act(state: State, form: dict[str, str]) -> None:
         case "reset":
             state.reset()
         case _:
-            raise Wrong("the form says nothing that can be done")
+            raise Wrong("the form has no valid action")
 
 
 def blueprint(state: State) -> Blueprint:

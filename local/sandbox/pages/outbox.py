@@ -79,7 +79,7 @@ def _raw_headers(email: Email) -> list[tuple[str, str]]:
 
 def _sandbox_facts(email: Email) -> list[tuple[str, str]]:
     facts = [
-        ("Email id", email.id),
+        ("Email ID", email.id),
         ("Idempotency key", email.idempotency_key or "none"),
         ("Accepted", rfc3339(email.received_at)),
     ]

@@ -1,1 +1,1 @@
-"""The stand-in for Resend: its API, its idempotency keys, and the events that it posts."""
+"""The stand-in for Resend: its API, idempotency keys, and events."""

@@ -1,8 +1,8 @@
 """Resend's API for sending, as the `resend` SDK uses it: https://resend.com/docs/api-reference/emails/send-email.
 
 A request is counted against the rate limit first, then meets a fault if one is set, then is authenticated, validated
-and accepted. Not imitated: domains and their verification (any sender is good), templates (their id is kept), and
-sending later (`scheduled_at` is kept and the email stays `scheduled`).
+and accepted. Not simulated: domains and their verification (any sender is accepted), templates (their id is stored),
+and scheduled sending (`scheduled_at` is stored and the email stays `scheduled`).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class ResendApp:
     """The stand-in. `app` is its WSGI app, to be mounted at `/resend`.
 
     Args:
-        store: accepted emails and answers.
+        store: accepted emails and responses.
         limiter: the rate limit.
         faults: what goes wrong on purpose.
         events: sends the webhooks.
@@ -112,7 +112,7 @@ class ResendApp:
         return _json(json.dumps(email.as_object(self._store.clock())))
 
     def list_emails(self) -> Response:
-        """`GET /emails`: the newest first; `after` an id come older ones, `before` it newer ones."""
+        """`GET /emails`: newest first; `after` an id: older ones, `before` it: newer ones."""
         limit = request.args.get("limit", "20")
         if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= 100):
             raise invalid("Invalid `limit`. It must be between 1 and 100.")
@@ -148,7 +148,7 @@ class ResendApp:
     def _accept(
         self, emails: list[dict[str, Any]], payload: Any, answer_with: Callable[[list[str]], dict[str, Any]]
     ) -> Response:
-        """Accept emails once, whatever the caller repeats, and give the answer."""
+        """Accept emails once, even if the caller repeats the request, and return the response."""
         endpoint, key = request.path, request.headers.get("Idempotency-Key")
         if key is not None:
             self._keys.begin(endpoint, key)
@@ -181,7 +181,7 @@ class ResendApp:
 
 
 def _quota_period(now: float, *, monthly: bool) -> tuple[float, float]:
-    """When the day or month (UTC) of an instant began and ends."""
+    """Start and end of the day or month (UTC) of an instant."""
     start = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     if not monthly:
         return start.timestamp(), (start + timedelta(days=1)).timestamp()

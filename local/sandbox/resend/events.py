@@ -27,7 +27,7 @@ _THREADS = 2
 
 
 def event_body(email: Email, event_type: str, at: float) -> dict[str, Any]:
-    """What is posted about an email. Tags are an object here, although they were sent as a list.
+    """The event posted about an email. Tags are an object here, although they were sent as a list.
 
     Args:
         email: the email.
@@ -61,7 +61,7 @@ def sign(secret: str, message_id: str, timestamp: int, body: str) -> dict[str, s
 
     Args:
         secret: the `whsec_…` secret.
-        message_id: stays the same when the message is sent again.
+        message_id: the same when the message is retried.
         timestamp: seconds since 1970; changes each time.
         body: exactly what is posted.
     """
@@ -74,7 +74,7 @@ def _check(secret: str) -> None:
         Webhook(secret)
     except (ValueError, EmptyWebhookSecretError):
         raise SettingsError(
-            "RESEND_WEBHOOK_SECRET is not a secret; write whsec_ and at least 24 random bytes in base64."
+            "RESEND_WEBHOOK_SECRET is not valid; write whsec_ and at least 24 random bytes in base64."
         ) from None
 
 
@@ -87,7 +87,7 @@ class Events:
         retry_seconds: the wait before each further try.
 
     Raises:
-        SettingsError: when the secret is none.
+        SettingsError: if the secret is not valid.
     """
 
     def __init__(self, url: str, secret: str, retry_seconds: Sequence[float] = RETRY_SECONDS) -> None:
@@ -105,7 +105,7 @@ class Events:
             thread.start()
 
     def announce(self, emails: Sequence[Email]) -> None:
-        """Plan the events of emails that were just accepted.
+        """Schedule the events of newly accepted emails.
 
         Args:
             emails: the emails.
@@ -119,12 +119,12 @@ class Events:
                 self._plan(delay, 0, f"msg_{uuid.uuid4().hex}", body)
 
     def forget(self) -> None:
-        """Drop what is planned."""
+        """Drop the scheduled events."""
         with self._changed:
             self._waiting.clear()
 
     def close(self) -> None:
-        """Stop posting. What is planned is lost."""
+        """Stop posting. Scheduled events are lost."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -137,20 +137,20 @@ class Events:
             self._changed.notify()
 
     def _next(self) -> tuple[int, str, str] | None:
-        """The next event that is due, waiting for it; None when stopped."""
+        """Wait for the next due event; None when stopped."""
         with self._changed:
             while not self._stopped:
                 left = self._waiting[0][0] - time.monotonic() if self._waiting else None
                 if left is not None and left <= 0:
                     _, _, tries, message_id, body = heapq.heappop(self._waiting)
-                    self._changed.notify()  # another thread watches over what comes next, while this one posts
+                    self._changed.notify()  # another thread waits for the next event while this one posts
                     return tries, message_id, body
                 self._changed.wait(left)
         return None
 
     def _run(self) -> None:
         session = requests.Session()
-        session.trust_env = False  # a proxy in the environment is for the outside world
+        session.trust_env = False  # a proxy in the environment is for outside requests
         while event := self._next():
             self._post(session, *event)
 

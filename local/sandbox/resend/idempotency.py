@@ -1,4 +1,4 @@
-"""Idempotency keys as Resend keeps them: 24 hours, by endpoint
+"""Idempotency keys as in Resend: kept for 24 hours, by endpoint
 (https://resend.com/docs/dashboard/emails/idempotency-keys)."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ TTL_SECONDS = 24 * 3600
 
 
 def fingerprint(payload: Any) -> str:
-    """A digest that two requests share when their JSON says the same.
+    """A digest that is equal for requests with the same JSON content.
 
     Args:
         payload: the decoded body.
@@ -24,10 +24,10 @@ def fingerprint(payload: Any) -> str:
 
 
 class Keys:
-    """Which keys are in progress, and what the finished ones were answered.
+    """The keys in progress, and the responses of finished ones.
 
     Args:
-        store: where finished answers are kept.
+        store: keeps the responses of finished requests.
     """
 
     def __init__(self, store: Store) -> None:
@@ -43,7 +43,7 @@ class Keys:
             key: the header's value.
 
         Raises:
-            Refusal: when the key has a wrong length, or another request with it is not finished.
+            Refusal: if the key has an invalid length, or another request with it is unfinished.
         """
         if not 1 <= len(key) <= 256:
             raise Refusal(400, "invalid_idempotency_key", "The key must be between 1-256 chars.")
@@ -62,7 +62,7 @@ class Keys:
             self._in_progress.discard((endpoint, key))
 
     def answered(self, endpoint: str, key: str, payload: Any) -> str | None:
-        """The JSON that an earlier request with this key was answered, if there was one.
+        """The JSON response to an earlier request with this key, if any.
 
         Args:
             endpoint: the path of the request.
@@ -70,7 +70,7 @@ class Keys:
             payload: the decoded body.
 
         Raises:
-            Refusal: when the earlier request had another payload.
+            Refusal: if the earlier request had another payload.
         """
         earlier: Answer | None = self._store.answer(endpoint, key, TTL_SECONDS)
         if earlier and earlier.fingerprint != fingerprint(payload):

@@ -6,7 +6,7 @@
   const DAYS = 3;
   const HOURS = [10, 14];
   const AS_TEXT = new Intl.DateTimeFormat("en", { weekday: "short", day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
-  const SAYS = { book: "Your call is booked.", reschedule: "Your call was moved.", cancel: "Your call was cancelled.", "no-show": "Marked as no-show." };
+  const SAYS = { book: "Your call is booked.", reschedule: "Your call was moved.", cancel: "Your call was canceled.", "no-show": "Marked as no-show." };
   const [form, booked, posted, news] = ["#book", "#booked", "#posted", "#news"].map((id) => document.querySelector(id));
   if (!form) return;
 

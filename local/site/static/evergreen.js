@@ -21,12 +21,12 @@
   const [FIRST_PAUSE, LONGEST_PAUSE] = [500, 8_000]; // ms; a pause is twice the one before
   const TEXT = {
     sending: "Sending…",
-    again: "This takes longer than usual. Trying again…",
+    again: "This is taking longer than usual. Trying again…",
     done: "Thank you. Your details have arrived.",
-    fields: "Please look at the marked fields.",
-    unreachable: "That did not work: we could not be reached. What you typed is still here. Please try again in a moment.",
-    busy: (wait) => `That was too many tries. What you typed is still here. Please try again in ${wait}.`,
-    refused: (status) => `That did not work: the form was refused (${status}). Trying again will not help. Please write to us instead.`,
+    fields: "Please check the marked fields.",
+    unreachable: "That did not work: our server could not be reached. Your entries are still here. Please try again in a moment.",
+    busy: (wait) => `Too many tries. Your entries are still here. Please try again in ${wait}.`,
+    refused: (status) => `That did not work: the form was refused (${status}). Trying again will not help. Please contact us instead.`,
   };
 
   /** Where keys wait until they are accepted: the tab's own storage, which survives a reload; a variable where the browser forbids that. */

@@ -16,7 +16,7 @@
     const choice = document.querySelector("#own-result");
     choice.hidden = false;
     choice.querySelector("input").checked = true;
-    document.querySelector("#own-score").textContent = `${own.assessment_score} of 100`;
+    document.querySelector("#own-score").textContent = `${own.assessment_score} out of 100`;
   }
   form.addEventListener("change", fill);
   fill();

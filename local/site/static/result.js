@@ -2,7 +2,7 @@
 (() => {
   "use strict";
 
-  const SAYS = { red: "Red: needs help now", orange: "Orange: costs you every month", yellow: "Yellow: works, with gaps", green: "Green: runs by itself" };
+  const SAYS = { red: "Red: needs help now", orange: "Orange: costs you every month", yellow: "Yellow: works, with gaps", green: "Green: runs itself" };
   const [questions, details] = [document.querySelector("#questions"), document.querySelector("#details")];
   const sentAt = details.elements.namedItem("email_1_sent_at");
   let result = null;
@@ -20,8 +20,8 @@
 
   function verdict({ red_systems: red, orange_systems: orange }) {
     if (red >= 2) return `${red} systems are on fire. Start with one of them, today.`;
-    if (red || orange >= 2) return "You carry more than you should. One system would give you hours back.";
-    return "The base is sound. Now it is about the last ten percent.";
+    if (red || orange >= 2) return "You are carrying more than you should. Fixing one system would give you hours back.";
+    return "The foundation is sound. Now work on the last ten percent.";
   }
 
   function show({ colors, scores }) {

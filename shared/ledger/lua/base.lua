@@ -1,15 +1,14 @@
--- What every script begins with: the time, the forms of keys and ids, and the fields of a step. ARGV[1] is the time
+-- The start of every script: the time, the forms of keys and ids, and the fields of a step. ARGV[1] is the time
 -- (tests), or '' for the server's own. Instants are whole milliseconds since 1970 UTC. A step's fields in its
 -- enrollment's hash are `<number>.<field>`:
 --   state, due, offset; next (not before this instant: due, retry, or the end of a lease); look (counts its wake-ups);
---   attempts; lease (who holds it); posted (first post whose outcome is not a sure refusal); ambiguous (an outcome was
---   never learned);
---   frozen (the request that was posted); solo (must not join a batch); sent, by, id, why.
+--   attempts; lease (who holds it); posted (first post whose outcome is not a definite refusal); ambiguous (an outcome
+--   was never learned); frozen (the request that was posted); solo (must not join a batch); sent, by, id, why.
 
--- No program decides on a ledger of a version that it does not know: this comes before anything else is read or
--- written. A ledger without a mark is new, or of a release that marked none, and then of version 1: a scheduler was at
--- work on it (eg:tick), somebody was enrolled (eg:runs), or something had to be told (eg:jobs). What else may be there
--- (workers' registrations, the fence, a gate) says nothing.
+-- No program makes decisions on a ledger whose version it does not know: this check comes before anything else is read
+-- or written. A ledger without a mark is new, or comes from a release that set none; then it has version 1: a scheduler
+-- was at work on it (eg:tick), a contact was enrolled (eg:runs), or a job was queued for Notion or the owner (eg:jobs).
+-- Other keys (workers' registrations, the fence, a gate) prove nothing.
 local version_mark = redis.call('GET', 'eg:version')
 local ledger_version = tonumber(version_mark
   or redis.call('EXISTS', 'eg:tick', 'eg:runs', 'eg:jobs') > 0 and 1 or $VERSION)
@@ -17,7 +16,7 @@ if not (ledger_version and ledger_version >= 1 and ledger_version <= $VERSION) t
   return redis.error_reply('EGVERSION ' .. version_mark)
 end
 
--- Called by whatever writes one of those three keys: a new ledger must not pass as one of version 1.
+-- Called wherever one of those three keys is written: a new ledger must not pass as one of version 1.
 local function mark()
   if not version_mark then redis.call('SET', 'eg:version', ledger_version) end
 end
@@ -38,7 +37,7 @@ local function frozen_key(request) return 'eg:frozen:' .. request end
 local function parse_email_id(id) return string.match(id, '^(.+)%-(%d+)$') end
 local function parse_job_id(id) return string.match(id, '^(.+)%-(%d+)%-(%d+)$') end
 
--- Whether there is a hash: one key of a wrong type must not stop the others.
+-- Whether a key holds a hash: a key of the wrong type must not stop the others.
 local function is_hash(key) return redis.call('TYPE', key).ok == 'hash' end
 
 -- A hash as a table.

@@ -1,7 +1,7 @@
 -- @include base lifecycle
--- Which contacts may get email: the one place that suppresses, and that says whether a contact is suppressed.
+-- Which contacts may get email: the only place that suppresses a contact, or says whether it is suppressed.
 
--- Whether the contact may not get this kind of email, and why.
+-- Why the contact may not get this kind of email, or nil.
 local function suppressed(contact, kind)
   local v = redis.call('HMGET', 'eg:contact:' .. contact, 'bounced', 'complained', 'manual', 'unsubscribed')
   if v[1] then return 'bounced' end
@@ -11,8 +11,7 @@ local function suppressed(contact, kind)
   return nil
 end
 
--- What forbids the steps of an enrollment to be sent at all, whenever: its state or a suppression. Nil where nothing
--- does.
+-- What stops all steps of an enrollment from being sent: its state or a suppression. Nil if nothing does.
 local function barrier(enrollment)
   local e = fields(enrollment_key(enrollment), 'state', 'why', 'kind', 'contact')
   if e.state ~= 'active' then return (e.state or 'forgotten') .. (e.why and ': ' .. e.why or '') end
@@ -20,8 +19,8 @@ local function barrier(enrollment)
   return why and 'suppressed: ' .. why or nil
 end
 
--- Stop email to a contact: all of it, or marketing. One that has passed its last look ends as it ends. Returns how many
--- enrollments that ended.
+-- Stop email to a contact: all of it, or marketing. An email that has passed its last look is not stopped. Returns how
+-- many enrollments this ended.
 local function suppress(contact, reason)
   redis.call('HSETNX', 'eg:contact:' .. contact, reason, int(now))
   redis.call('ZADD', 'eg:suppressed', 'NX', int(now), contact)
@@ -35,7 +34,7 @@ local function suppress(contact, reason)
   return ended
 end
 
--- A reason was lifted: the list of suppressed contacts holds those that are, and no others.
+-- A reason was lifted: the list of suppressed contacts holds only those that are.
 local function unlist_suppressed(contact)
   if not suppressed(contact, 'marketing') then redis.call('ZREM', 'eg:suppressed', contact) end
 end

@@ -1,15 +1,15 @@
 -- @include base rq_jobs outbox wakeups lists
--- Erase an enrollment: nothing of it is looked at, told or listed from here on.
+-- Erase an enrollment: from here on, nothing of it is looked at, reported or listed.
 
--- Nobody is told of it any more. Returns how many things that were: one, or none.
+-- Remove an entry that was to be reported. Returns how many were removed: one, or none.
 local function untell(list, member)
   redis.call('HDEL', list .. ':versions', member)
   redis.call('HDEL', list .. ':failures', member)
   return redis.call('ZREM', list, member)
 end
 
--- Its scheduled wake-up goes with it, and what waits on the queue or was listed as failed. A job that runs right now
--- finds nothing.
+-- Erase its jobs that wait on the queue or are listed as failed; the scheduled wake-up is erased with the step. A job
+-- that runs right now finds nothing.
 local function erase_jobs(id, look)
   for number = look, math.max(look - 1, 0), -1 do
     local job = id .. '-' .. int(number)
@@ -19,7 +19,7 @@ local function erase_jobs(id, look)
   end
 end
 
--- Returns how many requests to the provider and how many things to be told went with it.
+-- Returns how many requests to the provider and how many entries to report were erased with it.
 local function erase_step(enrollment, step)
   local id, s = email_id(enrollment, step), step_of(enrollment, step)
   close_step(enrollment, step)
@@ -28,7 +28,7 @@ local function erase_step(enrollment, step)
   return s.frozen and redis.call('DEL', frozen_key(s.frozen)) or 0, untell(OUTBOX, 'email:' .. id)
 end
 
--- Returns the same of all its steps and of itself.
+-- Returns the same for all its steps and itself.
 local function erase_enrollment(enrollment)
   local requests, notes = 0, untell(OUTBOX, 'enrollment:' .. enrollment)
   for _, step in ipairs(steps_in_order(enrollment)) do

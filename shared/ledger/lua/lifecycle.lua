@@ -1,7 +1,7 @@
 -- @include base rq_jobs outbox wakeups lists
--- How an enrollment and its steps move from one state to the next, and what else ends with them.
+-- How an enrollment and its steps move from one state to the next, and what ends with them.
 
--- What the outbox named has been told; the time for which a finished enrollment is kept begins then.
+-- An outbox entry has been recorded; the time for which a finished enrollment is kept begins then.
 local function told(member)
   redis.call('HDEL', 'eg:outbox:failures', member)
   local enrollment = string.match(member, '^enrollment:(.+)$')
@@ -11,7 +11,7 @@ local function told(member)
   end
 end
 
--- The enrollment is in another state now.
+-- Move the enrollment to another state.
 local function enter(enrollment, state)
   local key = enrollment_key(enrollment)
   local before = redis.call('HGET', key, 'state')
@@ -31,7 +31,7 @@ local function enter(enrollment, state)
   end
 end
 
--- The enrollment is over: its group is free, and it is kept for a while.
+-- End the enrollment: its group is free, and it is kept for a while.
 local function end_enrollment(enrollment, state, why)
   local key = enrollment_key(enrollment)
   local e = fields(key, 'contact', 'group')
@@ -46,7 +46,7 @@ local function end_enrollment(enrollment, state, why)
   dirty('enrollment', enrollment)
 end
 
--- A step has come to its end: the next due one may go, or the enrollment is complete.
+-- A step has ended: the next due one may go, or the enrollment is complete.
 local function advance(enrollment)
   local key = enrollment_key(enrollment)
   if redis.call('HGET', key, 'state') ~= 'active' then return end
@@ -62,7 +62,7 @@ local function advance(enrollment)
   if not open then end_enrollment(enrollment, 'completed') end
 end
 
--- Off the doubts and off RQ's failed list, whichever wake-up is on it: nobody needs to look at the step any more.
+-- Remove the step from the doubts, and all its wake-ups from RQ's failed list: it needs no attention any more.
 local function unlist(enrollment, step)
   redis.call('ZREM', DOUBTS, email_id(enrollment, step))
   for look = 1, tonumber(step_of(enrollment, step).look) do
@@ -71,9 +71,9 @@ local function unlist(enrollment, step)
   end
 end
 
--- End a step as `state`. What was frozen is kept only where the outcome is unknown: a person may want it repeated as it
--- was. Of a doubt that a person has given up stays what a later proof needs. A failure must end in RQ's failed list:
--- where its own job is not the one at work (`at_work`), a new one is queued, which will raise.
+-- End a step as `state`. The frozen request is kept only if the outcome is unknown: a person may want to repeat it as
+-- it was. If a person has given up a doubt, what a later proof needs is kept. A failure must end in RQ's failed list:
+-- if its own job is not the one at work (`at_work`), a new job is queued, which will raise.
 local function end_step(enrollment, step, state, changes, at_work)
   local before = redis.call('HGET', enrollment_key(enrollment), step .. '.state')
   local listed = before == 'failed' or before == 'in-doubt'
@@ -87,7 +87,7 @@ local function end_step(enrollment, step, state, changes, at_work)
     changes.posted, changes.frozen, changes.ambiguous = false, false, false
   end
   if listed and (state == 'sent' or state == 'skipped') then unlist(enrollment, step) end
-  set_step(enrollment, step, changes)  -- `accepted` may be said twice
+  set_step(enrollment, step, changes)  -- `accepted` may be reported twice
   if before ~= state then tally(enrollment, step .. '.' .. state) end
   close_step(enrollment, step)
   dirty('enrollment', enrollment)
@@ -104,21 +104,21 @@ local function end_step(enrollment, step, state, changes, at_work)
   advance(enrollment)
 end
 
--- An earlier post of these emails may have been accepted, and they may not be sent now: only a person can tell.
--- `stopped` is the one of them that may not go any more; the others only went along with it.
+-- An earlier post of these emails may have been accepted, and they may not be sent now: only a person can decide.
+-- `stopped` is the one that may no longer go; the others only went along with it.
 local function doubt_all(members, why, stopped, at_work)
   for _, id in ipairs(members) do
     local enrollment, step = parse_email_id(id)
     if step_of(enrollment, step).state == 'sending' then
-      local because = 'its batch cannot be repeated, as another email of it may not go (' .. why .. ')'
+      local because = 'its batch cannot be repeated, because another email in it may no longer go (' .. why .. ')'
       local own = (not stopped or id == stopped) and why or because
       end_step(enrollment, step, 'in-doubt', {why = own}, at_work)
     end
   end
 end
 
--- End an enrollment before its time. What has passed its last look ends as it ends. Why people leave is counted under
--- the last email they got.
+-- End an enrollment early. An email that has passed its last look is not stopped. Why people leave is counted under the
+-- last email they got.
 local LEAVING = {booked = true, client = true, unsubscribed = true}
 local function stop_enrollment(enrollment, state, why)
   end_enrollment(enrollment, state, why)

@@ -1,8 +1,8 @@
 -- @include base
--- How often something may be done.
+-- How often an action is allowed.
 
--- Count what may be done `most` times in a window, which begins with the first. Returns the milliseconds until it may
--- be done again, 0: now.
+-- Count an action that is allowed `most` times in a window, which begins with the first. Returns the milliseconds until
+-- it is allowed again; 0: now.
 local function wait_after(limit)
   local key = 'eg:limit:' .. limit.key
   local count = redis.call('INCR', key)

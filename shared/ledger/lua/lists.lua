@@ -1,7 +1,7 @@
 -- @include base
--- Where people find enrollments, and what the console counts of a campaign.
+-- Where people find enrollments, and what the console counts for a campaign.
 
-local DOUBTS = 'eg:doubts'  -- the emails in doubt, by since when
+local DOUBTS = 'eg:doubts'  -- the emails in doubt, by when the doubt began
 
 -- Count what happened to a campaign's emails, for the console's funnel; `by` is 1 unless something is taken back.
 local function tally(enrollment, name, by)
@@ -9,14 +9,15 @@ local function tally(enrollment, name, by)
   if slug then redis.call('HINCRBY', 'eg:tally:' .. slug, name, by or 1) end
 end
 
--- Where lists find an enrollment: all, a campaign's, those in a state, and a campaign's in a state; the latest first.
+-- The lists that hold an enrollment: all, a campaign's, those in a state, and a campaign's in a state; the latest
+-- first.
 local STATES = {'active', 'paused', 'completed', 'exited', 'cancelled'}
 local function slug_of(enrollment) return string.match(enrollment, '^(.+)%-%x+%-%d+$') or '' end
 local function list_names(enrollment, state)
   return 'eg:in:' .. state, 'eg:in:' .. state .. ':' .. slug_of(enrollment)
 end
 
--- The list of a contact's enrollments lasts as long as the last of them.
+-- The list of a contact's enrollments is kept as long as the last of them.
 local function keep_enrollments(contact)
   local list = 'eg:enrollments:' .. contact
   for _, enrollment in ipairs(redis.call('SMEMBERS', list)) do
@@ -27,7 +28,7 @@ local function keep_enrollments(contact)
   redis.call('PEXPIRE', list, KEEP_FINISHED)
 end
 
--- No list holds the enrollment any more.
+-- Remove the enrollment from all lists.
 local function unlist_enrollment(enrollment)
   redis.call('ZREM', 'eg:recent', enrollment)
   redis.call('ZREM', 'eg:of:' .. slug_of(enrollment), enrollment)

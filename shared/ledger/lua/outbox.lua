@@ -1,17 +1,17 @@
 -- @include base rq_jobs
--- What others must be told: the owner of alerts and leads, Notion of what has changed.
+-- What must be reported: alerts and leads to the owner, changes to Notion.
 
 local KEEP_ALERT = 7 * 86400000
 local OUTBOX, NOTICES = 'eg:outbox', 'eg:notices'
 
--- The owner must be told at once of `lead:<contact>` or `alert:<cause>`.
+-- Tell the owner at once about `lead:<contact>` or `alert:<cause>`.
 local function notice(member, at)
   redis.call('HINCRBY', NOTICES .. ':versions', member, 1)
   redis.call('ZADD', NOTICES, 'NX', int(at), member)
   soon('notify', 'tell the owner')
 end
 
--- Something is wrong: told once an hour and cause, with how often it came and the latest of it.
+-- Something is wrong: sent at most once per hour and cause, with how often it came and the latest detail.
 local function alert(cause, detail)
   local key = 'eg:alert:' .. cause
   redis.call('HINCRBY', key, 'count', 1)
@@ -20,8 +20,9 @@ local function alert(cause, detail)
   notice('alert:' .. cause, math.max(now, tonumber(redis.call('HGET', key, 'quiet') or '0')))
 end
 
--- Something changed that Notion must be told of: kind is contact, enrollment or email. It is told the state that it
--- finds then, so that ten changes become one. Enrollments go ahead of details that changed in the last minute.
+-- Something changed that must be recorded in Notion: kind is contact, enrollment or email. The state at the time of
+-- recording is written, so that ten changes become one. Enrollments go ahead of details that changed in the last
+-- minute.
 local function dirty(kind, id)
   local member = kind .. ':' .. id
   redis.call('HINCRBY', 'eg:outbox:versions', member, 1)

@@ -1,7 +1,7 @@
 -- @include base
 -- Jobs in the form of RQ and rq-scheduler, on the queue and on the schedule: a job only says "look at this step now".
 
-local SLOW_JOB = 300  -- seconds; recording and telling wait for their turns at Notion and Discord
+local SLOW_JOB = 300  -- seconds; recording and alerting wait for their turns at Notion and Discord
 local JOB_TIMEOUT = $JOB_TIMEOUT  -- seconds
 local SCHEDULED, QUEUE = 'rq:scheduler:scheduled_jobs', 'rq:queue:send'
 
@@ -24,19 +24,19 @@ local date = rq_date(now)
 
 -- A job in RQ's form (rq.job.Job.restore, JSON serializer); `call` is the function and its arguments.
 local function write_rq_job(job, queue, status, timeout, call, description)
-  redis.call('DEL', 'rq:job:' .. job)  -- a key of a wrong type must not stop the others
+  redis.call('DEL', 'rq:job:' .. job)  -- a key of the wrong type must not stop the others
   redis.call('HSET', 'rq:job:' .. job, 'data', call, 'origin', queue, 'status', status, 'timeout', timeout,
     'result_ttl', 0, 'failure_ttl', int(KEEP_FINISHED / 1000), 'created_at', date, 'description', description)
   if status == 'queued' then redis.call('HSET', 'rq:job:' .. job, 'enqueued_at', date) end
 end
 
--- The wake-up of a step: the job's only word is "look at this step now".
+-- The wake-up of a step: the job only says "look at this step now".
 local function write_job(job, enrollment, step, status)
   local call = '["scheduler.jobs.send_step", null, ["' .. enrollment .. '", ' .. step .. '], {}]'
   write_rq_job(job, 'send', status, JOB_TIMEOUT, call, 'send step ' .. step .. ' of ' .. enrollment)
 end
 
--- Have a worker run the job after which the queue is named; one waiting job is enough.
+-- Have a worker run the job that the queue is named after; one waiting job is enough.
 local function soon(name, description)
   local queue = 'rq:queue:' .. name
   if redis.call('LLEN', queue) > 0 then return end
@@ -58,7 +58,7 @@ end
 
 local function schedule(job, at) redis.call('ZADD', SCHEDULED, string.format('%.3f', at / 1000), job) end
 
--- A scheduled wake-up is void. One that is on the queue, or running, is left to find out for itself.
+-- Cancel a scheduled wake-up. One that is on the queue, or running, finds out for itself.
 local function unschedule(job)
   if redis.call('ZREM', SCHEDULED, job) == 1 then redis.call('DEL', 'rq:job:' .. job) end
 end

@@ -4,17 +4,17 @@
 
 local OPEN = 'eg:open'
 
--- Whether a step needs wake-ups, by its enrollment's state and its own: it has not ended, and does not wait in a paused
--- enrollment.
+-- Whether a step needs wake-ups, by its enrollment's state and its own: it has not ended, and is not waiting in a
+-- paused enrollment.
 local function is_looked_at(run, state) return state == 'scheduled' and run == 'active' or state == 'sending' end
 
--- Put the wake-up of a step on the queue; the sweeper finds the step again should the job get lost.
+-- Put the wake-up of a step on the queue; the sweeper finds the step again if the job gets lost.
 local function enqueue(job, enrollment, step)
   push(job, enrollment, step)
   redis.call('ZADD', OPEN, int(now + LEASE), email_id(enrollment, step))
 end
 
--- The step's next wake-up is at `at`; a wake-up that was scheduled before is void.
+-- Set the step's next wake-up to `at`; a wake-up that was scheduled before is void.
 local function wake(enrollment, step, at)
   local key, id = enrollment_key(enrollment), email_id(enrollment, step)
   local look = redis.call('HINCRBY', key, step .. '.look', 1)
@@ -42,8 +42,8 @@ local function steps_in_order(enrollment)
   return list
 end
 
--- Whether an earlier step of the enrollment must go first. Its end wakes this one. What a person wants sent now waits
--- for nothing.
+-- Whether an earlier step of the enrollment must go first. Its end wakes this one. A step that a person wants sent now
+-- waits for nothing.
 local function held_up(enrollment, step)
   local key, earlier = enrollment_key(enrollment), {}
   local v = redis.call('HMGET', key, 'steps', step .. '.forced')

@@ -1,7 +1,7 @@
 -- @include base outbox wakeups
--- Find the open steps of some enrollments that are on no list, so that nothing would ever look at them, and put them
--- back. Keeps true: no step is forgotten, whatever took it off the list; one that is on it, has ended, or waits in a
--- paused enrollment stays as it is; whoever only asks changes nothing.
+-- Find the open steps of some enrollments that are on no list, so nothing would ever look at them, and put them back.
+-- Keeps true: no step is forgotten, regardless of what took it off the list; one that is on it, has ended, or waits in
+-- a paused enrollment stays as it is; without `repair`, nothing changes.
 -- ARGV[2]: {enrollments: [id…], repair}.
 -- Returns the email ids found.
 local a = cjson.decode(ARGV[2])

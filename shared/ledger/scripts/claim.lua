@@ -1,22 +1,22 @@
 -- @include base rq_jobs gate wakeups lifecycle contacts turns clocks
--- Claim a step for sending, and up to `batch` others where more are ready than can go singly. Keeps true: one holder
--- per step; nothing is claimed early, out of order, twice, of an inactive enrollment, for a suppressed address or
--- behind the gate; a request that may have been accepted is only ever repeated as it was, with the very same members,
--- to the very same account, and while the provider remembers it by its own clock. The turn at the provider is planned
--- here, so that no claim waits for one; the last look takes it.
+-- Claim a step for sending, and up to `batch` others if more are ready than can go one by one. Keeps true: one holder
+-- per step; nothing is claimed early, out of order, twice, from an inactive enrollment, for a suppressed address or
+-- behind the gate; a request that may have been accepted is repeated only as it was, with the same members, to the same
+-- account, and while the provider remembers it by its own clock. The turn at the provider is planned here, so that no
+-- claim waits for one; the last look takes it.
 -- ARGV[2]: {enrollment, step, token, late: {slug: ms}, ignore_late, fenced (the fence must be on), rate (0: as
 -- learned), longest_wait, batch (0: none), batch_above (0: by the rate), account (a digest of the provider's key), date
--- (what the provider said that it is; 0: it was asked, and did not say)}
--- Returns {'claimed', wait, turn, [item…], frozen request id or '', frozen body or '', whether the provider is to be
--- asked for its time (1 or 0)} with item = [enrollment, step, slug, request_id, [contact…], values, retries], or
--- {what, until or '', why or '', the step's state or ''} with what: gone · done (with its state) · not-yet · waits ·
--- closed · pace · late (until is its due) · unheard (ask the provider for its time, and claim again).
+-- (the provider's time; 0: it was asked, and did not say)}
+-- Returns {'claimed', wait, turn, [item…], frozen request id or '', frozen body or '', whether the provider must be
+-- asked for its time (1 or 0)} with item = [enrollment, step, slug, request_id, [contact…], values, retries], or {what,
+-- until or '', why or '', the step's state or ''} with what: gone · done (with its state) · not-yet · waits · closed ·
+-- pace · late (until is its due time) · unheard (ask the provider for its time, and claim again).
 local a = cjson.decode(ARGV[2])
 local rate = rate_of('resend', a.rate)
 local batch_above = a.batch_above > 0 and a.batch_above or math.min(rate, 20)
 
--- What was due before this ledger took over from another copy may have gone out already: it goes singly, under the key
--- by which the provider would know it again.
+-- An email that was due before this ledger took over from another copy may have gone out already: it goes alone, under
+-- the key by which the provider would recognize it.
 local UNHEARD_WAIT = 60000
 local taken_over = tonumber(redis.call('HGET', FENCE, 'taken_over') or '0')
 
@@ -33,8 +33,8 @@ local function late(enrollment, s)
   return after and not e.catch_up and not s.forced and not s.posted and s.attempts == 0 and now - s.due > after
 end
 
--- When the next email of an enrollment that catches up may go: at most one a day to a person, whatever has held it
--- back.
+-- When the next email of an enrollment that is catching up may go: at most one a day per person, regardless of what
+-- held it back.
 local function too_soon(enrollment, s)
   local e = fields(enrollment_key(enrollment), 'catch_up', 'contact')
   local last = e.catch_up and not s.forced and redis.call('HGET', 'eg:contact:' .. e.contact, 'last_sent')
@@ -64,7 +64,7 @@ local function repeat_frozen(s, id)
   local members, items = {}, {}
   for member in string.gmatch(frozen.members, '[^,]+') do members[#members + 1] = member end
   if a.account and frozen.account and frozen.account ~= a.account then
-    return doubt(members, 'the key of the provider was changed before the outcome was learned')
+    return doubt(members, "the provider's key was changed before the outcome was learned")
   end
   local now_ahead = ahead_now()
   if not now_ahead and a.date then  -- it was asked, and did not say
@@ -72,8 +72,8 @@ local function repeat_frozen(s, id)
     return stop('not-yet', now + UNHEARD_WAIT)
   elseif not now_ahead then
     return stop('unheard')
-  elseif frozen.first and may_be_forgotten(tonumber(frozen.first), now_ahead) then  -- a release before kept none
-    return doubt(members, 'by its own clock the provider may have forgotten the first request')
+  elseif frozen.first and may_be_forgotten(tonumber(frozen.first), now_ahead) then  -- an earlier release stored none
+    return doubt(members, 'the provider may have forgotten the first request, by its own clock')
   end
   for _, member in ipairs(members) do
     local why = barrier(parse_email_id(member))
@@ -95,13 +95,13 @@ local function repeat_frozen(s, id)
   return {'claimed', at - now, at, items, s.frozen, frozen.body, 0}
 end
 
--- Others from the head of the queue that may go with the first. A job that needs no wake-up any more, or whose step an
--- earlier one will wake, is dropped; the rest goes back as it stood.
+-- Others from the head of the queue that may go with the first. A job whose step needs no wake-up any more, or will be
+-- woken by an earlier one, is dropped; the rest go back in their order.
 local function fill(items)
   local back = {}
   for _, job in ipairs(redis.call('LPOP', QUEUE, a.batch) or {}) do
     local enrollment, step = parse_job_id(job)
-    local known, s = pcall(step_of, enrollment, step)  -- what is no enrollment of ours must not stop the others
+    local known, s = pcall(step_of, enrollment, step)  -- an entry that is not ours must not stop the others
     if not known then s = nil end
     local ready = s and s.state == 'scheduled' and s.next <= now
     local fresh = ready and not s.solo and s.due >= taken_over and s.attempts == 0
@@ -120,9 +120,8 @@ local function fill(items)
   for i = #back, 1, -1 do redis.call('LPUSH', QUEUE, back[i]) end
 end
 
--- A batch has a key of its own, by which the provider recognizes none of its emails. So there is none while another
--- copy of this ledger may still be sending: after a start or a take-over until our word was renewed, and a lease has
--- passed.
+-- A batch has its own key, by which the provider recognizes none of its emails. So there is no batch while another copy
+-- of this ledger may still be sending: after a start or a takeover, until our word was renewed and a lease has passed.
 local function batch_allowed()
   local v = redis.call('HMGET', FENCE, 'on', 'steady')
   return a.batch > 0 and (not v[1] or v[2] and tonumber(v[2]) <= now)
@@ -152,7 +151,7 @@ local function claim()
       return done()
     end
   end
-  -- a new Redis: first it must be known that it is the only one
+  -- a new Redis: it must first be confirmed that it is the only one
   if a.fenced and redis.call('HEXISTS', FENCE, 'on') == 0 then
     wake(enrollment, step, now + 2000)
     return stop('closed', now + 2000, 'waiting for the fence')

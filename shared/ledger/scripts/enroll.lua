@@ -1,16 +1,15 @@
 -- @include base outbox wakeups lists lifecycle contacts limits
 -- Enroll a contact in a campaign, or only remember it, in one step. Keeps true: one enrollment per key unless re-entry
--- allows another, one enrollment per event unless its calendar took it back and gave it again, one active enrollment
--- per contact and group, one effect per idempotency key, no new enrollment for a suppressed address; a meeting ends as
--- its latest event says, in whatever order they arrive, and ends nothing but its own enrollments; nobody is enrolled
--- more often than the limit.
--- ARGV[2]: {contact, fields, source, consent, seen, seen_ttl, answer, lead, limit: {key, most, window}}; where it ends
--- other enrollments: {exit: {reason, slugs, before}}; where a calendar says it: {meeting: {what, uid, at, starts,
--- replaces, keep}}; where the webhook has a campaign: {start: {key, slug, kind, request_id}}; and where the form
--- carries what it requires: {plan: {group, reentry, anchor, warning, values, steps: [{number, offset, due, sent,
--- skipped}]}}.
--- Returns {what, enrollment or ''}, {'duplicate', the first answer}, or {'limited', milliseconds until it may be tried
--- again}. what: enrolled · exists · blocked · tracked · cancelled · ignored.
+-- allows another, one enrollment per event unless its calendar withdrew it and sent it again, one active enrollment per
+-- contact and group, one effect per idempotency key, no new enrollment for a suppressed address; a meeting ends as its
+-- latest event says, regardless of their order of arrival, and ends only its own enrollments; no contact is enrolled
+-- more often than the limit allows.
+-- ARGV[2]: {contact, fields, source, consent, seen, seen_ttl, answer, lead, limit: {key, most, window}}; if it ends
+-- other enrollments: {exit: {reason, slugs, before}}; if a calendar reports it: {meeting: {what, uid, at, starts,
+-- replaces, keep}}; if the webhook has a campaign: {start: {key, slug, kind, request_id}}; and if the form has what it
+-- requires: {plan: {group, reentry, anchor, warning, values, steps: [{number, offset, due, sent, skipped}]}}.
+-- Returns {what, enrollment or ''}, {'duplicate', the first answer}, or {'limited', milliseconds until the next try}.
+-- what: enrolled · exists · blocked · tracked · cancelled · ignored.
 local a = cjson.decode(ARGV[2])
 local start, plan = a.start or {}, a.plan or {}
 
@@ -33,8 +32,8 @@ local function remember()
   dirty('contact', a.contact)
 end
 
--- What has happened ends the enrollments that list it, as far as they began before it. It is remembered for those that
--- this ledger does not know: a restore brings none of them back to life.
+-- The event ends the enrollments that list it, if they began before it. It is remembered for those that this ledger
+-- does not know, so that a restore reopens none of them.
 local function exit_enrollments()
   local exits, ends = 'eg:exits:' .. a.contact, {}
   if a.exit.before > tonumber(redis.call('HGET', exits, a.exit.reason) or '-1') then
@@ -64,14 +63,14 @@ end
 
 local function meeting_key(uid) return 'eg:meeting:' .. uid end
 
--- Whether the contact may go through it again, now that there was an enrollment of this key.
+-- Whether the contact may go through it again, after an enrollment with this key.
 local function may_reenter(last)
   if plan.reentry == 'never' or is_open(last) then return false end
   if plan.reentry ~= 'per-event' then return true end
   return a.meeting and redis.call('HEXISTS', meeting_key(a.meeting.uid), 'taken_back.' .. last) == 1
 end
 
--- Why there is no new enrollment, and which other one there is; or nothing, and the new enrollment's id.
+-- Why there is no new enrollment, and which other one exists; or nothing, and the new enrollment's id.
 local function obstacle()
   local run = redis.call('HGET', 'eg:runs', start.key)
   local last = run and start.key .. '-' .. run
@@ -124,14 +123,14 @@ local function cancel(enrollment, why)
   if is_open(enrollment) then stop_enrollment(enrollment, 'cancelled', why) end
 end
 
--- The calendar takes back what began an enrollment of the meeting; if it gives the same again, that is the next
+-- The calendar withdraws what began an enrollment of the meeting; if it sends the same again, that is the next
 -- enrollment.
 local function take_back(enrollment, why)
   cancel(enrollment, why)
   if enrollment then redis.call('HSET', meeting_key(a.meeting.uid), 'taken_back.' .. enrollment, '1') end
 end
 
--- The meeting will not take place; should its booking arrive only now, nothing comes of that.
+-- The meeting will not take place; if its booking arrives only after this, it has no effect.
 local function drop(uid, why)
   cancel(redis.call('HGET', meeting_key(uid), 'run'), why)
   redis.call('HSET', meeting_key(uid), 'gone', '1')
@@ -164,7 +163,7 @@ meet['no-show-undone'] = function(m, known)
   return false, 'cancelled'
 end
 
--- Only what stands for the person at the meeting is remembered: a cancellation tells us nothing new of them.
+-- Only what identifies the person at the meeting is remembered: a cancellation says nothing new about them.
 local function meeting(m)
   local known = fields(meeting_key(m.uid), 'gone', 'at', 'starts', 'contact', 'judged', 'run', 'recovery')
   local enrolls, what = meet[m.what](m, known)
@@ -196,7 +195,7 @@ if not what then
   create(enrollment)
   what = 'enrolled'
 end
--- one that blocks it is another's, and does not end with the meeting
+-- one that blocks it belongs to something else, and does not end with the meeting
 local own = what == 'enrolled' or what == 'exists'
 if a.meeting and own then
   redis.call('HSET', meeting_key(a.meeting.uid), a.meeting.what == 'booked' and 'run' or 'recovery', enrollment)

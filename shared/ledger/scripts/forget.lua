@@ -1,10 +1,9 @@
 -- @include base outbox erasure
--- Erase a person. Keeps true: nothing of theirs is claimed, posted or told from here on; that they had an enrollment
--- (eg:runs) and that they want no email (the suppression) stays, under a digest. Others of an unsettled batch are in
--- doubt when its holder does not report: the request that could be repeated is erased.
+-- Erase a person. Keeps true: from here on, nothing of theirs is claimed, posted or reported; that they had an
+-- enrollment (eg:runs) and that they want no email (the suppression) is kept, under a digest. The other emails of an
+-- unsettled batch are in doubt if its holder does not report: the request that could be repeated is erased.
 -- ARGV[2]: {contact, enrollments (that no list holds), meetings (keys)}.
--- Returns {enrollments, frozen requests, things that Notion and the owner were to be told of, meetings}, how many of
--- each.
+-- Returns {enrollments, frozen requests, entries waiting for Notion and the owner, meetings}, how many of each.
 local a = cjson.decode(ARGV[2])
 local runs, requests, notes, meetings = 0, 0, 0, 0
 

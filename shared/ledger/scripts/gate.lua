@@ -1,6 +1,6 @@
 -- @include gate
--- Stop all sending, or start it again, by a person's decision. Keeps true: behind the gate nothing is claimed and
--- nothing passes its last look; only a person opens what a person closed.
+-- Stop all sending, or start it again, by a person's decision. Keeps true: behind the gate, nothing is claimed or
+-- passes its last look; only a person opens what a person closed.
 -- ARGV[2]: {reason} to stop, {} to start.
 -- Returns whether sending is stopped now (1 or 0).
 local a = cjson.decode(ARGV[2])

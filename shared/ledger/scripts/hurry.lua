@@ -1,6 +1,6 @@
 -- @include base outbox wakeups contacts
--- Send a step now, by a person's decision: before its time, and ahead of its turn. Keeps true: only a waiting step of
--- an active enrollment moves, and nothing goes to a suppressed contact.
+-- Send a step now, because a person decided so: before its time, and ahead of its turn. Keeps true: only a waiting step
+-- of an active enrollment moves, and nothing goes to a suppressed contact.
 -- ARGV[2]: {enrollment, step}.
 -- Returns {'' or why not}.
 local a = cjson.decode(ARGV[2])

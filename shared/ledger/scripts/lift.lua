@@ -1,8 +1,8 @@
 -- @include base outbox contacts
--- A contact may get email again, as far as a person has decided it. Keeps true: the list of suppressed contacts holds
--- those that are, and no others; an unsubscribe is lifted only together with the consent that lifts it. Runs that ended
+-- A contact may get email again, to the extent that a person decided. Keeps true: the list of suppressed contacts holds
+-- only those that are; an unsubscribe is lifted only together with the consent that lifts it. Enrollments that ended
 -- stay ended.
--- ARGV[2]: {contact, reasons, consent (its words, where there is one)}.
+-- ARGV[2]: {contact, reasons, consent (its wording, if there is one)}.
 -- Returns the reasons that were lifted.
 local a = cjson.decode(ARGV[2])
 local contact, lifted = 'eg:contact:' .. a.contact, {}

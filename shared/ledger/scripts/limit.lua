@@ -1,5 +1,5 @@
 -- @include base limits
--- Count what may be done only so often. Keeps true: of all processes together, no more than the limit is let through.
+-- Count an action that has a limit. Keeps true: all processes together stay within the limit.
 -- ARGV[2]: {key, most, window}.
--- Returns {now, milliseconds until it may be done again, or 0 where it may be done now}.
+-- Returns {now, milliseconds until it is allowed again, or 0 if it is allowed now}.
 return {now, wait_after(cjson.decode(ARGV[2]))}

@@ -1,8 +1,8 @@
 -- @include base outbox wakeups
--- Move an enrollment's anchor, and with it the steps that were never tried. Keeps true: what is sending, was tried or
--- is wanted now stays where it is; a change that was worked out from an older anchor does nothing.
+-- Move an enrollment's anchor, and with it the steps that were never tried. Keeps true: a step that is sending, was
+-- tried or is wanted now stays where it is; a change based on an older anchor does nothing.
 -- ARGV[2]: {enrollment, from, to, dues: {number: due}}.
--- Returns 1, or 0 if it moved meanwhile.
+-- Returns 1, or 0 if the anchor moved meanwhile.
 local a = cjson.decode(ARGV[2])
 local key = enrollment_key(a.enrollment)
 if tonumber(redis.call('HGET', key, 'anchor')) ~= a.from then return 0 end

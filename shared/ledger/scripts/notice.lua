@@ -1,6 +1,6 @@
 -- @include base outbox
--- Take the next thing that the owner must be told of. Keeps true: one teller at a time per thing; what a teller that
--- died had taken comes again.
+-- Take the next alert for the owner. Keeps true: one worker at a time per alert; an alert taken by a worker that died
+-- comes again.
 -- ARGV[2]: {lease}.
 -- Returns {member, version, count or '', detail or ''}, or {}.
 local a = cjson.decode(ARGV[2])

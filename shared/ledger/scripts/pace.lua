@@ -1,9 +1,9 @@
 -- @include base turns
--- A turn at a provider, or the wish to leave it alone for a while. Keeps true: all processes together ask no more often
--- than the rate allows.
+-- Take a turn at a provider, or hold back requests to it for a while. Keeps true: all processes together send no more
+-- requests than the rate allows.
 -- ARGV[2]: {provider, rate, longest, hold}.
--- Returns the milliseconds to wait for the turn, which is then ours; or, negative, how long it would have been when
--- that is more than `longest`.
+-- Returns the milliseconds to wait for the turn, which is then ours; or, if negative, how long the wait would have
+-- been, if that is more than `longest`.
 local a = cjson.decode(ARGV[2])
 if a.hold then
   hold(a.provider, a.hold)

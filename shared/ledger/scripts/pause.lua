@@ -1,8 +1,8 @@
 -- @include base outbox wakeups lifecycle
--- Hold an enrollment. Keeps true: from here on none of its steps is claimed or passes its last look; one that has
--- ends as it ends.
+-- Pause an enrollment. Keeps true: from here on, none of its steps is claimed or passes its last look; one that already
+-- has is not stopped.
 -- ARGV[2]: {enrollment}.
--- Returns the enrollment's state, or '' where there is none.
+-- Returns the enrollment's state, or '' if there is none.
 local a = cjson.decode(ARGV[2])
 local key = enrollment_key(a.enrollment)
 local state = redis.call('HGET', key, 'state')

@@ -1,13 +1,13 @@
 -- @include base gate wakeups lifecycle contacts turns clocks
--- The last look before a request leaves. Keeps true: only the holder of a lease posts, with time enough to learn the
+-- The last look before a request leaves. Keeps true: only the holder of a lease posts, with enough time to learn the
 -- outcome; nothing leaves after a pause, an end, a suppression, a closed gate or a lost fence was acknowledged; a
 -- request is frozen before its first post and never changes while it may have been accepted; attempts are counted when
 -- they are made; no second has more requests than the rate.
--- ARGV[2]: {token, members, request, spare, turn, rate, account (a digest of the provider's key), date (what the
--- provider said that it is, where it was asked just now; 0: it did not say)}; ARGV[3]: the request's body.
--- Returns {now, milliseconds until its turn, 1 where it must be asked again, else 0, [members that may not go]}: it is
--- asked again where the turn is another one, or to be written without some of its members; or {} when it must not be
--- posted.
+-- ARGV[2]: {token, members, request, spare, turn, rate, account (a digest of the provider's key), date (the provider's
+-- time, if it was just asked; 0: it did not say)}; ARGV[3]: the request's body.
+-- Returns {now, milliseconds until its turn, 1 if the sender must ask again, else 0, [members that may not go]}: it
+-- asks again if the turn is another one, or after writing the request without some of its members; or {} if it must not
+-- be posted.
 local a = cjson.decode(ARGV[2])
 
 if a.date == 0 then heard_nothing() else hear(a.date) end
@@ -17,8 +17,7 @@ local function state_of(id) return step_of(parse_email_id(id)) end
 -- Whether the step is still ours to post.
 local function mine(s) return s.state == 'sending' and s.lease == a.token end
 
--- It may not leave now, and was never posted: as if it had never been claimed; where it may never leave, that is its
--- end.
+-- It may not leave now, and was never posted: as if it had never been claimed; if it may never leave, it ends.
 local function let_go(id, at)
   local enrollment, step = parse_email_id(id)
   local state, why = redis.call('HGET', enrollment_key(enrollment), 'state'), barrier(enrollment)
@@ -29,7 +28,7 @@ local function let_go(id, at)
   if state == 'active' then wake(enrollment, step, at) else close_step(enrollment, step) end
 end
 
--- Nothing of it leaves now. What was posted before is repeated later as it was; it is never put back.
+-- None of it leaves now. What was posted before is repeated later as it was; it is never put back.
 local function give_back(at)
   for _, id in ipairs(a.members) do
     local s = state_of(id)
@@ -44,7 +43,7 @@ local function give_back(at)
   return {}
 end
 
--- What holds all of it back: the gate, but for its probe, or the fence.
+-- What holds all of it back: the gate, except for its probe, or the fence.
 local function held_back()
   local held = gate()
   for _, id in ipairs(a.members) do
@@ -53,7 +52,7 @@ local function held_back()
   return held
 end
 
--- The first post: which members may not go any more; each is decided.
+-- The first post: which members may no longer go; each is decided.
 local function barred()
   local list = {}
   for _, id in ipairs(a.members) do
@@ -66,7 +65,7 @@ local function barred()
   return list
 end
 
--- A repetition goes whole, or not at all: whether it may.
+-- Whether a repetition may go: it goes whole, or not at all.
 local function repeatable(members)
   for _, id in ipairs(members) do
     local s, why = state_of(id), barrier(parse_email_id(id))
@@ -114,11 +113,11 @@ local function last_look()
     if #gone > 0 then return #gone < #a.members and {now, math.max(a.turn - now, 0), 1, gone} or {} end
   end
   local wait, again = take_turn('resend', rate_of('resend', a.rate), a.turn)
-  if now + wait + a.spare > ends then  -- the provider is left alone for longer than the lease
+  if now + wait + a.spare > ends then  -- requests to the provider are held back for longer than the lease
     give_turn_back('resend', now + wait)
     return give_back(now + wait)
   end
-  again = again or wait > AHEAD  -- the clock was set back: between the last look and its request lie milliseconds
+  again = again or wait > AHEAD  -- the clock was set back: a request must leave milliseconds after its last look
   if not again then freeze() end
   return {now, wait, again and 1 or 0, {}}
 end

@@ -1,6 +1,6 @@
 -- @include base wakeups
--- Look at a step later, because nobody could look now. Keeps true: only a step of an active enrollment that waits for
--- its wake-up is moved, and its due stays.
+-- Look at a step later, because no worker could look now. Keeps true: only a step of an active enrollment that waits
+-- for its wake-up is moved, and its due time stays.
 -- ARGV[2]: {enrollment, step, wait}.
 -- Returns the instant of the wake-up, or ''.
 local a = cjson.decode(ARGV[2])

@@ -1,12 +1,12 @@
 -- @include base outbox lists lifecycle contacts
--- Take what the provider reports of an email or an address. Keeps true: each report has its effect once, with its mark
--- in the same step; what was accepted is `sent` whoever says so and whenever, also where a person has left the doubt;
--- a batch is accepted whole; from a suppression on no step is claimed for the address.
--- ARGV[2]: {seen, seen_ttl, what, at} and, where known: contact, enrollment, step, id (the provider's), sent (when it
+-- Process what the provider reports about an email or an address. Keeps true: each report takes effect once, with its
+-- mark in the same step; what was accepted is `sent`, regardless of source or time, even if a person has given up the
+-- doubt; a batch is accepted whole; after a suppression, no step is claimed for the address.
+-- ARGV[2]: {seen, seen_ttl, what, at} and, if known: contact, enrollment, step, id (the provider's), sent (when it
 -- accepted), reason. what: accepted · delivered · opened · clicked · delayed · bounced · bounced-for-now · complained ·
 -- suppressed · failed · unsubscribed.
--- Returns suppressed · recorded · ignored · duplicate, or busy: the email's sender is about to report; tell it again in
--- a moment.
+-- Returns suppressed · recorded · ignored · duplicate, or busy: the email's sender is about to report; send the report
+-- again in a moment.
 local a = cjson.decode(ARGV[2])
 
 local INSTANTS = {delivered = true, opened = true, clicked = true, bounced = true, complained = true}
@@ -16,7 +16,7 @@ local SUPPRESSES = {bounced = 'bounced', suppressed = 'bounced', complained = 'c
 local step = a.step and int(a.step)
 local key = a.enrollment and enrollment_key(a.enrollment)
 
--- The step as it is and what it knows of the provider, or nil where it is not the addressee's.
+-- The step as it is and what it knows from the provider, or nil if it is not the addressee's.
 local function reported_step()
   if not step or redis.call('HGET', key, 'contact') ~= a.contact then return nil end
   local s = step_of(a.enrollment, step)
@@ -27,8 +27,8 @@ local function reported_step()
   return s
 end
 
--- Whether the report settles an attempt whose outcome was not learned, whatever a person has decided since. One of an
--- attempt that is known already says nothing of a later one.
+-- Whether the report settles an attempt whose outcome was not learned, regardless of what a person has decided since. A
+-- report about an attempt that is already known says nothing about a later one.
 local function settles(s)
   if s.state == 'sent' or s.id and s.id == a.id then return false end
   return s.state == 'in-doubt' or s.posted or s.ambiguous or s.anew
@@ -41,7 +41,7 @@ local function accept(id)
     redis.call('HSET', 'eg:contact:' .. contact, 'last_sent', int(a.sent))
     dirty('contact', contact)
   end
-  local told = id == email_id(a.enrollment, step) and a.id or nil  -- the others' own reports bring theirs
+  local told = id == email_id(a.enrollment, step) and a.id or nil  -- the other emails' own reports bring theirs
   end_step(enrollment, number, 'sent', {sent = a.sent, by = 'evergreen', id = told, why = false, next = false})
 end
 
@@ -54,7 +54,7 @@ local function accept_request(s)
   end
 end
 
--- Remember when it first happened and what was said of it. Returns whether that is news.
+-- Remember when it first happened and what was said about it. Returns whether that is news.
 local function note(s)
   local news = INSTANTS[a.what] and redis.call('HSETNX', key, step .. '.' .. a.what, int(a.at)) == 1
   if news then tally(a.enrollment, step .. '.' .. a.what) end

@@ -1,9 +1,10 @@
 -- @include base outbox lifecycle
--- Notion was told, or could not be. Keeps true: what changed meanwhile is told again; nothing leaves the outbox untold;
--- the time for which a finished enrollment is kept begins when its end is recorded.
--- ARGV[2]: {member, version}, with `back` where nobody could be told, or `wait` (ms, doubled with each failure up to an
--- hour) where this thing could not be written.
--- Returns how often it failed.
+-- An outbox entry was recorded in Notion, or could not be. Keeps true: what changed meanwhile is recorded again;
+-- nothing leaves the outbox unrecorded; the time for which a finished enrollment is kept begins when its end is
+-- recorded.
+-- ARGV[2]: {member, version}, with `back` if nothing could be recorded, or `wait` (ms, doubled with each failure up to
+-- an hour) if this entry could not be written.
+-- Returns how often it has failed.
 local a = cjson.decode(ARGV[2])
 if a.back then
   redis.call('ZADD', OUTBOX, 'XX', int(now), a.member)

@@ -1,8 +1,8 @@
 -- @include base rq_jobs gate wakeups
--- Move what is due from the schedule to the queue. Keeps true: nothing is released early, whatever leaves the schedule
--- is either on the queue, back at its later time, waits for an earlier step to end, or needs no wake-up; one bad entry
--- stops no other; two schedulers may call this at once.
--- ARGV[2]: how many entries at most.
+-- Move due wake-ups from the schedule to the queue. Keeps true: nothing is released early; each wake-up that leaves the
+-- schedule is on the queue, is back at its later time, waits for an earlier step to end, or is not needed; one bad
+-- entry does not stop the others; two schedulers may call this at once.
+-- ARGV[2]: the maximum number of entries.
 -- Returns {released, dropped, milliseconds until the next is due or ''}.
 local limit = tonumber(ARGV[2])
 local TICK = 'eg:tick'
@@ -29,9 +29,9 @@ local function look_at(job)
   sweep_from(now + LEASE, enrollment, step)
   -- what may have been accepted is repeated in any case
   if v[2] == 'scheduled' and held_up(enrollment, step) then return 'dropped' end
-  -- pcall: it may be of a wrong type; nothing is refused after the ZREM below, the first write
+  -- pcall: it may be of the wrong type; nothing may fail after the ZREM below, the first write
   local new = redis.pcall('HSET', 'rq:job:' .. job, 'status', 'queued', 'enqueued_at', date)
-  if new ~= 1 then write_job(job, enrollment, step, 'queued') end  -- it was not as it is written for the schedule
+  if new ~= 1 then write_job(job, enrollment, step, 'queued') end  -- it was not in the form written for the schedule
   local list = v[5] == 'transactional' and ahead or queue
   list[#list + 1] = job
   return 'released', email_id(enrollment, step)
@@ -49,8 +49,8 @@ local due = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', string.format('%.3f',
   held and 1 or limit)
 if #due > 0 then redis.call('ZREM', SCHEDULED, unpack(due)) end
 for _, job in ipairs(due) do
-  -- An enrollment may be of a wrong type.
-  -- pcall: nothing is refused after the ZREM, and what is dropped is still on OPEN
+  -- An enrollment may be of the wrong type.
+  -- pcall: nothing may fail after the ZREM, and what is dropped is still on OPEN
   local fine, what, id = pcall(look_at, job)
   if not fine then what = 'dropped' end
   count[what] = count[what] + 1

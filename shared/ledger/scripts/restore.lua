@@ -1,24 +1,24 @@
 -- @include base outbox gate wakeups lists erasure lifecycle contacts
--- Put a person back, and one enrollment of theirs, as Notion tells it. Keeps true: an enrollment that is there already
--- stays as it is, and so does a number that was given before; no enrollment for a suppressed contact, one active
--- enrollment per contact and group; what was sent is never sent again, and no id of an email stands for two. What began
--- since the loss, while the fence kept this ledger from sending, never began: it makes way for the lost enrollment of
--- its key or group, which comes back whole, and keeps what a person or an exit decided meanwhile; where that one was
--- over and may be entered again, it gets the next number.
--- ARGV[2]: {contact, fields, page, reason}; with {dry: {lost (the fence will be on), gone (what was thrown away
--- before), held (the group is taken)}} it only says what would become of it; where there is an enrollment {run: {id,
--- key, number, slug, kind, reentry, what, page, anchor}}, what: finished · tracking · active · paused; for the latter
--- two also {group, created, exits (reasons that end it), paused_at, ticked, steps: [{number, offset, due, state, sent,
--- by, id, why, note, reports: {delivered: ms, …}, page}]}.
--- Returns {what became of the enrollment, its state and why, [steps that a person skipped], [enrollments thrown away],
--- the one that was renumbered or '', its new id or ''}. What: restored · ended (the state is how) · marked · tracked
--- · exists · blocked · suppressed, or contact where there is none.
+-- Restore a person, and one of their enrollments, from Notion. Keeps true: an enrollment that already exists stays as
+-- it is, and so does a number that was given before; no enrollment for a suppressed contact, one active enrollment per
+-- contact and group; what was sent is never sent again, and no email id stands for two emails. An enrollment that began
+-- after the loss, while the fence kept this ledger from sending, counts as never begun: it makes way for the lost
+-- enrollment of its key or group, which comes back whole, and keeps what a person or an exit decided meanwhile; if the
+-- lost one was over and allows re-entry, the new one gets the next number.
+-- ARGV[2]: {contact, fields, page, reason}; with {dry: {lost (the fence will be on), gone (what was discarded before),
+-- held (the group is taken)}} it only reports what would become of it; if there is an enrollment {run: {id, key,
+-- number, slug, kind, reentry, what, page, anchor}}, what: finished · tracking · active · paused; for the latter two
+-- also {group, created, exits (reasons that end it), paused_at, ticked, steps: [{number, offset, due, state, sent, by,
+-- id, why, note, reports: {delivered: ms, …}, page}]}.
+-- Returns {what became of the enrollment, its state and why, [steps that a person skipped], [discarded enrollments],
+-- the one that was renumbered or '', its new id or ''}. What: restored · ended (the state is how) · marked · tracked ·
+-- exists · blocked · suppressed, or contact if there is none.
 local a = cjson.decode(ARGV[2])
 local r, dry = a.run or {}, a.dry or {}
 local contact = 'eg:contact:' .. a.contact
-local UNSURE = '?'  -- a page that may be there: whoever records it looks it up first
+local UNSURE = '?'  -- a page that may exist: the recorder looks it up first
 local lost = dry.lost or fenced() ~= nil
-local gone, looks = {}, {}  -- what was thrown away; how often each step of the enrollment was looked at by then
+local gone, looks = {}, {}  -- what was discarded; how often each step of the enrollment had been looked at by then
 for _, run in ipairs(dry.gone or {}) do gone[run] = true end
 
 local function numbered(number) return r.key .. '-' .. int(number) end
@@ -31,8 +31,7 @@ local function remember()
   if a.reason and redis.call('HEXISTS', contact, a.reason) == 0 then suppress(a.contact, a.reason) end
 end
 
--- Whether nothing of the enrollment was tried by this ledger: it came in after the loss, and what it is to be is
--- decided here.
+-- Whether this ledger has tried nothing of the enrollment: it came in after the loss, and its fate is decided here.
 local function never_began(run)
   if not lost or redis.call('HGET', enrollment_key(run), 'request_id') == 'restored' then return false end
   for _, step in ipairs(steps_in_order(run)) do
@@ -44,7 +43,7 @@ local function never_began(run)
   return true
 end
 
--- The enrollments of the key that came in after the loss, the first one first; nil where one is of another kind.
+-- The enrollments of the key that came in after the loss, the earliest first; nil if any other enrollment has the key.
 local function since_the_loss(given)
   local list = {}
   for number = 0, given do
@@ -57,8 +56,7 @@ local function since_the_loss(given)
   return list
 end
 
--- What ended the enrollment after the loss, or nil: whatever ended the one that stood for it, or an exit that found
--- none.
+-- What ended the enrollment after the loss, or nil: the end of the one that took its place, or an exit that found none.
 local function ended(stand_in)
   local e = stand_in and fields(enrollment_key(stand_in), 'state', 'why') or {}
   if e.state == 'cancelled' or e.state == 'exited' then return e end
@@ -76,7 +74,7 @@ local function ended(stand_in)
   return e.why and e or nil
 end
 
--- Whether an email of it is yet to go; without one it comes back completed, and has been so since before the loss.
+-- Whether any of its emails is still to go; if none is, it comes back completed, and was completed before the loss.
 local function waits()
   for _, s in ipairs(r.steps or {}) do
     if s.state == 'scheduled' then return true end
@@ -84,8 +82,8 @@ local function waits()
   return false
 end
 
--- What is to become of an enrollment of which something waits: as Notion has it, and as was decided since on the one
--- that stood for it.
+-- What becomes of an enrollment with waiting emails: as recorded in Notion, and as decided since about the one that
+-- took its place.
 local function bring_back(plan, stand_in, e)
   if e then
     plan.what, plan.state, plan.why = 'ended', e.state, e.why
@@ -97,7 +95,7 @@ local function bring_back(plan, stand_in, e)
     plan.what = 'blocked'
     return
   end
-  -- had the ledger not been lost, the old one would have kept it out
+  -- without the loss, the old one would have kept it out
   if other then plan.thrown[#plan.thrown + 1] = other end
   plan.what = 'restored'
   plan.state = r.what
@@ -132,7 +130,7 @@ local function decide()
   local last, stand_in = new[#new], new[1]
   if stand_in and number_of(stand_in) == 0 then stand_in = new[2] end
   local e = waits() and ended(stand_in) or nil
-  -- then the last came after its end
+  -- in these cases the last one came after its end
   local over = not waits() or stand_in and e and (stand_in ~= last or is_open(stand_in))
   local because = r.kind and suppressed(a.contact, r.kind)
     or a.reason and (a.reason ~= 'unsubscribed' or r.kind == 'marketing')
@@ -156,7 +154,7 @@ local function decide()
   return plan
 end
 
--- It is no longer counted.
+-- Take the enrollment off the counts.
 local function untally(run)
   local e, last = fields(enrollment_key(run), 'state', 'why'), '0'
   if number_of(run) > 0 then tally(run, 'enrolled', -1) end
@@ -168,7 +166,7 @@ local function untally(run)
   if e.state == 'exited' and LEAVING[e.why] then tally(run, last .. '.' .. e.why, -1) end
 end
 
--- As if it had never come in: its number is free again, too.
+-- Discard the enrollment as if it had never come in: its number is free again, too.
 local function throw_away(run)
   local e = fields(enrollment_key(run), 'contact', 'group')
   local key, number = string.match(run, '^(.+)%-(%d+)$')
@@ -189,7 +187,7 @@ local function throw_away(run)
   erase_enrollment(run)
 end
 
--- The same enrollment under another id: of its emails none was sent, so none is known by the old one.
+-- Give the enrollment another id: none of its emails was sent, so none is known by the old id.
 local function renumber(run, new)
   local e = fields(enrollment_key(run), 'state', 'contact', 'group')
   local steps = steps_in_order(run)

@@ -1,10 +1,10 @@
 -- @include base outbox wakeups lifecycle
--- Let a paused enrollment go on. Keeps true: every step that was not sent is open again, at the time it is given; a
--- step before a meeting never moves, and is skipped where its time is past; what a person wanted now goes now; what was
--- worked out for another pause does nothing.
+-- Resume a paused enrollment. Keeps true: every step that was not sent is open again, at the time it is given; a step
+-- before a meeting never moves, and is skipped if its time has passed; a step that a person wanted now goes now; an
+-- order for another pause does nothing.
 -- ARGV[2]: {enrollment, paused_at, anchor, dues: {number: due}, nexts: {number: next}, catch_up (milliseconds between
 -- two emails)}.
--- Returns the enrollment's state, or '' where there is none.
+-- Returns the enrollment's state, or '' if there is none.
 local a = cjson.decode(ARGV[2])
 local key = enrollment_key(a.enrollment)
 local e = fields(key, 'state', 'paused_at')

@@ -1,12 +1,12 @@
 -- @include base outbox wakeups lifecycle contacts
--- Try a step again that ended failed or in doubt, by a person's decision. Keeps true: what may have been accepted is
--- repeated as it was while the provider remembers it; afterwards only where the person says `anew`, and then it is
--- written down; a finished enrollment is opened again only where its group is free.
+-- Retry a step that ended failed or in doubt, because a person decided so. Keeps true: what may have been accepted is
+-- repeated as it was while the provider remembers it; afterwards only if the person says `anew`, which is recorded; a
+-- finished enrollment is reopened only if its group is free.
 -- ARGV[2]: {enrollment, step, anew}.
 -- Returns {'' or why not}.
 local a = cjson.decode(ARGV[2])
 
--- Why an enrollment may not go on, or nil.
+-- Why an enrollment may not continue, or nil.
 local function obstacle(enrollment)
   local e = fields(enrollment_key(enrollment), 'state', 'kind', 'contact', 'group')
   if e.state ~= 'active' and e.state ~= 'completed' then return 'the enrollment is ' .. (e.state or 'forgotten') end
@@ -30,7 +30,7 @@ local function reopen(enrollment)
   dirty('enrollment', enrollment)
 end
 
--- All emails of the request, where all are in doubt, may go, and the provider still knows it.
+-- All emails of the request, if all are in doubt and may go, and the provider still remembers it; else nil.
 local function repeatable(s)
   if s.state ~= 'in-doubt' or not s.frozen or not s.posted or now >= s.posted + WINDOW then return nil end
   local frozen, list = hash(frozen_key(s.frozen)), {}

@@ -1,12 +1,12 @@
 -- @include base outbox gate wakeups lifecycle turns clocks
--- Write down how a request ended. Keeps true: what was accepted is `sent` whoever says so and whenever; what may have
--- been accepted ends only as `sent` or `in-doubt`; a sure refusal leaves no trace of a post; the next due step of the
+-- Record how a request ended. Keeps true: what was accepted is `sent`, regardless of source or time; what may have been
+-- accepted ends only as `sent` or `in-doubt`; a definite refusal leaves no trace of a post; the next due step of the
 -- enrollment goes at once.
 -- ARGV[2]: {token, at_work, outcome, members, ids, why, retry_after, hold, delays, patience, gate, gate_until,
 -- rate_seen, turn, left, date} outcome: accepted · refused · skipped · dissolved · waiting · failing · ambiguous ·
--- conflict. `delays` are the waits before attempts 2, 3 and all later ones; `hold` keeps every request back that long;
--- `patience` is how long after its due a step that fails surely is tried; `turn` is the turn at the provider, and
--- `left` when the request left; `date` is what time it is by the provider's clock, as far as it said so.
+-- conflict. `delays` are the waits before attempts 2, 3 and all later ones; `hold` holds back every request for that
+-- long; `patience` is how long after its due time a step that cannot be written is retried; `turn` is the turn at the
+-- provider, and `left` when the request left; `date` is the time by the provider's clock, if it said so.
 -- Returns [[id, state, next or '', attempts, why or '']…].
 local a = cjson.decode(ARGV[2])
 
@@ -14,7 +14,7 @@ local function delay(attempts) return a.delays[math.min(math.max(attempts, 1), #
 
 local function finish(enrollment, step, state) end_step(enrollment, step, state, {why = a.why}, a.at_work) end
 
--- Back to the schedule as if nothing had been posted; in a paused enrollment, to wait for its resumption.
+-- Back to the schedule as if nothing had been posted; in a paused enrollment, to wait until it is resumed.
 local function put_back(enrollment, step, s, at, attempts, solo)
   local state = redis.call('HGET', enrollment_key(enrollment), 'state')
   if state ~= 'active' and state ~= 'paused' then return finish(enrollment, step, 'cancelled') end
@@ -24,7 +24,7 @@ local function put_back(enrollment, step, s, at, attempts, solo)
   if state == 'active' then wake(enrollment, step, at) else close_step(enrollment, step) end
 end
 
--- May have been accepted: the very same request again, within the window.
+-- May have been accepted: the same request again, within the window.
 local function try_again(enrollment, step, s, at, attempts)
   if at >= s.posted + WINDOW then return finish(enrollment, step, 'in-doubt') end
   set_step(enrollment, step, {next = at, lease = false, ambiguous = '1', why = a.why, attempts = attempts})
@@ -48,7 +48,7 @@ function decide.failing(enrollment, step, s)
   put_back(enrollment, step, s, now + delay(attempts), attempts, true)
 end
 function decide.ambiguous(enrollment, step, s)
-  -- nobody slept, and the clock was not set meanwhile
+  -- no machine slept, and the clock was not set meanwhile
   local soon = a.date and a.left and math.abs(now - a.left) <= SETTLED
   if soon and s.frozen and redis.call('HGET', frozen_key(s.frozen), 'first') == '' then
     redis.call('HSET', frozen_key(s.frozen), 'first', int(a.date))
@@ -58,14 +58,14 @@ function decide.ambiguous(enrollment, step, s)
   try_again(enrollment, step, s, math.max(at, now + a.retry_after), attempts)
 end
 function decide.skipped(enrollment, step, s) finish(enrollment, step, s.ambiguous and 'in-doubt' or 'skipped') end
--- its repetition may meet the same answer: then a person may send it again at once
+-- its repetition may get the same response: then a person may send it again at once
 function decide.conflict(enrollment, step)
   set_step(enrollment, step, {conflict = '1'})
   finish(enrollment, step, 'in-doubt')
 end
 
--- How late an email was accepted after its due, for the histogram: counted under the upper end of its bucket, in
--- seconds. The provider's report may have come before its answer, and told when that was.
+-- How long after its due time an email was accepted, for the histogram: counted under the upper end of its bucket, in
+-- seconds. The provider's report may have come before its response, and said when that was.
 local LATENESS = {1, 5, 15, 60, 300, 900, 3600, 21600, 86400}
 local function count_lateness(enrollment, step, due)
   local accepted = tonumber(redis.call('HGET', enrollment_key(enrollment), step .. '.sent') or now)
@@ -108,7 +108,7 @@ for i, id in ipairs(a.members) do
   elseif s.state == 'sending' and s.lease == a.token then
     decide[a.outcome](enrollment, step, s)
   end
-  -- Three attempts without success is news for the owner.
+  -- Three attempts without success are news for the owner.
   local attempts = a.outcome ~= 'accepted' and step_of(enrollment, step).attempts or 0
   if attempts >= 3 and redis.call('HSETNX', enrollment_key(enrollment), step .. '.alerted', '1') == 1 then
     alert('retrying', id .. ': ' .. (a.why or 'no reason given'))

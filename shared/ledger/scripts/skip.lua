@@ -1,7 +1,7 @@
 -- @include base outbox lifecycle
--- Leave a step out, for a reason. Keeps true: of what is `skipped` nothing leaves any more; a request that was posted
--- and whose outcome is open goes on, unless it ended in doubt and a person decides; what may have been sent is said to
--- be so, and a later proof still makes it `sent`.
+-- Skip a step, for a reason. Keeps true: no request for a `skipped` step leaves any more; a request that was posted and
+-- whose outcome is open continues, unless it ended in doubt and a person decides; what may have been sent is marked as
+-- such, and a later proof still makes it `sent`.
 -- ARGV[2]: {enrollment, step, why, ended (by a person's decision: also one that ended failed or in doubt)}.
 -- Returns the step's state.
 local a = cjson.decode(ARGV[2])
@@ -10,7 +10,7 @@ local s = step_of(a.enrollment, step)
 local unsent = s.state == 'scheduled' or s.state == 'sending' and not s.posted
 local given_up = a.ended and (s.state == 'failed' or s.state == 'in-doubt')
 
--- What was frozen is never posted again; the other emails of its batch stay known by its members.
+-- The frozen body is never posted again; the members of its batch stay known.
 if given_up and s.frozen then
   redis.call('HDEL', frozen_key(s.frozen), 'body')
 end
@@ -18,6 +18,6 @@ if unsent or given_up then
   local again = redis.call('HGET', enrollment_key(a.enrollment), step .. '.anew')
   local doubtful = s.state == 'in-doubt' or again
   end_step(a.enrollment, step, 'skipped', {why = a.why .. (doubtful and '; it may have been sent' or '')})
-  if a.ended then dirty('email', email_id(a.enrollment, step)) end  -- a restore must know of a person's decision
+  if a.ended then dirty('email', email_id(a.enrollment, step)) end  -- a restore must know about a person's decision
 end
 return step_of(a.enrollment, step).state

@@ -1,8 +1,8 @@
 -- @include outbox contacts
--- A contact must get no more email: all of it, or marketing. Keeps true: from here on no step of it is claimed or
--- passes its last look; one that has ends as it ends.
+-- Stop email to a contact: all of it, or marketing. Keeps true: from here on, no such step is claimed or passes its
+-- last look; one that already has is not stopped.
 -- ARGV[2]: {contact, reason (bounced, complained, unsubscribed, manual)}.
--- Returns how many enrollments ended by it.
+-- Returns how many enrollments this ended.
 local a = cjson.decode(ARGV[2])
 dirty('contact', a.contact)
 return suppress(a.contact, a.reason)

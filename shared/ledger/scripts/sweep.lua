@@ -1,12 +1,12 @@
 -- @include base rq_jobs outbox gate wakeups lists
--- Find open steps whose wake-up is overdue, and look again at those that were overdue a pass ago too. Keeps true: no
--- step is forgotten, whatever job, worker or registry was lost; it leaves the list of open steps only where its
--- enrollment is gone, or where the ledger says that it needs no wake-up. So nothing here may swallow an error: a Redis
--- that is full refuses the wake-up, and would take the removal.
+-- Find open steps whose wake-up is overdue, and look again at those that were also overdue a pass ago. Keeps true: no
+-- step is forgotten, even if a job, a worker or a registry was lost; it leaves the list of open steps only if its
+-- enrollment is gone, or if the ledger says that it needs no wake-up. So nothing here may swallow an error: a full
+-- Redis refuses the wake-up, but would accept the removal.
 -- ARGV[2]: {grace, suspects, limit, queue_short}.
 -- Returns {overdue ids, how many were woken}.
 local a = cjson.decode(ARGV[2])
--- Runs that are kept no longer leave the lists, a few at a time.
+-- Enrollments that are no longer kept leave the lists, a few at a time.
 for _, enrollment in ipairs(redis.call('ZRANDMEMBER', 'eg:recent', 20)) do
   if redis.call('EXISTS', enrollment_key(enrollment)) == 0 then unlist_enrollment(enrollment) end
 end

@@ -1,7 +1,7 @@
 -- @include base outbox gate
--- Take the next thing of the outbox that Notion must be told of. Keeps true: one recorder at a time per thing; what a
--- recorder that died had taken comes again; a copy that may not send writes over no row either, for it may be the only
--- word of what another copy sent, or a lost one.
+-- Take the next outbox entry for Notion. Keeps true: one recorder at a time per entry; an entry taken by a recorder
+-- that died comes again; a copy that may not send overwrites no row either, as the row may be the only record of what
+-- another copy, or a lost one, has sent.
 -- ARGV[2]: {lease, fenced (the fence must be on)}.
 -- Returns {member, version}, or {}.
 local a = cjson.decode(ARGV[2])

@@ -1,6 +1,6 @@
 -- @include outbox
--- Have Notion told of things once more. Keeps true: what it is told is their state by then, so once too often does
--- nothing.
+-- Have things recorded in Notion again. Keeps true: what is recorded is their state at that time, so once too often
+-- does no harm.
 -- ARGV[2]: {things: [[kind, id], …]} with kind contact, enrollment or email.
 -- Returns how many.
 local a = cjson.decode(ARGV[2])

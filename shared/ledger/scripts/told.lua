@@ -1,8 +1,8 @@
 -- @include base outbox
--- The owner was told, or could not be. Keeps true: what came meanwhile is told too, an alert when its quiet hour is
--- over.
--- ARGV[2]: {member, version, count, quiet}, or {member, wait} where it must be tried again (both in milliseconds).
--- Returns how often it failed.
+-- An alert was sent to the owner, or could not be. Keeps true: what came meanwhile is sent too, an alert when its quiet
+-- hour is over.
+-- ARGV[2]: {member, version, count, quiet}, or {member, wait} if it must be tried again (both in milliseconds).
+-- Returns how often it has failed.
 local a = cjson.decode(ARGV[2])
 if a.wait then
   redis.call('ZADD', NOTICES, 'XX', int(now + a.wait), a.member)

@@ -1,4 +1,4 @@
 -- @include base
--- Which version the ledger has. Keeps true: nothing is written.
--- Returns the version; without a mark, the one that it counts as.
+-- The ledger's version. Keeps true: nothing is written.
+-- Returns the version; without a mark, the version it counts as.
 return ledger_version

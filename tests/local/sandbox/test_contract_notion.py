@@ -1,7 +1,7 @@
 """The sandbox against what is known of Notion: recorded exchanges, facts and a part of its OpenAPI file, through the
 real client.
 
-Those files are no part of the project; the tests skip unless CONTRACTS_DIR says where they are.
+Those files are not part of the project; the tests skip unless CONTRACTS_DIR says where they are.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Replay:
         self._compare(answer, exchange["response_body"], exchange["uri"])
 
     def _compare(self, ours: Any, theirs: Any, where: str) -> None:
-        """Check that two answers say the same, but for ids, times and names; ids are remembered."""
+        """Check that two answers say the same, except for ids, times and names; ids are remembered."""
         assert type(ours) is type(theirs) or where.endswith("avatar_url"), where
         if isinstance(theirs, dict):
             assert ours.keys() == theirs.keys(), where
@@ -112,8 +112,8 @@ class Replay:
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_recorded_exchanges_give_the_same_answers(box: Sandbox, name: str) -> None:
-    """Each request that Notion was seen to answer is answered alike: keys, types, texts and order, but for ids, times
-    and names."""
+    """Each request that Notion was seen to answer is answered alike: keys, types, texts and order, except for ids,
+    times and names."""
     assert box.state
     with box.state.notion.transaction():
         content: dict[str, Any] = {"icon": None, "cover": None, "is_locked": False, "values": {}}

@@ -1,7 +1,7 @@
 """The sandbox against what is known of Resend: its OpenAPI file, facts, recorded exchanges, sample events and signature
 vectors.
 
-Those files are no part of the project; tests that need them skip unless CONTRACTS_DIR says where they are. The events'
+Those files are not part of the project; tests that need them skip unless CONTRACTS_DIR says where they are. The events'
 own behavior is tested here too, without them.
 """
 
@@ -251,7 +251,7 @@ def test_an_event_is_tried_again_with_the_same_id(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_dead_receiver_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Emails are accepted as ever while nobody listens at the webhook's URL."""
+    """Emails are accepted as ever while nothing listens at the webhook's URL."""
     with sandbox(webhook_url="http://127.0.0.1:9", webhook_secret=SECRET) as box:
         point_sdk_at(box, monkeypatch)
         assert [send() for _ in range(20)] == [entry["id"] for entry in box.outbox()]
@@ -259,13 +259,13 @@ def test_a_dead_receiver_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("secret", ["whsec_", "whsec_x"])
 def test_a_secret_that_is_none_is_refused_at_the_start(secret: str) -> None:
-    """A bad secret must not come to light only when the first event is signed."""
+    """A bad secret must not show up only when the first event is signed."""
     with pytest.raises(SettingsError, match="RESEND_WEBHOOK_SECRET"):
         Events("http://127.0.0.1:9", secret)
 
 
 def test_no_event_is_posted_without_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A URL alone is not enough: an event that cannot be verified helps nobody."""
+    """A URL alone is not enough: an event that cannot be verified is useless."""
     inbox = Inbox()
     with serving(inbox.app()) as url, sandbox(webhook_url=url) as box:
         point_sdk_at(box, monkeypatch)

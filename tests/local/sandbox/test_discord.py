@@ -57,7 +57,7 @@ def test_a_message_is_posted_and_listed(box: Sandbox) -> None:
 
 def test_the_page_shows_text_as_discord_would(box: Sandbox) -> None:
     """Escapes are taken back, and nothing becomes HTML."""
-    assert "Nothing to tell yet" in requests.get(f"{box.url}/discord-page", timeout=WITHIN).text
+    assert "No messages yet" in requests.get(f"{box.url}/discord-page", timeout=WITHIN).text
     post(box, {"embeds": [EMBED | {"title": r"\<b\>Ada\_1"}]})
     assert "&lt;b&gt;Ada_1" in requests.get(f"{box.url}/discord-page", timeout=WITHIN).text
 
@@ -93,7 +93,7 @@ def test_what_is_no_message_is_refused(box: Sandbox) -> None:
 
 
 def test_a_deleted_webhook_is_unknown_until_the_reset(box: Sandbox) -> None:
-    """Another webhook goes on working."""
+    """Another webhook keeps working."""
     assert requests.get(box.url + HOOK, timeout=WITHIN).json()["name"] == "Evergreen"
     assert requests.delete(box.url + HOOK, timeout=WITHIN).status_code == 204
     refused = post(box, {"content": "x"})
@@ -105,7 +105,7 @@ def test_a_deleted_webhook_is_unknown_until_the_reset(box: Sandbox) -> None:
 
 
 def test_one_request_too_many_is_refused_with_all_headers(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Five go in two seconds; the sixth is told when to come again, in the header and more exactly in the body."""
+    """Five go in two seconds; the sixth learns when to come again, in the header and more exactly in the body."""
     stand_still(monkeypatch)
     answers = [post(box, {"content": "x"}) for _ in range(6)]
     assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["4", "3", "2", "1", "0", "0"]

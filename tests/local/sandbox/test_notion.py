@@ -211,7 +211,7 @@ def test_blocks_are_appended_where_they_should_be(notion: Any, tracker: str) -> 
 
 
 def test_an_edit_by_blocks_or_markdown_is_an_edit_of_the_page() -> None:
-    """`last_edited_time` moves with the content, by which a changed template is noticed."""
+    """`last_edited_time` moves with the content, so a changed template is noticed."""
     now = [1_800_000_000.0]
     with sandbox(clock=lambda: now[0]) as box:
         notion = box.notion_client()

@@ -37,8 +37,8 @@ def contacts(box: Sandbox) -> list[str]:
 
 
 def test_a_burst_passes_and_then_the_window_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    """180 requests of a minute pass at once; the next one is told in whole seconds when to come back, and so is a wrong
-    one."""
+    """180 requests of a minute pass at once; the next one learns in whole seconds when to come back, and so does a
+    wrong one."""
     stand_still(monkeypatch)
     with sandbox(rate=None) as box:
         answers = [box.notion("GET", "/users/me").status_code for _ in range(180)]
@@ -54,8 +54,8 @@ def test_a_burst_passes_and_then_the_window_is_full(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_window_and_the_rate_can_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With two a second in a window of one second, the third is refused; the client waits as told and then gets
-    through."""
+    """With two a second in a window of one second, the third is refused; the client waits as long as it should and then
+    gets through."""
     with sandbox(rate=None) as box:
         assert box.post("/limits", {"notion_per_second": 2, "notion_window_seconds": 1})["notion_per_second"] == 2
         with monkeypatch.context() as still:
@@ -84,7 +84,7 @@ def test_the_window_and_the_rate_can_be_changed(monkeypatch: pytest.MonkeyPatch)
 def test_a_status_fault_is_refused_as_notion_would(
     box: Sandbox, status: int, code: str, raised: type[Exception]
 ) -> None:
-    """The real client raises what it raises there; nothing is saved; then all is well again."""
+    """The real client raises what it raises there; nothing is saved; then everything works again."""
     row = contact(box)
     fault(box, "status", status=status)
     with pytest.raises(raised) as caught:
@@ -105,7 +105,7 @@ def test_the_code_of_a_fault_can_be_named(box: Sandbox) -> None:
 
 @pytest.mark.parametrize(("given", "header"), [(7, "7"), (1.5, "1.5")])
 def test_a_quota_refuses_everything_with_the_time_to_come_back(box: Sandbox, given: float, header: str) -> None:
-    """Whole seconds or a fraction stand in the header and in the body; the reason is the workspace's limit, or as
+    """Whole seconds or a fraction are in the header and in the body; the reason is the workspace's limit, or as
     named."""
     fault(box, "quota", retry_after=given)
     answer = box.notion("GET", "/users")

@@ -144,7 +144,7 @@ def test_each_operation_edits_the_page(notion: Any, operation: dict[str, Any], r
     ],
 )
 def test_a_wrong_operation_is_refused_and_changes_nothing(notion: Any, operation: dict[str, Any], message: str) -> None:
-    """What is not found or not complete is said."""
+    """The error names what is missing or incomplete."""
     page_id = page(notion, "a b")
     assert message in str(wrong(notion.pages.update_markdown, page_id, **operation))
     assert notion.pages.retrieve_markdown(page_id)["markdown"] == "a b"
@@ -160,7 +160,7 @@ WORDS = st.text(st.sampled_from("ab {}*_[]()#->!.1\\`~$|^<"), max_size=24)
 
 @given(lines=st.lists(WORDS, max_size=6))
 def test_what_is_written_reads_the_same_again(lines: list[str]) -> None:
-    """Whatever a person types, Notion's own writing of it stands for the same blocks, and so does the form for
+    """For anything that a person types, Notion's own form of it gives the same blocks, and so does the form for
     people."""
     blocks = markdown.parse("\n".join(lines))
     for for_people in (False, True):
@@ -169,7 +169,7 @@ def test_what_is_written_reads_the_same_again(lines: list[str]) -> None:
 
 @given(words=st.text(st.sampled_from("ab{}*_[]()#->!1\\`~$|^<."), min_size=1, max_size=24))
 def test_any_plain_words_survive(words: str) -> None:
-    """A paragraph without style comes back as exactly these words, whatever they look like."""
+    """A paragraph without style comes back as exactly these words, regardless of what they look like."""
     written = markdown.render([block("paragraph", [richtext.piece(words)])])
     (again,) = markdown.parse(written)
     assert (again.kind, richtext.plain(again.content["rich_text"])) == ("paragraph", words)

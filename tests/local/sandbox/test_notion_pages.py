@@ -119,7 +119,7 @@ def test_a_template_is_edited_as_its_owner_would(box: Sandbox) -> None:
 
 
 def test_an_unchanged_form_changes_nothing(box: Sandbox) -> None:
-    """Saving what is shown is no edit, whatever the values look like."""
+    """Saving what is shown is not an edit, regardless of the values."""
     values: dict[str, Any] = {
         "Last Error": {"rich_text": text("two\nlines  and spaces")},
         "Anchor": {"date": {"start": "2027-01-01"}},
@@ -133,7 +133,7 @@ def test_an_unchanged_form_changes_nothing(box: Sandbox) -> None:
 
 
 def test_numbers_and_choices_can_be_changed_and_a_wrong_one_is_explained(box: Sandbox) -> None:
-    """A number, a select and an empty field are saved; what is refused is said on the page, and nothing is saved."""
+    """A number, a select and an empty field are saved; the page says what is refused, and nothing is saved."""
     parent = {"data_source_id": box.seed()["contacts"]["data_source_id"]}
     row = box.notion_client().pages.create(
         parent=parent, properties={"Name": {"title": text("Jane")}, "Email": {"email": "jane@example.org"}}

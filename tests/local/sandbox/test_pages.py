@@ -18,7 +18,7 @@ from local.sandbox.pages.preview import first_words, framed
 from tests.support.sandbox_server import EMAIL, KEY, Sandbox, point_sdk_at, refused, sandbox, sandbox_process, send
 from tests.support.waiting import SOON, WITHIN, until
 
-LONG = 600_000  # milliseconds for which a connection is held: whoever waits for their end is not quick
+LONG = 600_000  # milliseconds for which a connection is held: waiting for their end is not quick
 
 
 @pytest.fixture(name="box")
@@ -140,7 +140,7 @@ def test_a_quota_counts_every_recipient_of_its_period() -> None:
     ],
 )
 def test_a_wrong_fault_or_limit_is_refused(box: Sandbox, path: str, body: Any) -> None:
-    """What is misspelled must not silently do nothing."""
+    """A misspelled field must not silently do nothing."""
     answer = requests.post(box.url + path, json=body, timeout=WITHIN)
     assert (answer.status_code, list(answer.json())) == (422, ["error"])
     assert box.get("/faults") == []
@@ -231,7 +231,7 @@ def test_a_long_outbox_has_pages(box: Sandbox) -> None:
 
 
 def test_an_email_is_shown_in_a_harmless_frame(box: Sandbox) -> None:
-    """Its HTML is served without scripts or outside images, in an iframe that is sandboxed as well."""
+    """Its HTML is served without scripts or outside images, in an iframe that is sandboxed, too."""
     email_id = send(
         "key-1",
         html="<p>Hi</p><script>alert(1)</script><img src='https://example.org/a.png'>",
@@ -249,7 +249,7 @@ def test_an_email_is_shown_in_a_harmless_frame(box: Sandbox) -> None:
 
 
 def test_the_preview_forces_the_colors() -> None:
-    """Whatever the system prefers, the queries of the wanted scheme hold and the others do not."""
+    """Regardless of the system's preference, the queries of the chosen scheme match and the others do not."""
     email = (
         "<html><head><style>@media screen and (prefers-color-scheme: dark) {p {color: "
         "red}}</style></head><p>Hi</p></html>"

@@ -213,7 +213,7 @@ def test_a_key_is_forgotten_after_a_day(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_refused_request_leaves_its_key_free(box: Sandbox) -> None:
-    """A key belongs to the first request that is accepted, whatever was refused before it."""
+    """A key belongs to the first request that is accepted, regardless of refusals before it."""
     refused("key", to="nobody")
     box.fault("status", status=500)
     refused("key")
