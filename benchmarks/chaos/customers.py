@@ -37,7 +37,15 @@ SCORES: tuple[dict[str, int], ...] = (
 
 
 class RefusedError(Exception):
-    """A request was answered with a status that trying again does not change."""
+    """A request was answered with a status that trying again does not change.
+
+    Attributes:
+        status: the answer's.
+    """
+
+    def __init__(self, url: str, status: int, text: str) -> None:
+        super().__init__(f"{url.rpartition('/')[2]} answered {status}: {text[:200]}")
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,7 @@ class Customer:
                 if answer.ok:
                     return asked, now()
                 if answer.status_code < 500 and answer.status_code != 429:
-                    raise RefusedError(f"{url.rpartition('/')[2]} answered {answer.status_code}: {answer.text[:200]}")
+                    raise RefusedError(url, answer.status_code, answer.text)
                 asked_to_wait = float(answer.headers.get("Retry-After", 0))
             except (requests.ConnectionError, requests.Timeout):
                 self._session = requests.Session()
@@ -171,16 +179,18 @@ class Customer:
         return uid, starts, self.enrolled(reminders(uid, starts), (1, 2), done)
 
     def steer(self, decision: str, enrollment: str) -> None:
-        """The owner pauses, resumes or cancels a run."""
+        """The owner pauses, resumes or cancels a run; after its last email nothing is left to steer."""
         asked = now()
         try:
             done = self.post(
                 f"{self.world.url}/console/api/enrollments/{enrollment}/{decision}", b"", self.world.operator
             )
-        except RefusedError:
-            if decision == "cancel":
+        except RefusedError as error:
+            if error.status != 409:
                 raise
-            done = asked, now()  # an attempt whose answer was lost did it: it is so already
+            if decision == "cancel":
+                return
+            done = asked, now()  # or an attempt whose response was lost did it already
         became: dict[str, What] = {"pause": "paused", "resume": "resumed", "cancel": "ended"}
         self.world.diary.write(Entry(became[decision], enrollment, *done, why="cancelled"))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.chaos.customers import Customer, World
+from benchmarks.chaos.customers import Customer, RefusedError, World
 from benchmarks.chaos.diary import Accepted, Diary, Entry, Inbox
 from benchmarks.chaos.judging import Find, Verdict, judge, judge_notion
 from benchmarks.chaos.running import Plan, chaos
@@ -144,6 +144,20 @@ def test_the_diary_keeps_what_was_acknowledged(tmp_path: Path) -> None:
     for entry in entries:
         diary.write(entry)
     assert diary.entries() == sorted(entries, key=lambda entry: entry.at)
+
+
+def test_the_owner_may_cancel_after_the_last_email(tmp_path: Path) -> None:
+    """That ends nothing and is not a fault; any other refusal is."""
+    refused = answer(b'{"message": "it is completed"}', "409 Conflict"), answer(b"{}", "404 Not Found")
+    with raw(*refused) as gateway:
+        diary = Diary(tmp_path / "diary.jsonl")
+        owner = Customer.operator_of(
+            World(gateway.url, {"OPERATOR_TOKEN": "token"}, diary, Inbox(gateway.url), width=1)
+        )
+        owner.steer("cancel", RUN)
+        with pytest.raises(RefusedError, match="cancel answered 404"):
+            owner.steer("cancel", RUN)
+    assert diary.entries() == []
 
 
 @pytest.mark.parametrize(("state", "entries"), [("exited", [("ended", "bounced")]), ("completed", [])])
