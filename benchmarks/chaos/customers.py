@@ -169,7 +169,7 @@ class Customer:
             raise TimeoutError("an email did not come")
 
     def await_exit(self, enrollment: str, why: str) -> None:
-        """Wait until the owner sees that a run has ended, as nobody tells us; the report may come after the last email."""
+        """Wait until the owner sees that a run has ended; the report may come after the last email."""
         asked, deadline = now(), time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             try:

@@ -154,7 +154,7 @@ class Crowd:
 
     @property
     def busy(self) -> bool:
-        """Whether anybody has still something to do; each gives up by itself."""
+        """Whether a customer still has something to do; each gives up in the end."""
         return any(thread.is_alive() for thread in self._threads)
 
     def _live(self, story: Story, customer: Customer) -> None:
