@@ -138,7 +138,8 @@ def test_a_wrong_password_and_the_right_one(chromium: Browser, url: str, redis: 
     page = chromium.new_page()
     page.goto(f"{url}/suppressions")
     for password in ("guess", PASSWORD):
-        page.keyboard.type(password)  # the field has the focus
+        page.locator("#password:focus").wait_for()  # what is typed before that is lost
+        page.keyboard.type(password)
         page.keyboard.press("Enter")
         page.get_by_text("Wrong password." if password == "guess" else "No address is suppressed.").wait_for()
     assert page.url == f"{url}/suppressions"
@@ -152,6 +153,7 @@ def test_a_wrong_password_and_the_right_one(chromium: Browser, url: str, redis: 
 def test_a_run_is_found_paused_resumed_and_cancelled(page: Page, url: str) -> None:
     """From the search to the question before what cannot be undone."""
     page.get_by_role("link", name="Enrollments", exact=True).first.click()
+    page.wait_for_url(f"{url}/enrollments")  # and its script is loaded
     page.keyboard.press("/")
     page.keyboard.type("person1@example.org")
     page.keyboard.press("Enter")

@@ -23,7 +23,7 @@ PROPERTIES: dict[str, Any] = {
     "Due": {"date": {}},
     "ID": {"unique_id": {"prefix": None}},
     "Made": {"created_time": {}},
-    "Step": {"status": {"options": [{"name": "Todo"}, {"name": "Done"}]}},
+    "Step": {"status": {"options": [{"name": "Not started"}, {"name": "Done"}]}},
 }
 
 
@@ -66,7 +66,7 @@ class People:
             "Stage": {"select": {"name": stage} if stage else None},
             "Tags": {"multi_select": [{"name": tag} for tag in tags]},
             "Due": {"date": {"start": due} if due else None},
-            "Step": {"status": {"name": "Done" if pause else "Todo"}},
+            "Step": {"status": {"name": "Done" if pause else "Not started"}},
         }
         page = self.client.pages.create(parent={"data_source_id": self.source}, properties=values)
         self.names[page["id"]] = name
