@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Deploy Evergreen, or bring what runs up to date. Run it as often as you like; it stops at the first failure and says how to mend it.
-#   deploy/deploy.sh init plain|knative|openfaas   make deploy/mine/, your own settings and secrets
-#   deploy/deploy.sh [--dry-run]                   deploy what deploy/mine/ says
+# Deploy or update Evergreen. Run it as often as you like; it stops at the first failure and says how to fix it.
+#   deploy/deploy.sh init plain|knative|openfaas   create deploy/mine/ for your settings and secrets
+#   deploy/deploy.sh [--dry-run]                   deploy with the settings in deploy/mine/
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 # shellcheck source=deploy/lib.sh
@@ -10,7 +10,7 @@ mine="${EVERGREEN_MINE:-$here/mine}"
 settings="$mine/settings.env"
 
 init() {
-  [[ -f $here/examples/${1:-}.yaml ]] || stop "\"${1:-}\" is no platform." "deploy/deploy.sh init plain (or knative, or openfaas)"
+  [[ -f $here/examples/${1:-}.yaml ]] || stop "\"${1:-}\" is not a platform." "deploy/deploy.sh init plain (or knative, or openfaas)"
   mkdir -p "$mine"
   copy "$here/examples/$1.yaml" "$mine/kustomization.yaml"
   copy "$here/settings.example.env" "$settings"
@@ -19,7 +19,7 @@ init() {
 }
 
 copy() {
-  if [[ -e $2 ]]; then say "Kept: $2"; else cp "$1" "$2"; say "Made: $2"; fi
+  if [[ -e $2 ]]; then say "Kept: $2"; else cp "$1" "$2"; say "Created: $2"; fi
 }
 
 check_files() {
@@ -28,27 +28,27 @@ check_files() {
     [[ -f $file ]] || stop "there is no $file." "deploy/deploy.sh init plain (or knative, or openfaas)"
   done
   platform="$(sed -n 's|^ *- \.\./overlays/\([a-z]*\).*|\1|p' "$mine/kustomization.yaml")"
-  [[ -d $here/overlays/$platform && -n $platform ]] || stop "$mine/kustomization.yaml names no platform." "Its resources must hold ../overlays/plain, knative or openfaas."
+  [[ -d $here/overlays/$platform && -n $platform ]] || stop "$mine/kustomization.yaml names no platform." "Its resources must include ../overlays/plain, knative or openfaas."
   for name in EVERGREEN_IMAGE PUBLIC_URL ACME_EMAIL BUSINESS_NAME POSTAL_ADDRESS RESEND_FROM_EMAIL BOOKING_URL; do
-    [[ -n $(value "$settings" "$name") ]] || stop "$name is empty in $settings." "Fill it in; the line above it says what it is."
+    [[ -n $(value "$settings" "$name") ]] || stop "$name is empty in $settings." "Fill it in; the comment above it says what it is."
   done
   case "$(value "$settings" PUBLIC_URL)" in
-    https://*/) stop "PUBLIC_URL ends with a slash." "Take the slash off." ;;
+    https://*/) stop "PUBLIC_URL ends with a slash." "Remove the slash." ;;
     https://?*) ;;
     *) stop "PUBLIC_URL does not begin with https://." "Write https:// and the host, such as https://evergreen.example.org." ;;
   esac
   [[ -n $(value "$settings" CORS_ORIGINS) ]] || say "Note: CORS_ORIGINS is empty, so no web page may post a form."
-  [[ $(value "$settings" TESTING_MODE) != true ]] || say "Note: TESTING_MODE is on: minutes in place of days."
+  [[ $(value "$settings" TESTING_MODE) != true ]] || say "Note: TESTING_MODE is on: minutes instead of days."
 }
 
 check_tools() {
   need kubectl "https://kubernetes.io/docs/tasks/tools/ (k3s has it: alias kubectl='k3s kubectl')"
   need curl "sudo apt-get install curl"
   [[ $platform != openfaas ]] || need faas-cli "https://docs.openfaas.com/cli/install/"
-  kubectl kustomize "$mine" > /dev/null || stop "the files do not fit together." "See the message above; $mine/kustomization.yaml is yours."
+  kubectl kustomize "$mine" > /dev/null || stop "kustomize cannot build $mine." "See the message above, and check $mine/kustomization.yaml."
 }
 
-# Whether anybody may pull the image: asks its registry as a stranger does. https://distribution.github.io/distribution/spec/auth/token/
+# Whether anyone can pull the image: asks its registry without credentials. https://distribution.github.io/distribution/spec/auth/token/
 image_is_public() {
   local image="$1" registry path tag url challenge realm token
   registry="${image%%/*}"; path="${image#*/}"
@@ -76,27 +76,27 @@ check_image() {
   image="$(value "$settings" EVERGREEN_IMAGE)"
   [[ $image != ghcr.io/example/* ]] || stop "EVERGREEN_IMAGE is still the example." "docker build -t ghcr.io/YOU/evergreen:0.1.0 . && docker push ghcr.io/YOU/evergreen:0.1.0"
   if image_is_public "$image"; then
-    say "Image $image: there, and public."
+    say "Image $image exists and is public."
   elif [[ $platform == openfaas ]]; then
     stop "$image is missing or private, and OpenFaaS Community Edition pulls public images only." \
       "Push it (docker push $image) and make the package public in your registry's settings."
   else
-    say "Note: $image is missing or private. A private one needs an imagePullSecret of the namespace's default service account, or"
-    say "      k3s must hold it already (docker save $image | sudo k3s ctr images import -)."
+    say "Note: $image is missing or private. A private image needs an imagePullSecret in the namespace's default service account, or"
+    say "      k3s must already have it (docker save $image | sudo k3s ctr images import -)."
   fi
 }
 
 check_cluster() {
-  local kind mend
-  kubectl version > /dev/null 2>&1 || stop "the cluster does not answer." "k3s: export KUBECONFIG=/etc/rancher/k3s/k3s.yaml, and look at: systemctl status k3s"
-  while IFS='|' read -r kind mend; do
-    [[ -z $kind ]] || kubectl get crd "$kind" > /dev/null 2>&1 || stop "the cluster does not know $kind." "$mend"
+  local kind fix
+  kubectl version > /dev/null 2>&1 || stop "the cluster does not answer." "k3s: export KUBECONFIG=/etc/rancher/k3s/k3s.yaml, then: systemctl status k3s"
+  while IFS='|' read -r kind fix; do
+    [[ -z $kind ]] || kubectl get crd "$kind" > /dev/null 2>&1 || stop "the cluster does not know $kind." "$fix"
   done << EOF
-ingressroutes.traefik.io|k3s brings Traefik; it must not have been installed with --disable traefik.
+ingressroutes.traefik.io|k3s includes Traefik; reinstall it without --disable traefik.
 certificates.cert-manager.io|Install cert-manager: https://cert-manager.io/docs/installation/kubectl/
 $([[ $platform != knative ]] || echo "services.serving.knative.dev|Install Knative Serving and Kourier: docs/deploy.md.")
 $(! grep -q '^ *- \.\./components/keda' "$mine/kustomization.yaml" || echo "scaledobjects.keda.sh|Install KEDA: https://keda.sh/docs/latest/deploy/")
-$(! grep -q '^ *- \.\./components/monitoring' "$mine/kustomization.yaml" || echo "servicemonitors.monitoring.coreos.com|Install kube-prometheus-stack, or take ../components/monitoring out: docs/metrics.md.")
+$(! grep -q '^ *- \.\./components/monitoring' "$mine/kustomization.yaml" || echo "servicemonitors.monitoring.coreos.com|Install kube-prometheus-stack, or remove ../components/monitoring: docs/metrics.md.")
 EOF
   [[ $platform != openfaas ]] || kubectl get namespace openfaas-fn > /dev/null 2>&1 || stop "there is no namespace openfaas-fn." "Install OpenFaaS: docs/deploy.md."
 }
@@ -105,15 +105,15 @@ apply() {
   say "Namespace and secrets"
   run kubectl apply -f "$here/base/namespace.yaml"
   "$here/secrets.sh" ${DRY_RUN:+--dry-run} "$mine/secrets.env"
-  say "Everything of $platform"
-  run kubectl apply -k "$mine" || stop "Kubernetes refused a file." "See the message above."
+  say "Everything for $platform"
+  run kubectl apply -k "$mine" || stop "Kubernetes rejected a file." "See the message above."
   [[ $platform != openfaas ]] || deploy_functions
 }
 
 deploy_functions() {
   local name
   for name in $(names "$settings"); do export "$name=$(value "$settings" "$name")"; done
-  say "Functions of stack.yml"
+  say "Functions in stack.yml"
   run faas-cli deploy -f "$here/../stack.yml" ||
     stop "faas-cli could not deploy." "Log in (faas-cli login) and forward the gateway: kubectl -n openfaas port-forward svc/gateway 8080:8080"
 }
@@ -131,19 +131,19 @@ wait_until_ready() {
     stop "a function does not become ready." "kubectl -n evergreen get ksvc, then: kubectl -n evergreen logs -l serving.knative.dev/service=NAME -c evergreen"
 }
 
-# ready NAMESPACE WHAT: waits for it; where it does not come, shows its last words.
+# ready NAMESPACE WHAT: waits until it is ready; if it is not in time, shows its last log lines.
 ready() {
   kubectl -n "$1" rollout status "$2" --timeout=180s && return
   kubectl -n "$1" logs "$2" --tail=5 2> /dev/null || kubectl -n "$1" get events --sort-by=.lastTimestamp | tail -5
-  stop "$2 does not become ready." "The lines above say why: a setting or secret that is wrong is named there. Back to what ran: deploy/rollback.sh"
+  stop "$2 does not become ready." "The lines above say why, and name a wrong setting or secret. To go back to the previous image: deploy/rollback.sh"
 }
 
 DRY_RUN=
 case "${1:-}" in
   init) init "${2:-}"; exit ;;
-  --dry-run) DRY_RUN=yes; say "A dry run: nothing is changed." ;;
+  --dry-run) DRY_RUN=yes; say "Dry run: nothing is changed." ;;
   "") ;;
-  *) stop "\"$1\" is not known." "deploy/deploy.sh [--dry-run], or deploy/deploy.sh init plain|knative|openfaas" ;;
+  *) stop "\"$1\" is not an option." "deploy/deploy.sh [--dry-run], or deploy/deploy.sh init plain|knative|openfaas" ;;
 esac
 check_files
 check_tools

@@ -1,15 +1,15 @@
 # shellcheck shell=bash
-# What the scripts share. A file of NAME=value lines is never sourced: its values are data.
+# Shared by the scripts. A file of NAME=value lines is never sourced: its values are data.
 
 say() { printf '%s\n' "$*"; }
 
-stop() { # what is wrong, then how to mend it
+stop() { # stop PROBLEM FIX
   printf '\nStopped: %s\n' "$1" >&2
-  [[ $# -lt 2 ]] || printf 'Mend it: %s\n' "$2" >&2
+  [[ $# -lt 2 ]] || printf 'Fix: %s\n' "$2" >&2
   exit 1
 }
 
-# value FILE NAME: what the file says, or nothing.
+# value FILE NAME: the value in the file, or nothing.
 value() {
   local line
   while IFS= read -r line || [[ -n $line ]]; do
@@ -23,7 +23,7 @@ value() {
 # names FILE: every name in it, in order.
 names() { sed -n 's/^\([A-Z][A-Z0-9_]*\)=.*/\1/p' "$1"; }
 
-# Runs a command, or only shows it where --dry-run was given.
+# Runs a command, or only shows it with --dry-run.
 run() {
   say "  \$ $*"
   [[ ${DRY_RUN:-} == yes ]] || "$@"

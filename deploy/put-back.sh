@@ -1,10 +1,10 @@
 #!/bin/sh
-# Make a Valkey that keeps an AOF start from an RDB file: the file becomes the AOF's base. Run it while Valkey is stopped.
+# Make a Valkey with an AOF start from an RDB file, which becomes the AOF's base. Run it while Valkey is stopped.
 #   put-back.sh COPY DATA     COPY: an .rdb file; DATA: Valkey's data folder
 set -eu
 copy="$1" data="$2"
 [ -s "$copy" ] || { echo "there is no $copy" >&2; exit 1; }
-head -c 9 "$copy" | grep -qE '^(REDIS|VALKEY)' || { echo "$copy is no copy of Valkey's" >&2; exit 1; }
+head -c 9 "$copy" | grep -qE '^(REDIS|VALKEY)' || { echo "$copy is not a backup from Valkey" >&2; exit 1; }
 new="$data/put-back"
 rm -rf "$new"
 mkdir "$new"

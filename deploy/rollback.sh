@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Go back to the image that ran before, or to the one that is named. The ledger stays as it is.
+# Go back to the previous image, or to the one you name. The ledger stays as it is.
 #   deploy/rollback.sh [--dry-run] [IMAGE]
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -10,14 +10,14 @@ settings="$mine/settings.env"
 
 DRY_RUN=
 if [[ ${1:-} == --dry-run ]]; then DRY_RUN=yes; shift; fi
-[[ -f $settings ]] || stop "there is no $settings." "deploy/deploy.sh init makes it."
+[[ -f $settings ]] || stop "there is no $settings." "deploy/deploy.sh init creates it."
 now="$(value "$settings" EVERGREEN_IMAGE)"
 image="${1:-}"
 if [[ -z $image && -f $mine/images.log ]]; then
   image="$(awk -v now="$now" '$2 != now { last = $2 } END { print last }' "$mine/images.log")"
 fi
 [[ -n $image ]] || stop "no earlier image is known." "Name it: deploy/rollback.sh ghcr.io/YOU/evergreen:0.1.0"
-say "Back from $now to $image"
+say "Rolling back from $now to $image"
 if [[ -z $DRY_RUN ]]; then
   while IFS= read -r line || [[ -n $line ]]; do
     if [[ $line == EVERGREEN_IMAGE=* ]]; then line="EVERGREEN_IMAGE=$image"; fi

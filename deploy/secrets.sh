@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Create or renew every secret in the cluster from a local file, one Kubernetes Secret each, named as Evergreen reads them.
-#   deploy/secrets.sh [--dry-run|--local] [FILE]     FILE: deploy/mine/secrets.env; --local only fills in the file, for a box without a cluster
-# No value is printed, nor given as an argument, where `ps` would show it. What is Evergreen's own and empty is made up.
+# Create or update every secret in the cluster from a local file: one Kubernetes Secret each, named as Evergreen reads them.
+#   deploy/secrets.sh [--dry-run|--local] [FILE]     FILE: deploy/mine/secrets.env; --local only fills in the file, without a cluster
+# No value is printed or passed as an argument, where `ps` would show it. Evergreen's own secrets are generated if empty.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 # shellcheck source=deploy/lib.sh
@@ -21,7 +21,7 @@ chmod 600 "$file"
 
 made_up() { head -c 32 /dev/urandom | base64 | tr -d '=\n' | tr '+/' '-_'; }
 
-# put NAME VALUE: writes the value into the file, in place of the empty one.
+# put NAME VALUE: replaces the empty value in the file.
 put() {
   local line written="$file.new"
   (
@@ -36,15 +36,15 @@ put() {
 
 for name in "${own[@]}"; do
   [[ -z $(value "$file" "$name") ]] || continue
-  say "Making up $name."
+  say "Generating $name."
   [[ -n $DRY_RUN ]] || put "$name" "$(made_up)"
 done
-[[ -n $(value "$file" RESEND_API_KEY) ]] || stop "RESEND_API_KEY is empty in $file." "Create one at https://resend.com/api-keys with permission to send."
-case "$(value "$file" RESEND_API_KEY)" in re_*) ;; *) stop "RESEND_API_KEY does not look like a key of Resend." "It begins with re_; copy it again, without quotes." ;; esac
+[[ -n $(value "$file" RESEND_API_KEY) ]] || stop "RESEND_API_KEY is empty in $file." "Create one that can send at https://resend.com/api-keys."
+case "$(value "$file" RESEND_API_KEY)" in re_*) ;; *) stop "RESEND_API_KEY does not look like a Resend key." "It begins with re_; copy it again, without quotes." ;; esac
 
 [[ -z $LOCAL ]] || exit 0
 
-# Until Resend has given its secret, a made-up one refuses every event; it is not written down.
+# Until you have Resend's secret, a random one, not written to the file, makes Evergreen refuse every event.
 secret() {
   local found
   found="$(value "$file" "$1")"
@@ -61,7 +61,7 @@ for namespace in "${namespaces[@]}"; do
     [[ -z $DRY_RUN ]] || continue
     secret "$name" | kubectl --namespace "$namespace" create secret generic "$key" --from-file="$key=/dev/stdin" --dry-run=client -o yaml |
       kubectl apply --server-side --force-conflicts --field-manager=evergreen -f - > /dev/null ||
-      stop "the secret $key could not be created in $namespace." "See the message above; the namespace must exist and you must be allowed to write secrets there."
+      stop "the secret $key could not be created in $namespace." "See the message above; the namespace must exist, and you need permission to write secrets there."
   done < <(names "$here/secrets.example.env")
 done
-say "After a change of a secret, start what reads it again: kubectl -n evergreen rollout restart deployment,statefulset"
+say "After a secret changes, restart what reads it: kubectl -n evergreen rollout restart deployment,statefulset"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Try a deployment from outside: health, one test enrollment, pause, cancel. What it leaves is one cancelled run of a test address.
+# Test a deployment from outside: health, one test enrollment, pause, cancel. It leaves one cancelled enrollment of a test address.
 #   deploy/smoke.sh [URL]     URL: PUBLIC_URL of deploy/mine/settings.env; the tokens come from deploy/mine/secrets.env
-# The address is Resend's own for tests: what is sent to it is delivered nowhere and harms no reputation.
+# The address is Resend's own for tests: email to it is not delivered and does not harm your reputation.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 # shellcheck source=deploy/lib.sh
@@ -12,21 +12,21 @@ url="${url%/}"
 token="${OPERATOR_TOKEN:-$(value "$mine/secrets.env" OPERATOR_TOKEN)}"
 key="${WEBSITE_WEBHOOK_SECRET-$(value "$mine/secrets.env" WEBSITE_WEBHOOK_SECRET 2> /dev/null || true)}"
 address="delivered+smoke-$(date +%s)-$$@resend.dev"
-[[ -n $token ]] || stop "OPERATOR_TOKEN is not known." "deploy/secrets.sh makes it up and writes it into $mine/secrets.env."
+[[ -n $token ]] || stop "OPERATOR_TOKEN is not set." "deploy/secrets.sh generates it and writes it into $mine/secrets.env."
 need curl "sudo apt-get install curl"
 need python3 "sudo apt-get install python3"
 
-# ask METHOD PATH [BODY] [HEADER...]: prints the answer, and on its last line the status. Headers go through a file: `ps` shows arguments.
+# ask METHOD PATH [BODY] [HEADER...]: prints the response, with the status on the last line. Headers go through a file: `ps` shows arguments.
 ask() {
   local method="$1" path="$2" body="${3:-}" header
   curl -sS --max-time 25 -X "$method" -w '\n%{http_code}' ${body:+--data-binary "$body"} -K <(
     for header in "${@:4}"; do printf 'header = "%s"\n' "$header"; done
-  ) "$url$path" || stop "$url does not answer." "DNS, the router's ports 80 and 443, and: kubectl -n evergreen get pods,certificate"
+  ) "$url$path" || stop "$url does not answer." "Check DNS, the router's ports 80 and 443, and: kubectl -n evergreen get pods,certificate"
 }
 
 status() { tail -n 1 <<< "$1"; }
 
-# expect WANTED ANSWER WHAT MEND
+# expect WANTED ANSWER WHAT FIX
 expect() {
   [[ " $1 " == *" $(status "$2") "* ]] || stop "$3: $(status "$2") $(head -c 400 <<< "$2")" "$4"
   say "  ok: $3"
@@ -43,28 +43,28 @@ print(f"webhook-id: {ident}\nwebhook-timestamp: {stamp}\nwebhook-signature: v1,{
 EOF
 }
 
-say "Trying $url"
+say "Testing $url"
 answer="$(ask GET /health)"
-expect 200 "$answer" "healthy" "The reasons stand in the answer; the scheduler's and the workers' logs say more: kubectl -n evergreen logs deploy/scheduler"
+expect 200 "$answer" "healthy" "The response gives the reasons; the scheduler's and workers' logs say more: kubectl -n evergreen logs deploy/scheduler"
 
 answer="$(ask POST /webhook/send-email '{}' "Content-Type: application/json")"
-expect "404" "$answer" "send-email is not reachable from outside" "The ingress routes too much: run make manifests and deploy again."
+expect "404" "$answer" "send-email is not reachable from outside" "The ingress exposes too much: run make manifests and deploy again."
 
 body="{\"email\":\"$address\",\"first_name\":\"Smoke\"}"
 proof=("Content-Type: application/json")
 if [[ -n $key ]]; then mapfile -t -O 1 proof < <(signature "$body"); else proof+=("Authorization: Bearer $token"); fi
 answer="$(ask POST /webhook/postcall-maybe "$body" "${proof[@]}")"
-expect "200 202" "$answer" "a $([[ -n $key ]] && echo signed || echo proved) test enrollment is accepted" "401: the secret in the cluster is another; run deploy/secrets.sh and restart. 503: Valkey is away."
+expect "200 202" "$answer" "a test enrollment with $([[ -n $key ]] && echo a signature || echo the token) is accepted" "401: the cluster has a different secret; run deploy/secrets.sh and restart. 503: Valkey is unavailable."
 
 bearer="Authorization: Bearer $token"
 answer="$(ask GET "/console/api/enrollments?address=${address/+/%2B}" "" "$bearer")"
-expect 200 "$answer" "the console lists it" "401: OPERATOR_TOKEN here and in the cluster differ; run deploy/secrets.sh and restart."
+expect 200 "$answer" "the console lists it" "401: the cluster has a different OPERATOR_TOKEN; run deploy/secrets.sh and restart."
 run_id="$(grep -oE 'postcall-maybe-[0-9a-f]{20}-[0-9]+' <<< "$answer" | head -n 1 || true)"
-[[ -n $run_id ]] || stop "the console does not know the enrollment." "Look at the log of postcall-maybe."
+[[ -n $run_id ]] || stop "the console does not know the enrollment." "See the log of postcall-maybe."
 
 answer="$(ask POST "/console/api/enrollments/$run_id/pause" "" "$bearer")"
-expect 200 "$answer" "it can be paused" "409: it went on meanwhile; look at it in the console."
+expect 200 "$answer" "it can be paused" "409: it changed in the meantime; check it in the console."
 answer="$(ask POST "/console/api/enrollments/$run_id/cancel" "" "$bearer")"
 expect 200 "$answer" "it can be cancelled" "Cancel $run_id in the console."
-grep -q '"cancelled"' <<< "$answer" || stop "the run is not cancelled." "Cancel $run_id in the console."
-say "All is well. To erase the test address too: kubectl -n evergreen exec deploy/scheduler -- ./evergreen forget $address"
+grep -q '"cancelled"' <<< "$answer" || stop "the enrollment is not cancelled." "Cancel $run_id in the console."
+say "All checks passed. To erase the test address too: kubectl -n evergreen exec deploy/scheduler -- ./evergreen forget $address"

@@ -17,7 +17,7 @@ from shared.domain.forms import NewClient, NoShow, PostCall, SignUp
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "docs" / "openapi.json"
 FORMS = {
-    "signup": "The website's newsletter form. No campaign of this release starts here.",
+    "signup": "The website's newsletter form. It starts no campaign in this release.",
     "assessment": "The website's assessment. With any score it enrolls in the campaign of this trigger (`busos`).",
     "christmas-signup": "The website's Christmas form. With any score it enrolls in `christmas`.",
     "christmas-assessment": (
@@ -32,30 +32,30 @@ REPORTS = {
     ),
 }
 FIELDS = {
-    "email": "The person's address; compared trimmed and in lower case.",
-    "name": "The full name; a name with a link is ignored.",
+    "email": "The person's email address; compared trimmed and in lower case.",
+    "name": "Full name; a name with a link is ignored.",
     "first_name": "Used in the emails' greeting.",
-    "business_name": "The business.",
-    "timezone": "IANA name, such as `America/Toronto`; an unknown one falls back to the business's own.",
+    "business_name": "The name of the business.",
+    "timezone": "An IANA name, such as `America/Toronto`; an unknown one falls back to the time zone of your business.",
     "booking_url": "This person's own booking link; kept only if it leads to the page of `BOOKING_URL`.",
     "assessment_score": "0 to 100.",
     "red_systems": "How many of the eight systems are red, 0 to 8; two or more are CRITICAL.",
     "orange_systems": "How many are orange, 0 to 8; two or more are URGENT.",
     "yellow_systems": "How many are yellow, 0 to 8.",
     "green_systems": "How many are green, 0 to 8; the four colors are at most 8 together.",
-    "consent": "Whether the person agreed to get emails; only `true` removes an earlier unsubscribe.",
-    "consent_text": "The text that was agreed to; stored with the time and the page.",
+    "consent": "Whether the person agreed to get emails; only `true` undoes an earlier unsubscribe.",
+    "consent_text": "The text that the person agreed to; stored with the time and the page.",
     "email_1_sent_at": (
-        "When the website sent the first email; delays count from then. At most 30 days ago; without a zone, it is UTC."
+        "When the website sent the first email; delays count from then. At most 30 days ago; UTC if it has no zone."
     ),
     "email_1_status": (
         "`sent`: the website has sent the first email. `failed`: Evergreen sends it; the website must not try again."
     ),
-    "fax_number": "Leave it out. This field is hidden in the form; only robots fill it in.",
+    "fax_number": "Leave it out. This field is hidden in the form; only bots fill it in.",
     "starts_at": "When the missed call should have started.",
     "event_id": "Your own name for the missed call; the same name twice counts as one no-show.",
-    "call_at": "When the call was; emails count from then. At most 30 days ago.",
-    "package": "What the client has bought, for use in the emails.",
+    "call_at": "When the call took place; delays count from then. At most 30 days ago.",
+    "package": "What the client bought, for use in the emails.",
 }
 _SCHEMES = {
     "operatorToken": {"type": "http", "scheme": "bearer", "description": "OPERATOR_TOKEN."},

@@ -95,7 +95,7 @@ def test_init_keeps_what_is_there(desk: Desk) -> None:
         ("POSTAL_ADDRESS", "", "Fill it in"),
         ("EVERGREEN_IMAGE", "", "Fill it in"),
         ("PUBLIC_URL", "http://mail.example.org", "Write https://"),
-        ("PUBLIC_URL", "https://mail.example.org/", "Take the slash off"),
+        ("PUBLIC_URL", "https://mail.example.org/", "Remove the slash"),
         ("EVERGREEN_IMAGE", "ghcr.io/example/evergreen:0.1.0", "docker build"),
     ],
 )
@@ -158,7 +158,7 @@ def test_a_dry_run_changes_nothing(desk: Desk, registry: str) -> None:
     before = {file: file.read_bytes() for file in desk.mine.iterdir()}
     ended = desk.run("deploy.sh", "--dry-run", **on)
     assert ended.returncode == 0, ended.stderr
-    assert "there, and public" in ended.stdout
+    assert "exists and is public" in ended.stdout
     assert "$ kubectl apply -k" in ended.stdout
     assert not [call for call in desk.calls() if "apply" in call]
     assert {file: file.read_bytes() for file in desk.mine.iterdir()} == before

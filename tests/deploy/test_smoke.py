@@ -63,7 +63,7 @@ def test_the_smoke_test_tries_all_and_leaves_a_cancelled_run(
     """Against real functions: health, a signed (or operator's) enrollment, pause, cancel; nothing is left to send."""
     ended = desk.run("smoke.sh", evergreen, OPERATOR_TOKEN="operator-token", WEBSITE_WEBHOOK_SECRET=secret)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "All is well" in ended.stdout
+    assert "All checks passed" in ended.stdout
     address = re.findall(r"forget (\S+)", ended.stdout)[0]
     run = ledger.enrollment(f"{ids.enrollment_prefix('postcall-maybe', address)}-1")
     assert run is not None
@@ -113,5 +113,5 @@ def test_what_is_no_copy_is_not_put_back(tmp_path: Path) -> None:
         text=True,
     )
     assert ended.returncode == 1
-    assert "no copy" in ended.stderr
+    assert "is not a backup" in ended.stderr
     assert [entry.name for entry in (tmp_path / "data").iterdir()] == ["appendonlydir"]
