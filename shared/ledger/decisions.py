@@ -46,6 +46,14 @@ BATCH = 100
 AHEAD = 30  # how many milliseconds before its turn a request is frozen; with a hundred emails, that takes about ten
 
 
+def as_json(order: object) -> str:
+    """An order as its script reads it. None values are left out."""
+    return json.dumps(
+        {name: value for name, value in order.items() if value is not None} if isinstance(order, dict) else order,
+        default=_filled,
+    )
+
+
 def _filled(order: object) -> dict[str, Any]:
     """The fields of an order that become JSON: those that are set."""
     return {name: value for name, value in vars(order).items() if value is not None}
@@ -104,13 +112,8 @@ class Decisions:
         Raises:
             LedgerTooNew: if a newer release uses the ledger; then nothing was read or written.
         """
-        known = (
-            {name: value for name, value in order.items() if value is not None} if isinstance(order, dict) else order
-        )
         try:
-            return self._scripts[script](
-                args=[self._clock() if self._clock else "", json.dumps(known, default=_filled), *texts]
-            )
+            return self._scripts[script](args=[self._clock() if self._clock else "", as_json(order), *texts])
         except ResponseError as error:
             if str(error).startswith(version.TOO_NEW):
                 raise LedgerTooNew(str(error).removeprefix(version.TOO_NEW), version.VERSION) from None

@@ -14,6 +14,7 @@ from shared.core.errors import SendError, SendFault
 from shared.integrations.provider import Accepted
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.decisions import as_json
 from tests.conftest import Clock
 from tests.property.refusals import Refusals
 from tests.property.snapshots import steps
@@ -40,8 +41,9 @@ class WatchedLedger(Ledger):
         with self.refusals.met():
             for _ in range(times):
                 answer = super()._decide(script, order, *texts)
-                if isinstance(order, Mapping):
-                    self._tell(script, order, answer, *texts)
+                asked = json.loads(as_json(order))
+                if isinstance(asked, dict):
+                    self._tell(script, asked, answer, *texts)
         return answer
 
     def _tell(self, script: str, asked: Mapping[str, Any], answer: Any, body: str = "") -> None:

@@ -205,7 +205,7 @@ def test_a_failure_is_retried_from_the_list(page: Page) -> None:
 def test_all_sending_is_stopped_and_started(page: Page) -> None:
     """With a question first, and a banner on every page meanwhile."""
     page.get_by_role("link", name="Stop all sending").click()
-    page.get_by_label("Why").fill("a wrong price")
+    page.get_by_label("Reason").fill("a wrong price")
     page.get_by_role("button", name="Stop all sending").click()
     page.get_by_role("link", name="Campaigns").click()
     assert page.get_by_text("Sending is stopped: a wrong price.").is_visible()
@@ -220,10 +220,10 @@ def test_an_address_is_suppressed_and_lifted(page: Page) -> None:
     page.get_by_role("textbox", name="Address").fill("person0@example.org")
     page.get_by_role("button", name="Suppress", exact=True).click()
     page.get_by_role("status").filter(has_text="Enrollments ended: 1").wait_for()
-    page.get_by_role("button", name="Lift the suppression of person0@example.org").click()
+    page.get_by_role("button", name="Unblock person0@example.org").click()
     page.get_by_role("status").filter(has_text="Unblocked. Removed: manual.").wait_for()
     page.get_by_label("They have asked for email again").check()
-    page.get_by_role("button", name="Lift the suppression of gone@example.org").click()
+    page.get_by_role("button", name="Unblock gone@example.org").click()
     page.get_by_role("status").filter(has_text="Resend has its own suppression list").wait_for()
 
 
@@ -258,4 +258,4 @@ def test_everything_works_without_javascript(chromium: Browser, url: str, signed
         page.get_by_role("status").filter(has_text="Paused").wait_for()
         page.get_by_role("link", name="Skip… email 6").click()
         page.get_by_role("button", name="Skip the email").click()
-        page.get_by_role("status").filter(has_text="left out").wait_for()
+        page.get_by_role("status").filter(has_text="will not be sent").wait_for()
