@@ -67,7 +67,7 @@ def _say_ready(where: stack.Place, environ: Mapping[str, str]) -> None:
     if stack.waits_for_migration(where, chosen.redis_password):
         say("This ledger is from an older release and needs a migration: `make backup`, then `./evergreen migrate`.")
     if chosen.testing_mode and chosen.testing_step:
-        say(f"TESTING_MODE is on: emails follow each other after {chosen.testing_step:g} s instead of days.")
+        say(f"TESTING_MODE is on: emails are sent {chosen.testing_step:g} s apart instead of days.")
     if not sandboxed:
         say(f"Emails go out through {chosen.resend_api_url}, to real people.")
     say(f"Try it:\n\n{welcome.curl(where.url)}\n\nCtrl-C stops it; scheduled emails are kept.")

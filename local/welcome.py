@@ -53,10 +53,10 @@ def places(where: Place, sandboxed: bool, notices_url: str | None = None) -> dic
     """
     return {
         "The website": f"{where.url}/",
-        **({"Every email that was sent": where.sandbox_url} if sandboxed else {}),
+        **({"Sent emails": where.sandbox_url} if sandboxed else {}),
         **({"Alerts": notices_url} if notices_url else {}),
         "The console": f"{where.url}/console",
         "Queues and schedule": f"http://{HOST}:{where.dashboard_port} (user evergreen)",
-        "Figures": f"http://{HOST}:{where.metrics_port}/metrics",
+        "Metrics": f"http://{HOST}:{where.metrics_port}/metrics",
         "Health check": f"{where.url}/health",
     }
