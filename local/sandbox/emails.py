@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from local.sandbox.validation import address_in, as_list
+from local.sandbox.mailboxes import address_in, as_list
 
 DELIVERY_SECONDS = 0.5
 _OUTCOMES = {

@@ -23,20 +23,14 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
 from typing import Any, Literal, Self
 
-from flask import Flask, Response, g, request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-from local.sandbox import connection
 
 PROVIDERS = ("resend", "notion", "discord")
 _DEFAULT_DELAY_MS = {"timeout-before": 30_000, "timeout-after": 30_000, "slow": 1_000}
 
 Kind = Literal["status", "timeout-before", "timeout-after", "slow", "disconnect", "quota", "commit-then-503"]
-Refuse = Callable[["Fault", Response | None], Response]
-_PAGE = "<!doctype html><title>Hold on</title><h1>We are just checking your connection</h1>"
 
 
 class Fault(BaseModel):
@@ -162,49 +156,3 @@ class Faults:
         fault.count -= 1
         if fault.count == 0:
             self._faults.remove(fault)
-
-    def install(
-        self,
-        app: Flask,
-        provider: str,
-        refuse: Refuse,
-        writes: Callable[[], bool],
-        aside: Callable[[], bool] = lambda: False,
-    ) -> None:
-        """Make an app misbehave as set. Its views find the fault they met as `flask.g.fault`.
-
-        Args:
-            app: the provider's app.
-            provider: its name.
-            refuse: builds the provider's own refusal from the fault and, if the request was accepted, the withheld
-                response.
-            writes: whether the current request changes anything.
-            aside: whether it is unrelated to emails.
-        """
-
-        @app.before_request
-        def before() -> Response | None:
-            g.fault = fault = self.take(provider, writes(), aside())
-            if not fault or not fault.before_accepting:
-                return None
-            if fault.body == "html":
-                return Response(_PAGE, fault.status, fault.headers, content_type="text/html; charset=utf-8")
-            return refuse(fault, None) if fault.kind in ("status", "quota") else self._drop(fault)
-
-        @app.after_request
-        def after(response: Response) -> Response:
-            fault: Fault | None = g.get("fault")
-            if not fault or fault.before_accepting or response.status_code >= 400:
-                return response
-            if fault.kind == "slow":
-                connection.hold(request.environ, fault.delay_seconds, self.stopping)
-            elif fault.kind == "commit-then-503":
-                return refuse(fault, response)
-            elif fault.kind != "quota":
-                return self._drop(fault)
-            return response
-
-    def _drop(self, fault: Fault) -> Response:
-        connection.hold(request.environ, fault.delay_seconds, self.stopping)
-        connection.drop(request.environ)
-        return Response(status=503)  # reaches no one: the connection is closed

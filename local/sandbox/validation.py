@@ -4,59 +4,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
+from local.sandbox.mailboxes import check_recipients, check_sender
 from local.sandbox.refusal import Refusal
+from local.sandbox.resend.answers import invalid, missing
 
-MAX_RECIPIENTS = 50
 MAX_BATCH = 100
-MAX_MAILBOX_CHARS = 512
 MAX_ATTACHMENT_CHARS = 40 * 1024 * 1024
-REFUSED_DOMAINS = ("example.com", "test.com")
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
-_ADDRESS = rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@(?:{_LABEL}\.)+{_LABEL}"
-_MAILBOX = re.compile(rf"(?:[^<>\r\n]*<\s*({_ADDRESS})\s*>|({_ADDRESS}))")
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,256}")
-
-
-def invalid(message: str) -> Refusal:
-    """The refusal of an invalid field.
-
-    Args:
-        message: which field, and what is wrong with it.
-    """
-    return Refusal(422, "validation_error", message)
-
-
-def missing(field: str) -> Refusal:
-    """The refusal of an email without a required field.
-
-    Args:
-        field: the field's name.
-    """
-    return Refusal(
-        422, "missing_required_field", f"Missing `{field}` field.", in_batch=f"The `{field}` field is missing."
-    )
-
-
-def address_in(mailbox: object) -> str | None:
-    """The bare address in `address` or `Name <address>`, or None if it is neither.
-
-    Args:
-        mailbox: the text to read.
-    """
-    if not isinstance(mailbox, str) or len(mailbox) > MAX_MAILBOX_CHARS:
-        return None
-    match = _MAILBOX.fullmatch(mailbox.strip())
-    return (match[1] or match[2]) if match else None
-
-
-def as_list(value: Any) -> list[Any]:
-    """A field (one value, a list of values or absent) as a list."""
-    if value is None or value == "":
-        return []
-    return value if isinstance(value, list) else [value]
 
 
 def check_email(email: Any) -> None:
@@ -71,8 +27,8 @@ def check_email(email: Any) -> None:
     if not isinstance(email, dict):
         raise invalid("An email must be a JSON object.")
     has_template = email.get("template") is not None
-    _check_sender(email, required=not has_template)
-    _check_recipients(email)
+    check_sender(email, required=not has_template)
+    check_recipients(email)
     if not has_template and not email.get("subject"):
         raise missing("subject")
     if not _is_line(email.get("subject") or ""):
@@ -118,52 +74,22 @@ def _check_batchable(email: dict[str, Any]) -> None:
             raise invalid(f"The `{field}` field is not supported in a batch.")
 
 
-def _check_sender(email: dict[str, Any], *, required: bool) -> None:
-    sender = email.get("from")
-    if not sender and required:
-        raise missing("from")
-    if sender and address_in(sender) is None:
-        raise _bad_mailbox("from")
-
-
-def _check_recipients(email: dict[str, Any]) -> None:
-    if not as_list(email.get("to")):
-        raise missing("to")
-    for field in ("to", "cc", "bcc", "reply_to"):
-        mailboxes = as_list(email.get(field))
-        if len(mailboxes) > MAX_RECIPIENTS:
-            raise invalid(f"Invalid `{field}` field. At most {MAX_RECIPIENTS} addresses are allowed.")
-        for address in _addresses(mailboxes, field):
-            if field != "reply_to" and address.rpartition("@")[2].lower() in REFUSED_DOMAINS:
-                raise invalid(
-                    f"Invalid `{field}` field. Use a test address such as delivered@resend.dev instead of "
-                    "`example.com` and the like."
-                )
-
-
-def _addresses(mailboxes: list[Any], field: str) -> Iterator[str]:
-    for mailbox in mailboxes:
-        address = address_in(mailbox)
-        if address is None:
-            raise _bad_mailbox(field)
-        yield address
-
-
-def _bad_mailbox(field: str) -> Refusal:
-    return invalid(f"Invalid `{field}` field. The address must have the form `email@domain` or `Name <email@domain>`.")
-
-
 def _check_content(email: dict[str, Any], has_template: bool) -> None:
     bodies = [field for field in ("html", "text") if email.get(field)]
-    if not has_template and not bodies:
+    if has_template:
+        _check_template(email["template"], bodies)
+    elif not bodies:
         raise Refusal(422, "missing_required_field", "Missing `html` or `text` field.")
-    if has_template and bodies:
-        raise invalid("An email with a `template` cannot have `html` or `text`.")
-    if has_template and not (isinstance(email["template"], dict) and isinstance(email["template"].get("id"), str)):
-        raise invalid("Invalid `template` field. It must be an object with an `id`.")
     for field in bodies:
         if not isinstance(email[field], str):
             raise invalid(f"Invalid `{field}` field. It must be a string.")
+
+
+def _check_template(template: Any, bodies: list[str]) -> None:
+    if bodies:
+        raise invalid("An email with a `template` cannot have `html` or `text`.")
+    if not (isinstance(template, dict) and isinstance(template.get("id"), str)):
+        raise invalid("Invalid `template` field. It must be an object with an `id`.")
 
 
 def _is_line(value: Any) -> bool:

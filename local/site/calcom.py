@@ -35,7 +35,7 @@ class Request(BaseModel):
     """What the booking page asks for.
 
     Attributes:
-        action: what somebody did in the calendar.
+        action: what happened in the calendar.
         starts_at: when the call begins; with a reschedule, the new time.
         uid: the booking that is changed; a new one gets the uid that `new_uid` makes.
         previous_start: with a reschedule, when the call was to begin.

@@ -18,14 +18,12 @@ from typing import Any
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
+from local.sandbox import injection
 from local.sandbox.discord.messages import Messages
+from local.sandbox.discord.validation import check
 from local.sandbox.faults import Fault, Faults
 
 LIMIT, WINDOW = 5, 2.0  # requests per number of seconds, for each webhook
-CONTENT, EMBEDS, SUM = 2000, 10, 6000
-_TEXTS = {("title",): 256, ("description",): 4096, ("footer", "text"): 2048, ("author", "name"): 256}
-_FIELD_TEXTS = {"name": 256, "value": 1024}
-FIELDS = 25
 _REASONS = {
     401: (50027, "Invalid Webhook Token"),
     403: (50013, "Missing Permissions"),
@@ -33,7 +31,6 @@ _REASONS = {
     405: (0, "405: Method Not Allowed"),
     400: (50035, "Invalid Form Body"),
 }
-Errors = dict[str, Any]
 
 
 class Buckets:
@@ -73,7 +70,7 @@ class DiscordApp:
         self.app = app = Flask("local.sandbox.discord", static_folder=None)
         app.before_request(self._admit)
         app.after_request(_say_rate)
-        faults.install(app, "discord", _refuse_by_fault, lambda: request.method != "GET")
+        injection.install(faults, app, "discord", _refuse_by_fault, lambda: request.method != "GET")
         app.before_request(self._find)
         app.register_error_handler(HTTPException, lambda error: _refuse(error.code or 500))
         webhook = "/webhooks/<int:webhook>/<token>"
@@ -125,67 +122,6 @@ class DiscordApp:
     def _find(self) -> Response | None:
         webhook = (request.view_args or {}).get("webhook")
         return _refuse(404) if webhook is not None and self._messages.deleted(str(webhook)) else None
-
-
-def check(body: dict[str, Any]) -> Errors:
-    """What Discord finds wrong with a message, as the `errors` of its response; empty if nothing is.
-
-    Args:
-        body: what was posted.
-    """
-    errors: Errors = {}
-    _check_length(errors, "content", body.get("content"), CONTENT)
-    embeds = body.get("embeds") or []
-    if not isinstance(embeds, list) or len(embeds) > EMBEDS:
-        return errors | {"embeds": _wrong("BASE_TYPE_MAX_LENGTH", f"Must be {EMBEDS} or fewer in length.")}
-    found = {str(index): wrong for index, embed in enumerate(embeds) if (wrong := _check_embed(embed))}
-    if not found and sum(_size(embed) for embed in embeds) > SUM:
-        found = _wrong("MAX_EMBED_SIZE_EXCEEDED", f"Embed size exceeds maximum size of {SUM}")
-    return errors | ({"embeds": found} if found else {})
-
-
-def _check_embed(embed: Any) -> Errors:
-    if not isinstance(embed, dict):
-        return _wrong("MODEL_TYPE_CONVERT", "Only dictionaries may be used in a ModelType")
-    errors: Errors = {}
-    for path, limit in _TEXTS.items():
-        part = embed if len(path) == 1 else embed.get(path[0]) or {}
-        place = errors if len(path) == 1 else {}
-        _check_length(place, path[-1], part.get(path[-1]), limit)
-        if place and place is not errors:
-            errors[path[0]] = place
-    fields = embed.get("fields") or []
-    if len(fields) > FIELDS:
-        return errors | {"fields": _wrong("BASE_TYPE_MAX_LENGTH", f"Must be {FIELDS} or fewer in length.")}
-    wrong = {str(index): found for index, field in enumerate(fields) if (found := _check_field(field))}
-    return errors | ({"fields": wrong} if wrong else {})
-
-
-def _check_field(field: dict[str, Any]) -> Errors:
-    errors: Errors = {}
-    for name, limit in _FIELD_TEXTS.items():
-        if not str(field.get(name) or "").strip():
-            errors[name] = _wrong("BASE_TYPE_REQUIRED", "This field is required")
-        else:
-            _check_length(errors, name, field[name], limit)
-    return errors
-
-
-def _check_length(errors: Errors, name: str, text: Any, limit: int) -> None:
-    if text is not None and not isinstance(text, str):
-        errors[name] = _wrong("STRING_TYPE_CONVERT", "Could not interpret value as string.")
-    elif text and len(text) > limit:
-        errors[name] = _wrong("BASE_TYPE_MAX_LENGTH", f"Must be {limit} or fewer in length.")
-
-
-def _size(embed: dict[str, Any]) -> int:
-    texts = [(embed.get(path[0]) or {}).get(path[1]) if len(path) == 2 else embed.get(path[0]) for path in _TEXTS]
-    texts += [field.get(name) for field in embed.get("fields") or [] for name in _FIELD_TEXTS]
-    return sum(len(text or "") for text in texts)
-
-
-def _wrong(code: str, message: str) -> Errors:
-    return {"_errors": [{"code": code, "message": message}]}
 
 
 def _answer(body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:

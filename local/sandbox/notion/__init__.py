@@ -3,11 +3,13 @@
 | module | what it holds |
 |---|---|
 | `api` | the WSGI app: routes, authentication, rate limit, errors |
-| `databases`, `pages`, `contents`, `query`, `search` | what the routes do |
-| `schema`, `values`, `richtext`, `dates`, `blocks`, `markdown` | the formats: what is accepted, kept and answered |
-| `filters`, `wording`, `objects` | conditions of a query; Notion's error messages; Notion's objects as JSON |
-| `records` | everything that exists, in the sandbox's SQLite file |
-| `seed`, `export`, `person` | ready-made layouts; the sandbox's own JSON; pages for people |
+| `databases`, `pages`, `contents`, `edits`, `query`, `search` | what the routes do |
+| `schema`, `values`, `options`, `richtext`, `dates`, `blocks` | the formats: what is accepted, kept and answered |
+| `markdown`, `inline` | a page's blocks as Markdown, and the text of one block |
+| `filters`, `conditions`, `references`, `pagination` | parts of a request: filters, named objects, pages of results |
+| `wording`, `objects`, `users` | Notion's error messages; Notion's objects as JSON |
+| `records`, `record`, `rows` | everything that exists, in the sandbox's SQLite file |
+| `seed`, `export`, `person`, `form` | ready-made layouts; the sandbox's own JSON; pages for people |
 
 Not simulated: comments, files, views, people, formulas and rollups, the other half of a dual relation, and blocks other
 than text.

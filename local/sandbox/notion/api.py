@@ -14,6 +14,7 @@ from typing import Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
+from local.sandbox import injection
 from local.sandbox.limits import Limiter
 from local.sandbox.notion.answers import answer, rate_limited, refuse, refuse_by_fault, refuse_http
 from local.sandbox.notion.records import Records
@@ -35,7 +36,7 @@ def create(state: State) -> Flask:
     """
     app = Flask("local.sandbox.notion", static_folder=None)
     app.before_request(lambda: _admit(state.notion_limiter))
-    state.faults.install(app, "notion", refuse_by_fault, _writes)
+    injection.install(state.faults, app, "notion", refuse_by_fault, _writes)
     app.before_request(_authenticate)
     app.register_error_handler(Refusal, refuse)
     app.register_error_handler(HTTPException, refuse_http)

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from local.sandbox.notion import blocks, markdown
+from local.sandbox.notion import blocks, edits, markdown
 from local.sandbox.notion.blocks import Block
-from local.sandbox.notion.records import Record, Records
+from local.sandbox.notion.record import Record
+from local.sandbox.notion.records import Records
 from local.sandbox.notion.wording import (
     ARCHIVED,
     UNDEFINED,
     a_text,
-    an_array,
     an_id,
     an_object,
     invalid,
     not_found,
     only,
-    should_be,
 )
-
-MAX_MARKDOWN = 500_000
 
 
 def append(records: Records, parent: Record, body: dict[str, Any], by: str) -> list[Record]:
@@ -45,22 +41,27 @@ def append(records: Records, parent: Record, body: dict[str, Any], by: str) -> l
 
 def _places(records: Records, parent: Record, body: dict[str, Any], count: int) -> list[float | None]:
     """Where new blocks go among their siblings; None for the end."""
+    siblings = records.children(parent.id, "block")
     position = an_object(body.get("position") or {}, "body.position")
     after = body.get("after") or an_object(position.get("after_block") or {}, "body.position.after_block").get("id")
-    siblings = records.children(parent.id, "block")
-    if position.get("type") == "start" and siblings:
-        low, high = siblings[0].place - 1, siblings[0].place
+    places = [one.place for one in siblings]
+    if position.get("type") == "start" and places:
+        low, high = places[0] - 1, places[0]
     elif after:
-        wanted = an_id(after, "body.after")
-        index = next((index for index, one in enumerate(siblings) if one.id == wanted), None)
-        if index is None:
-            raise not_found("block", wanted)
-        if index + 1 == len(siblings):
+        index = _index(siblings, an_id(after, "body.after"))
+        if index + 1 == len(places):
             return [None] * count
-        low, high = siblings[index].place, siblings[index + 1].place
+        low, high = places[index], places[index + 1]
     else:
         return [None] * count
     return [low + (high - low) * (number + 1) / (count + 1) for number in range(count)]
+
+
+def _index(siblings: list[Record], wanted: str) -> int:
+    for index, one in enumerate(siblings):
+        if one.id == wanted:
+            return index
+    raise not_found("block", wanted)
 
 
 def _insert(records: Records, parent: Record, new: Block, by: str, place: float | None = None) -> Record:
@@ -131,7 +132,7 @@ def write_markdown(records: Records, page: Record, text: Any, by: str) -> None:
     """
     if page.in_trash:
         raise invalid(ARCHIVED)
-    new = markdown.parse(a_text(text, "body.markdown", MAX_MARKDOWN))
+    new = markdown.parse(a_text(text, "body.markdown", markdown.MAX_CHARS))
     erase(records, page)
     for one in new:
         _insert(records, page, one, by)
@@ -147,57 +148,4 @@ def edit_markdown(records: Records, page: Record, body: dict[str, Any], by: str)
         body: the request.
         by: the user who asks.
     """
-    operations = {
-        "replace_content": _replaced,
-        "update_content": _updated,
-        "insert_content": _inserted,
-        "replace_content_range": _in_range,
-    }
-    kind = body.get("type", UNDEFINED)
-    if kind not in operations:
-        raise should_be("body.type", "one of " + ", ".join(f'`"{name}"`' for name in operations), kind)
-    only(body, ("type", kind))
-    details = an_object(body.get(kind, UNDEFINED), f"body.{kind}")
-    write_markdown(records, page, operations[kind](read_markdown(records, page), details, f"body.{kind}"), by)
-
-
-def _text(details: dict[str, Any], name: str, path: str) -> str:
-    return a_text(details.get(name, UNDEFINED), f"{path}.{name}", MAX_MARKDOWN)
-
-
-def _replaced(_now: str, details: dict[str, Any], path: str) -> str:
-    return _text(details, "new_str", path)
-
-
-def _updated(now: str, details: dict[str, Any], path: str) -> str:
-    for index, edit in enumerate(an_array(details.get("content_updates", UNDEFINED), f"{path}.content_updates")):
-        where = f"{path}.content_updates[{index}]"
-        one = an_object(edit, where)
-        old, new = _text(one, "old_str", where), _text(one, "new_str", where)
-        if not old or old not in now:
-            raise invalid(f"Could not find old_str in the page content: {old}")
-        now = now.replace(old, new) if one.get("replace_all_matches") else now.replace(old, new, 1)
-    return now
-
-
-def _selected(now: str, selection: str) -> re.Match[str]:
-    """The text selected by an ellipsis, `start...end`."""
-    start, _, end = selection.partition("...")
-    match = re.search(re.escape(start) + ".*?" + re.escape(end), now, re.DOTALL) if selection else None
-    if match is None:
-        raise invalid(f"Could not find the selection in the page content: {selection}")
-    return match
-
-
-def _inserted(now: str, details: dict[str, Any], path: str) -> str:
-    new = _text(details, "content", path)
-    position = an_object(details.get("position") or {}, f"{path}.position")
-    if details.get("after"):
-        at = _selected(now, _text(details, "after", path)).end()
-        return f"{now[:at]}\n{new}\n{now[at:]}"
-    return f"{new}\n{now}" if position.get("type") == "start" else f"{now}\n{new}"
-
-
-def _in_range(now: str, details: dict[str, Any], path: str) -> str:
-    match = _selected(now, _text(details, "content_range", path))
-    return now[: match.start()] + _text(details, "content", path) + now[match.end() :]
+    write_markdown(records, page, edits.edited(read_markdown(records, page), body), by)

@@ -4,62 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.sandbox.notion import richtext
-from local.sandbox.notion.records import Kind, Record, Records
+from local.sandbox.notion import richtext, rows
+from local.sandbox.notion.record import Record
+from local.sandbox.notion.records import Records
+from local.sandbox.notion.references import found, parent_of
 from local.sandbox.notion.schema import Schema, changed, converted, new_schema
-from local.sandbox.notion.values import Property, plain, search_key
+from local.sandbox.notion.values import Property
 from local.sandbox.notion.wording import (
     ARCHIVED,
     UNDEFINED,
-    an_id,
     an_object,
     expect,
     invalid,
-    not_found,
     only,
     should_be,
 )
 
 _LOOKS = ("icon", "cover", "description", "is_inline", "is_locked")
-_PARENTS: dict[str, Kind] = {
-    "page_id": "page",
-    "database_id": "database",
-    "data_source_id": "data_source",
-    "block_id": "block",
-}
-
-
-def found(records: Records, object_id: str, kind: Kind, where: str = "path") -> Record:
-    """An object that a request names.
-
-    Args:
-        records: the workspace.
-        object_id: as it was given, with or without dashes.
-        kind: what it must be.
-        where: where the id is, for the refusal: `path` or a field of the body.
-    """
-    record_id = an_id(object_id, f"{where}.{kind}_id")
-    record = records.get(record_id, kind)
-    if record is None:
-        raise not_found(kind, record_id)
-    return record
-
-
-def parent_of(records: Records, body: dict[str, Any], *kinds: Kind) -> Record | None:
-    """The parent of a new object; None for the workspace.
-
-    Args:
-        records: the workspace.
-        body: the request, with `parent`.
-        kinds: the allowed parents.
-    """
-    given = an_object(body.get("parent", UNDEFINED), "body.parent")
-    for field, kind in _PARENTS.items():
-        if field in given and kind in kinds:
-            return found(records, given[field], kind, "body.parent")
-    if given.get("workspace") is True or given.get("type") == "workspace":
-        return None
-    raise should_be(f"body.parent.{kinds[0]}_id", "defined", UNDEFINED)
 
 
 def editable(record: Record, body: dict[str, Any]) -> bool | None:
@@ -178,16 +139,10 @@ def _concerns_pages(old: Schema, new: Schema) -> bool:
 
 def _convert_pages(records: Records, source: Record, schema: Schema, retyped: dict[str, str]) -> None:
     by_id: dict[str, Property] = {prop["id"]: prop for prop in schema.values()}
-    for number, page in enumerate(list(records.pages(source.id, in_trash=None, oldest_first=True)), 1):
+    for number, page in enumerate(list(rows.pages(records, source.id, in_trash=None, oldest_first=True)), 1):
         values = page.body["values"]
         for prop_id, old_type in retyped.items():
             kept = converted(old_type, by_id[prop_id], values.pop(prop_id, None))
             values.update({} if kept is None else {prop_id: kept})
         page.body["number"] = number
-        index(records, records.rewrite(page), schema)
-
-
-def index(records: Records, page: Record, schema: Schema) -> None:
-    """Store the values by which a page is found."""
-    keys = {prop["id"]: search_key(prop, plain(prop, page)) for prop in schema.values()}
-    records.set_keys(page, {prop_id: key for prop_id, key in keys.items() if key is not None})
+        rows.index(records, records.rewrite(page), schema)

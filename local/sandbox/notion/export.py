@@ -11,8 +11,10 @@ from flask import Blueprint, Response
 
 from local.sandbox.control import Wrong, body, json_answer
 from local.sandbox.emails import rfc3339
+from local.sandbox.notion import rows
 from local.sandbox.notion.pages import plain_values
-from local.sandbox.notion.records import Record, Records
+from local.sandbox.notion.record import Record
+from local.sandbox.notion.records import Records
 from local.sandbox.notion.seed import LAYOUTS, plant
 
 _CHUNK = 100
@@ -37,7 +39,9 @@ def blueprint(records: Records) -> Blueprint:
     @export.get("/notion/count")
     def count() -> Response:
         with records.transaction():
-            return json_answer({name: records.count(source.id) for name, source in named_sources(records).items()})
+            return json_answer(
+                {name: rows.count(records, source.id) for name, source in named_sources(records).items()}
+            )
 
     @export.post("/notion/seed")
     def seed() -> Response:
@@ -81,7 +85,7 @@ def _pages(records: Records, source: Record) -> Iterator[str]:
 
 def _chunk(records: Records, source: Record, place: float) -> list[Record]:
     with records.transaction():
-        return list(islice(records.pages(source.id, in_trash=None, oldest_first=True, beyond=place), _CHUNK))
+        return list(islice(rows.pages(records, source.id, in_trash=None, oldest_first=True, beyond=place), _CHUNK))
 
 
 def _entry(source: Record, page: Record) -> dict[str, Any]:

@@ -10,16 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import takewhile
-from typing import Any
 
-from local.sandbox.notion import richtext
+from local.sandbox.notion import inline, richtext
 from local.sandbox.notion.blocks import HEADINGS, Block, block
-from local.sandbox.notion.richtext import Piece
 
+MAX_CHARS = 500_000
 _EMPTY = "<empty-block/>"
-_SPECIAL = re.compile(r"[\\*~`$\[\]<>{}|^]")
-_SPECIAL_TO_PARSE = re.compile(r"[\\*~`\[\]]")
 _LINE = (
     (re.compile(r"(#{1,6})\s+(.*)"), "heading"),
     (re.compile(r"[-*+]\s+\[([ xX])\]\s+(.*)"), "to_do"),
@@ -30,17 +26,6 @@ _LINE = (
 _MARKER = re.compile(r"(?:#{1,6}|[-+]|\d+[.)])(?=\s)|>|-{3,}$")
 _DIVIDER = re.compile(r"(?:-{3,}|\*{3,})")
 _COLOR = re.compile(r"""\s*\{color="(\w+)"\}$""")
-_MARKS = {"bold": "**", "italic": "*", "strikethrough": "~~"}
-_INLINE = re.compile(
-    r"""\\(?P<escaped>[!-/:-@\[-`{-~])
-    |(?P<break><br\s*/?>)
-    |`(?P<code>[^`]+)`
-    |\[(?P<label>(?:\\.|[^\[\]\\])*)\]\((?P<url>(?:\{\{.*?\}\}|[^()\s])+)\)
-    |\*\*(?=\S)(?P<bold>(?:\\.|[^\\])+?)(?<=\S)\*\*(?!\*)
-    |\*(?=[^\s*])(?P<italic>(?:\\.|\*\*|[^\\*])+?)(?<=\S)\*(?!\*)
-    |~~(?=\S)(?P<strikethrough>(?:\\.|[^\\])+?)(?<=\S)~~""",
-    re.VERBOSE,
-)
 
 
 def parse(text: str) -> list[Block]:
@@ -87,47 +72,10 @@ def _block(line: str) -> Block:
     for pattern, kind in _LINE:
         if match := pattern.fullmatch(words):
             if kind == "heading":
-                return block(HEADINGS[min(len(match[1]), 4) - 1], inline(match[2]), **look)
+                return block(HEADINGS[min(len(match[1]), 4) - 1], inline.parse(match[2]), **look)
             checked = {"checked": match[1] != " "} if kind == "to_do" else {}
-            return block(kind, inline(match[2]), **checked, **look)
-    return block("paragraph", inline(words), **look)
-
-
-def inline(text: str) -> list[Piece]:
-    """The pieces of one line.
-
-    Args:
-        text: Markdown without a block's marker.
-    """
-    merged: list[Piece] = []
-    for words, link, style in _runs(text, None, {}):
-        last = merged[-1] if merged else None
-        if last and last["href"] == link and last["annotations"] == richtext.piece("", None, style)["annotations"]:
-            merged[-1] = richtext.piece(last["plain_text"] + words, link, style)
-        else:
-            merged.append(richtext.piece(words, link, style))
-    return merged
-
-
-def _runs(text: str, link: str | None, style: dict[str, Any]) -> Iterator[tuple[str, str | None, dict[str, Any]]]:
-    at = 0
-    for match in _INLINE.finditer(text):
-        if match.start() > at:
-            yield text[at : match.start()], link, style
-        at = match.end()
-        kind = match.lastgroup or ""
-        if kind == "escaped":
-            yield match["escaped"], link, style
-        elif kind == "break":
-            yield "\n", link, style
-        elif kind == "code":
-            yield match["code"], link, style | {"code": True}
-        elif kind == "url":
-            yield from _runs(match["label"], match["url"], style)
-        else:
-            yield from _runs(match[kind], link, style | {kind: True})
-    if at < len(text):
-        yield text[at:], link, style
+            return block(kind, inline.parse(match[2]), **checked, **look)
+    return block("paragraph", inline.parse(words), **look)
 
 
 def render(blocks: list[Block], *, for_people: bool = False) -> str:
@@ -137,7 +85,7 @@ def render(blocks: list[Block], *, for_people: bool = False) -> str:
         blocks: the blocks.
         for_people: with only the backslashes that `parse` needs to return the same blocks.
     """
-    return "\n".join(_lines(blocks, _SPECIAL_TO_PARSE if for_people else _SPECIAL, ""))
+    return "\n".join(_lines(blocks, inline.SPECIAL_TO_PARSE if for_people else inline.SPECIAL, ""))
 
 
 def _lines(blocks: list[Block], special: re.Pattern[str], indent: str) -> Iterator[str]:
@@ -155,7 +103,7 @@ def _line(one: Block, number: int, special: re.Pattern[str]) -> str:
     if one.kind == "code":
         language = one.content["language"]
         return f"```{'' if language == 'plain text' else language}\n{richtext.plain(pieces)}\n```"
-    words = _written(pieces, special)
+    words = inline.render(pieces, special)
     if one.kind == "paragraph":
         marker = _MARKER.match(words)
         words = f"{words[: marker.end() - 1]}\\{words[marker.end() - 1 :]}" if marker else words or _EMPTY
@@ -168,27 +116,3 @@ def _line(one: Block, number: int, special: re.Pattern[str]) -> str:
     }.get(one.kind, "")
     color = one.content["color"]
     return prefix + words + ("" if color == "default" else f' {{color="{color}"}}')
-
-
-def _written(pieces: list[Piece], special: re.Pattern[str], styles: tuple[str, ...] = ("href", *_MARKS)) -> str:
-    """Pieces as Markdown: neighbors that share a link or a style share one pair of marks, the longest outermost."""
-    written = ""
-    while pieces:
-        style = max(styles, key=lambda style: _shared(pieces, style), default="")
-        count = _shared(pieces, style)
-        if count:
-            inside = _written(pieces[:count], special, tuple(other for other in styles if other != style))
-            mark = _MARKS.get(style)
-            written += f"{mark}{inside}{mark}" if mark else f"[{inside}]({pieces[0]['href']})"
-        else:
-            words = pieces[0]["plain_text"]
-            code = pieces[0]["annotations"]["code"]
-            written += f"`{words}`" if code else special.sub(lambda found: "\\" + found[0], words).replace("\n", "<br>")
-        pieces = pieces[count or 1 :]
-    return written
-
-
-def _shared(pieces: list[Piece], style: str) -> int:
-    """How many pieces, starting from the first, share a style or a link."""
-    values = [piece["href"] if style == "href" else piece["annotations"].get(style) for piece in pieces]
-    return sum(1 for _ in takewhile(lambda value: value and value == values[0], values))

@@ -1,5 +1,5 @@
 """Notion's objects in responses: https://developers.notion.com/reference/page, …/database, …/data-source,
-…/block, …/user."""
+…/block."""
 
 from __future__ import annotations
 
@@ -10,45 +10,11 @@ from typing import Any
 from flask import request
 
 from local.sandbox.notion import dates
-from local.sandbox.notion.records import Record, Records
-from local.sandbox.notion.schema import Schema, find
+from local.sandbox.notion.record import Record
+from local.sandbox.notion.records import Records
+from local.sandbox.notion.schema import Schema, find, schema_of, source_of
+from local.sandbox.notion.users import partial
 from local.sandbox.notion.values import Property, shown
-from local.sandbox.notion.wording import BOT, INTEGRATION
-
-PERSON = "2d1b6c5e-7f0e-4f3b-9a44-5a1f1b7a9c02"
-WORKSPACE = "c3a0b7d4-90b1-4c53-8a57-0f4f2a6d5e03"
-PAGE_SCHEMA: Schema = {"title": {"id": "title", "name": "title", "description": None, "type": "title", "title": {}}}
-
-
-def users() -> list[dict[str, Any]]:
-    """The person who owns the workspace, and the integration."""
-    person = {"email": "owner@example.org", "email_verified": True}
-    bot = {
-        "owner": {"type": "workspace", "workspace": True},
-        "workspace_name": "Evergreen's sandbox",
-        "workspace_id": WORKSPACE,
-        "workspace_limits": {"max_file_upload_size_in_bytes": 5242880},
-    }
-    return [
-        {"object": "user", "id": PERSON, "name": "The owner", "avatar_url": None, "type": "person", "person": person},
-        {"object": "user", "id": BOT, "name": INTEGRATION, "avatar_url": None, "type": "bot", "bot": bot},
-    ]
-
-
-def listed(kind: str, results: list[Any], next_cursor: str | None = None) -> dict[str, Any]:
-    """A list as every route returns it.
-
-    Args:
-        kind: what is listed, such as `block`.
-        results: this page of it.
-        next_cursor: the start of the next page, if any.
-    """
-    more = {"next_cursor": next_cursor, "has_more": next_cursor is not None}
-    return {"object": "list", "results": results, **more, "type": kind, kind: {}}
-
-
-def _by(user: str) -> dict[str, str]:
-    return {"object": "user", "id": user}
 
 
 def _url(record_id: str, title: str = "") -> str:
@@ -64,17 +30,6 @@ def _parent(records: Records, record: Record) -> dict[str, Any]:
     if above.kind == "data_source":
         return {"type": "data_source_id", "data_source_id": above.id, "database_id": above.parent}
     return {"type": f"{above.kind}_id", f"{above.kind}_id": above.id}
-
-
-def source_of(records: Records, page: Record) -> Record | None:
-    """The data source of which a page is a row, if it is one."""
-    return records.get(page.parent, "data_source") if page.parent else None
-
-
-def schema_of(source: Record | None) -> Schema:
-    """The properties of a data source's pages; only the title for a page that is not a row."""
-    schema: Schema = source.body["properties"] if source else PAGE_SCHEMA
-    return schema
 
 
 def value_object(prop: Property, page: Record) -> dict[str, Any]:
@@ -101,8 +56,8 @@ def page_object(
         "id": page.id,
         "created_time": dates.to_the_minute(page.created_at),
         "last_edited_time": dates.to_the_minute(page.edited_at),
-        "created_by": _by(page.created_by),
-        "last_edited_by": _by(page.edited_by),
+        "created_by": partial(page.created_by),
+        "last_edited_by": partial(page.edited_by),
         "cover": page.body["cover"],
         "icon": page.body["icon"],
         "parent": _parent(records, page),
@@ -132,8 +87,8 @@ def data_source_object(records: Records, source: Record) -> dict[str, Any]:
         "cover": source.body["cover"],
         "icon": source.body["icon"],
         "created_time": dates.to_the_minute(source.created_at),
-        "created_by": _by(source.created_by),
-        "last_edited_by": _by(source.edited_by),
+        "created_by": partial(source.created_by),
+        "last_edited_by": partial(source.edited_by),
         "last_edited_time": dates.to_the_minute(source.edited_at),
         "title": source.body["title"],
         "description": source.body["description"],
@@ -183,8 +138,8 @@ def block_object(records: Records, record: Record) -> dict[str, Any]:
         "parent": _parent(records, record),
         "created_time": dates.to_the_minute(record.created_at),
         "last_edited_time": dates.to_the_minute(record.edited_at),
-        "created_by": _by(record.created_by),
-        "last_edited_by": _by(record.edited_by),
+        "created_by": partial(record.created_by),
+        "last_edited_by": partial(record.edited_by),
         "has_children": bool(records.children(record.id, "block", "page", "database")),
         "in_trash": record.in_trash,
         "type": kind,

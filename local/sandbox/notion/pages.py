@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.sandbox.notion import contents, richtext
-from local.sandbox.notion.databases import editable, index, parent_of
-from local.sandbox.notion.objects import listed, schema_of, source_of, value_object
-from local.sandbox.notion.records import Record, Records
-from local.sandbox.notion.schema import Schema, find, title_of
+from local.sandbox.notion import contents, richtext, rows
+from local.sandbox.notion.databases import editable
+from local.sandbox.notion.objects import value_object
+from local.sandbox.notion.pagination import listed
+from local.sandbox.notion.record import Record
+from local.sandbox.notion.records import Records
+from local.sandbox.notion.references import parent_of
+from local.sandbox.notion.schema import Schema, find, schema_of, source_of, title_of
 from local.sandbox.notion.values import plain, written
 from local.sandbox.notion.wording import UNDEFINED, an_object, expect, invalid, only
 
@@ -34,16 +37,20 @@ def create(records: Records, body: dict[str, Any], by: str) -> Record:
         _LOOKS | {name: body[name] for name in _LOOKS if name in body} | {"values": _read_values(schema, properties)}
     )
     if source and any(prop["type"] == "unique_id" for prop in schema.values()):
-        content["number"] = records.ever(source.id) + 1
+        content["number"] = rows.ever(records, source.id) + 1
     page = records.insert("page", parent.id, content, by=by, title=_title(schema, content["values"]))
     if source:
         records.rewrite(source)  # a select may have a new option now
-        index(records, page, schema)
+        rows.index(records, page, schema)
+    _write_content(records, page, body, by)
+    return page
+
+
+def _write_content(records: Records, page: Record, body: dict[str, Any], by: str) -> None:
     if body.get("children"):
         contents.append(records, page, {"children": body["children"]}, by)
     elif body.get("markdown"):
         contents.write_markdown(records, page, body["markdown"], by)
-    return page
 
 
 def _home(records: Records, body: dict[str, Any]) -> Record:
@@ -104,7 +111,7 @@ def update(records: Records, page: Record, body: dict[str, Any], by: str) -> Rec
     page = records.save(page, by=by, title=_title(schema, page.body["values"]), in_trash=trash)
     if source:
         records.rewrite(source)
-        index(records, page, schema)
+        rows.index(records, page, schema)
     return page
 
 

@@ -6,50 +6,19 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
-from local.sandbox.notion import filters
-from local.sandbox.notion.objects import listed, page_object
-from local.sandbox.notion.records import Record, Records
+from local.sandbox.notion import filters, rows
+from local.sandbox.notion.objects import page_object
+from local.sandbox.notion.pagination import cut, listed, page_size
+from local.sandbox.notion.record import Record
+from local.sandbox.notion.records import Records
 from local.sandbox.notion.schema import Schema, find
 from local.sandbox.notion.values import Property, plain
 from local.sandbox.notion.wording import an_array, an_object, expect, invalid, only, should_be
 
-PAGE = 100
 ROWS = 10_000
 _INCOMPLETE = {"request_status": {"type": "incomplete", "incomplete_reason": "query_result_limit_reached"}}
 
 Key = Callable[[Record], Any]
-
-
-def page_size(value: Any, path: str) -> int:
-    """How many results a response may have.
-
-    Args:
-        value: as sent in a body or a query; None for the maximum.
-        path: where it is.
-    """
-    size = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
-    if size is None or (size == 0 and not isinstance(size, bool)):
-        return PAGE
-    if isinstance(size, bool) or not isinstance(size, int):
-        raise should_be(path, "a number or `undefined`", value)
-    if not 0 < size <= PAGE:
-        raise should_be(path, f"≤ `{PAGE}`" if size > 0 else "≥ `1`", size)
-    return size
-
-
-def cut(ids: list[str], size: int, cursor: Any) -> tuple[list[str], str | None]:
-    """A page of results, and the cursor of the next one: the id it starts with.
-
-    Args:
-        ids: every result in order.
-        size: how many at most.
-        cursor: where to start, as sent; None for the beginning.
-    """
-    if cursor is not None and cursor not in ids:
-        raise invalid(f"The start_cursor provided is invalid: {cursor}")
-    start = 0 if cursor is None else ids.index(cursor)
-    after = ids[start + size : start + size + 1]
-    return ids[start : start + size], after[0] if after else None
 
 
 def query(records: Records, source: Record, body: dict[str, Any], wanted: Collection[str]) -> dict[str, Any]:
@@ -64,8 +33,7 @@ def query(records: Records, source: Record, body: dict[str, Any], wanted: Collec
     only(body, ("filter", "sorts", "start_cursor", "page_size", "archived", "in_trash", "result_type"))
     schema: Schema = source.body["properties"]
     size = page_size(body.get("page_size"), "body.page_size")
-    matches = filters.compiled(body["filter"], schema, records.clock()) if body.get("filter") else None
-    key = filters.key_in(body["filter"], schema) if matches else None
+    matches, key = _filter(body.get("filter"), schema, records.clock())
     in_trash = bool(body.get("in_trash") or body.get("archived"))
     sorts = [
         _sort(one, schema, f"body.sorts[{index}]")
@@ -73,14 +41,21 @@ def query(records: Records, source: Record, body: dict[str, Any], wanted: Collec
     ]
     found = [
         (page.id, [sort_key(page) for sort_key, _ in sorts])
-        for page in records.pages(source.id, in_trash=in_trash, key=key)
-        if matches is None or matches(page)
+        for page in rows.pages(records, source.id, in_trash=in_trash, key=key)
+        if matches(page)
     ]
     for index in reversed(range(len(sorts))):
         found = _sorted(found, index, descending=sorts[index][1])
     ids, following = cut([page_id for page_id, _ in found[:ROWS]], size, body.get("start_cursor"))
     results = [page_object(records, page, wanted, schema) for page_id in ids if (page := records.get(page_id))]
     return listed("page_or_data_source", results, following) | (_INCOMPLETE if len(found) > ROWS else {})
+
+
+def _filter(given: Any, schema: Schema, now: float) -> tuple[filters.Matches, tuple[str, str] | None]:
+    """The filter as a function on pages, and the key that every match has, where there is one."""
+    if not given:
+        return lambda page: True, None
+    return filters.compiled(given, schema, now), filters.key_in(given, schema)
 
 
 def _sorted(found: list[tuple[str, list[Any]]], index: int, *, descending: bool) -> list[tuple[str, list[Any]]]:

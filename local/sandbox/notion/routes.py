@@ -13,15 +13,17 @@ from local.sandbox.notion.objects import (
     block_object,
     data_source_object,
     database_object,
-    listed,
     markdown_object,
     page_object,
-    users,
 )
-from local.sandbox.notion.query import cut, page_size, query
-from local.sandbox.notion.records import Record, Records
+from local.sandbox.notion.pagination import cut, listed, page_size
+from local.sandbox.notion.query import query
+from local.sandbox.notion.record import Record
+from local.sandbox.notion.records import Records
+from local.sandbox.notion.references import found
 from local.sandbox.notion.search import search
-from local.sandbox.notion.wording import BOT, an_id, not_found, should_be
+from local.sandbox.notion.users import BOT, users
+from local.sandbox.notion.wording import an_id, not_found, should_be
 from local.sandbox.refusal import Refusal
 
 MAX_BODY = 500_000
@@ -94,11 +96,11 @@ class Routes:
 
     def database(self, database_id: str) -> Answer:
         """A database and its data sources."""
-        return database_object(self._records, databases.found(self._records, database_id, "database"))
+        return database_object(self._records, found(self._records, database_id, "database"))
 
     def update_database(self, database_id: str) -> Answer:
         """A database's title, appearance or trash."""
-        database = databases.found(self._records, database_id, "database")
+        database = found(self._records, database_id, "database")
         return database_object(self._records, databases.update_database(self._records, database, _body(), BOT))
 
     def create_data_source(self) -> Answer:
@@ -170,10 +172,10 @@ class Routes:
         return listed("block", [block_object(self._records, one) for one in added])
 
     def _page(self, page_id: str) -> Record:
-        return databases.found(self._records, page_id, "page")
+        return found(self._records, page_id, "page")
 
     def _source(self, source_id: str) -> Record:
-        return databases.found(self._records, source_id, "data_source")
+        return found(self._records, source_id, "data_source")
 
     def _block(self, block_id: str) -> Record:
         wanted = an_id(block_id, "path.block_id")

@@ -6,19 +6,18 @@ import secrets
 from typing import Any
 from urllib.parse import quote, unquote
 
-from local.sandbox.notion import richtext
-from local.sandbox.notion.values import COMPUTED, LINES, TEXTS, Property, new_option
-from local.sandbox.notion.wording import a_text, an_array, an_id, an_object, invalid, only, should_be
+from local.sandbox.notion import options, richtext
+from local.sandbox.notion.record import Record
+from local.sandbox.notion.records import Records
+from local.sandbox.notion.values import COMPUTED, LINES, TEXTS, Property
+from local.sandbox.notion.wording import a_text, an_id, an_object, invalid, only, should_be
 
 TYPES = (*TEXTS, *COMPUTED, "number", "checkbox", "select", "multi_select", "status", "date", "relation")
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz:;<=>?@[]^_{|}~"
-_STATUSES = (
-    ("Not started", "default", "To-do", "gray"),
-    ("In progress", "blue", "In progress", "blue"),
-    ("Done", "green", "Complete", "green"),
-)
 
 Schema = dict[str, Property]
+
+PAGE_SCHEMA: Schema = {"title": {"id": "title", "name": "title", "description": None, "type": "title", "title": {}}}
 
 
 def find(schema: Schema, name_or_id: str) -> Property | None:
@@ -30,6 +29,17 @@ def find(schema: Schema, name_or_id: str) -> Property | None:
 def title_of(schema: Schema) -> Property:
     """The title property, which every data source has."""
     return next(prop for prop in schema.values() if prop["type"] == "title")
+
+
+def source_of(records: Records, page: Record) -> Record | None:
+    """The data source of which a page is a row, if it is one."""
+    return records.get(page.parent, "data_source") if page.parent else None
+
+
+def schema_of(source: Record | None) -> Schema:
+    """The properties of a data source's pages; only the title for a page that is not a row."""
+    schema: Schema = source.body["properties"] if source else PAGE_SCHEMA
+    return schema
 
 
 def new_schema(given: Any, path: str) -> Schema:
@@ -68,11 +78,9 @@ def changed(schema: Schema, given: Any, path: str) -> tuple[Schema, dict[str, st
             result[key] = _property(key, config, f"{path}.{key}")
         else:
             new = _merged(old, an_object(config, f"{path}.{key}"), f"{path}.{key}")
-            if new["name"] != old["name"] and new["name"] in result:
-                raise invalid(f"Property with name {new['name']} already exists.")
+            result = _replaced(result, old, new)
             if new["type"] != old["type"]:
                 retyped[new["id"]] = old["type"]
-            result = {one["name"]: one for one in (new if prop is old else prop for prop in result.values())}
     if [prop["type"] for prop in result.values()].count("title") != 1:
         raise invalid("Cannot create new title property.")
     return result, retyped
@@ -84,6 +92,12 @@ def _remove(schema: Schema, prop: Property | None, key: str) -> None:
     if prop["type"] == "title":
         raise invalid("Cannot delete title property.")
     del schema[prop["name"]]
+
+
+def _replaced(schema: Schema, old: Property, new: Property) -> Schema:
+    if new["name"] != old["name"] and new["name"] in schema:
+        raise invalid(f"Property with name {new['name']} already exists.")
+    return {one["name"]: one for one in (new if prop is old else prop for prop in schema.values())}
 
 
 def _merged(old: Property, config: dict[str, Any], path: str) -> Property:
@@ -108,13 +122,14 @@ def _property(name: str, config: Any, path: str, old: Property | None = None) ->
 
 
 def _settings(kind: str, given: dict[str, Any], path: str, old: Property | None) -> dict[str, Any]:
+    known = old.get(kind, {}).get("options", []) if old else []
     match kind:
         case "number":
             return {"format": given.get("format", "number")}
         case "select" | "multi_select":
-            return {"options": _options(kind, given, path, old)}
+            return {"options": options.read(kind, given, path, known)}
         case "status":
-            return _status(_options(kind, given, path, old))
+            return options.status_groups(options.read(kind, given, path, known))
         case "relation":
             target = an_id(given.get("data_source_id"), f"{path}.data_source_id")
             form = (
@@ -128,51 +143,13 @@ def _settings(kind: str, given: dict[str, Any], path: str, old: Property | None)
     return {}
 
 
-def _options(kind: str, given: dict[str, Any], path: str, old: Property | None) -> list[dict[str, Any]]:
-    known = (
-        {field: {option[field]: option for option in old[kind]["options"]} for field in ("id", "name")}
-        if old and kind in old
-        else {}
-    )
-    if "options" not in given:
-        return list(known.get("id", {}).values())
-    options = []
-    for index, one in enumerate(an_array(given["options"], f"{path}.options")):
-        option = an_object(one, f"{path}.options[{index}]")
-        same = known.get("id", {}).get(option.get("id")) or known.get("name", {}).get(option.get("name"))
-        if same:
-            options.append(same | {field: option[field] for field in ("name", "color") if field in option})
-        else:
-            options.append(new_option(option.get("name"), f"{path}.options[{index}].name", kind, option.get("color")))
-    return options
-
-
-def _status(options: list[dict[str, Any]]) -> dict[str, Any]:
-    """A status with its three groups; options that were sent land in the first one."""
-    groups = {
-        group: (color, [option["id"] for option in options] if group == "To-do" else [])
-        for _, _, group, color in _STATUSES
-    }
-    for name, color, group, _ in _STATUSES if not options else ():
-        option = new_option(name, "name", "status", color)
-        options.append(option)
-        groups[group][1].append(option["id"])
-    return {
-        "options": options,
-        "groups": [
-            {"id": secrets.token_hex(8), "name": name, "color": color, "option_ids": ids}
-            for name, (color, ids) in groups.items()
-        ],
-    }
-
-
 def converted(old_type: str, prop: Property, kept: Any) -> Any:
     """What a retyped property keeps of a value: text stays text, the rest is lost.
 
     Args:
         old_type: the type it had.
         prop: the new property.
-            kept: the stored value.
+        kept: the stored value.
     """
     words = richtext.plain(kept) if old_type in ("title", "rich_text") else kept
     if not words or old_type not in TEXTS or prop["type"] not in TEXTS:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.sandbox.notion.objects import listed, search_object
-from local.sandbox.notion.query import cut, page_size
-from local.sandbox.notion.records import Kind, Records
+from local.sandbox.notion.objects import search_object
+from local.sandbox.notion.pagination import cut, listed, page_size
+from local.sandbox.notion.record import Kind
+from local.sandbox.notion.records import Records
 from local.sandbox.notion.wording import an_object, expect, invalid, only, should_be
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from local.sandbox.notion import databases, richtext
-from local.sandbox.notion.objects import PERSON
 from local.sandbox.notion.records import Records
+from local.sandbox.notion.users import PERSON
 
 _SEGMENTS = ("CRITICAL", "URGENT", "OPTIMIZE")
 _STATUSES = ("Tracking", "Active", "Paused", "Completed", "Exited", "Cancelled")

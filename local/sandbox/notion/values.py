@@ -7,36 +7,17 @@ writing a select option that does not exist adds it there.
 from __future__ import annotations
 
 import math
-import random
-import uuid
 from typing import Any
 
-from local.sandbox.notion import dates, richtext
-from local.sandbox.notion.records import Record
-from local.sandbox.notion.wording import a_text, an_array, an_id, an_object, expect, invalid, only, should_be
+from local.sandbox.notion import dates, options, richtext
+from local.sandbox.notion.record import Record
+from local.sandbox.notion.wording import a_text, an_array, an_id, an_object, expect, should_be
 
 COMPUTED = ("created_time", "last_edited_time", "unique_id")
 TEXTS = ("title", "rich_text", "email", "url", "phone_number")
 LINES = {"email": 200, "phone_number": 200, "url": 2000}
-COLORS = ("default", "gray", "brown", "orange", "yellow", "green", "blue", "purple", "pink", "red")
-MAX_OPTION = 100
 
 Property = dict[str, Any]
-
-
-def new_option(name: Any, path: str, kind: str, color: str | None = None) -> dict[str, Any]:
-    """A new option of a select, multi-select or status.
-
-    Args:
-        name: what it is called.
-        path: where the name is.
-        kind: the property's type.
-        color: one of COLORS; random by default.
-    """
-    if "," in a_text(name, path, MAX_OPTION, at_least=1):
-        raise invalid(f"Invalid {kind} option, commas not allowed: {name}")
-    chosen = color or random.choice(COLORS)  # noqa: S311 - a color, not a secret
-    return {"id": str(uuid.uuid4()), "name": name, "color": chosen, "description": None}
 
 
 def written(prop: Property, given: Any, path: str) -> Any:
@@ -56,53 +37,33 @@ def written(prop: Property, given: Any, path: str) -> Any:
         case "email" | "phone_number" | "url":
             return None if value is None else a_text(value, where, LINES[kind], at_least=1)
         case "number":
-            if value is not None and (
-                isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value)
-            ):
-                raise should_be(where, "a number or `null`", value)
-            return (
-                int(value) if isinstance(value, float) and value.is_integer() else value
-            )  # JSON has one kind of number: 3.0 is 3
+            return _number(value, where)
         case "checkbox":
             return expect(value, where, bool, "a boolean")
         case "select":
-            return None if value is None else _option(prop, value, where)
+            return None if value is None else options.choose(prop, value, where)
         case "status":
-            return first_status(prop) if value is None else _option(prop, value, where)
+            return options.default_status(prop) if value is None else options.choose(prop, value, where)
         case "multi_select":
-            return [_option(prop, one, f"{where}[{index}]") for index, one in enumerate(an_array(value, where))]
+            items = enumerate(an_array(value, where))
+            return [options.choose(prop, one, f"{where}[{index}]") for index, one in items]
         case "date":
             return dates.read(value, where)
         case "relation":
-            items = enumerate(an_array(value, where))
-            return [
-                an_id(an_object(one, f"{where}[{index}]").get("id"), f"{where}[{index}].id") for index, one in items
-            ]
+            return [_page_id(one, f"{where}[{index}]") for index, one in enumerate(an_array(value, where))]
     raise should_be(where, "not present", value)
 
 
-def _option(prop: Property, value: Any, path: str) -> str:
-    given = an_object(value, path)
-    only(given, ("id", "name", "color", "description"), path)
-    kind = prop["type"]
-    options: list[dict[str, Any]] = prop[kind]["options"]
-    field = "id" if "id" in given else "name"
-    for option in options:
-        if option[field] == given.get(field):
-            return str(option["id"])
-    if kind == "status":
-        raise invalid(f'Invalid status option. Status option "{given.get(field)}" does not exist".')
-    if field == "id":
-        raise should_be(f"{path}.id", "the id of an option", given["id"])
-    added = new_option(given.get("name"), f"{path}.name", kind, given.get("color"))
-    options.append(added)
-    return str(added["id"])
+def _number(value: Any, path: str) -> Any:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if value is not None and not is_number:
+        raise should_be(path, "a number or `null`", value)
+    # JSON has one kind of number: 3.0 is 3
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def first_status(prop: Property) -> str | None:
-    """The id of a page's default status."""
-    options = prop["status"]["options"]
-    return options[0]["id"] if options else None
+def _page_id(value: Any, path: str) -> str:
+    return an_id(an_object(value, path).get("id"), f"{path}.id")
 
 
 def empty(prop: Property) -> Any:
@@ -111,15 +72,8 @@ def empty(prop: Property) -> Any:
     if kind in ("title", "rich_text", "multi_select", "relation"):
         return []
     if kind == "status":
-        return first_status(prop)
+        return options.default_status(prop)
     return False if kind == "checkbox" else None
-
-
-def _option_by_id(prop: Property, option_id: str | None) -> dict[str, Any] | None:
-    for option in prop[prop["type"]]["options"]:
-        if option["id"] == option_id:
-            return {name: option[name] for name in ("id", "name", "color")}
-    return None
 
 
 def shown(prop: Property, page: Record) -> Any:
@@ -132,9 +86,9 @@ def shown(prop: Property, page: Record) -> Any:
     kept = page.body["values"].get(prop["id"], empty(prop))
     match prop["type"]:
         case "select" | "status":
-            return _option_by_id(prop, kept)
+            return options.shown(prop, kept)
         case "multi_select":
-            return [option for option_id in kept if (option := _option_by_id(prop, option_id))]
+            return [option for option_id in kept if (option := options.shown(prop, option_id))]
         case "relation":
             return [{"id": page_id} for page_id in kept]
         case "created_time":
@@ -180,4 +134,5 @@ def search_key(prop: Property, value: Any) -> str | None:
     """
     if prop["type"] == "checkbox":
         return "ticked" if value is True else None
-    return value[:MAX_OPTION] if prop["type"] in (*TEXTS, "select") and isinstance(value, str) and value else None
+    has_key = prop["type"] in (*TEXTS, "select") and isinstance(value, str) and value
+    return value[: options.MAX_CHARS] if has_key else None

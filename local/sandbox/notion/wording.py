@@ -8,10 +8,9 @@ import uuid
 from collections.abc import Collection
 from typing import Any, Final
 
+from local.sandbox.notion.users import BOT, INTEGRATION
 from local.sandbox.refusal import Refusal
 
-INTEGRATION = "Evergreen"
-BOT = "6f0dd2a9-9d5f-4f0c-8d0d-3b0c6f6f7a01"
 ARCHIVED = "Can't edit block that is archived. You must unarchive the block before editing."
 _SHOWN = 55
 

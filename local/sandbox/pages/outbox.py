@@ -9,9 +9,9 @@ from typing import Any, Literal
 from flask import Blueprint, Response, abort, render_template, request, url_for
 
 from local.sandbox.emails import Email, rfc3339
+from local.sandbox.mailboxes import as_list
 from local.sandbox.pages.preview import FRAME_POLICY, FRAME_SANDBOX, first_words, framed, has_remote_images
 from local.sandbox.state import State
-from local.sandbox.validation import as_list
 
 PAGE_SIZE = 50
 

@@ -10,46 +10,25 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from local.sandbox.faults import Fault, Faults
+from local.sandbox import injection
+from local.sandbox.emails import Email
+from local.sandbox.faults import Faults
 from local.sandbox.limits import Admission, Limiter
 from local.sandbox.refusal import Refusal
+from local.sandbox.resend import quota
+from local.sandbox.resend.answers import answer, invalid, refuse, refuse_by_fault, refuse_http
 from local.sandbox.resend.events import Events
 from local.sandbox.resend.idempotency import Keys, fingerprint
 from local.sandbox.store import Answer, Store
-from local.sandbox.validation import as_list, check_batch, check_email, invalid
+from local.sandbox.validation import check_batch, check_email
 
 MAX_BODY = 64 * 1024 * 1024
-_NAMES = {
-    401: "missing_api_key",
-    403: "invalid_api_key",
-    404: "not_found",
-    405: "method_not_allowed",
-    409: "concurrent_idempotent_requests",
-    429: "rate_limit_exceeded",
-    503: "service_unavailable",
-}
-
-
-def _json(text: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(text, status, headers, content_type="application/json; charset=utf-8")
-
-
-def _refuse(refusal: Refusal) -> Response:
-    body = {"statusCode": refusal.status, "message": refusal.message, "name": refusal.name}
-    return _json(json.dumps(body), refusal.status, refusal.headers)
-
-
-def _refuse_by_fault(fault: Fault, _saved: Response | None) -> Response:
-    status = fault.answer_status
-    usual = _NAMES.get(status, "application_error" if status >= 500 else "validation_error")
-    return _refuse(Refusal(status, fault.name or usual, "A fault that was set in the sandbox.", fault.headers))
 
 
 def _writes() -> bool:
@@ -79,11 +58,11 @@ class ResendApp:
         app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
         app.before_request(self._admit)
         app.after_request(_say_rate)
-        faults.install(app, "resend", _refuse_by_fault, _writes, _aside)
+        injection.install(faults, app, "resend", refuse_by_fault, _writes, _aside)
         app.before_request(_authenticate)
         app.teardown_request(self._end_key)
-        app.register_error_handler(Refusal, _refuse)
-        app.register_error_handler(HTTPException, _refuse_http)
+        app.register_error_handler(Refusal, refuse)
+        app.register_error_handler(HTTPException, refuse_http)
         app.add_url_rule("/emails", view_func=self.send, methods=["POST"])
         app.add_url_rule("/emails", view_func=self.list_emails, methods=["GET"])
         app.add_url_rule("/emails/batch", view_func=self.send_batch, methods=["POST"])
@@ -105,11 +84,7 @@ class ResendApp:
 
     def get(self, email_id: str) -> Response:
         """`GET /emails/{id}`."""
-        _check_id(email_id)
-        email = self._store.email(email_id)
-        if not email:
-            raise Refusal(404, "not_found", "Email not found")
-        return _json(json.dumps(email.as_object(self._store.clock())))
+        return answer(json.dumps(self._found(email_id).as_object(self._store.clock())))
 
     def list_emails(self) -> Response:
         """`GET /emails`: newest first; `after` an id: older ones, `before` it: newer ones."""
@@ -124,26 +99,30 @@ class ResendApp:
         if has_more:
             emails.pop(0 if newer_than else -1)
         now = self._store.clock()
-        return _json(
+        return answer(
             json.dumps({"object": "list", "has_more": has_more, "data": [email.as_listed(now) for email in emails]})
         )
 
     def _position(self, parameter: str) -> int | None:
         cursor = request.args.get(parameter)
-        if cursor is None:
-            return None
-        _check_id(cursor)
-        email = self._store.email(cursor)
+        return None if cursor is None else self._found(cursor).position
+
+    def _found(self, email_id: str) -> Email:
+        try:
+            uuid.UUID(email_id)
+        except ValueError:
+            raise Refusal(422, "invalid_parameter", "The parameter must be a valid UUID.") from None
+        email = self._store.email(email_id)
         if not email:
             raise Refusal(404, "not_found", "Email not found")
-        return email.position
+        return email
 
     def _admit(self) -> Response | None:
         g.admission = admission = self._limiter.admit(time.monotonic())
         if admission.accepted:
             return None
         message = f"Too many requests. You can only make {admission.limit} requests per second."
-        return _refuse(Refusal(429, "rate_limit_exceeded", message))
+        return refuse(Refusal(429, "rate_limit_exceeded", message))
 
     def _accept(
         self, emails: list[dict[str, Any]], payload: Any, answer_with: Callable[[list[str]], dict[str, Any]]
@@ -154,39 +133,19 @@ class ResendApp:
             self._keys.begin(endpoint, key)
             g.key = endpoint, key
             if earlier := self._keys.answered(endpoint, key, payload):
-                return _json(earlier)
+                return answer(earlier)
         ids = [str(uuid.uuid4()) for _ in emails]
         text = json.dumps(answer_with(ids))
         remembered = None if key is None else Answer(endpoint, key, fingerprint(payload), text)
         with self._store.lock:
-            self._check_quota(emails)
+            quota.check(g.get("fault"), emails, self._store)
             accepted = self._store.accept(list(zip(ids, emails, strict=True)), remembered, key)
         self._events.announce(accepted)
-        return _json(text)
-
-    def _check_quota(self, emails: list[dict[str, Any]]) -> None:
-        fault: Fault | None = g.get("fault")
-        if not fault or fault.kind != "quota":
-            return
-        name = fault.name or "daily_quota_exceeded"
-        start, end = _quota_period(self._store.clock(), monthly=name.startswith("monthly"))
-        wanted = sum(len(as_list(email.get(field))) for email in emails for field in ("to", "cc", "bcc"))
-        if self._store.recipients_since(start) + wanted > fault.limit:
-            headers = {"retry-after": str(round(end - self._store.clock()))} | fault.headers
-            raise Refusal(429, name, "You have reached your email sending quota.", headers)
+        return answer(text)
 
     def _end_key(self, _error: BaseException | None) -> None:
         if key := g.pop("key", None):
             self._keys.end(*key)
-
-
-def _quota_period(now: float, *, monthly: bool) -> tuple[float, float]:
-    """Start and end of the day or month (UTC) of an instant."""
-    start = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    if not monthly:
-        return start.timestamp(), (start + timedelta(days=1)).timestamp()
-    start = start.replace(day=1)
-    return start.timestamp(), (start + timedelta(days=32)).replace(day=1).timestamp()
 
 
 def _body() -> Any:
@@ -194,13 +153,6 @@ def _body() -> Any:
         return json.loads(request.get_data())
     except ValueError:
         raise Refusal(400, "validation_error", "The request body must be JSON.") from None
-
-
-def _check_id(email_id: str) -> None:
-    try:
-        uuid.UUID(email_id)
-    except ValueError:
-        raise Refusal(422, "invalid_parameter", "The parameter must be a valid UUID.") from None
 
 
 def _authenticate() -> None:
@@ -216,10 +168,3 @@ def _say_rate(response: Response) -> Response:
     for name, value in admission.headers.items():
         response.headers.setdefault(name, value)
     return response
-
-
-def _refuse_http(error: HTTPException) -> Response:
-    status = error.code or 500
-    messages = {404: "The requested endpoint does not exist.", 405: "Method is not allowed for the requested path."}
-    name = _NAMES.get(status, "application_error" if status >= 500 else "validation_error")
-    return _refuse(Refusal(status, name, messages.get(status, error.description or "Something went wrong.")))

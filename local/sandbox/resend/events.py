@@ -1,5 +1,4 @@
-"""Resend's webhook events: bodies as documented (https://resend.com/docs/webhooks/event-types), signed and retried as
-Svix does it."""
+"""Posts Resend's webhook events, and retries them as Svix does."""
 
 from __future__ import annotations
 
@@ -10,72 +9,16 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any
 
 import requests
-from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
-from local.sandbox.emails import DELIVERY_SECONDS, Email, rfc3339
-from local.sandbox.validation import address_in
+from local.sandbox.emails import DELIVERY_SECONDS, Email
+from local.sandbox.resend import payloads
 from shared.core import log
-from shared.core.errors import SettingsError
 
 RETRY_SECONDS = (1.0, 5.0, 30.0, 300.0)
 TIMEOUT_SECONDS = 15
 _THREADS = 2
-
-
-def event_body(email: Email, event_type: str, at: float) -> dict[str, Any]:
-    """The event posted about an email. Tags are an object here, although they were sent as a list.
-
-    Args:
-        email: the email.
-        event_type: such as `email.delivered`.
-        at: when it happened, in seconds since 1970.
-    """
-    data: dict[str, Any] = {
-        "created_at": datetime.fromtimestamp(email.received_at, UTC).isoformat(timespec="microseconds"),
-        "email_id": email.id,
-        "message_id": email.message_id,
-        "from": email.body.get("from", ""),
-        "to": email.mailboxes("to"),
-        "subject": email.body.get("subject", ""),
-    }
-    if event_type == "email.bounced":
-        address = address_in(email.mailboxes("to")[0])
-        reply = f"smtp; 550 5.1.1 user unknown <{address}>"
-        message = "The recipient's mail server refused the address for good."
-        data["bounce"] = {"diagnosticCode": [reply], "message": message, "subType": "General", "type": "Permanent"}
-    elif event_type == "email.suppressed":
-        data["suppressed"] = {
-            "message": "The address is on the account's suppression list.",
-            "type": "OnAccountSuppressionList",
-        }
-    data["tags"] = {tag["name"]: tag["value"] for tag in email.body.get("tags") or []}
-    return {"type": event_type, "created_at": rfc3339(at), "data": data}
-
-
-def sign(secret: str, message_id: str, timestamp: int, body: str) -> dict[str, str]:
-    """The Svix headers of a message.
-
-    Args:
-        secret: the `whsec_…` secret.
-        message_id: the same when the message is retried.
-        timestamp: seconds since 1970; changes each time.
-        body: exactly what is posted.
-    """
-    signature = Webhook(secret).sign(message_id, datetime.fromtimestamp(timestamp, UTC), body)
-    return {"svix-id": message_id, "svix-timestamp": str(timestamp), "svix-signature": signature}
-
-
-def _check(secret: str) -> None:
-    try:
-        Webhook(secret)
-    except (ValueError, EmptyWebhookSecretError):
-        raise SettingsError(
-            "RESEND_WEBHOOK_SECRET is not valid; write whsec_ and at least 24 random bytes in base64."
-        ) from None
 
 
 class Events:
@@ -93,7 +36,7 @@ class Events:
     def __init__(self, url: str, secret: str, retry_seconds: Sequence[float] = RETRY_SECONDS) -> None:
         self._url = url if secret else ""
         if self._url:
-            _check(secret)
+            payloads.check_secret(secret)
         self._secret = secret
         self._retry_seconds = retry_seconds
         self._waiting: list[tuple[float, int, int, str, str]] = []  # due, tie-breaker, tries so far, message id, body
@@ -115,7 +58,7 @@ class Events:
         for email in emails:
             for step, event_type in enumerate(email.events):
                 delay = step * DELIVERY_SECONDS
-                body = json.dumps(event_body(email, event_type, email.received_at + delay))
+                body = json.dumps(payloads.event(email, event_type, email.received_at + delay))
                 self._plan(delay, 0, f"msg_{uuid.uuid4().hex}", body)
 
     def forget(self) -> None:
@@ -155,7 +98,7 @@ class Events:
             self._post(session, *event)
 
     def _post(self, session: requests.Session, tries: int, message_id: str, body: str) -> None:
-        headers = {"content-type": "application/json"} | sign(self._secret, message_id, int(time.time()), body)
+        headers = {"content-type": "application/json"} | payloads.sign(self._secret, message_id, int(time.time()), body)
         try:
             answer = session.post(
                 self._url, body.encode(), headers=headers, timeout=TIMEOUT_SECONDS, allow_redirects=False

@@ -10,7 +10,7 @@
  * data-number     on a hidden field: its value is a number.
  *
  * The fields' names are the webhook's. `timezone` is added, and `consent_text`: the label of a ticked box named `consent`, word for word.
- * Buttons are `disabled` in the HTML and enabled here, so that nobody sends a form that nothing would carry.
+ * Buttons are `disabled` in the HTML and enabled here, so that no form is sent before this script can carry it.
  * The form tells the page what happened with the events `evergreen:accepted` (detail: sent, answer; after preventDefault() the page
  * shows the rest itself) and `evergreen:failed` (detail: status).
  */
@@ -83,7 +83,7 @@
     return Math.max(0, /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now()) || 0;
   }
 
-  /** One request; null when nobody answered. */
+  /** One request; null when there is no response. */
   async function attempt(url, text, key) {
     const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
     try {

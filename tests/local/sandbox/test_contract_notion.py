@@ -19,7 +19,7 @@ import pytest
 from notion_client import APIResponseError
 
 from local.sandbox.limits import DEFAULTS
-from local.sandbox.notion import blocks, objects, query, richtext, routes, values
+from local.sandbox.notion import blocks, pagination, query, richtext, routes, users, values
 from tests.support.sandbox_server import Sandbox, text
 
 CONTRACTS = Path(os.environ.get("CONTRACTS_DIR", ""))
@@ -117,7 +117,7 @@ def test_recorded_exchanges_give_the_same_answers(box: Sandbox, name: str) -> No
     assert box.state
     with box.state.notion.transaction():
         content: dict[str, Any] = {"icon": None, "cover": None, "is_locked": False, "values": {}}
-        home = box.state.notion.insert("page", None, content, by=objects.PERSON)
+        home = box.state.notion.insert("page", None, content, by=users.PERSON)
     replay = Replay(box, home.id)
     exchanges = contract(f"notion-recorded/{name}")
     for exchange in exchanges if isinstance(exchanges, list) else [exchanges]:
@@ -133,7 +133,7 @@ def test_the_numbers_are_the_facts() -> None:
     assert {name: limits[name] for name in values.LINES} == values.LINES
     assert limits["payload_blocks"] == blocks.MAX_BLOCKS
     assert limits["payload_bytes"] == routes.MAX_BODY
-    assert (limits["page_size_max"], limits["rows_per_query"]) == (query.PAGE, query.ROWS)
+    assert (limits["page_size_max"], limits["rows_per_query"]) == (pagination.PAGE, query.ROWS)
     assert "180 requests / 60 s" in contract("notion-facts.json")["rate"]["per_connection"]
     assert DEFAULTS["notion_per_second"] * DEFAULTS["notion_window_seconds"] == 180
 

@@ -23,8 +23,9 @@ import time_machine
 from resend.exceptions import ResendError
 from standardwebhooks import Webhook
 
-from local.sandbox import validation
-from local.sandbox.resend.events import Events, sign
+from local.sandbox import mailboxes, validation
+from local.sandbox.resend import payloads
+from local.sandbox.resend.events import Events
 from local.sandbox.resend.idempotency import TTL_SECONDS
 from shared.core.errors import SettingsError
 from tests.support.sandbox_server import EMAIL, KEY, Inbox, Sandbox, point_sdk_at, refused, sandbox, send, serving
@@ -99,10 +100,10 @@ def test_answers_conform_to_the_openapi_file(box: Sandbox) -> None:
 def test_numbers_and_headers_are_the_facts(box: Sandbox) -> None:
     """The limits that the facts name are the sandbox's, and every answer has the rate headers."""
     facts = contract("resend-facts.json")
-    assert facts["send"]["to_max"] == validation.MAX_RECIPIENTS
+    assert facts["send"]["to_max"] == mailboxes.MAX_RECIPIENTS
     assert facts["batch"]["max"] == validation.MAX_BATCH
     assert facts["idempotency"]["ttl_h"] * 3600 == TTL_SECONDS
-    assert all(domain in facts["blocked_recipients"] for domain in validation.REFUSED_DOMAINS)
+    assert all(domain in facts["blocked_recipients"] for domain in mailboxes.REFUSED_DOMAINS)
     for answer in (
         box.resend("GET", "/emails"),
         box.resend("GET", "/nothing"),
@@ -179,7 +180,10 @@ def test_the_signature_vectors_are_what_the_sandbox_signs() -> None:
     for vector in ours:
         body = (CONTRACTS / "samples" / vector["file"]).read_bytes()
         headers = {name: value for name, value in vector["headers"].items() if name.startswith("svix-")}
-        assert sign(vector["secret"], headers["svix-id"], int(headers["svix-timestamp"]), body.decode()) == headers
+        assert (
+            payloads.sign(vector["secret"], headers["svix-id"], int(headers["svix-timestamp"]), body.decode())
+            == headers
+        )
         with time_machine.travel(vectors["now"]):
             assert verified(headers, body, vector["secret"]) == json.loads(body)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from local.sandbox.discord import api
+from local.sandbox.discord import validation
 from local.sandbox.discord.api import Buckets
 from tests.support.sandbox_server import Sandbox, sandbox_process, stand_still
 from tests.support.waiting import WITHIN
@@ -154,7 +154,12 @@ def test_messages_survive_the_process(tmp_path: Path) -> None:
 def test_the_limits_are_discords() -> None:
     """What is refused here is what the API documents."""
     facts = json.loads((Path(os.environ["CONTRACTS_DIR"]) / "discord-facts.json").read_text())["limits"]
-    texts = {".".join(path): limit for path, limit in api._TEXTS.items()}
-    texts |= {f"field.{name}": limit for name, limit in api._FIELD_TEXTS.items()}
-    own = {"content": api.CONTENT, "embeds": api.EMBEDS, "fields": api.FIELDS, "sum_all_embeds": api.SUM}
+    texts = {".".join(path): limit for path, limit in validation.TEXTS.items()}
+    texts |= {f"field.{name}": limit for name, limit in validation.FIELD_TEXTS.items()}
+    own = {
+        "content": validation.CONTENT,
+        "embeds": validation.EMBEDS,
+        "fields": validation.FIELDS,
+        "sum_all_embeds": validation.SUM,
+    }
     assert texts | own == facts
