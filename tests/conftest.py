@@ -17,6 +17,7 @@ from redis import Redis
 from local import valkey
 from shared.ledger.client import Ledger
 from tests.support.refusing import REFUSALS, Refuse
+from tests.support.tls_server import make_certificate
 
 if TYPE_CHECKING:  # heavy modules, and those with this module's clock, are loaded by their fixtures
     from wsgiref.types import WSGIApplication
@@ -98,6 +99,12 @@ def refuse(request: pytest.FixtureRequest, redis: Redis) -> Iterator[Refuse]:
     """Makes the test's Redis refuse every write, or take it again."""
     yield lambda on: REFUSALS[request.param](redis, on)
     REFUSALS[request.param](redis, False)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an untrusted certificate for this machine, key.pem and cert.pem."""
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
 
 
 @pytest.fixture

@@ -78,9 +78,15 @@ def examples_of(model: type[BaseModel]) -> dict[str, str]:
     return {name: str(field.examples[0]) for name, field in model.model_fields.items() if field.examples}
 
 
-def meant(name: str, known: Iterable[str]) -> str:
-    """`; did you mean ...?` if a name is close to a known one, else an empty string."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.8)
+def meant(name: str, known: Iterable[str], cutoff: float = 0.8) -> str:
+    """`; did you mean ...?` if a name is close to a known one, else an empty string.
+
+    Args:
+        name: as it was written.
+        known: the names that exist.
+        cutoff: how alike two names must be, from 0 to 1.
+    """
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f"; did you mean {close[0]}?" if close else ""
 
 

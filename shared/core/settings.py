@@ -66,6 +66,17 @@ def _webhook_secret(value: str) -> str:
     return value
 
 
+def _redis_url(value: str) -> str:
+    try:
+        url = urlsplit(value)
+        valid = url.scheme in ("redis", "rediss", "unix") and url.port != 0 and not url.fragment
+    except ValueError:  # the port is no number
+        valid = False
+    if not valid:
+        raise ValueError("is not valid; write it like redis://redis:6379/0, with # in a password as %23")
+    return value
+
+
 Duration = Annotated[float, BeforeValidator(seconds), Field(ge=0, allow_inf_nan=False)]
 Address = Annotated[str, Field(pattern=r"^https?://[^\s/]+", examples=["https://evergreen.example.org"])]
 Rate = Annotated[str, Field(pattern=r"^[1-9]\d*/(second|minute|hour|day)$", examples=["10/second"])]
@@ -80,9 +91,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    redis_url: str = Field(
-        default="redis://127.0.0.1:6379/0", pattern=r"^(redis|rediss|unix)://", examples=["redis://redis:6379/0"]
-    )
+    redis_url: Annotated[str, AfterValidator(_redis_url)] = "redis://127.0.0.1:6379/0"
     redis_password: str = ""
 
     resend_api_key: str = ""

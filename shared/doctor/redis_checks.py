@@ -95,13 +95,13 @@ def _version(client: Redis) -> Findings:
 
 def _writes(client: Redis) -> Findings:
     try:
-        client.setrange("no key of anybody", 0, "")  # a write that changes nothing
+        client.setrange("no key of Evergreen", 0, "")  # a write that changes nothing
     except ReadOnlyError:
         return  # a replica, already reported
     except ResponseError as error:
-        message = f"accepts no writes ({type(error).__name__}): no sign-up is accepted, and no email is sent"
-        fix = "give it memory, disk space, or the replicas that it requires; its own log says which"
-        yield Finding("fault", "Redis", message, fix)
+        why = reason(error)
+        message = f"accepts no writes, because it {why.what}: no sign-up is accepted, and no email is sent"
+        yield Finding("fault", "Redis", message, why.fix)
 
 
 def _skew(ledger: Ledger, clock: Callable[[], int]) -> Findings:

@@ -249,7 +249,7 @@ def _read(file: Path) -> tuple[yaml.Node | None, Campaign]:
         fault = _worst(error)
         where, what = faults.place(fault) or "campaign", faults.sentence(fault, _EXAMPLES)
         if fault["type"] == "extra_forbidden":
-            what += faults.meant(str(fault["loc"][-1]), _keys_at(fault["loc"]))
+            what += faults.meant(str(fault["loc"][-1]), _keys_at(fault["loc"]), cutoff=0.6)
         raise CampaignError(f"{file}:{_line(node, fault['loc'])}: {where}: {what}") from None
     if campaign.slug != file.parent.name:
         raise CampaignError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from redis.exceptions import (
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
+    ResponseError,
     TimeoutError,
 )
 
@@ -34,6 +36,7 @@ class Reason:
 _DISK = "free some space on its disk; its log says what it could not write"
 _BY_WORD = {  # how Redis's errors begin (https://redis.io/docs/latest/develop/reference/protocol-spec/)
     "NOAUTH": Reason("REDIS_PASSWORD", "requires a password", "set REDIS_PASSWORD"),
+    "HELLO must be called with": Reason("REDIS_PASSWORD", "requires a password", "set REDIS_PASSWORD"),
     "WRONGPASS": Reason(
         "REDIS_PASSWORD", "refuses the password", "set the one that Redis was started with (`requirepass`)"
     ),
@@ -57,9 +60,15 @@ _BY_TYPE = {
     OutOfMemoryError: _BY_WORD["OOM"],
     ReadOnlyError: _BY_WORD["READONLY"],
     BusyLoadingError: _BY_WORD["LOADING"],
-    TimeoutError: Reason("REDIS_URL", "does not answer in time", "check whether it is busy, or a firewall blocks it"),
+    TimeoutError: Reason(
+        "REDIS_URL",
+        "does not answer in time",
+        "check whether it is busy, or a firewall blocks it; without TLS, write redis:// in REDIS_URL",
+    ),
 }
 _SILENT = Reason("REDIS_URL", "does not answer", "start it, correct REDIS_URL, or allow this machine to reach it")
+_REFUSED = Reason("", "refuses the request", "its own log says why")
+_NO_SUCH_HOST = Reason("REDIS_URL", "is not found: its host name is unknown", "correct the name in REDIS_URL")
 _CERTIFICATE = Reason(
     "REDIS_URL", "has a certificate that is not trusted", "use the name in the certificate, or trust its authority"
 )
@@ -83,8 +92,10 @@ def reason(error: RedisError | OSError) -> Reason:
     for kind, known in _BY_TYPE.items():
         if isinstance(error, kind):
             return known
+    if isinstance(error.__context__, socket.gaierror):
+        return _NO_SUCH_HOST
     if "CERTIFICATE_VERIFY_FAILED" in text or isinstance(error.__cause__, ssl.SSLCertVerificationError):
         return _CERTIFICATE
     if "SSL" in text or "Connection closed by server" in text or "reset by peer" in text:
         return _CLOSED
-    return _SILENT
+    return _REFUSED if isinstance(error, ResponseError) else _SILENT

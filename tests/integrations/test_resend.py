@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import ssl
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from tests.support import patience
 from tests.support.own_port import own_port
 from tests.support.raw_server import answer, raw
 from tests.support.sandbox_server import EMAIL, Sandbox
+from tests.support.tls_server import tls
 from tests.support.waiting import SOON, WITHIN, until
 
 BODY = EMAIL | {"to": ["jane@example.org"]}
@@ -101,42 +100,6 @@ def told(client: Resend) -> list[str]:
         if error.kind != "busy":
             raise
         return []
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an untrusted certificate for this machine, key.pem and cert.pem."""
-    if not (openssl := shutil.which("openssl")):
-        pytest.skip("openssl, which makes the certificate, is not installed")
-    folder = tmp_path_factory.mktemp("certificate")
-    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    made = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", *name, "-keyout", "key.pem", "-out", "cert.pem"]
-    subprocess.run(made, cwd=folder, check=True, capture_output=True)
-    return folder
-
-
-@contextmanager
-def tls(certificate: Path, talk: Callable[[ssl.SSLSocket], None]) -> Iterator[str]:
-    """A server that speaks TLS, once; yields its address.
-
-    Args:
-        certificate: its folder.
-        talk: what it does after the handshake.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
-
-    def serve() -> None:
-        with (
-            suppress(OSError),
-            listener.accept()[0] as plain,
-            context.wrap_socket(plain, server_side=True) as connection,
-        ):
-            talk(connection)
-
-    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as pool:
-        pool.submit(serve)
-        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
 
 
 class TestAccepted:
