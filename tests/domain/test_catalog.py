@@ -146,6 +146,8 @@ class TestRefusals:
             (_step("number: 2, afer: 1h, template: one"), 7, "step 2, afer: there is no such key; did you mean after?"),
             (_step("number: 2, after: 24, template: one"), 7, "step 2, after: 24 has no unit; write 24s, 24m"),
             (HEAD.replace("12h", "12") + STEP, 4, "late, after: 12 has no unit"),
+            (HEAD.replace("trigger:", "tirgger:") + STEP, 3, "tirgger: there is no such key; did you mean trigger?"),
+            (HEAD.replace("name:", "nmae:") + STEP, 2, "nmae: there is no such key; did you mean name?"),
             (HEAD + "color: red\n" + STEP, 5, "color: there is no such key"),
             (HEAD.replace("name: Spring", "name:") + STEP, 2, "name: "),
             (HEAD.replace("slug: spring", "slug: Spring!") + STEP, 1, "slug: is not valid; write it like"),
