@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # heavy modules, and those with this module's clock, are load
 
     from shared.operations.enrollment_actions import EnrollmentActions
     from tests.support.console_desk import Desk
-    from tests.support.lost_history import Tale
+    from tests.support.lost_history import Story
     from tests.support.sandbox_server import Sandbox
     from tests.support.site_server import Webhooks
     from tests.support.world import World
@@ -150,11 +150,11 @@ def run(world: World) -> str:
 
 
 @pytest.fixture
-def told(ledger: Ledger, clock: Clock) -> Iterator[Callable[[], Tale]]:
-    """Begins a history of a ledger that may get lost, each time in a new world."""
-    from tests.support.lost_history import telling
+def new_story(ledger: Ledger, clock: Clock) -> Iterator[Callable[[], Story]]:
+    """Starts a story with a ledger that may get lost, each time in a new world."""
+    from tests.support.lost_history import stories
 
-    with telling(ledger, clock) as begin:
+    with stories(ledger, clock) as begin:
         yield begin
 
 

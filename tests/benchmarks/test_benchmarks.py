@@ -45,15 +45,15 @@ def test_the_stub_counts_copies_but_not_repetitions_under_a_key(stub: Provider) 
     assert stub.unique() == 3
 
 
-def test_the_stub_refuses_what_is_over_its_limit(stub: Provider) -> None:
-    """With a limit of none at all, five requests are refused."""
+def test_the_stub_refuses_requests_over_its_limit(stub: Provider) -> None:
+    """With a limit of zero, five requests are refused."""
     stub.set(per_second=0)
     answers = load.post_all(stub.port, "/emails", [email(f"c{number}-1") for number in range(5)])
     assert answers.statuses == {429: 5}
     assert stub.count() == {"count": 0, "unique": 0, "requests": 0, "refused": 5}
 
 
-def test_the_stubs_limit_is_that_of_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stubs_limit_is_per_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of five requests at once two are taken, and two more a second later."""
     now = [100.0]
     monkeypatch.setattr(benchmarks.stub, "time", SimpleNamespace(monotonic=lambda: now[0]))
@@ -64,7 +64,7 @@ def test_the_stubs_limit_is_that_of_a_second(monkeypatch: pytest.MonkeyPatch) ->
     assert [mailbox.full() for _ in range(3)] == [False, False, True]
 
 
-def test_the_load_generator_measures_from_the_instant_at_which_a_request_should_have_left(stub: Provider) -> None:
+def test_the_load_generator_measures_from_the_planned_send_time(stub: Provider) -> None:
     """One connection to a slow server: each request waits for those before it, and its time includes that wait."""
     stub.set(delay_ms=40)
     answers = load.post_all(
@@ -74,7 +74,7 @@ def test_the_load_generator_measures_from_the_instant_at_which_a_request_should_
     assert answers.times[-1] >= 4 * 40 - 3 - 1
 
 
-def test_the_load_generator_says_when_nobody_answers() -> None:
+def test_the_load_generator_reports_a_refused_connection() -> None:
     """A closed port is status 0, not an exception."""
     assert load.post_all(1, "/emails", [email("c1-1")]).statuses == {0: 1}
 
@@ -83,13 +83,13 @@ def test_the_load_generator_says_when_nobody_answers() -> None:
     ("value", "yardstick", "verdict"),
     [(100, 1000, "same (+0%)"), (100, 2000, "WORSE (-50%)"), (200, 1000, "better (+100%)"), (200, 2000, "same (+0%)")],
 )
-def test_rates_are_compared_beside_the_yardstick(value: float, yardstick: float, verdict: str) -> None:
+def test_rates_are_compared_relative_to_the_yardstick(value: float, yardstick: float, verdict: str) -> None:
     """Twice as fast on a machine twice as fast is the same; as fast on it is worse."""
     last = {"value": 100, "ratio": 0.1}
     assert Figure("burst", value, "/s", "more").verdict(last, yardstick) == verdict
 
 
-def test_what_must_not_happen_is_worse_at_once() -> None:
+def test_a_single_lost_email_counts_as_worse() -> None:
     """One lost email after none is worse; a millisecond within the slack is not."""
     assert Figure("lost", 1, "emails", fixed=True).verdict({"value": 0, "ratio": 0}, 500) == "WORSE"
     assert Figure("lost", 0, "emails", fixed=True).verdict({"value": 0, "ratio": 0}, 500) == "same"
@@ -97,7 +97,7 @@ def test_what_must_not_happen_is_worse_at_once() -> None:
     assert Figure("p50", 2, "ms").verdict(None, 500) == "new"
 
 
-def test_a_recorded_run_is_what_the_next_is_compared_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_compared_with_the_last_recorded_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Recorded figures are read back, and the table says what changed."""
     monkeypatch.setattr(figures, "LAST", tmp_path / "last.json")
     report = Report(1000)
@@ -119,7 +119,7 @@ def test_a_recorded_run_is_what_the_next_is_compared_with(tmp_path: Path, monkey
         (Figure("CPU", 1, "s"), ""),
     ],
 )
-def test_a_missed_target_is_said(figure: Figure, aim: str) -> None:
+def test_a_missed_target_is_reported(figure: Figure, aim: str) -> None:
     """A figure that was not measured has missed its target, too."""
     assert figure.aim == aim
 
@@ -156,7 +156,7 @@ def test_the_benchmarks_campaigns_are_valid_and_triggered(tmp_path: Path) -> Non
     }
 
 
-def test_filling_enrolls_and_releasing_finds_what_is_due(redis: Redis, tmp_path: Path) -> None:
+def test_filling_enrolls_and_releasing_finds_due_emails(redis: Redis, tmp_path: Path) -> None:
     """Ten people with seven later emails are scheduled; of twenty more, whose email is due, all are released."""
     filler = size.Filler(redis, tmp_path)
     assert size.bytes_per_step(filler, 10) > 100

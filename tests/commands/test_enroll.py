@@ -39,7 +39,7 @@ class TestEnroll:
         assert contact and contact.segment == "CRITICAL" and contact.fields["name"] == "Ada Byron"
         assert redis.llen(ids.QUEUE) == 1
 
-    def test_again_changes_nothing(self, evergreen: Commands) -> None:
+    def test_enrolling_again_changes_nothing(self, evergreen: Commands) -> None:
         """It names the existing run; exit status 1."""
         first = evergreen.json("enroll", "christmas", ADDRESS, *ASSESSED)
         again = evergreen("enroll", "christmas", ADDRESS, *ASSESSED)
@@ -60,7 +60,7 @@ class TestEnroll:
         result = evergreen("enroll", "christmas", ADDRESS)
         assert result.exit_code == 1 and "the campaign needs an assessment" in result.output
 
-    def test_tracked_where_no_email_may_go(self, evergreen: Commands) -> None:
+    def test_a_suppressed_address_is_only_tracked(self, evergreen: Commands) -> None:
         """A suppressed address gets no run."""
         evergreen("suppress", ADDRESS)
         assert evergreen.json("enroll", "christmas", ADDRESS, *ASSESSED)["result"] == "tracked"
@@ -91,7 +91,7 @@ class TestEnroll:
             (["easter", ADDRESS], "there is no campaign"),
         ],
     )
-    def test_what_does_not_fit(self, evergreen: Commands, redis: Redis, arguments: list[str], sentence: str) -> None:
+    def test_invalid_arguments(self, evergreen: Commands, redis: Redis, arguments: list[str], sentence: str) -> None:
         """One sentence, exit status 2, and no one is enrolled."""
         result = evergreen("enroll", *arguments)
         assert result.exit_code == 2 and sentence in result.output
@@ -107,7 +107,7 @@ class TestEnroll:
 class TestUp:
     """Starting the stack."""
 
-    def test_it_is_make_run(self, tmp_path: Path) -> None:
+    def test_it_runs_make_run(self, tmp_path: Path) -> None:
         """The program becomes make, in the project's folder, wherever you call it from."""
         make = tmp_path / "make"
         make.write_text('#!/bin/sh\necho "$@"\n')
@@ -135,7 +135,7 @@ def test_completion(evergreen: Commands, shell: str) -> None:
     assert "_EVERGREEN_COMPLETE" in evergreen("completion", shell).output
 
 
-def test_completion_completes(evergreen: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_completion_lists_matching_commands(evergreen: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     """The shell gets the commands that begin with what you typed."""
     for name, value in {
         "_EVERGREEN_COMPLETE": "bash_complete",

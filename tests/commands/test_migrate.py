@@ -50,7 +50,7 @@ def next_release(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
     fresh_services()
 
 
-def test_this_release_waits_for_nothing(functions: Functions, redis: Redis) -> None:
+def test_this_release_has_no_migration(functions: Functions, redis: Redis) -> None:
     """It has no migration yet: there is nothing to ask or to do, and doctor does not mention one."""
     said = evergreen("migrate")
     assert (said.exit_code, said.output) == (0, "The ledger has version 1 and needs no migration.\n")
@@ -64,7 +64,7 @@ def evergreen(*words: str, answer: str | None = None) -> Result:
     return CliRunner().invoke(main, words, input=answer)
 
 
-def test_it_asks_for_a_backup_and_says_what_it_did(next_release: None, redis: Redis) -> None:
+def test_it_asks_for_a_backup_and_reports_what_it_did(next_release: None, redis: Redis) -> None:
     """Answering no changes nothing. Once it is done, there is nothing more to ask."""
     asked = evergreen("migrate", answer="n\n")
     assert asked.exit_code == 1 and redis.get(ids.VERSION) == "1"
@@ -84,7 +84,7 @@ def test_it_asks_for_a_backup_and_says_what_it_did(next_release: None, redis: Re
     assert (again.exit_code, again.output) == (0, "The ledger has version 2 and needs no migration.\n")
 
 
-def test_a_program_reads_it_as_json(next_release: None) -> None:
+def test_it_prints_json_for_programs(next_release: None) -> None:
     """With --yes it asks nothing."""
     said: list[Any] = [json.loads(evergreen("migrate", "--yes", "--json").stdout) for _ in range(2)]
     assert said[0] == {"before": 1, "version": 2, "waiting": [2], "changed": {"2": 1}}

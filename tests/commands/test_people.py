@@ -92,7 +92,7 @@ def book(world: World) -> None:
 class TestForget:
     """Erasing a person."""
 
-    def test_nothing_is_left_but_what_must_be(self, world: World) -> None:
+    def test_only_what_must_be_kept_is_left(self, world: World) -> None:
         """Runs, reminders, jobs, frozen requests and notes are gone; other people are untouched and get every email."""
         book(world)
         run = world.sign_up()
@@ -107,7 +107,7 @@ class TestForget:
         world.live(300)
         assert world.provider.email_ids == [f"{other}-{number}" for number in range(1, 8)]
 
-    def test_it_may_be_done_again(self, world: World) -> None:
+    def test_it_can_be_repeated(self, world: World) -> None:
         """The second time finds nothing."""
         world.sign_up()
         privacy.forget(ADDRESS, world.ledger, world.settings, None)
@@ -145,7 +145,7 @@ class TestForget:
         world.ledger.settle([f"{run}-1"], Ending(Outcome.ACCEPTED, ids=["id-0"]), token="t")
         assert traces(world.redis) == {"eg:runs"}
 
-    def test_others_of_an_unsettled_batch(self, ledger: Ledger, clock: Clock) -> None:
+    def test_other_people_in_an_unsettled_batch_are_in_doubt(self, ledger: Ledger, clock: Clock) -> None:
         """Their emails may have been accepted and can no longer be repeated: they are visibly in doubt, and no one gets
         two."""
         world = World(ledger, clock, World(ledger, clock).settings.model_copy(update={"resend_batch_above": 1}))
@@ -175,7 +175,7 @@ class TestForget:
         recorder.drain(WITHIN)
         assert rows(box, made) == [BOB] * 3
 
-    def test_notion_away(self, world: World, box: Sandbox) -> None:
+    def test_notion_unavailable(self, world: World, box: Sandbox) -> None:
         """Redis is erased all the same, and each remaining page is named; running it again later trashes the rows."""
         settings, notion, recorder, made = in_notion(world, box)
         world.sign_up()
@@ -189,7 +189,7 @@ class TestForget:
         assert privacy.forget(ADDRESS, world.ledger, settings, notion).pages == 3
         assert rows(box, made) == []
 
-    def test_the_command_asks(self, evergreen: Any, redis: Redis) -> None:
+    def test_the_command_asks_first(self, evergreen: Any, redis: Redis) -> None:
         """A `no` changes nothing; `--yes` does not ask, and what you must still do manually is named."""
         World(Ledger(redis), Clock()).sign_up()
         assert evergreen("forget", ADDRESS, answer="n\n").exit_code == 1
@@ -203,7 +203,7 @@ class TestForget:
 class TestExport:
     """What a person may read of their own data."""
 
-    def test_all_that_is_held(self, evergreen: Any, redis: Redis, world: World) -> None:
+    def test_everything_held_is_exported(self, evergreen: Any, redis: Redis, world: World) -> None:
         """Contact, consent, suppression, each run with each email and its outcome, and meetings, with readable
         dates."""
         run = world.sign_up(consent=True, consent_text="Write to me")
@@ -223,7 +223,7 @@ class TestExport:
         assert len(held["meetings"]) == 1 and held["meetings"][0]["starts"].startswith("2027-01-18")
         assert "lease" not in first and held["exported_at"].startswith("20")
 
-    def test_nobody(self, evergreen: Any) -> None:
+    def test_an_unknown_person(self, evergreen: Any) -> None:
         """An unknown person gets a sentence, or null, and exit status 1."""
         assert "nothing is stored" in evergreen("export", ADDRESS).output
         done = evergreen("export", ADDRESS, "--json")
@@ -233,8 +233,8 @@ class TestExport:
 class TestSuppress:
     """The operator suppresses and unsuppresses."""
 
-    def test_and_back(self, evergreen: Any, redis: Redis) -> None:
-        """Suppressed, listed, and lifted again."""
+    def test_an_address_is_suppressed_and_unsuppressed(self, evergreen: Any, redis: Redis) -> None:
+        """Suppressed, listed, and unblocked again."""
         assert json.loads(evergreen("suppress", ADDRESS, "--json").stdout) == {"email": ADDRESS, "ended": 0}
         (listed,) = json.loads(evergreen("suppress", "--list", "--json").stdout)
         assert (listed["contact"], listed["email"], list(listed["reasons"])) == (CONTACT, None, ["manual"])
@@ -260,7 +260,7 @@ class TestSuppress:
         """Invalid arguments are exit status 2."""
         assert evergreen(*arguments).exit_code == 2
 
-    def test_redis_away(self, evergreen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_redis_unavailable(self, evergreen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """One sentence, no traceback."""
         monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:9/0")
         done = evergreen("suppress", "--list")
@@ -280,7 +280,7 @@ class TestImport:
         )
         return file
 
-    def test_dry_by_default(self, evergreen: Any, redis: Redis, file: Path) -> None:
+    def test_it_is_a_dry_run_by_default(self, evergreen: Any, redis: Redis, file: Path) -> None:
         """The file is checked, its faults are named, and nothing is changed."""
         done = evergreen("import", str(file), "--trigger", "christmas-assessment")
         assert done.exit_code == 1

@@ -39,7 +39,7 @@ def test_the_segment_decides_the_text(evergreen: Commands, segment: str, templat
     assert evergreen.json("plan", "christmas", "--segment", segment)["emails"][1]["template"] == template
 
 
-def test_the_text_as_it_would_go_out(evergreen: Commands) -> None:
+def test_the_text_as_it_would_be_sent(evergreen: Commands) -> None:
     """--text prints it filled in: score, link and footer address; no placeholder is left."""
     evergreen.set(BOOKING_URL="https://cal.com/own/call", POSTAL_ADDRESS="7 Elm Street, Springfield")
     said = evergreen("plan", "christmas", "--score", "12", "--text").output
@@ -56,12 +56,12 @@ def test_reminders_count_from_the_meeting(evergreen: Commands) -> None:
     assert "10:00 AM PST" in emails[0]["subject"]
 
 
-def test_what_the_website_sends_is_said(evergreen: Commands) -> None:
+def test_an_email_that_the_website_sends_is_marked(evergreen: Commands) -> None:
     """Five Days begins with an email that the website sends."""
     assert evergreen.json("plan", "five-day")["emails"][0]["note"] == "the website sends it"
 
 
-def test_summer_time_moves_the_clock_not_the_gap(evergreen: Commands) -> None:
+def test_daylight_saving_moves_the_clock_not_the_gap(evergreen: Commands) -> None:
     """Across the night on which the clocks go forward, 24 hours are 24 hours: it is 10 o'clock there."""
     emails = evergreen.json("plan", "christmas", "--at", "2027-03-27T09:00", "--timezone", "Europe/Rome")["emails"]
     assert [email["local"][11:] for email in emails[:2]] == ["09:00", "10:00"]
@@ -75,7 +75,7 @@ def test_summer_time_moves_the_clock_not_the_gap(evergreen: Commands) -> None:
         (["christmas", "--at", "soon"], "write it like 2026-12-01T09:30"),
     ],
 )
-def test_what_cannot_be_planned(evergreen: Commands, arguments: list[str], sentence: str) -> None:
+def test_invalid_arguments(evergreen: Commands, arguments: list[str], sentence: str) -> None:
     """One sentence with the fix, and an exit status."""
     result = evergreen("plan", *arguments)
     assert result.exit_code == 2 and sentence in result.output

@@ -86,7 +86,7 @@ def keys(lost: LostLedger) -> list[str]:
     return [key for key in lost.ledger.redis.scan_iter() if not key.startswith(("eg:turns", "eg:hold"))]
 
 
-def test_a_dry_run_says_what_a_restore_does(terminal: Terminal, lost: LostLedger) -> None:
+def test_a_dry_run_says_what_a_restore_would_do(terminal: Terminal, lost: LostLedger) -> None:
     """The numbers, what cannot be known, and that nothing was written."""
     report = terminal.says("restore", "--dry-run")
     assert (report["runs"], report["steps"], report["in_doubt"]) == ({"restored": 1}, {"sent": 1, "scheduled": 6}, [])
@@ -109,7 +109,7 @@ def test_a_restore_asks_and_then_sends_again(terminal: Terminal, lost: LostLedge
     assert lost.sent() == {f"{run}-1": 1, f"{run}-2": 1}
 
 
-def test_it_says_what_became_of_who_came_in_since(terminal: Terminal, lost: LostLedger, run: str) -> None:
+def test_it_reports_people_who_signed_up_again_since(terminal: Terminal, lost: LostLedger, run: str) -> None:
     """A person who signed up again continues where they were; the dry run says so, too."""
     lost.fence.poll()
     lost.world.sign_up()
@@ -120,7 +120,7 @@ def test_it_says_what_became_of_who_came_in_since(terminal: Terminal, lost: Lost
     assert lost.world.states(run) == ["sent"] + ["scheduled"] * 6
 
 
-def test_the_fence_says_why_not_and_lets_a_person_decide(terminal: Terminal, lost: LostLedger) -> None:
+def test_the_fence_gives_its_reason_and_lets_a_person_decide(terminal: Terminal, lost: LostLedger) -> None:
     """An empty Redis beside a tracker with rows waits; `--fresh` starts over."""
     assert "not checked yet" in terminal.types("fence", status=1)
     lost.fence.poll()
@@ -131,7 +131,7 @@ def test_the_fence_says_why_not_and_lets_a_person_decide(terminal: Terminal, los
     assert "not both" in terminal.types("fence", "--fresh", "--take-over", status=2)
 
 
-def test_verify_fixes_and_ends_with_its_status(terminal: Terminal, lost: LostLedger, run: str) -> None:
+def test_verify_fixes_and_exits_with_a_status(terminal: Terminal, lost: LostLedger, run: str) -> None:
     """1 while something remains; the recorder writes a missing mark again."""
     terminal.types("restore", "--yes")
     lost.record()
@@ -144,7 +144,7 @@ def test_verify_fixes_and_ends_with_its_status(terminal: Terminal, lost: LostLed
     assert "Everything agrees" in terminal.types("verify", "--fix"), "the older spelling of --fix"
 
 
-def test_verify_puts_back_what_is_on_no_list(terminal: Terminal, lost: LostLedger, run: str) -> None:
+def test_verify_puts_back_an_email_on_no_list(terminal: Terminal, lost: LostLedger, run: str) -> None:
     """It says so first, with the command that does it."""
     terminal.types("restore", "--yes")
     lost.record()

@@ -70,7 +70,7 @@ def test_a_cancellation_asks_first(functions: Functions) -> None:
     assert functions.ledger.peek(RUN, 1).state == "cancelled"
 
 
-def test_sending_anew_asks_first(functions: Functions) -> None:
+def test_resending_asks_first(functions: Functions) -> None:
     """A plain retry does not, because it cannot arrive twice."""
     key = ids.enrollment_key(RUN)
     functions.ledger.redis.hset(key, mapping={"1.state": "in-doubt", "1.posted": 1, "1.frozen": "gone"})
@@ -93,7 +93,7 @@ def test_sending_anew_asks_first(functions: Functions) -> None:
         ("retry", RUN, "1"),
     ],
 )
-def test_what_does_not_fit_is_one_sentence(functions: Functions, words: tuple[str, ...]) -> None:
+def test_an_impossible_command_is_one_sentence(functions: Functions, words: tuple[str, ...]) -> None:
     """On stderr, with exit status 1, and without the address."""
     result = evergreen(*words)
     assert (result.exit_code, result.stdout) == (1, "")
@@ -101,12 +101,12 @@ def test_what_does_not_fit_is_one_sentence(functions: Functions, words: tuple[st
 
 
 @pytest.mark.parametrize("words", [("pause",), ("skip", RUN), ("skip", RUN, "second"), ("list", "--state", "asleep")])
-def test_a_wrong_use_is_status_2(functions: Functions, words: tuple[str, ...]) -> None:
+def test_wrong_usage_is_status_2(functions: Functions, words: tuple[str, ...]) -> None:
     """As in any command line tool."""
     assert evergreen(*words).exit_code == 2
 
 
-def test_an_address_with_two_open_runs_names_nobody(functions: Functions) -> None:
+def test_an_address_with_two_open_runs_is_ambiguous(functions: Functions) -> None:
     """It says which ones there are; with one of them ended it is clear again."""
     functions.set(OPERATOR_TOKEN="operator-token")
     functions.client("postcall-maybe").post(
@@ -119,7 +119,7 @@ def test_an_address_with_two_open_runs_names_nobody(functions: Functions) -> Non
     assert json.loads(evergreen("pause", ADDRESS, "--json").stdout)[0]["id"] == other
 
 
-def test_show_speaks_the_persons_time(functions: Functions) -> None:
+def test_show_uses_the_persons_time_zone(functions: Functions) -> None:
     """Every email with its state and its time in the person's time zone."""
     functions.ledger.redis.hset(
         ids.enrollment_key(RUN), mapping={"2.due": 1_800_000_000_000, "2.next": 1_800_000_000_000, "2.why": "[red]"}
@@ -130,7 +130,7 @@ def test_show_speaks_the_persons_time(functions: Functions) -> None:
     assert shown.count("scheduled") == 7 and "[red]" in shown
 
 
-def test_list_filters_and_goes_on(functions: Functions) -> None:
+def test_list_filters_and_pages(functions: Functions) -> None:
     """The latest first, a page at a time."""
     for number in range(55):
         functions.sign_up({"email": f"c{number}@example.org"})
@@ -152,7 +152,7 @@ def test_all_sending_is_stopped_and_started(functions: Functions) -> None:
     assert json.loads(evergreen("stop-sending", "--json").stdout) == {"sending_stopped": "stopped manually"}
 
 
-def test_an_absent_redis_is_one_sentence(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_redis_is_one_sentence(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says what to do."""
     monkeypatch.setenv("REDIS_URL", NOWHERE.replace("http", "redis"))
     fresh_services()
@@ -186,24 +186,24 @@ def test_a_doubtful_email_is_skipped(functions: Functions) -> None:
 class TestOverview:
     """`evergreen --help`."""
 
-    def test_every_command_stands_in_one_group(self) -> None:
+    def test_every_command_is_in_one_group(self) -> None:
         """And none that does not exist."""
         named = [name for lines in GROUPS.values() for name in lines]
         assert sorted(named) == sorted(main.commands)
 
-    def test_each_line_is_whole_on_a_narrow_terminal(self) -> None:
+    def test_each_line_fits_a_narrow_terminal(self) -> None:
         """At 80 columns no sentence is cut off or wrapped."""
         shown = CliRunner(env={"COLUMNS": "80"}).invoke(main, ["--help"]).output
         assert max(map(len, shown.splitlines())) <= 80
         for name, line in [pair for lines in GROUPS.values() for pair in lines.items()]:
             assert re.search(rf"^  {name} +{re.escape(line)}$", shown, re.M), name
 
-    def test_its_examples_are_commands(self) -> None:
+    def test_its_examples_are_valid_commands(self) -> None:
         """Each can be typed."""
         assert {example.split()[1] for example in EXAMPLES} <= set(main.commands)
 
 
-def test_ids_and_addresses_are_whole_on_a_narrow_terminal(
+def test_ids_and_addresses_are_not_cut_off_on_a_narrow_terminal(
     functions: Functions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are there to be copied."""

@@ -86,7 +86,7 @@ def terminal(redis: Redis, valkey_server: valkey.Valkey, tmp_path: Path) -> Iter
         yield Terminal(OwnersDesk(World(Ledger(redis), Clock()), box), valkey_server, tmp_path)
 
 
-def test_push_makes_rows_and_leaves_the_owners_edits_alone(terminal: Terminal) -> None:
+def test_push_creates_rows_and_keeps_the_owners_edits(terminal: Terminal) -> None:
     """Created once; then unchanged; a changed file updates; an edit is kept, unless forced; a dry run writes
     nothing."""
     assert set(terminal.outcome("push", "--dry-run").values()) == {"created"} and terminal.pages() == {}
@@ -108,7 +108,7 @@ def test_push_makes_rows_and_leaves_the_owners_edits_alone(terminal: Terminal) -
     assert len(terminal.pages()) == 2
 
 
-def test_pushed_texts_are_pulled_as_they_were(terminal: Terminal) -> None:
+def test_pushed_texts_are_pulled_unchanged(terminal: Terminal) -> None:
     """The round trip through Notion changes nothing."""
     terminal.types("push")
     assert terminal.outcome("pull") == {"hello/hello_1": "adopted", "hello/hello_2": "adopted"}
@@ -117,7 +117,7 @@ def test_pushed_texts_are_pulled_as_they_were(terminal: Terminal) -> None:
     assert shown["text"].startswith("Hi Maria,\n\nBook: https://cal.com")
 
 
-def test_pull_adopts_what_an_owner_has_and_says_what_is_wrong(terminal: Terminal) -> None:
+def test_pull_adopts_the_owners_texts_and_reports_faults(terminal: Terminal) -> None:
     """Names from the earlier builds are mapped; a row that is not an email, a draft and a bad one are reported."""
     terminal.desk.writes(r"Hi \{\{firstName\}\}, \{\{calendlyLink\}\}", template="hello_1")
     terminal.desk.writes(r"Hi \{\{ nobody \}\}", template="hello_2")
@@ -169,7 +169,7 @@ def test_preview_shows_writes_and_sends(terminal: Terminal, tmp_path: Path) -> N
         (("preview", "hello_1", "--send-to", "a@example.org"), {"RESEND_API_KEY": ""}, "missing: RESEND_API_KEY."),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(
+def test_a_failure_is_one_sentence(
     terminal: Terminal, words: tuple[str, ...], changes: dict[str, str], sentence: str
 ) -> None:
     """Never a traceback."""

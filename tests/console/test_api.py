@@ -92,7 +92,7 @@ def test_a_run_is_paused_resumed_and_cancelled(functions: Functions) -> None:
     assert {step["state"] for step in cancelled["steps"]} == {"cancelled"}
 
 
-def test_a_resumption_says_which_dates_count(functions: Functions) -> None:
+def test_resume_says_which_dates_count(functions: Functions) -> None:
     """With catch_up the dates stay, without it they move."""
     before = get(functions, HERE)["steps"][1]["due"]
     decide(functions, "/pause")
@@ -124,7 +124,7 @@ def test_all_sending_is_stopped_and_started(functions: Functions) -> None:
     ("path", "sentence"),
     [("/resume", f"{RUN} is active, not paused"), ("/steps/1/retry", f"{RUN}: the step is scheduled")],
 )
-def test_a_decision_that_does_not_fit_is_409(functions: Functions, path: str, sentence: str) -> None:
+def test_an_impossible_decision_is_409(functions: Functions, path: str, sentence: str) -> None:
     """With the sentence that says why."""
     answer = ask(functions, "POST", f"{HERE}{path}")
     assert (answer.status_code, answer.json) == (409, {"status": "error", "message": sentence})
@@ -141,12 +141,12 @@ def test_a_decision_that_does_not_fit_is_409(functions: Functions, path: str, se
         ("GET", "/"),
     ],
 )
-def test_what_there_is_not_is_404(functions: Functions, method: str, path: str) -> None:
+def test_what_does_not_exist_is_404(functions: Functions, method: str, path: str) -> None:
     """Runs, steps, decisions and pages."""
     assert ask(functions, method, path).status_code == 404
 
 
-def test_looking_decides_nothing(functions: Functions) -> None:
+def test_a_get_decides_nothing(functions: Functions) -> None:
     """A GET on a decision is 405: no link and no prefetching browser can make one."""
     answer = ask(functions, "GET", f"{HERE}/cancel")
     assert (answer.status_code, answer.json["message"] if answer.json else "") == (405, "use POST")
@@ -162,7 +162,7 @@ def test_looking_decides_nothing(functions: Functions) -> None:
         ("/pause", {"until": "monday"}),
     ],
 )
-def test_a_misspelt_or_mistyped_field_is_422(functions: Functions, path: str, body: dict[str, Any]) -> None:
+def test_a_misspelled_or_mistyped_field_is_422(functions: Functions, path: str, body: dict[str, Any]) -> None:
     """It names the field, and nothing is decided."""
     answer = ask(functions, "POST", f"{HERE}{path}", json=body)
     assert answer.status_code == 422 and answer.json
@@ -170,13 +170,13 @@ def test_a_misspelt_or_mistyped_field_is_422(functions: Functions, path: str, bo
     assert get(functions, HERE)["state"] == "active"
 
 
-def test_a_body_that_is_no_json_is_refused(functions: Functions) -> None:
+def test_a_body_that_is_not_json_is_refused(functions: Functions) -> None:
     """By the same rules as a webhook's."""
     assert ask(functions, "POST", f"{HERE}/pause", data=b"{}", content_type="text/plain").status_code == 415
     assert ask(functions, "POST", f"{HERE}/pause", data=b"{", content_type="application/json").status_code == 400
 
 
-def test_a_list_is_by_address_campaign_and_state(functions: Functions) -> None:
+def test_a_list_is_filtered_by_address_campaign_and_state(functions: Functions) -> None:
     """The latest first; filters combine; an address is found however it is written."""
     functions.sign_up({"email": "bo@example.org"})
     functions.ledger.pause(RUN)
@@ -196,13 +196,13 @@ def test_a_list_is_by_address_campaign_and_state(functions: Functions) -> None:
 
 
 @pytest.mark.parametrize("query", ["page=-1", "page=x", "page=%C2%B2", "state=asleep"])
-def test_a_faulty_query_is_422(functions: Functions, query: str) -> None:
+def test_an_invalid_query_is_422(functions: Functions, query: str) -> None:
     """It names what is wrong."""
     answer = ask(functions, "GET", f"/api/enrollments?{query}")
     assert answer.status_code == 422 and answer.json and answer.json["detail"][0]["loc"] == [query.partition("=")[0]]
 
 
-def test_a_list_goes_on_where_the_page_before_ended(functions: Functions) -> None:
+def test_a_page_continues_where_the_previous_one_ended(functions: Functions) -> None:
     """Every enrollment is on exactly one page."""
     for number in range(60):
         functions.sign_up({"email": f"c{number}@example.org"})
@@ -212,7 +212,7 @@ def test_a_list_goes_on_where_the_page_before_ended(functions: Functions) -> Non
     assert (len(first["enrollments"]), len(names), len(set(names)), second["next"]) == (50, 61, 61, None)
 
 
-def test_a_filtered_list_reads_what_it_shows(functions: Functions) -> None:
+def test_a_filtered_list_reads_only_what_it_shows(functions: Functions) -> None:
     """Every state and campaign has a list of its own, which a run enters and leaves with its state."""
     listing, actions = (
         Listing(functions.ledger),
@@ -237,7 +237,7 @@ def test_a_filtered_list_reads_what_it_shows(functions: Functions) -> None:
     ] == [[]] * 4
 
 
-def test_the_overview_counts_and_names_what_a_person_must_look_at(functions: Functions) -> None:
+def test_the_overview_counts_and_names_what_needs_attention(functions: Functions) -> None:
     """What is due, what is late, and each step that ended badly with its reason."""
     redis = functions.ledger.redis
     redis.hset(ids.enrollment_key(RUN), mapping={"3.state": "failed", "3.why": "no such mailbox"})

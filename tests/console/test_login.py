@@ -36,7 +36,7 @@ def test_without_the_password_nothing_is_shown(desk: Desk) -> None:
     assert 'name="back" value="/enrollments?state=paused"' in desk.get("/enrollments?state=paused").text
 
 
-def test_the_password_opens_and_leads_on(desk: Desk) -> None:
+def test_the_password_opens_the_requested_page(desk: Desk) -> None:
     """To the requested page."""
     answer = desk.post("/login", {"password": PASSWORD, "back": "/enrollments?state=paused"})
     assert (answer.status_code, answer.headers["Location"]) == (303, "/console/enrollments?state=paused")
@@ -46,7 +46,7 @@ def test_the_password_opens_and_leads_on(desk: Desk) -> None:
 @pytest.mark.parametrize(
     "back", ["//evil.example.org", "https://evil.example.org", "/\\evil.example.org", "javascript:alert(1)", ""]
 )
-def test_it_leads_nowhere_else(desk: Desk, back: str) -> None:
+def test_it_redirects_to_no_other_site(desk: Desk, back: str) -> None:
     """It does not redirect to another site that the form names."""
     assert desk.post("/login", {"password": PASSWORD, "back": back}).headers["Location"] == "/console"
 
@@ -59,7 +59,7 @@ def test_a_wrong_password_is_refused(desk: Desk) -> None:
     assert desk.ledger.redis.hget("eg:limit:refused", "console") == "1"
 
 
-def test_who_guesses_is_slowed_down(desk: Desk) -> None:
+def test_guessing_is_slowed_down(desk: Desk) -> None:
     """After five attempts in five minutes even the right password waits."""
     for _ in range(5):
         assert desk.sign_in("guess").status_code == 401
@@ -87,7 +87,7 @@ def test_guessing_from_many_addresses_is_slowed_down_too(app: WSGIApplication, r
     assert statuses == [401] * 20 + [429]
 
 
-def test_the_cookie_is_kept_from_scripts_other_sites_and_the_open_net(app: WSGIApplication, redis: Redis) -> None:
+def test_the_cookie_is_hidden_from_scripts_other_sites_and_plain_http(app: WSGIApplication, redis: Redis) -> None:
     """HttpOnly, SameSite=Strict, 12 hours, this path; Secure unless the browser is on this machine."""
     near, far = (Desk(app, host).get().headers["Set-Cookie"] for host in ("127.0.0.1:8080", "evergreen.example.org"))
     for cookie in (near, far):
@@ -136,7 +136,7 @@ def test_a_made_up_cookie_opens_nothing(app: WSGIApplication, redis: Redis, cook
     assert Desk(app).get_with(cookie).status_code == 401
 
 
-def test_another_password_logs_everybody_out(valkey_server: valkey.Valkey, redis: Redis, tmp_path: Path) -> None:
+def test_a_new_password_logs_everyone_out(valkey_server: valkey.Valkey, redis: Redis, tmp_path: Path) -> None:
     """The cookies are signed with a key that is derived from it."""
     with console(valkey_server, tmp_path, CONSOLE_PASSWORD="the first one") as first:
         desk = Desk(first)
@@ -158,7 +158,7 @@ def test_another_password_logs_everybody_out(valkey_server: valkey.Valkey, redis
         (None, {"Origin": "null"}),
     ],
 )
-def test_a_form_of_another_site_does_nothing(desk: Desk, token: str | None, headers: dict[str, str]) -> None:
+def test_a_form_from_another_site_does_nothing(desk: Desk, token: str | None, headers: dict[str, str]) -> None:
     """403 without this session's token, or where the browser says that it comes from elsewhere."""
     desk.sign_in()
     answer = desk.post("/sending/stop", {"reason": "mischief"}, token=token, headers=headers)
@@ -167,14 +167,14 @@ def test_a_form_of_another_site_does_nothing(desk: Desk, token: str | None, head
 
 
 @pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "same-origin"}, {"Origin": "http://127.0.0.1:8080"}])
-def test_a_form_of_our_own_works(desk: Desk, headers: dict[str, str]) -> None:
+def test_our_own_form_works(desk: Desk, headers: dict[str, str]) -> None:
     """In old browsers, too."""
     desk.sign_in()
     assert desk.post("/sending/stop", {"reason": "a wrong price"}, headers=headers).status_code == 303
     assert read_health(desk.ledger).gate == "a wrong price"
 
 
-def test_the_token_of_another_session_is_not_taken(app: WSGIApplication, desk: Desk) -> None:
+def test_the_token_of_another_session_is_refused(app: WSGIApplication, desk: Desk) -> None:
     """Each session has its own."""
     desk.sign_in()
     other = Desk(app)
@@ -182,7 +182,7 @@ def test_the_token_of_another_session_is_not_taken(app: WSGIApplication, desk: D
     assert desk.post("/sending/stop", token=other.token()).status_code == 403
 
 
-def test_the_two_doors_are_apart(desk: Desk) -> None:
+def test_the_cookie_and_the_token_are_separate(desk: Desk) -> None:
     """The cookie does not open the API, and the token does not open a page."""
     desk.sign_in()
     assert desk.get("/api/overview").status_code == 401
@@ -191,7 +191,7 @@ def test_the_two_doors_are_apart(desk: Desk) -> None:
     assert desk.get("", headers=bearer).json == {"status": "error", "message": "there is nothing here"}
 
 
-def test_the_door_shown_elsewhere_leaves_the_session(desk: Desk) -> None:
+def test_the_login_page_elsewhere_does_not_end_the_session(desk: Desk) -> None:
     """The cookie is not sent to the console's other address; opening the login page there does not log you out."""
     desk.sign_in()
     assert desk.client.get("/webhook/console", base_url="http://127.0.0.1:8080").status_code == 401

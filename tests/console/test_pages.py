@@ -31,7 +31,7 @@ class TestPages:
     """What is shown."""
 
     @pytest.mark.parametrize("path", [path for name, path in PAGES.items() if name not in ("enrollment", "cancel")])
-    def test_an_empty_ledger_has_every_page(self, desk: Desk, path: str) -> None:
+    def test_every_page_works_with_an_empty_ledger(self, desk: Desk, path: str) -> None:
         """Having nothing to show is not an error, and each list says so."""
         answer = desk.get(path)
         assert (answer.status_code, answer.mimetype) == (200, "text/html")
@@ -46,14 +46,14 @@ class TestPages:
             ("/campaigns/busos", "No one is enrolled yet."),
         ],
     )
-    def test_what_is_empty_says_so(self, desk: Desk, path: str, sentence: str) -> None:
+    def test_an_empty_page_says_so(self, desk: Desk, path: str, sentence: str) -> None:
         """In a sentence of its own."""
         assert sentence in desk.get(path).text
 
     @pytest.mark.parametrize(
         "path", ["/nothing", "/enrollments/christmas-0-1", "/campaigns/easter", "/campaigns/christmas/easter_email_1"]
     )
-    def test_what_there_is_not_is_a_page_too(self, desk: Desk, path: str) -> None:
+    def test_what_does_not_exist_gets_a_page(self, desk: Desk, path: str) -> None:
         """404, with a way back."""
         answer = desk.get(path)
         assert answer.status_code == 404 and "Back to the overview" in answer.text
@@ -104,7 +104,7 @@ class TestPages:
         assert desk.get("/enrollments?address=C7@example.org%20").text.count('class="badge active"') == 1
         assert "No enrollments match" in desk.get("/enrollments?state=paused").text
 
-    def test_what_a_stranger_wrote_is_only_text(self, desk: Desk, redis: Redis) -> None:
+    def test_a_strangers_text_is_never_markup(self, desk: Desk, redis: Redis) -> None:
         """A name is never markup."""
         sign_up()
         redis.hset(
@@ -115,7 +115,7 @@ class TestPages:
             assert "<script>alert" not in desk.get(path).text
         assert "&lt;script&gt;" in desk.get(HERE).text
 
-    def test_a_preview_is_shut_in(self, desk: Desk) -> None:
+    def test_a_preview_is_sandboxed(self, desk: Desk) -> None:
         """Each segment has its own text; only our own pages may frame it, and it runs no scripts."""
         page = desk.get("/campaigns/christmas/christmas_email_2?segment=URGENT")
         assert page.text.count("<iframe") == 2 and page.text.count(" sandbox>") == 2
@@ -123,7 +123,7 @@ class TestPages:
         assert "Take your red systems (1)" in mail.text
         assert mail.headers["Content-Security-Policy"].endswith("frame-ancestors 'self'; sandbox")
 
-    def test_an_edit_that_was_not_taken_is_shown(self, desk: Desk, redis: Redis) -> None:
+    def test_a_rejected_edit_is_shown(self, desk: Desk, redis: Redis) -> None:
         """With its sentence, wherever the email is listed."""
         redis.hset("eg:templates:rejected", "christmas/christmas_email_3", "line 4: a link's address is not safe.")
         for path in ("/campaigns", "/campaigns/christmas", "/campaigns/christmas/christmas_email_3"):
@@ -167,7 +167,7 @@ class TestPages:
 class TestForms:
     """What is done."""
 
-    def test_a_look_decides_nothing(self, ada: Desk, redis: Redis) -> None:
+    def test_opening_a_page_decides_nothing(self, ada: Desk, redis: Redis) -> None:
         """Opening the address of any decision asks, and changes nothing."""
         before = redis.hgetall(ids.enrollment_key(RUN))
         for name in OF_RUN:
@@ -184,7 +184,7 @@ class TestForms:
         assert ada.said(f"{HERE}/cancel").startswith("Cancelled")
         assert state(redis) == "cancelled" and "No more emails scheduled." in ada.get(HERE).text
 
-    def test_a_decision_that_does_not_fit_says_why(self, ada: Desk) -> None:
+    def test_an_impossible_decision_says_why(self, ada: Desk) -> None:
         """On the page of the run, as an alert; nothing is done."""
         assert ada.said(f"{HERE}/resume") == f"{RUN} is active, not paused"
         assert ada.post(f"{HERE}/steps/99/skip").status_code == 404
@@ -203,7 +203,7 @@ class TestForms:
             ("/pause", {str(number): "" for number in range(60)}),
         ],
     )
-    def test_junk_is_no_fault_of_ours(self, ada: Desk, path: str, form: dict[str, str]) -> None:
+    def test_junk_never_crashes_a_page(self, ada: Desk, path: str, form: dict[str, str]) -> None:
         """It is refused, or does what it says; never a crash."""
         assert ada.post(path, form).status_code in (303, 400, 404)
 
@@ -240,7 +240,7 @@ class TestForms:
         assert f"{other}-3: the enrollment is cancelled" in ada.said(f"{HERE}/steps/3/retry-batch")
         assert state(redis, 3) == "scheduled"
 
-    def test_an_email_that_went_alone_has_no_batch(self, ada: Desk, redis: Redis) -> None:
+    def test_an_email_sent_alone_has_no_batch(self, ada: Desk, redis: Redis) -> None:
         """So none is offered."""
         set_step(redis, RUN, 3, state="in-doubt", posted=1, frozen=f"{RUN}-3")
         listed = ada.get(HERE).text
@@ -254,7 +254,7 @@ class TestForms:
         desk.said("/sending/start")
         assert read_health(desk.ledger).gate is None
 
-    def test_an_address_is_suppressed_and_lifted(self, ada: Desk, redis: Redis) -> None:
+    def test_an_address_is_suppressed_and_unblocked(self, ada: Desk, redis: Redis) -> None:
         """Its run ends; unblocking it names what else you must do."""
         assert ada.said("/suppressions/add", {"email": " ADA@example.org "}).endswith("Enrollments ended: 1.")
         assert "by you" in ada.get("/suppressions").text and state(redis) == "exited"
@@ -262,7 +262,7 @@ class TestForms:
         assert ada.said("/suppressions/lift", {"email": "ada@example.org"}) == "This address was not suppressed."
         assert ada.said("/suppressions/add", {"email": "nobody"}) == "That is not a valid email address."
 
-    def test_an_unsubscribe_needs_consent_to_be_lifted(self, ada: Desk) -> None:
+    def test_lifting_an_unsubscribe_needs_consent(self, ada: Desk) -> None:
         """The operator must confirm that they have it."""
         ada.ledger.suppress(ids.digest("ada@example.org"), "unsubscribed")
         assert "only they can undo that" in ada.said("/suppressions/lift", {"email": "ada@example.org"})
@@ -294,7 +294,7 @@ class TestForms:
         assert said == "Resend could not be reached"
 
 
-def test_no_page_asks_for_more_with_very_many_enrollments(ada: Desk, redis: Redis) -> None:
+def test_no_page_costs_more_with_very_many_enrollments(ada: Desk, redis: Redis) -> None:
     """No page makes Redis do or return more than the page and its filter need; the benchmarks measure how long it
     takes."""
     populate(redis)

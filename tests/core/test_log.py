@@ -81,7 +81,7 @@ class TestForm:
         assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", line.pop("timestamp"))
         assert line == {"event": "hello", "level": "info", "part": "old", "count": 1}
 
-    def test_the_libraries_speak_json_too(self) -> None:
+    def test_libraries_log_json_too(self) -> None:
         """Their warnings are shown in the same form, their chatter only at DEBUG."""
         chat = "import logging; x = logging.getLogger('urllib3'); x.debug('a'); x.warning('b %s', 'c')"
         for level, shown in (("INFO", ["b c"]), ("DEBUG", ["a", "b c"])):
@@ -97,7 +97,7 @@ class TestForm:
         say = "x = log.logger('a'); [x.debug(''), x.info(''), x.warning(''), x.error('')]"
         assert len(logged(f"from shared.core import log; log.configure({level!r}); {say}")) == shown
 
-    def test_the_setting_counts(self) -> None:
+    def test_the_setting_is_used(self) -> None:
         """The first use of the settings sets up the log as they say."""
         assert (
             len(
@@ -128,7 +128,7 @@ class TestRequestId:
     @pytest.mark.parametrize(
         "offered", [None, "", "1234567", "a" * 65, "12345678\n", "1234 678", "ada@example.org", "١٢٣٤٥٦٧٨", "../../etc"]
     )
-    def test_a_strange_one_is_not(self, offered: str | None) -> None:
+    def test_any_other_is_replaced(self, offered: str | None) -> None:
         """Anything else gives way to a new id that can be passed on."""
         new = log.request_id(offered)
         assert new != offered and log.request_id(new) == new
@@ -211,7 +211,7 @@ class TestAWholeRun:
             ("warning", "bearer token"),
         ]
 
-    def test_a_provider_that_repeats_the_address_is_masked(self, redis: Redis, valkey_server: valkey.Valkey) -> None:
+    def test_an_address_in_a_providers_message_is_masked(self, redis: Redis, valkey_server: valkey.Valkey) -> None:
         """The provider's message about a wrong address is logged and stored without the address."""
         with sandbox() as box:
             calls = [sign_up(ADA | {"email": DAVE}), send(DAVE)]
@@ -221,7 +221,7 @@ class TestAWholeRun:
         kept = str(redis.hget(ids.enrollment_key(run(DAVE)), "1.why"))
         assert reason == kept and reason.startswith("Resend answered 422 ") and DAVE not in reason
 
-    def test_a_missing_redis_is_logged_without_its_password(self, tmp_path: Path) -> None:
+    def test_an_unavailable_redis_is_logged_without_its_password(self, tmp_path: Path) -> None:
         """The line names the kind of error, no address of the server and no password."""
         # no process
         away = environment(valkey.Valkey("redis://127.0.0.1:1/0", "a-password", 1, None), RESEND_API_URL=NOWHERE)  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from shared.core.stack_file import ROOT
 from tests.support.waiting import WITHIN
 
 
-def test_an_import_goes_on_without_it() -> None:
+def test_an_import_continues_without_it() -> None:
     """Inside the block the module is missing; afterwards it is the same as before."""
     before = importlib.import_module("json")
     with without("json"), pytest.raises(ImportError):
@@ -21,7 +21,7 @@ def test_an_import_goes_on_without_it() -> None:
     assert sys.modules["json"] is before
 
 
-def test_what_was_not_loaded_can_be_loaded_afterwards() -> None:
+def test_a_skipped_module_can_be_loaded_afterwards() -> None:
     """The block leaves nothing behind."""
     name = "antigravity_that_nobody_has"
     with without(name):
@@ -32,7 +32,7 @@ def test_what_was_not_loaded_can_be_loaded_afterwards() -> None:
 @pytest.mark.parametrize(
     "module", ["scheduler.release", "scheduler.worker", "shared.serve", "shared.integrations.resend"]
 )
-def test_no_service_loads_what_is_for_terminals(module: str) -> None:
+def test_no_service_loads_terminal_libraries(module: str) -> None:
     """structlog and httpx used to load rich, 6 to 10 MB in each process."""
     program = f"import sys, {module}; print('rich' in sys.modules)"
     done = subprocess.run(

@@ -64,7 +64,7 @@ class TestSources:
         (tmp_path / "resend-api-key").write_text("secret")
         assert load(environ, tmp_path).resend_api_key == "secret"
 
-    def test_a_secret_that_is_no_text(self, tmp_path: Path) -> None:
+    def test_a_secret_that_is_not_text(self, tmp_path: Path) -> None:
         """A file that is not text is an invalid setting: it is named, and its content is not shown."""
         (tmp_path / "key").write_bytes(b"\xff\xfe\x00")
         assert "RESEND_API_KEY" in refusal(tmp_path, RESEND_API_KEY_FILE=str(tmp_path / "key"))
@@ -73,7 +73,7 @@ class TestSources:
 class TestValues:
     """What a setting may be."""
 
-    def test_the_defaults_are_those_of_production(self, tmp_path: Path) -> None:
+    def test_the_defaults_suit_production(self, tmp_path: Path) -> None:
         """Nothing is compressed, limits are tight, no proxy and no other origin is trusted."""
         found = load({}, tmp_path)
         assert (found.testing_mode, found.testing_step, found.backoff_divisor) == (False, None, 1)
@@ -123,7 +123,7 @@ class TestValues:
         assert seconds(text) == length
 
     @pytest.mark.parametrize("text", ["", "s", "-5s", "5 minutes", "1h30m", "1e3s", "inf", "nan", "5,5s"])
-    def test_what_is_no_duration(self, text: str) -> None:
+    def test_an_invalid_duration(self, text: str) -> None:
         """The error for anything else shows what one looks like."""
         with pytest.raises(ValueError, match="write a number and a unit, such as 30s"):
             seconds(text)
@@ -170,7 +170,7 @@ class TestValues:
         message = refusal(tmp_path, **{name: value})
         assert f"{name}: " in message and message.endswith("See .env.example.")
 
-    def test_a_log_level_may_be_small(self, tmp_path: Path) -> None:
+    def test_a_log_level_may_be_lower_case(self, tmp_path: Path) -> None:
         """Most people write `info`."""
         assert load({"LOG_LEVEL": "debug"}, tmp_path).log_level.upper() == "DEBUG"
 

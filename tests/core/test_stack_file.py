@@ -33,7 +33,7 @@ def test_every_folder_is_a_function_and_every_function_a_folder() -> None:
     assert sorted(path.parent.name for path in (ROOT / "functions").glob("*/main.py")) == sorted(NAMES)
 
 
-def test_openfaas_community_edition_takes_them_all() -> None:
+def test_openfaas_community_edition_allows_them_all() -> None:
     """The Community Edition allows 15 functions."""
     assert len(NAMES) <= 15
 
@@ -74,7 +74,7 @@ def test_a_function_names_only_settings_that_exist(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_function_has_the_limits_of_all(name: str) -> None:
+def test_every_function_is_read_only_and_limited(name: str) -> None:
     """Read-only, limited and built from the Dockerfile."""
     function = STACK["functions"][name]
     assert function["readonly_root_filesystem"] is True

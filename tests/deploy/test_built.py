@@ -77,7 +77,7 @@ def test_every_document_is_valid(built: Built) -> None:
         validate(document)
 
 
-def test_the_owners_settings_are_everywhere(built: Built) -> None:
+def test_the_owners_settings_are_used_everywhere(built: Built) -> None:
     """The image, the host and the address for certificates are written once; no example is left over."""
     _, documents = built
     text = str([document for document in documents if document["kind"] != "ConfigMap"])
@@ -90,7 +90,7 @@ def test_the_owners_settings_are_everywhere(built: Built) -> None:
     assert hosts == {"mail.ada.example.org"} == set(of_kind(documents, "Certificate")[0]["spec"]["dnsNames"])
 
 
-def test_every_pod_is_bounded_and_without_rights(built: Built) -> None:
+def test_every_pod_is_limited_and_unprivileged(built: Built) -> None:
     """No root, no writable paths except mounts, no capabilities, no cluster token, and limits."""
     for pod, _, spec in pods(built[1]):
         knative = "automountServiceAccountToken" not in spec
@@ -123,7 +123,7 @@ def test_evergreens_pods_have_what_the_image_needs(built: Built) -> None:
         assert "redis-password" in set(values(spec["volumes"], "name"))
 
 
-def test_what_is_named_is_there(built: Built) -> None:
+def test_every_reference_exists(built: Built) -> None:
     """ConfigMaps, secrets, volumes, ports and Services that something refers to exist."""
     _, documents = built
     config_maps = {name(document) for document in of_kind(documents, "ConfigMap")}
@@ -162,7 +162,7 @@ def test_every_service_finds_its_pods(built: Built) -> None:
         assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
 
 
-def test_the_network_is_closed_but_for_what_is_needed(built: Built) -> None:
+def test_the_network_is_closed_except_for_what_is_needed(built: Built) -> None:
     """All is denied first; only labelled pods reach Valkey, and each policy names pods that exist."""
     platform, documents = built
     policies = {name(document): document["spec"] for document in of_kind(documents, "NetworkPolicy")}
@@ -178,7 +178,7 @@ def test_the_network_is_closed_but_for_what_is_needed(built: Built) -> None:
     assert [pod for pod, labels, _ in pods(documents) if "evergreen/sends" in labels] == ["worker-send"]
 
 
-def test_nobody_reaches_the_dashboard_over_the_network(built: Built) -> None:
+def test_the_dashboard_cannot_be_reached_over_the_network(built: Built) -> None:
     """No policy lets traffic in and no route leads there, so kubectl port-forward is the only way; it reaches only
     Valkey."""
     _, documents = built
@@ -208,7 +208,7 @@ def let_in(documents: list[Document], labels: Document) -> list[Document]:
     return found
 
 
-def test_prometheus_finds_the_figures(built: Built) -> None:
+def test_prometheus_finds_the_metrics(built: Built) -> None:
     """The Service says where, both ways of finding it lead to the scheduler's port, and only a labelled namespace gets
     there."""
     _, documents = built
@@ -232,7 +232,7 @@ def test_prometheus_finds_the_figures(built: Built) -> None:
     ]
 
 
-def test_probes_ask_what_the_server_answers(built: Built) -> None:
+def test_probes_use_paths_that_the_server_answers(built: Built) -> None:
     """Each HTTP probe is one of the server's two, on the port that the container has."""
     for pod, _, spec in pods(built[1]):
         for container in spec["containers"]:
@@ -265,7 +265,7 @@ def test_the_platform_serves_every_function(built: Built) -> None:
     Settings.model_validate({key.lower(): value for key, value in settings.items() if value})
 
 
-def test_own_campaigns_reach_every_pod(tmp_path: Path) -> None:
+def test_the_owners_campaigns_reach_every_pod(tmp_path: Path) -> None:
     """The component that the command writes builds, and its files are mounted where CAMPAIGNS_DIR says."""
     mine = own_folder(tmp_path, "knative") / "mine"
     shutil.copytree(catalog.CAMPAIGNS / "christmas", mine / "campaigns" / "christmas")

@@ -43,8 +43,8 @@ def test_every_file_is_valid(file: Path) -> None:
         validate(document)
 
 
-def test_the_schemas_bite() -> None:
-    """A field that is misspelt, anywhere in a generated or written file, is refused."""
+def test_the_schemas_refuse_a_misspelled_field() -> None:
+    """A misspelled field, anywhere in a generated or written file, is refused."""
     for file in FILES:
         for document in documents(file):
             if "spec" not in document:
@@ -55,7 +55,7 @@ def test_the_schemas_bite() -> None:
                 validate(wrong)
 
 
-def test_what_is_generated_is_up_to_date() -> None:
+def test_the_generated_files_are_up_to_date() -> None:
     """`make manifests` would change nothing."""
     for path, text in manifests.texts().items():
         assert (DEPLOY / path).read_text(encoding="utf-8") == text, f"run: make manifests ({path})"
@@ -76,7 +76,7 @@ def test_the_compose_file_fits_its_schema() -> None:
     jsonschema.validate(yaml.safe_load((DEPLOY / "compose.yaml").read_text()), schema("compose"))
 
 
-def test_without_a_cluster_the_dashboard_and_the_figures_are_this_machines() -> None:
+def test_without_a_cluster_dashboard_and_metrics_stay_on_this_machine() -> None:
     """Compose and systemd start both, and bind them to 127.0.0.1 at the ports that the documents name."""
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
     defaults = Settings()
@@ -107,7 +107,7 @@ def test_every_function_is_deployed(platform: str) -> None:
         assert all(secret in str(document) for secret in LISTED[name]["secrets"])
 
 
-def test_knative_functions_are_inside_and_public_ones_awake() -> None:
+def test_knative_functions_are_internal_and_public_ones_stay_awake() -> None:
     """No function is exposed directly; those that people wait for keep one replica."""
     for document in documents(DEPLOY / "overlays/knative/functions.yaml"):
         name = document["metadata"]["name"]
@@ -205,13 +205,13 @@ def test_the_examples_name_what_is_needed() -> None:
     assert not re.search(r"^[A-Z_]+=.", (DEPLOY / "secrets.example.env").read_text(), re.MULTILINE)
 
 
-def test_what_the_shell_gives_stack_yml_is_a_setting_of_the_owner() -> None:
+def test_every_variable_in_stack_yml_has_a_default_or_an_example() -> None:
     """An unset variable in braces would silently be empty: it has a default, or the example names it."""
     given = {match for match in manifests.VARIABLE.findall((ROOT / "stack.yml").read_text())}
     assert {name for name, default in given if not default} <= _names("settings.example.env")
 
 
-def test_own_campaigns_are_mounted_whole(tmp_path: Path) -> None:
+def test_the_owners_campaigns_are_mounted_in_full(tmp_path: Path) -> None:
     """The component for an owner's campaigns holds each file of each folder."""
     component = manifests.own_campaigns(catalog.CAMPAIGNS)
     placed = {
@@ -239,6 +239,6 @@ def test_no_secret_is_in_the_repository() -> None:
 
 
 @pytest.mark.parametrize("key", ["re_AbCdEf12_" + "x" * 24, "ntn_" + "1" * 46, "whsec_" + "a" * 44, "AKIA" + "A" * 16])
-def test_the_scan_knows_a_key(key: str) -> None:
+def test_the_scan_finds_a_key(key: str) -> None:
     """The scan's patterns match such keys."""
     assert SECRETS.search(f"KEY={key}\n")

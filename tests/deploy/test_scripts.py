@@ -71,7 +71,7 @@ def test_the_shell_scripts_are_clean() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
-def test_systemd_takes_the_units(tmp_path: Path) -> None:
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     """Each unit is one that systemd understands, with the interpreter where it looks for it."""
     for unit in (DEPLOY / "systemd").glob("evergreen*"):
         (tmp_path / unit.name).write_text(unit.read_text().replace("/opt/evergreen/.venv/bin/python", sys.executable))
@@ -79,7 +79,7 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
     assert not [line for line in found.stderr.splitlines() if "evergreen" in line], found.stderr
 
 
-def test_init_keeps_what_is_there(desk: Desk) -> None:
+def test_init_overwrites_nothing(desk: Desk) -> None:
     """A second `init` overwrites nothing that the owner has filled in."""
     before = (desk.mine / "settings.env").read_text()
     again = desk.run("deploy.sh", "init", "plain")
@@ -118,7 +118,7 @@ def test_a_missing_secret_stops_with_its_fix(desk: Desk) -> None:
     assert not [call for call in desk.calls() if "create" in call]
 
 
-def test_what_the_cluster_lacks_is_named(desk: Desk, registry: str) -> None:
+def test_a_missing_requirement_of_the_cluster_is_named(desk: Desk, registry: str) -> None:
     """A missing cert-manager is reported before anything is applied."""
     ended = desk.run("deploy.sh", MISSING="certificates.cert-manager.io", **_on(desk, registry, "public:1"))
     assert ended.returncode == 1
@@ -127,7 +127,7 @@ def test_what_the_cluster_lacks_is_named(desk: Desk, registry: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["scaledobjects.keda.sh", "servicemonitors.monitoring.coreos.com"])
-def test_what_a_component_needs_is_asked_for_with_it_only(desk: Desk, registry: str, kind: str) -> None:
+def test_the_needs_of_a_component_are_checked_only_if_it_is_on(desk: Desk, registry: str, kind: str) -> None:
     """A cluster without KEDA or Prometheus' operator is fine, until the owner takes the `#` off the component that
     wants it."""
     on = {"MISSING": kind, **_on(desk, registry, "public:1")}
@@ -144,7 +144,7 @@ def _on(desk: Desk, registry: str, image: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("platform", "status"), [("openfaas", 1), ("plain", 0)])
-def test_an_image_that_strangers_cannot_pull(tmp_path: Path, registry: str, platform: str, status: int) -> None:
+def test_an_image_that_is_not_public(tmp_path: Path, registry: str, platform: str, status: int) -> None:
     """OpenFaaS Community Edition could never start it, so that ends the deployment; elsewhere it is only reported."""
     desk = Desk(tmp_path, platform)
     ended = desk.run("deploy.sh", "--dry-run", **_on(desk, registry, "private:1"))
@@ -234,7 +234,7 @@ def test_restore_stops_everything_first(desk: Desk) -> None:
     assert desk.run("restore.sh", "../../etc/passwd").returncode == 1
 
 
-def test_rollback_takes_the_image_before(desk: Desk, registry: str) -> None:
+def test_rollback_deploys_the_previous_image(desk: Desk, registry: str) -> None:
     """The image that ran before is written to the settings and deployed."""
     (desk.mine / "images.log").write_text(
         f"2026-01-01T00:00:00Z {registry}/ada/public:1\n2026-01-02T00:00:00Z {registry}/ada/public:2\n"

@@ -57,7 +57,7 @@ def evergreen(valkey_server: valkey.Valkey, redis: Redis) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("secret", [SECRET, ""])
-def test_the_smoke_test_tries_all_and_leaves_a_cancelled_run(
+def test_the_smoke_test_checks_everything_and_cancels_its_run(
     evergreen: str, ledger: Ledger, desk: Desk, secret: str
 ) -> None:
     """Against real functions: health, a signed (or operator's) enrollment, pause, cancel; nothing is left to send."""
@@ -70,7 +70,7 @@ def test_the_smoke_test_tries_all_and_leaves_a_cancelled_run(
     assert run.state == "cancelled"
 
 
-def test_the_smoke_test_fails_where_a_token_is_wrong(evergreen: str, desk: Desk) -> None:
+def test_the_smoke_test_fails_on_a_wrong_token(evergreen: str, desk: Desk) -> None:
     """A wrong token is named with its fix, and never shown."""
     ended = desk.run("smoke.sh", evergreen, OPERATOR_TOKEN="another-token", WEBSITE_WEBHOOK_SECRET=SECRET)
     assert ended.returncode == 1
@@ -78,7 +78,7 @@ def test_the_smoke_test_fails_where_a_token_is_wrong(evergreen: str, desk: Desk)
     assert "another-token" not in ended.stdout + ended.stderr
 
 
-def test_a_nightly_copy_becomes_the_ledger_again(tmp_path: Path) -> None:
+def test_a_nightly_backup_is_restored(tmp_path: Path) -> None:
     """The content of an RDB file is there after a restore, and the AOF continues from it; the former data is kept
     aside."""
     with valkey.serve(tmp_path / "old", password="p") as old, Redis.from_url(old.url, password="p") as client:
@@ -103,7 +103,7 @@ def test_a_nightly_copy_becomes_the_ledger_again(tmp_path: Path) -> None:
     assert list((tmp_path / "new").glob("before-*"))
 
 
-def test_what_is_no_copy_is_not_put_back(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_backup_is_not_restored(tmp_path: Path) -> None:
     """A wrong file changes nothing."""
     (tmp_path / "wrong.rdb").write_text("something else")
     (tmp_path / "data" / "appendonlydir").mkdir(parents=True)

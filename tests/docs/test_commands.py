@@ -80,7 +80,7 @@ def test_every_example_is_understood(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_example_of_the_help_is_understood(name: str) -> None:
+def test_every_example_in_the_help_is_understood(name: str) -> None:
     """And it fits a terminal of 80 columns."""
     examples = COMMANDS[name].epilog or ""
     assert all(len(line) <= 78 for line in examples.splitlines())

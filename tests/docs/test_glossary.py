@@ -11,7 +11,7 @@ GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
 LEDGER = (ROOT / "docs" / "ledger.md").read_text(encoding="utf-8")
 
 
-def test_the_words_stand_in_order() -> None:
+def test_the_words_are_in_order() -> None:
     """Each word is in alphabetical order, once."""
     words = re.findall(r"^\| ([A-Za-z -]+) \|", GLOSSARY.partition("\n## ")[0], re.M)[1:]
     assert words == sorted(set(words), key=str.lower)

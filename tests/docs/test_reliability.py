@@ -38,6 +38,6 @@ def test_no_failure_is_left_out(file: str) -> None:
     assert names_in(file) - {words for words, named in LINK.findall(PAGE) if named == file} == set()
 
 
-def test_the_messages_are_called_by_their_titles() -> None:
+def test_messages_are_named_by_their_titles() -> None:
     """The words in bold in a row are titles of messages, and none is missing."""
     assert set(re.findall(r"\*\*(.+?)\*\*", "\n".join(ROWS))) == {cause.title for cause in CAUSES.values()}

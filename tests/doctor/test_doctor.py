@@ -234,7 +234,7 @@ def test_one_thing_is_wrong(name: str, world: World, redis: Redis, monkeypatch: 
     assert result.exit_code == 1
 
 
-def test_a_pod_is_not_given_every_secret(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pod_does_not_need_every_secret(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The scheduler's has no operator's token and should have none, so that is no fault; settings that are not secrets
     must still be there."""
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
@@ -243,7 +243,7 @@ def test_a_pod_is_not_given_every_secret(world: World, monkeypatch: pytest.Monke
 
 
 def test_no_secret_is_printed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even of those that are wrong."""
+    """Not even a wrong one."""
     world.environ |= {"OPERATOR_TOKEN": "shorty-of-mine", "CONSOLE_PASSWORD": "shorty-of-mine"}
     said = doctor(world, monkeypatch).output
     assert "→ create one" in said
@@ -261,12 +261,12 @@ class TestProduction:
 
     LIVE = Settings(testing_mode=True, public_url="http://evergreen.example.org", booking_url="https://cal.com/")
 
-    def test_trying_out_is_not_forgotten(self) -> None:
+    def test_leftovers_from_testing_are_faults(self) -> None:
         """TESTING_MODE, an address without TLS, and a button that leads nowhere are faults with the real Resend."""
         found = found_by(settings_checks.settings(self.LIVE))
         assert found["TESTING_MODE"][0] == found["PUBLIC_URL"][0] == found["BOOKING_URL"][0] == "fault"
 
-    def test_the_sandbox_may_be_as_it_is(self) -> None:
+    def test_leftovers_from_testing_are_fine_with_the_sandbox(self) -> None:
         """With the sandbox in place of Resend, none of them is a fault."""
         found = found_by(
             settings_checks.settings(self.LIVE.model_copy(update={"resend_api_url": "http://127.0.0.1:8090/resend"}))
@@ -297,7 +297,7 @@ class TestResend:
         assert (found["RESEND_API_KEY"][0], found["RESEND_FROM_EMAIL"][0]) == ("ok", "note")
 
     @pytest.mark.parametrize(("status", "level"), [(0, "fault"), (503, "note"), (429, "note")])
-    def test_it_is_away(self, status: int, level: str) -> None:
+    def test_it_is_unavailable(self, status: int, level: str) -> None:
         """Unreachable is our fault until shown otherwise; a temporary refusal is not."""
         assert found_by(resend(self.KEY, lambda _url, _headers: Answer(status)))["Resend"][0] == level
 
@@ -314,7 +314,7 @@ def test_emails_on_no_list(redis: Redis, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("how", REFUSALS)
-def test_a_redis_that_takes_no_writes(
+def test_a_redis_that_refuses_writes(
     how: str, redis: Redis, clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is named as a fault, and emails on no list are still counted."""

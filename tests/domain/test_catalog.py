@@ -45,7 +45,7 @@ def read(folder: Path, text: str) -> Campaign:
 class TestChristmas:
     """The campaign of this release."""
 
-    def test_it_is_the_table_of_the_design(self) -> None:
+    def test_it_matches_the_design(self) -> None:
         """Seven steps at their hours, one trigger, one group, only for people who took the assessment, and never
         twice."""
         catalog = load()
@@ -79,7 +79,7 @@ class TestChristmas:
 class TestReading:
     """What a file may say."""
 
-    def test_the_least(self, tmp_path: Path) -> None:
+    def test_the_smallest_file(self, tmp_path: Path) -> None:
         """Four lines and a step are a campaign; the rest has defaults."""
         campaign = read(tmp_path, HEAD + STEP)
         assert (campaign.kind, campaign.reentry, campaign.group, campaign.window) == ("marketing", "never", None, None)
@@ -198,7 +198,7 @@ class TestRefusals:
         assert message.startswith(f"{file}:{line}: ") and reason in message
 
     @pytest.mark.parametrize("text", [b"a: \x01\n", HEAD.encode() + b"# caf\xe9\n" + STEP.encode(), b"\x00\xff" * 50])
-    def test_a_file_that_is_no_text(self, tmp_path: Path, text: bytes) -> None:
+    def test_a_file_that_is_not_text(self, tmp_path: Path, text: bytes) -> None:
         """Another encoding and stray bytes are a fault of that file, not of the program."""
         file = write(tmp_path, text)
         with pytest.raises(CampaignError, match=re.escape(str(file))):

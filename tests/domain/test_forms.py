@@ -46,7 +46,7 @@ def test_an_address_is_trimmed_and_lower_case(given: str) -> None:
     "ada@localhost",
               "ada@example.org\nBcc: bob@example.org", f"ada@{'a.' * 100}example.org", None, 5, [], {}, True]
 )  # fmt: skip
-def test_what_is_no_address_is_refused(given: Any) -> None:
+def test_an_invalid_address_is_refused(given: Any) -> None:
     """One address, with a domain that can exist; everything else names the field."""
     with pytest.raises(ValidationError) as caught:
         form(email=given)
@@ -71,7 +71,7 @@ def test_a_name_is_one_line(given: str | None, kept: str | None) -> None:
               "at evil.net now", "evil.net/win", "evil.net!", "EVIL.NET", "Evil.Net", "//evil", "<b>Ada</b>",
               "ada@evil.net", "{{ name }}"]
 )  # fmt: skip
-def test_a_name_that_carries_a_link_is_not_given(given: str) -> None:
+def test_a_name_with_a_link_is_dropped(given: str) -> None:
     """A stranger's advertisement never gets into our emails, in any form that mail programs would turn into a link."""
     assert form(first_name=given).contact_fields() == {"email": ADDRESS}
 
@@ -109,7 +109,7 @@ def test_there_are_eight_systems() -> None:
         ("1793527200000", 10),
     ],
 )
-def test_an_instant_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch, given: Any, instant: int) -> None:
+def test_a_time_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch, given: Any, instant: int) -> None:
     """ISO 8601, seconds or milliseconds; never the server's own zone."""
     with monkeypatch.context() as elsewhere:
         elsewhere.setenv("TZ", "America/Toronto")
@@ -142,7 +142,7 @@ def test_unknown_fields_are_ignored() -> None:
     )
 
 
-def test_what_is_remembered_are_the_given_fields() -> None:
+def test_only_the_given_fields_are_remembered() -> None:
     """The address, the names, the scores, the zone and the link, as text; nothing that was left out."""
     given = {"name": "Ada Lovelace", "red_systems": 0, "timezone": "Europe/London", "booking_url": "https://cal.com/x"}
     assert form(**given, consent=True, fax_number="5").contact_fields() == {"email": ADDRESS} | {
@@ -225,7 +225,7 @@ VALUES = st.recursive(
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-def test_no_fields_lead_to_a_fault(functions: Functions, fields: dict[str, Any], known: bool) -> None:
+def test_no_field_causes_a_crash(functions: Functions, fields: dict[str, Any], known: bool) -> None:
     """Any JSON in any field is answered 202 or 422, in JSON, and the same when it comes again."""
     body = json.dumps({"email": ADDRESS if known else "?"} | fields).encode()
     first, second = functions.post(body), functions.post(body)

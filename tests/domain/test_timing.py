@@ -47,7 +47,7 @@ class TestAnchor:
         anchor, warning = timing.anchor(START + HOUR + 1, START)
         assert anchor == START and warning and "more than an hour ahead" in warning
 
-    def test_a_report_of_long_ago(self) -> None:
+    def test_a_report_from_long_ago(self) -> None:
         """More than 30 days are refused."""
         with pytest.raises(ValueError, match="older than 30 days"):
             timing.anchor(START - 30 * DAY - 1, START)
@@ -110,7 +110,7 @@ class TestWindow:
         afternoon = Window(frozenset({6}), time(12), time(17))
         assert local(afternoon.next_open(at("2026-11-01 17:00"), TORONTO)) == "2026-11-08 12:00-05:00"
 
-    def test_no_day_at_all(self) -> None:
+    def test_a_window_without_a_day(self) -> None:
         """A window without a day is a fault in the program that made it."""
         with pytest.raises(ValueError, match="at least one day"):
             Window(frozenset(), time(9), time(17)).next_open(START, TORONTO)
@@ -129,7 +129,7 @@ class TestWindow:
         window = Window(EVERY_DAY, time(2), time(2, 45))
         assert local(window.next_open(at("2026-03-08 01:00"), TORONTO)) == "2026-03-09 02:00-04:00"
 
-    def test_an_hour_that_comes_twice(self) -> None:
+    def test_an_hour_that_occurs_twice(self) -> None:
         """On the night on which 01:30 comes twice, both are in the window."""
         window = Window(EVERY_DAY, time(1), time(2))
         first = at("2026-11-01 01:30")
@@ -180,7 +180,7 @@ def due(anchor: int, delay: Delay, window: Window | None, zone: ZoneInfo) -> int
 class TestDue:
     """Delay, window and zone together."""
 
-    def test_a_window_lets_no_two_out_at_once(self) -> None:
+    def test_a_window_never_releases_two_at_once(self) -> None:
         """Emails held back over a weekend go out on Monday, Tuesday and so on; where the steps' own gap is shorter, it
         is kept."""
         friday = at("2026-11-06 12:00")
@@ -200,7 +200,7 @@ class TestDue:
         assert due(START, Delay(1, DAY), None, TORONTO) == START + DAY
         assert due(START, Delay(1, -HOUR), None, TORONTO) == START - HOUR
 
-    def test_days_are_24_hours_and_windows_are_the_walls(self) -> None:
+    def test_days_are_24_hours_and_windows_follow_the_local_clock(self) -> None:
         """24 hours after the last noon of summer time it is 11:00 local time; a window from noon on makes it 12:00."""
         anchor = at("2026-10-31 12:00")
         assert local(due(anchor, Delay(2, DAY), None, TORONTO)) == "2026-11-01 11:00-05:00"
@@ -227,7 +227,7 @@ class TestZone:
         "name",
         [None, "", "Nowhere/Town", "/etc/passwd", "../UTC", "America", "a\0b", "zone.tab", "..a/x", "x" * 300, "ü"],
     )
-    def test_an_unknown_one_gives_way_to_the_businesss(self, name: str | None) -> None:
+    def test_an_unknown_one_falls_back_to_the_businesss(self, name: str | None) -> None:
         """There is always a zone, regardless of what a browser sends."""
         assert timing.zone(name, "America/Toronto") == TORONTO
 
@@ -236,6 +236,6 @@ class TestZone:
         assert timing.zone("Europe/Berlin", "America/Toronto") == ZoneInfo("Europe/Berlin")
 
     @given(st.text(st.characters(codec="utf-8")))
-    def test_no_name_is_a_fault(self, name: str) -> None:
+    def test_no_name_raises_an_error(self, name: str) -> None:
         """Any text is a zone or falls back to one."""
         assert isinstance(timing.zone(name, "UTC"), ZoneInfo)

@@ -77,7 +77,7 @@ def body(email: Email) -> str:
     return email.text.split("\n\n--\n")[0]
 
 
-def test_the_delays_are_those_that_were_agreed() -> None:
+def test_the_delays_are_as_agreed() -> None:
     """Each campaign of the release, its number of emails and when each one is due."""
     hours = {
         slug: [step.delay.milliseconds / 3_600_000 for step in campaign.steps]
@@ -86,13 +86,13 @@ def test_the_delays_are_those_that_were_agreed() -> None:
     assert hours == DELAYS
 
 
-def test_the_terms_are_those_that_were_agreed() -> None:
+def test_the_terms_are_as_agreed() -> None:
     """What Notion calls each campaign, what enrolls, and whether one can be in it twice."""
     terms = {slug: (one.name, one.trigger, one.kind, one.group, one.reentry) for slug, one in CATALOG.campaigns.items()}
     assert terms == TERMS
 
 
-def test_who_is_taken_in_and_who_sends_the_first() -> None:
+def test_who_needs_an_assessment_and_who_sends_the_first_email() -> None:
     """Two campaigns want an assessment; the website sends one first email itself, and another where it says so."""
     assert {slug for slug, campaign in CATALOG.campaigns.items() if campaign.requires} == {"christmas", "busos"}
     others = {
@@ -104,7 +104,7 @@ def test_who_is_taken_in_and_who_sends_the_first() -> None:
     assert others == {("christmas", 1): "website-if-reported", ("five-day", 1): "website"}
 
 
-def test_marketing_ends_with_a_booking_and_for_a_client() -> None:
+def test_marketing_ends_for_bookers_and_clients() -> None:
     """People who have booked or become a client get no more marketing; what a client or a booker needs continues."""
     for campaign in CATALOG.campaigns.values():
         assert {"bounced", "complained"} <= set(campaign.exit_on)
@@ -118,14 +118,14 @@ def test_the_segments_get_their_own_emails() -> None:
     assert sent == [["1", "2a", "3", "4", "5a"], ["1", "2b", "3", "4", "5b"], ["1", "2c", "3", "4", "5c"]]
 
 
-def test_no_text_lies_unused() -> None:
+def test_no_text_is_unused() -> None:
     """Each Markdown file is an email that a contact can get."""
     assert {(file.parent.name, file.stem) for file in CAMPAIGNS.glob("*/*.md")} == set(CATALOG.sources)
 
 
 @every_template
 @every_reader
-def test_each_email_reads_well_with_what_is_known(key: Key, values: dict[str, object]) -> None:
+def test_each_email_reads_well_with_any_data_missing(key: Key, values: dict[str, object]) -> None:
     """With any data missing, nothing is left over, doubled or empty, and the length is one that people read."""
     email = rendered(key, values)
     assert (120 if key[0] in NURTURE else 50) <= len(body(email).split()) <= 320
@@ -160,7 +160,7 @@ def test_each_email_asks_for_one_thing(key: Key) -> None:
 
 
 @every_template
-def test_the_text_part_says_all_that_the_html_part_says(key: Key) -> None:
+def test_the_text_part_says_everything_the_html_part_says(key: Key) -> None:
     """A reader of plain text misses no sentence, and sees no Markdown."""
     email = rendered(key, FULL)
     text = " ".join(email.text.split())
@@ -200,7 +200,7 @@ def test_the_emails_about_the_result_use_it(key: Key) -> None:
 
 
 @every_reminder
-def test_a_reminder_says_the_day_the_time_and_the_zone(key: Key) -> None:
+def test_a_reminder_gives_the_day_the_time_and_the_zone(key: Key) -> None:
     """All of it is in the subject and in the text, with title and place: "tomorrow" would be wrong once it is read
     later."""
     email = rendered(key, FULL)
@@ -211,7 +211,7 @@ def test_a_reminder_says_the_day_the_time_and_the_zone(key: Key) -> None:
 
 
 @every_template
-def test_nothing_in_an_email_can_be_out_of_date(key: Key) -> None:
+def test_no_email_goes_out_of_date(key: Key) -> None:
     """An email that is sent late, or next year, names no date and puts no one under pressure; only Christmas names a
     time of the year."""
     source = CATALOG.sources[key].lower()
@@ -225,7 +225,7 @@ def test_nothing_in_an_email_can_be_out_of_date(key: Key) -> None:
 
 
 @every_template
-def test_an_email_needs_nothing_but_an_address(key: Key) -> None:
+def test_an_email_needs_only_an_address(key: Key) -> None:
     """Every placeholder has a default, except the two links and the name, which are always known."""
     without = set(re.findall(r"\{\{ (\w+) \}\}", CATALOG.sources[key]))
     assert without <= {"booking_url", "sender_name", "reschedule_url"}

@@ -62,7 +62,7 @@ def test_the_compiled_template_knows_its_subject_and_placeholders() -> None:
 
 
 @pytest.mark.parametrize("missing", [None, "", "  \n", "\x00"])
-def test_a_value_that_is_empty_counts_as_missing(missing: str | None) -> None:
+def test_an_empty_value_counts_as_missing(missing: str | None) -> None:
     """None, nothing and blanks are all greeted by the default."""
     assert render('Hi {{ first_name | default("there") }}!', first_name=missing).text.startswith("Hi there!")
 
@@ -82,7 +82,7 @@ def test_a_missing_value_without_a_default_is_named_without_the_person() -> None
     assert "riya" not in str(error.value)
 
 
-def test_the_sender_is_known_without_being_given() -> None:
+def test_the_sender_comes_from_the_brand() -> None:
     """`sender_name` comes from the brand."""
     assert render("the team at {{ sender_name }}").text.startswith("the team at Northside & Sons\n")
 
@@ -122,7 +122,7 @@ EVERYWHERE_COMPILED = compile_template(EVERYWHERE, name="everywhere", brand=BRAN
 
 
 @given(hostile)
-def test_no_name_changes_anything_but_itself(name: str) -> None:
+def test_a_name_changes_nothing_but_itself(name: str) -> None:
     """Regardless of what a name contains, the email has the same tags, links, lines and header as with a harmless
     one."""
     booking = "https://cal.com/demo"
@@ -141,14 +141,14 @@ def test_no_name_changes_anything_but_itself(name: str) -> None:
         assert "{{" in name or "{{" not in part
 
 
-def test_a_name_with_braces_is_shown_and_never_filled() -> None:
+def test_a_name_with_braces_is_shown_and_never_filled_in() -> None:
     """A contact called `{{ booking_url }}` is greeted like that, and learns nothing."""
     email = render("Hi {{ name }}", name="{{ booking_url }} {{ 7 * 7 }}", booking_url="https://cal.com/demo")
     assert email.text.startswith("Hi {{ booking_url }} {{ 7 * 7 }}\n")
     assert "cal.com" not in email.html + email.text
 
 
-def test_a_value_in_an_address_stays_inside_it() -> None:
+def test_a_value_in_a_link_is_url_encoded() -> None:
     """A value in a link is URL-encoded, in both parts."""
     email = render("Go to [the page](https://example.org/?n={{ name }}).", name='a&b="c" d')
     assert Structure(email.html).links[0] == "https://example.org/?n=a%26b%3D%22c%22%20d"
@@ -156,7 +156,7 @@ def test_a_value_in_an_address_stays_inside_it() -> None:
 
 
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "data:text/html,x", "//example.org", "cal.com", "https://"])
-def test_a_booking_address_that_is_none_is_refused(address: str) -> None:
+def test_an_invalid_booking_address_is_refused(address: str) -> None:
     """The button leads to a web address or there is no email."""
     with pytest.raises(RenderingError, match="booking_url is not a web address"):
         render("[Book]({{ booking_url }})", booking_url=address)
@@ -176,7 +176,7 @@ def test_raw_html_is_shown_as_text() -> None:
     assert email.text.startswith("<script>x</script> and <b>bold</b>\n")
 
 
-def test_a_paragraph_of_one_link_is_a_button_and_others_are_not() -> None:
+def test_only_a_paragraph_of_one_link_is_a_button() -> None:
     """Only a link that stands alone becomes the padded table cell that Outlook understands."""
     html = render(
         "[Book *now*]({{ booking_url }})\n\nSee [this](https://example.org/).\n\n- [in a "
@@ -244,7 +244,7 @@ def test_a_transactional_email_has_no_unsubscribe_link() -> None:
     assert BRAND.postal_address in email.html and BRAND.postal_address in email.text
 
 
-def test_an_address_that_is_not_set_leaves_no_empty_line() -> None:
+def test_a_missing_postal_address_leaves_no_empty_line() -> None:
     """The local stack has no postal address."""
     text = (
         compile_template(HEAD + "x", name="sample", brand=Brand("A", "", "#000000"))
@@ -254,7 +254,7 @@ def test_an_address_that_is_not_set_leaves_no_empty_line() -> None:
     assert "--\nA\nYou receive" in text
 
 
-def test_the_frame_suits_mail_clients() -> None:
+def test_the_layout_suits_mail_clients() -> None:
     """Inline styles, layout tables without a role, a language, dark mode and phone rules, and nothing that loads or
     runs."""
     html = render("Hi\n\n[Go](https://example.org/)").html
@@ -270,7 +270,7 @@ def test_the_frame_suits_mail_clients() -> None:
     assert "#000000" not in html  # some clients turn pure black into pure white
 
 
-def test_a_logo_stands_in_the_place_of_the_name() -> None:
+def test_a_logo_replaces_the_name() -> None:
     """The image shows the name where it is not loaded, and is not too tall for the header; without an image the name is
     there."""
     brand = Brand(BRAND.name, BRAND.postal_address, BRAND.color, "https://example.org/logo.png?a=1&b=2")

@@ -66,19 +66,19 @@ def refusal(source: str) -> str:
         (HEAD + "long " * 25_000, 1, "larger than"),
     ],
 )  # fmt: skip
-def test_what_a_template_may_not_hold_is_refused_with_its_line(source: str, line: int, reason: str) -> None:
+def test_an_error_in_a_template_is_refused_with_its_line(source: str, line: int, reason: str) -> None:
     """Each refusal names the template, the line and the reason."""
     message = refusal(source)
     assert message.startswith(f"sample:{line}: ")
     assert reason in message
 
 
-def test_an_unknown_placeholder_is_answered_with_the_known_ones() -> None:
+def test_an_unknown_placeholder_lists_the_known_ones() -> None:
     """The fix lists every name that a template may use."""
     assert all(name in refusal(HEAD + "{{ firstname }}") for name in PLACEHOLDERS)
 
 
-def test_windows_line_ends_and_a_byte_order_mark_are_read() -> None:
+def test_windows_line_endings_and_a_byte_order_mark_are_read() -> None:
     """A file from any editor compiles, and its lines count the same."""
     assert "{% is not" in refusal("\ufeffSubject: A\r\n\r\nHi\r\n{% x %}")
     assert refusal("\ufeffSubject: A\r\n\r\nHi\r\n{% x %}").startswith("sample:4:")

@@ -53,7 +53,7 @@ def test_it_holds_every_file(store: Store) -> None:
         assert store[key].subject_source == template.subject_source and not store.edited(key)
 
 
-def test_a_new_text_shows_after_the_refresh_and_not_before(store: Store, ledger: Ledger, seconds: Seconds) -> None:
+def test_a_new_text_is_used_after_the_refresh_and_not_before(store: Store, ledger: Ledger, seconds: Seconds) -> None:
     """Redis is asked only once per interval; a withdrawn text gives way to the file."""
     before = text_of(store)
     TemplateTexts(ledger).accept(NAME, "Subject: Hi\n\nMine.")
@@ -86,7 +86,7 @@ def test_an_unchanged_text_is_not_compiled_again(store: Store, ledger: Ledger, s
 
 
 @pytest.mark.parametrize("source", ["Subject: Hi\n\n{{ unknown_here }}", "", "no subject"])
-def test_a_text_that_this_release_refuses_gives_way_to_the_file(store: Store, ledger: Ledger, source: str) -> None:
+def test_a_text_that_this_release_refuses_falls_back_to_the_file(store: Store, ledger: Ledger, source: str) -> None:
     """Another release may have accepted it; no send fails because of it."""
     before = CATALOG.sources[KEY].split("\n")[0].removeprefix("Subject: ")
     TemplateTexts(ledger).accept(NAME, source)
@@ -94,14 +94,14 @@ def test_a_text_that_this_release_refuses_gives_way_to_the_file(store: Store, le
     assert store[KEY].subject_source == before
 
 
-def test_who_lacks_a_value_gets_the_files_text(store: Store, ledger: Ledger) -> None:
+def test_contacts_without_a_needed_value_get_the_files_text(store: Store, ledger: Ledger) -> None:
     """A text that needs a score goes to those who have one; the others' email is neither stopped nor spoiled."""
     TemplateTexts(ledger).accept(NAME, "Subject: Hi\n\nYou have {{ assessment_score }} points.")
     assert text_of(store, assessment_score="45") == "You have 45 points."
     assert text_of(store) == "Hi there,"
 
 
-def test_without_redis_the_texts_stay(tmp_path: Path, seconds: Seconds) -> None:
+def test_without_redis_the_texts_stay_in_use(tmp_path: Path, seconds: Seconds) -> None:
     """The last good text stays in use while Redis is unavailable."""
     with valkey.serve(tmp_path, 0, "secret") as server:
         ledger = Ledger(Redis.from_url(server.url, password=server.password, decode_responses=True, retry=None))
@@ -116,7 +116,7 @@ def test_without_redis_the_texts_stay(tmp_path: Path, seconds: Seconds) -> None:
         assert text_of(store) == "Mine."
 
 
-def test_only_new_sentences_are_told(ledger: Ledger) -> None:
+def test_only_new_rejections_are_reported(ledger: Ledger) -> None:
     """A rejection that stays is not reported again; one that is fixed is forgotten."""
     last_good = TemplateTexts(ledger)
     assert last_good.reject({"a/b": "one", "a/c": "two"}) == {"a/b": "one", "a/c": "two"}

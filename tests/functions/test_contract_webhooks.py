@@ -181,7 +181,7 @@ def test_a_sample_has_its_outcome(functions: Functions, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RESEND)
-def test_a_sample_of_resend_has_its_outcome(functions: Functions, name: str) -> None:
+def test_a_resend_sample_has_its_outcome(functions: Functions, name: str) -> None:
     """Each event is answered 200 and ends what it must; delivered again it changes nothing."""
     run_id = nurtured(functions, person(name))
     assert deliver(functions, name).status_code == 200

@@ -63,7 +63,7 @@ class TestChristmasSignup:
         health = read_health(functions.ledger)
         assert (health.queued, health.scheduled) == (1, 6)
 
-    def test_the_answer_does_not_tell_who_is_known(self, functions: Functions) -> None:
+    def test_the_response_does_not_reveal_who_is_known(self, functions: Functions) -> None:
         """New, enrolled, unsubscribed and complained addresses get the same answer."""
         answers = [functions.sign_up().data for _ in range(2)]
         for reason in ("unsubscribed", "complained"):
@@ -88,7 +88,7 @@ class TestChristmasSignup:
         assert functions.post(json.dumps({"email": ADDRESS, score: 0}).encode()).json == accepted()
         assert functions.run()
 
-    def test_a_robot_is_thanked_and_ignored(self, functions: Functions) -> None:
+    def test_a_bot_is_thanked_and_ignored(self, functions: Functions) -> None:
         """A form with the hidden field filled in gets 202 and leaves no trace; an empty one counts as absent."""
         answer = functions.sign_up({"fax_number": "555 0100"})
         assert (answer.status_code, (answer.json or {})["status"]) == (202, "accepted")
@@ -122,7 +122,7 @@ class TestChristmasSignup:
         redis.delete(seen)
         assert functions.sign_up({"email": "bob@example.org"}, headers=key).json == accepted("bob@example.org")
 
-    def test_a_first_email_of_long_ago_is_422(self, functions: Functions) -> None:
+    def test_a_first_email_sent_long_ago_is_422(self, functions: Functions) -> None:
         """A report that is older than 30 days names its field, and nothing is kept."""
         answer = functions.sign_up({"email_1_sent_at": "2020-01-01T00:00:00Z"})
         assert (answer.status_code, [fault["loc"] for fault in (answer.json or {})["detail"]]) == (
@@ -144,7 +144,7 @@ class TestSendEmail:
     """The internal function that sends one step."""
 
     @pytest.mark.parametrize("given", ["", "Bearer ", "Bearer wrong", DEFAULTS["INTERNAL_TOKEN"], "bearer ü"])
-    def test_only_the_internal_token_opens_it(self, functions: Functions, given: str) -> None:
+    def test_only_the_internal_token_is_accepted(self, functions: Functions, given: str) -> None:
         """Anything else is 401, regardless of the body."""
         for body in (b"", b'{"enrollment": "christmas-1", "step": 1}'):
             assert functions.post(body, "send-email", headers={"Authorization": given}).status_code == 401
@@ -159,7 +159,7 @@ class TestSendEmail:
             (b'{"enrollment": "x", "step": 1e9}', 422),
         ],
     )
-    def test_a_wrong_order_is_refused(self, functions: Functions, body: bytes, status: int) -> None:
+    def test_an_invalid_order_is_refused(self, functions: Functions, body: bytes, status: int) -> None:
         """An order names an enrollment and a step."""
         assert functions.post(body, "send-email", headers=BEARER).status_code == status
 
@@ -174,7 +174,7 @@ class TestSendEmail:
         assert {tag["name"]: tag["value"] for tag in email["tags"]} == tags
         assert email["headers"]["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
 
-    def test_what_is_not_to_be_sent_is_not(self, functions: Functions, box: Sandbox) -> None:
+    def test_a_missing_step_is_skipped_and_an_early_one_waits(self, functions: Functions, box: Sandbox) -> None:
         """A step that does not exist is skipped, and one that is not due is parked until it is."""
         functions.sign_up()
         run = functions.run()
@@ -198,8 +198,8 @@ class TestSendEmail:
         assert (answer.status_code, (answer.json or {})["result"]) == (200, "parked")
         assert before + 10_000 <= (answer.json or {})["until"] <= functions.ledger.now() + 10_000
 
-    def test_pace_is_429(self, functions: Functions, box: Sandbox) -> None:
-        """A step that would wait more than a second for its turn is sent back, with the time to come again."""
+    def test_waiting_for_the_rate_limit_is_429(self, functions: Functions, box: Sandbox) -> None:
+        """A step that would wait more than a second for its turn is sent back, with the time to try again."""
         functions.set(RESEND_RATE="0.01", RESEND_BATCH_ABOVE="100")
         functions.sign_up()
         functions.sign_up({"email": "bob@example.org"})
@@ -336,12 +336,12 @@ class TestUnsubscribe:
         run = functions.run()
         assert run and run.state == "active"
 
-    def test_another_key_makes_other_links(self, functions: Functions) -> None:
+    def test_another_key_rejects_the_link(self, functions: Functions) -> None:
         """A link belongs to the secret that made it."""
         functions.set(UNSUBSCRIBE_KEY="another")
         assert functions.client("unsubscribe").post(LINK).status_code == 401
 
-    def test_a_business_name_is_text(self, functions: Functions) -> None:
+    def test_a_business_name_is_shown_as_text(self, functions: Functions) -> None:
         """The business name is shown as the owner wrote it."""
         functions.set(BUSINESS_NAME="<b>Northside & Sons</b>")
         assert "&lt;b&gt;Northside &amp; Sons&lt;/b&gt;" in functions.client("unsubscribe").get(LINK).text

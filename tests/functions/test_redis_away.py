@@ -11,7 +11,7 @@ from local import valkey
 from tests.support.functions_client import LINK, deployed
 
 
-def test_503_while_it_is_away_and_202_when_it_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_503_while_it_is_unavailable_and_202_when_it_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every function says so and when to retry, within seconds; once Redis is back, it is used at once."""
     with valkey.serve(tmp_path, 0, "secret") as server, deployed(server, monkeypatch) as functions:
         assert functions.sign_up().status_code == 202

@@ -79,7 +79,7 @@ class TestStart:
         assert set(NEEDS) >= {function.name for function in listed()}
 
     @pytest.mark.parametrize("name", NEEDS)
-    def test_a_function_names_all_that_it_lacks(
+    def test_a_function_names_every_missing_setting(
         self, bare: Functions, monkeypatch: pytest.MonkeyPatch, name: str
     ) -> None:
         """At once, with the place to put it; and a Redis on another machine needs its password."""
@@ -91,7 +91,7 @@ class TestStart:
         assert self.missing(lambda: bare.client(name)) == NEEDS[name] | {"REDIS_PASSWORD"}
 
     @pytest.mark.parametrize("name", PROCESSES)
-    def test_a_process_names_all_that_it_lacks(self, bare: Functions, name: str) -> None:
+    def test_a_process_names_every_missing_setting(self, bare: Functions, name: str) -> None:
         """The scheduler and the workers, before they touch Redis; they end with status 1, and no traceback."""
         main, needs = PROCESSES[name]
         bare.set(REDIS_URL=ELSEWHERE)
@@ -152,20 +152,20 @@ class TestProofs:
         assert list(redis.scan_iter()) == [limits.REFUSED]
         assert "tell-tale" not in answer.text + str(logger.calls)
 
-    def test_a_right_proof_is_not(self, functions: Functions) -> None:
+    def test_a_valid_proof_is_not_counted(self, functions: Functions) -> None:
         """The counter stays at zero."""
         for name in ("calcom-booking", "calendly-noshow", "postcall-maybe"):
             assert post(functions, name, good(name)).status_code in (200, 202)
         assert functions.client("unsubscribe").get(LINK).status_code == 200
         assert not functions.ledger.redis.exists(limits.REFUSED)
 
-    def test_it_is_refused_without_redis_too(self, functions: Functions) -> None:
+    def test_a_wrong_proof_is_refused_without_redis_too(self, functions: Functions) -> None:
         """An unreachable counter lets no one in, and does not change the response."""
         functions.set(REDIS_URL="redis://127.0.0.1:9/0")
         assert post(functions, "postcall-maybe", good("postcall-maybe"), headers={}).status_code == 401
 
     @pytest.mark.parametrize(("name", "headers"), [(name, headers) for name, _, headers in WRONG if headers])
-    def test_a_proof_beyond_ascii_is_401(self, functions: Functions, name: str, headers: dict[str, str]) -> None:
+    def test_a_non_ascii_proof_is_401(self, functions: Functions, name: str, headers: dict[str, str]) -> None:
         """It is wrong, and does not crash."""
         strange = {header: value.replace("tell-tale", "ünïcode") for header, value in headers.items()}
         assert functions.post(b"{}", name, headers=strange).status_code == 401
@@ -175,12 +175,12 @@ class TestAnswers:
     """What every answer carries."""
 
     @pytest.mark.parametrize("name", sorted(NEEDS.keys() - {"console"}))
-    def test_no_answer_is_kept_or_guessed_at(self, functions: Functions, name: str) -> None:
+    def test_no_response_is_cached_or_sniffed(self, functions: Functions, name: str) -> None:
         """Browsers do not guess its type, and no proxy caches it."""
         answer = functions.post(b"{}", name)
         assert (answer.headers["X-Content-Type-Options"], answer.headers["Cache-Control"]) == ("nosniff", "no-store")
 
-    def test_the_page_can_do_nothing_but_ask(self, functions: Functions) -> None:
+    def test_the_page_can_only_ask(self, functions: Functions) -> None:
         """It runs no script, loads nothing, cannot be framed, posts only to itself and never reveals the token in its
         address."""
         headers = functions.client("unsubscribe").get(LINK).headers
@@ -193,7 +193,7 @@ class TestAnswers:
     @pytest.mark.parametrize(
         "path", ["//evil.example.net", "//evil.example.net/%2f..", "/\\\\evil.example.net", "/https://evil.example.net"]
     )
-    def test_no_path_leads_elsewhere(self, functions: Functions, path: str) -> None:
+    def test_no_path_redirects(self, functions: Functions, path: str) -> None:
         """A path that looks like an address is answered here."""
         for name in ("unsubscribe", "health"):
             answer = functions.client(name).get("/", environ_overrides={"PATH_INFO": path})

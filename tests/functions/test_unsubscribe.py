@@ -74,7 +74,7 @@ class TestOneClick:
         assert functions.run() is None
 
     @pytest.mark.parametrize("method", ["GET", "HEAD"])
-    def test_looking_changes_nothing(self, functions: Functions, redis: Redis, method: str) -> None:
+    def test_opening_the_link_changes_nothing(self, functions: Functions, redis: Redis, method: str) -> None:
         """Mail scanners open links; no key in Redis changes."""
         functions.sign_up()
         before = {key: redis.dump(key) for key in redis.keys("eg:*")}
@@ -92,7 +92,7 @@ class TestOneClick:
 class TestPage:
     """What a person sees."""
 
-    def test_it_can_be_read_by_everybody(self, functions: Functions) -> None:
+    def test_everyone_can_read_it(self, functions: Functions) -> None:
         """A language, a title, one heading, one button with a name; no script, no image, nothing from elsewhere, and no
         address."""
         for page in (functions.client("unsubscribe").get(LINK), functions.client("unsubscribe").post(LINK)):
@@ -101,7 +101,7 @@ class TestPage:
             assert not re.search(r"<script|<img|<link|https?:|@example", page.text)
         assert re.findall(r"<button>(.*?)</button>", functions.client("unsubscribe").get(LINK).text) == ["Unsubscribe"]
 
-    def test_redis_away(self, functions: Functions) -> None:
+    def test_redis_unavailable(self, functions: Functions) -> None:
         """The page needs no Redis; pressing the button says that it did not work and keeps the button, and a mail
         program retries."""
         functions.set(REDIS_URL="redis://127.0.0.1:9/0")
@@ -110,7 +110,7 @@ class TestPage:
         assert (answer.status_code, answer.headers["Retry-After"], answer.mimetype) == (503, "60", "text/html")
         assert '<form method="post">' in answer.text
 
-    def test_the_log_names_nobody(self, valkey_server: valkey.Valkey, redis: Redis) -> None:
+    def test_the_log_names_no_one(self, valkey_server: valkey.Valkey, redis: Redis) -> None:
         """Neither the address nor the token is ever logged."""
         token = LINK.split("=")[1]
         calls = [
@@ -126,7 +126,7 @@ class TestPage:
 class TestAfterwards:
     """What an unsubscribe stops, and what it does not."""
 
-    def test_marketing_stops_and_reminders_go_on(self, ledger: Ledger, clock: Clock) -> None:
+    def test_marketing_stops_and_reminders_continue(self, ledger: Ledger, clock: Clock) -> None:
         """A reminder of a booked meeting is not marketing."""
         world = World(ledger, clock)
         start = clock.now + 3 * 86_400_000

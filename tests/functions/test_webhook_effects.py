@@ -51,7 +51,9 @@ class TestFiveDay:
     @pytest.mark.parametrize(
         "when", ["missing", "recent", "a little ahead", "far ahead", "naive", "a month ago", "no date"]
     )
-    def test_who_sends_the_first_and_from_when(self, functions: Functions, when: str, status: str | None) -> None:
+    def test_who_sends_the_first_email_and_when_delays_start(
+        self, functions: Functions, when: str, status: str | None
+    ) -> None:
         """A report counts from 30 days back to an hour ahead, without a zone as UTC; a missing one or one far ahead
         gives a warning."""
         now = functions.ledger.now()
@@ -98,7 +100,7 @@ class TestNurture:
     """The forms, one after another."""
 
     @pytest.mark.parametrize("name", ["assessment", "christmas-signup"])
-    def test_without_scores_there_is_tracking_only(self, functions: Functions, name: str) -> None:
+    def test_without_scores_a_person_is_only_tracked(self, functions: Functions, name: str) -> None:
         """Contact and row, no email; scores that come later begin the first run."""
         assert (post(functions, name, {"email": ADDRESS}).json or {})["campaign"] is None
         health = read_health(functions.ledger)
@@ -106,13 +108,13 @@ class TestNurture:
         slug = str((post(functions, name, {"email": ADDRESS, **SCORES}).json or {})["campaign"])
         assert run(functions, slug)
 
-    def test_a_signup_begins_no_campaign(self, functions: Functions) -> None:
+    def test_a_signup_starts_no_campaign(self, functions: Functions) -> None:
         """The newsletter's form is remembered, scores too."""
         assert (post(functions, "signup", ADA).json or {})["campaign"] is None
         contact = functions.contact()
         assert contact and contact.fields["red_systems"] == "2" and read_health(functions.ledger).queued == 0
 
-    def test_an_assessment_without_a_name_greets_by_the_signups(self, functions: Functions) -> None:
+    def test_an_assessment_without_a_name_uses_the_signups(self, functions: Functions) -> None:
         """The email uses the name from an earlier form."""
         post(functions, "signup", {"email": ADDRESS, "first_name": "Augusta"})
         post(functions, "assessment", {"email": ADDRESS, **SCORES})
@@ -146,7 +148,7 @@ class TestNurture:
         ended = [run(functions, slug) for slug in ("busos", "postcall-maybe")]
         assert [(each and each.state, each and each.why) for each in ended] == [("exited", "client")] * 2
 
-    def test_a_call_is_the_anchor(self, functions: Functions) -> None:
+    def test_delays_count_from_the_call(self, functions: Functions) -> None:
         """The emails after a maybe count from the call; only one run at a time, and another call after its end is
         another run."""
         at = functions.ledger.now() - 2 * HOUR
@@ -184,7 +186,7 @@ class TestLeads:
         assert self.told(functions) == 1
 
     @pytest.mark.parametrize("scores", [{}, {"red_systems": 1}, {"orange_systems": 8}, {"assessment_score": 0}])
-    def test_others_are_none(self, functions: Functions, scores: dict[str, int]) -> None:
+    def test_other_scores_are_not_leads(self, functions: Functions, scores: dict[str, int]) -> None:
         """URGENT, OPTIMIZE and no scores at all are not worth an immediate call."""
         post(functions, "assessment", {"email": ADDRESS, **scores})
         assert functions.ledger.redis.zcard("eg:alerts") == 0
@@ -230,7 +232,7 @@ class TestMissedCalls:
         runs = [run(functions, "noshow-recovery", uid) for uid in ("one", "two")]
         assert [found and found.state for found in runs] == ["cancelled", "active"]
 
-    def test_a_no_show_of_calcom_leads_to_the_same_campaign(self, functions: Functions) -> None:
+    def test_a_calcom_no_show_leads_to_the_same_campaign(self, functions: Functions) -> None:
         """Either calendar's mark asks the booker to book again."""
         post(functions, "calcom-booking", good("calcom-booking"))
         event = calendar_samples.calcom_no_show(email=ADDRESS)

@@ -160,7 +160,7 @@ class TestAnswers:
     @pytest.mark.parametrize(
         "event", [calendar_samples.calcom_ping(), {"triggerEvent": "OOO_CREATED", "payload": None}]
     )
-    def test_what_is_of_no_concern_is_200(self, functions: Functions, event: dict[str, Any]) -> None:
+    def test_an_ignored_event_is_200(self, functions: Functions, event: dict[str, Any]) -> None:
         """A ping and unknown events are understood, and ignored."""
         answer = post(functions, "calcom-booking", event)
         assert (answer.status_code, answer.json, kept(functions)) == (
@@ -171,7 +171,7 @@ class TestAnswers:
 
     @pytest.mark.parametrize("name", WEBHOOKS)
     @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b"[" * 50_000])
-    def test_what_is_no_json_object_is_400(self, functions: Functions, name: str, body: bytes) -> None:
+    def test_a_body_that_is_not_a_json_object_is_400(self, functions: Functions, name: str, body: bytes) -> None:
         """Proved or not, it must be a JSON object."""
         assert (post(functions, name, body).status_code, kept(functions)) == (400, {})
 
@@ -221,7 +221,7 @@ class TestAnswers:
         assert detail and (places is None or [fault["loc"] for fault in detail] == places)
 
     @pytest.mark.parametrize("name", FORMS)
-    def test_too_many_are_429(self, functions: Functions, name: str) -> None:
+    def test_too_many_requests_are_429(self, functions: Functions, name: str) -> None:
         """By address and by IP, with the time to retry; reports and events are not limited."""
         functions.set(WEBHOOK_RATE_PER_ADDRESS="1/hour")
         answers = [post(functions, name, good(name)) for _ in range(2)]
@@ -232,7 +232,7 @@ class TestAnswers:
         for other in (*OPERATOR, *CALENDARS):
             assert {post(functions, other, good(other)).status_code for _ in range(3)} <= {200, 202}
 
-    def test_503_while_redis_is_away(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_503_while_redis_is_unavailable(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Every webhook says so and when to retry, within seconds."""
         with valkey.serve(tmp_path, 0, "secret") as server, webhooks(server, monkeypatch) as functions:
             for name in WEBHOOKS:
@@ -250,7 +250,7 @@ class TestForms:
     """What the website's forms share."""
 
     @pytest.mark.parametrize("name", FORMS)
-    def test_a_robot_is_thanked_and_ignored(self, functions: Functions, name: str) -> None:
+    def test_a_bot_is_thanked_and_ignored(self, functions: Functions, name: str) -> None:
         """A form with the hidden field filled in leaves no trace."""
         answer = post(functions, name, ADA | {"fax_number": "555 0100"})
         assert (answer.status_code, (answer.json or {})["status"], kept(functions)) == (202, "accepted", {})
@@ -283,7 +283,7 @@ class TestForms:
         assert functions.contact("bob@example.org") is None
 
     @pytest.mark.parametrize("name", [*FORMS, *OPERATOR])
-    def test_the_answer_does_not_tell_who_is_known(self, functions: Functions, name: str) -> None:
+    def test_the_response_does_not_reveal_who_is_known(self, functions: Functions, name: str) -> None:
         """New, enrolled, unsubscribed and complained addresses get the same answer."""
         answers = [post(functions, name, good(name)).data for _ in range(2)]
         for reason in ("unsubscribed", "complained"):
@@ -294,13 +294,13 @@ class TestForms:
     @pytest.mark.parametrize(
         "referer", ["https://[", "https://[::1", "http://[v1.]/", "\xff", "about:blank", "https://x/" + "y" * 5000]
     )
-    def test_a_strange_page_harms_nothing(self, functions: Functions, referer: str) -> None:
+    def test_a_malformed_referer_does_no_harm(self, functions: Functions, referer: str) -> None:
         """The form counts, regardless of the page that a browser names."""
         assert post(functions, "signup", ADA | {"consent": True}, headers={"Referer": referer}).status_code == 202
         contact = functions.contact()
         assert contact and len(contact.fields.get("consent_page", "")) <= 300
 
-    def test_a_consent_is_kept_with_its_words_time_and_page(self, functions: Functions) -> None:
+    def test_consent_is_kept_with_its_wording_time_and_page(self, functions: Functions) -> None:
         """The consent can be shown later; the page is kept without its query, which may name people."""
         before = functions.ledger.now()
         form = {"email": ADDRESS, "consent": True, "consent_text": "I agree to receive emails."}

@@ -30,13 +30,13 @@ def imported(path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("entry", sorted(ROOT.glob("functions/*/main.py")), ids=lambda entry: str(entry.parent.name))
-def test_a_function_imports_of_ours_only_what_is_shared(entry: Path) -> None:
+def test_a_function_imports_only_our_shared_package(entry: Path) -> None:
     """A function's folder is not a package, so the contract cannot see it."""
     assert {name.split(".")[0] for name in imported(entry)} & {*OURS, ""} == {"shared"}
 
 
 @pytest.mark.parametrize("package", ["shared", "scheduler", "commands", "local", "tools"])
-def test_no_package_imports_what_is_beside_it(package: str) -> None:
+def test_no_package_imports_functions_tests_or_benchmarks(package: str) -> None:
     """Functions, tests and benchmarks are not packages to build on; the contract does not know them."""
     beside = {"functions", "tests", "benchmarks"} - ({"tests"} if package == "tools" else set())
     found = {
@@ -82,7 +82,9 @@ def copy(tmp_path: Path) -> Path:
         ("shared/sending/sender.py", "from flask import request", "only web, console and the server know Flask"),
     ],
 )
-def test_an_import_the_wrong_way_breaks_the_contract(copy: Path, module: str, statement: str, contract: str) -> None:
+def test_an_import_in_the_wrong_direction_breaks_the_contract(
+    copy: Path, module: str, statement: str, contract: str
+) -> None:
     """Up, sideways, out of shared, or to Flask, also inside a function."""
     with (copy / module).open("a", encoding="utf-8") as file:
         file.write(f"\n{statement}\n")
@@ -90,7 +92,7 @@ def test_an_import_the_wrong_way_breaks_the_contract(copy: Path, module: str, st
     assert found.returncode == 1 and f"{contract} BROKEN" in found.stdout, found.stdout + found.stderr
 
 
-def test_a_module_without_a_room_breaks_the_contract(copy: Path) -> None:
+def test_a_module_without_a_place_breaks_the_contract(copy: Path) -> None:
     """Every new module in shared needs a place among the others."""
     (copy / "shared" / "helpers.py").write_text('"""Anything."""\n')
     found = subprocess.run([LINT, "--no-cache"], cwd=copy, capture_output=True, text=True, check=False)

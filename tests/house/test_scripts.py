@@ -58,7 +58,7 @@ def test_every_include_is_known() -> None:
 
 
 @by_name
-def test_a_file_names_what_it_uses(file: Path) -> None:
+def test_a_file_names_the_includes_it_uses(file: Path) -> None:
     """Its first line has each include that it uses, and no other, in their one direction."""
     source = file.read_text(encoding="utf-8")
     assert included_by(source) == used(source)
@@ -67,7 +67,7 @@ def test_a_file_names_what_it_uses(file: Path) -> None:
 
 
 @pytest.mark.parametrize("script", sorted(sources({})))
-def test_a_script_gets_each_include_once_and_in_time(script: str) -> None:
+def test_a_script_gets_each_include_once_and_in_order(script: str) -> None:
     """What an include needs comes before it, and nothing is included twice."""
     whole = sources({})[script]
     at = {name: whole.find(text) for name, text in TEXTS.items() if text in whole}
@@ -76,7 +76,7 @@ def test_a_script_gets_each_include_once_and_in_time(script: str) -> None:
 
 
 @by_name
-def test_a_head_says_what_is_kept_true(file: Path) -> None:
+def test_a_header_says_what_the_script_keeps_true(file: Path) -> None:
     """A decision's head says what it keeps true; an include's says what it is for."""
     head = [
         line
@@ -129,7 +129,7 @@ def test_no_refusal_is_swallowed(file: Path) -> None:
         "pcall(step_of, e, s) pcall(push)",
     ],
 )
-def test_the_scan_finds_one(line: str) -> None:
+def test_the_scan_finds_a_swallowed_refusal(line: str) -> None:
     """Around a function of ours that writes, a command, and what the scan does not know; a reason on another line does
     not count."""
     assert swallowed(f"-- pcall: for the line below\nlocal x = 1\n{line}") == [line]
@@ -139,13 +139,13 @@ def test_the_scan_finds_one(line: str) -> None:
 @pytest.mark.parametrize(
     "line", ["local fine, s = pcall(step_of, enrollment, step)", "redis.pcall('GET', key)", "-- pcall(wake)"]
 )
-def test_what_only_reads_may_fail(line: str) -> None:
-    """Nothing is refused there."""
+def test_a_call_that_only_reads_may_fail(line: str) -> None:
+    """Redis does not refuse reads."""
     assert swallowed(line) == []
 
 
 @by_name
-def test_luacheck_has_nothing_to_say(file: Path) -> None:
+def test_luacheck_finds_nothing(file: Path) -> None:
     """No unknown name, no shadowed one, nothing unused; Debian's package lua-check brings it."""
     if not (luacheck := shutil.which("luacheck")):
         pytest.skip("luacheck is not installed (Debian: lua-check)")

@@ -73,7 +73,7 @@ class TestComparisons:
     @pytest.mark.parametrize(
         ("code", "caught"), [("given == settings.api_key", True), ("t in SECRETS", True), ("token == ''", False)]
     )
-    def test_the_scan_finds_one(self, code: str, caught: bool) -> None:
+    def test_the_scan_finds_a_comparison(self, code: str, caught: bool) -> None:
         """It would see a comparison."""
         assert bool(breaches(self.compares_a_secret, ast.parse(code))) is caught
 
@@ -111,7 +111,7 @@ class TestCode:
         through_a_shell = any(word.arg == "shell" and getattr(word.value, "value", True) for word in node.keywords)
         return ast.unparse(node.func) in self.RUNS_DATA or through_a_shell
 
-    def test_nothing_runs_data(self) -> None:
+    def test_no_code_runs_data(self) -> None:
         """No pickle, no eval, no shell, no YAML that makes objects."""
         for name, tree in trees():
             assert not self.imported(tree) & self.UNPICKLES, name
@@ -120,7 +120,7 @@ class TestCode:
     @pytest.mark.parametrize(
         "code", ["eval(x)", "yaml.load(x)", "run(x, shell=True)", "run(x, shell=wanted)", "os.system(x)"]
     )
-    def test_the_scan_finds_it(self, code: str) -> None:
+    def test_the_scan_finds_each(self, code: str) -> None:
         """It would see each of them."""
         assert breaches(self.runs_data, ast.parse(code))
 
@@ -147,7 +147,7 @@ class TestCode:
         }
     )
 
-    def test_nobody_else_calls_out(self) -> None:
+    def test_only_listed_modules_open_connections(self) -> None:
         """An address from a visitor is never called: only these modules can open a connection, and none of them sees
         one."""
         found = {
@@ -158,7 +158,7 @@ class TestCode:
         }
         assert found <= self.CALLERS
 
-    def test_an_email_loads_nothing_while_it_is_made(self) -> None:
+    def test_rendering_an_email_loads_nothing(self) -> None:
         """The inliner would fetch style sheets; it is configured not to."""
         assert "load_remote_stylesheets=False" in (ROOT / "shared" / "emails" / "rendering.py").read_text()
 
@@ -245,7 +245,7 @@ class TestPatience:
             for length in given
         )
 
-    def test_no_test_is_in_a_hurry(self) -> None:
+    def test_no_test_relies_on_a_fast_machine(self) -> None:
         """On a busy machine everything takes long."""
         found = {
             str(path.relative_to(ROOT)): breaches(self.is_in_a_hurry, ast.parse(path.read_text("utf-8")))
@@ -256,6 +256,6 @@ class TestPatience:
     @pytest.mark.parametrize(
         "code", ["get(url, timeout=5)", "until(done, within=0.5)", "process.wait(10)", "thread.join(5)"]
     )
-    def test_the_scan_finds_it(self, code: str) -> None:
+    def test_the_scan_finds_each(self, code: str) -> None:
         """It would see each of them."""
         assert breaches(self.is_in_a_hurry, ast.parse(code))

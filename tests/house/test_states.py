@@ -54,12 +54,12 @@ def test_a_misspelled_state_is_found(line: str) -> None:
     assert {*COMPARED.findall(line), *given(line)} - STATES == {"sended"}
 
 
-def test_a_claim_refuses_in_known_words() -> None:
+def test_a_claim_gives_only_known_refusals() -> None:
     """Each that claim.lua answers, and no other."""
     assert {*re.findall(r"\bstop\('([^']+)'", LUA["claim"])} == {*Refusal}
 
 
-def test_a_request_ends_in_known_words() -> None:
+def test_a_request_has_only_known_outcomes() -> None:
     """Each that settle.lua decides, and no other."""
     assert {"accepted", *re.findall(r"^function decide\.(\w+)", LUA["settle"], re.M)} == {*Outcome}
 
@@ -71,7 +71,7 @@ def table(states: type[_State]) -> str:
 
 
 @pytest.mark.parametrize(("heading", "states"), [("Of an enrollment", EnrollmentState), ("Of a step", StepState)])
-def test_the_document_says_what_the_code_says(heading: str, states: type[_State]) -> None:
+def test_the_document_matches_the_code(heading: str, states: type[_State]) -> None:
     """Change states.py, and put the table of the message into docs/ledger.md."""
     document = (ROOT / "docs" / "ledger.md").read_text(encoding="utf-8")
     assert f"### {heading}\n\n{table(states)}" in document, f"docs/ledger.md, {heading}:\n{table(states)}"

@@ -47,7 +47,7 @@ def day(days: float) -> str:
         '"Email"\t"name"\t"red-systems"\t"Shoe size"\n"ada@example.org"\t"Ada"\t2\t39\n\n;;\n'.replace(";;", "\t\t\t"),
     ],
 )
-def test_spreadsheets_differ(tmp_path: Path, content: str) -> None:
+def test_common_spreadsheet_formats_are_read(tmp_path: Path, content: str) -> None:
     """BOM, semicolons, tabs, CRLF, quotes, blank lines and capitals are all fine."""
     found = sheet(tmp_path, content)
     assert [(row.form.email, row.form.name, row.form.red_systems) for row in found.rows] == [
@@ -81,7 +81,7 @@ def test_faulty_lines_are_named(tmp_path: Path) -> None:
     assert not [fault for fault in found.faults if "nobody" in fault.message]
 
 
-def test_doubles_are_merged(tmp_path: Path) -> None:
+def test_duplicates_are_merged(tmp_path: Path) -> None:
     """A person on two lines has the values of the later one, and those that only the earlier one has."""
     found = sheet(tmp_path, "email,name,business_name,consent\na@example.org,Ann,Acorn,yes\nA@example.org,Anna,,\n")
     assert [(row.line, row.form.name, row.form.business_name, row.form.consent) for row in found.rows] == [
@@ -90,7 +90,7 @@ def test_doubles_are_merged(tmp_path: Path) -> None:
     assert found.doubles == 1
 
 
-def test_a_no_stands(tmp_path: Path) -> None:
+def test_a_no_outweighs_a_yes(tmp_path: Path) -> None:
     """If one of a person's two lines refuses, the refusal counts."""
     found = sheet(tmp_path, HEAD + "a@example.org,A,1,no\na@example.org,A,1,yes\n")
     assert [row.form.consent for row in found.rows] == [False]
@@ -108,33 +108,33 @@ def test_a_no_stands(tmp_path: Path) -> None:
         (b'email\n"a@example.org\n', "is not a CSV file"),
     ],
 )
-def test_what_is_no_such_file(tmp_path: Path, content: bytes, message: str) -> None:
+def test_an_invalid_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     """The message says what to do about it."""
     with pytest.raises(FileError, match=message):
         sheet(tmp_path, content)
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    """It is a sentence, no traceback."""
+    """The error is a sentence, not a traceback."""
     with pytest.raises(FileError, match="cannot be read"):
         read(tmp_path / "none.csv", campaign=None, now=START)
 
 
 @pytest.mark.parametrize("start", ["soon", "2020-01-01", day(-31), day(400)])
-def test_a_start_that_cannot_be(tmp_path: Path, start: str) -> None:
+def test_an_impossible_start_is_a_fault(tmp_path: Path, start: str) -> None:
     """A start is a date of the last 30 days or the next year."""
     found = sheet(tmp_path, f"email,start\na@example.org,{start}\n")
     assert [(fault.line, fault.field) for fault in found.faults] == [(2, "start")]
 
 
-def test_another_campaign(tmp_path: Path) -> None:
+def test_a_line_for_another_campaign_is_a_fault(tmp_path: Path) -> None:
     """A line for another campaign than the one that is enrolled in is a fault; without enrolling it does not matter."""
     content = "email,campaign\na@example.org,five-day\nb@example.org,busos\n"
     assert [(fault.line, fault.field) for fault in sheet(tmp_path, content).faults] == [(3, "campaign")]
     assert sheet(tmp_path, content, campaign=None).faults == []
 
 
-def test_enrolled(tmp_path: Path, world: World) -> None:
+def test_people_who_agreed_are_enrolled(tmp_path: Path, world: World) -> None:
     """People who agreed are enrolled and get every email from us, including the first; the consent is recorded."""
     found = sheet(
         tmp_path,
@@ -153,14 +153,14 @@ def test_enrolled(tmp_path: Path, world: World) -> None:
     assert world.run(run_of("c@example.org")).state == "active"
 
 
-def test_consent_on_file_overrules_no_refusal(tmp_path: Path, world: World) -> None:
+def test_consent_on_file_does_not_overrule_a_refusal(tmp_path: Path, world: World) -> None:
     """A person marked `no` is not enrolled by the operator's general statement."""
     assert bring(world, sheet(tmp_path, HEAD + "b@example.org,B,1,no\n"), consent_on_file=True) == [
         Fault(2, "", NO_CONSENT)
     ]
 
 
-def test_starts(tmp_path: Path, world: World) -> None:
+def test_a_campaign_can_start_in_the_past_or_later(tmp_path: Path, world: World) -> None:
     """A campaign may have begun in the past or begin later; its dates count from there."""
     found = sheet(
         tmp_path,
@@ -173,7 +173,7 @@ def test_starts(tmp_path: Path, world: World) -> None:
     assert f"{run_of('later@example.org')}-1" not in world.provider.email_ids
 
 
-def test_an_import_lifts_nothing(tmp_path: Path, world: World) -> None:
+def test_an_import_lifts_no_suppression(tmp_path: Path, world: World) -> None:
     """A person who unsubscribed stays unsubscribed, although an old list says yes, and is not enrolled."""
     world.ledger.suppress(ids.digest("a@example.org"), "unsubscribed")
     (note,) = bring(world, sheet(tmp_path, HEAD + "a@example.org,A,1,yes\n"))
@@ -182,7 +182,7 @@ def test_an_import_lifts_nothing(tmp_path: Path, world: World) -> None:
     assert contact and contact.subscription == "unsubscribed" and "consent_at" not in contact.fields
 
 
-def test_only_remembered(tmp_path: Path, world: World) -> None:
+def test_without_a_trigger_contacts_are_only_remembered(tmp_path: Path, world: World) -> None:
     """Without a trigger no one is enrolled, regardless of consent."""
     assert bring(world, sheet(tmp_path, HEAD + "a@example.org,Ann,1,yes\n", campaign=None), trigger=None) == []
     contact = world.ledger.contact(ids.digest("a@example.org"))
@@ -190,7 +190,7 @@ def test_only_remembered(tmp_path: Path, world: World) -> None:
     assert world.redis.keys("eg:enrollment:*") == []
 
 
-def test_twice_is_once(tmp_path: Path, world: World) -> None:
+def test_importing_twice_enrolls_once(tmp_path: Path, world: World) -> None:
     """The same file again enrolls no one again."""
     for _ in range(2):
         assert bring(world, sheet(tmp_path, HEAD + "a@example.org,Ann,1,yes\n")) == []

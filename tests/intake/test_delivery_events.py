@@ -81,7 +81,7 @@ def of(step: Step) -> tuple[str, str | None, str | None]:
 class TestDelivery:
     """Reports of our own emails."""
 
-    def test_first_instants_are_kept(self, world: World) -> None:
+    def test_the_first_time_of_each_event_is_kept(self, world: World) -> None:
         """Delivered, opened and clicked are recorded once each, with their first instant, and sent to Notion; a repeat
         changes nothing."""
         run = world.sign_up()
@@ -182,7 +182,7 @@ class TestDelivery:
         world.live(2)
         assert world.provider.requests == [4] and world.provider.twice == []
 
-    def test_what_resend_gave_up_is_failed(self, world: World) -> None:
+    def test_an_email_resend_gives_up_on_is_failed(self, world: World) -> None:
         """The step is failed with the reason and an alert, the run continues, and the operator's retry sends a new
         email."""
         run = world.sign_up()
@@ -195,7 +195,7 @@ class TestDelivery:
         world.work()
         assert of(world.run(run).step(1)) == ("sent", "id-1", "evergreen")
 
-    def test_old_news_of_a_retried_email(self, world: World) -> None:
+    def test_an_old_report_does_not_affect_a_retried_email(self, world: World) -> None:
         """A report about a failed attempt neither ends nor fails the one that follows it."""
         run = world.sign_up()
         world.work()
@@ -220,24 +220,24 @@ class TestDelivery:
         assert of(world.run(run).step(1)) == ("sent", "id-0", "evergreen")
         assert world.provider.twice == []
 
-    def test_a_step_that_waits_is_left_alone(self, world: World) -> None:
+    def test_a_waiting_step_is_left_alone(self, world: World) -> None:
         """Another installation's report cannot mark as sent what was never posted here."""
         run = world.sign_up()
         tell(world, "delivered", run)
         assert of(world.run(run).step(1)) == ("scheduled", None, None)
 
-    def test_another_persons_email(self, world: World) -> None:
+    def test_a_report_about_another_person_changes_nothing(self, world: World) -> None:
         """A report whose address is not the run's changes nothing in it."""
         run = in_doubt(world)
         assert tell(world, "delivered", run, address="bob@example.org") == "ignored"
         assert world.run(run).step(1).state == "in-doubt"
 
     @pytest.mark.parametrize("email_id", ["x", "x-1", "christmas-1-99999999999999999999", "-", "1"])
-    def test_a_foreign_tag(self, world: World, email_id: str) -> None:
+    def test_a_foreign_tag_is_ignored(self, world: World, email_id: str) -> None:
         """Other programs may send through the same account."""
         assert tell(world, "delivered", email_id=email_id) == "ignored"
 
-    def test_a_note_of_a_delay(self, world: World) -> None:
+    def test_a_delay_is_only_noted(self, world: World) -> None:
         """A delay or a temporary bounce is only recorded, and a delivery clears it, in any order."""
         run = world.sign_up()
         world.work()
@@ -256,7 +256,7 @@ class TestSuppression:
     @pytest.mark.parametrize(
         ("what", "reason"), [("bounced", "bounced"), ("suppressed", "bounced"), ("complained", "complained")]
     )
-    def test_no_more_email(self, world: World, what: Any, reason: str) -> None:
+    def test_a_bounce_or_complaint_stops_all_email(self, world: World, what: Any, reason: str) -> None:
         """A permanent bounce, Resend's own suppression and a complaint end every run and keep later ones from
         starting."""
         run = world.sign_up()
@@ -271,7 +271,7 @@ class TestSuppression:
 
     @pytest.mark.parametrize("what", ["complained", "bounced", "suppressed", "unsubscribed"])
     @pytest.mark.parametrize("enrollment", [None, "christmas-0123456789abcdef0123-1"])
-    def test_an_address_that_nobody_knows(self, world: World, what: Any, enrollment: str | None) -> None:
+    def test_an_unknown_address_is_suppressed(self, world: World, what: Any, enrollment: str | None) -> None:
         """A report about a foreign email, or a forgotten one, counts for the address: a later sign-up is only
         tracked."""
         assert tell(world, what, enrollment) == "suppressed"
@@ -296,7 +296,7 @@ class TestSuppression:
         assert contact and contact.subscription == "subscribed"
         assert world.redis.zcard("eg:suppressed") == 0
 
-    def test_the_first_instant_counts(self, world: World) -> None:
+    def test_the_first_complaint_counts(self, world: World) -> None:
         """A second complaint does not move the first."""
         first = world.clock.now
         for _ in range(2):
@@ -304,7 +304,7 @@ class TestSuppression:
             world.clock.advance(seconds=1)
         assert world.redis.hget(ids.contact_key(CONTACT), "complained") == str(first)
 
-    def test_no_address(self, world: World) -> None:
+    def test_a_report_without_an_address_suppresses_no_one(self, world: World) -> None:
         """A report about an email to several people suppresses no one."""
         assert tell(world, "complained", address=None) == "ignored"
         assert world.redis.zcard("eg:suppressed") == 0
@@ -346,7 +346,7 @@ class TestReading:
             (None, None),
         ],
     )
-    def test_whom_it_is_about(self, to: Any, address: str | None) -> None:
+    def test_the_recipient_is_recognized(self, to: Any, address: str | None) -> None:
         """The one recipient, without name and capitals; of several, Resend does not say which."""
         found = event(body(to=to), "msg")
         assert found and found.address == address
@@ -360,7 +360,7 @@ class TestReading:
             (7, "bounced-for-now"),
         ],
     )
-    def test_which_bounces_are_for_good(self, bounce: Any, what: str) -> None:
+    def test_only_permanent_bounces_are_final(self, bounce: Any, what: str) -> None:
         """Only a permanent one; the reason quotes no address."""
         found = event(
             body(
@@ -371,11 +371,11 @@ class TestReading:
         assert found and found.what == what and found.reason and ADDRESS not in found.reason
 
     @pytest.mark.parametrize("type", ["email.scheduled", "email.received", "contact.created", "domain.updated", "x"])
-    def test_what_is_of_no_concern(self, type: str) -> None:
+    def test_other_events_are_ignored(self, type: str) -> None:
         """Every other event is ignored."""
         assert event(body(type), "msg") is None
 
-    def test_a_contact_that_stays(self) -> None:
+    def test_a_contact_that_stays_subscribed_is_ignored(self) -> None:
         """A change of a contact at Resend counts only when it is unsubscribed."""
         assert event(body("contact.updated", email=ADDRESS, unsubscribed=False), "msg") is None
         assert event(b'{"type": "contact.updated"}', "msg") is None
@@ -411,7 +411,7 @@ class TestFunction:
         run = functions.run()
         assert run and (run.state, run.why) == ("exited", "complained")
 
-    def test_what_is_of_no_concern_is_200(self, functions: Functions) -> None:
+    def test_an_ignored_event_is_200(self, functions: Functions) -> None:
         """Otherwise Resend would send it again for a day."""
         data = body("domain.created")
         assert functions.post(data, "resend-events", headers=svix(data)).json == {
@@ -424,7 +424,7 @@ class TestFunction:
         """Anything that is not an event is 400."""
         assert functions.post(data, "resend-events", headers=svix(data)).status_code == 400
 
-    def test_a_bad_proof(self, functions: Functions) -> None:
+    def test_a_bad_signature_is_401(self, functions: Functions) -> None:
         """Missing, wrong, old or malformed headers are 401, and nothing happens."""
         functions.sign_up()
         data = body("email.complained")
@@ -462,7 +462,7 @@ class TestFunction:
         with pytest.raises(SettingsError, match="RESEND_WEBHOOK_SECRET"):
             functions.client("resend-events")
 
-    def test_redis_away_is_503(self, functions: Functions) -> None:
+    def test_an_unavailable_redis_is_503(self, functions: Functions) -> None:
         """Resend sends it again."""
         functions.set(REDIS_URL="redis://127.0.0.1:9/0")
         data = body("email.complained")

@@ -93,7 +93,7 @@ class TestAnchor:
     """From when the delays count."""
 
     @pytest.mark.parametrize("reported", [None, START, START - DAY, START + HOUR])
-    def test_a_report_or_the_webhooks_time(self, desk: Desk, reported: int | None) -> None:
+    def test_the_reported_time_or_the_requests_is_the_anchor(self, desk: Desk, reported: int | None) -> None:
         """email_1_sent_at is the anchor when it is given, else the time of the request."""
         run = desk.sign_up("plain", email_1_sent_at=reported and iso(reported))
         anchor = START if reported is None else reported
@@ -114,7 +114,7 @@ class TestAnchor:
         assert world.run(run).step(2).due == START + 18 * HOUR
 
     @pytest.mark.parametrize(("status", "first"), [(None, 1), ("sent", 2)])
-    def test_an_old_report_meets_the_late_policy(self, world: World, status: str | None, first: int) -> None:
+    def test_the_late_policy_applies_to_an_old_report(self, world: World, status: str | None, first: int) -> None:
         """Five days ago: what is late goes now, once, and the gaps after it stay."""
         run = world.sign_up(email_1_sent_at=iso(START - 5 * DAY), email_1_status=status)
         world.work()
@@ -159,7 +159,7 @@ class TestSentByTheWebsite:
 class TestAgain:
     """Signing up more than once."""
 
-    def test_a_run_is_not_begun_twice(self, desk: Desk) -> None:
+    def test_a_run_does_not_start_twice(self, desk: Desk) -> None:
         """While a run exists, and after it, another sign-up changes nothing but what is remembered."""
         first = desk.sign_up("plain", first_name="Ada")
         desk.clock.advance(hours=5)
@@ -169,7 +169,7 @@ class TestAgain:
         again = desk.sign_up("plain", consent=True)
         assert first and again and (again.id, again.state) == (first.id, "exited")
 
-    def test_many_at_once_are_one(self, desk: Desk) -> None:
+    def test_simultaneous_sign_ups_start_one_run(self, desk: Desk) -> None:
         """Twenty sign-ups at the same moment begin one run with each step once."""
         with ThreadPoolExecutor(20) as pool:
             runs = list(pool.map(lambda _: desk.sign_up("plain"), range(20)))
@@ -195,7 +195,7 @@ class TestAgain:
         desk.ledger.suppress(CONTACT, "unsubscribed")
         assert desk.sign_up("other", consent=True)
 
-    def test_tracking_is_no_run(self, world: World) -> None:
+    def test_tracking_starts_no_run(self, world: World) -> None:
         """A form without scores schedules no email; the assessment that follows is the first run."""
         run = world.sign_up({"email": ADDRESS, "name": "Ada Lovelace"})
         world.work()
@@ -203,7 +203,7 @@ class TestAgain:
         assert world.sign_up({"email": ADDRESS, "green_systems": 0}) == run
         assert world.run(run).state == "active"
 
-    def test_a_webhook_without_a_campaign_tracks(self, desk: Desk) -> None:
+    def test_a_webhook_without_a_campaign_only_tracks(self, desk: Desk) -> None:
         """The contact is remembered, and nothing else."""
         assert desk.sign_up("signup", assessment_score=3) is None
         assert desk.fields()["assessment_score"] == "3"
@@ -227,7 +227,7 @@ class TestMissedCalls:
 
     @pytest.mark.parametrize("call", NAMED)
     @pytest.mark.parametrize("end", ["exited", "cancelled", "completed"])
-    def test_the_same_call_again_begins_nothing(self, desk: Desk, call: dict[str, str], end: str) -> None:
+    def test_the_same_call_again_starts_nothing(self, desk: Desk, call: dict[str, str], end: str) -> None:
         """Neither while its emails go out nor after them."""
         assert desk.missed(**call) == 1
         assert desk.missed(**call) == 1
@@ -247,8 +247,8 @@ class TestMissedCalls:
         assert desk.missed(event_id="call-8") == 2, "another call is another enrollment"
 
     @pytest.mark.parametrize("webhook", ["operator", "form"])
-    def test_a_call_without_a_name_may_be_another(self, desk: Desk, webhook: str) -> None:
-        """It is impossible to tell: while the emails go out it is the same one, after them the next."""
+    def test_an_unidentified_call_may_be_a_new_one(self, desk: Desk, webhook: str) -> None:
+        """It is impossible to tell: while emails go out it counts as the same call, afterwards as the next."""
 
         def again() -> int:
             if webhook == "operator":
@@ -266,7 +266,7 @@ class TestSuppressed:
     """People who must get no more email."""
 
     @pytest.mark.parametrize("reason", ["unsubscribed", "bounced", "complained", "manual"])
-    def test_marketing_only_tracks_them(self, desk: Desk, reason: str) -> None:
+    def test_a_suppressed_contact_is_only_tracked(self, desk: Desk, reason: str) -> None:
         """A suppressed address enters no marketing campaign; new data is remembered."""
         desk.ledger.suppress(CONTACT, reason)
         assert desk.sign_up("plain", first_name="Ada") is None
@@ -289,7 +289,7 @@ class TestSuppressed:
         desk.ledger.suppress(CONTACT, reason)
         assert bool(desk.sign_up("plain", consent=consent)) == (lifted and consent is True)
 
-    def test_consent_is_remembered_with_its_words_and_time(self, desk: Desk) -> None:
+    def test_consent_is_kept_with_its_wording_and_time(self, desk: Desk) -> None:
         """What the visitor agreed to, and when, can be shown later."""
         desk.sign_up("plain", consent=True, consent_text="I agree to receive emails.")
         assert {"I agree to receive emails.", str(START)} <= set(desk.fields().values())
@@ -298,7 +298,7 @@ class TestSuppressed:
 class TestContact:
     """What is remembered about a person."""
 
-    def test_webhooks_add_up(self, desk: Desk) -> None:
+    def test_each_form_adds_what_it_knows(self, desk: Desk) -> None:
         """Each form adds what it knows; what it leaves out or empty stays."""
         desk.sign_up("signup", name="Ada Lovelace", business_name="Engines", red_systems=3)
         desk.sign_up("plain", name="", business_name=None, red_systems=0, timezone="Europe/London")
@@ -352,10 +352,10 @@ class TestDue:
         assert run and [step.due for step in run.steps] == [midnight + days * DAY + hour * HOUR for days in (0, 3, 4)]
 
 
-class TestAChangedCampaign:
+class TestChangedCampaign:
     """A campaign file that changes while people are in it."""
 
-    def test_a_step_that_is_gone_is_skipped(self, world: World) -> None:
+    def test_a_removed_step_is_skipped(self, world: World) -> None:
         """The run continues with the next one, at the times that it was given."""
         run = world.sign_up(ADA)
         dues = [step.due for step in world.run(run).steps]

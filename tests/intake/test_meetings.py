@@ -81,7 +81,7 @@ def due_steps(run: Enrollment | None) -> list[str]:
     return [step.state for step in run.steps] if run else []
 
 
-def test_a_booking_is_reminded_of_a_day_and_an_hour_ahead(world: World) -> None:
+def test_reminders_go_out_a_day_and_an_hour_before_the_meeting(world: World) -> None:
     """Both reminders go out at their instants, and say the time where the attendee lives."""
     event = booked(world)
     assert report(world, event) == "enrolled"
@@ -113,7 +113,7 @@ def test_the_clock_changes_between_booking_and_meeting(world: World, zone: str, 
     assert "Monday, March 15" in world.provider.accepted[0]["text"]
 
 
-def test_a_reminder_that_is_past_is_skipped(world: World) -> None:
+def test_a_past_reminder_is_skipped(world: World) -> None:
     """A meeting in three hours gets only the reminder an hour before."""
     event = booked(world, days=3 / 24)
     report(world, event)
@@ -124,7 +124,7 @@ def test_a_reminder_that_is_past_is_skipped(world: World) -> None:
     assert len(world.provider.accepted) == 1
 
 
-def test_a_reminder_that_could_not_go_in_time_is_left_out(world: World) -> None:
+def test_a_reminder_after_the_meeting_is_not_sent(world: World) -> None:
     """After an outage no one is reminded of a meeting that is over."""
     report(world, booked(world, days=2))
     world.clock.advance(hours=72)
@@ -132,7 +132,7 @@ def test_a_reminder_that_could_not_go_in_time_is_left_out(world: World) -> None:
     assert world.provider.accepted == []
 
 
-def test_a_meeting_that_is_moved_takes_its_reminders_along(world: World) -> None:
+def test_moving_a_meeting_moves_its_reminders(world: World) -> None:
     """The old reminders are dropped and the new ones count from the new start."""
     old, new = booked(world), booked(world, "two", days=7, seconds=60, replaces="one")
     report(world, old)
@@ -141,7 +141,7 @@ def test_a_meeting_that_is_moved_takes_its_reminders_along(world: World) -> None
     assert due_steps(reminders(world, new)) == ["scheduled", "scheduled"]
 
 
-def test_a_meeting_that_keeps_its_name_can_move_too(world: World) -> None:
+def test_a_meeting_that_keeps_its_uid_can_move_too(world: World) -> None:
     """A calendar that keeps the uid moves the reminders, too."""
     old, new = booked(world), booked(world, days=7, seconds=60)
     report(world, old)
@@ -198,7 +198,7 @@ def test_the_same_delivery_twice_has_one_effect(world: World) -> None:
         assert world.redis.dbsize() == before
 
 
-def test_a_booking_ends_the_nurture_that_lists_it(world: World) -> None:
+def test_a_booking_ends_a_nurture_campaign_that_lists_it(world: World) -> None:
     """People who have booked get no more emails that ask for a booking."""
     run = world.sign_up()
     world.work()
@@ -211,7 +211,7 @@ def test_a_booking_ends_the_nurture_that_lists_it(world: World) -> None:
     assert len([subject for subject in subjects(world) if "assessment" in subject]) == 1
 
 
-def test_a_booking_of_before_does_not_end_what_came_after(world: World) -> None:
+def test_an_older_booking_does_not_end_a_later_run(world: World) -> None:
     """A booking that arrives late is older than the run, and does not affect it."""
     event = booked(world)
     world.clock.advance(hours=2)
@@ -229,7 +229,7 @@ def test_a_calendars_clock_may_be_a_minute_behind(world: World, behind: int, sta
     assert world.run(run).state == state
 
 
-def test_who_missed_the_call_is_asked_to_book_again(world: World) -> None:
+def test_a_person_who_missed_the_call_is_asked_to_book_again(world: World) -> None:
     """Three emails, which stop as soon as there is a new booking."""
     report(world, booked(world, days=1))
     world.clock.advance(hours=25)
@@ -242,7 +242,7 @@ def test_who_missed_the_call_is_asked_to_book_again(world: World) -> None:
     assert (recovery(world) or run).state == "exited"
 
 
-def test_a_no_show_that_is_taken_back_ends_the_recovery_and_marked_again_begins_it_anew(world: World) -> None:
+def test_an_undone_no_show_ends_the_recovery_and_a_new_one_restarts_it(world: World) -> None:
     """Each marking is a run of its own; a late older event changes nothing."""
     report(world, booked(world, days=1))
     first, undone, second = (
@@ -258,7 +258,7 @@ def test_a_no_show_that_is_taken_back_ends_the_recovery_and_marked_again_begins_
     assert report(world, told(world, "no-show-undone", seconds=2.5)) == "ignored"
 
 
-def test_a_no_show_that_was_taken_back_first_never_begins(world: World) -> None:
+def test_a_no_show_undone_before_it_arrives_starts_nothing(world: World) -> None:
     """The two events in the wrong order end as they would in the right one."""
     report(world, booked(world, days=1))
     marked, undone = told(world, "no-show", seconds=1), told(world, "no-show-undone", seconds=2)
@@ -267,14 +267,14 @@ def test_a_no_show_that_was_taken_back_first_never_begins(world: World) -> None:
     assert recovery(world) is None
 
 
-def test_a_guest_who_stayed_away_is_not_written_to(world: World) -> None:
+def test_a_guest_who_missed_the_meeting_gets_no_email(world: World) -> None:
     """Only the booker of a meeting that we know is asked to book again."""
     report(world, booked(world, days=1))
     assert report(world, told(world, "no-show", email="guest@example.org")) == "ignored"
     assert recovery(world) is None
 
 
-def test_a_no_show_of_a_meeting_that_we_never_heard_of_counts(world: World) -> None:
+def test_a_no_show_for_an_unknown_meeting_counts(world: World) -> None:
     """Meetings that were booked before Evergreen ran have no-shows too."""
     assert report(world, told(world, "no-show", "unheard-of")) == "enrolled"
     assert due_steps(recovery(world, "unheard-of")) == ["scheduled"] * 3
@@ -291,7 +291,7 @@ def test_in_testing_mode_the_meeting_is_three_steps_ahead(ledger: Ledger, clock:
     assert run.anchor - clock.now == 15_000
 
 
-def test_reminders_go_before_nurture_when_the_limit_is_scarce(world: World) -> None:
+def test_reminders_go_before_nurture_emails(world: World) -> None:
     """With a hundred marketing emails waiting, the reminder that falls due is the next to go."""
     for number in range(20):
         world.sign_up(email=f"person{number}@example.org")
@@ -303,7 +303,7 @@ def test_reminders_go_before_nurture_when_the_limit_is_scarce(world: World) -> N
     assert job and job[0].startswith("booking-reminder-")
 
 
-def test_an_unsubscribed_booker_is_reminded_all_the_same(world: World) -> None:
+def test_an_unsubscribed_booker_still_gets_reminders(world: World) -> None:
     """An unsubscribed person still wants to know when the meeting is; a bounced address gets nothing."""
     world.ledger.suppress(ids.digest(PERSON["email"]), "unsubscribed")
     event = booked(world)
@@ -313,7 +313,7 @@ def test_an_unsubscribed_booker_is_reminded_all_the_same(world: World) -> None:
     assert due_steps(reminders(world, event)) == ["cancelled", "cancelled"]
 
 
-def test_the_contact_of_a_booking_is_merged(world: World) -> None:
+def test_a_bookings_contact_data_is_merged(world: World) -> None:
     """What a calendar knows about the person is merged with the form."""
     world.sign_up(first_name="")
     report(world, booked(world))
@@ -329,14 +329,14 @@ def test_the_contact_of_a_booking_is_merged(world: World) -> None:
 @pytest.mark.parametrize(
     ("name", "greeting"), [("Grace Hopper", "Hi Grace,"), ("Dr. Hopper", "Hi there,"), ("", "Hi there,")]
 )
-def test_a_full_name_alone_greets_by_its_first_word(world: World, name: str, greeting: str) -> None:
+def test_a_full_name_alone_is_greeted_by_its_first_word(world: World, name: str, greeting: str) -> None:
     """A person with a single name field is greeted by the first name; a title is not a name."""
     world.sign_up(first_name="", name=name)
     world.work()
     assert world.provider.accepted[0]["text"].startswith(greeting)
 
 
-class TestAGroup:
+class TestGroup:
     """Campaigns of meetings that share a group with others: one that blocks a meeting's own enrollment does not belong
     to the meeting."""
 
@@ -371,20 +371,20 @@ class TestAGroup:
         assert (world.run(course).state, world.run(course).why) == ("active", None)
         assert world.states(course)[1:] == ["scheduled"] * 6
 
-    def test_a_blocked_recovery_is_taken_back_alone(self, world: World, course: str) -> None:
-        """Missed, not missed after all, missed again, and dropped in the end: none of it affects Christmas."""
+    def test_undoing_a_blocked_recovery_affects_nothing_else(self, world: World, course: str) -> None:
+        """Missed, undone, missed again, and cancelled: none of it affects Christmas."""
         for seconds, what in enumerate(["no-show", "no-show-undone", "no-show", "no-show-undone", "cancelled"]):
             report(world, told(world, what, seconds=seconds))
         assert world.run(course).state == "active"
 
-    def test_who_may_get_no_email_has_nothing_to_end(self, world: World) -> None:
+    def test_cancelling_a_bounced_persons_meeting_ends_nothing(self, world: World) -> None:
         """A meeting of a person whose address bounced is only tracked; its cancellation ends nothing."""
         world.ledger.suppress(ids.digest(PERSON["email"]), "bounced")
         assert report(world, booked(world)) == "tracked"
         assert "run" not in world.redis.hgetall(f"eg:meeting:{ids.digest('one')}")
         assert report(world, told(world, "cancelled", seconds=60)) == "cancelled"
 
-    def test_of_two_meetings_each_ends_its_own(self, world: World) -> None:
+    def test_each_of_two_meetings_ends_only_its_own_reminders(self, world: World) -> None:
         """The first blocks the second: cancelling the second leaves the first its reminders, cancelling the first drops
         them."""
         first, second = booked(world, "first"), booked(world, "second", days=6)
@@ -395,7 +395,7 @@ class TestAGroup:
         assert due_steps(reminders(world, first)) == ["cancelled", "cancelled"]
         assert report(world, booked(world, "third", seconds=180)) == "enrolled", "the group is free again"
 
-    def test_a_meeting_that_was_blocked_where_it_was_moved_still_has_an_end(self, world: World) -> None:
+    def test_cancelling_a_meeting_blocked_by_a_move_spares_the_other(self, world: World) -> None:
         """What it began before is over; the other meeting, which took the group meanwhile, keeps its reminders."""
         first, second = booked(world, "first"), booked(world, "second", days=6)
         report(world, first)
@@ -406,7 +406,7 @@ class TestAGroup:
         assert due_steps(reminders(world, second)) == ["scheduled", "scheduled"]
 
 
-class TestGivenAgain:
+class TestRepeatedEvents:
     """One enrollment for an event, however it ended: only the calendar can take the event back and give it again."""
 
     @staticmethod
@@ -421,7 +421,7 @@ class TestGivenAgain:
         """The operator ends an enrollment."""
         assert world.ledger.cancel(known(run).id, "by hand") == "cancelled"
 
-    def test_a_booking_that_was_cancelled_by_hand_stays_so(self, world: World) -> None:
+    def test_reminders_cancelled_manually_stay_cancelled(self, world: World) -> None:
         """The calendar sends it again after eight days: there are no reminders."""
         event = booked(world, days=20)
         report(world, event)
@@ -431,8 +431,8 @@ class TestGivenAgain:
         world.live(24 * 13)
         assert world.provider.accepted == []
 
-    def test_a_no_show_whose_emails_are_over_begins_none_again(self, world: World) -> None:
-        """Marked a second time without having been taken back, by an event of its own."""
+    def test_a_no_show_with_all_emails_sent_sends_none_again(self, world: World) -> None:
+        """Even if a separate event reports it a second time, without an undo."""
         report(world, told(world, "no-show"))
         world.live(73)
         assert due_steps(recovery(world)) == ["sent"] * 3
@@ -440,7 +440,7 @@ class TestGivenAgain:
         world.live(73)
         assert len(world.provider.accepted) == 3
 
-    def test_a_no_show_that_ended_by_a_booking_begins_none_again(self, world: World) -> None:
+    def test_a_no_show_ended_by_a_booking_does_not_restart(self, world: World) -> None:
         """A person who has booked since is not asked to."""
         report(world, told(world, "no-show"))
         report(world, booked(world, "next", seconds=60))
@@ -448,7 +448,7 @@ class TestGivenAgain:
         assert report(world, told(world, "no-show", seconds=120)) == "exists"
 
     @pytest.mark.parametrize("ended", [False, True])
-    def test_a_meeting_that_comes_back_to_its_start_is_reminded_of_again(self, world: World, ended: bool) -> None:
+    def test_a_meeting_moved_back_to_its_old_time_gets_reminders_again(self, world: World, ended: bool) -> None:
         """Moved to another time and back under one name, also after the operator ended its reminders; each start stays
         one event."""
         there, away, back = booked(world), booked(world, days=9, seconds=1), booked(world, seconds=2)
@@ -463,7 +463,7 @@ class TestGivenAgain:
         assert [self.deliver(world, event) for event in (there, away, back)] == ["ignored", "ignored", "exists"]
         assert report(world, booked(world, days=9, seconds=3)) == "enrolled", "and the other start as well"
 
-    def test_a_meeting_far_ahead_comes_back_after_months(self, world: World) -> None:
+    def test_a_distant_meeting_can_move_back_months_later(self, world: World) -> None:
         """Its first reminders, long over, are forgotten by then; that the calendar took them back is not."""
         report(world, event := booked(world, days=200))
         report(world, booked(world, days=210, seconds=1))
@@ -471,7 +471,7 @@ class TestGivenAgain:
         world.redis.delete(ids.enrollment_key(known(reminders(world, event)).id))  # as it would expire
         assert report(world, booked(world, starts=event.starts)) == "enrolled"
 
-    def test_a_late_taking_back_lets_nothing_begin(self, world: World) -> None:
+    def test_a_late_undo_starts_nothing(self, world: World) -> None:
         """Only what came after the latest mark takes it back: the mark, delivered again, is the same one."""
         undone, marked = told(world, "no-show-undone", seconds=1), told(world, "no-show", seconds=2)
         report(world, marked)

@@ -79,7 +79,7 @@ def test_a_booking() -> None:
 @pytest.mark.parametrize(
     "start", ["2026-12-03T18:00:00+00:00", "2026-12-03T18:00:00.000Z", "2026-12-03T13:00:00-05:00"]
 )
-def test_an_instant_may_be_written_in_several_ways(start: str) -> None:
+def test_a_time_may_be_written_in_several_ways(start: str) -> None:
     """Z, an offset and milliseconds mean the same start."""
     assert read(calendar_samples.calcom_created(start=start)).starts == milliseconds(calendar_samples.START)
 
@@ -96,7 +96,7 @@ def test_a_booking_that_keeps_its_uid_replaces_nothing() -> None:
 
 
 @pytest.mark.parametrize("make", [calendar_samples.calcom_cancelled, calendar_samples.calcom_rejected])
-def test_a_booking_that_will_not_be(make: Callable[[], dict[str, Any]]) -> None:
+def test_a_cancelled_or_rejected_booking(make: Callable[[], dict[str, Any]]) -> None:
     """Cancelled by the booker and rejected by the host are the same to us."""
     event = read(make())
     assert (event.what, event.uid, event.starts) == (
@@ -106,7 +106,7 @@ def test_a_booking_that_will_not_be(make: Callable[[], dict[str, Any]]) -> None:
     )
 
 
-def test_a_cancellation_needs_the_uid_only() -> None:
+def test_a_cancellation_needs_only_the_uid() -> None:
     """The reminders of a cancelled meeting must stop, even if anything else is missing or odd."""
     posted = calendar_samples.calcom_cancelled()
     posted["payload"] = {"uid": calendar_samples.UID, "attendees": "nobody", "startTime": "soon"}
@@ -114,7 +114,7 @@ def test_a_cancellation_needs_the_uid_only() -> None:
     assert (event.what, event.uid, event.starts, event.contact) == ("cancelled", calendar_samples.UID, None, {})
 
 
-def test_a_request_is_no_booking_yet() -> None:
+def test_a_request_is_not_a_booking_yet() -> None:
     """A booking that awaits confirmation is sent again once it is confirmed."""
     assert calcom.event(calendar_samples.body(calendar_samples.calcom_requested())) is None
 
@@ -160,7 +160,7 @@ def test_a_second_mark_is_another_event() -> None:
         calendar_samples.calcom_created(email="15550100@sms.cal.com"),
     ],
 )
-def test_what_is_of_no_concern(posted: dict[str, Any]) -> None:
+def test_irrelevant_events_are_ignored(posted: dict[str, Any]) -> None:
     """Other events, a mark that changes no one and a booker without an address are understood and ignored."""
     assert calcom.event(calendar_samples.body(posted)) is None
 
@@ -176,7 +176,7 @@ def test_what_is_of_no_concern(posted: dict[str, Any]) -> None:
         ({"attendees": [{"email": "somebody@nowhere"}]}, ["payload", "attendees", 0, "email"]),
     ],
 )
-def test_a_booking_that_lacks_what_it_needs(change: dict[str, Any], field: list[str | int]) -> None:
+def test_a_booking_without_a_required_field(change: dict[str, Any], field: list[str | int]) -> None:
     """The response names the faulty field and does not repeat its value."""
     posted = calendar_samples.calcom_created()
     posted["payload"] |= change
@@ -187,7 +187,7 @@ def test_a_booking_that_lacks_what_it_needs(change: dict[str, Any], field: list[
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b"7", b"null", b'"text"', b"[" * 100_000, b"1" * 5000, b"{"])
-def test_what_is_no_json_object(body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object(body: bytes) -> None:
     """Anything but a JSON object is a 400."""
     assert refused(lambda: calcom.event(body)).status == 400
 

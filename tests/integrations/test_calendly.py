@@ -94,7 +94,7 @@ def test_a_signature_holds_for_three_minutes(seconds: int) -> None:
 
 
 @pytest.mark.parametrize("seconds", [-181, 181])
-def test_a_signature_of_another_time_is_refused(seconds: int) -> None:
+def test_an_old_or_early_signature_is_refused(seconds: int) -> None:
     """A recorded request cannot be posted again later."""
     assert "clock" in refused(lambda: calendly.verify(BODY, header(at_seconds=NOW + seconds), KEY, NOW)).message
 
@@ -134,7 +134,7 @@ def test_a_reschedule_is_a_cancellation_and_a_booking() -> None:
         (calendar_samples.calendly_no_show_undone(), "no-show-undone"),
     ],
 )
-def test_what_happens_to_a_booking(posted: dict[str, Any], what: str) -> None:
+def test_an_event_about_a_booking(posted: dict[str, Any], what: str) -> None:
     """Each event names the meeting, its start and the invitee."""
     event = read(posted)
     assert (event.what, event.uid, event.starts, event.replaces) == (
@@ -150,7 +150,7 @@ def test_what_happens_to_a_booking(posted: dict[str, Any], what: str) -> None:
     "make",
     [calendar_samples.calendly_canceled, calendar_samples.calendly_no_show, calendar_samples.calendly_no_show_undone],
 )
-def test_what_happens_to_a_booking_needs_no_start(make: Callable[[], dict[str, Any]]) -> None:
+def test_an_event_about_a_booking_needs_no_start(make: Callable[[], dict[str, Any]]) -> None:
     """The booking already gave the start; an event without it still counts."""
     posted = make()
     posted["payload"]["scheduled_event"] = None
@@ -169,7 +169,7 @@ def test_a_second_mark_is_another_event() -> None:
 
 
 @pytest.mark.parametrize("make", [calendar_samples.calendly_no_show, calendar_samples.calendly_no_show_undone])
-def test_an_event_about_no_mark_goes_by_its_time(make: Callable[..., dict[str, Any]]) -> None:
+def test_an_event_without_a_mark_is_keyed_by_its_time(make: Callable[..., dict[str, Any]]) -> None:
     """Where no mark is named, as with one undone, a redelivery has the same key and a later event does not."""
     keys = []
     for at in (calendar_samples.POSTED, calendar_samples.POSTED, "2026-12-04T09:00:00Z"):
@@ -180,7 +180,7 @@ def test_an_event_about_no_mark_goes_by_its_time(make: Callable[..., dict[str, A
 
 
 @pytest.mark.parametrize("name", ["routing_form_submission.created", "invented.tomorrow", ""])
-def test_what_is_of_no_concern(name: str) -> None:
+def test_irrelevant_events_are_ignored(name: str) -> None:
     """Other events are understood and ignored, regardless of their content."""
     assert calendly.event(json.dumps({"event": name}).encode()) is None
 
@@ -196,7 +196,7 @@ def test_what_is_of_no_concern(name: str) -> None:
         ({"scheduled_event": {"start_time": "9999999-01-01T00:00:00Z"}}, ["payload", "scheduled_event", "start_time"]),
     ],
 )
-def test_a_booking_that_lacks_what_it_needs(change: dict[str, Any], field: list[str]) -> None:
+def test_a_booking_without_a_required_field(change: dict[str, Any], field: list[str]) -> None:
     """The response names the faulty field and does not repeat its value."""
     posted = calendar_samples.calendly_created()
     posted["payload"] |= change
@@ -207,7 +207,7 @@ def test_a_booking_that_lacks_what_it_needs(change: dict[str, Any], field: list[
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b"7", b"null", b'"text"', b"[" * 100_000, b"1" * 5000, b"{"])
-def test_what_is_no_json_object(body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object(body: bytes) -> None:
     """Anything but a JSON object is a 400."""
     assert refused(lambda: calendly.event(body)).status == 400
 

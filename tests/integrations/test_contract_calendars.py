@@ -70,7 +70,7 @@ def test_no_sample_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("name", OUTCOMES)
-def test_a_sample_is_proved_and_understood(name: str) -> None:
+def test_a_sample_is_verified_and_understood(name: str) -> None:
     """The signature of each sample holds, and the event is what its name says."""
     verify(name, sample(name))
     event = (calcom if name.startswith("calcom/") else calendly).event(sample(name))

@@ -43,7 +43,7 @@ def refused(discord: Discord, embed: Embed = EMBED) -> AlertError:
     return caught.value
 
 
-def test_a_message_is_one_embed_that_mentions_nobody(box: Sandbox, discord: Discord) -> None:
+def test_a_message_is_one_embed_that_mentions_no_one(box: Sandbox, discord: Discord) -> None:
     """Title, text, color, fields that say something, footer; and no mention is allowed."""
     discord.post(EMBED)
     (message,) = posted(box)
@@ -54,7 +54,7 @@ def test_a_message_is_one_embed_that_mentions_nobody(box: Sandbox, discord: Disc
     assert message["allowed_mentions"] == {"parse": []}
 
 
-def test_text_is_no_markup(box: Sandbox, discord: Discord) -> None:
+def test_text_is_never_markup(box: Sandbox, discord: Discord) -> None:
     """A name cannot make a link, a mention, a heading or code, in any place."""
     evil = "[click](https://evil.example.org) <@1> @everyone `x` **b** ~~s~~ ||h|| # _u_ \\"
     discord.post(Embed(evil, evil, 0, ((evil, evil),)))
@@ -65,7 +65,7 @@ def test_text_is_no_markup(box: Sandbox, discord: Discord) -> None:
 
 
 @pytest.mark.parametrize("text", ["x" * 9000, "*" * 9000, "😀" * 9000, "\\" * 9000, "é\ud800" * 5000])
-def test_what_is_too_long_is_shortened(box: Sandbox, discord: Discord, text: str) -> None:
+def test_long_text_is_shortened(box: Sandbox, discord: Discord, text: str) -> None:
     """Every limit of the API is kept, also the one of all texts together, and no character or escape is cut in two."""
     discord.post(Embed(text, text, 0, tuple((text, text) for _ in range(30)), text))
     (embed,) = posted(box)[0]["embeds"]
@@ -83,14 +83,14 @@ def test_thirty_short_fields_become_twenty_five(box: Sandbox, discord: Discord) 
     ("status", "kind"),
     [(404, "gone"), (401, "gone"), (403, "gone"), (400, "refused"), (500, "busy"), (503, "busy"), (429, "busy")],
 )
-def test_each_refusal_says_what_may_be_done(box: Sandbox, discord: Discord, status: int, kind: str) -> None:
+def test_each_refusal_has_its_meaning(box: Sandbox, discord: Discord, status: int, kind: str) -> None:
     """Deleted: never again. Busy: later. Refused: not this message."""
     box.fault("status", provider="discord", status=status)
     assert refused(discord).kind == kind
     assert posted(box) == []
 
 
-def test_a_page_of_a_proxy_is_not_discords_word(box: Sandbox, discord: Discord) -> None:
+def test_a_proxys_page_is_not_an_answer_from_discord(box: Sandbox, discord: Discord) -> None:
     """A 403 or 404 with an HTML page does not mean that the webhook was deleted; a 200 with one is not a success."""
     for status, kind in ((403, "busy"), (404, "busy"), (200, "refused")):
         box.fault("status", provider="discord", status=status, body="html")
@@ -117,7 +117,7 @@ def test_a_429_is_obeyed(box: Sandbox) -> None:
     assert len(posted(box)) == 1
 
 
-def test_the_last_place_of_a_window_is_noticed(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_client_waits_when_the_window_is_full(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the fifth message the client waits by itself; Discord has no reason to refuse one."""
     now = stand_still(monkeypatch)
     discord = at(box, clock=lambda: now[0])
@@ -131,18 +131,18 @@ def test_the_last_place_of_a_window_is_noticed(box: Sandbox, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("fault", [{"kind": "disconnect"}, {"kind": "timeout-before"}])
-def test_no_answer_is_busy(box: Sandbox, discord: Discord, fault: dict[str, Any]) -> None:
+def test_no_answer_means_busy(box: Sandbox, discord: Discord, fault: dict[str, Any]) -> None:
     """Any network failure means another try."""
     box.fault(provider="discord", **fault)
     assert refused(discord).kind == "busy"
 
 
-def test_nobody_there_is_busy() -> None:
+def test_connection_refused_means_busy() -> None:
     """A refused connection is, too, and the error does not show the address."""
     assert refused(Discord("http://127.0.0.1:9/webhooks/1/secret-token")).kind == "busy"
 
 
-def test_the_address_is_in_no_log(box: Sandbox, discord: Discord, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_address_is_never_logged(box: Sandbox, discord: Discord, caplog: pytest.LogCaptureFixture) -> None:
     """Not even at DEBUG, where the HTTP library logs each request of others."""
     with caplog.at_level(logging.DEBUG):
         discord.post(EMBED)

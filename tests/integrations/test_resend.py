@@ -120,7 +120,7 @@ class TestAccepted:
         )
         assert accepted.ids == [entry["id"] for entry in sorted(box.outbox(), key=lambda entry: int(entry["subject"]))]
 
-    def test_connections_are_kept(self, connect: Connect) -> None:
+    def test_connections_are_reused(self, connect: Connect) -> None:
         """Ten emails go over one connection; one that the server has closed is replaced."""
         with raw(*[OK] * 10, None, OK) as server:
             client = connect(server.url)
@@ -130,7 +130,7 @@ class TestAccepted:
             assert client.send(BODY, key="key").ids == ["a"]
             assert (server.accepted, len(server.requests)) == (2, 12)
 
-    def test_threads_have_their_own(self, box: Sandbox, connect: Connect) -> None:
+    def test_each_thread_gets_its_own_answers(self, box: Sandbox, connect: Connect) -> None:
         """Sixteen threads send at once, and every answer belongs to its email."""
         client = connect(f"{box.url}/resend")
         with ThreadPoolExecutor(16) as pool:
@@ -161,7 +161,7 @@ class TestRefused:
         documented = {(int(status[:3]), code) for status, code, *_ in facts["errors"] + facts["errors_older_docs"]}
         assert documented <= KINDS.keys()
 
-    def test_a_reason_names_nobody(self, box: Sandbox, connect: Connect) -> None:
+    def test_a_reason_names_no_one(self, box: Sandbox, connect: Connect) -> None:
         """If Resend repeats parts of the email, addresses are masked, and the reason is short and one line."""
         with raw(
             answer(
@@ -198,7 +198,7 @@ class TestRefused:
             assert first.result().ids == [box.outbox()[0]["id"]]
 
     @pytest.mark.parametrize("text", ["soon", "Wed, 21 Oct 2026 07:28:00 GMT", "-5", "nan", "inf", ""])
-    def test_a_strange_retry_after_is_none(self, connect: Connect, text: str) -> None:
+    def test_an_invalid_retry_after_is_ignored(self, connect: Connect, text: str) -> None:
         """Only a number of seconds that is short enough to wait counts."""
         with raw(answer(b'{"name": "rate_limit_exceeded", "message": "x"}', "429 No", Retry_After=text)) as server:
             error = trouble(connect(server.url))
@@ -214,7 +214,7 @@ class TestSilence:
          ({"kind": "disconnect", "after": True}, 1), ({"kind": "commit-then-503"}, 1)],
     )  # fmt: skip
     @pytest.mark.usefixtures("connect")
-    def test_no_answer_may_be_an_acceptance(self, box: Sandbox, fault: dict[str, Any], taken: int) -> None:
+    def test_no_answer_may_mean_accepted(self, box: Sandbox, fault: dict[str, Any], taken: int) -> None:
         """A timeout, a lost connection, a 503: it is unknown whether the email was accepted, and the same request finds
         out."""
         client = patience.resend(box)
@@ -243,7 +243,7 @@ class TestSilence:
         ],
     )
     @pytest.mark.parametrize("batch", [0, 1])
-    def test_an_answer_that_makes_no_sense(
+    def test_an_invalid_answer(
         self, connect: Connect, monkeypatch: pytest.MonkeyPatch, said: bytes, kind: str, batch: int
     ) -> None:
         """Anything but Resend's JSON with an id proves nothing, except by its status."""
@@ -254,7 +254,7 @@ class TestSilence:
             assert trouble(client, batch).kind == kind
 
     @pytest.mark.parametrize("ids", [["a"], ["a", "b", "c"]])
-    def test_a_batch_answer_of_another_length(self, connect: Connect, ids: list[str]) -> None:
+    def test_a_batch_answer_with_the_wrong_number_of_ids(self, connect: Connect, ids: list[str]) -> None:
         """It is unknown which of the emails were accepted, and no repetition can tell."""
         with raw(answer(json.dumps({"data": [{"id": id} for id in ids]}).encode())) as server:
             assert trouble(connect(server.url), batch=2).kind == "conflict"
@@ -269,23 +269,23 @@ class TestSilence:
 class TestUnreachable:
     """When the request surely never left, it can wait without a doubt."""
 
-    def test_nobody_listens(self, connect: Connect) -> None:
-        """Connection refused."""
+    def test_connection_refused(self, connect: Connect) -> None:
+        """Nothing listens on the port."""
         with own_port() as port:
             assert str(trouble(connect(f"http://127.0.0.1:{port}"))) == "wait: Resend could not be reached"
 
-    def test_no_such_name(self, connect: Connect) -> None:
+    def test_unknown_host_name(self, connect: Connect) -> None:
         """The name cannot be resolved (RFC 6761 keeps .invalid free)."""
         assert trouble(connect("http://resend.invalid")).kind == "wait"
 
-    def test_nobody_accepts(self, connect: Connect) -> None:
+    def test_connection_timed_out(self, connect: Connect) -> None:
         """A host whose queue of connections is full does not answer in time."""
         with ExitStack() as stack:
             listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
             stack.enter_context(socket.create_connection(listener.getsockname()))
             assert trouble(connect(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=SOON)).kind == "wait"
 
-    def test_a_certificate_that_nobody_vouches_for(self, connect: Connect, certificate: Path) -> None:
+    def test_an_untrusted_certificate(self, connect: Connect, certificate: Path) -> None:
         """Nothing is sent to a server that cannot prove who it is."""
         with tls(certificate, lambda _: None) as url:
             assert trouble(connect(url)).kind == "wait"
@@ -326,12 +326,12 @@ ERROR = b'{"statusCode": 401, "name": "restricted_api_key", "message": "may only
 class TestTime:
     """What time it is by Resend's clock, as each of its own answers says."""
 
-    def test_an_acceptance_says_it(self, connect: Connect) -> None:
+    def test_an_acceptance_gives_it(self, connect: Connect) -> None:
         """The header Date is read."""
         with raw(answer(b'{"id": "a"}', Date=NOON)) as server:
             assert connect(server.url).send(BODY, key="key").date == NOON_MS
 
-    def test_a_refusal_says_it_too(self, connect: Connect) -> None:
+    def test_a_refusal_gives_it_too(self, connect: Connect) -> None:
         """The error carries it."""
         with raw(answer(ERROR, "401 Unauthorized", Date=NOON)) as server:
             assert trouble(connect(server.url)).date == NOON_MS
@@ -355,19 +355,19 @@ class TestTime:
             (None, None),
         ],
     )
-    def test_it_can_be_asked(self, connect: Connect, said: bytes | None, heard: int | None) -> None:
+    def test_it_can_be_requested(self, connect: Connect, said: bytes | None, heard: int | None) -> None:
         """Any response from Resend itself counts, even to a refused key; a proxy's own does not, because its clock may
         differ."""
         with raw(said) as server:
             assert connect(server.url).time() == heard
             assert server.requests[0].startswith(b"GET /domains ")
 
-    def test_nobody_answers(self, connect: Connect) -> None:
-        """Then it is unknown."""
+    def test_unknown_without_an_answer(self, connect: Connect) -> None:
+        """Nothing listens on the port."""
         with own_port() as port:
             assert connect(f"http://127.0.0.1:{port}").time() is None
 
-    def test_the_sandbox_says_it(self, box: Sandbox, connect: Connect) -> None:
+    def test_the_sandbox_gives_it(self, box: Sandbox, connect: Connect) -> None:
         """As the real service does, with any key."""
         assert connect(f"{box.url}/resend").time() is not None
         assert connect(f"{box.url}/resend", key="re_restricted").time() is not None

@@ -61,8 +61,8 @@ class TestSweeper:
             world.ledger.sweep(suspects)
         assert world.redis.zscore(ids.OPEN, f"{run}-1") is not None
 
-    def test_behind_a_gate_nothing_is_swept(self, world: World) -> None:
-        """Nothing may go, so nothing is late; once it is open, lost steps are found."""
+    def test_nothing_is_swept_behind_a_gate(self, world: World) -> None:
+        """Nothing can be sent, so nothing is late; once the gate is open, lost steps are found."""
         run, suspects = lost(world)
         world.ledger.stop_sending("by hand")
         assert world.ledger.sweep(suspects) == (set(), 0)
@@ -71,14 +71,14 @@ class TestSweeper:
         world.work()
         assert world.states(run)[0] == "sent"
 
-    def test_what_still_stands_on_the_schedule_is_not_lost(self, world: World) -> None:
-        """No scheduler was there to release it: it is late, and a single look is enough."""
+    def test_a_step_still_on_the_schedule_is_not_lost(self, world: World) -> None:
+        """No scheduler was running to release it: it is only late."""
         run = world.sign_up()
         world.work()
         world.clock.advance(hours=25)
         assert world.ledger.sweep({f"{run}-2"}) == (set(), 0)
 
-    def test_only_what_needs_no_wake_up_leaves(self, world: World) -> None:
+    def test_only_steps_that_need_no_wake_up_leave_the_list(self, world: World) -> None:
         """An enrollment that is gone or of a wrong type, an id that cannot be read, a step that does not exist, has
         ended or is paused."""
         gone, wrong, ended, paused, alone = (
@@ -119,7 +119,7 @@ class TestAudit:
         assert world.ledger.audit([well, paused, cancelled]) == []
         assert (world.redis.dump(ids.OPEN), world.redis.exists("eg:alert:unlisted")) == (lists, 0)
 
-    def test_a_repair_gives_each_its_wake_up_back(self, world: World) -> None:
+    def test_a_repair_gives_each_step_its_wake_up_back(self, world: World) -> None:
         """Due steps go now, others at their time; each once."""
         run = world.sign_up()
         world.redis.delete(ids.OPEN, ids.QUEUE, ids.SCHEDULED)
@@ -132,7 +132,7 @@ class TestAudit:
         assert world.states(run) == ["sent"] * 7
         assert world.provider.email_ids == [f"{run}-{step}" for step in range(1, 8)]
 
-    def test_a_request_that_may_have_been_accepted_is_repeated_after_its_lease(self, world: World) -> None:
+    def test_a_possibly_accepted_request_is_repeated_after_its_lease(self, world: World) -> None:
         """One that is sending comes back at the end of its lease, and not before."""
         run = sending(world, "h@example.org")
         world.redis.delete(ids.OPEN, ids.SCHEDULED)
@@ -140,7 +140,7 @@ class TestAudit:
         score = world.redis.zscore(ids.SCHEDULED, f"{run}-1-2")
         assert score == pytest.approx(world.clock.now / 1000 + LEASE)
 
-    def test_behind_the_gate_it_waits(self, world: World) -> None:
+    def test_a_repaired_step_waits_behind_the_gate(self, world: World) -> None:
         """Steps that are put back while sending is stopped go out when it is started."""
         run = world.sign_up()
         world.redis.delete(ids.OPEN, ids.QUEUE, ids.SCHEDULED)
@@ -151,7 +151,7 @@ class TestAudit:
         world.work()
         assert world.states(run)[0] == "sent"
 
-    def test_the_owner_is_told_of_each(self, world: World) -> None:
+    def test_the_owner_gets_one_alert_with_the_count(self, world: World) -> None:
         """One message, with the number of emails and one of their ids; a read-only audit sends none."""
         run = world.sign_up()
         world.redis.delete("eg:notices")  # the lead that Ada is
@@ -162,7 +162,7 @@ class TestAudit:
         alert = Alerts(world.ledger).take()
         assert alert and (alert.subject, alert.count, alert.detail) == ("unlisted", 2, f"{run}-3")
 
-    def test_slices_come_to_every_enrollment(self, world: World) -> None:
+    def test_slices_reach_every_enrollment(self, world: World) -> None:
         """Regardless of their size, and of the other keys in between."""
         runs = [world.sign_up(email=f"p{number}@example.org") for number in range(30)]
         world.redis.zrem(ids.OPEN, *(f"{run}-4" for run in runs))
@@ -174,8 +174,8 @@ class TestAudit:
         assert slices > 10 and found == {f"{run}-4" for run in runs}
 
     @pytest.mark.parametrize("how", REFUSALS)
-    def test_a_redis_that_takes_no_writes_can_be_asked(self, world: World, how: str) -> None:
-        """It says what is on no list; a repair is refused whole, and does its work later."""
+    def test_a_redis_that_refuses_writes_can_still_be_audited(self, world: World, how: str) -> None:
+        """It reports what is on no list; a repair is refused whole, and works later."""
         run = world.sign_up()
         world.redis.zrem(ids.OPEN, f"{run}-2", f"{run}-3")
         with refusing(world.redis, how):
@@ -190,7 +190,7 @@ class TestHealth:
     """Health sees what is on no list, in a sample."""
 
     @pytest.mark.parametrize("number", [1, 2, 7])
-    def test_in_a_small_ledger_it_sees_everything(self, world: World, number: int) -> None:
+    def test_it_sees_everything_in_a_small_ledger(self, world: World, number: int) -> None:
         """One step of one enrollment is enough; once it is put back, health is OK."""
         run = world.sign_up()
         world.sign_up(email="bo@example.org")
@@ -209,7 +209,7 @@ class TestHealth:
         redis.delete(ids.OPEN)
         assert read_health(world.ledger).unlisted == SAMPLE * 7
 
-    def test_it_says_so_in_a_full_redis(self, world: World) -> None:
+    def test_it_works_in_a_full_redis(self, world: World) -> None:
         """It only asks."""
         run = world.sign_up()
         world.redis.zrem(ids.OPEN, f"{run}-1")
@@ -217,7 +217,7 @@ class TestHealth:
             assert read_health(world.ledger).unlisted == 1
 
 
-def test_nothing_of_a_run_of_forty_days_is_ever_on_no_list(world: World) -> None:
+def test_the_audit_finds_nothing_in_forty_days(world: World) -> None:
     """With a pause, a failure, a batch and an address that is suppressed on the way, the audit never finds anything."""
     runs = [world.sign_up(email=f"p{number}@example.org") for number in range(4)]
     for day in range(40):

@@ -70,7 +70,7 @@ class TestLate:
         if policy == "shift":
             assert {many.run(run).step(3).due for run in runs} == {many.clock.now + 48 * HOUR}
 
-    def test_behind_somebody_in_time(self, many: World) -> None:
+    def test_late_emails_do_not_join_a_batch_that_is_on_time(self, many: World) -> None:
         """A newcomer's first email leads; the late ones that wait behind it are shifted, not taken along."""
         runs = crowd(many, 3)
         many.work()
@@ -80,7 +80,7 @@ class TestLate:
         assert many.provider.requests == [3, 1, 1, 1, 1]
         assert {many.run(run).anchor for run in runs} == {many.clock.now - 24 * HOUR}
 
-    def test_in_time_goes_along(self, many: World) -> None:
+    def test_emails_on_time_go_in_one_batch(self, many: World) -> None:
         """Emails that are some hours past due, but not late, are one request, and no date moves."""
         runs = crowd(many, 3)
         many.work()
@@ -106,7 +106,7 @@ class TestOneADay:
         assert str(world.redis.lindex(ids.QUEUE, -1)).startswith(f"{run}-3-"), "her next one waits for a look"
         return run
 
-    def test_no_batch_takes_the_next_along(self, world: World, caught_up: str) -> None:
+    def test_the_next_email_joins_no_batch_that_day(self, world: World, caught_up: str) -> None:
         """It stays where it is until its own look, which puts it off to the next day."""
         many = batching(world)
         lead(many)
@@ -114,7 +114,7 @@ class TestOneADay:
         assert many.provider.requests == [1]
         assert many.states(caught_up).count("sent") == 2
 
-    def test_the_next_day_it_goes_along(self, world: World, caught_up: str) -> None:
+    def test_it_joins_a_batch_the_next_day(self, world: World, caught_up: str) -> None:
         """A day later it is like any other."""
         world.work()
         world.clock.advance(hours=24)
@@ -129,8 +129,8 @@ class TestAlone:
     """What has failed once, or may have been sent once, has a request of its own, so that nothing else fails with
     it."""
 
-    def test_the_members_of_a_refused_batch(self, many: World) -> None:
-        """Also where another email leads."""
+    def test_members_of_a_refused_batch_go_alone(self, many: World) -> None:
+        """Even if another email leads."""
         crowd(many, 3)
         many.provider.faults.append(REFUSED)
         many.release()
@@ -142,7 +142,7 @@ class TestAlone:
 
     @pytest.mark.parametrize("fault", [REFUSED, CONFLICT])
     @pytest.mark.parametrize("leads", [True, False])
-    def test_what_a_person_retries(
+    def test_a_retried_step_goes_alone(
         self, world: World, actions: EnrollmentActions, fault: SendError, leads: bool
     ) -> None:
         """A step that was refused, or that is sent as new though it may have arrived: it neither leads a batch nor goes
@@ -158,7 +158,7 @@ class TestAlone:
         many.work()
         assert sorted(many.provider.requests) == ([1, 3] if leads else [1, 4])
 
-    def test_what_could_not_be_written(self, many: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_email_that_could_not_be_written_goes_alone(self, many: World, monkeypatch: pytest.MonkeyPatch) -> None:
         """A template that failed is tried again by itself."""
         broken = [f"{run}-1" for run in crowd(many, 2)]
 
@@ -176,7 +176,7 @@ class TestAlone:
         assert many.provider.requests == [1, 1, 1]
 
     @pytest.mark.parametrize("broken", [0, 1, 2])
-    def test_one_that_could_not_be_written_holds_no_other_up(
+    def test_an_email_that_could_not_be_written_delays_no_other(
         self, many: World, monkeypatch: pytest.MonkeyPatch, broken: int
     ) -> None:
         """Regardless of which of three it is, the other two go at once; only its own attempt counts as failed."""
@@ -195,7 +195,7 @@ class TestAlone:
         assert [step.why is None for step in steps] == [number != broken for number in range(3)]
 
     @pytest.mark.parametrize("fault", [CLOSED, SPENT])
-    def test_the_probe_behind_a_gate(self, many: World, fault: SendError) -> None:
+    def test_the_probe_behind_a_gate_goes_alone(self, many: World, fault: SendError) -> None:
         """One email tries whether sending works again, though other jobs are on the queue already."""
         runs = crowd(many, 4)
         many.provider.faults.append(fault)
@@ -208,7 +208,7 @@ class TestAlone:
         assert many.provider.requests == [4, 1]
 
     @pytest.mark.parametrize("leader", ["before", "after"])
-    def test_what_was_due_before_a_take_over(self, many: World, leader: str) -> None:
+    def test_emails_due_before_a_takeover_go_alone(self, many: World, leader: str) -> None:
         """Another copy may have sent it under its own key; what came after goes in batches, led by any email."""
         crowd(many, 3, "before")
         many.clock.advance(seconds=5)
@@ -227,8 +227,8 @@ class TestNotNow:
     """What waits on the queue but may not be sent now is not sent because another is."""
 
     @pytest.mark.parametrize("what", ["pause", "cancel", "skip", "suppress"])
-    def test_what_a_decision_took_back(self, many: World, what: str) -> None:
-        """Its job is on the queue still when the batch is filled."""
+    def test_a_step_stopped_by_a_decision_joins_no_batch(self, many: World, what: str) -> None:
+        """Its job is still on the queue when the batch is filled."""
         actions = EnrollmentActions(many.ledger, many.sender.catalog, many.settings)
         stopped, going = crowd(many, 2)
         many.release()
@@ -247,7 +247,7 @@ class TestNotNow:
         assert many.provider.requests == [2]
         assert many.states(going)[0] == "sent"
 
-    def test_what_is_suppressed_is_not_even_claimed(self, many: World) -> None:
+    def test_an_email_to_a_suppressed_address_is_not_claimed(self, many: World) -> None:
         """An address that bounced since its job was queued is not written to, only to be refused by the last look."""
         stopped, going, leader = crowd(many, 3)
         many.release()
@@ -259,7 +259,7 @@ class TestNotNow:
         ]
 
     @pytest.mark.parametrize("led_by_another", [True, False])
-    def test_two_emails_of_one_person(self, many: World, led_by_another: bool) -> None:
+    def test_two_emails_to_one_person_never_share_a_batch(self, many: World, led_by_another: bool) -> None:
         """The second goes after the first was accepted, never with it."""
         quick = World(
             many.ledger, many.clock, many.settings.model_copy(update={"testing_mode": True, "testing_step": 10})
@@ -276,7 +276,7 @@ class TestNotNow:
         quick.work()
         assert [id for id in quick.provider.email_ids if id.startswith(run)] == [f"{run}-1", f"{run}-2"]
 
-    def test_what_is_not_due_yet(self, many: World) -> None:
+    def test_an_email_not_yet_due_joins_no_batch(self, many: World) -> None:
         """A job that came too early, as after a change of plan, is left for its time."""
         early = many.sign_up()
         many.work()
@@ -287,7 +287,7 @@ class TestNotNow:
         assert many.states(early)[1] == "scheduled"
         assert many.provider.requests == [1, 3]
 
-    def test_what_another_holds(self, many: World) -> None:
+    def test_a_step_held_by_another_worker_joins_no_batch(self, many: World) -> None:
         """A step that another worker is sending is not sent with the batch."""
         run = many.sign_up()
         many.ledger.claim(run, 1, token="another", late={}, rate=1000, batch_above=10**6)
@@ -303,14 +303,14 @@ class TestHowMany:
     """When there is a batch at all, and what is left of the queue."""
 
     @pytest.mark.parametrize(("waiting", "requests"), [(4, [1] * 5), (5, [6]), (120, [100, 21])])
-    def test_from_so_many_on(self, world: World, waiting: int, requests: list[int]) -> None:
+    def test_a_batch_needs_enough_waiting_emails(self, world: World, waiting: int, requests: list[int]) -> None:
         """Fewer go singly."""
         many = batching(world, above=5)
         crowd(many, waiting + 1)
         many.work()
         assert many.provider.requests == requests
 
-    def test_what_did_not_go_along_keeps_its_place(self, many: World) -> None:
+    def test_a_job_left_out_of_a_batch_keeps_its_place(self, many: World) -> None:
         """Late ones stay in their order; foreign jobs stay too."""
         runs = crowd(many, 3)
         many.work()

@@ -33,7 +33,7 @@ def configured(redis: Redis) -> Iterator[Redis]:
     ("appendonly", "appendfsync", "kept"),
     [("yes", "always", True), ("yes", "everysec", False), ("yes", "no", False), ("no", "always", False)],
 )
-def test_a_batch_needs_every_write_on_the_disk(
+def test_a_batch_needs_every_write_on_disk(
     configured: Redis, clock: Clock, appendonly: str, appendfsync: str, kept: bool
 ) -> None:
     """With `everysec`, the last second of a machine that stops is lost, and a batch of it would be sent again under
@@ -48,7 +48,7 @@ def test_a_batch_needs_every_write_on_the_disk(
     assert world.provider.requests == ([3] if kept else [1, 1, 1])
 
 
-def test_a_redis_that_does_not_say_counts_as_one_that_may_lose(configured: Redis) -> None:
+def test_a_redis_that_hides_its_settings_counts_as_unsafe(configured: Redis) -> None:
     """Managed services forbid CONFIG."""
     configured.config_set("appendfsync", "always")
     connection = configured.connection_pool.connection_kwargs
@@ -93,7 +93,7 @@ def test_the_last_second_is_lost(raw: Redis, redis: Redis, clock: Clock) -> None
     assert (len(world.provider.accepted), world.provider.twice) == (20, [])
 
 
-def test_no_batch_where_a_rewrite_puts_off_the_disk(redis: Redis) -> None:
+def test_no_batch_if_a_log_rewrite_may_delay_disk_writes(redis: Redis) -> None:
     """With `no-appendfsync-on-rewrite yes` nothing is forced to the disk while the log is rewritten; `appendfsync` does
     not change that."""
     before = redis.config_get("append*")

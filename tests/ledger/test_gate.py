@@ -42,13 +42,13 @@ def waits(world: World, run: str, hours: float = 30) -> bool:
     return world.states(run)[0] == "scheduled" and not world.provider.requests
 
 
-class TestAPersonsStop:
+class TestManualStop:
     """It holds until a person starts sending again, regardless of the provider's response to emails that were on their
     way."""
 
     @pytest.mark.parametrize("outcome", ["accepted", "refused", "waiting", "ambiguous"])
-    def test_no_answer_opens_it(self, world: World, actions: EnrollmentActions, outcome: str) -> None:
-        """An email that left before the stop ends as it ends; the next one waits."""
+    def test_no_answer_reopens_a_manual_stop(self, world: World, actions: EnrollmentActions, outcome: str) -> None:
+        """An email that left before the stop gets its outcome; the next one waits."""
         id = on_its_way(world)
         actions.stop_sending(WHY)
         ending = Ending(
@@ -61,7 +61,7 @@ class TestAPersonsStop:
     @pytest.mark.parametrize(
         ("reason", "seconds"), [("Resend answered 401", 60), ("Resend answered 429 daily_quota_exceeded", 7200)]
     )
-    def test_no_answer_gives_it_an_end(
+    def test_no_answer_sets_an_end_to_a_manual_stop(
         self, world: World, actions: EnrollmentActions, reason: str, seconds: int
     ) -> None:
         """A refused key and an exhausted quota have gates of their own, which would open by themselves."""
@@ -73,7 +73,7 @@ class TestAPersonsStop:
         assert waits(world, id.removesuffix("-1"))
 
     @pytest.mark.parametrize("on_the_queue", [True, False])
-    def test_it_takes_the_place_of_the_providers(
+    def test_a_manual_stop_replaces_the_providers(
         self, world: World, actions: EnrollmentActions, on_the_queue: bool
     ) -> None:
         """A probe that is on the queue already does not go, and none follows when the provider's time is over."""
@@ -88,7 +88,7 @@ class TestAPersonsStop:
         assert waits(world, run)
         assert gate(world) == WHY
 
-    def test_a_report_of_an_earlier_email_opens_nothing(
+    def test_a_report_about_an_earlier_email_opens_nothing(
         self, world: World, actions: EnrollmentActions, run: str
     ) -> None:
         """A report about an email that the provider had already accepted does not affect the stop."""
@@ -109,7 +109,7 @@ class TestAPersonsStop:
         )
         assert gate(world) == WHY
 
-    def test_what_a_person_wants_now_waits_too(self, world: World, actions: EnrollmentActions, run: str) -> None:
+    def test_send_now_and_resume_wait_too(self, world: World, actions: EnrollmentActions, run: str) -> None:
         """`send now`, a retry, a resumption and a new sign-up put nothing past the gate; all of it goes once it is
         open."""
         actions.stop_sending(WHY)
@@ -124,7 +124,7 @@ class TestAPersonsStop:
         world.work()
         assert (world.states(run)[1], world.states(another)[0]) == ("sent", "sent")
 
-    def test_it_holds_what_is_on_the_queue(self, world: World, actions: EnrollmentActions) -> None:
+    def test_a_manual_stop_holds_jobs_already_on_the_queue(self, world: World, actions: EnrollmentActions) -> None:
         """Jobs that workers take off after the stop go back to the schedule."""
         runs = crowd(world, 3)
         world.release()
@@ -136,7 +136,7 @@ class TestAPersonsStop:
         world.work()
         assert {world.states(run)[0] for run in runs} == {"sent"}
 
-    def test_the_later_reason_counts(self, world: World, actions: EnrollmentActions) -> None:
+    def test_the_latest_reason_counts(self, world: World, actions: EnrollmentActions) -> None:
         """Stopping again replaces the reason that people see."""
         actions.stop_sending("first")
         actions.stop_sending("second")
@@ -147,7 +147,7 @@ class TestProbes:
     """Behind a gate that the provider closed, one email at a time tries whether it is open again."""
 
     @pytest.mark.parametrize("fault", [CLOSED, SPENT])
-    def test_one_at_a_time(self, world: World, fault: SendError) -> None:
+    def test_one_probe_at_a_time(self, world: World, fault: SendError) -> None:
         """While one is out, no other follows until its lease is over, also by another scheduler."""
         crowd(world, 3)
         world.provider.faults.append(fault)
@@ -160,7 +160,7 @@ class TestProbes:
         assert world.ledger.release()[0] == 1
 
     @pytest.mark.parametrize("fault", [CLOSED, SPENT])
-    def test_none_before_its_time(self, world: World, fault: SendError) -> None:
+    def test_no_probe_before_its_time(self, world: World, fault: SendError) -> None:
         """A minute after a refused key, at the reset of a quota, and not a moment earlier."""
         crowd(world, 2)
         world.provider.faults.append(fault)
@@ -203,15 +203,15 @@ class TestProbes:
         assert gate(world) is None
         assert len(set(world.provider.email_ids)) == len(world.provider.accepted) == sent
 
-    def test_the_owner_is_told_once_that_it_closed(self, world: World) -> None:
+    def test_the_owner_gets_one_alert_when_sending_stops(self, world: World) -> None:
         """The alert comes with the first refusal, not with every probe."""
         crowd(world, 2)
         world.provider.faults.extend([CLOSED] * 3)
         world.live(0.5)
         assert world.redis.hget("eg:alert:closed", "count") == "1"
 
-    def test_an_email_that_was_on_its_way_opens_it(self, world: World) -> None:
-        """Accepted is accepted: the key works again."""
+    def test_an_email_already_on_its_way_reopens_the_gate(self, world: World) -> None:
+        """An accepted email shows that the key works again."""
         id = on_its_way(world)
         other = world.sign_up(email="bo@example.org")
         world.provider.faults.append(CLOSED)

@@ -24,7 +24,7 @@ WELL = Health(
 )
 
 
-def test_at_its_limits_all_is_well() -> None:
+def test_at_its_limits_everything_is_ok() -> None:
     """Each limit itself is still allowed, and a missing worker for alerts is not judged here."""
     assert WELL.problems == []
 

@@ -40,7 +40,7 @@ def claim(world: World, run: str, step: int = 1, holder: str = "t") -> Claimed |
 
 
 @pytest.mark.parametrize("version", ["0", "2"])
-def test_a_version_that_is_none_of_ours_is_refused(ledger: Ledger, redis: Redis, version: str) -> None:
+def test_an_unknown_version_is_refused(ledger: Ledger, redis: Redis, version: str) -> None:
     """A program never works on what it cannot read: versions begin at 1, and this release knows no other one."""
     ledger.check_version()
     redis.set("eg:version", version)
@@ -77,7 +77,7 @@ def test_a_worker_that_wakes_too_late_does_not_post(world: World) -> None:
     assert not world.ledger.post([f"{run}-1"], token="t", request=f"{run}-1", body="{}", spare=11)
 
 
-def test_steps_go_out_in_their_order(world: World) -> None:
+def test_steps_go_out_in_order(world: World) -> None:
     """A later step waits while an earlier one is open, even when both are due."""
     quick = World(world.ledger, world.clock, SETTINGS.model_copy(update={"testing_mode": True, "testing_step": 10}))
     run = quick.sign_up()
@@ -87,7 +87,7 @@ def test_steps_go_out_in_their_order(world: World) -> None:
     assert quick.provider.email_ids == [f"{run}-1", f"{run}-2"]
 
 
-def test_a_lost_answer_is_repeated_as_it_was(world: World) -> None:
+def test_a_request_with_a_lost_answer_is_repeated_unchanged(world: World) -> None:
     """A timeout after the provider accepted leads to the same request again, and to one email."""
     run = world.sign_up()
     world.provider.faults.append(LOST)
@@ -100,7 +100,7 @@ def test_a_lost_answer_is_repeated_as_it_was(world: World) -> None:
     assert "Ada" in world.provider.accepted[0]["html"]
 
 
-def test_five_hundred_twice_then_fine(world: World) -> None:
+def test_two_500_errors_then_success(world: World) -> None:
     """The third attempt sends, five minutes after the first."""
     run = world.sign_up()
     world.provider.faults.extend([BROKEN, BROKEN])
@@ -115,7 +115,7 @@ def test_five_hundred_twice_then_fine(world: World) -> None:
     assert len(world.provider.requests) == 3
 
 
-def test_never_learned_within_the_window_is_in_doubt(world: World) -> None:
+def test_an_outcome_not_learned_within_the_window_is_in_doubt(world: World) -> None:
     """What may have been accepted is repeated for 23 hours and then left to a person; the next email still goes."""
     run = world.sign_up()
     world.provider.faults.extend([BROKEN] * 40)
@@ -128,7 +128,7 @@ def test_never_learned_within_the_window_is_in_doubt(world: World) -> None:
     assert world.states(run)[:2] == ["in-doubt", "sent"]
 
 
-def test_after_an_ambiguous_post_a_refusal_is_in_doubt(world: World) -> None:
+def test_a_refusal_after_an_ambiguous_post_is_in_doubt(world: World) -> None:
     """A refusal does not show what became of the earlier request."""
     run = world.sign_up()
     world.provider.faults.extend([LOST, REFUSED])
@@ -148,7 +148,7 @@ def test_a_refused_email_fails_at_once(world: World) -> None:
     assert world.states(run)[:2] == ["failed", "sent"]
 
 
-def test_waiting_is_no_attempt(world: World) -> None:
+def test_waiting_does_not_count_as_an_attempt(world: World) -> None:
     """An unreachable provider is waited for, without an attempt counted or a window begun."""
     run = world.sign_up()
     world.provider.faults.extend([SURELY_NOT] * 5)
@@ -161,7 +161,7 @@ def test_waiting_is_no_attempt(world: World) -> None:
     assert world.run(run).step(1).state == "sent"
 
 
-def test_a_wrong_key_closes_all_sending_until_a_probe_is_accepted(world: World) -> None:
+def test_a_wrong_key_stops_all_sending_until_a_probe_is_accepted(world: World) -> None:
     """Behind the gate nothing is tried but one email a minute; when that one goes, all go."""
     runs = [world.sign_up(email=f"p{n}@example.org") for n in range(5)]
     world.provider.faults.extend([SendError("closed", "Resend answered 401")] * 2)
@@ -190,7 +190,7 @@ def test_an_exhausted_quota_waits_for_its_reset(world: World) -> None:
     assert world.states(run)[0] == "sent"
 
 
-def test_a_signing_up_behind_the_gate_is_kept(world: World) -> None:
+def test_a_sign_up_behind_the_gate_is_kept(world: World) -> None:
     """Enrolling while sending is stopped loses nothing."""
     world.redis.hset(ids.GATE, mapping={"reason": "stopped manually"})
     run = world.sign_up()
@@ -223,7 +223,7 @@ def test_a_batch_that_times_out_after_accepting_sends_each_once(world: World) ->
     assert {many.run(run).step(1).state for run in runs} == {"sent"}
 
 
-def test_a_batch_refused_whole_is_dissolved(world: World) -> None:
+def test_a_refused_batch_is_split_into_single_emails(world: World) -> None:
     """One bad address in a batch fails alone; the others go singly."""
     many = batches(world)
     runs = [many.sign_up(email=f"p{n}@example.org") for n in range(3)]
@@ -233,7 +233,7 @@ def test_a_batch_refused_whole_is_dissolved(world: World) -> None:
     assert sorted(many.run(run).step(1).state for run in runs) == ["failed", "sent", "sent"]
 
 
-def test_an_ambiguous_batch_with_a_member_that_left_is_in_doubt_whole(world: World) -> None:
+def test_an_ambiguous_batch_that_lost_a_member_is_all_in_doubt(world: World) -> None:
     """It can no longer be repeated as it was, so a person must look."""
     many = batches(world)
     runs = [many.sign_up(email=f"p{n}@example.org") for n in range(3)]
@@ -293,7 +293,7 @@ def test_a_late_step_shifts_those_that_follow(world: World) -> None:
     assert world.run(run).step(3).due == world.clock.now + 48 * 3_600_000
 
 
-def test_an_email_is_written_while_its_turn_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_email_is_written_while_waiting_for_its_turn(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the rest is slept, and the request is frozen just before its turn; a turn that came meanwhile counts from
     when it is taken."""
     seconds, slept = [10.0], list[float]()
@@ -323,7 +323,7 @@ def test_an_email_is_written_while_its_turn_is_waited_for(world: World, monkeypa
     assert slept == [pytest.approx(0.27), pytest.approx(0.03), 0]
 
 
-def test_the_sweeper_finds_what_was_lost(world: World) -> None:
+def test_the_sweeper_finds_a_lost_job(world: World) -> None:
     """A job that vanished is found again after its lease, on the second pass."""
     run = world.sign_up()
     world.release()
@@ -362,7 +362,7 @@ def test_the_frozen_request_is_kept_only_while_it_matters(world: World) -> None:
     assert world.redis.keys("eg:frozen:*") == []
 
 
-def test_the_pace_is_kept(ledger: Ledger, clock: Clock) -> None:
+def test_the_rate_limit_is_respected(ledger: Ledger, clock: Clock) -> None:
     """At two requests a second, two go at once, and the third has to wait for more than a second."""
     world = World(ledger, clock, SETTINGS.model_copy(update={"resend_rate": 2, "resend_batch_above": 10**6}))
     runs = [world.sign_up(email=f"p{n}@example.org") for n in range(4)]
@@ -378,7 +378,7 @@ def test_the_pace_is_kept(ledger: Ledger, clock: Clock) -> None:
     ("rate", "at_once", "following"),
     [(0.5, 1, 2030), (1, 1, 1015), (2.5, 2, 1015), (10, 10, 1015), (12, 6, 508), (25, 8, 339), (1000, 10, 11)],
 )
-def test_a_second_is_never_given_more_than_its_rate(
+def test_no_second_gets_more_turns_than_the_rate(
     ledger: Ledger, clock: Clock, rate: float, at_once: int, following: int
 ) -> None:
     """What fits into a second goes at once, or of more than ten a share of it several times a second."""
@@ -390,7 +390,7 @@ def test_a_second_is_never_given_more_than_its_rate(
     assert all(later - earlier > 1000 for earlier, later in zip(turns, turns[max(int(rate), 1) :], strict=False))
 
 
-def test_a_turn_taken_later_moves_what_follows_it(ledger: Ledger, clock: Clock) -> None:
+def test_a_turn_taken_late_moves_the_turns_after_it(ledger: Ledger, clock: Clock) -> None:
     """What follows a turn by a second follows when the request really left; what follows another worker's turn does not
     wait longer."""
     world = World(ledger, clock, SETTINGS.model_copy(update={"resend_rate": 2, "resend_batch_above": 10**6}))
@@ -443,7 +443,7 @@ def test_a_lost_probe_is_not_the_last(world: World) -> None:
     assert world.states(run)[0] == "sent"
 
 
-def test_a_step_whose_holder_died_can_be_late_too(world: World) -> None:
+def test_a_step_whose_worker_died_can_still_be_late(world: World) -> None:
     """Under the policy `skip`, a claim that led to no post leaves nothing that would keep the step from being
     skipped."""
     christmas = world.sender.catalog.campaigns["christmas"]
@@ -459,7 +459,7 @@ def test_a_step_whose_holder_died_can_be_late_too(world: World) -> None:
 
 
 @pytest.mark.parametrize("look", [0, 2, 9])
-def test_a_wake_up_that_a_later_one_replaced_is_not_released(world: World, look: int) -> None:
+def test_a_replaced_wake_up_is_not_released(world: World, look: int) -> None:
     """Only the step's own look counts; any other on the schedule is dropped, however many there are."""
     run = world.sign_up()
     world.work()
@@ -470,7 +470,7 @@ def test_a_wake_up_that_a_later_one_replaced_is_not_released(world: World, look:
 
 
 @pytest.mark.parametrize("why", ["paused", "not yet", "waits for an earlier one"])
-def test_what_is_on_the_schedule_too_early_is_not_released(world: World, why: str) -> None:
+def test_a_step_scheduled_too_early_is_not_released(world: World, why: str) -> None:
     """However it came there: of a paused enrollment, before its time, or while an earlier email is still to go; the
     queue stays empty."""
     run = world.sign_up()
@@ -488,7 +488,7 @@ def test_what_is_on_the_schedule_too_early_is_not_released(world: World, why: st
     assert kept == (world.run(run).step(2).due / 1000 if why == "not yet" else None)
 
 
-def test_what_was_released_has_a_lease_of_time_before_it_counts_as_lost(world: World) -> None:
+def test_a_released_step_has_one_lease_before_it_counts_as_lost(world: World) -> None:
     """However late it was released, the sweeper looks for it only when a worker has had its time."""
     run = world.sign_up()
     world.work()

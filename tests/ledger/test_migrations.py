@@ -66,12 +66,12 @@ def newer(ledger: Ledger) -> Ledger:
     return Ledger(ledger.redis, clock=ledger.now)
 
 
-def test_each_number_is_one_more() -> None:
+def test_migration_numbers_are_consecutive() -> None:
     """From 2, which is the first, to this release's version: no ledger is left without its way here."""
     assert [migration.number for migration in MIGRATIONS] == list(range(2, VERSION + 1))
 
 
-def test_a_new_ledger_waits_for_nothing(ledger: Ledger, redis: Redis) -> None:
+def test_a_new_ledger_needs_no_migration(ledger: Ledger, redis: Redis) -> None:
     """It has this version; migrating it does nothing, before something is stored and afterwards."""
     for mark in (None, str(VERSION)):
         assert (waiting(ledger), list(migrate(ledger)), redis.get(ids.VERSION)) == ([], [], mark)
@@ -79,7 +79,7 @@ def test_a_new_ledger_waits_for_nothing(ledger: Ledger, redis: Redis) -> None:
         ledger.release()
 
 
-def test_they_run_in_order_and_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_migrations_run_once_and_in_order(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the oldest ledger to the newest; running them again does nothing. A ledger in between gets the rest."""
     second, third = Slices(2), Slices(3)
     knows(monkeypatch, second, third)
@@ -94,7 +94,7 @@ def test_they_run_in_order_and_once(ledger: Ledger, monkeypatch: pytest.MonkeyPa
     assert [each.migration.number for each in migrate(program) if each.done] == [3]
 
 
-def test_an_older_program_refuses_from_the_first_slice_on(second: Slices, ledger: Ledger) -> None:
+def test_an_older_program_refuses_from_the_first_slice(second: Slices, ledger: Ledger) -> None:
     """Its functions have no heartbeat, so it must not meet a ledger that is half changed; nor afterwards."""
     refused: list[int] = []
 
@@ -123,8 +123,8 @@ def breaks_at(slices: Slices, cursor: int) -> None:
 
 
 @pytest.mark.parametrize("cursor", range(LAST + 1))
-def test_one_that_breaks_off_goes_on(second: Slices, ledger: Ledger, cursor: int) -> None:
-    """Wherever it was: no slice is left out, and what was done before is counted. Until then it says that it waits."""
+def test_an_interrupted_migration_resumes(second: Slices, ledger: Ledger, cursor: int) -> None:
+    """Wherever it was: no slice is skipped, and earlier work is counted. Until then it is reported as waiting."""
     breaks_at(second, cursor)
     program = newer(ledger)
     with pytest.raises(KeyboardInterrupt):
@@ -137,8 +137,8 @@ def test_one_that_breaks_off_goes_on(second: Slices, ledger: Ledger, cursor: int
     assert (waiting(program), program.redis.exists(AT_WORK, LOCK)) == ([], 0)
 
 
-def test_another_start_of_redis_begins_again(second: Slices, ledger: Ledger) -> None:
-    """A cursor of SCAN means nothing there; each slice may be done twice, and none is left out."""
+def test_a_migration_starts_over_after_a_redis_restart(second: Slices, ledger: Ledger) -> None:
+    """The SCAN cursor is no longer valid; a slice may be done twice, and none is skipped."""
     breaks_at(second, 3)
     program = newer(ledger)
     with pytest.raises(KeyboardInterrupt):
@@ -148,7 +148,7 @@ def test_another_start_of_redis_begins_again(second: Slices, ledger: Ledger) -> 
     assert second.seen == [0, 1, 2, *range(LAST + 1)]
 
 
-def test_two_at_once_do_no_harm(second: Slices, ledger: Ledger) -> None:
+def test_two_migrations_at_once_do_no_harm(second: Slices, ledger: Ledger) -> None:
     """The second gets an error; when the first has died, the next one continues."""
     program, told = newer(ledger), []
 
@@ -162,7 +162,7 @@ def test_two_at_once_do_no_harm(second: Slices, ledger: Ledger) -> None:
     assert told == second.seen == list(range(LAST + 1))
 
 
-def test_who_was_too_slow_leaves_it_to_the_other(
+def test_a_slow_process_leaves_the_migration_to_its_successor(
     second: Slices, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that slept in a slice for longer than its lock holds does not overwrite the cursor of its successor."""
@@ -210,8 +210,8 @@ class TestHeartbeats:
         return str(refusal.value)
 
     @pytest.mark.parametrize("says", [{}, {ids.KNOWS: "1"}])
-    def test_an_older_worker_blocks_it(self, old: Ledger, says: dict[str, str]) -> None:
-        """One that says an older version, or none; it is named, and when it is gone it blocks no more."""
+    def test_an_older_worker_blocks_a_migration(self, old: Ledger, says: dict[str, str]) -> None:
+        """One that says an older version, or none; it is named, and once it is gone it no longer blocks."""
         old.redis.sadd(ids.WORKERS, "rq:worker:box-1", "rq:worker:gone")
         # text to text
         old.redis.hset("rq:worker:box-1", mapping=dict.fromkeys(("birth", "last_heartbeat"), "now") | says)  # type: ignore[arg-type]
@@ -219,14 +219,14 @@ class TestHeartbeats:
         old.redis.delete("rq:worker:box-1")  # it expires by itself
         assert list(migrate(old))
 
-    def test_an_older_scheduler_blocks_it(self, old: Ledger) -> None:
+    def test_an_older_scheduler_blocks_a_migration(self, old: Ledger) -> None:
         """The same for rq-scheduler's heartbeat."""
         old.redis.hset("rq:scheduler_instance:abc", "birth", "now")
         assert "scheduler abc." in self.blocked_by(old)
         old.redis.hset("rq:scheduler_instance:abc", "death", "now")
         assert list(migrate(old))
 
-    def test_those_of_the_next_release_do_not(
+    def test_programs_of_the_next_release_do_not_block_it(
         self, old: Ledger, raw: Redis, workers: Callable[[int], Worker], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Their real heartbeats say which ledger they know, and RQ's own tools still read them."""
@@ -238,25 +238,25 @@ class TestHeartbeats:
         assert raw.hget(worker.key, ids.KNOWS) == b"2"
         assert list(migrate(old))
 
-    def test_those_of_this_release_do(self, old: Ledger, raw: Redis, workers: Callable[[int], Worker]) -> None:
+    def test_programs_of_this_release_block_it(self, old: Ledger, raw: Redis, workers: Callable[[int], Worker]) -> None:
         """As they are: each says that it knows this version, and is named."""
         Schedule(old, raw).heartbeat()
         worker = workers(VERSION)
         said = self.blocked_by(old)
         assert f"worker {worker.name}." in said and "scheduler " in said
 
-    def test_a_worker_whose_hash_ran_out_says_it_again(
+    def test_a_worker_whose_hash_expired_announces_its_version_again(
         self, old: Ledger, raw: Redis, workers: Callable[[int], Worker]
     ) -> None:
-        """As after its machine slept: it is not taken for an older one."""
+        """As after its machine slept: it is not mistaken for an older one."""
         worker = workers(2)
         raw.delete(worker.key)
         worker.heartbeat()
         assert list(migrate(old))
 
 
-def test_sign_ups_and_emails_go_on_meanwhile(second: Slices, ledger: Ledger, world: World) -> None:
-    """What comes between two slices is taken: a migration stops nothing of its own release."""
+def test_sign_ups_and_emails_continue_during_a_migration(second: Slices, ledger: Ledger, world: World) -> None:
+    """What arrives between two slices is accepted: a migration stops nothing in its own release."""
     program = World(newer(ledger), world.clock)
     signed: list[Any] = []
     second.meanwhile = lambda _ledger, cursor: signed.append(program.sign_up(email=f"p{cursor}@example.org"))

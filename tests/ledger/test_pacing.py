@@ -20,7 +20,7 @@ from tests.conftest import Clock
 from tests.support.world import World
 
 
-def test_notion_is_asked_three_times_a_second_at_the_most(ledger: Ledger, clock: Clock) -> None:
+def test_notion_is_asked_at_most_three_times_a_second(ledger: Ledger, clock: Clock) -> None:
     """Two processes that ask at once wait for each other's turns, and together keep the rate."""
     turns: list[float] = []
 
@@ -35,7 +35,7 @@ def test_notion_is_asked_three_times_a_second_at_the_most(ledger: Ledger, clock:
     assert 30 / (turns[-1] - turns[0]) > 0.98 * 3
 
 
-def test_a_provider_that_asks_for_it_is_left_alone(ledger: Ledger, clock: Clock) -> None:
+def test_a_providers_hold_is_respected(ledger: Ledger, clock: Clock) -> None:
     """All processes wait out a hold, in short naps."""
     naps: list[float] = []
 
@@ -97,7 +97,7 @@ def test_no_second_has_more_requests_than_the_rate(ledger: Ledger, clock: Clock,
     assert (left[-1] - began) / 1000 < count / allowed * 1.2 + 2
 
 
-def test_a_clock_that_is_set_back_stops_nobody_for_long(ledger: Ledger, clock: Clock) -> None:
+def test_a_clock_set_back_does_not_block_turns(ledger: Ledger, clock: Clock) -> None:
     """Turns that were taken in what is now the future do not count."""
     assert ledger.pace("resend", 1, longest=1) == 0
     clock.advance(hours=-1)

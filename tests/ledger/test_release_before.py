@@ -103,7 +103,7 @@ def live(world: World, seconds: int) -> None:
         world.work()
 
 
-def test_what_the_release_before_wrote_is_read(world: World, provider: KnowingProvider) -> None:
+def test_the_previous_releases_ledger_is_read(world: World, provider: KnowingProvider) -> None:
     """The five are where that release left them, each at another point."""
     world.ledger.check_version()
     assert {run: provider.steps_of(run) for run in RUNS} == {
@@ -123,7 +123,7 @@ def test_what_the_release_before_wrote_is_read(world: World, provider: KnowingPr
 
 
 @pytest.mark.parametrize("marked", [True, False])
-def test_it_is_of_this_version_and_waits_for_no_migration(
+def test_it_has_this_version_and_needs_no_migration(
     world: World, provider: KnowingProvider, actions: EnrollmentActions, marked: bool
 ) -> None:
     """Also where it had no mark, which the first tick adds; everything continues."""
@@ -139,7 +139,7 @@ def test_it_is_of_this_version_and_waits_for_no_migration(
     assert provider.twice == []
 
 
-def test_sequences_of_the_release_before_end_seven_of_seven(
+def test_sequences_of_the_previous_release_finish_all_seven_emails(
     world: World,
     provider: KnowingProvider,
     actions: EnrollmentActions,
@@ -169,7 +169,7 @@ def test_sequences_of_the_release_before_end_seven_of_seven(
     assert world.redis.keys("eg:frozen:*") + world.redis.keys("rq:job:christmas-*") == []
 
 
-def test_who_signed_up_under_the_release_before_is_not_enrolled_again(world: World, provider: KnowingProvider) -> None:
+def test_a_sign_up_from_the_previous_release_is_not_enrolled_again(world: World, provider: KnowingProvider) -> None:
     """The same form posted once more, in the middle or after the end, begins no second sequence."""
     for _ in range(2):
         world.sign_up(email="ada@example.org")
@@ -180,7 +180,7 @@ def test_who_signed_up_under_the_release_before_is_not_enrolled_again(world: Wor
         assert world.ledger.enrollment(f"{ADA.removesuffix('-1')}-2") is None
 
 
-def test_jobs_of_the_release_before_still_run(
+def test_jobs_of_the_previous_release_still_run(
     world: World,
     provider: KnowingProvider,
     raw: Redis,

@@ -113,7 +113,7 @@ def a_life(world: World) -> str:
     return run
 
 
-def test_every_key_goes_in_time_or_has_a_reason_to_stay(world: World) -> None:
+def test_every_key_expires_or_has_a_reason_to_stay(world: World) -> None:
     """After a finished life no key is without a rule, none that must go is without its end, and none ends too late."""
     a_life(world)
     for key in world.redis.scan_iter():
@@ -125,13 +125,13 @@ def test_every_key_goes_in_time_or_has_a_reason_to_stay(world: World) -> None:
             assert left <= longest, key
 
 
-def test_the_rules_are_all_needed(world: World) -> None:
-    """Each key that must go was there to be looked at."""
+def test_every_expiry_rule_is_needed(world: World) -> None:
+    """Each key that must expire exists in this test."""
     a_life(world)
     assert {rule for rule in EXPIRING for key in world.redis.scan_iter() if re.fullmatch(rule, key)} == set(EXPIRING)
 
 
-def test_a_finished_run_leaves_its_mark_and_the_person_only(world: World) -> None:
+def test_a_finished_run_leaves_only_its_mark_and_the_contact(world: World) -> None:
     """When all that ends has ended, nothing but the mark, the person and the counters speaks of the run."""
     a_life(world)
     for key in list(world.redis.scan_iter()):
@@ -147,7 +147,7 @@ def test_a_finished_run_leaves_its_mark_and_the_person_only(world: World) -> Non
     assert world.redis.hget("eg:runs", ids.enrollment_prefix("christmas", str(ADA["email"]))) == "1"
 
 
-def test_ninety_days_begin_when_the_end_is_recorded(world: World) -> None:
+def test_ninety_days_start_when_the_end_is_recorded(world: World) -> None:
     """Notion may be unavailable for long: nothing is forgotten before it is recorded there."""
     run = world.sign_up()
     world.live(300)
@@ -158,7 +158,7 @@ def test_ninety_days_begin_when_the_end_is_recorded(world: World) -> None:
         assert 90 * DAY - MINUTE < (ttl(world, key) or 0) <= 90 * DAY
 
 
-def test_the_list_of_runs_stays_while_one_goes_on(world: World) -> None:
+def test_the_list_of_runs_stays_while_one_is_active(world: World) -> None:
     """A suppression must find a later run, and a reopened one, after 90 days, too."""
     runs = f"eg:enrollments:{CONTACT}"
     run = world.sign_up()
@@ -172,8 +172,8 @@ def test_the_list_of_runs_stays_while_one_goes_on(world: World) -> None:
     assert ttl(world, runs) is not None
 
 
-def test_runs_that_are_gone_leave_the_list(world: World) -> None:
-    """What is kept no longer is not listed once another run ends."""
+def test_expired_runs_leave_the_list(world: World) -> None:
+    """A run that is no longer kept is not listed once another ends."""
     world.redis.sadd(f"eg:enrollments:{CONTACT}", "christmas-00000000000000000000-9")
     run = world.sign_up()
     world.live(300)
@@ -199,7 +199,7 @@ def test_a_failed_job_is_kept_as_long_as_its_run(world: World, redis: Redis) -> 
         assert redis.hget(key, "failure_ttl") == str(90 * DAY // 1000)
 
 
-def test_a_worker_forgets_failures_whose_time_is_over(valkey_server: valkey.Valkey, redis: Redis) -> None:
+def test_a_worker_removes_expired_failures(valkey_server: valkey.Valkey, redis: Redis) -> None:
     """The list of what needs attention does not grow forever."""
     redis.zadd(
         "rq:failed:send", {"christmas-00000000000000000000-1-1-1": 1, "christmas-00000000000000000000-1-1-2": 2e12}

@@ -30,25 +30,25 @@ NEWER = str(VERSION + 1)
 SCRIPTS = sorted(sources({}))
 BEFORE_VERSIONS = {
     "a scheduler at work": ("set", ids.TICK, "1"),
-    "somebody enrolled": ("hset", "eg:runs", "christmas-1", "1"),
+    "a contact enrolled": ("hset", "eg:runs", "christmas-1", "1"),
 }
-BEFORE_VERSIONS |= {"something to be told": ("set", "eg:jobs", "1")}
+BEFORE_VERSIONS |= {"a job queued for Notion or the owner": ("set", "eg:jobs", "1")}
 ENDED = RestoredEnrollment(id="christmas-x-1", key="christmas-x", number=1, what="finished", kind="marketing")
 FINISHED = Restore(contact="x", run=ENDED)
 STORING: dict[str, Callable[[World], object]] = {
-    "the scheduler's sign of life": lambda world: world.ledger.release(),
+    "the scheduler's tick": lambda world: world.ledger.release(),
     "a sign-up": lambda world: world.sign_up(),
     "a suppression": lambda world: world.ledger.suppress(ids.digest(ADDRESS), "manual"),
     "an alert": lambda world: world.ledger.alert("x", "x"),
-    "what Notion tells of an enrollment that had ended": lambda world: world.ledger.restore(FINISHED),
+    "a finished enrollment restored from Notion": lambda world: world.ledger.restore(FINISHED),
 }
 ASKING: dict[str, Callable[[Ledger], object]] = {
     "the version": lambda ledger: ledger.version(),
-    "a claim of nothing": lambda ledger: ledger.claim("christmas-x-1", 1, token="t", late={}),
+    "a claim of an unknown step": lambda ledger: ledger.claim("christmas-x-1", 1, token="t", late={}),
     "the sweeper": lambda ledger: ledger.sweep(set()),
     "the audit": lambda ledger: ledger.audit(["christmas-x-1"], repair=True),
-    "what Notion is told next": lambda ledger: ledger.take(lease=1),
-    "a lift of nobody": lambda ledger: ledger.lift("x", ["unsubscribed"]),
+    "the next update for Notion": lambda ledger: ledger.take(lease=1),
+    "a lift for an unknown contact": lambda ledger: ledger.lift("x", ["unsubscribed"]),
     "a dry run": lambda ledger: ledger.restore(
         dataclasses.replace(FINISHED, dry=Foreseen(lost=False, gone=[], held=False))
     ),
@@ -79,7 +79,7 @@ class TestScripts:
 
     @pytest.mark.parametrize("script", SCRIPTS)
     @pytest.mark.parametrize("version", [NEWER, "100", "0", "of another kind"])
-    def test_a_newer_ledger_is_refused_and_stays_as_it_is(
+    def test_a_newer_ledger_is_refused_and_left_unchanged(
         self, world: World, lived_in: str, script: str, version: str
     ) -> None:
         """For every call; the error names both versions and the command to run."""
@@ -121,7 +121,7 @@ class TestScripts:
         assert everything(world.redis) == before
 
     @pytest.mark.parametrize("first", STORING)
-    def test_an_empty_redis_gets_this_version_with_the_first_thing_that_is_stored(
+    def test_an_empty_redis_gets_this_version_with_the_first_stored_data(
         self, redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch, first: str
     ) -> None:
         """Also where workers, the fence and a gate are there before it; in a release that knows a second version, that
@@ -139,13 +139,13 @@ class TestScripts:
         assert (redis.get(ids.VERSION), world.ledger.version()) == ("2", 2)
 
     @pytest.mark.parametrize("asked", ASKING)
-    def test_what_stores_nothing_leaves_no_mark(self, ledger: Ledger, redis: Redis, asked: str) -> None:
+    def test_a_call_that_stores_nothing_leaves_no_mark(self, ledger: Ledger, redis: Redis, asked: str) -> None:
         """A question, a refusal and a dry run leave an empty Redis as it is."""
         ASKING[asked](ledger)
         assert list(redis.scan_iter()) == []
 
     @pytest.mark.parametrize("sign", BEFORE_VERSIONS)
-    def test_a_ledger_without_a_mark_counts_as_the_first(
+    def test_a_ledger_without_a_mark_counts_as_version_1(
         self, redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch, sign: str
     ) -> None:
         """It was written before versions counted, and must not pass as new; what is stored next marks it as what it
@@ -158,7 +158,7 @@ class TestScripts:
         assert (ledger.version(), redis.get(ids.VERSION)) == (1, "1")
 
     @pytest.mark.parametrize("marked", [True, False])
-    def test_it_costs_one_get_and_no_write(self, ledger: Ledger, redis: Redis, marked: bool) -> None:
+    def test_the_check_costs_one_get_and_no_write(self, ledger: Ledger, redis: Redis, marked: bool) -> None:
         """Only where the mark is missing there is one look more."""
         if marked:
             redis.set(ids.VERSION, VERSION)
@@ -171,7 +171,7 @@ class TestScripts:
             name: calls for name, calls in counted.items() if name not in ("cmdstat_time", "cmdstat_config|resetstat")
         } == {"cmdstat_get": 1} | ({} if marked else {"cmdstat_exists": 1})
 
-    def test_a_full_redis_takes_no_mark_and_still_frees_memory(self, ledger: Ledger, redis: Redis) -> None:
+    def test_a_full_redis_gets_no_mark_and_can_still_free_memory(self, ledger: Ledger, redis: Redis) -> None:
         """What only removes continues; what would write is refused as ever, and the mark comes later."""
         redis.hset("eg:runs", "christmas-1", "1")
         redis.hset(ids.GATE, "reason", "a reason")
@@ -204,7 +204,7 @@ class TestFunctions:
             assert "version" not in answer.text, "a stranger need not know"
             assert kept(functions) == before
 
-    def test_an_older_function_stops_nothing_and_sends_nothing(
+    def test_an_older_function_changes_nothing(
         self, redis: Redis, valkey_server: valkey.Valkey, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """send-email is 503; the unsubscribe page asks to try again; health says what is wrong."""
@@ -224,7 +224,7 @@ class TestFunctions:
             assert kept(functions) == before
 
 
-def test_health_names_it_first(world: World, lived_in: str) -> None:
+def test_health_names_a_newer_ledger_first(world: World, lived_in: str) -> None:
     """Health is read without a script, and judges as these do."""
     assert Problem.TOO_NEW not in read_health(world.ledger).problems
     world.redis.set(ids.VERSION, NEWER)

@@ -56,8 +56,8 @@ def sent_once_each(trial: Trial) -> bool:
     return len(ids) == CUSTOMERS * 7
 
 
-def test_a_copy_that_is_put_back_sends_the_rest_and_nothing_twice(tmp_path: Path) -> None:
-    """What went out after the backup goes to Resend again, as it was and under its key, and is recognized there."""
+def test_a_restored_backup_sends_the_rest_and_nothing_twice(tmp_path: Path) -> None:
+    """Emails sent after the backup go to Resend again, unchanged and under their keys, and are recognized there."""
     environ = environ_for(tmp_path, TESTING_STEP="3s", PROVIDER_TIMEOUT="1s", **SINGLY)
     with start(environ) as trial:
         copy = begin(trial, environ)
@@ -80,7 +80,7 @@ def test_a_copy_that_is_put_back_sends_the_rest_and_nothing_twice(tmp_path: Path
         assert sent_once_each(trial)
 
 
-def test_an_older_copy_sends_nothing_before_a_person_says_so(tmp_path: Path) -> None:
+def test_an_older_backup_sends_nothing_until_a_person_confirms(tmp_path: Path) -> None:
     """The fence was renewed since the backup: the copy waits for a person, and then nothing goes out twice."""
     environ = environ_for(tmp_path, TESTING_STEP="3s", PROVIDER_TIMEOUT="1s", **SINGLY)
     with start(environ) as trial:
@@ -105,7 +105,7 @@ def test_an_older_copy_sends_nothing_before_a_person_says_so(tmp_path: Path) -> 
 
 
 class TestCopy:
-    """Of a Valkey alone."""
+    """Of a single Valkey."""
 
     @pytest.fixture
     def server(self, tmp_path: Path) -> Iterator[valkey.Valkey]:
@@ -117,10 +117,10 @@ class TestCopy:
         """A client of it."""
         return Redis.from_url(server.url, password=server.password, decode_responses=True)
 
-    def test_it_holds_all_that_was_confirmed_before_and_whole_scripts_of_what_comes_meanwhile(
+    def test_it_holds_every_confirmed_write_and_no_half_of_a_script(
         self, server: valkey.Valkey, tmp_path: Path
     ) -> None:
-        """Copied while scripts write two keys each: every confirmed one is there, and no half of another."""
+        """Copied while scripts write two keys each: every confirmed script is there, and no half of another."""
         redis, done = self.client(server), threading.Event()
         redis.mset({f"{key}{number}": "x" * 1000 for number in range(20_000) for key in "ab"})
         pair = redis.register_script("redis.call('SET', KEYS[1], 'x'); redis.call('SET', KEYS[2], 'x')")
@@ -146,9 +146,7 @@ class TestCopy:
             assert held >= confirmed
             assert put.exists(*(f"{key}{number}" for number in range(held) for key in "ab")) == put.dbsize() == 2 * held
 
-    def test_the_log_is_rewritten_again_afterwards_and_old_copies_go(
-        self, server: valkey.Valkey, tmp_path: Path
-    ) -> None:
+    def test_log_rewrites_resume_and_old_copies_are_deleted(self, server: valkey.Valkey, tmp_path: Path) -> None:
         """Two of three copies stay, readable for the owner alone, also where a backup before this one was killed
         half-way."""
         redis = self.client(server)
@@ -158,7 +156,7 @@ class TestCopy:
         assert (tmp_path / "backups").stat().st_mode & 0o077 == 0
         assert redis.config_get(backup.REWRITES) == {backup.REWRITES: backup.USUAL}
 
-    def test_a_copy_that_cannot_be_made_leaves_nothing_behind(self, server: valkey.Valkey, tmp_path: Path) -> None:
+    def test_a_failed_copy_leaves_nothing_behind(self, server: valkey.Valkey, tmp_path: Path) -> None:
         """It says why, half a copy does not stay, and Valkey rewrites its log again."""
         redis = self.client(server)
         with pytest.raises(backup.BackupError, match="the copy failed"):

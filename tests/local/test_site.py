@@ -60,7 +60,7 @@ class TestPages:
     """What a visitor gets."""
 
     @pytest.mark.parametrize("path", site.PAGES)
-    def test_a_page_is_whole_and_runs_nothing_inline(self, client: FlaskClient, path: str) -> None:
+    def test_a_page_is_complete_and_runs_nothing_inline(self, client: FlaskClient, path: str) -> None:
         """It has one heading per view, a title and a language, says what it needs, and obeys its own content policy."""
         answer = client.get(path)
         page = answer.get_data(as_text=True)
@@ -129,7 +129,7 @@ class TestGateway:
         assert Client(gateway.with_site(_says(b"function"), _says(b"site"))).get(path).get_data() == b"function"
 
     @pytest.mark.parametrize("path", ["/", "/assessment", "/healthy", "/static/site.css", "/demo/calcom", "/webhooks"])
-    def test_the_site_has_the_rest(self, path: str) -> None:
+    def test_the_site_serves_the_rest(self, path: str) -> None:
         """Only a whole word of the path makes it a function's."""
         assert Client(gateway.with_site(_says(b"function"), _says(b"site"))).get(path).get_data() == b"site"
 
@@ -145,7 +145,7 @@ def _says(text: bytes) -> Any:
 class TestCalcom:
     """What Cal.com would post."""
 
-    def test_it_is_signed_over_the_very_bytes(self, client: FlaskClient, webhooks: Webhooks) -> None:
+    def test_the_raw_bytes_are_signed(self, client: FlaskClient, webhooks: Webhooks) -> None:
         """The signature is the hex HMAC-SHA256 of the raw body with the stack's secret."""
         book(client)
         [sent] = webhooks.received
@@ -188,7 +188,7 @@ class TestCalcom:
         ]
         assert uids[0] == uids[1] != uids[2]
 
-    def test_what_the_webhook_says_is_passed_on(self, client: FlaskClient, webhooks: Webhooks) -> None:
+    def test_the_webhooks_response_is_passed_on(self, client: FlaskClient, webhooks: Webhooks) -> None:
         """A refusal keeps its status and its Retry-After, so that the page can act on it."""
         webhooks.refuse_with = 503
         answer = client.post("/demo/calcom", json=BOOKING, base_url="http://127.0.0.1")
@@ -203,7 +203,7 @@ class TestCalcom:
             ({"action": "reschedule"}, "uid"),
         ],
     )
-    def test_a_fault_names_its_field(
+    def test_an_error_names_its_field(
         self, client: FlaskClient, webhooks: Webhooks, changes: dict[str, str], field: str
     ) -> None:
         """The page can mark it; nothing is posted."""
@@ -211,7 +211,7 @@ class TestCalcom:
         assert (answer.status_code, answer.get_json()["detail"][0]["loc"], webhooks.received) == (422, [field], [])
 
     @pytest.mark.parametrize("action", SAMPLES)
-    def test_its_shape_is_a_real_one(self, client: FlaskClient, action: str) -> None:
+    def test_it_has_the_shape_of_a_real_event(self, client: FlaskClient, action: str) -> None:
         """Every key that is posted is one that Cal.com posts with that event, with a value of the same type."""
         if not (directory := os.environ.get("CONTRACTS_DIR")):
             pytest.skip("CONTRACTS_DIR names no folder of samples")
@@ -227,7 +227,7 @@ class TestCalcom:
 
 
 class TestProofs:
-    """Who gets something proved."""
+    """Which requests get a proof added."""
 
     @pytest.mark.parametrize("name", ["postcall-maybe", "onboarding-start", "calendly-noshow"])
     def test_the_operators_token_is_added_here(self, client: FlaskClient, webhooks: Webhooks, name: str) -> None:
@@ -247,7 +247,7 @@ class TestProofs:
             for secret in (OPERATOR_TOKEN, CALCOM_SECRET)
         )
 
-    def test_it_opens_no_other_function(self, client: FlaskClient, webhooks: Webhooks) -> None:
+    def test_the_token_opens_no_other_function(self, client: FlaskClient, webhooks: Webhooks) -> None:
         """The token goes to the operator's webhooks only."""
         assert client.post("/demo/operator/send-email", json={}, base_url="http://127.0.0.1").status_code == 404
         assert webhooks.received == []
@@ -279,7 +279,7 @@ class TestProofs:
         assert "turned off" in client.get("/book").get_data(as_text=True)
         assert "turned off" in client.get("/operator").get_data(as_text=True)
 
-    def test_a_secret_that_the_stack_made_may_be_used(self, tmp_path: Path, webhooks: Webhooks) -> None:
+    def test_a_generated_secret_may_be_used(self, tmp_path: Path, webhooks: Webhooks) -> None:
         """It guards nothing but this machine."""
         where = place(tmp_path)
         made = secrets.kept(where.directory / "secrets", "CALCOM_WEBHOOK_SECRET")

@@ -46,7 +46,7 @@ def refused(environ: Mapping[str, str]) -> str:
 class TestWholeStack:
     """All parts together."""
 
-    def test_a_sign_up_becomes_seven_emails_also_across_a_restart(self, tmp_path: Path) -> None:
+    def test_a_sign_up_becomes_seven_emails_even_across_a_restart(self, tmp_path: Path) -> None:
         """One request, and every email arrives once; what was scheduled survives a stop and a start."""
         environ = environ_for(tmp_path, TESTING_STEP="1s")
         with start(environ) as run:
@@ -68,7 +68,7 @@ class TestWholeStack:
             assert run.process.wait(WITHIN) == 0
             assert all(gone(pid) for pid in pids.values())
 
-    def test_killed_parts_come_back(self, tmp_path: Path) -> None:
+    def test_killed_parts_are_restarted(self, tmp_path: Path) -> None:
         """Each part in turn is killed, is reported to have ended, and has a new process without a pause; then the job
         still works."""
         with running(tmp_path) as run:
@@ -128,8 +128,8 @@ migrations.MIGRATIONS = (migrations.Migration(2, "made up", lambda ledger, curso
 """
 
 
-def test_a_newer_release_says_what_the_ledger_waits_for_and_this_one_refuses_it_afterwards(tmp_path: Path) -> None:
-    """Migrations are not mentioned where none waits.
+def test_a_newer_release_asks_for_its_migration_and_then_this_one_refuses(tmp_path: Path) -> None:
+    """Migrations are not mentioned when there are none.
 
     Each refusal is one sentence, before any part but Valkey starts."""
     environ = environ_for(tmp_path)
@@ -165,7 +165,7 @@ def test_a_port_in_use_is_one_clear_sentence(tmp_path: Path) -> None:
     assert not (tmp_path / "logs").exists()
 
 
-def test_the_request_to_try_is_the_one_of_the_readme() -> None:
+def test_the_printed_request_is_the_one_in_the_readme() -> None:
     """What the stack prints at its start is what the README tells people to type."""
     assert welcome.curl("localhost:8080") in (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -178,8 +178,8 @@ class TestEnvironment:
         """A place for a stack that is not started."""
         return stack.place({"LOCAL_DIR": str(tmp_path), "PORT": "18080", "SANDBOX_PORT": "18090"})
 
-    def test_as_many_workers_send_as_wished(self, where: stack.Place) -> None:
-        """Each is a part with a name of its own; what is not a number of workers is refused."""
+    def test_the_number_of_workers_can_be_set(self, where: stack.Place) -> None:
+        """Each is a part with its own name; an invalid number of workers is refused."""
         more = stack.place({"LOCAL_DIR": str(where.directory), "SEND_WORKERS": "3"})
         names = [part.name for stage in stack.stages(more, stack.environment(more, {})) for part in stage]
         assert [name for name in names if name.startswith("worker")] == ["worker", "worker-2", "worker-3"]
@@ -196,7 +196,7 @@ class TestEnvironment:
             "resend_api_key", "resend_from_email", "postal_address", *(name.lower() for name in stack.GENERATED)
         )
 
-    def test_the_owner_is_told_in_the_sandbox_unless_there_is_a_way(self, where: stack.Place) -> None:
+    def test_alerts_go_to_the_sandbox_unless_another_channel_is_set(self, where: stack.Place) -> None:
         """Without a channel and an address, alerts are posted to the sandbox's Discord; an address of the owner's is
         used."""
 
@@ -207,7 +207,7 @@ class TestEnvironment:
         assert webhook(DISCORD_WEBHOOK_URL="https://discord.example.org/1") == "https://discord.example.org/1"
         assert webhook(ALERT_EMAIL="owner@example.org") == ""
 
-    def test_the_sandbox_reports_what_became_of_an_email(self, where: stack.Place) -> None:
+    def test_the_sandbox_posts_resends_events(self, where: stack.Place) -> None:
         """It posts Resend's events to the stack, signed with a secret of the form that the function wants."""
         chosen = stack.environment(where, {})
         assert chosen["SANDBOX_RESEND_WEBHOOK_URL"] == "http://127.0.0.1:18080/webhook/resend-events"
@@ -225,7 +225,7 @@ class TestEnvironment:
         with pytest.raises(SettingsError, match="RESEND_FROM_EMAIL, POSTAL_ADDRESS"):
             stack.environment(where, {"RESEND_API_KEY": "re_real"})
 
-    def test_the_owner_wins_over_a_default_but_not_over_the_wiring(self, where: stack.Place) -> None:
+    def test_the_owners_settings_override_defaults_but_not_the_wiring(self, where: stack.Place) -> None:
         """A production setting, such as its Redis, does not divert the local stack."""
         chosen = stack.environment(where, {"THREADS": "3", "REDIS_URL": "redis://production", "INTERNAL_TOKEN": "mine"})
         assert (chosen["THREADS"], chosen["INTERNAL_TOKEN"]) == ("3", "mine")

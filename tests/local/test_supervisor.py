@@ -75,7 +75,7 @@ def running(directory: Path, *stages: Sequence[Part]) -> Iterator[Running]:
         assert not run.thread.is_alive()
 
 
-def test_a_part_that_is_killed_comes_back_and_it_is_said(tmp_path: Path) -> None:
+def test_a_killed_part_is_restarted_and_reported(tmp_path: Path) -> None:
     """One line names the part, how it ended and its log; a new process takes its place at once."""
     with running(tmp_path, [sleeping("store")], [sleeping("worker")]) as stack:
         before = {name: stack.pid(name) for name in ("store", "worker")}
@@ -89,9 +89,7 @@ def test_a_part_that_is_killed_comes_back_and_it_is_said(tmp_path: Path) -> None
         assert not gone(stack.pid("worker"))
 
 
-def test_a_part_that_ends_again_and_again_is_started_later_each_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_part_that_keeps_ending_is_restarted_later_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pause grows, so that a broken part does not keep the machine busy."""
     monkeypatch.setattr(supervisor, "STEADY", 600)
     with running(tmp_path, [sleeping("worker")]) as stack:
@@ -103,7 +101,7 @@ def test_a_part_that_ends_again_and_again_is_started_later_each_time(
             until(lambda pid=pid: stack.pid("worker") != pid)  # type: ignore[misc]
 
 
-def test_what_a_part_started_ends_with_it(tmp_path: Path) -> None:
+def test_processes_that_a_part_started_end_with_it(tmp_path: Path) -> None:
     """A killed part's own processes do not stay behind, holding its port."""
     child = tmp_path / "child"
     part = Part(
@@ -115,7 +113,7 @@ def test_what_a_part_started_ends_with_it(tmp_path: Path) -> None:
         until(lambda: gone(pid))
 
 
-def test_a_part_that_does_not_start_ends_everything_with_the_reason(tmp_path: Path) -> None:
+def test_a_part_that_does_not_start_ends_everything_and_gives_the_reason(tmp_path: Path) -> None:
     """The error carries the end of the part's log, and nothing is left running."""
     broken = Part("gateway", ["sh", "-c", "echo the reason; exit 3"], lambda: False)
     pid_file = tmp_path / "store"
@@ -169,7 +167,7 @@ def test_a_part_that_will_not_stop_is_killed(tmp_path: Path, stop_within: float,
     until(lambda: gone(pid))
 
 
-def test_a_long_log_is_put_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_log_is_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A log does not grow forever: one older file is kept."""
     monkeypatch.setattr(supervisor, "ROTATE_AT", 10)
     (tmp_path / "logs").mkdir()

@@ -133,7 +133,7 @@ def test_no_tag_of_any_kind_reaches_the_email() -> None:
     assert page.text.startswith("word  and this\n\n2 < 3")
 
 
-def test_a_block_without_words_is_refused() -> None:
+def test_a_block_without_text_is_refused() -> None:
     """Silently dropping a bookmark would spoil the email."""
     with pytest.raises(CampaignError, match="replace it with a link"):
         from_notion('<unknown url="https://notion.so/x" alt="bookmark"/>')
@@ -162,14 +162,16 @@ def test_placeholders_are_fixed(written: str, meant: str) -> None:
     assert fixed(written) == meant
 
 
-def test_every_placeholder_is_known_to_mending() -> None:
-    """A plain one stays what it is."""
+def test_every_plain_placeholder_stays_as_it_is() -> None:
+    """The fixes change none of the names that a template may use."""
     for name in PLACEHOLDERS:
         assert fixed(f"{{{{ {name} }}}}").startswith(f"{{{{ {name} ")
 
 
 @pytest.mark.parametrize("key", load().sources)
-def test_every_file_survives_the_way_through_notion(key: tuple[str, str], shared_page: tuple[Sandbox, str]) -> None:
+def test_every_file_survives_the_round_trip_through_notion(
+    key: tuple[str, str], shared_page: tuple[Sandbox, str]
+) -> None:
     """Pushed, written back by Notion and read, it makes the same email."""
     box, page = shared_page
     catalog = load()
@@ -226,7 +228,7 @@ FRAGMENTS = st.sampled_from([*WORDS.split(), *LINES])
 
 @settings(max_examples=200, deadline=None)
 @given(parts=st.lists(FRAGMENTS, max_size=25))
-def test_whatever_stands_on_a_page_is_an_email_or_a_sentence(parts: list[str]) -> None:
+def test_any_page_becomes_an_email_or_an_error_message(parts: list[str]) -> None:
     """No page makes reading it fail."""
     try:
         source = source_of(Row("page", subject="Hi"), "".join(parts))
@@ -237,8 +239,8 @@ def test_whatever_stands_on_a_page_is_an_email_or_a_sentence(parts: list[str]) -
 
 
 @pytest.mark.parametrize("piece", [r"\{\{", r"\[a\](", "`", "%7B%7B", "$a", '<file src="', r"\<a ", "<callout>\n"])
-def test_no_page_occupies_the_scheduler(piece: str) -> None:
-    """The longest page that is read at all, of what is costly to read, takes no time that grows with its square."""
+def test_reading_time_grows_in_proportion_to_the_page(piece: str) -> None:
+    """Even with text that is costly to read, a page ten times as long takes about ten times as long."""
 
     def took(length: int) -> float:
         began = time.process_time()

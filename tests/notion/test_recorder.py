@@ -113,7 +113,7 @@ def test_many_changes_become_one_call(desk: Desk) -> None:
     assert Outbox(desk.world.ledger).depth() == 0
 
 
-def test_a_change_during_the_recording_is_told_again(desk: Desk) -> None:
+def test_a_change_during_the_recording_is_recorded_next(desk: Desk) -> None:
     """The entry stays if its object has changed since it was taken."""
     run = desk.world.sign_up()
     outbox = Outbox(desk.world.ledger)
@@ -127,7 +127,7 @@ def test_a_change_during_the_recording_is_told_again(desk: Desk) -> None:
     assert outbox.take() is not None
 
 
-def test_what_a_dead_recorder_took_comes_again(desk: Desk) -> None:
+def test_what_a_dead_recorder_took_is_recorded_later(desk: Desk) -> None:
     """After its lease."""
     desk.world.sign_up()
     outbox = Outbox(desk.world.ledger)
@@ -137,7 +137,7 @@ def test_what_a_dead_recorder_took_comes_again(desk: Desk) -> None:
     assert outbox.take() in taken
 
 
-def test_tracking_only_becomes_a_run_in_the_same_row(desk: Desk) -> None:
+def test_a_tracked_persons_row_becomes_the_runs_row(desk: Desk) -> None:
     """Without scores a row shows who signed up; with them it becomes the run's row."""
     desk.world.sign_up({"email": "ada@example.org", "first_name": "Ada"})
     desk.record()
@@ -157,7 +157,7 @@ def test_an_email_that_the_website_sent_is_logged_as_such(desk: Desk) -> None:
     assert (row["Sent By"], row["Status"], minute(row["Sent At"])) == ("website", "Sent", "2027-01-15T07:59")
 
 
-def test_trouble_shows_in_the_log_and_the_tracker(desk: Desk) -> None:
+def test_failures_show_in_the_log_and_the_tracker(desk: Desk) -> None:
     """A refused email is `Failed` with its reason; one that keeps failing is `Retrying` from its third attempt on."""
     desk.world.sign_up()
     desk.world.provider.faults.append(SendError("refused", "Resend answered 422"))
@@ -202,7 +202,7 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("kind", "details"), FAULTS, ids=lambda value: str(value))
-def test_no_fault_loses_a_row_or_doubles_one(desk: Desk, kind: str, details: dict[str, Any]) -> None:
+def test_no_fault_loses_or_duplicates_a_row(desk: Desk, kind: str, details: dict[str, Any]) -> None:
     """With each kind of failure for each write in turn, each object has one page in the end, with its current state."""
     run = desk.world.sign_up()
     desk.world.work()
@@ -216,7 +216,7 @@ def test_no_fault_loses_a_row_or_doubles_one(desk: Desk, kind: str, details: dic
     assert Outbox(desk.world.ledger).depth() == 0
 
 
-def test_a_deleted_page_is_made_again(desk: Desk) -> None:
+def test_a_deleted_page_is_recreated(desk: Desk) -> None:
     """An owner who deletes a row of a running sequence sees it come back with its next change."""
     run = desk.world.sign_up()
     desk.record()
@@ -227,7 +227,7 @@ def test_a_deleted_page_is_made_again(desk: Desk) -> None:
     assert desk.row("tracker")["Enrollment ID"] == run
 
 
-def test_a_renamed_column_waits_and_a_renamed_option_does_not_matter(desk: Desk) -> None:
+def test_recording_waits_only_for_a_column_that_it_needs(desk: Desk) -> None:
     """Without a column that it needs, recording waits, says which, and continues when it is back."""
     source = desk.made["tracker"]["data_source_id"]
 
@@ -247,7 +247,7 @@ def test_a_renamed_column_waits_and_a_renamed_option_does_not_matter(desk: Desk)
     assert "Status" not in desk.row("tracker") and desk.row("tracker")["Email"] == "ada@example.org"
 
 
-def test_notion_is_left_alone_for_as_long_as_it_says(desk: Desk) -> None:
+def test_notion_is_left_alone_for_as_long_as_it_asks(desk: Desk) -> None:
     """A 429 with Retry-After holds every recorder back."""
     desk.world.sign_up()
     desk.fault("quota", retry_after=7)
@@ -256,7 +256,7 @@ def test_notion_is_left_alone_for_as_long_as_it_says(desk: Desk) -> None:
     assert Outbox(desk.world.ledger).depth() == 2
 
 
-def test_an_owners_own_contact_is_updated_not_doubled(desk: Desk) -> None:
+def test_an_owners_own_contact_is_updated_not_duplicated(desk: Desk) -> None:
     """A person whom the owner knows keeps the row, its status and the columns that are not ours."""
     mine = {
         "Email": {"email": "ada@example.org"},
@@ -271,7 +271,7 @@ def test_an_owners_own_contact_is_updated_not_doubled(desk: Desk) -> None:
     assert (row["Status"], row["First Name"]) == ("Client", "Ada")
 
 
-def test_a_notion_of_the_earlier_builds_works_unchanged(ledger: Ledger, clock: Clock, box: Sandbox) -> None:
+def test_a_notion_from_the_earlier_builds_works_unchanged(ledger: Ledger, clock: Clock, box: Sandbox) -> None:
     """Only the columns that they had: an existing row of the same person and campaign is taken up, and nothing else is
     written."""
     desk = Desk(World(ledger, clock), box, "earlier-builds")
@@ -300,8 +300,8 @@ def test_without_notion_the_outbox_empties_itself(desk: Desk) -> None:
     assert Outbox(desk.world.ledger).depth() == 0
 
 
-def test_without_notion_the_time_of_a_finished_run_begins(desk: Desk) -> None:
-    """It is forgotten 90 days after its end, as with Notion."""
+def test_without_notion_a_finished_run_is_deleted_after_90_days(desk: Desk) -> None:
+    """It is deleted 90 days after its end, as with Notion."""
     run = desk.world.sign_up()
     desk.world.live(hours=300)
     dataclasses.replace(desk.recorder, notion=None).drain(5)

@@ -64,7 +64,7 @@ def owner() -> Iterator[Owner]:
         yield Owner(box)
 
 
-def test_init_makes_what_is_missing_and_check_finds_it_well(owner: Owner) -> None:
+def test_init_creates_what_is_missing_and_check_passes(owner: Owner) -> None:
     """On an empty page, four databases; their ids, put into the settings, check out; again, nothing is missing."""
     page = owner.box.seed("page")["page_id"]
     made = json.loads(
@@ -83,7 +83,7 @@ def test_init_tells_people_what_to_set(owner: Owner) -> None:
     assert "NOTION_EMAIL_LOG_DB_ID=" in said and "Email ID, Email, Campaign" in said
 
 
-def test_a_notion_of_the_earlier_builds_has_notes_and_no_fault(owner: Owner) -> None:
+def test_a_notion_from_the_earlier_builds_has_notes_and_no_fault(owner: Owner) -> None:
     """What Evergreen can do without is a note; --add adds it and changes nothing that was there."""
     owner.has("earlier-builds")
     found = owner.finds()
@@ -93,7 +93,7 @@ def test_a_notion_of_the_earlier_builds_has_notes_and_no_fault(owner: Owner) -> 
     assert {finding["column"] for finding in owner.finds()} == {""}
 
 
-def test_a_misspelt_column_is_named_with_its_fix(owner: Owner) -> None:
+def test_a_misspelled_column_is_named_with_its_fix(owner: Owner) -> None:
     """`email` for `Email` broke an earlier build; here it is a sentence."""
     made = owner.has("evergreen")
     owner.changes(
@@ -107,7 +107,7 @@ def test_a_misspelt_column_is_named_with_its_fix(owner: Owner) -> None:
     assert [finding["column"] for finding in owner.finds()] == ["Next Email At"]
 
 
-def test_a_column_of_a_wrong_type_is_named(owner: Owner) -> None:
+def test_a_column_of_the_wrong_type_is_named(owner: Owner) -> None:
     """A date cannot be kept in a number."""
     made = owner.has("evergreen")
     owner.changes(made["tracker"]["data_source_id"], {"Email 3 Sent": {"number": {}}})
@@ -124,7 +124,7 @@ def test_a_column_of_a_wrong_type_is_named(owner: Owner) -> None:
         ({"NOTION_API_URL": "http://127.0.0.1:9"}, "could not be reached", "try again in a minute"),
     ],
 )
-def test_what_cannot_be_looked_at_says_why(owner: Owner, settings: dict[str, str], reason: str, fix: str) -> None:
+def test_what_cannot_be_checked_says_why(owner: Owner, settings: dict[str, str], reason: str, fix: str) -> None:
     """A wrong token, a wrong id, a database that is not shared, no network."""
     owner.has("evergreen")
     owner.settings |= settings
@@ -134,7 +134,7 @@ def test_what_cannot_be_looked_at_says_why(owner: Owner, settings: dict[str, str
     )
 
 
-def test_a_missing_token_and_a_missing_wish_are_one_sentence(owner: Owner) -> None:
+def test_a_missing_token_and_a_missing_option_are_one_sentence(owner: Owner) -> None:
     """Neither is a traceback."""
     assert "say what to do: --parent PAGE" in owner.types("init", status=2)
     del owner.settings["NOTION_TOKEN"]

@@ -59,7 +59,7 @@ def test_two_edits_within_a_minute_are_both_seen(desk: OwnersDesk) -> None:
     assert desk.verdict().what == "adopted", "a page that rests is not read again"
 
 
-def test_many_new_pages_hold_up_no_edit(desk: OwnersDesk) -> None:
+def test_many_new_pages_delay_no_edit(desk: OwnersDesk) -> None:
     """Just after a push every page may change unseen; the one that the owner edits comes first, and a look stays
     short."""
     pages = [desk.writes("One.", template=template) for _, template in list(desk.world.sender.catalog.sources)[:20]]
@@ -102,7 +102,7 @@ def test_many_new_pages_hold_up_no_edit(desk: OwnersDesk) -> None:
         ),
     ],
 )
-def test_a_bad_edit_is_refused_in_a_sentence_and_the_last_good_text_goes_on(
+def test_a_bad_edit_is_refused_and_the_last_good_text_stays_in_use(
     desk: OwnersDesk, subject: str, body: str, sentence: str
 ) -> None:
     """The row, Redis and one alert say the same; fixing it clears them."""
@@ -129,14 +129,14 @@ def test_the_sentence_quotes_the_line(desk: OwnersDesk) -> None:
     assert desk.verdict().sentence.endswith("(in “Hi {{ frist_name }}, hello”)")
 
 
-def test_without_a_good_one_the_file_goes_out(desk: OwnersDesk) -> None:
+def test_without_a_good_text_the_file_is_used(desk: OwnersDesk) -> None:
     """A first edit that is bad changes nothing."""
     before = desk.subject()
     desk.writes("", "Bad")
     assert desk.verdict().what == "rejected" and desk.subject() == before
 
 
-def test_a_deleted_row_is_told_and_its_last_good_text_goes_on(desk: OwnersDesk) -> None:
+def test_a_deleted_row_is_reported_and_its_last_good_text_stays(desk: OwnersDesk) -> None:
     """Deleting may have been a slip; Draft is the way back to the file."""
     page = desk.writes(GOOD, "Good")
     desk.look()
@@ -148,7 +148,7 @@ def test_a_deleted_row_is_told_and_its_last_good_text_goes_on(desk: OwnersDesk) 
     assert desk.verdict().what == "not live" and desk.subject() != "Good"
 
 
-def test_a_row_that_is_nobodys_email_says_which_it_could_be(desk: OwnersDesk) -> None:
+def test_a_row_that_matches_no_email_says_why(desk: OwnersDesk) -> None:
     """A slip in Template ID, none at all, and the same one twice."""
     slip = desk.writes(GOOD, template="christmas_email_11")
     draft = desk.writes(GOOD, template="My notes", Status="Draft")
@@ -163,7 +163,7 @@ def test_a_row_that_is_nobodys_email_says_which_it_could_be(desk: OwnersDesk) ->
 
 @pytest.mark.parametrize("kind", ["status", "timeout-before", "disconnect"])
 @pytest.mark.parametrize("request_number", [1, 2])
-def test_an_absent_notion_changes_nothing(desk: OwnersDesk, kind: str, request_number: int) -> None:
+def test_an_unavailable_notion_changes_nothing(desk: OwnersDesk, kind: str, request_number: int) -> None:
     """Whether the rows or a page cannot be read: the texts stay, and the next look continues."""
     page = desk.writes(GOOD, "Good")
     desk.look()
@@ -178,7 +178,7 @@ def test_an_absent_notion_changes_nothing(desk: OwnersDesk, kind: str, request_n
     assert desk.verdict().what == "rejected"
 
 
-def test_a_page_that_cannot_be_read_holds_up_no_other(desk: OwnersDesk) -> None:
+def test_a_page_that_cannot_be_read_delays_no_other(desk: OwnersDesk) -> None:
     """It is read last the next time."""
     desk.writes(GOOD, "First")
     desk.writes(GOOD, "Third", template="christmas_email_3")

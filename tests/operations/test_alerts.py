@@ -89,7 +89,7 @@ def desk(ledger: Ledger, clock: Clock, box: Sandbox, monkeypatch: pytest.MonkeyP
     return Desk(ledger, clock, box, stand_still(monkeypatch))
 
 
-def test_a_lead_is_told_with_all_that_is_known(desk: Desk) -> None:
+def test_a_lead_alert_contains_everything_known(desk: Desk) -> None:
     """Who, how to reach them, their scores, and the color of the segment; once."""
     desk.lead(business_name="Analytical Engines", timezone="Europe/London", green_systems=0)
     notifier = desk.notifier()
@@ -108,7 +108,7 @@ def test_a_lead_is_told_with_all_that_is_known(desk: Desk) -> None:
     }
 
 
-def test_a_person_who_was_forgotten_is_not_told_of(desk: Desk) -> None:
+def test_no_alert_is_sent_about_a_forgotten_person(desk: Desk) -> None:
     """The alert is dropped quietly."""
     desk.lead()
     desk.ledger.redis.delete(ids.contact_key(ids.digest("ada@example.org")))
@@ -127,7 +127,7 @@ def test_an_alert_says_what_happened_and_what_to_do(desk: Desk, cause: str) -> N
     assert embed["fields"][0]["value"] == "once"
 
 
-def test_an_alert_is_told_once_an_hour_with_the_count(desk: Desk) -> None:
+def test_an_alert_is_sent_once_an_hour_with_a_count(desk: Desk) -> None:
     """What comes in the quiet hour is sent at its end, as one message with the latest details."""
     notifier = desk.notifier()
     desk.alerts.report("failed", "first")
@@ -154,7 +154,7 @@ def test_causes_do_not_silence_each_other(desk: Desk) -> None:
     assert desk.titles() == [CAUSES[cause].title for cause in ("failed", "closed", "record")]
 
 
-def test_what_a_killed_teller_had_taken_is_told_again(desk: Desk) -> None:
+def test_an_alert_taken_by_a_killed_worker_is_still_sent(desk: Desk) -> None:
     """Nothing is lost between taking and sending; the lease of a minute runs out."""
     desk.alerts.report("failed", "x")
     assert desk.alerts.take() is not None
@@ -164,7 +164,7 @@ def test_what_a_killed_teller_had_taken_is_told_again(desk: Desk) -> None:
     assert len(desk.told()) == 1
 
 
-def test_more_than_discord_takes_at_once_wait_their_turn(desk: Desk) -> None:
+def test_alerts_beyond_discords_limit_wait_their_turn(desk: Desk) -> None:
     """Eight leads in one go: after the fifth the worker waits out the window, and Discord never has to refuse."""
     notifier = desk.notifier()
     for number in range(8):
@@ -174,7 +174,7 @@ def test_more_than_discord_takes_at_once_wait_their_turn(desk: Desk) -> None:
     assert desk.slept == [2]
 
 
-def test_a_429_is_kept(desk: Desk) -> None:
+def test_a_429_from_discord_is_respected(desk: Desk) -> None:
     """Discord is left alone for as long as it says; then the alert is sent, and no sooner."""
     desk.fault("status", status=429, retry_after=120)
     notifier = desk.notifier()
@@ -196,8 +196,8 @@ def test_a_429_is_kept(desk: Desk) -> None:
 @pytest.mark.parametrize(
     "fault", [{"kind": "status", "status": 500}, {"kind": "disconnect"}, {"kind": "timeout-before"}]
 )
-def test_an_outage_delays_and_loses_nothing(desk: Desk, fault: dict[str, Any]) -> None:
-    """Regardless of its form, everything is sent half a minute later."""
+def test_an_outage_delays_alerts_and_loses_none(desk: Desk, fault: dict[str, Any]) -> None:
+    """Whatever form it takes, everything is sent half a minute later."""
     desk.fault(**fault)
     notifier = desk.notifier()
     desk.alerts.report("failed", "x")
@@ -206,7 +206,7 @@ def test_an_outage_delays_and_loses_nothing(desk: Desk, fault: dict[str, Any]) -
     assert desk.tell(notifier) == 2
 
 
-def test_a_refused_notice_blocks_no_other_and_is_dropped_in_the_end(desk: Desk, logs: CapturingLogger) -> None:
+def test_a_refused_alert_blocks_no_other_and_is_finally_dropped(desk: Desk, logs: CapturingLogger) -> None:
     """The others are sent at once; after five tries it is written to the log."""
     notifier = desk.notifier()
     desk.alerts.report("failed", "this one is refused")
@@ -278,7 +278,7 @@ def test_an_email_whose_answer_was_lost_is_not_sent_twice(desk: Desk) -> None:
     assert len(desk.box.outbox()) == 2
 
 
-def test_an_email_takes_its_turn_at_resend(desk: Desk) -> None:
+def test_an_alert_email_waits_its_turn_at_resend(desk: Desk) -> None:
     """While Resend is left alone, alerts leave it alone too."""
     desk.ledger.hold("resend", 60)
     notifier = desk.notifier(discord=False, alert_email=OWNER)
@@ -286,7 +286,7 @@ def test_an_email_takes_its_turn_at_resend(desk: Desk) -> None:
     assert [desk.tell(notifier) for _ in range(3)] == [0, 1, 0]
 
 
-def test_without_any_way_the_log_has_it(desk: Desk, logs: CapturingLogger) -> None:
+def test_without_any_channel_alerts_go_to_the_log(desk: Desk, logs: CapturingLogger) -> None:
     """An alert as an error; a lead by its digest only."""
     desk.alerts.report("failed", "x")
     desk.lead()
@@ -295,8 +295,8 @@ def test_without_any_way_the_log_has_it(desk: Desk, logs: CapturingLogger) -> No
     assert logged(logs, "lead") == [("info", {"contact": ids.digest("ada@example.org")})]
 
 
-def test_a_silent_scheduler_is_told_of(desk: Desk) -> None:
-    """On two looks in a row: at a start, the scheduler may not have begun yet."""
+def test_a_silent_scheduler_raises_an_alert(desk: Desk) -> None:
+    """After two looks in a row: at first the scheduler may not have started yet."""
     notifier = desk.notifier()
     notifier.watch()
     desk.ledger.redis.set(ids.TICK, desk.clock.now)

@@ -16,7 +16,7 @@ from tests.support.steered import GAPS, complete_without, dues, failed, live_at,
 from tests.support.world import World
 
 
-def test_a_cancelled_run_sends_nothing_any_more(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_a_cancelled_run_sends_nothing_more(world: World, actions: EnrollmentActions, run: str) -> None:
     """Neither from the schedule nor by a job that is on its way; it can be neither paused nor resumed."""
     world.clock.advance(hours=24)
     world.release()
@@ -55,8 +55,8 @@ def test_a_step_of_a_paused_run_can_be_skipped(world: World, actions: Enrollment
     assert sent_at(world, run) == [0, None, *GAPS[1:]]
 
 
-def test_skipping_all_that_is_left_completes_the_run(world: World, actions: EnrollmentActions, run: str) -> None:
-    """With the last open step the run ends; of a paused one, at its resumption."""
+def test_skipping_every_remaining_step_completes_the_run(world: World, actions: EnrollmentActions, run: str) -> None:
+    """The run ends with its last open step; a paused run, when it is resumed."""
     assert [actions.skip(run, number) for number in range(2, 8)] == ["active"] * 5 + ["completed"]
     other = world.sign_up(email="bo@example.org")
     actions.pause(other)
@@ -64,15 +64,13 @@ def test_skipping_all_that_is_left_completes_the_run(world: World, actions: Enro
     assert actions.resume(other) == "completed"
 
 
-def test_what_was_sent_cannot_be_skipped(world: World, actions: EnrollmentActions, run: str) -> None:
-    """The sentence says why."""
+def test_a_sent_step_cannot_be_skipped(world: World, actions: EnrollmentActions, run: str) -> None:
+    """The error says why."""
     with pytest.raises(ActionError, match=f"step 1 of {run} is sent"):
         actions.skip(run, 1)
 
 
-def test_a_step_goes_out_before_its_time_and_ahead_of_its_turn(
-    world: World, actions: EnrollmentActions, run: str
-) -> None:
+def test_send_now_sends_a_step_early_and_out_of_order(world: World, actions: EnrollmentActions, run: str) -> None:
     """Only that one; the earlier ones keep their times."""
     assert actions.send_now(run, 4) == "active"
     world.work()
@@ -81,10 +79,10 @@ def test_a_step_goes_out_before_its_time_and_ahead_of_its_turn(
     assert sent_at(world, run) == [0, 24, 72, 0, *GAPS[3:]]
 
 
-def test_a_step_that_is_late_goes_out_without_shifting_the_run(
+def test_send_now_sends_a_late_step_without_shifting_the_run(
     world: World, actions: EnrollmentActions, run: str
 ) -> None:
-    """The late policy is not for what a person asked for."""
+    """The late policy does not apply to what a person asked for."""
     world.clock.advance(hours=24 + 20)
     actions.send_now(run, 2)
     world.work()
@@ -92,10 +90,8 @@ def test_a_step_that_is_late_goes_out_without_shifting_the_run(
     assert dues(world, run)[2] == 72
 
 
-def test_a_shift_of_the_run_does_not_put_off_what_a_person_wants_now(
-    world: World, actions: EnrollmentActions, run: str
-) -> None:
-    """While the one that is late moves the run, the other goes out all the same."""
+def test_shifting_the_run_does_not_delay_send_now(world: World, actions: EnrollmentActions, run: str) -> None:
+    """The late step moves the run; the other still goes out now."""
     world.clock.advance(hours=24 + 20)
     actions.send_now(run, 5)
     world.redis.delete(ids.QUEUE)
@@ -104,9 +100,7 @@ def test_a_shift_of_the_run_does_not_put_off_what_a_person_wants_now(
     assert dues(world, run)[2] == 92
 
 
-def test_what_was_asked_for_while_all_sending_is_stopped_goes_out_afterwards(
-    world: World, actions: EnrollmentActions, run: str
-) -> None:
+def test_send_now_during_a_stop_goes_out_afterwards(world: World, actions: EnrollmentActions, run: str) -> None:
     """The gate is above everything."""
     actions.stop_sending()
     actions.send_now(run, 2)
@@ -136,9 +130,7 @@ def test_nothing_is_claimed_while_all_sending_is_stopped(world: World, actions: 
     assert sorted(world.provider.email_ids) == sorted([f"{stopped}-1", f"{queued}-1"])
 
 
-def test_what_is_on_the_queue_when_all_sending_stops_stays_there(
-    world: World, actions: EnrollmentActions, run: str
-) -> None:
+def test_jobs_on_the_queue_when_sending_stops_stay_there(world: World, actions: EnrollmentActions, run: str) -> None:
     """Nothing is lost with it."""
     world.clock.advance(hours=24)
     world.release()
@@ -149,7 +141,7 @@ def test_what_is_on_the_queue_when_all_sending_stops_stays_there(
     assert world.states(run)[1] == "sent"
 
 
-def test_starting_also_opens_a_gate_that_nobody_closed(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_starting_also_opens_a_gate_the_provider_closed(world: World, actions: EnrollmentActions, run: str) -> None:
     """After a new key was set, you need not wait for the next try."""
     world.provider.faults.append(SendError("closed", "the key is refused"))
     live_at(world, START + 24 * HOUR)
@@ -160,10 +152,10 @@ def test_starting_also_opens_a_gate_that_nobody_closed(world: World, actions: En
 
 
 @pytest.mark.parametrize("reason", ["bounced", "complained", "unsubscribed", "manual"])
-def test_nothing_is_sent_to_a_suppressed_contact_by_hand_either(
+def test_manual_actions_send_nothing_to_a_suppressed_contact(
     world: World, actions: EnrollmentActions, run: str, reason: str
 ) -> None:
-    """Neither a failed step again nor a waiting one now; the run has ended."""
+    """Neither retry nor send-now works; the run has ended."""
     failed(world, run)
     world.ledger.suppress(ids.digest("ada@example.org"), reason)
     for refused in (actions.retry, actions.send_now):

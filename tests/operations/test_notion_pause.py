@@ -44,8 +44,8 @@ def owner(ledger: Ledger, clock: Clock, box: Sandbox) -> Owner:
     return Owner(World(ledger, clock), box)
 
 
-def test_a_tick_pauses_and_its_clearing_resumes(owner: Owner) -> None:
-    """The run is held while the tick is there, and moves by the time that it was."""
+def test_ticking_pause_pauses_and_clearing_it_resumes(owner: Owner) -> None:
+    """The run is held while the box is ticked, and its dates move by that time."""
     owner.world.work()
     second = owner.world.run(owner.run).steps[1].due
     owner.tick(True)
@@ -58,7 +58,7 @@ def test_a_tick_pauses_and_its_clearing_resumes(owner: Owner) -> None:
     assert owner.ticks.poll() == 0
 
 
-def test_only_the_edge_acts(owner: Owner) -> None:
+def test_only_a_change_to_the_checkbox_counts(owner: Owner) -> None:
     """A run that was resumed in the console stays resumed, though the tick is still there; and the other way round."""
     owner.tick(True)
     owner.ticks.poll()
@@ -70,7 +70,7 @@ def test_only_the_edge_acts(owner: Owner) -> None:
     assert (owner.ticks.poll(), owner.state) == (0, "paused")
 
 
-def test_a_deleted_row_is_no_wish_to_go_on(owner: Owner) -> None:
+def test_deleting_a_row_does_not_resume(owner: Owner) -> None:
     """Deleting the row does not clear the tick."""
     owner.tick(True)
     owner.ticks.poll()
@@ -81,7 +81,7 @@ def test_a_deleted_row_is_no_wish_to_go_on(owner: Owner) -> None:
 
 
 @pytest.mark.parametrize("fault", ["status", "disconnect"])
-def test_notion_away_changes_nothing(owner: Owner, fault: str) -> None:
+def test_an_unavailable_notion_changes_nothing(owner: Owner, fault: str) -> None:
     """A failed response is not a cleared tick; the next look acts."""
     owner.tick(True)
     owner.ticks.poll()
@@ -99,8 +99,8 @@ def test_a_tick_on_a_finished_run_does_nothing(owner: Owner) -> None:
     assert owner.ticks.poll() == 0
 
 
-def test_a_row_of_nobody_is_left_alone(owner: Owner) -> None:
-    """A row that the owner made, or an earlier build, has no run here."""
+def test_a_row_without_a_run_is_left_alone(owner: Owner) -> None:
+    """A row made by the owner or an earlier build has no run here."""
     source = owner.made["tracker"]["data_source_id"]
     properties = {"Name": {"title": [{"text": {"content": "Someone"}}]}, "Pause": {"checkbox": True}}
     owner.box.notion(

@@ -30,9 +30,7 @@ def test_a_paused_run_is_off_the_schedule_and_sends_nothing(world: World, action
     assert world.states(run) == ["sent"] + ["scheduled"] * 6
 
 
-def test_a_job_that_is_on_the_queue_already_does_nothing_after_a_pause(
-    world: World, actions: EnrollmentActions
-) -> None:
+def test_a_job_already_on_the_queue_does_nothing_after_a_pause(world: World, actions: EnrollmentActions) -> None:
     """The pause counts at the claim, not at the release; the resumption looks at the step again."""
     run = world.sign_up()
     job = world.next_job()
@@ -44,10 +42,10 @@ def test_a_job_that_is_on_the_queue_already_does_nothing_after_a_pause(
     assert world.states(run)[0] == "sent"
 
 
-def test_a_pause_lets_what_is_being_sent_end_as_it_ends(
+def test_a_step_claimed_before_a_pause_waits_if_it_was_not_sent(
     world: World, actions: EnrollmentActions, ledger: Ledger
 ) -> None:
-    """A step that was claimed before the pause is sent by it, or waits for the resumption when it was surely
+    """A step that was claimed before the pause is sent, or waits until the run is resumed if it was certainly
     refused."""
     run = world.sign_up()
     ledger.claim(run, 1, token="worker", late={"christmas": DAY}, rate=1000)
@@ -68,7 +66,7 @@ def test_pausing_twice_is_one_pause(world: World, actions: EnrollmentActions, ru
     assert world.run(run).paused_at == START
 
 
-def test_resuming_moves_what_is_left_by_the_length_of_the_pause(
+def test_resuming_moves_the_remaining_steps_by_the_pauses_length(
     world: World, actions: EnrollmentActions, run: str
 ) -> None:
     """Every gap that was left stays as it was, and each email goes out at its new instant."""
@@ -134,7 +132,7 @@ def test_catching_up_begins_a_day_after_the_last_email(world: World, actions: En
     assert sent_at(world, run)[3:] == [143, None, None, 119]
 
 
-def test_a_later_plain_resumption_ends_the_catching_up(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_a_later_plain_resume_ends_catching_up(world: World, actions: EnrollmentActions, run: str) -> None:
     """What was still to be caught up follows the campaign's own rule for late emails, not all at once."""
     actions.pause(run)
     world.clock.advance(hours=130)
@@ -182,7 +180,7 @@ def test_catching_up_sends_no_reminder_late(world: World, actions: EnrollmentAct
     assert world.states(run) == ["skipped", "skipped"]
 
 
-def test_reminders_that_are_all_past_complete_the_run(world: World, actions: EnrollmentActions, clock: Clock) -> None:
+def test_a_run_whose_reminders_are_all_past_completes(world: World, actions: EnrollmentActions, clock: Clock) -> None:
     """A resumption after the meeting leaves nothing to send."""
     event = MeetingEvent("booked", "k", "one", clock.now, clock.now + 2 * DAY, contact={"email": "ada@example.org"})
     meetings.report(event, trigger="calcom-booking", intake=world.intake)
@@ -194,8 +192,8 @@ def test_reminders_that_are_all_past_complete_the_run(world: World, actions: Enr
     assert not world.provider.accepted
 
 
-def test_what_a_person_wanted_now_goes_first_after_a_pause(world: World, actions: EnrollmentActions, run: str) -> None:
-    """A send-now that a pause overtook is not forgotten, nor does it move the others."""
+def test_send_now_goes_first_after_a_pause(world: World, actions: EnrollmentActions, run: str) -> None:
+    """A send-now just before a pause is not forgotten, and does not move the others."""
     actions.send_now(run, 3)
     actions.pause(run)
     world.clock.advance(hours=10)
@@ -205,13 +203,13 @@ def test_what_a_person_wanted_now_goes_first_after_a_pause(world: World, actions
     assert dues(world, run)[1] == 34
 
 
-def test_only_a_paused_run_is_resumed(world: World, actions: EnrollmentActions, run: str) -> None:
-    """An active one is left alone, with a sentence."""
+def test_only_a_paused_run_can_be_resumed(world: World, actions: EnrollmentActions, run: str) -> None:
+    """An active one is left alone, and the error says so."""
     with pytest.raises(ActionError, match=f"{run} is active, not paused"):
         actions.resume(run)
 
 
-def test_a_clock_that_was_set_back_during_a_pause_moves_nothing_forward(
+def test_a_clock_set_back_during_a_pause_moves_no_step_earlier(
     world: World, actions: EnrollmentActions, run: str
 ) -> None:
     """A pause never has a negative length: no step comes before its first date."""
@@ -221,9 +219,7 @@ def test_a_clock_that_was_set_back_during_a_pause_moves_nothing_forward(
     assert dues(world, run) == [0, *GAPS]
 
 
-def test_catching_up_is_one_email_a_day_whatever_held_it_back(
-    world: World, actions: EnrollmentActions, run: str
-) -> None:
+def test_catching_up_stays_one_email_a_day_after_a_stop(world: World, actions: EnrollmentActions, run: str) -> None:
     """All sending was stopped while two days' emails came due: still only one goes out today."""
     actions.pause(run)
     world.clock.advance(hours=130)
@@ -237,10 +233,8 @@ def test_catching_up_is_one_email_a_day_whatever_held_it_back(
     assert world.states(run).count("sent") == 3
 
 
-def test_what_a_person_wants_now_does_not_wait_for_the_next_day(
-    world: World, actions: EnrollmentActions, run: str
-) -> None:
-    """A person who catches up has had today's email: `send now` sends another all the same, and the rest stays one a
+def test_send_now_does_not_wait_for_the_next_day(world: World, actions: EnrollmentActions, run: str) -> None:
+    """A person who catches up has had today's email: `send now` still sends another, and the rest stays one a
     day."""
     actions.pause(run)
     world.clock.advance(hours=130)

@@ -24,7 +24,7 @@ def test_a_failed_step_is_sent_again_under_another_key(world: World, actions: En
     assert keys(world) == [f"{run}-1", f"{run}-2-r1"]
 
 
-def test_a_retry_long_after_is_sent_now_and_shifts_nothing(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_a_late_retry_is_sent_now_and_shifts_nothing(world: World, actions: EnrollmentActions, run: str) -> None:
     """It is late because a person looked late."""
     failed(world, run)
     world.live(47)
@@ -34,7 +34,7 @@ def test_a_retry_long_after_is_sent_now_and_shifts_nothing(world: World, actions
     assert dues(world, run)[2] == 72
 
 
-def test_a_step_in_doubt_is_repeated_as_it_was_while_the_provider_remembers(
+def test_a_step_in_doubt_is_repeated_while_the_provider_remembers(
     world: World, actions: EnrollmentActions, run: str
 ) -> None:
     """The same key and the same bytes: what was accepted is not accepted again, and the step is sent."""
@@ -47,7 +47,7 @@ def test_a_step_in_doubt_is_repeated_as_it_was_while_the_provider_remembers(
     assert keys(world) == [f"{run}-1", f"{run}-2"]
 
 
-def test_a_whole_batch_in_doubt_is_repeated_as_that_batch(ledger: Ledger, clock: Clock) -> None:
+def test_a_batch_in_doubt_is_repeated_as_the_same_batch(ledger: Ledger, clock: Clock) -> None:
     """Retrying one member repeats them all, in one request, and each arrives once."""
     world = World(ledger, clock, SETTINGS.model_copy(update={"resend_batch_above": 1}))
     actions = EnrollmentActions(ledger, world.sender.catalog, world.settings)
@@ -63,7 +63,7 @@ def test_a_whole_batch_in_doubt_is_repeated_as_that_batch(ledger: Ledger, clock:
     assert not world.provider.twice
 
 
-def test_a_batch_of_which_one_was_cancelled_is_not_repeated(ledger: Ledger, clock: Clock) -> None:
+def test_a_batch_with_a_cancelled_member_is_not_repeated(ledger: Ledger, clock: Clock) -> None:
     """It could only be repeated as a whole."""
     world = World(ledger, clock, SETTINGS.model_copy(update={"resend_batch_above": 1}))
     actions = EnrollmentActions(ledger, world.sender.catalog, world.settings)
@@ -78,9 +78,7 @@ def test_a_batch_of_which_one_was_cancelled_is_not_repeated(ledger: Ledger, cloc
     assert world.states(runs[1])[0] == "sent"
 
 
-def test_after_the_window_only_a_person_who_says_so_sends_it_anew(
-    world: World, actions: EnrollmentActions, run: str
-) -> None:
+def test_after_the_window_resending_needs_confirmation(world: World, actions: EnrollmentActions, run: str) -> None:
     """Without confirmation it is refused; with it the email may arrive twice, and that is recorded."""
     in_doubt(world, run)
     world.clock.advance(hours=23)
@@ -94,7 +92,7 @@ def test_after_the_window_only_a_person_who_says_so_sends_it_anew(
     assert world.redis.hmget(ids.enrollment_key(run), "2.anew", "2.retries") == ["1", "1"]
 
 
-def test_a_retry_opens_a_completed_run_again(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_a_retry_reopens_a_completed_run(world: World, actions: EnrollmentActions, run: str) -> None:
     """It holds its group until the email is out, and is kept like any open run."""
     complete_without(world, run, 2)
     contact = ids.contact_key(ids.digest("ada@example.org"))
@@ -129,14 +127,14 @@ def test_a_retry_takes_the_step_off_rqs_failed_list(world: World, actions: Enrol
     assert world.redis.zrange("rq:failed:send", 0, -1) == [f"{run}-3-1"]
 
 
-def test_only_what_ended_badly_is_retried(world: World, actions: EnrollmentActions, run: str) -> None:
-    """Neither what was sent nor what waits."""
+def test_only_a_failed_or_doubtful_step_can_be_retried(world: World, actions: EnrollmentActions, run: str) -> None:
+    """Neither a sent one nor a waiting one."""
     for step, state in ((1, "sent"), (2, "scheduled")):
         with pytest.raises(ActionError, match=f"the step is {state}"):
             actions.retry(run, step)
 
 
-def test_after_a_conflict_a_person_may_send_it_anew_at_once(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_after_a_conflict_it_can_be_sent_as_new_at_once(world: World, actions: EnrollmentActions, run: str) -> None:
     """The provider would answer the old request with the same conflict, so `anew` does not wait until it forgets."""
     in_doubt(world, run)
     actions.retry(run, 2, as_new=True)
@@ -173,7 +171,7 @@ def firsts(world: World, runs: list[str]) -> list[str]:
 class TestWholeBatch:
     """One decision for all emails in doubt of one request."""
 
-    def test_all_go_as_new_a_week_later(self, batches: World) -> None:
+    def test_all_can_be_sent_as_new_a_week_later(self, batches: World) -> None:
         """When the request itself was forgotten long ago; another batch in doubt stays as it is."""
         runs = batch_in_doubt(batches)
         others = [batches.sign_up(email=f"{name}@example.org") for name in ("x", "y")]
@@ -190,8 +188,8 @@ class TestWholeBatch:
         assert firsts(batches, others) == ["in-doubt"] * 2
         assert sorted(batches.provider.twice) == sorted(f"{run}-1" for run in runs)
 
-    def test_while_it_can_be_repeated_it_goes_as_it_was(self, batches: World) -> None:
-        """The first retry takes the others along, and these are no failures."""
+    def test_a_batch_that_can_be_repeated_is_sent_unchanged(self, batches: World) -> None:
+        """The first retry includes the others, which do not count as failures."""
         runs = batch_in_doubt(batches)
         deciding(batches).retry(runs[2], 1, whole_batch=True)
         batches.work()
@@ -199,8 +197,8 @@ class TestWholeBatch:
         assert batches.provider.requests == [3, 3, 3]
         assert batches.provider.twice == []
 
-    def test_who_may_not_go_is_named_with_the_reason(self, batches: World) -> None:
-        """The others go all the same."""
+    def test_emails_that_cannot_be_retried_are_listed_with_the_reason(self, batches: World) -> None:
+        """The others are still sent."""
         runs = batch_in_doubt(batches)
         actions = deciding(batches)
         actions.cancel(runs[1])
@@ -214,16 +212,16 @@ class TestWholeBatch:
         batches.work()
         assert firsts(batches, runs) == ["sent", "in-doubt", "in-doubt"]
 
-    def test_after_the_window_none_goes_without_the_word(self, batches: World) -> None:
-        """The same rule for each as for a single one."""
+    def test_after_the_window_a_batch_needs_confirmation(self, batches: World) -> None:
+        """The same rule applies as for a single email."""
         runs = batch_in_doubt(batches)
         batches.clock.advance(hours=23)
         with pytest.raises(ActionError, match=r"0 of 3 emails .* say so if it shall be sent as new"):
             deciding(batches).retry(runs[0], 1, whole_batch=True)
         assert firsts(batches, runs) == ["in-doubt"] * 3
 
-    def test_one_that_went_alone_is_its_own_batch(self, world: World, actions: EnrollmentActions, run: str) -> None:
-        """And what is not in doubt has none."""
+    def test_an_email_sent_alone_is_its_own_batch(self, world: World, actions: EnrollmentActions, run: str) -> None:
+        """An email that is not in doubt has no batch."""
         in_doubt(world, run)
         assert actions.batch(run, 2) == [f"{run}-2"]
         with pytest.raises(ActionError, match="the step is sent; only an email in doubt"):
@@ -232,7 +230,7 @@ class TestWholeBatch:
         world.work()
         assert world.states(run)[1] == "sent"
 
-    def test_what_was_settled_or_retried_is_no_part_of_it(self, batches: World) -> None:
+    def test_settled_or_retried_emails_are_left_out_of_the_batch(self, batches: World) -> None:
         """Only what is still in doubt is counted and goes."""
         runs = batch_in_doubt(batches)
         actions = deciding(batches)

@@ -50,8 +50,8 @@ def proof(world: World, run: str, step: int, what: Any = "delivered", address: s
     receive(DeliveryEvent(f"{run}-{step}-{what}", what, **known), world.ledger)
 
 
-def test_a_doubtful_step_is_left_out_for_good(world: World, actions: EnrollmentActions, run: str) -> None:
-    """It says that it may have been sent, leaves the lists of what needs a person, and its request is posted no
+def test_a_step_in_doubt_can_be_skipped_for_good(world: World, actions: EnrollmentActions, run: str) -> None:
+    """It says that it may have been sent, is off the lists that need attention, and its request is posted no
     more."""
     in_doubt(world, run)
     world.redis.zadd("rq:failed:send", {f"{run}-2-1": 1})
@@ -69,7 +69,7 @@ def test_a_doubtful_step_is_left_out_for_good(world: World, actions: EnrollmentA
 
 
 @pytest.mark.parametrize("what", ["accepted", "delivered", "opened", "bounced"])
-def test_what_was_accepted_is_sent_also_after_a_skip(
+def test_an_accepted_email_counts_as_sent_even_after_a_skip(
     world: World, actions: EnrollmentActions, run: str, what: str
 ) -> None:
     """The proof may come at any time."""
@@ -81,9 +81,7 @@ def test_what_was_accepted_is_sent_also_after_a_skip(
     assert (step.state, step.provider_id, step.why, step.posted) == ("sent", "id-late", None, None)
 
 
-def test_a_retry_as_new_that_is_skipped_may_still_have_been_sent(
-    world: World, actions: EnrollmentActions, run: str
-) -> None:
+def test_a_skipped_retry_may_still_have_been_sent(world: World, actions: EnrollmentActions, run: str) -> None:
     """The first attempt may have arrived: the reason says so, and its proof counts."""
     in_doubt(world, run)
     actions.stop_sending()
@@ -116,8 +114,8 @@ def test_a_proof_of_the_first_attempt_counts_however_the_second_ended(
     assert world.states(run)[1] == "sent"
 
 
-def test_a_failed_step_is_dealt_with_by_a_skip(world: World, actions: EnrollmentActions, run: str) -> None:
-    """It was surely not sent, so the reason says nothing else; the run may have ended long ago."""
+def test_a_failed_step_can_be_skipped(world: World, actions: EnrollmentActions, run: str) -> None:
+    """It was certainly not sent, so the reason is only the skip; the run may have ended long ago."""
     complete_without(world, run, 2)
     world.redis.zadd("rq:failed:send", {f"{run}-2-1": 1})
     assert actions.skip(run, 2) == "completed"
@@ -126,7 +124,7 @@ def test_a_failed_step_is_dealt_with_by_a_skip(world: World, actions: Enrollment
     assert world.redis.zcard("rq:failed:send") == 0
 
 
-def test_the_log_in_notion_is_told(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_a_skip_updates_the_log_in_notion(world: World, actions: EnrollmentActions, run: str) -> None:
     """Its row said In Doubt."""
     in_doubt(world, run)
     world.redis.delete(ids.OUTBOX)
@@ -134,7 +132,7 @@ def test_the_log_in_notion_is_told(world: World, actions: EnrollmentActions, run
     assert f"email:{run}-2" in world.redis.zrange(ids.OUTBOX, 0, -1)
 
 
-def test_of_a_claimed_step_nothing_leaves_after_a_skip(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_a_claimed_step_is_not_sent_after_a_skip(world: World, actions: EnrollmentActions, run: str) -> None:
     """Once the skip is acknowledged, the worker's last look refuses it; the next email keeps its time."""
     claim = claimed(world, run, 2)
     assert actions.skip(run, 2) == "active"
@@ -144,15 +142,15 @@ def test_of_a_claimed_step_nothing_leaves_after_a_skip(world: World, actions: En
     assert world.states(run) == ["sent", "skipped", *["sent"] * 5]
 
 
-def test_a_claimed_step_cancelled_on_the_schedule_does_not_leave_either(world: World, run: str) -> None:
+def test_a_claimed_step_cancelled_on_the_schedule_is_not_sent(world: World, run: str) -> None:
     """Regardless of who skips it."""
     claim = claimed(world, run, 2)
     assert world.ledger.skip(run, 2, "cancelled on the schedule") == "skipped"
     assert not may_leave(world, claim)
 
 
-def test_what_was_posted_goes_on(world: World, actions: EnrollmentActions, run: str) -> None:
-    """Whether it left is unknown: the response is that it is sending, and its outcome counts."""
+def test_a_posted_email_continues(world: World, actions: EnrollmentActions, run: str) -> None:
+    """It may have left: the skip is refused because it is sending, and its outcome counts."""
     claim = claimed(world, run, 2)
     assert may_leave(world, claim)
     with pytest.raises(ActionError, match="is sending"):
@@ -161,7 +159,7 @@ def test_what_was_posted_goes_on(world: World, actions: EnrollmentActions, run: 
     assert world.states(run)[1] == "sent"
 
 
-def test_what_waits_to_be_repeated_goes_on(world: World, actions: EnrollmentActions, run: str) -> None:
+def test_an_email_waiting_to_be_repeated_continues(world: World, actions: EnrollmentActions, run: str) -> None:
     """Its first attempt may have been accepted, and only its repetition tells."""
     world.provider.faults.append("lost")
     live_at(world, world.run(run).step(2).due)
@@ -171,14 +169,14 @@ def test_what_waits_to_be_repeated_goes_on(world: World, actions: EnrollmentActi
     assert (world.states(run)[1], world.provider.twice) == ("sent", [])
 
 
-def test_a_doubt_is_not_left_by_a_late_policy(world: World, run: str) -> None:
+def test_a_late_policy_does_not_skip_a_step_in_doubt(world: World, run: str) -> None:
     """Only a person gives up what failed or is in doubt."""
     in_doubt(world, run)
     assert world.ledger.skip(run, 2, "late") == "in-doubt"
 
 
-def test_one_of_a_batch_may_be_skipped(ledger: Ledger, clock: Clock) -> None:
-    """The batch is never repeated whole then; a proof of any of its emails is one of all, of the skipped one too."""
+def test_one_email_of_a_batch_can_be_skipped(ledger: Ledger, clock: Clock) -> None:
+    """The batch is then never repeated; proof for any of its emails counts for all, including the skipped one."""
     world = World(ledger, clock, SETTINGS.model_copy(update={"resend_batch_above": 1}))
     actions = EnrollmentActions(ledger, world.sender.catalog, world.settings)
     runs = batch_in_doubt(world)

@@ -20,7 +20,7 @@ def listed(world: World) -> list[tuple[str | None, list[str]]]:
     return [(each.email, sorted(each.reasons)) for each in Contacts(world.ledger).suppressions()]
 
 
-def test_by_hand(world: World) -> None:
+def test_a_manual_suppression_ends_the_runs_and_is_listed(world: World) -> None:
     """The operator's decision ends the runs, regardless of capitals in the address, and is listed."""
     run = world.sign_up()
     world.work()
@@ -32,7 +32,7 @@ def test_by_hand(world: World) -> None:
     assert listed(world) == [(ADDRESS, ["manual"])]
 
 
-def test_an_unknown_address(world: World) -> None:
+def test_an_unknown_address_is_kept_as_a_hash(world: World) -> None:
     """It is kept as a hash, and stops a later run."""
     assert suppressions.suppress(ADDRESS, world.ledger) == 0
     assert listed(world) == [(None, ["manual"])]
@@ -50,7 +50,7 @@ def test_the_latest_comes_first(world: World, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("reason", ["bounced", "complained", "manual"])
-def test_lifted(world: World, reason: str) -> None:
+def test_a_lifted_suppression_leaves_the_list(world: World, reason: str) -> None:
     """What the operator may lift is gone from the list; ended runs stay ended, and a new campaign may begin."""
     run = world.sign_up()
     world.ledger.suppress(CONTACT, reason)
@@ -59,7 +59,7 @@ def test_lifted(world: World, reason: str) -> None:
     assert listed(world) == [] and world.run(run).state == "exited"
 
 
-def test_an_unsubscribe_is_the_persons_own(world: World, clock: Clock) -> None:
+def test_an_unsubscribe_cannot_be_lifted_without_consent(world: World, clock: Clock) -> None:
     """The operator cannot lift it, nor anything else with it, unless the person has agreed; then the new consent is
     recorded."""
     world.sign_up(consent=True, consent_text="Yes, write to me")
@@ -87,7 +87,7 @@ def test_a_form_lifts_only_an_unsubscribe(world: World) -> None:
     assert listed(world) == [(ADDRESS, ["bounced"])]
 
 
-def test_nobody_is_made_up(world: World) -> None:
+def test_lifting_an_unknown_address_stores_nothing(world: World) -> None:
     """Lifting the suppression of an unknown address leaves no trace of it."""
     assert suppressions.unsuppress(ADDRESS, world.ledger, has_consent=True) == []
     assert world.redis.keys("eg:*") == []

@@ -66,14 +66,14 @@ def test_nothing_changed(evergreen: Commands, world: World) -> None:
     assert "The campaigns are the same." in evergreen("diff", str(CAMPAIGNS)).output
 
 
-def test_a_new_text_reaches_who_waits_for_it(evergreen: Commands, world: World, folder: Path) -> None:
+def test_a_new_text_reaches_people_who_wait_for_it(evergreen: Commands, world: World, folder: Path) -> None:
     """Both wait for the third email, no one for the second any more; only Ada waits for the fifth for CRITICAL."""
     for file in ("christmas_email_2.md", "christmas_email_3.md", "christmas_email_5_critical.md"):
         change(folder, r"\Z", "\nOne more line.\n", file=file)
     assert changes(evergreen) == [(2, "text", 0), (3, "text", 2), (5, "text", 1)]
 
 
-def test_notions_text_goes_before_the_files(evergreen: Commands, world: World, folder: Path, redis: Redis) -> None:
+def test_notions_text_overrides_the_files(evergreen: Commands, world: World, folder: Path, redis: Redis) -> None:
     """A changed file reaches no one where the owner's own text goes out."""
     redis.hset("eg:templates", "christmas/christmas_email_3", "Subject: Mine\n\nText")
     change(folder, r"\Z", "\nOne more line.\n", file="christmas_email_3.md")
@@ -81,7 +81,7 @@ def test_notions_text_goes_before_the_files(evergreen: Commands, world: World, f
     assert "Notion's text" in " ".join(evergreen("diff", str(CAMPAIGNS)).output.split())
 
 
-def test_a_step_that_is_gone(evergreen: Commands, world: World, folder: Path) -> None:
+def test_a_removed_step(evergreen: Commands, world: World, folder: Path) -> None:
     """Both lose the seventh; that is what a send of it will say, too."""
     change(folder, r"^.*number: 7.*\n", "")
     assert changes(evergreen) == [(7, "step-gone", 2)]
@@ -102,15 +102,15 @@ def test_a_longer_wait_is_for_new_runs(evergreen: Commands, world: World, folder
     )
 
 
-def test_another_late_policy_is_for_all(evergreen: Commands, world: World, folder: Path) -> None:
-    """It is asked at each claim; a group only at the sign-up."""
+def test_a_new_late_policy_is_for_all_runs(evergreen: Commands, world: World, folder: Path) -> None:
+    """The late policy is read at each claim; a group only at the sign-up."""
     change(folder, "policy: shift", "policy: send")
     change(folder, "group: nurture", "group: another")
     assert changes(evergreen) == [(None, "setting", 0), (None, "setting", 2)]
 
 
-def test_a_campaign_that_is_gone(evergreen: Commands, world: World, folder: Path) -> None:
-    """Its runs lose what is left of them."""
+def test_a_removed_campaign(evergreen: Commands, world: World, folder: Path) -> None:
+    """Its runs lose their remaining emails."""
     shutil.rmtree(folder / "christmas")
     assert changes(evergreen) == [(None, "campaign-gone", 2)]
 
@@ -124,7 +124,7 @@ def test_offline_shows_the_lines(evergreen: Commands, folder: Path) -> None:
     assert evergreen("diff", str(CAMPAIGNS)).exit_code == 1, "with a ledger, one must be there"
 
 
-def test_a_revision_of_git(evergreen: Commands, folder: Path) -> None:
+def test_a_git_revision(evergreen: Commands, folder: Path) -> None:
     """The folder as it was committed is what a changed one is compared with; HEAD unless another is named."""
 
     def git(*arguments: str) -> None:

@@ -46,7 +46,7 @@ def test_the_same_seed_draws_the_same_people() -> None:
     assert run(contacts=50, over=timing.DAY).hours != run(contacts=50, over=timing.DAY, seed=2).hours
 
 
-def test_everybody_gets_every_email() -> None:
+def test_everyone_gets_every_email() -> None:
     """Regardless of the quota, nothing is lost; the days that held email back are named, and never hold more than the
     quota."""
     outcome = run(contacts=40, over=timing.DAY, daily_quota=20)
@@ -55,14 +55,14 @@ def test_everybody_gets_every_email() -> None:
     assert all(outcome.days[day] == 20 for day in outcome.full_days)
 
 
-def test_a_quota_makes_late_and_an_upgrade_fixes_it() -> None:
+def test_a_quota_delays_emails_and_an_upgrade_fixes_it() -> None:
     """Forty at once and twenty a day: the last of the first emails waits a day, and the late policy moves its run."""
     outcome = run(contacts=40, daily_quota=20)
     assert outcome.latest >= timing.DAY and outcome.shifted > 0
     assert run(contacts=40, daily_quota=0).full_days == set()
 
 
-def test_a_short_outage_moves_nobody() -> None:
+def test_a_short_outage_moves_no_run() -> None:
     """Six hours are within the campaign's twelve: the email is late, and the dates that follow stay."""
     outcome = run(outages=[(MIDNIGHT, MIDNIGHT + 6 * timing.HOUR)])
     assert (outcome.latest, outcome.shifted, outcome.late) == (6 * timing.HOUR, 0, 1)
@@ -96,7 +96,7 @@ def test_a_late_reminder_is_left_out() -> None:
     assert outcome.sent == 0 and 10 <= outcome.skipped <= 20
 
 
-def test_more_than_go_singly_go_as_batches() -> None:
+def test_many_at_once_go_as_batches() -> None:
     """A thousand at one instant take ten requests for each round of emails, not a thousand; all are out within
     seconds."""
     outcome = run(contacts=1000, over=1)
@@ -153,8 +153,8 @@ class TestCommand:
         assert set(said["as_it_is"]["segments"]) == set(SEGMENTS)
 
     @pytest.mark.parametrize("outage", ["2h..15h", "2026-12-01T02:00..2026-12-01T15:00"])
-    def test_an_outage_in_both_spellings(self, evergreen: Commands, outage: str) -> None:
-        """As times, and since the beginning."""
+    def test_an_outage_in_both_forms(self, evergreen: Commands, outage: str) -> None:
+        """As times, and as durations from the start."""
         arguments = [
             "--contacts",
             "20",
@@ -170,6 +170,6 @@ class TestCommand:
         assert 43200 <= evergreen.json("simulate", *arguments)["as_it_is"]["latest_seconds"] <= 46800
 
     @pytest.mark.parametrize("wrong", ["soon", "5h..2h", "..", "2h"])
-    def test_an_outage_that_is_none(self, evergreen: Commands, wrong: str) -> None:
+    def test_an_invalid_outage(self, evergreen: Commands, wrong: str) -> None:
         """It is refused in a sentence."""
         assert evergreen("simulate", "--outage", wrong).exit_code == 2

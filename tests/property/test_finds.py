@@ -27,7 +27,7 @@ def test_filling_a_batch_takes_no_failure_off_the_queue(ledger: Ledger, clock: C
     assert waiting and ledger.peek(*waiting).state == "in-doubt"
 
 
-def test_a_look_that_is_put_off_does_not_bring_back_what_a_pause_took_off(ledger: Ledger, clock: Clock) -> None:
+def test_postponing_a_paused_step_does_not_reschedule_it(ledger: Ledger, clock: Clock) -> None:
     """A worker whose send function does not answer, for a step that was paused meanwhile, leaves it off the
     schedule."""
     world = World(ledger, clock)
@@ -37,7 +37,7 @@ def test_a_look_that_is_put_off_does_not_bring_back_what_a_pause_took_off(ledger
     assert not ledger.redis.exists(ids.OPEN, ids.SCHEDULED)
 
 
-def test_a_repetition_waits_for_no_earlier_step_that_is_retried(ledger: Ledger, clock: Clock) -> None:
+def test_a_repetition_does_not_wait_for_a_retried_earlier_step(ledger: Ledger, clock: Clock) -> None:
     """What may have been accepted is asked about again at its time, also where a person has reopened an email before
     it."""
     world = World(ledger, clock)

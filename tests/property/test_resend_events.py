@@ -91,7 +91,7 @@ class Scene:
 )
 @given(actions=st.lists(ACTIONS, max_size=14), batches=st.booleans())
 @pytest.mark.usefixtures("redis")
-def test_what_was_accepted_is_sent_once(redis: Redis, actions: list[tuple[str, Any]], batches: bool) -> None:
+def test_every_accepted_email_is_sent_once(redis: Redis, actions: list[tuple[str, Any]], batches: bool) -> None:
     """No email goes twice; once all reports are in, every email that the provider took is `sent` and counted once; the
     rest has ended."""
     redis.flushall()

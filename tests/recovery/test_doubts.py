@@ -126,8 +126,8 @@ def desk(ledger: Ledger, clock: Clock, box: Sandbox) -> Doubtful:
     return Doubtful(ledger, clock, box)
 
 
-def test_what_resend_lists_is_settled_without_a_person(desk: Doubtful) -> None:
-    """With Resend's id and time; it needs no attention any longer, and it goes out once."""
+def test_an_email_in_resends_list_is_settled_automatically(desk: Doubtful) -> None:
+    """With Resend's id and time; it no longer needs attention, and it goes out once."""
     run = desk.doubt()
     at = desk.clock.now
     desk.ledger.redis.zadd("rq:failed:send", {f"{run}-2-1": 1})
@@ -141,7 +141,7 @@ def test_what_resend_lists_is_settled_without_a_person(desk: Doubtful) -> None:
     assert set(desk.sent().values()) == {1}
 
 
-def test_what_is_not_there_stays_in_doubt(desk: Doubtful) -> None:
+def test_an_email_missing_from_the_list_stays_in_doubt(desk: Doubtful) -> None:
     """No list proves that an email was not sent: a person decides."""
     run = desk.doubt(taken=False)
     for _ in range(80):
@@ -151,7 +151,7 @@ def test_what_is_not_there_stays_in_doubt(desk: Doubtful) -> None:
     assert desk.unanswered.asked > 60
 
 
-def test_nothing_is_asked_while_nothing_is_in_doubt(desk: Doubtful) -> None:
+def test_the_list_is_not_read_while_nothing_is_in_doubt(desk: Doubtful) -> None:
     """Nor once the doubts are old, or skipped by a person."""
     desk.doubts.poll()
     assert desk.unanswered.asked == 0
@@ -182,8 +182,8 @@ def test_it_looks_soon_after_a_doubt_and_then_each_hour(desk: Doubtful) -> None:
     assert looks == [0, 5, 65, 71, 76]
 
 
-@pytest.mark.parametrize("why", ["restricted", "away"])
-def test_a_list_that_cannot_be_read_settles_nothing_and_stops_nothing(desk: Doubtful, why: str) -> None:
+@pytest.mark.parametrize("why", ["restricted", "unavailable"])
+def test_an_unreadable_list_settles_nothing_and_stops_nothing(desk: Doubtful, why: str) -> None:
     """A key that may only send, or an unavailable Resend: the gate stays open, and a person must settle the doubt."""
 
     class Away:
@@ -200,7 +200,7 @@ def test_a_list_that_cannot_be_read_settles_nothing_and_stops_nothing(desk: Doub
     assert desk.world.run(run).step(2).state == "sent"
 
 
-def test_several_that_may_be_it_settle_nothing(desk: Doubtful) -> None:
+def test_several_possible_matches_settle_nothing(desk: Doubtful) -> None:
     """Two with its subject since it was posted: it is unknown which of them it is."""
     run = desk.doubt()
     desk.clock.advance(seconds=60)
@@ -209,7 +209,7 @@ def test_several_that_may_be_it_settle_nothing(desk: Doubtful) -> None:
     assert desk.world.run(run).step(2).state == "in-doubt"
 
 
-def test_one_that_may_be_another_steps_settles_nothing(desk: Doubtful) -> None:
+def test_a_match_for_two_steps_in_doubt_settles_nothing(desk: Doubtful) -> None:
     """Two emails of one subject are in doubt, and one of them is listed."""
     run = desk.doubt(taken=False)
     desk.unanswered.next = ["taken"]
@@ -221,8 +221,8 @@ def test_one_that_may_be_another_steps_settles_nothing(desk: Doubtful) -> None:
     assert desk.world.states(run)[1:3] == ["in-doubt", "sent"]
 
 
-def test_one_that_another_step_explains_settles_nothing(desk: Doubtful) -> None:
-    """It is listed, and its id shows that it is another's."""
+def test_a_match_that_belongs_to_another_step_settles_nothing(desk: Doubtful) -> None:
+    """It is listed, and its id shows that it is another step's."""
     run = desk.doubt(taken=False)
     EnrollmentActions(desk.ledger, desk.world.sender.catalog, desk.settings).send_now(run, 3)
     desk.world.work()
@@ -231,7 +231,7 @@ def test_one_that_another_step_explains_settles_nothing(desk: Doubtful) -> None:
     assert desk.world.states(run)[1] == "in-doubt"
 
 
-def test_an_earlier_email_of_the_same_subject_settles_nothing(desk: Doubtful) -> None:
+def test_an_earlier_email_with_the_same_subject_settles_nothing(desk: Doubtful) -> None:
     """It was accepted before the step was posted at all."""
     run = desk.world.sign_up()
     desk.world.live(23)
@@ -259,7 +259,7 @@ def test_a_whole_batch_is_settled(desk: Doubtful) -> None:
     assert len({step.provider_id for step in steps} - {None}) == 3
 
 
-def test_a_doubt_of_a_restore_is_settled_once_the_list_can_be_read(desk: Doubtful) -> None:
+def test_a_doubt_from_a_restore_is_settled_once_the_list_is_readable(desk: Doubtful) -> None:
     """It could not be when the ledger was restored."""
     run = desk.world.sign_up()
     desk.world.live(1)
@@ -275,7 +275,7 @@ def test_a_doubt_of_a_restore_is_settled_once_the_list_can_be_read(desk: Doubtfu
     assert set(desk.sent().values()) == {1}
 
 
-def test_somebody_who_was_forgotten_is_no_doubt(desk: Doubtful) -> None:
+def test_a_forgotten_contact_leaves_no_doubt(desk: Doubtful) -> None:
     """Nothing of theirs is compared."""
     run = desk.doubt()
     contact = desk.world.run(run).contact
@@ -294,7 +294,7 @@ class TwoAlike(Subjects):
         return super().of(slug, step, contact) | (super().of(slug, 3, contact) if step == 2 else set())
 
 
-def test_one_that_is_claimed_while_the_list_is_read_settles_nothing(ledger: Ledger, clock: Clock, box: Sandbox) -> None:
+def test_an_email_claimed_while_the_list_is_read_settles_nothing(ledger: Ledger, clock: Clock, box: Sandbox) -> None:
     """The ledger is read before the list: what is on its way then may be what is listed."""
     desk = Doubtful(ledger, clock, box)
     run = desk.doubt(taken=False)

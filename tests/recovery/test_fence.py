@@ -92,8 +92,8 @@ def test_nothing_is_sent_before_the_first_answer(one: Copy) -> None:
     assert one.why() == "None"
 
 
-def test_a_restart_of_redis_is_confirmed_anew(one: Copy) -> None:
-    """A copy of a backup looks like this, too."""
+def test_a_redis_restart_is_confirmed_again(one: Copy) -> None:
+    """A copy of a backup looks the same."""
     one.fence.poll()
     one.restarts()
     assert not one.sends()
@@ -118,7 +118,7 @@ def test_two_copies_of_one_backup(one: Copy, two: Copy) -> None:
     assert one.redis.zscore("eg:notices", "alert:fence") is not None
 
 
-def test_the_other_can_be_taken_over_from(one: Copy, two: Copy) -> None:
+def test_a_fenced_copy_can_take_over_from_the_other(one: Copy, two: Copy) -> None:
     """The copy that was fenced off claims the lease, and then the other stops."""
     one.fence.poll()
     two.redis.hset(ids.FENCE, mapping=one.redis.hgetall(ids.FENCE))  # type: ignore[arg-type]
@@ -147,7 +147,7 @@ class ReadEarlier:
 
 
 @pytest.mark.parametrize("of_a_backup", [False, True])
-def test_of_two_that_start_at_the_same_instant_one_goes_on(one: Copy, two: Copy, of_a_backup: bool) -> None:
+def test_only_one_of_two_copies_that_start_at_once_continues(one: Copy, two: Copy, of_a_backup: bool) -> None:
     """Both have read the tracker before either wrote, new or with a backup's word: whose word was overwritten sees it,
     and stops."""
     if of_a_backup:
@@ -183,7 +183,7 @@ def test_two_replicas_that_start_at_once_are_one_copy(one: Copy) -> None:
 
 
 @pytest.mark.parametrize("then", ["its word goes", "our word comes back", "Redis starts again"])
-def test_who_was_fenced_off_stays_so_until_a_person_decides(one: Copy, two: Copy, then: str) -> None:
+def test_a_fenced_copy_stays_fenced_until_a_person_decides(one: Copy, two: Copy, then: str) -> None:
     """It is unknown what the other has sent: even if it is gone, or seems to be, nothing starts."""
     one.fence.poll()
     database = f"/databases/{one.world.settings.notion_email_sequence_db_id}"
@@ -210,8 +210,8 @@ def test_who_was_fenced_off_stays_so_until_a_person_decides(one: Copy, two: Copy
     assert one.sends()
 
 
-def test_an_empty_redis_that_waits_does_so_until_a_person_decides(one: Copy) -> None:
-    """The rows that it does not know are removed: the emails behind them have been sent all the same."""
+def test_an_empty_redis_waits_until_a_person_decides(one: Copy) -> None:
+    """Even if the rows that it does not know are removed: the emails behind them may have been sent."""
     parent = {"data_source_id": one.fence.notion.data_source(one.world.settings.notion_email_sequence_db_id)}
     properties = {"Name": {"title": [{"text": {"content": "Someone"}}]}}
     row = one.box.notion("POST", "/pages", json={"parent": parent, "properties": properties}).json()["id"]
@@ -223,7 +223,7 @@ def test_an_empty_redis_that_waits_does_so_until_a_person_decides(one: Copy) -> 
     assert (one.sends(), one.why()) == (False, UNKNOWN)
 
 
-def test_who_has_taken_over_holds_the_lease_like_any_other(one: Copy, two: Copy) -> None:
+def test_a_copy_that_took_over_holds_the_lease_like_any_other(one: Copy, two: Copy) -> None:
     """Its word is renewed, and a restart of its Redis is confirmed."""
     two.fence.poll()
     one.fence.poll()
@@ -238,7 +238,7 @@ def test_who_has_taken_over_holds_the_lease_like_any_other(one: Copy, two: Copy)
     assert one.sends()
 
 
-def test_an_empty_redis_beside_a_tracker_with_rows_waits(one: Copy, two: Copy) -> None:
+def test_an_empty_redis_waits_when_the_tracker_has_rows(one: Copy, two: Copy) -> None:
     """It cannot know what was already sent; a person decides."""
     properties = {"Name": {"title": [{"text": {"content": "Someone"}}]}}
     parent = {"data_source_id": one.box.seed("evergreen")["tracker"]["data_source_id"]}
@@ -250,14 +250,14 @@ def test_an_empty_redis_beside_a_tracker_with_rows_waits(one: Copy, two: Copy) -
     assert fresh.sends()
 
 
-def test_an_empty_redis_beside_another_that_sends_waits(one: Copy, two: Copy) -> None:
+def test_an_empty_redis_waits_while_another_copy_sends(one: Copy, two: Copy) -> None:
     """A word that was never ours belongs to another copy."""
     one.fence.poll()
     two.fence.poll()
     assert (two.sends(), two.why()) == (False, OTHER)
 
 
-def test_notion_away_a_holder_goes_on_also_after_a_restart(one: Copy) -> None:
+def test_the_holder_continues_after_a_restart_without_notion(one: Copy) -> None:
     """A ledger that was at work less than five minutes ago is not kept from it by Notion."""
     one.fence.poll()
     one.box.fault("disconnect", provider="notion", count=100)
@@ -268,7 +268,7 @@ def test_notion_away_a_holder_goes_on_also_after_a_restart(one: Copy) -> None:
     assert one.sends()
 
 
-def test_notion_away_an_old_backup_waits(one: Copy) -> None:
+def test_an_old_backup_waits_while_notion_is_unavailable(one: Copy) -> None:
     """After more than five minutes another copy may have taken over."""
     one.fence.poll()
     one.box.fault("disconnect", provider="notion")
@@ -282,7 +282,7 @@ def test_notion_away_an_old_backup_waits(one: Copy) -> None:
     assert one.sends()
 
 
-def test_a_running_holder_tolerates_notion_being_away_for_long(one: Copy) -> None:
+def test_a_running_holder_tolerates_hours_without_notion(one: Copy) -> None:
     """Hours without Notion stop nothing, nor does a restart after them."""
     one.fence.poll()
     one.box.fault("disconnect", provider="notion", count=1000)
@@ -298,7 +298,7 @@ def test_a_running_holder_tolerates_notion_being_away_for_long(one: Copy) -> Non
 
 
 @pytest.mark.parametrize("fault", ["commit-then-503", "timeout-after"])
-def test_an_answer_that_got_lost_is_still_ours(one: Copy, fault: str) -> None:
+def test_the_lease_is_kept_when_notions_answer_is_lost(one: Copy, fault: str) -> None:
     """The pending word and the confirmed one both count as our own."""
     one.fence.poll()
     one.clock.advance(seconds=61)
@@ -328,9 +328,7 @@ class Describing:
 
 
 @pytest.mark.parametrize("when", ["at its first start", "at a later start", "each minute", "at a take-over"])
-def test_a_redis_that_refuses_the_word_is_still_the_one_that_holds_it(
-    one: Copy, two: Copy, refuse: Refuse, when: str
-) -> None:
+def test_the_lease_is_kept_when_redis_cannot_store_it(one: Copy, two: Copy, refuse: Refuse, when: str) -> None:
     """Notion has the new word, and Redis could not write down that it does: no other copy is at work, and sending goes
     on."""
     if when != "at its first start":
@@ -354,7 +352,7 @@ def test_a_redis_that_refuses_the_word_is_still_the_one_that_holds_it(
     assert one.redis.hexists(ids.FENCE, "taken_over") == (when == "at a take-over")
 
 
-def test_two_answers_in_a_row_that_got_lost(one: Copy) -> None:
+def test_the_lease_is_kept_after_two_failed_renewals_in_a_row(one: Copy) -> None:
     """The first word reached Notion and its answer did not come back; the next one never got there: the first is still
     ours."""
     one.fence.poll()
@@ -375,7 +373,7 @@ def test_two_answers_in_a_row_that_got_lost(one: Copy) -> None:
     assert (one.sends(), one.why()) == (True, "None")
 
 
-def test_the_owner_is_told_also_where_redis_refuses_that_at_first(
+def test_the_owner_gets_the_alert_even_if_redis_first_refuses_it(
     one: Copy, two: Copy, refuse: Refuse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The owner gets the alert about what stops sending, however many tries it takes; and nothing is sent meanwhile."""
@@ -411,7 +409,7 @@ def test_the_owners_own_description_stays(one: Copy, made: dict[str, Any]) -> No
     assert text.startswith("Our sequences (fence: ") and text.count("fence") == 1
 
 
-def test_a_lost_redis_is_told_to_restore(one: Copy, two: Copy) -> None:
+def test_a_lost_redis_asks_for_a_restore(one: Copy, two: Copy) -> None:
     """Beside a tracker with rows, and a word that no copy holds any longer, the fix is to restore, not to take over."""
     one.fence.poll()
     run = one.world.sign_up()
@@ -425,8 +423,8 @@ def test_a_lost_redis_is_told_to_restore(one: Copy, two: Copy) -> None:
     assert (two.sends(), two.why()) == (False, UNKNOWN)
 
 
-def test_what_is_overdue_at_a_take_over_goes_singly(one: Copy) -> None:
-    """Another copy may have sent it: under its own key the provider knows it again, in a batch it would not."""
+def test_emails_overdue_at_a_takeover_go_singly(one: Copy) -> None:
+    """Another copy may have sent them: the provider recognizes each by its own key, but not in a batch."""
     one.world.sender = dataclasses.replace(
         one.world.sender, settings=one.world.settings.model_copy(update={"resend_batch_above": 1})
     )
@@ -485,7 +483,7 @@ def test_there_are_no_batches_until_another_copy_must_have_stopped(one: Copy, be
     assert sizes(one) == [4]
 
 
-def test_behind_a_timed_gate_a_fenced_copy_tries_nothing(one: Copy, two: Copy) -> None:
+def test_a_fenced_copy_behind_a_timed_gate_tries_nothing(one: Copy, two: Copy) -> None:
     """Its backup was made while a used-up quota or a refused key held all back: no probe leaves it, and a claimed email
     does not either."""
     one.fence.poll()
@@ -506,8 +504,8 @@ def test_behind_a_timed_gate_a_fenced_copy_tries_nothing(one: Copy, two: Copy) -
 
 
 @pytest.mark.parametrize("leader", ["before", "after"])
-def test_a_batch_takes_nothing_along_of_before_a_take_over(one: Copy, leader: str) -> None:
-    """Whichever comes first: the key of a batch would tell the provider nothing of what it holds."""
+def test_a_batch_includes_nothing_from_before_a_takeover(one: Copy, leader: str) -> None:
+    """Whichever comes first: a batch's key tells the provider nothing about the emails in it."""
     world = batching(one.world)
     crowd(world, 2, "before")
     one.clock.advance(seconds=5)

@@ -37,7 +37,7 @@ def dump(lost: LostLedger) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("behind", [False, True], ids=["recorded", "Notion five minutes behind"])
-def test_thirty_sequences_go_on_and_nothing_is_sent_twice_or_lost(lost: LostLedger, behind: bool) -> None:
+def test_thirty_sequences_continue_with_no_email_lost_or_repeated(lost: LostLedger, behind: bool) -> None:
     """Redis is lost in the middle of them; each of the 210 emails arrives once, also those that Notion does not have
     yet."""
     runs = []
@@ -63,8 +63,8 @@ def test_thirty_sequences_go_on_and_nothing_is_sent_twice_or_lost(lost: LostLedg
     assert lost.sent() == {ids.email_id(run, number): 1 for run in runs for number in range(1, 8)}
 
 
-def test_the_run_is_as_it_was(lost: LostLedger) -> None:
-    """The instants of sending, Resend's ids, the contact, and the rows, which are written again and not doubled."""
+def test_a_run_is_restored_as_it_was(lost: LostLedger) -> None:
+    """Send times, Resend's ids, the contact, and the rows, which are updated and not duplicated."""
     run = lost.world.sign_up(consent=True, business_name="Analytical Engines")
     lost.world.live(30)
     lost.record()
@@ -189,7 +189,7 @@ def test_a_ticked_run_comes_back_paused_and_clearing_the_tick_resumes_it(lost: L
     assert (ticks.poll(), lost.world.run(run).state) == (1, "active")
 
 
-def test_who_is_suppressed_gets_nothing(lost: LostLedger) -> None:
+def test_a_suppressed_contact_gets_nothing(lost: LostLedger) -> None:
     """Also where the run's row was not updated, and when the person signs up again."""
     run = lost.world.sign_up()
     lost.world.live(1)
@@ -203,8 +203,8 @@ def test_who_is_suppressed_gets_nothing(lost: LostLedger) -> None:
     assert lost.sent().total() == 1
 
 
-def test_who_has_finished_never_begins_again(lost: LostLedger) -> None:
-    """Neither after an end nor after a cancellation."""
+def test_a_finished_run_never_starts_again(lost: LostLedger) -> None:
+    """Neither after its end nor after a cancellation."""
     lost.world.sign_up()
     other = lost.person(1)
     lost.world.live(1)
@@ -220,7 +220,7 @@ def test_who_has_finished_never_begins_again(lost: LostLedger) -> None:
     assert lost.sent() == before
 
 
-def test_somebody_who_signs_up_before_the_restore_goes_on_where_they_were(lost: LostLedger) -> None:
+def test_a_sign_up_before_the_restore_continues_the_old_run(lost: LostLedger) -> None:
     """The new Redis took the sign-up, and sent nothing: what was sent before counts."""
     run = lost.world.sign_up()
     lost.world.live(80)
@@ -234,7 +234,7 @@ def test_somebody_who_signs_up_before_the_restore_goes_on_where_they_were(lost: 
     assert set(lost.sent().values()) == {1}
 
 
-def test_a_tracking_row_stays_the_row_of_the_later_run(lost: LostLedger) -> None:
+def test_a_tracking_row_becomes_the_later_runs_row(lost: LostLedger) -> None:
     """A person who only signed up is remembered, and an assessment goes into the same row."""
     lost.world.sign_up({"email": ADAS, "first_name": "Ada"})
     lost.record()
@@ -245,7 +245,7 @@ def test_a_tracking_row_stays_the_row_of_the_later_run(lost: LostLedger) -> None
     assert [(row["Enrollment ID"], row["Status"]) for row in lost.rows("tracker")] == [(run, "Active")]
 
 
-def test_rows_that_cannot_come_back_are_named(lost: LostLedger) -> None:
+def test_rows_that_cannot_be_restored_are_named(lost: LostLedger) -> None:
     """An unknown campaign, a meeting's reminders, an event without a name, a row without an address."""
     email = {"Email": {"email": ADAS}}
     for campaign in ("Spring", "booking-reminder", "noshow-recovery"):
@@ -256,7 +256,9 @@ def test_rows_that_cannot_come_back_are_named(lost: LostLedger) -> None:
     assert lost.ledger.contact(ids.digest(ADAS)) is None
 
 
-def test_the_earlier_builds_sequences_go_on_after_their_last_email(ledger: Ledger, clock: Clock, box: Sandbox) -> None:
+def test_sequences_of_earlier_builds_continue_after_their_last_email(
+    ledger: Ledger, clock: Clock, box: Sandbox
+) -> None:
     """Their rows have marks, no status, no anchor and no id; rows without any mark come back paused."""
     lost = LostLedger(ledger, clock, box, "earlier-builds")
     christmas = {"Campaign": {"select": {"name": "Christmas 2025"}}, "Segment": {"select": {"name": "URGENT"}}}

@@ -31,7 +31,7 @@ def lost(ledger: Ledger, clock: Clock, box: Sandbox) -> LostLedger:
     return LostLedger(ledger, clock, box)
 
 
-def test_what_was_due_while_the_ledger_was_away_goes_out_late(lost: LostLedger) -> None:
+def test_emails_due_while_the_ledger_was_gone_go_out_late(lost: LostLedger) -> None:
     """Resend knows of no email since, so it was not sent; the run moves, and the gaps stay."""
     run = lost.world.sign_up()
     lost.world.live(1)
@@ -47,7 +47,7 @@ def test_what_was_due_while_the_ledger_was_away_goes_out_late(lost: LostLedger) 
 
 
 @pytest.mark.parametrize("silent", [True, False], ids=["no list", "another email since"])
-def test_what_cannot_be_told_is_in_doubt(lost: LostLedger, silent: bool) -> None:
+def test_an_outcome_that_cannot_be_known_is_in_doubt(lost: LostLedger, silent: bool) -> None:
     """Without Resend's list, or with an email to the same person that is no other step's, a person decides."""
     run = lost.world.sign_up()
     lost.world.live(1)
@@ -66,7 +66,7 @@ def test_what_cannot_be_told_is_in_doubt(lost: LostLedger, silent: bool) -> None
     }
 
 
-def test_an_email_that_was_sent_ahead_of_its_time_is_found(lost: LostLedger) -> None:
+def test_an_email_sent_ahead_of_time_is_found(lost: LostLedger) -> None:
     """A person sent it just before the loss."""
     run = lost.world.sign_up()
     lost.world.live(1)
@@ -81,7 +81,7 @@ def test_an_email_that_was_sent_ahead_of_its_time_is_found(lost: LostLedger) -> 
     assert set(lost.sent().values()) == {1}
 
 
-def test_a_young_list_is_complete_for_a_day(lost: LostLedger) -> None:
+def test_the_list_of_a_new_account_is_complete(lost: LostLedger) -> None:
     """The account's first email left a minute ago: what is not listed was not sent."""
     run = lost.world.sign_up()
     lost.world.work()
@@ -105,8 +105,8 @@ def test_the_list_of_another_account_settles_nothing(lost: LostLedger) -> None:
     assert ([left.row for left in report.in_doubt], report.list_from) == ([f"{run}-2"], None)
 
 
-def test_a_step_without_a_mark_before_a_later_one_is_left_out(lost: LostLedger) -> None:
-    """It was skipped; sent now it would come after what follows it."""
+def test_an_unmarked_step_before_a_marked_one_is_skipped(lost: LostLedger) -> None:
+    """It was skipped; if sent now, it would arrive after the later one."""
     run = lost.world.sign_up()
     EnrollmentActions(lost.ledger, lost.world.sender.catalog, lost.settings).skip(run, 2)
     lost.world.live(80)
@@ -118,8 +118,8 @@ def test_a_step_without_a_mark_before_a_later_one_is_left_out(lost: LostLedger) 
     assert sorted(lost.sent()) == [f"{run}-{number}" for number in (1, 3, 4, 5, 6, 7)]
 
 
-def test_a_doubt_that_a_person_has_left_is_not_sent_after_a_restore(lost: LostLedger) -> None:
-    """The log says Skipped, so it is: also where Resend's list has no such email and its time has come."""
+def test_a_skipped_doubt_is_not_sent_after_a_restore(lost: LostLedger) -> None:
+    """The log says Skipped, so it stays skipped, even if Resend does not list it and it is due."""
     run = lost.world.sign_up()
     lost.world.live(23)
     refusing = MemoryProvider(lost.clock)

@@ -91,7 +91,7 @@ def test_an_email_that_resend_does_not_know_is_a_gap(desk: Verified, run: str) -
     assert ("gap", f"{run}-2") in desk.found()
 
 
-def test_what_is_in_doubt_and_known_to_resend_is_fixed(desk: Verified, run: str) -> None:
+def test_an_email_in_doubt_that_resend_knows_is_fixed(desk: Verified, run: str) -> None:
     """It is sent, at the time and under the id that Resend says; the log says so too."""
     sent = desk.world.run(run).step(2)
     page = next(row["id"] for row in desk.rows("email_log") if row["Email ID"] == f"{run}-2")
@@ -106,8 +106,8 @@ def test_what_is_in_doubt_and_known_to_resend_is_fixed(desk: Verified, run: str)
     assert desk.sent() == before
 
 
-def test_a_scheduled_email_that_resend_has_is_named_and_left(desk: Verified, run: str) -> None:
-    """A person skips it; nothing here decides that."""
+def test_a_scheduled_email_that_resend_has_is_named_and_left_alone(desk: Verified, run: str) -> None:
+    """Only a person can skip it."""
     contact = desk.ledger.contact(ids.digest("ada@example.org"))
     assert contact is not None
     (subject,) = desk.subjects.of("christmas", 3, contact)
@@ -119,7 +119,7 @@ def test_a_scheduled_email_that_resend_has_is_named_and_left(desk: Verified, run
     assert desk.world.run(run).step(3).state == "scheduled"
 
 
-def test_rows_that_are_missing_or_stale_are_written_again(desk: Verified, run: str) -> None:
+def test_missing_and_stale_rows_are_written_again(desk: Verified, run: str) -> None:
     """A contact, a run and an email whose rows were trashed, and a mark that was cleared."""
     other = desk.person(1)
     desk.world.live(1)
@@ -150,7 +150,7 @@ def test_a_duplicate_row_is_named_and_never_deleted(desk: Verified, run: str) ->
     assert len(desk.rows("tracker")) == 2
 
 
-def test_a_mark_that_nobody_knows_of_and_a_run_that_is_gone_are_named(desk: Verified, run: str) -> None:
+def test_an_unknown_mark_and_a_missing_run_are_named(desk: Verified, run: str) -> None:
     """The owner's own date in a row, and an active row that the ledger does not have."""
     desk.change(desk.rows("tracker")[0]["id"], Email_3_Sent=at(10))
     stranger = f"{ids.enrollment_prefix('christmas', 'who@example.org')}-1"
@@ -174,8 +174,8 @@ def test_an_email_on_no_list_is_a_gap_and_put_back(desk: Verified, run: str) -> 
     assert desk.world.states(run) == ["sent"] * 7
 
 
-def test_what_was_put_back_meanwhile_is_fixed(desk: Verified, run: str) -> None:
-    """The scheduler's audit may be first; then it stays as that left it."""
+def test_a_step_put_back_in_the_meantime_counts_as_fixed(desk: Verified, run: str) -> None:
+    """The scheduler's audit may be first; its result is kept."""
     desk.ledger.redis.zrem(ids.OPEN, f"{run}-3")
     findings = unlisted(desk.ledger)
     desk.ledger.audit_all(repair=True)
@@ -184,7 +184,7 @@ def test_what_was_put_back_meanwhile_is_fixed(desk: Verified, run: str) -> None:
     assert desk.ledger.redis.hget(ids.enrollment_key(run), "3.look") == before
 
 
-def test_a_list_that_cannot_be_read_is_said(desk: Verified, run: str) -> None:
+def test_an_unreadable_list_is_reported(desk: Verified, run: str) -> None:
     """An unreadable list proves nothing."""
     witness = ResendWitness(desk.ledger, desk.subjects, Unlisted())
     assert [(found.kind, found.what) for found in witness.compare(held(desk.ledger), 0)] == [("gap", "resend")]

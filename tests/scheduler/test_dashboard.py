@@ -211,7 +211,7 @@ class TestOddJobs:
         assert read(visitor, "job/bomb")["id"] == "bomb"
         assert not (tmp_path / "boom").exists()
 
-    def test_a_broken_job_is_named_so(self, visitor: FlaskClient, world: World, raw: Redis) -> None:
+    def test_a_broken_job_is_labeled(self, visitor: FlaskClient, world: World, raw: Redis) -> None:
         """One that cannot be read is labeled so, one whose hash is gone is left out, and the others stay."""
         run = world.sign_up()
         raw.hset("rq:job:broken", mapping={"data": "[]", "created_at": "yesterday"})
@@ -223,7 +223,7 @@ class TestOddJobs:
         assert visitor.get("/0/data/job/broken.json").status_code == 404
 
     @pytest.mark.parametrize("path", ["/0/view/job/gone", "/0/data/job/gone.json", "/0/view/job/no%20id!", "/nowhere"])
-    def test_what_is_not_there_is_404(self, visitor: FlaskClient, path: str) -> None:
+    def test_what_does_not_exist_is_404(self, visitor: FlaskClient, path: str) -> None:
         """Also an id that no job can have."""
         assert visitor.get(path).status_code == 404
 
@@ -231,18 +231,18 @@ class TestOddJobs:
         "page",
         ["0/asc/1", "201/asc/1", "8/asc/0", "x/asc/1", "8/up/1", "8/asc/-1"],
     )
-    def test_a_page_that_cannot_be_is_404(self, visitor: FlaskClient, page: str) -> None:
+    def test_an_impossible_page_is_404(self, visitor: FlaskClient, page: str) -> None:
         """What rq-dashboard would stumble over, or read whole."""
         assert visitor.get(f"/0/data/jobs/send/queued/{page}.json").status_code == 404
         assert visitor.get(f"/0/view/jobs/send/queued/{page}").status_code == 404
 
     @pytest.mark.parametrize("where", ["send/odd", "a'b/queued", "a%3Cb/queued"])
-    def test_a_list_that_cannot_be_is_404(self, visitor: FlaskClient, where: str) -> None:
+    def test_an_impossible_list_is_404(self, visitor: FlaskClient, where: str) -> None:
         """A queue's name would be written into a script as it is."""
         assert visitor.get(f"/0/data/jobs/{where}/8/asc/1.json").status_code == 404
         assert visitor.get(f"/0/view/jobs/{where}/8/asc/1").status_code == 404
 
-    def test_another_redis_cannot_be_named(self, visitor: FlaskClient) -> None:
+    def test_another_redis_cannot_be_chosen(self, visitor: FlaskClient) -> None:
         """There is one."""
         assert visitor.get("/1/view/queues").status_code == 404
 
@@ -250,7 +250,7 @@ class TestOddJobs:
 class TestReadOnly:
     """Only the ledger decides."""
 
-    def test_looking_changes_nothing(self, visitor: FlaskClient, world: World, raw: Redis) -> None:
+    def test_viewing_changes_nothing(self, visitor: FlaskClient, world: World, raw: Redis) -> None:
         """RQ itself takes what it does not find off a queue when it is listed; the dashboard must not."""
         run = world.sign_up()
         work(raw)
@@ -267,7 +267,7 @@ class TestReadOnly:
         "path",
         ["/job/{job}/delete", "/job/{job}/requeue", "/requeue/send", "/queue/send/failed/empty", "/queue/send/compact"],
     )
-    def test_what_would_change_something_is_refused(
+    def test_every_change_is_refused(
         self, visitor: FlaskClient, world: World, raw: Redis, method: str, path: str
     ) -> None:
         """A failed job stays where it is."""
@@ -278,7 +278,7 @@ class TestReadOnly:
         assert answer.status_code in ((403,) if method == "POST" or path == "/requeue/send" else (403, 405))
         assert everything(raw) == before
 
-    def test_whatever_rq_dashboard_adds_is_refused(self, visitor: FlaskClient) -> None:
+    def test_any_route_that_rq_dashboard_adds_is_refused(self, visitor: FlaskClient) -> None:
         """Only listed routes are shown; every other route is closed."""
         names = {str(rule.endpoint).removeprefix("rq_dashboard.") for rule in visitor.application.url_map.iter_rules()}
         assert names - dashboard.SHOWN == {
@@ -291,7 +291,7 @@ class TestReadOnly:
         assert names >= dashboard.SHOWN
 
 
-class TestDoor:
+class TestLogin:
     """The password."""
 
     @pytest.fixture
@@ -306,24 +306,24 @@ class TestDoor:
 
     @pytest.mark.parametrize("auth", [(), ("evergreen", "wrong"), ("evergreen", ""), ("admin", PASSWORD), ("", "")])
     @pytest.mark.parametrize("path", ["/", "/0/data/queues.json", "/static/css/main.css", "/nowhere"])
-    def test_nobody_gets_in_without(
+    def test_no_one_gets_in_without_it(
         self, stranger: Callable[..., TestResponse], auth: tuple[str, ...], path: str
     ) -> None:
         """Not to a page, nor data, nor a file."""
         answer = stranger(*auth, path=path)
         assert (answer.status_code, answer.headers["WWW-Authenticate"][:5]) == (401, "Basic")
 
-    def test_the_password_opens(self, stranger: Callable[..., TestResponse]) -> None:
+    def test_the_password_lets_you_in(self, stranger: Callable[..., TestResponse]) -> None:
         """As user evergreen."""
         assert stranger(*RIGHT).status_code == 200
 
-    def test_who_guesses_must_wait(self, stranger: Callable[..., TestResponse]) -> None:
+    def test_guessing_is_slowed_down(self, stranger: Callable[..., TestResponse]) -> None:
         """After five wrong ones even the right one does not help for a while, so that guessing reveals nothing."""
         assert [stranger("evergreen", f"guess {number}").status_code for number in range(5)] == [401] * 5
         answer = stranger(*RIGHT)
         assert (answer.status_code, answer.headers["Retry-After"]) == (429, "300")
 
-    def test_asking_without_a_password_is_no_guess(self, stranger: Callable[..., TestResponse]) -> None:
+    def test_a_request_without_a_password_is_not_a_guess(self, stranger: Callable[..., TestResponse]) -> None:
         """Each browser does so first."""
         assert [stranger().status_code for _ in range(9)] == [401] * 9
         assert stranger(*RIGHT).status_code == 200
@@ -373,7 +373,7 @@ def test_a_hundred_thousand_are_scheduled(visitor: FlaskClient, world: World, ra
     assert [queue["scheduled_job_registry_count"] for queue in read(visitor, "queues")["queues"]] == [0, 0, 100_000]
 
 
-def test_while_redis_is_away(world: World) -> None:
+def test_while_redis_is_unavailable(world: World) -> None:
     """A sentence instead of a fault, and the page asks again by itself."""
     with Redis(port=1, socket_connect_timeout=1) as nobody:
         client = dashboard.create_app(SETTINGS, nobody).test_client()

@@ -46,8 +46,8 @@ def test_it_has_each_page_that_is_shown(endpoint: str) -> None:
     assert endpoint in endpoints(), BROKEN.format(f"there is no endpoint {endpoint}")
 
 
-def test_what_it_has_beside_is_refused() -> None:
-    """Each of these changes something; one that is new and only shows may be let through."""
+def test_its_other_routes_are_refused() -> None:
+    """Each of these changes something; a new one that only shows data may be allowed."""
     known = {"delete_job_view", "requeue_job_view", "requeue_all", "empty_queue", "compact_queue"}
     assert endpoints() - SHOWN == known, BROKEN.format(
         f"new or gone: {', '.join(sorted((endpoints() - SHOWN) ^ known))}"

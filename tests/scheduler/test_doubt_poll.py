@@ -43,7 +43,7 @@ def started(
     return doubt_poll.start(stop)
 
 
-def test_a_doubt_is_settled_beside_the_release_loop(
+def test_an_email_in_doubt_is_settled_beside_the_release_loop(
     world: World, box: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What Resend lists is `sent`, and its list was read at a turn of ours."""
@@ -67,7 +67,7 @@ def test_a_doubt_is_settled_beside_the_release_loop(
     assert not world.redis.exists(doubt_poll.LOCK)
 
 
-def test_without_a_key_nobody_is_asked(ledger: Ledger, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_key_resend_is_not_asked(ledger: Ledger, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no thread."""
     settings = world.settings.model_copy(update={"resend_api_key": ""})
     assert started(monkeypatch, ledger, settings, threading.Event()) == []

@@ -74,7 +74,7 @@ class TestCounting:
         world.ledger.settle([f"{run}-1"], Ending(Outcome.ACCEPTED, ids=["id"]), token="t")
         assert world.redis.hgetall("eg:lateness") == {"5": "1", "sum": "2000"}
 
-    def test_what_was_sent_before_its_time_was_not_late(self, world: World) -> None:
+    def test_an_email_sent_early_is_not_late(self, world: World) -> None:
         """A person's `send now` counts as on time."""
         run = world.sign_up()
         world.work()
@@ -110,7 +110,7 @@ def names(world: World) -> set[str]:
     return {sample.name for family in figures(world).collect() for sample in family.samples}
 
 
-class TestFigures:
+class TestMetrics:
     """What Prometheus gets."""
 
     def test_a_campaign(self, world: World) -> None:
@@ -184,7 +184,7 @@ class TestFigures:
         ]
         assert value(world, "rate_limited_total") == 1
 
-    def test_what_is_on_no_list(self, world: World) -> None:
+    def test_emails_on_no_list(self, world: World) -> None:
         """Of a small ledger, all of it."""
         run = world.sign_up()
         assert value(world, "unlisted_steps") == 0
@@ -206,7 +206,7 @@ class TestFigures:
         assert value(world, "outbox") == 2
         assert [value(world, "workers", queue=queue) for queue in ("send", "record", "notify")] == [0, 0, 0]
 
-    def test_what_a_person_must_look_at(self, world: World) -> None:
+    def test_what_needs_attention(self, world: World) -> None:
         """Rejected templates, alerts that could not be sent, failed jobs."""
         world.redis.hset("eg:templates:rejected", "christmas/christmas_email_1", "no subject")
         world.redis.zadd("rq:failed:send", {"x": 1})
@@ -228,7 +228,7 @@ class TestFigures:
         world.redis.hset(ids.FENCE, mapping={"on": "1", "server": "another"})
         assert (value(world, "sending_stopped"), value(world, "fenced")) == (1, 1)
 
-    def test_no_person_is_in_it(self, world: World) -> None:
+    def test_no_metric_names_a_person(self, world: World) -> None:
         """Labels are campaigns, states, queues and outcomes: no address, and nothing that stands for one."""
         world.sign_up()
         world.work()
@@ -240,7 +240,7 @@ class TestFigures:
         ]
         assert not [label for label in told if "@" in label or re.search(r"[0-9a-f]{20}", label)]
 
-    def test_while_redis_is_away(self) -> None:
+    def test_while_redis_is_unavailable(self) -> None:
         """The scrape says so, and nothing stale."""
         with Redis(port=1, socket_connect_timeout=1, decode_responses=True) as nobody:
             registry = CollectorRegistry()
@@ -279,7 +279,7 @@ class TestServer:
         assert "# TYPE evergreen_lateness_seconds histogram\n" in text
         assert 'evergreen_enrollments_total{campaign="christmas"} 0.0\n' in text
 
-    def test_a_port_that_is_taken_stops_no_email(self, world: World) -> None:
+    def test_a_port_in_use_stops_no_email(self, world: World) -> None:
         """The log says so, with what to do."""
         with socket.create_server(("127.0.0.1", 0)) as taken, structlog.testing.capture_logs() as logs:
             metrics.start("127.0.0.1", taken.getsockname()[1], metrics.Figures(world.ledger, []))
@@ -287,7 +287,7 @@ class TestServer:
             ("metrics.not_shown", "set METRICS_PORT to a free port")
         ]
 
-    def test_port_0_is_nowhere(self, world: World) -> None:
+    def test_port_0_turns_it_off(self, world: World) -> None:
         """Port 0 turns it off."""
         with structlog.testing.capture_logs() as logs:
             metrics.start("no such host", 0, metrics.Figures(world.ledger, []))
@@ -295,9 +295,9 @@ class TestServer:
 
 
 class TestDocuments:
-    """The documents, the dashboard and the alerts know the same figures."""
+    """The documents, the dashboard and the alerts know the same metrics."""
 
-    def test_every_figure_is_documented(self, world: World) -> None:
+    def test_every_metric_is_documented(self, world: World) -> None:
         """And none that does not exist."""
         world.release()
         families = {family.name + ("_total" if family.type == "counter" else "") for family in figures(world).collect()}
@@ -305,14 +305,14 @@ class TestDocuments:
         assert sorted(documented) == sorted(families)
 
     @pytest.mark.parametrize("file", ["dashboard.json", "alerts.yaml"])
-    def test_grafana_asks_for_figures_that_exist(self, world: World, file: str) -> None:
-        """A figure that was renamed would leave a panel empty, or an alert silent."""
+    def test_grafana_uses_metrics_that_exist(self, world: World, file: str) -> None:
+        """A metric that was renamed would leave a panel empty, or an alert silent."""
         world.release()
         asked = set(re.findall(r"evergreen_\w+", "\n".join(expressions(file))))
         assert asked and asked <= names(world)
 
     def test_every_label_that_grafana_names_exists(self, world: World) -> None:
-        """`by (campaign)` of a figure without campaigns would be one number for all."""
+        """`by (campaign)` of a metric without campaigns would be one number for all."""
         known = {"campaign", "result", "event", "state", "outcome", "queue", "le", "instance", "pod"}
         for file in ("dashboard.json", "alerts.yaml"):
             for expression in expressions(file):

@@ -58,7 +58,7 @@ def running(loop: NotionPoll) -> Iterator[None]:
         thread.join()
 
 
-def test_one_replica_looks(ledger: Ledger) -> None:
+def test_one_replica_polls(ledger: Ledger) -> None:
     """The second does nothing until the first is gone, and then takes over."""
     tasks = Task(), Task()
     first, second = (NotionPoll(ledger, [task]) for task in tasks)
@@ -116,14 +116,16 @@ def test_an_edit_is_in_the_next_email_in_time(desk: OwnersDesk, monkeypatch: pyt
         until(lambda: store["christmas", "christmas_email_1"].subject_source == "Second")
 
 
-def test_without_notion_there_is_nothing_to_look_at(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_notion_there_is_nothing_to_poll(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """No token or no database of templates: no request, no fault."""
     monkeypatch.setattr(services, "current_settings", lambda: SETTINGS)
     monkeypatch.setattr(services, "ledger", lambda: ledger)
     assert notion_poll.owner().tasks == []
 
 
-def test_a_redis_that_refuses_is_waited_for(ledger: Ledger, refuse: Refuse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_polling_waits_while_redis_refuses_writes(
+    ledger: Ledger, refuse: Refuse, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However often it refuses the lock meanwhile, one line says that it is unavailable and one that it is back."""
     logger = structlog.testing.CapturingLogger()
     monkeypatch.setattr(notion_poll, "_logger", logger)

@@ -15,7 +15,7 @@ from shared.ledger.version import VERSION
 from tests.support.waiting import until
 
 
-def test_a_newer_ledger_is_waited_for_and_said_once(ledger: Ledger, redis: Redis, raw: Redis) -> None:
+def test_a_newer_ledger_is_waited_for_and_logged_once(ledger: Ledger, redis: Redis, raw: Redis) -> None:
     """In one sentence, and without a sign of life; an earlier backup, put back, is worked on at once."""
     redis.set(ids.VERSION, VERSION + 1)
     stop, schedule = threading.Event(), Schedule(ledger, raw)

@@ -47,7 +47,7 @@ def queued(world: World) -> int:
     return int(world.redis.llen(ids.QUEUE))
 
 
-def test_what_is_due_is_released(world: World, raw: Redis) -> None:
+def test_a_due_email_is_released(world: World, raw: Redis) -> None:
     """The second email's time comes while the loop runs."""
     run = world.sign_up()
     world.work()
@@ -59,7 +59,7 @@ def test_what_is_due_is_released(world: World, raw: Redis) -> None:
 
 
 @pytest.mark.parametrize("lost", ["the job", "the entry of the schedule", "the worker before it posted"])
-def test_what_was_lost_is_found(world: World, raw: Redis, lost: str) -> None:
+def test_a_lost_email_is_found(world: World, raw: Redis, lost: str) -> None:
     """From one sweep to the next the loop remembers what was overdue, and wakes what still is."""
     run = world.sign_up()
     world.release()
@@ -77,7 +77,7 @@ def test_what_was_lost_is_found(world: World, raw: Redis, lost: str) -> None:
     assert world.states(run)[1 if lost == "the entry of the schedule" else 0] == "sent"
 
 
-def test_what_is_on_no_list_is_put_back(world: World, raw: Redis) -> None:
+def test_an_email_on_no_list_is_put_back(world: World, raw: Redis) -> None:
     """The loop's audit repairs what it finds."""
     run = world.sign_up()
     world.redis.zrem(ids.OPEN, f"{run}-2")
@@ -85,7 +85,7 @@ def test_what_is_on_no_list_is_put_back(world: World, raw: Redis) -> None:
         until(lambda: world.redis.zscore(ids.OPEN, f"{run}-2") is not None)
 
 
-def test_what_a_sweep_saw_once_is_left_alone(world: World, raw: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_only_one_sweep_saw_is_left_alone(world: World, raw: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """A look that is overdue on one pass, and done by the next, is not woken."""
     run = world.sign_up()
     world.release()
@@ -107,7 +107,7 @@ def test_what_a_sweep_saw_once_is_left_alone(world: World, raw: Redis, monkeypat
     assert world.provider.email_ids == [f"{run}-1"]
 
 
-def test_an_absent_redis_is_waited_for(world: World, raw: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loop_waits_for_an_unavailable_redis(world: World, raw: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a release nor a sweep that fails ends the loop."""
     run = world.sign_up()
     world.work()
@@ -133,7 +133,7 @@ def test_an_absent_redis_is_waited_for(world: World, raw: Redis, monkeypatch: py
     assert world.states(run)[1] == "sent"
 
 
-def test_it_shows_that_it_lives(world: World, raw: Redis) -> None:
+def test_it_shows_that_it_is_alive(world: World, raw: Redis) -> None:
     """The ledger's tick, and the heartbeat that RQ's tools look for."""
     world.redis.delete("eg:tick")
     with going_on(world.ledger, raw):

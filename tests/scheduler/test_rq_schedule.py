@@ -25,7 +25,7 @@ def schedule(ledger: Ledger, raw: Redis) -> Schedule:
     return Schedule(ledger, raw)
 
 
-def test_the_schedule_reads_as_rq_schedulers(world: World, schedule: Schedule) -> None:
+def test_the_schedule_reads_like_rq_schedulers(world: World, schedule: Schedule) -> None:
     """count and get_jobs show what enroll scheduled, with the right function, arguments and time, and change
     nothing."""
     run = world.sign_up()
@@ -53,7 +53,7 @@ def test_a_released_job_is_a_queued_job_of_rq(world: World, schedule: Schedule, 
     assert b"rq:queue:send" in raw.smembers("rq:queues")
 
 
-def test_a_job_whose_hash_was_lost_is_written_anew(world: World, schedule: Schedule, raw: Redis) -> None:
+def test_a_job_whose_hash_was_lost_is_written_again(world: World, schedule: Schedule, raw: Redis) -> None:
     """Release finds the ledger's step, regardless of the job that should wake it."""
     run = world.sign_up()
     world.work()

@@ -62,7 +62,7 @@ def test_a_job_asks_the_send_function_for_its_step(world: World, raw: Redis, sen
     assert raw.keys(f"rq:job:{run}-1-*") == []
 
 
-def test_a_job_with_nothing_to_do_asks_nobody(world: World, raw: Redis, send_function: SendFunction) -> None:
+def test_a_job_with_nothing_to_do_makes_no_request(world: World, raw: Redis, send_function: SendFunction) -> None:
     """A look at a step that is not due, or ended, or never was, saves the trip."""
     run = world.sign_up()
     world.ledger.skip(run, 1, "by hand")
@@ -71,7 +71,7 @@ def test_a_job_with_nothing_to_do_asks_nobody(world: World, raw: Redis, send_fun
     assert send_function.asked == []
 
 
-def test_a_worker_that_slept_is_no_failure_of_the_step(world: World, raw: Redis, send_function: SendFunction) -> None:
+def test_a_worker_that_slept_does_not_fail_the_step(world: World, raw: Redis, send_function: SendFunction) -> None:
     """RQ's alarm rings as the machine wakes, before the answer is read: the step is looked at again, and the failed
     list stays empty."""
     send_function.meanwhile = lambda: os.kill(os.getpid(), signal.SIGALRM)
@@ -127,7 +127,7 @@ def test_a_job_whose_step_ended_badly_elsewhere_raises(world: World, send_functi
 
 
 @pytest.mark.parametrize("status", [500, 503])
-def test_an_unavailable_send_function_is_asked_again_later(
+def test_an_unavailable_send_function_is_retried_later(
     world: World, raw: Redis, send_function: SendFunction, status: int
 ) -> None:
     """The ledger looks again in five seconds; the job itself has done its duty."""
@@ -139,7 +139,7 @@ def test_an_unavailable_send_function_is_asked_again_later(
     assert isinstance(score, float) and score == pytest.approx(world.ledger.now() / 1000 + 5, abs=2)
 
 
-def test_no_answer_is_asked_again_later(world: World, raw: Redis, send_function: SendFunction) -> None:
+def test_no_answer_is_retried_later(world: World, raw: Redis, send_function: SendFunction) -> None:
     """A send function that is not there loses nothing."""
     run = world.sign_up()
     send_function.server.shutdown()
@@ -148,7 +148,7 @@ def test_no_answer_is_asked_again_later(world: World, raw: Redis, send_function:
     assert world.redis.zscore(ids.SCHEDULED, f"{run}-1-2") is not None
 
 
-def test_a_paced_answer_leaves_the_next_look_to_the_ledger(
+def test_a_rate_limited_answer_leaves_the_next_look_to_the_ledger(
     world: World, raw: Redis, send_function: SendFunction
 ) -> None:
     """The send function has put the step back on the schedule itself."""
@@ -186,7 +186,7 @@ def watch(raw: Redis, **options: Any) -> Queue:
     return queue
 
 
-def test_a_notify_job_tells_the_owner(world: World, raw: Redis) -> None:
+def test_a_notify_job_sends_the_alerts(world: World, raw: Redis) -> None:
     """Waiting alerts are sent, and nothing of the job stays."""
     Alerts(world.ledger).report("failed", "x")
     world.redis.set(ids.TICK, world.ledger.now())
@@ -195,7 +195,7 @@ def test_a_notify_job_tells_the_owner(world: World, raw: Redis) -> None:
     assert (queue.count, FailedJobRegistry(queue=queue).count, raw.keys("rq:job:notify-*")) == (0, 0, [])
 
 
-def test_an_idle_worker_tells_what_has_become_due(world: World, raw: Redis) -> None:
+def test_an_idle_worker_sends_alerts_that_become_due(world: World, raw: Redis) -> None:
     """No job is pushed when a notice's time has come: here, a second after the worker that was sending it died."""
     Alerts(world.ledger).report("failed", "x")
     raw.delete("rq:queue:notify")
@@ -205,7 +205,7 @@ def test_an_idle_worker_tells_what_has_become_due(world: World, raw: Redis) -> N
     assert world.redis.zcard("eg:notices") == 0
 
 
-def test_an_idle_worker_looks_around_often_enough(raw: Redis) -> None:
+def test_an_idle_worker_looks_often_enough(raw: Redis) -> None:
     """It waits for a job no longer than a third of the time between two looks."""
     worker = WatchfulWorker([Queue(NOTIFY, connection=raw)], connection=raw, worker_ttl=WATCHFUL_TTL)
     assert worker.dequeue_timeout <= MAINTENANCE / 3
@@ -243,7 +243,7 @@ class TestRedisThatRefuses:
         assert [record.getMessage() for record in caplog.records if record.exc_info] == []
         assert "Traceback" not in caplog.text
 
-    def test_at_its_start(
+    def test_a_worker_waits_at_its_start(
         self, world: World, raw: Redis, monkeypatch: pytest.MonkeyPatch, refuse: Refuse, said: Callable[[], list[str]]
     ) -> None:
         """It begins when Redis takes that, and does its work."""
@@ -255,7 +255,7 @@ class TestRedisThatRefuses:
         assert said() == ["redis.away", "redis.back"]
         assert raw.llen(ids.QUEUE) == 0 and raw.keys(f"rq:job:{run}-1-*") == []
 
-    def test_while_it_has_a_job(
+    def test_a_worker_waits_while_it_has_a_job(
         self,
         world: World,
         raw: Redis,
@@ -273,7 +273,7 @@ class TestRedisThatRefuses:
         assert said() == ["redis.away", "redis.back"]
         assert FailedJobRegistry(queue=queue).count == 0
 
-    def test_between_taking_a_job_and_doing_it(
+    def test_a_worker_waits_between_taking_a_job_and_doing_it(
         self,
         world: World,
         raw: Redis,
@@ -297,7 +297,7 @@ class TestRedisThatRefuses:
         assert FailedJobRegistry(queue=queue).count == 0
         assert world.redis.zscore(ids.OPEN, f"{run}-1") is not None
 
-    def test_what_the_ledger_refuses_is_no_failure(
+    def test_a_job_that_cannot_be_put_off_is_not_a_failure(
         self,
         world: World,
         raw: Redis,
@@ -314,7 +314,7 @@ class TestRedisThatRefuses:
         assert said()[-3:] == ["job.left", "redis.away", "redis.back"]
         assert FailedJobRegistry(queue=queue).count == 0
 
-    def test_what_has_failed_is_on_the_failed_list_all_the_same(
+    def test_a_failed_job_is_still_on_the_failed_list(
         self, world: World, raw: Redis, send_function: SendFunction, monkeypatch: pytest.MonkeyPatch, refuse: Refuse
     ) -> None:
         """RQ writes it down once and logs a refusal; so the worker waits before it."""
@@ -324,7 +324,7 @@ class TestRedisThatRefuses:
         queue = work(raw)
         assert FailedJobRegistry(queue=queue).get_job_ids() == [f"{run}-1-1"]
 
-    def test_a_worker_that_rq_has_forgotten_meanwhile_is_a_worker_again(
+    def test_a_worker_that_rq_has_forgotten_registers_again(
         self, world: World, raw: Redis, send_function: SendFunction, monkeypatch: pytest.MonkeyPatch, refuse: Refuse
     ) -> None:
         """RQ forgets a worker that it has not heard from for two minutes; health would miss it for good."""
@@ -346,7 +346,7 @@ class TestRedisThatRefuses:
         assert (len(runs), seen) == (2, [1, 1])
 
     @pytest.mark.parametrize("has_job", [False, True])
-    def test_it_stops_when_it_is_told_to(
+    def test_a_waiting_worker_stops_when_told_to(
         self,
         world: World,
         raw: Redis,
@@ -370,7 +370,7 @@ class TestRedisThatRefuses:
             raw.config_set("maxmemory", 0)
         assert said()[0] == "redis.away" and "redis.back" not in said()
 
-    def test_one_that_tells_the_owner_waits_too(
+    def test_a_worker_that_sends_alerts_waits(
         self, world: World, raw: Redis, monkeypatch: pytest.MonkeyPatch, refuse: Refuse, said: Callable[[], list[str]]
     ) -> None:
         """While it looks around by itself; waiting alerts are sent the next time."""
@@ -394,8 +394,8 @@ class TestRedisThatRefuses:
         assert said() == ["redis.away", "redis.back"]
 
 
-def test_an_idle_worker_outlives_that_its_redis_becomes_a_replica(raw: Redis, caplog: pytest.LogCaptureFixture) -> None:
-    """Redis breaks off each wait for a job then, and says so by a word of its own."""
+def test_an_idle_worker_survives_its_redis_becoming_a_replica(raw: Redis, caplog: pytest.LogCaptureFixture) -> None:
+    """Redis then interrupts each wait for a job, with an error of its own."""
 
     def demote() -> None:
         until(lambda: raw.info("clients")["blocked_clients"] > 0)
@@ -415,8 +415,8 @@ def test_an_idle_worker_outlives_that_its_redis_becomes_a_replica(raw: Redis, ca
     assert "unhandled exception" not in caplog.text
 
 
-def test_a_worker_that_waits_at_its_start_hears_that_it_is_to_stop(raw: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel spares a first process each signal that it has no handler for."""
+def test_a_worker_that_waits_at_its_start_can_be_stopped(raw: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel does not deliver a signal to a first process without a handler for it."""
     found: list[object] = []
 
     def wait(_: float) -> None:

@@ -69,9 +69,7 @@ def test_a_clock_that_stood_still(apart: Apart, off: float) -> None:
 
 
 @pytest.mark.parametrize("wrong", [2, 5, 300, -2, -300])
-def test_a_clock_that_was_wrong_at_the_post_and_is_set_right(
-    apart: Apart, actions: EnrollmentActions, wrong: float
-) -> None:
+def test_a_clock_wrong_at_the_post_and_corrected_later(apart: Apart, actions: EnrollmentActions, wrong: float) -> None:
     """Everything waits for a day meanwhile; by Redis's clock that was less, or more."""
     apart.clock.advance(hours=wrong)
     run = apart.lose_an_answer()
@@ -132,7 +130,7 @@ def test_a_clock_that_jumps_some_time_after_an_answer(
     assert (apart.world.states(run)[0], apart.provider.twice) == ("in-doubt", [])
 
 
-def test_what_was_heard_before_the_clock_was_set_back_does_not_count(apart: Apart, actions: EnrollmentActions) -> None:
+def test_a_time_heard_before_the_clock_was_set_back_does_not_count(apart: Apart, actions: EnrollmentActions) -> None:
     """The clock was fast by ten hours and is set right before the next email: that one has its window as any other."""
     apart.clock.advance(hours=10)
     apart.world.sign_up(email="bo@example.org")
@@ -149,7 +147,7 @@ def test_what_was_heard_before_the_clock_was_set_back_does_not_count(apart: Apar
 @pytest.mark.parametrize(
     ("ago", "restarts", "asks"), [(30, False, False), (31, False, True), (20, True, True), (0, False, False)]
 )
-def test_a_repetition_goes_by_what_was_heard_just_now(apart: Apart, ago: int, restarts: bool, asks: bool) -> None:
+def test_a_repetition_relies_only_on_a_recent_provider_time(apart: Apart, ago: int, restarts: bool, asks: bool) -> None:
     """At most half a minute ago, and since Redis was started: else the provider is asked for its time before anything
     is repeated."""
     asked = list[int]()
@@ -178,7 +176,7 @@ class Silent(MemoryProvider):
         """Nothing."""
 
 
-def test_a_repetition_waits_while_the_time_is_not_heard(apart: Apart) -> None:
+def test_a_repetition_waits_while_the_providers_time_is_unknown(apart: Apart) -> None:
     """Nothing is repeated on a guess: it is asked each minute, goes as soon as it is known, and is in doubt when the
     window is over."""
     run = apart.lose_an_answer()
@@ -191,7 +189,7 @@ def test_a_repetition_waits_while_the_time_is_not_heard(apart: Apart) -> None:
     assert (apart.world.states(run)[0], heard.twice) == ("sent", [])
 
 
-def test_the_look_that_heard_no_time_comes_again_by_itself(apart: Apart) -> None:
+def test_a_look_without_the_providers_time_comes_again_by_itself(apart: Apart) -> None:
     """A minute later, and no sweeper is needed."""
     run = apart.lose_an_answer()
     heard = apart.world.sender
@@ -204,16 +202,16 @@ def test_the_look_that_heard_no_time_comes_again_by_itself(apart: Apart) -> None
     assert apart.world.states(run)[0] == "sent"
 
 
-def test_never_heard_until_the_window_is_over(apart: Apart) -> None:
-    """A person decides then."""
+def test_without_the_providers_time_the_email_ends_in_doubt(apart: Apart) -> None:
+    """Then a person decides."""
     run = apart.lose_an_answer()
     apart.world.sender = dataclasses.replace(apart.world.sender, provider=Silent(apart.real))
     apart.world.live(24)
     assert apart.world.states(run)[0] == "in-doubt"
 
 
-def test_the_time_is_asked_only_where_nothing_else_says_it(apart: Apart) -> None:
-    """The answers to other emails tell it, too."""
+def test_the_time_is_requested_only_if_nothing_else_reveals_it(apart: Apart) -> None:
+    """The answers to other emails reveal it too."""
     asked: list[int] = []
 
     def time() -> int:
@@ -231,7 +229,7 @@ def test_the_time_is_asked_only_where_nothing_else_says_it(apart: Apart) -> None
 
 
 @pytest.mark.parametrize("off", [2, -2])
-def test_what_was_heard_a_moment_before_the_post_stands_for_it(apart: Apart, off: float) -> None:
+def test_a_time_heard_just_before_the_post_counts_for_it(apart: Apart, off: float) -> None:
     """The clocks always differ by two hours; no answer says so after the post, and the time from another email's answer
     goes with the request."""
     apart.clock.advance(hours=off)
@@ -260,8 +258,8 @@ class Mute(MemoryProvider):
         return dataclasses.replace(super()._take(emails, key), date=None)
 
 
-def test_the_time_is_asked_once_a_minute_where_nobody_says_it(apart: Apart) -> None:
-    """Not before each email, where nothing ever gives it."""
+def test_an_unavailable_time_is_requested_at_most_once_a_minute(apart: Apart) -> None:
+    """Not before each email, if nothing ever reveals it."""
     mute = Mute(apart.real)
     apart.world.sender = dataclasses.replace(apart.world.sender, provider=mute)
     for number in range(4):
@@ -272,7 +270,7 @@ def test_the_time_is_asked_once_a_minute_where_nobody_says_it(apart: Apart) -> N
 
 
 @pytest.mark.parametrize("off", [0, 0.9, -1.1])
-def test_a_first_post_of_which_nobody_knows_the_time_is_not_repeated(apart: Apart, off: float) -> None:
+def test_a_first_post_at_an_unknown_time_is_not_repeated(apart: Apart, off: float) -> None:
     """Redis's clock may have been set since, so its time now says nothing about then: a person decides."""
     apart.clock.advance(hours=-off)
     heard, apart.provider = apart.provider, Silent(apart.real)
@@ -298,7 +296,7 @@ def test_a_retry_after_of_any_size_is_capped(world: World, kind: SendFault, seco
 
 
 @pytest.mark.parametrize(("quota", "days"), [("daily_quota_exceeded", 1), ("monthly_quota_exceeded", 31)])
-def test_a_quota_is_full_again_at_the_next_day_or_month_at_the_latest(world: World, quota: str, days: int) -> None:
+def test_a_quota_resets_by_the_next_day_or_month(world: World, quota: str, days: int) -> None:
     """Nothing waits for years, regardless of what the provider says."""
     run = world.sign_up()
     world.provider.faults.append(SendError("quota", f"Resend answered 429 {quota}", 1e12))
@@ -310,9 +308,7 @@ def test_a_quota_is_full_again_at_the_next_day_or_month_at_the_latest(world: Wor
 
 @pytest.mark.parametrize("seconds", [None, 1e12])
 @pytest.mark.parametrize(("quota", "hours"), [("daily_quota_exceeded", 16), ("monthly_quota_exceeded", 16 + 16 * 24)])
-def test_nothing_is_tried_before_a_quota_is_full_again(
-    world: World, quota: str, hours: int, seconds: float | None
-) -> None:
+def test_nothing_is_tried_before_a_quota_resets(world: World, quota: str, hours: int, seconds: float | None) -> None:
     """It is the 15th, eight o'clock in UTC: a day's quota is full at midnight, a month's on the first, and then the
     email goes at once."""
     run = world.sign_up()
@@ -329,7 +325,7 @@ def test_nothing_is_tried_before_a_quota_is_full_again(
 @pytest.mark.parametrize(
     "changes", [{"resend_api_key": "re_another"}, {"resend_api_url": "https://resend.example.org"}]
 )
-def test_another_account_repeats_nothing(world: World, changes: dict[str, str]) -> None:
+def test_nothing_is_repeated_with_another_account(world: World, changes: dict[str, str]) -> None:
     """To another key the first request is unknown: it would be an email of its own, so a person decides."""
     run = world.sign_up()
     world.provider.faults.append("lost")
@@ -359,7 +355,7 @@ def test_a_clock_that_is_set_while_the_first_answer_is_awaited(apart: Apart, mon
     assert not apart.provider.twice
 
 
-def test_a_first_post_at_a_time_that_nobody_knows(apart: Apart, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_first_post_under_a_wrong_clock_is_not_sent_twice(apart: Apart, monkeypatch: pytest.MonkeyPatch) -> None:
     """Redis's clock was three days ahead, and the provider did not say what time it is: a clock that was set right does
     not tell that."""
     apart.clock.advance(hours=72)
@@ -376,7 +372,7 @@ INFO = "redis.call('INFO', 'server')"
 SET_BACK = "'run_id:0123456789abcdef\\r\\nuptime_in_seconds:-3570\\r\\n'"
 
 
-def test_a_repetition_goes_on_after_a_clock_was_set_back_to_before_the_start(
+def test_a_repetition_continues_after_a_clock_is_set_back_past_the_start(
     redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The provider is asked for its time and answers: it was heard since the start, though the clock denies it."""

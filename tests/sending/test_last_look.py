@@ -106,10 +106,10 @@ def test_nothing_leaves_after_a_stop(
 
 
 @pytest.mark.parametrize(("stop", "start"), [("pause", "resume"), ("stop sending", "start sending")])
-def test_what_was_held_goes_when_it_may(
+def test_a_held_email_goes_out_once_the_stop_ends(
     world: World, actions: EnrollmentActions, between: Between, stop: str, start: str
 ) -> None:
-    """A stop that is taken back forgets nothing: the email goes then, once."""
+    """When a stop ends, nothing is forgotten: the email then goes out, once."""
     run = world.sign_up()
     between.happens = stops(world, actions, run)[stop]
     world.work()
@@ -123,10 +123,10 @@ def test_what_was_held_goes_when_it_may(
     assert world.provider.requests == [1]
 
 
-def test_what_was_paused_before_it_left_is_looked_at_no_more(
+def test_an_email_paused_before_it_left_is_off_the_schedule(
     world: World, actions: EnrollmentActions, between: Between
 ) -> None:
-    """Neither the schedule nor the sweeper knows of it until its enrollment is resumed."""
+    """Neither the schedule nor the sweeper knows about it until its enrollment is resumed."""
     run = world.sign_up()
     between.happens = lambda: actions.pause(run)
     world.release()
@@ -135,7 +135,7 @@ def test_what_was_paused_before_it_left_is_looked_at_no_more(
 
 
 @pytest.mark.parametrize("stop", ["pause", "cancel", "unsubscribe", "booking"])
-def test_a_batch_goes_without_who_may_not(
+def test_a_batch_goes_without_members_that_were_stopped(
     batches: World, actions: EnrollmentActions, between: Between, stop: str
 ) -> None:
     """One of three leaves the batch, the other two are written again, and all their attempts are right."""
@@ -148,7 +148,7 @@ def test_a_batch_goes_without_who_may_not(
     assert batches.states(runs[1])[0] in ("scheduled", "cancelled")
 
 
-def test_who_asked_for_it_may_be_the_one_that_leaves(
+def test_a_batch_goes_out_without_its_stopped_leader(
     batches: World, actions: EnrollmentActions, between: Between
 ) -> None:
     """The email whose job it was is barred: the others of its batch still go, a single one under its own key."""
@@ -162,7 +162,7 @@ def test_who_asked_for_it_may_be_the_one_that_leaves(
     assert batches.states(runs[1])[0] == "sent"
 
 
-def test_a_batch_of_which_nobody_may_go_gives_its_turn_back(
+def test_a_batch_with_no_members_left_gives_its_turn_back(
     batches: World, actions: EnrollmentActions, between: Between
 ) -> None:
     """The provider is not called, and the next email does not wait for an unused turn."""
@@ -178,7 +178,7 @@ def test_a_batch_of_which_nobody_may_go_gives_its_turn_back(
     assert batches.clock.now == began
 
 
-def test_who_was_forgotten_leaves_nothing_in_the_batch(batches: World, between: Between) -> None:
+def test_a_forgotten_contact_leaves_nothing_in_the_batch(batches: World, between: Between) -> None:
     """Their email is not in the request, and the others' are."""
     from shared.ledger.contacts import Contacts
 
@@ -189,7 +189,7 @@ def test_who_was_forgotten_leaves_nothing_in_the_batch(batches: World, between: 
 
 
 @pytest.mark.parametrize("stop", ["pause", "cancel", "unsubscribe"])
-def test_what_was_posted_is_never_put_back(world: World, actions: EnrollmentActions, stop: str) -> None:
+def test_a_posted_email_is_never_put_back(world: World, actions: EnrollmentActions, stop: str) -> None:
     """It may have been accepted: barred between the claim of its repetition and the last look, it is in doubt, not
     cancelled."""
     run = world.sign_up()
@@ -238,7 +238,7 @@ def test_the_gates_own_probe_passes(world: World) -> None:
     assert world.states(run)[0] == "sent"
 
 
-def test_a_hold_that_came_meanwhile_counts(world: World, between: Between) -> None:
+def test_a_hold_set_after_the_claim_counts(world: World, between: Between) -> None:
     """Another worker got a 429: an email that has been claimed already waits as long, and is checked once more before
     it leaves."""
     run = world.sign_up()
@@ -307,8 +307,8 @@ class Steps(MemoryProvider):
         return super()._take(emails, key)
 
 
-def test_what_is_on_the_wire_arrives(world: World, actions: EnrollmentActions) -> None:
-    """A request that has left cannot be called back: it ends as it ends, and is written down as sent."""
+def test_a_request_on_the_wire_still_arrives(world: World, actions: EnrollmentActions) -> None:
+    """A request that has left cannot be called back: it is recorded as sent."""
     run = world.sign_up()
     provider = Steps(world.clock)
     provider.happens = lambda: actions.cancel(run)
@@ -318,7 +318,7 @@ def test_what_is_on_the_wire_arrives(world: World, actions: EnrollmentActions) -
 
 
 @pytest.mark.parametrize("hours", [-1, -48])
-def test_a_clock_that_is_set_back_makes_no_thread_sleep(
+def test_a_clock_set_back_makes_no_thread_sleep_for_long(
     ledger: Ledger, clock: Clock, between: Between, hours: int
 ) -> None:
     """Between claim and last look Redis's clock steps back: the planned turn is far ahead, and is planned again."""
@@ -341,7 +341,7 @@ def test_a_skip_that_cannot_take_effect_is_refused(world: World, actions: Enroll
         actions.skip(run, 1)
 
 
-def test_a_late_look_leaves_all_to_the_next(world: World) -> None:
+def test_a_late_look_leaves_the_email_to_the_next_worker(world: World) -> None:
     """So near the end of the lease that the answer could come after it, nothing is posted."""
     run = world.sign_up()
     claim = world.ledger.claim(run, 1, token="t", late={}, rate=1000)
@@ -354,7 +354,7 @@ def test_a_late_look_leaves_all_to_the_next(world: World) -> None:
 
 
 @pytest.mark.parametrize("why", ["the gate", "a hold that is over by then"])
-def test_what_may_not_leave_gives_its_turn_back(
+def test_an_email_that_may_not_leave_gives_its_turn_back(
     world: World, actions: EnrollmentActions, between: Between, why: str
 ) -> None:
     """At one request a second, the next email does not wait for the unused turn."""
@@ -377,7 +377,7 @@ def test_what_may_not_leave_gives_its_turn_back(
 
 
 @pytest.mark.parametrize("back", [0.5, 2, 9])
-def test_a_clock_that_is_set_back_a_little_opens_no_gap_after_the_last_look(
+def test_a_small_clock_step_back_opens_no_gap_after_the_last_look(
     ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch, back: float
 ) -> None:
     """Redis's clock steps back between claim and last look; if a person pauses then, while the email waits for its
@@ -407,7 +407,7 @@ def test_a_clock_that_is_set_back_a_little_opens_no_gap_after_the_last_look(
     assert world.provider.requests == ([] if paused else [1]), naps
 
 
-def test_a_redis_that_answers_slowly_holds_no_email_back_in_silence(
+def test_a_slow_redis_never_holds_an_email_back_silently(
     ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The email goes, or the owner learns why it does not."""

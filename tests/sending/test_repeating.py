@@ -77,7 +77,7 @@ def test_the_window_counts_from_the_first_post(world: World) -> None:
     assert (step.state, step.posted, requests) == ("in-doubt", began, 25)
 
 
-def test_what_was_frozen_lasts_as_long_as_the_provider_remembers(world: World) -> None:
+def test_a_frozen_request_lasts_as_long_as_the_provider_remembers(world: World) -> None:
     """A day from the first post, singly and as a batch; a repetition neither writes it again nor makes it last
     longer."""
     many = batching(world)
@@ -96,7 +96,7 @@ def test_what_was_frozen_lasts_as_long_as_the_provider_remembers(world: World) -
     assert int(many.redis.pttl(key)) <= DAY // 2
 
 
-def test_what_is_frozen_no_more_is_in_doubt(world: World) -> None:
+def test_an_email_whose_frozen_request_is_gone_is_in_doubt(world: World) -> None:
     """Without the very same bytes nothing can be repeated: it is neither written again nor forgotten."""
     run = world.sign_up()
     world.provider.faults.append("lost")
@@ -109,7 +109,7 @@ def test_what_is_frozen_no_more_is_in_doubt(world: World) -> None:
     assert world.redis.zcard(ids.OUTBOX) > 0
 
 
-def test_a_batch_of_which_one_was_given_up_is_not_repeated(world: World) -> None:
+def test_a_batch_with_a_given_up_member_is_not_repeated(world: World) -> None:
     """One member came to its look at the window's end, and the clock was then set back: the other is in doubt too, not
     sent with it."""
     many = batching(world)
@@ -124,7 +124,7 @@ def test_a_batch_of_which_one_was_given_up_is_not_repeated(world: World) -> None
     assert [first(many, run) for run in (given_up, other)] == ["in-doubt", "in-doubt"]
 
 
-def test_a_batch_that_is_refused_when_it_is_repeated_is_in_doubt(world: World) -> None:
+def test_a_batch_refused_on_repetition_is_in_doubt(world: World) -> None:
     """The refusal does not show what became of the first request: none of its emails goes singly under a new key."""
     many = batching(world)
     runs = crowd(many, 3)
@@ -169,7 +169,7 @@ def test_a_repetition_without_a_turn_comes_again_by_itself(world: World) -> None
 
 
 @pytest.mark.parametrize("outcome", ["refused", "waiting", "failing", "ambiguous", "conflict", "skipped", "dissolved"])
-def test_only_the_holder_says_how_it_ended(world: World, outcome: str) -> None:
+def test_only_the_lease_holder_decides_the_outcome(world: World, outcome: str) -> None:
     """A worker whose lease went to another does not change the other's request, regardless of what it reports; that
     one's answer counts."""
     run = world.sign_up()

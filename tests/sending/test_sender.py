@@ -53,7 +53,7 @@ def test_the_answer_must_come_within_the_lease(
     assert world.provider.email_ids == [f"{run}-1"]
 
 
-def test_a_batch_of_which_one_took_long_is_left_whole(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_took_too_long_to_write_is_not_posted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its members wait for their lease, and then each goes once."""
     many = batching(world)
     runs = crowd(many, 3)
@@ -67,7 +67,7 @@ def test_a_batch_of_which_one_took_long_is_left_whole(world: World, monkeypatch:
 
 
 @pytest.mark.parametrize("fault", [None, "lost"])
-def test_who_wakes_too_late_does_not_post(world: World, fault: str | None) -> None:
+def test_a_worker_that_wakes_too_late_does_not_post(world: World, fault: str | None) -> None:
     """Between claim and turn the process slept, for a first post and for a repetition."""
     run = world.sign_up()
     if fault:
@@ -88,8 +88,8 @@ def test_who_wakes_too_late_does_not_post(world: World, fault: str | None) -> No
 @pytest.mark.parametrize(
     ("kind", "seconds"), [("rate", 7), ("wait", 30), ("quota", 3600), ("busy", 60), ("closed", 60), ("ambiguous", 90)]
 )
-def test_nothing_is_asked_before_the_provider_wants_to_be(world: World, kind: SendFault, seconds: int) -> None:
-    """How long each refusal is waited out, where the provider says how long, or we know: then it is sent, once."""
+def test_no_request_is_made_before_the_provider_allows_it(world: World, kind: SendFault, seconds: int) -> None:
+    """Each refusal is waited out for as long as the provider says, or as we know; then the email is sent, once."""
     run = world.sign_up()
     says = None if kind in ("busy", "closed") else seconds
     world.provider.faults.append(SendError(kind, f"the provider said {kind}", says))
@@ -104,8 +104,8 @@ def test_nothing_is_asked_before_the_provider_wants_to_be(world: World, kind: Se
 
 
 @pytest.mark.parametrize("held", ["the same email", "another"])
-def test_a_rate_that_was_exceeded_holds_everybody(world: World, held: str) -> None:
-    """The provider's wait applies to everything: no other email is tried meanwhile, either."""
+def test_an_exceeded_rate_holds_every_email_back(world: World, held: str) -> None:
+    """The provider's wait applies to everything: no other email is tried in the meantime."""
     world.sign_up()
     world.provider.faults.append(SendError("rate", "Resend answered 429", 5))
     world.work()
@@ -117,7 +117,7 @@ def test_a_rate_that_was_exceeded_holds_everybody(world: World, held: str) -> No
 
 
 @pytest.mark.parametrize("policy", ["skip", "shift"])
-def test_what_was_tried_in_time_is_not_late(world: World, monkeypatch: pytest.MonkeyPatch, policy: str) -> None:
+def test_an_email_tried_in_time_is_not_late(world: World, monkeypatch: pytest.MonkeyPatch, policy: str) -> None:
     """An email that could not be written at its hour, and comes to its next look after an outage, is sent, and moves
     nothing."""
     christmas = world.sender.catalog.campaigns["christmas"]
@@ -141,7 +141,7 @@ def test_what_was_tried_in_time_is_not_late(world: World, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("decision", ["pause", "cancel", "unsubscribed"])
 @pytest.mark.parametrize("outcome", ["waiting", "failing"])
-def test_what_was_decided_while_a_request_was_on_its_way(
+def test_a_decision_made_while_a_request_is_in_flight_counts(
     world: World, actions: EnrollmentActions, decision: str, outcome: str
 ) -> None:
     """The provider did not take it: in a paused enrollment it waits for the resumption, in one that ended it ends

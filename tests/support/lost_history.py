@@ -1,4 +1,4 @@
-"""Histories with a ledger that may get lost: what a person was in before, and what came in before the restore."""
+"""Stories of a ledger that may get lost: what a person was in before, and what came in before the restore."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ CHRISTMAS, BUSOS, FIVE_DAY, POSTCALL, NOSHOW = (
 DAY = 24 * 3_600_000
 
 
-class Tale:
-    """Ada's history with Evergreen, a part of which may be lost."""
+class Story:
+    """Ada's story with Evergreen, a part of which may be lost."""
 
     def __init__(self, lost: LostLedger) -> None:
         self.lost, self.world, self.clock = lost, lost.world, lost.clock
@@ -71,8 +71,8 @@ class Tale:
 
     def is_reported(self, form: type[NoShow | PostCall | NewClient], trigger: str, **more: Any) -> None:
         """The operator reports something about her."""
-        told = form.model_validate({"email": ADDRESS, "first_name": "Ada"} | more)
-        enrolling.report(told, trigger=trigger, intake=self.world.intake)
+        given = form.model_validate({"email": ADDRESS, "first_name": "Ada"} | more)
+        enrolling.report(given, trigger=trigger, intake=self.world.intake)
         self.world.work()
 
     def calendar(self, what: str, trigger: str = "calcom-booking", *, uid: str = "uid", at: int | None = None) -> None:
@@ -109,190 +109,190 @@ class Tale:
 
 
 @contextlib.contextmanager
-def telling(ledger: Ledger, clock: Clock) -> Iterator[Callable[[], Tale]]:
-    """Begins a history, each time in a new world."""
+def stories(ledger: Ledger, clock: Clock) -> Iterator[Callable[[], Story]]:
+    """Starts a story, each time in a new world."""
     with contextlib.ExitStack() as stack:
 
-        def begin() -> Tale:
+        def begin() -> Story:
             ledger.redis.flushall()
             clock.now = START
             box = stack.enter_context(sandbox(clock=lambda: clock.now / 1000))
-            return Tale(LostLedger(ledger, clock, box))
+            return Story(LostLedger(ledger, clock, box))
 
         yield begin
 
 
-def goes_on(tale: Tale) -> None:
+def under_way(story: Story) -> None:
     """Two of seven emails are out."""
-    tale.signs_up()
-    tale.lost.record()
-    tale.pass_hours(30)
+    story.signs_up()
+    story.lost.record()
+    story.pass_hours(30)
 
 
-def in_doubt(tale: Tale) -> None:
+def in_doubt(story: Story) -> None:
     """It is not known whether the second went out."""
-    tale.signs_up()
-    tale.pass_hours(18)
-    tale.fault = SendError("conflict", "another body")
-    tale.pass_hours(12)
+    story.signs_up()
+    story.pass_hours(18)
+    story.fault = SendError("conflict", "another body")
+    story.pass_hours(12)
 
 
-def failed(tale: Tale) -> None:
+def failed(story: Story) -> None:
     """The second was refused."""
-    tale.signs_up()
-    tale.pass_hours(18)
-    tale.fault = SendError("refused", "no such domain")
-    tale.pass_hours(12)
+    story.signs_up()
+    story.pass_hours(18)
+    story.fault = SendError("refused", "no such domain")
+    story.pass_hours(12)
 
 
-def paused(tale: Tale) -> None:
+def paused(story: Story) -> None:
     """The operator has paused it."""
-    goes_on(tale)
-    tale.decides("pause", f"{CHRISTMAS}-1")
+    under_way(story)
+    story.decides("pause", f"{CHRISTMAS}-1")
 
 
-def ticked(tale: Tale) -> None:
+def ticked(story: Story) -> None:
     """The owner has ticked Pause in Notion."""
-    goes_on(tale)
-    tale.lost.record()
-    tale.lost.change(tale.lost.rows("tracker")[0]["id"], Pause={"checkbox": True})
-    NotionPause(tale.lost.ledger, tale.actions, tale.lost.settings, tale.lost.notion).poll()
+    under_way(story)
+    story.lost.record()
+    story.lost.change(story.lost.rows("tracker")[0]["id"], Pause={"checkbox": True})
+    NotionPause(story.lost.ledger, story.actions, story.lost.settings, story.lost.notion).poll()
 
 
-def moved(tale: Tale) -> None:
+def moved(story: Story) -> None:
     """It was paused and resumed: the anchor is later than the sign-up."""
-    paused(tale)
-    tale.pass_hours(48)
-    tale.decides("resume", f"{CHRISTMAS}-1")
+    paused(story)
+    story.pass_hours(48)
+    story.decides("resume", f"{CHRISTMAS}-1")
 
 
-def cancelled(tale: Tale) -> None:
+def cancelled(story: Story) -> None:
     """The operator has ended it."""
-    goes_on(tale)
-    tale.decides("cancel", f"{CHRISTMAS}-1")
+    under_way(story)
+    story.decides("cancel", f"{CHRISTMAS}-1")
 
 
-def exited(tale: Tale) -> None:
+def exited(story: Story) -> None:
     """She had become a client."""
-    goes_on(tale)
-    client(tale)
+    under_way(story)
+    client(story)
 
 
-def completed(tale: Tale) -> None:
+def completed(story: Story) -> None:
     """All emails are out."""
-    tale.signs_up()
-    tale.pass_hours(24 * 12)
+    story.signs_up()
+    story.pass_hours(24 * 12)
 
 
-def only_tracked(tale: Tale) -> None:
+def only_tracked(story: Story) -> None:
     """She only gave her address."""
-    enrolling.sign_up(SignUp.model_validate({"email": ADDRESS}), trigger="christmas-signup", intake=tale.world.intake)
+    enrolling.sign_up(SignUp.model_validate({"email": ADDRESS}), trigger="christmas-signup", intake=story.world.intake)
 
 
-def by_website(tale: Tale) -> None:
+def by_website(story: Story) -> None:
     """In a campaign whose first email the website sends; nothing of it is out yet."""
-    tale.signs_up("christmas-assessment")
-    tale.pass_hours(6)
+    story.signs_up("christmas-assessment")
+    story.pass_hours(6)
 
 
-BEFORE = [goes_on, in_doubt, failed, paused, ticked, moved, cancelled, exited, completed, only_tracked, by_website]
+BEFORE = [under_way, in_doubt, failed, paused, ticked, moved, cancelled, exited, completed, only_tracked, by_website]
 
 
-def then(decision: str, *more: Any) -> Callable[[Tale], None]:
+def then(decision: str, *more: Any) -> Callable[[Story], None]:
     """She signs up again, and the operator makes a decision about it."""
 
-    def happens(tale: Tale) -> None:
-        tale.signs_up()
-        tale.decides(decision, f"{CHRISTMAS}-1", *more)
+    def happens(story: Story) -> None:
+        story.signs_up()
+        story.decides(decision, f"{CHRISTMAS}-1", *more)
 
     happens.__name__ = f"signs up and {decision}"
     return happens
 
 
-def form_again(tale: Tale) -> None:
+def form_again(story: Story) -> None:
     """The same form."""
-    tale.signs_up()
+    story.signs_up()
 
 
-def form_with_consent(tale: Tale) -> None:
+def form_with_consent(story: Story) -> None:
     """The form, with its box ticked."""
-    tale.signs_up(consent=True)
+    story.signs_up(consent=True)
 
 
-def form_of_the_website(tale: Tale) -> None:
+def form_from_the_website(story: Story) -> None:
     """The website has sent the first email."""
-    tale.signs_up(email_1_status="sent")
+    story.signs_up(email_1_status="sent")
 
 
-def address_only(tale: Tale) -> None:
+def address_only(story: Story) -> None:
     """A form without what the campaign requires."""
-    enrolling.sign_up(SignUp.model_validate({"email": ADDRESS}), trigger="christmas-signup", intake=tale.world.intake)
+    enrolling.sign_up(SignUp.model_validate({"email": ADDRESS}), trigger="christmas-signup", intake=story.world.intake)
 
 
-def another_campaign(tale: Tale) -> None:
+def another_campaign(story: Story) -> None:
     """A form of another campaign of the same group."""
-    tale.signs_up("assessment")
+    story.signs_up("assessment")
 
 
-def both_campaigns(tale: Tale) -> None:
+def both_campaigns(story: Story) -> None:
     """First the other's form, then the same again."""
-    tale.signs_up("assessment")
-    tale.signs_up()
+    story.signs_up("assessment")
+    story.signs_up()
 
 
-def another_one_and_pause(tale: Tale) -> None:
+def another_campaign_and_pause(story: Story) -> None:
     """The operator pauses whichever of them is open."""
-    tale.signs_up("assessment")
+    story.signs_up("assessment")
     for run in (f"{CHRISTMAS}-1", f"{BUSOS}-1", f"{FIVE_DAY}-1"):
-        tale.decides("pause", run)
+        story.decides("pause", run)
 
 
-def booking(tale: Tale) -> None:
+def booking(story: Story) -> None:
     """She books."""
-    tale.calendar("booked")
+    story.calendar("booked")
 
 
-def booking_told_late(tale: Tale) -> None:
+def booking_reported_late(story: Story) -> None:
     """Her calendar reports a day and a half later that she has booked: before the anchor, where that was moved, and
     after the sign-up."""
-    tale.calendar("booked", at=tale.clock.now - 36 * 3_600_000)
+    story.calendar("booked", at=story.clock.now - 36 * 3_600_000)
 
 
-def form_then_booking(tale: Tale) -> None:
+def form_then_booking(story: Story) -> None:
     """She signs up and books."""
-    tale.signs_up()
-    tale.calendar("booked")
+    story.signs_up()
+    story.calendar("booked")
 
 
-def booking_then_form(tale: Tale) -> None:
+def booking_then_form(story: Story) -> None:
     """She books, and signs up a little later."""
-    tale.calendar("booked")
-    tale.clock.advance(hours=1)
-    tale.signs_up()
+    story.calendar("booked")
+    story.clock.advance(hours=1)
+    story.signs_up()
 
 
-def client(tale: Tale) -> None:
+def client(story: Story) -> None:
     """She becomes a client."""
-    tale.is_reported(NewClient, "onboarding-start")
+    story.is_reported(NewClient, "onboarding-start")
 
 
-def call(tale: Tale) -> None:
+def call(story: Story) -> None:
     """A call ends with a maybe."""
-    tale.is_reported(PostCall, "postcall-maybe")
+    story.is_reported(PostCall, "postcall-maybe")
 
 
-def no_show(tale: Tale) -> None:
+def no_show(story: Story) -> None:
     """She misses a call."""
-    tale.is_reported(NoShow, "calendly-noshow", event_id="a call")
+    story.is_reported(NoShow, "calendly-noshow", event_id="a call")
 
 
-def unsubscribes(tale: Tale) -> None:
+def unsubscribes(story: Story) -> None:
     """She signs up, and wants no more."""
-    tale.signs_up()
-    tale.lost.ledger.suppress(CONTACT, "unsubscribed")
+    story.signs_up()
+    story.lost.ledger.suppress(CONTACT, "unsubscribed")
 
 
-def nothing(_tale: Tale) -> None:
+def nothing(_tale: Story) -> None:
     """No visitor comes."""
 
 
@@ -301,39 +301,41 @@ AFTER = [
         nothing,
         form_again,
         form_with_consent,
-        form_of_the_website,
+        form_from_the_website,
         address_only,
         another_campaign,
         both_campaigns,
-        another_one_and_pause,
+        another_campaign_and_pause,
     ),
-    *(booking, booking_told_late, form_then_booking, booking_then_form, client, call, no_show, unsubscribes),
+    *(booking, booking_reported_late, form_then_booking, booking_then_form, client, call, no_show, unsubscribes),
     *(then("pause"), then("cancel"), then("skip", 4)),
 ]
-BY_HAND = AFTER[-3:]
+DECISIONS = AFTER[-3:]
 
 
-def outcome(tale: Tale) -> tuple[Counter[str], set[str], dict[str, tuple[str, ...]]]:
+def outcome(story: Story) -> tuple[Counter[str], set[str], dict[str, tuple[str, ...]]]:
     """Live on for two weeks; which emails are out by then, which enrollments were open at its begin, and what is left
     of each."""
-    began = tale.open()
-    groups = Counter(tale.lost.ledger.redis.hget(ids.enrollment_key(run), "group") or run for run in began)
+    began = story.open()
+    groups = Counter(story.lost.ledger.redis.hget(ids.enrollment_key(run), "group") or run for run in began)
     assert max(groups.values(), default=1) == 1, "two open enrollments of one group"
-    tale.pass_hours(24 * 15)
-    return tale.lost.sent(), began, {run: states for run, states in tale.states().items() if run in began}
+    story.pass_hours(24 * 15)
+    return story.lost.sent(), began, {run: states for run, states in story.states().items() if run in began}
 
 
-def lived(tale: Tale, before: Callable[[Tale], None], after: Callable[[Tale], None], *, loses: bool) -> Tale:
-    """A history up to the instant at which the ledger is restored, if it is lost."""
-    before(tale)
+def live_through(
+    story: Story, before: Callable[[Story], None], after: Callable[[Story], None], *, loses: bool
+) -> Story:
+    """A story up to the instant at which the ledger is restored, if it is lost."""
+    before(story)
     if loses:
-        tale.lose()
+        story.lose()
     else:
-        tale.actions.stop_sending()  # as the fence does
-    tale.clock.advance(hours=1)
-    after(tale)
-    tale.clock.advance(hours=1)
+        story.actions.stop_sending()  # as the fence does
+    story.clock.advance(hours=1)
+    after(story)
+    story.clock.advance(hours=1)
     if not loses:
-        tale.actions.start_sending()
-        tale.world.work()
-    return tale
+        story.actions.start_sending()
+        story.world.work()
+    return story

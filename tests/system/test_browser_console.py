@@ -214,7 +214,7 @@ def test_all_sending_is_stopped_and_started(page: Page) -> None:
     page.get_by_role("status").filter(has_text="Sending again").wait_for()
 
 
-def test_an_address_is_suppressed_and_lifted(page: Page) -> None:
+def test_a_suppression_is_added_and_lifted(page: Page) -> None:
     """An unsubscribe only with the person's consent."""
     page.get_by_role("link", name="Suppressions").click()
     page.get_by_role("textbox", name="Address").fill("person0@example.org")

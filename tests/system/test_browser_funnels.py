@@ -174,7 +174,7 @@ class TestRealDelays:
         if slug == "booking-reminder":
             assert run.anchor == datetime.fromisoformat(production.posted[name][-1][1]["starts_at"]).timestamp() * 1000
 
-    def test_only_what_is_due_at_once_is_sent(self, production: Visited) -> None:
+    def test_only_emails_due_at_once_are_sent(self, production: Visited) -> None:
         """Three campaigns begin with an email; every other step is on the schedule that RQ's tools read, at its own
         instant."""
         ledger = production.trial.ledger()

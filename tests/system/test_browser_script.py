@@ -38,7 +38,7 @@ def newsletter_says(page: Page, text: str) -> None:
 class TestScript:
     """evergreen.js, on the newsletter's form."""
 
-    def test_what_was_typed_is_posted_with_consent_and_time_zone(self, page: Page) -> None:
+    def test_the_form_is_posted_with_consent_and_time_zone(self, page: Page) -> None:
         """The JSON holds the webhook's fields and no empty one; consent comes with the words next to its box."""
         answering = Answering(page, ACCEPTED)
         sign_up(page)
@@ -57,8 +57,8 @@ class TestScript:
         ]
         assert page.locator("#newsletter-done").evaluate("element => element === document.activeElement")
 
-    def test_the_honeypot_is_posted_but_nobody_meets_it(self, page: Page) -> None:
-        """A robot fills it; a person cannot see it, reach it with the keyboard or hear of it."""
+    def test_the_honeypot_is_posted_and_hidden_from_people(self, page: Page) -> None:
+        """A robot fills it; a person cannot see it, reach it with the keyboard or hear it read out."""
         answering = Answering(page, ACCEPTED)
         fax = page.locator("#newsletter-fax")
         assert fax.bounding_box()["x"] < 0  # type: ignore[index]  # an element in the page has a box
@@ -81,8 +81,8 @@ class TestScript:
         page.locator("#newsletter-done").wait_for()
         assert (len(answering.keys), len(set(answering.keys))) == (3, 1)
 
-    def test_it_waits_as_long_as_it_is_asked(self, page: Page) -> None:
-        """Retry-After counts: not a moment earlier."""
+    def test_it_waits_as_long_as_retry_after_says(self, page: Page) -> None:
+        """Not a moment earlier."""
         page.clock.install()
         answering = Answering(page, {"status": 429, "headers": {"Retry-After": "7"}}, ACCEPTED)
         sign_up(page)
@@ -92,7 +92,7 @@ class TestScript:
         page.clock.run_for(700)
         page.locator("#newsletter-done").wait_for()
 
-    def test_a_wait_that_is_too_long_is_told(self, page: Page) -> None:
+    def test_a_wait_that_is_too_long_is_shown_to_the_visitor(self, page: Page) -> None:
         """No one watches a form for an hour: it says when to come back."""
         answering = Answering(page, {"status": 429, "headers": {"Retry-After": "3600"}})
         sign_up(page)
@@ -116,7 +116,7 @@ class TestScript:
         assert len(set(answering.keys)) == 1
         assert "ada@" not in page.evaluate("JSON.stringify(sessionStorage)")
 
-    def test_another_text_and_a_second_time_get_other_keys(self, page: Page) -> None:
+    def test_a_changed_or_repeated_form_gets_a_new_key(self, page: Page) -> None:
         """A corrected form is not taken for the first one, nor is a form that was accepted before."""
         answering = Answering(page, {"status": 400}, ACCEPTED)
         sign_up(page, "typo@example.org")
@@ -129,7 +129,7 @@ class TestScript:
         assert len(set(answering.keys)) == 3
 
     @pytest.mark.parametrize("status", [400, 401, 404, 413, 415, 422])
-    def test_what_is_refused_is_not_repeated(self, page: Page, status: int) -> None:
+    def test_a_refused_form_is_not_resent(self, page: Page, status: int) -> None:
         """Another try would fail again; the visitor sees it at once and can change the form."""
         answering = Answering(page, {"status": status})
         sign_up(page)
@@ -137,7 +137,7 @@ class TestScript:
         assert len(answering.requests) == 1
         assert page.get_by_role("button", name="Sign up").is_enabled()
 
-    def test_faulty_fields_are_marked(self, page: Page) -> None:
+    def test_invalid_fields_are_marked(self, page: Page) -> None:
         """A 422 is shown next to its field, read out with it; what has no field is shown below.
 
         The next try starts clean."""
@@ -171,7 +171,7 @@ class TestScript:
         page.locator("#newsletter-done").wait_for()
         assert len(answering.requests) == 1
 
-    def test_afterwards_it_can_lead_to_a_page(self, page: Page) -> None:
+    def test_it_can_redirect_to_a_page_afterwards(self, page: Page) -> None:
         """With an address in `data-done`, the visitor goes there."""
         Answering(page, ACCEPTED)
         page.evaluate("document.querySelector('form').dataset.done = '/thank-you'")
@@ -179,8 +179,8 @@ class TestScript:
         page.wait_for_url("**/thank-you")
 
 
-def test_the_html_of_the_documents_works_as_it_stands(page: Page, served: tuple[str, Webhooks]) -> None:
-    """What an owner copies from docs/website.md, with nothing changed but where the script lies, sends both forms to
+def test_the_html_in_the_docs_works_as_written(page: Page, served: tuple[str, Webhooks]) -> None:
+    """What an owner copies from docs/website.md, with only the script's address changed, sends both forms to
     another origin."""
     blocks = re.findall(r"```html\n(.+?)```", (ROOT / "docs" / "website.md").read_text(encoding="utf-8"), re.DOTALL)
     signup, assessment = (re.sub(r'src="/(\w+\.js)"', r'src="/static/\1"', block) for block in blocks)

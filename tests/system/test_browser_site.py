@@ -87,8 +87,8 @@ class TestPages:
         page.locator("#christmas-done").wait_for()
         assert {name: answering.bodies[1][name] for name in SCORES} == SCORES
 
-    def test_an_unanswered_question_is_asked_for(self, page: Page, served: tuple[str, Webhooks]) -> None:
-        """Half of the questions never give a score."""
+    def test_an_incomplete_assessment_does_not_continue(self, page: Page, served: tuple[str, Webhooks]) -> None:
+        """Without all eight answers there is no score."""
         page.goto(f"{served[0]}/assessment")
         page.locator("[data-system] [value=green]").first.check()
         page.click("text=See where I stand")

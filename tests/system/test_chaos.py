@@ -56,14 +56,14 @@ class TestJudge:
         verdict = judge([BEGAN], ALL, knows(), LEASE)
         assert (problems(verdict), verdict.expected, verdict.accepted, verdict.lateness) == ({}, 3, 3, [0, 0, 100])
 
-    def test_one_that_is_missing_is_lost(self) -> None:
+    def test_a_missing_email_counts_as_lost(self) -> None:
         """Also when the ledger says that it went out, failed, or knows nothing about the run."""
         for known in (knows(), knows(s3="failed: no reason"), knows(s3="skipped: late")):
             assert problems(judge([BEGAN], ALL[:2], known, LEASE)) == {"lost": 1}
         assert problems(judge([BEGAN], [], lambda _: None, LEASE)) == {"forgotten run": 1}
 
-    def test_one_that_may_still_come_is_pending(self) -> None:
-        """It is no loss before the end."""
+    def test_an_email_that_may_still_arrive_is_pending(self) -> None:
+        """It is not a loss before the end."""
         verdict = judge([BEGAN], ALL[:2], knows("active", s3="scheduled"), LEASE)
         assert (problems(verdict), len(verdict.pending)) == ({}, 1)
 
@@ -71,21 +71,21 @@ class TestJudge:
         """Two with the same tag, regardless of their keys."""
         assert problems(judge([BEGAN], [*ALL, *took((2, 5000))], knows(), LEASE)) == {"twice": 1}
 
-    def test_another_order_is_found(self) -> None:
+    def test_a_wrong_order_is_found(self) -> None:
         """The third before the second."""
         assert problems(judge([BEGAN], took((1, 1000), (3, 3000), (2, 3001)), knows(), LEASE)) == {"out of order": 1}
 
-    def test_one_before_its_time_is_found(self) -> None:
+    def test_an_early_email_is_found(self) -> None:
         """By a millisecond."""
         assert problems(judge([BEGAN], took((1, 1000), (2, 1999), (3, 3000)), knows(), LEASE)) == {"early": 1}
 
-    def test_one_that_nobody_asked_for_is_found(self) -> None:
+    def test_an_unexpected_email_is_found(self) -> None:
         """An email of a run, or of a step, that is not in the diary."""
         assert problems(judge([], ALL, knows(), LEASE)) == {"not asked for": 3}
         assert problems(judge([BEGAN], [*ALL, *took((4, 4000))], knows(), LEASE)) == {"not asked for": 1}
 
-    def test_after_an_end_only_what_was_claimed_before_may_come(self) -> None:
-        """Within the time on the wire; later is a breach, and what did not come is no loss."""
+    def test_after_an_end_only_emails_already_claimed_may_arrive(self) -> None:
+        """Within the time on the wire; later is a breach, and what did not arrive is not a loss."""
         ended = Entry("ended", RUN, asked=1900, at=2000, why="cancelled")
         verdict = judge([BEGAN, ended], ALL[:2], knows("cancelled", s3="cancelled"), LEASE)
         assert (problems(verdict), verdict.on_the_wire, verdict.expected) == ({}, [100], 0)
@@ -94,7 +94,7 @@ class TestJudge:
             "after an end or in a pause": 1
         }
 
-    def test_in_a_pause_nothing_comes(self) -> None:
+    def test_nothing_arrives_during_a_pause(self) -> None:
         """From its acknowledgement until a person asks to resume, except for what is on the wire."""
         pause, resumption = Entry("paused", RUN, 1400, 1500), Entry("resumed", RUN, 30_000, 31_000)
         assert (
@@ -103,8 +103,8 @@ class TestJudge:
         found = judge([BEGAN, pause, resumption], took((1, 1000), (2, 29_000), (3, 40_000)), knows(), LEASE)
         assert problems(found) == {"after an end or in a pause": 1}
 
-    def test_a_doubt_is_no_loss_where_it_was_posted(self) -> None:
-        """It is listed; one that was never posted could be known."""
+    def test_a_posted_email_in_doubt_is_not_lost(self) -> None:
+        """It is listed; one that was never posted is a problem."""
         doubtful = "in-doubt: nobody answered"
         verdict = judge([BEGAN], ALL[:2], knows(s3=doubtful), LEASE)
         assert (problems(verdict), len(verdict.in_doubt)) == ({}, 1)
@@ -117,7 +117,7 @@ class TestJudge:
         verdict = judge([BEGAN], ALL[:2], knows(slug="booking-reminder", s3="skipped: late"), LEASE)
         assert (problems(verdict), len(verdict.too_late)) == ({}, 1)
 
-    def test_rows_in_notion_are_there_and_once(self) -> None:
+    def test_missing_and_duplicate_rows_in_notion_are_found(self) -> None:
         """Missing and duplicate rows are named."""
         row: dict[str, Any] = {"Enrollment ID": RUN} | {f"Email {number} Sent": "2026-12-01" for number in (1, 2, 3)}
         log: list[dict[str, Any]] = [{"Email ID": f"{RUN}-{number}"} for number in (1, 2, 3)]
@@ -138,7 +138,7 @@ class TestJudge:
         }
 
 
-def test_the_diary_keeps_what_was_acknowledged(tmp_path: Path) -> None:
+def test_the_diary_keeps_every_acknowledged_entry(tmp_path: Path) -> None:
     """Entry for entry, in the order of the acknowledgements, in a file that outlives the run."""
     diary, entries = Diary(tmp_path / "diary.jsonl"), [BEGAN, Entry("ended", RUN, 5, 6, why="booked")]
     for entry in entries:
@@ -172,7 +172,7 @@ def test_a_bounce_may_be_reported_after_the_last_email(
     assert [(entry.what, entry.why) for entry in diary.entries()] == entries
 
 
-def test_the_promise_holds_in_a_short_chaos(tmp_path: Path) -> None:
+def test_the_promise_holds_in_a_short_chaos_run(tmp_path: Path) -> None:
     """A customer of each story, while parts are killed and both providers fail: nothing lost, nothing twice, Notion
     complete."""
     for seconds in (18, 90):  # on a machine too busy for enough trouble, more time

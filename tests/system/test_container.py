@@ -166,8 +166,8 @@ def test_nothing_private_is_in_the_image(image: Path) -> None:
     ]
 
 
-def test_the_image_runs_as_nobody_in_particular() -> None:
-    """A user with a number, not root, so that Kubernetes can see that it is none."""
+def test_the_image_runs_as_an_unprivileged_user() -> None:
+    """A numeric user ID, so that Kubernetes can see that it is not root."""
     assert _instructions("USER") == ["10001:10001"]
     assert json.loads(_instructions("CMD")[0]) == ["python", "-m", "shared.serve"]
 
@@ -180,10 +180,10 @@ def test_packages_are_pinned_by_hash() -> None:
     assert all("--hash=sha256:" in package for package in required)
 
 
-def test_a_function_answers_and_finishes_what_it_has_begun(
+def test_a_stopped_function_finishes_the_request_in_flight(
     image: Path, python: Path, valkey_server: valkey.Valkey, ledger: Ledger
 ) -> None:
-    """Started as its container is, it enrolls; told to stop in the middle of a request, it still answers it and ends
+    """Started as its container is, it enrolls; stopped in the middle of a request, it still answers it and ends
     with 0."""
     command = json.loads(_instructions("CMD")[0])[1:]
     settings = environment(

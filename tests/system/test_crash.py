@@ -64,7 +64,7 @@ def sign_up_all(trial: Trial, addresses: list[str]) -> None:
         sign_up_somehow(trial, address)
 
 
-def test_two_errors_then_fine_is_one_email(trial: Trial) -> None:
+def test_two_errors_then_success_is_one_email(trial: Trial) -> None:
     """500 twice, then accepted: sent on the third attempt, once."""
     trial.fault(kind="status", status=500, count=2)
     trial.sign_up(SIGN_UP | {"email": "errors@example.org"})

@@ -71,7 +71,7 @@ def broken(world: World) -> Sender:
 class TestTemplate:
     """A template that cannot be filled for a contact."""
 
-    def test_it_is_fixed_in_time(self, world: World) -> None:
+    def test_a_template_is_fixed_in_time(self, world: World) -> None:
         """Others of the same batch get theirs; the owner gets an alert after three attempts; fixed, it goes with the
         next hourly attempt."""
         good, world.sender = world.sender, broken(world)
@@ -87,7 +87,7 @@ class TestTemplate:
         assert world.states(run)[0] == "sent"
         assert world.provider.twice == []
 
-    def test_it_is_not_fixed(self, world: World) -> None:
+    def test_a_template_is_not_fixed(self, world: World) -> None:
         """After `late.after` the email is failed with its reason, the owner gets an alert, and the next one goes."""
         world.sender = broken(world)
         run = world.sign_up()
@@ -98,8 +98,8 @@ class TestTemplate:
         world.live(hours=11)
         assert world.states(run)[:2] == ["failed", "sent"]
 
-    def test_a_campaign_is_taken_away_and_put_back(self, world: World) -> None:
-        """What becomes due meanwhile is skipped and says why; the rest continues."""
+    def test_a_campaign_is_removed_and_restored(self, world: World) -> None:
+        """Steps that become due in the meantime are skipped, with the reason; the rest continues."""
         catalog = world.sender.catalog
         others = Catalog({slug: c for slug, c in catalog.campaigns.items() if slug != "christmas"}, catalog.sources)
         run = world.sign_up()
@@ -120,8 +120,8 @@ class TestClock:
     """Redis's clock, the only one that counts, steps."""
 
     @pytest.mark.parametrize("seed", range(4))
-    def test_forward_and_back(self, world: World, seed: int) -> None:
-        """By up to two days at a time: no email before its due, none twice, none forgotten."""
+    def test_the_clock_steps_forward_and_back(self, world: World, seed: int) -> None:
+        """By up to two days at a time: no email is early, sent twice or forgotten."""
         chance = random.Random(seed)
         runs = [world.sign_up(email=f"p{number}@example.org") for number in range(3)]
         suspects: set[str] = set()
@@ -137,9 +137,8 @@ class TestClock:
             seen = len(world.provider.accepted)
         assert Counter(world.provider.email_ids) == {f"{run}-{number}": 1 for run in runs for number in range(1, 8)}
 
-    def test_the_scheduler_is_seen_after_a_step_back(self, world: World) -> None:
-        """Its last sign of life is never in the future: else a scheduler that died would seem alive until the clock has
-        caught up."""
+    def test_the_tick_age_stays_correct_when_the_clock_steps_back(self, world: World) -> None:
+        """The last tick is never in the future: else a dead scheduler would seem alive until the clock caught up."""
         world.release()
         world.clock.advance(hours=-1)
         world.release()

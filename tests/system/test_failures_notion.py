@@ -106,8 +106,8 @@ def test_an_outage_of_eleven_days(desk: Desk, outage: str) -> None:
     everything_is_there_once(desk, run)
 
 
-def test_a_notion_that_does_not_answer(desk: Desk) -> None:
-    """A few writes hang that were saved; the emails do not wait for them."""
+def test_notion_does_not_answer(desk: Desk) -> None:
+    """A few saved writes hang; the emails do not wait for them."""
     assert desk.box.state
     run = live_through(desk, lambda: desk.fault("timeout-after", count=4), desk.box.state.faults.remove)
     everything_is_there_once(desk, run)
@@ -151,8 +151,8 @@ def test_rows_that_the_owner_deletes(desk: Desk, source: str) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
-def test_what_a_person_must_fix_is_told(desk: Desk, status: int) -> None:
-    """A row that does not fit, a token or a database that was taken back: one alert.
+def test_what_a_person_must_fix_raises_one_alert(desk: Desk, status: int) -> None:
+    """A row that does not fit, a revoked token, a database that is no longer shared: one alert.
 
     An outage that passes by itself raises none."""
     desk.world.sign_up()

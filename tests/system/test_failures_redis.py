@@ -87,7 +87,7 @@ def test_redis_dies(tmp_path: Path, clock: Clock, script: str, when: str) -> Non
 
 
 @pytest.mark.parametrize("people", [1, 3])
-def test_it_was_accepted_and_could_not_be_written_down(tmp_path: Path, clock: Clock, people: int) -> None:
+def test_an_email_accepted_as_redis_dies_is_sent_once(tmp_path: Path, clock: Clock, people: int) -> None:
     """After the lease the identical request is repeated, the provider recognizes it, and the email is `sent`, once."""
     with valkey.serve(tmp_path, 0, "secret") as server:
         world = World(Doomed(server, clock, ("settle", "before")), clock, BATCHES)
@@ -121,8 +121,8 @@ def releasing(ledger: Ledger, connection: Redis) -> Iterator[None]:
         thread.join()
 
 
-def test_the_scheduler_waits_for_a_redis_that_refuses(redis: Redis, refuse: Refuse) -> None:
-    """Its loop continues, and releases what became due meanwhile as soon as it may."""
+def test_the_scheduler_waits_while_redis_refuses_writes(redis: Redis, refuse: Refuse) -> None:
+    """Its loop continues, and releases what became due as soon as it can."""
     ledger = Ledger(redis)
     world = World(ledger, Clock(ledger.now()), QUICK)
     run = world.sign_up()
@@ -162,7 +162,7 @@ class Refused(Ledger):
             self.refuse(False)
 
 
-def test_a_redis_that_refuses_now_and_then_forgets_no_email(
+def test_no_email_is_forgotten_when_redis_sometimes_refuses(
     redis: Redis, raw: Redis, clock: Clock, refuse: Refuse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the scheduler's own loop, with half of its decisions refused, and every third job lost: each email goes out,
@@ -188,7 +188,7 @@ def test_a_redis_that_refuses_now_and_then_forgets_no_email(
     assert sorted(world.provider.email_ids) == sorted(f"{run}-{step}" for run in runs for step in range(1, 8))
 
 
-def test_the_scheduler_puts_back_what_is_on_no_list(redis: Redis) -> None:
+def test_the_scheduler_puts_back_steps_that_are_on_no_list(redis: Redis) -> None:
     """Within its first passes in a small ledger; the owner gets an alert, and two schedulers do it only once."""
     ledger = Ledger(redis)
     world = World(ledger, Clock(ledger.now()))
@@ -202,7 +202,7 @@ def test_the_scheduler_puts_back_what_is_on_no_list(redis: Redis) -> None:
     assert redis.hget("eg:alert:unlisted", "count") == str(len(lost))
 
 
-def test_an_audit_comes_to_every_enrollment_within_the_hour(
+def test_an_audit_reaches_every_enrollment_within_an_hour(
     redis: Redis, raw: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its slices are as large as that takes, and after the last one it begins again."""
@@ -245,8 +245,8 @@ def everything(functions: Functions) -> dict[str, Any]:
     return {name: (answer.status_code, answer.headers.get("Retry-After")) for name, answer in answers.items()}
 
 
-def test_functions_answer_503_to_a_redis_that_refuses(functions: Functions, redis: Redis, refuse: Refuse) -> None:
-    """Nothing is half-done; what comes again afterwards is taken."""
+def test_functions_answer_503_when_redis_refuses_writes(functions: Functions, redis: Redis, refuse: Refuse) -> None:
+    """Nothing is half-done; the same requests succeed afterwards."""
     assert functions.sign_up().status_code == 202
     before = kept(functions)
     refuse(True)
@@ -312,8 +312,8 @@ def test_garbage_on_the_queue_stops_no_worker(functions: Functions, redis: Redis
     assert redis.zrange("rq:failed:send", 0, -1) == [job]
 
 
-def test_an_enrollment_of_a_wrong_type_stops_no_other(ledger: Ledger, clock: Clock) -> None:
-    """Neither where steps are swept up nor where a batch is filled."""
+def test_an_enrollment_of_the_wrong_type_stops_no_other(ledger: Ledger, clock: Clock) -> None:
+    """Neither when steps are swept nor when a batch is filled."""
     world = World(ledger, clock, BATCHES)
     runs = [world.sign_up(email=f"p{number}@example.org") for number in range(3)]
     world.redis.delete(ids.enrollment_key(runs[1]))

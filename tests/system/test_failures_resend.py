@@ -143,8 +143,8 @@ def named(fault: Any) -> str:
 
 
 @pytest.mark.parametrize("fault", PERHAPS, ids=named)
-def test_what_may_have_been_accepted_is_repeated_as_it_was(post: Post, box: Sandbox, fault: dict[str, Any]) -> None:
-    """It counts as an attempt, stays `sending`, comes again after a minute, and arrives once."""
+def test_a_possibly_accepted_request_is_repeated_unchanged(post: Post, box: Sandbox, fault: dict[str, Any]) -> None:
+    """It counts as an attempt, stays `sending`, is repeated after a minute, and arrives once."""
     box.fault(**fault)
     post.world.work()
     assert {(step.state, step.attempts, step.ambiguous) for step in post.steps()} == {("sending", 1, True)}
@@ -154,7 +154,7 @@ def test_what_may_have_been_accepted_is_repeated_as_it_was(post: Post, box: Sand
 
 
 @pytest.mark.parametrize("fault", CLOSED, ids=named)
-def test_a_refused_key_or_domain_holds_everything_back(post: Post, box: Sandbox, fault: dict[str, Any]) -> None:
+def test_a_refused_key_or_domain_stops_all_sending(post: Post, box: Sandbox, fault: dict[str, Any]) -> None:
     """No attempt is counted, one email a minute is tried, the owner gets one alert, and all arrive when one is
     accepted."""
     box.fault(**fault, count=3)
@@ -184,7 +184,7 @@ def test_an_exhausted_quota_waits_for_its_reset(post: Post, box: Sandbox, name: 
 
 
 @pytest.mark.parametrize("fault", [status(429, retry_after=7), status(429, body="html", retry_after=7)], ids=named)
-def test_too_many_requests_wait_as_long_as_they_should(post: Post, box: Sandbox, fault: dict[str, Any]) -> None:
+def test_a_429_waits_as_long_as_resend_asks(post: Post, box: Sandbox, fault: dict[str, Any]) -> None:
     """No attempt is counted, and no request is made before the time that Resend names."""
     box.fault(**fault)
     post.world.work()
@@ -205,7 +205,7 @@ def test_a_refused_email_fails_alone(post: Post, box: Sandbox, fault: dict[str, 
     assert len(box.outbox()) == post.people - 1
 
 
-def test_a_key_that_was_used_with_another_body_is_in_doubt(post: Post, box: Sandbox) -> None:
+def test_a_reused_idempotency_key_leaves_the_email_in_doubt(post: Post, box: Sandbox) -> None:
     """No repetition can tell what became of it, so there is none, and the owner gets an alert."""
     box.fault("status", status=409, name="invalid_idempotent_request")
     post.world.work()
@@ -216,7 +216,7 @@ def test_a_key_that_was_used_with_another_body_is_in_doubt(post: Post, box: Sand
 
 
 @pytest.mark.parametrize("length", [2, 4])
-def test_a_batch_answered_with_another_length_is_in_doubt(
+def test_a_batch_with_the_wrong_number_of_ids_is_in_doubt(
     ledger: Ledger, clock: Clock, box: Sandbox, length: int
 ) -> None:
     """It is unknown whose ids these are: in doubt, and never repeated."""
@@ -243,7 +243,7 @@ def test_a_batch_answered_with_another_length_is_in_doubt(
     ],
     ids=named,
 )
-def test_after_an_accepted_email_without_an_answer_no_refusal_counts(
+def test_a_refused_repetition_never_fails_an_accepted_email(
     post: Post, box: Sandbox, then: dict[str, Any], state: str
 ) -> None:
     """The first request may have been accepted, and was: the step ends as `sent` or `in-doubt`, regardless of the

@@ -212,8 +212,8 @@ class TestOutage:
         assert funnel.sent(slug) == expected
         assert funnel.provider.twice == []
 
-    def test_nobody_gets_two_nurture_emails_at_once(self, funnel: Funnel) -> None:
-        """Thirty people at all stages of the three campaigns: then at least half a day lies between two emails."""
+    def test_no_one_gets_two_nurture_emails_at_once(self, funnel: Funnel) -> None:
+        """Thirty people at all stages of the three campaigns: there is at least half a day between two emails."""
         people = {
             f"person{number}@example.org": slug
             for number, slug in zip(range(30), itertools.cycle(TRIGGERS), strict=False)
@@ -231,7 +231,7 @@ class TestOutage:
         per_person = {"christmas": 7, "five-day": 4, "busos": 5}
         assert len(funnel.provider.accepted) == sum(per_person[slug] for slug in people.values())
 
-    def test_a_short_one_moves_nothing(self, funnel: Funnel) -> None:
+    def test_a_short_outage_moves_nothing(self, funnel: Funnel) -> None:
         """What is up to 12 hours late goes at once, and the rest at its own time."""
         funnel.enter("christmas")
         funnel.until(START + 70 * HOUR)
@@ -255,7 +255,7 @@ class TestOutage:
 
 
 @pytest.mark.parametrize(("zone", "opens"), [("America/Toronto", 6), ("Europe/Berlin", 0), ("Asia/Tokyo", 16)])
-def test_a_window_is_kept(funnel: Funnel, zone: str, opens: int) -> None:
+def test_the_send_window_is_respected(funnel: Funnel, zone: str, opens: int) -> None:
     """Friday 08:00 UTC: each email waits for nine in the morning where the person lives, and no longer than that."""
     funnel.change("busos", window=SendWindow.model_validate({"from": "09:00", "to": "10:00"}))
     funnel.enter("busos", timezone=zone)
@@ -281,10 +281,8 @@ class TestExits:
     @pytest.mark.parametrize(
         ("reason", "count"), [("booked", 3), ("unsubscribed", 3), ("bounced", 2), ("complained", 2)]
     )
-    def test_a_clients_welcome_ends_only_where_email_is_not_taken(
-        self, funnel: Funnel, reason: str, count: int
-    ) -> None:
-        """It is part of the work: neither a booking nor an unsubscribe stops it."""
+    def test_only_a_bounce_or_a_complaint_ends_onboarding(self, funnel: Funnel, reason: str, count: int) -> None:
+        """Onboarding is part of the work: neither a booking nor an unsubscribe stops it."""
         funnel.enter("onboarding")
         funnel.until(START + 30 * HOUR)
         self.happen(funnel, reason)

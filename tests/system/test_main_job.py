@@ -8,7 +8,7 @@ from tests.support.world import World
 DELAYS = [0, 24, 72, 120, 168, 216, 264]
 
 
-def test_seven_emails_at_their_due_instants(world: World) -> None:
+def test_seven_emails_go_out_when_they_are_due(world: World) -> None:
     """A sign-up gets seven emails, each at its own hour and none before."""
     run = world.sign_up()
     started = world.clock.now

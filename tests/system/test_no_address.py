@@ -142,8 +142,8 @@ def is_pickle(value: bytes) -> bool:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_pickle_would_be_found(protocol: int) -> None:
-    """Of every protocol; and no text of ours is taken for one."""
+def test_a_pickle_is_found(protocol: int) -> None:
+    """In every protocol; none of our own text is mistaken for one."""
     assert is_pickle(pickle.dumps(["scheduler.jobs.send_step", None, [1], {}], protocol))
     assert not is_pickle(b'["scheduler.jobs.send_step", null, [1], {}]') and not is_pickle(b"1.state")
 
@@ -211,8 +211,10 @@ def raw(life: tuple[Trial, Any]) -> Iterator[Redis]:
         yield client
 
 
-def test_redis_while_emails_are_on_their_way(life: tuple[Trial, Any], raw: Redis, secrets: tuple[str, ...]) -> None:
-    """Keys, the schedule and RQ's jobs name no one; what does is on the list above, and does exist; nothing is a
+def test_redis_leaks_nothing_while_emails_are_pending(
+    life: tuple[Trial, Any], raw: Redis, secrets: tuple[str, ...]
+) -> None:
+    """Keys, the schedule and RQ's jobs name no one; what does is on the list above, and is there; nothing is a
     pickle."""
     trial, _ = life
     assert trial.sign_up(form(LATEST)) == 202
@@ -231,7 +233,9 @@ def test_redis_while_emails_are_on_their_way(life: tuple[Trial, Any], raw: Redis
     assert not [where for where, value in stored(raw) for content in opened(value) if is_pickle(content)]
 
 
-def test_the_refusals(life: tuple[Trial, list[requests.Response]], secrets: tuple[str, ...]) -> None:
+def test_refusals_repeat_nothing_that_was_posted(
+    life: tuple[Trial, list[requests.Response]], secrets: tuple[str, ...]
+) -> None:
     """No refusal repeats what was posted, and /health reveals no secret."""
     _, refusals = life
     assert [answer.status_code for answer in refusals][:-1] == [422, 400, 422, 401, 401, 401, 404]
@@ -239,8 +243,8 @@ def test_the_refusals(life: tuple[Trial, list[requests.Response]], secrets: tupl
         assert not finds(answer.url.split("?")[0].removesuffix(LEAD), answer.text + str(answer.headers), secrets)
 
 
-def test_the_owners_channel(life: tuple[Trial, Any], secrets: tuple[str, ...]) -> None:
-    """An alert names no person, though a person's email has failed; a lead does, for that is what it is for."""
+def test_only_a_lead_alert_names_a_person(life: tuple[Trial, Any], secrets: tuple[str, ...]) -> None:
+    """An alert names no person, though a person's email has failed; a lead does, because that is its purpose."""
     trial, _ = life
 
     def embeds() -> list[dict[str, Any]]:
@@ -257,7 +261,9 @@ def test_the_owners_channel(life: tuple[Trial, Any], secrets: tuple[str, ...]) -
             assert not finds(embed["title"], json.dumps(embed), secrets)
 
 
-def test_what_is_left_and_logged(life: tuple[Trial, Any], raw: Redis, secrets: tuple[str, ...]) -> None:
+def test_redis_and_the_logs_leak_nothing_afterwards(
+    life: tuple[Trial, Any], raw: Redis, secrets: tuple[str, ...]
+) -> None:
     """When the emails are sent and recorded, Redis still names no one elsewhere, and no line of any part's log ever
     did."""
     trial, _ = life

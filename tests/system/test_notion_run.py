@@ -92,8 +92,8 @@ def test_notion_down_for_the_whole_run(trial: Trial) -> None:
     everything_is_recorded(trial, runs)
 
 
-def test_notion_saves_and_says_it_did_not(trial: Trial) -> None:
-    """Half of all writes are saved and answered 503, or not answered at all: still one row each."""
+def test_notion_saves_a_row_but_reports_a_failure(trial: Trial) -> None:
+    """Half of all writes are saved but answered 503 or not at all: still one row each."""
     trial.fault(provider="notion", kind="commit-then-503", rate=0.3, count=None)
     trial.fault(provider="notion", kind="disconnect", after=True, rate=0.2, count=8)
     runs = sign_up(trial)

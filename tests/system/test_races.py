@@ -60,7 +60,7 @@ def test_a_pause_before_the_claim_wins(track: Racetrack) -> None:
 
 
 @pytest.mark.parametrize(("before", "result", "accepted"), [("post", "parked", 0), ("provider", "sent", 1)])
-def test_a_pause_against_a_claimed_email(track: Racetrack, before: str, result: str, accepted: int) -> None:
+def test_a_pause_races_a_claimed_email(track: Racetrack, before: str, result: str, accepted: int) -> None:
     """Until the last look the pause holds it; what has passed that is on the wire, and the pause holds what comes after
     it."""
     run = track.world.sign_up()
@@ -72,7 +72,7 @@ def test_a_pause_against_a_claimed_email(track: Racetrack, before: str, result: 
     assert track.accepted == [f"{run}-1"] * accepted
 
 
-def test_pauses_and_claims_at_once_agree(track: Racetrack) -> None:
+def test_simultaneous_pauses_and_claims_agree(track: Racetrack) -> None:
     """One process pauses many runs while another claims their steps: each step is claimed and sent, or still waits."""
     runs = crowd(track)
     start = racing.meeting_point()
@@ -95,8 +95,8 @@ def test_pauses_and_claims_at_once_agree(track: Racetrack) -> None:
     assert sorted(track.accepted) == sorted(f"{run}-1" for run in runs if sent[run] == "sent")
 
 
-def test_a_resumption_that_was_worked_out_for_another_pause_does_nothing(track: Racetrack) -> None:
-    """Between an operator's look and his word another resumed the run and paused it again: the new pause holds."""
+def test_a_resume_meant_for_an_earlier_pause_does_nothing(track: Racetrack) -> None:
+    """Between an operator's look and decision, another resumed the run and paused it again: the new pause holds."""
     run = track.world.sign_up()
     track.actions.pause(run)
     slow = track.start("slow", lambda world: _resume(world, run), before="resume")
@@ -116,7 +116,7 @@ def _resume(world: World, run: str) -> str:
         return str(error)
 
 
-def test_resumptions_and_releases_at_once_send_each_email_once(track: Racetrack) -> None:
+def test_simultaneous_resumes_and_releases_send_each_email_once(track: Racetrack) -> None:
     """One process resumes many runs whose steps are due while another releases and sends: nothing is lost, nothing
     comes twice."""
     runs = crowd(track)
@@ -154,8 +154,8 @@ def _booked(track: Racetrack, uid: str, starts: int, replaces: str | None = None
     ("before", "result", "left"),
     [("claim", "skipped", "cancelled"), ("post", "parked", "cancelled"), ("provider", "sent", "sent")],
 )
-def test_a_reschedule_against_the_send_of_a_reminder(track: Racetrack, before: str, result: str, left: str) -> None:
-    """The old reminder goes out only where it was on the wire before the meeting moved; the new ones come at their
+def test_a_reschedule_races_the_sending_of_a_reminder(track: Racetrack, before: str, result: str, left: str) -> None:
+    """The old reminder goes out only if it was on the wire before the meeting moved; the new ones go out at their
     times, once."""
     first = _booked(track, "one", START + 2 * DAY)
     track.clock.advance(seconds=DAY / 1000)
@@ -255,8 +255,8 @@ def test_a_worker_that_wakes_after_its_lease_does_not_post(track: Racetrack) -> 
     assert track.accepted == [f"{run}-1"]
 
 
-def test_a_worker_that_slept_on_the_way_to_the_provider_posts_the_same_request(track: Racetrack) -> None:
-    """It has passed the last look, and so has its successor: both post the very same, and the provider takes it
+def test_a_worker_that_slept_after_its_last_look_posts_the_same_request(track: Racetrack) -> None:
+    """It has passed the last look, and so has its successor: both post the same request, and the provider takes it
     once."""
     run = track.world.sign_up()
     sleeper = track.start("sleeper", send(run), before="provider")

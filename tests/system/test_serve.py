@@ -150,7 +150,7 @@ class TestEveryFunction:
         answer = all_functions.post(path, data=b"12345")
         assert (answer.status_code, answer.json) == (200, {"name": "echo", "path": "/", "length": 5, "args": {}})
 
-    def test_what_follows_the_name_is_the_path(self, all_functions: Client) -> None:
+    def test_the_rest_of_the_url_is_the_functions_path(self, all_functions: Client) -> None:
         """A function sees the rest of its URL and the query."""
         assert all_functions.get("/function/echo/a/b?c=d").json == {
             "name": "echo",
@@ -182,7 +182,7 @@ class TestEveryFunction:
         with pytest.raises(SettingsError, match=r"no function at .*functions/echo/main\.py"):
             serve.every_function(tmp_path / "stack.yml")
 
-    def test_a_function_that_lacks_a_setting_is_503_beside_the_others(self, tmp_path: Path) -> None:
+    def test_a_function_missing_a_setting_is_503_and_the_others_work(self, tmp_path: Path) -> None:
         """The log says once which setting is missing, the caller does not; the other functions answer."""
         ended = _started_with(tmp_path, "RESEND_WEBHOOK_SECRET", {"echo"})
         (warning,) = [json.loads(line) for line in ended.stderr.splitlines()]
@@ -197,7 +197,7 @@ class TestEveryFunction:
             "/health": [200, None],
         }
 
-    def test_what_all_functions_lack_stops_the_start(self, tmp_path: Path) -> None:
+    def test_a_setting_that_all_functions_lack_prevents_the_start(self, tmp_path: Path) -> None:
         """A process in which nothing could answer ends, and says why."""
         ended = _started_with(tmp_path, "INTERNAL_TOKEN", {"echo", "health", "inner"})
         assert ended.returncode == 1
@@ -234,7 +234,7 @@ class TestOneFunction:
         with pytest.raises(SettingsError, match=r"'other'.*Correct FUNCTION_TARGET"):
             serve.function_app(tmp_path / "main.py", "other")
 
-    def test_a_fault_says_nothing_about_itself(self, tmp_path: Path) -> None:
+    def test_an_exception_reveals_nothing(self, tmp_path: Path) -> None:
         """An exception answers 500 in JSON, without its text."""
         (tmp_path / "main.py").write_text("def handle(request):\n    raise RuntimeError('a secret')")
         answer = Client(serve.function_app(tmp_path / "main.py", "handle")).get("/")
@@ -264,7 +264,7 @@ class TestServer:
             assert get(port, "/_/health") == 200
             connection.close()
 
-    def test_a_body_that_is_too_long_gets_its_answer(self, tmp_path: Path) -> None:
+    def test_a_body_that_is_too_long_gets_a_413(self, tmp_path: Path) -> None:
         """What a function leaves unread is discarded, so that its caller sees the 413 and may continue."""
         with served(tmp_path, LIMITED) as (_, port):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WITHIN)

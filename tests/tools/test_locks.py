@@ -95,7 +95,7 @@ def test_every_requirement_is_pinned(lock: Path, python: str, platform: str) -> 
     assert unpinned(pins(lock.read_text()), wanted, installed, environment_of(python, platform)) == []
 
 
-def test_what_is_locked_for_here_is_known() -> None:
+def test_what_is_locked_for_this_python_is_installed() -> None:
     """The test above reads what is installed; that is everything that the lock names for this Python."""
     here = {name: str(value) for name, value in default_environment().items()}
     locked = [pin for pin in pins(LOCKS["dev"].read_text()) if holds(pin, here)]
@@ -148,13 +148,13 @@ def test_every_pin_is_exact_and_has_its_hashes(lock: Path) -> None:
         assert re.match(r"[a-z0-9-]+==\S+ (; .+ )?\\\n +--hash=sha256:[0-9a-f]{64}", entry), entry.splitlines()[0]
 
 
-def test_each_lock_holds_the_one_before() -> None:
+def test_each_lock_includes_the_one_before() -> None:
     """`make test` adds to what `make run` installed, and changes nothing of it."""
     image, local, dev = ({str(pin) for pin in pins(lock.read_text())} for lock in LOCKS.values())
     assert image < local < dev
 
 
-def test_the_installer_asks_for_nothing() -> None:
+def test_the_installer_needs_nothing_else() -> None:
     """uv and setuptools need no other package; both are pinned alone, and by the number that the `.in` file names."""
     for lock, name in ((INSTALLER, "uv"), (BUILD, "setuptools")):
         (pin,) = pins(lock.read_text())

@@ -81,7 +81,7 @@ def test_from_nothing(project: Project, tmp_path: Path, pip: str, what: str) -> 
 
 @pytest.mark.usefixtures("index")
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="pip 23.2.1 is the one of Python 3.12 and older")
-def test_what_the_set_up_avoids(project: Project) -> None:
+def test_the_fault_that_the_set_up_avoids(project: Project) -> None:
     """An old pip that resolves takes the newest release for an extra, and then refuses it: the lock rots by itself."""
     project.make_environment(PIPS["23.2.1"])
     links = project.root / "links"
@@ -115,7 +115,7 @@ def test_a_target_sets_up_what_it_needs(target: str, what: str) -> None:
     assert re.findall(r"tools/set_up\.py (\w+)", printed) == [what]
 
 
-def test_what_runs_before_a_change_is_taken_begins_from_nothing() -> None:
+def test_the_checks_of_a_change_begin_from_nothing() -> None:
     """An environment that is there already would hide a set-up that no longer works."""
     lines = (ROOT / ".ci" / "run").read_text().splitlines()
     first_make = next(number for number, line in enumerate(lines) if line.startswith("make "))

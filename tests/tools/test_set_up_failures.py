@@ -85,8 +85,8 @@ def test_an_index_or_proxy_that_does_not_answer(
     assert "refused" in log
 
 
-def test_an_index_that_takes_the_call_and_is_silent(without_uv: Project) -> None:
-    """It is given up, with the same sentence."""
+def test_an_index_that_accepts_the_call_and_is_silent(without_uv: Project) -> None:
+    """The set-up gives up, with the same sentence."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         silent = f"http://127.0.0.1:{server.getsockname()[1]}/simple"
         done = without_uv.set_up(PIP_INDEX_URL=silent, PIP_CONFIG_FILE=os.devnull, PIP_DEFAULT_TIMEOUT="1")
@@ -94,7 +94,7 @@ def test_an_index_that_takes_the_call_and_is_silent(without_uv: Project) -> None
     assert done.stderr.startswith(UNREACHABLE)
 
 
-def test_ctrl_c_is_no_traceback(without_uv: Project) -> None:
+def test_ctrl_c_shows_no_traceback(without_uv: Project) -> None:
     """Interrupted while it waits for the index, it ends with a sentence."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(WITHIN)
@@ -159,7 +159,7 @@ def test_pips_own_configuration_counts(with_uv: Project, tmp_path: Path) -> None
     assert "only-in-this-house==1.0" in with_uv.installed()
 
 
-def test_what_pip_says_is_translated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_pips_configuration_is_translated_for_uv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As in pip, the environment counts more than `[install]`, and that more than `[global]`."""
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
@@ -226,7 +226,7 @@ def _older() -> list[str]:
 
 
 @pytest.mark.parametrize("make", [True, False])
-def test_an_old_python_is_told_so(untouched: Project, tmp_path: Path, make: bool) -> None:
+def test_an_old_python_is_refused_with_a_sentence(untouched: Project, tmp_path: Path, make: bool) -> None:
     """One sentence, from each older Python that is here, and from this one when it says that it is old."""
     disguised = tmp_path / "python3.10"
     disguised.write_text(f'#!/bin/sh\nexec {BASE} -c "{DISGUISE}" "$@"\n')

@@ -44,7 +44,7 @@ class TestRefusals:
             b"\xef\xbb\xbf" + FORM,
         ],
     )
-    def test_what_is_no_json_object_is_400(self, functions: Functions, body: bytes) -> None:
+    def test_a_body_that_is_not_a_json_object_is_400(self, functions: Functions, body: bytes) -> None:
         """Anything but one JSON object in UTF-8 is answered 400 with a reason."""
         answer = functions.post(body)
         assert (answer.status_code, answer.json) == (
@@ -93,7 +93,7 @@ class TestRefusals:
         assert functions.sign_up(headers={"Idempotency-Key": key}).status_code == 400
         assert functions.contact() is None
 
-    def test_a_crash_tells_nothing(self, functions: Functions, tmp_path: Path) -> None:
+    def test_a_crash_reveals_nothing(self, functions: Functions, tmp_path: Path) -> None:
         """A handler that raises is answered 500 in JSON, with a request id and without a detail."""
         source = tmp_path / "main.py"
         source.write_text(
@@ -113,7 +113,7 @@ class TestRefusals:
 class TestBodyLimit:
     """413, however the body comes."""
 
-    def test_64_kib_is_taken_and_a_byte_more_is_not(self, functions: Functions) -> None:
+    def test_64_kib_is_accepted_and_a_byte_more_is_not(self, functions: Functions) -> None:
         """With a length and without one, the limit is the same."""
         fits = FORM + b" " * (65_536 - len(FORM))
         for post in (functions.post, functions.post_chunked):
@@ -131,7 +131,7 @@ class TestBodyLimit:
         functions.set(WEBHOOK_BODY_LIMIT="10")
         assert [functions.post(FORM).status_code, functions.post_chunked(FORM).status_code] == [413, 413]
 
-    def test_size_comes_before_proof(self, functions: Functions) -> None:
+    def test_the_size_is_checked_before_the_proof(self, functions: Functions) -> None:
         """A caller cannot make us compute the signature of a huge body."""
         functions.set(WEBSITE_WEBHOOK_SECRET=SECRET)
         assert functions.post_chunked(b"x" * 70_000).status_code == 413
@@ -160,7 +160,7 @@ class TestLimits:
         assert 1 <= int(answers[2].headers["Retry-After"]) <= 3600
         assert functions.sign_up({"email": "bob@example.org"}).status_code == 202
 
-    def test_a_proved_form_is_not_limited(self, functions: Functions) -> None:
+    def test_a_signed_form_is_not_limited(self, functions: Functions) -> None:
         """A website's own server may post as often as it likes."""
         functions.set(WEBSITE_WEBHOOK_SECRET=SECRET, WEBHOOK_RATE_PER_IP="1/hour", WEBHOOK_RATE_PER_ADDRESS="1/hour")
         assert [functions.post(FORM, headers=signed(FORM)).status_code for _ in range(3)] == [202, 202, 202]
@@ -190,7 +190,7 @@ class TestLimits:
 class TestSignature:
     """A Standard Webhooks signature, where its secret is set."""
 
-    def test_it_is_required_and_taken(self, functions: Functions) -> None:
+    def test_it_is_required_and_accepted(self, functions: Functions) -> None:
         """With the secret set, only a signed form passes; without it, no signature is needed."""
         functions.set(WEBSITE_WEBHOOK_SECRET=SECRET)
         assert functions.post(FORM).status_code == 401
@@ -217,7 +217,7 @@ class TestSignature:
             {"webhook-signature": "v1," * 1000},
         ],
     )  # fmt: skip
-    def test_a_bad_one_is_401(self, functions: Functions, changes: dict[str, str]) -> None:
+    def test_an_invalid_one_is_401(self, functions: Functions, changes: dict[str, str]) -> None:
         """Missing, wrong, old and malformed signatures are refused alike, and nothing is done."""
         functions.set(WEBSITE_WEBHOOK_SECRET=SECRET)
         answer = functions.post(FORM, headers=signed(FORM) | changes)
@@ -228,7 +228,7 @@ class TestSignature:
         assert functions.contact() is None
 
     @pytest.mark.parametrize("body", [b"", b"{", b"hello", b"[" * 50_000])
-    def test_a_signed_body_that_is_no_json_is_400(self, functions: Functions, body: bytes) -> None:
+    def test_a_signed_body_that_is_not_json_is_400(self, functions: Functions, body: bytes) -> None:
         """The response to a right signature around a wrong body says what is wrong: the body."""
         functions.set(WEBSITE_WEBHOOK_SECRET=SECRET)
         assert functions.post(body, headers=signed(body)).status_code == 400

@@ -125,7 +125,7 @@ def test_recorded_exchanges_give_the_same_answers(box: Sandbox, name: str) -> No
             replay.play(exchange)
 
 
-def test_the_numbers_are_the_facts() -> None:
+def test_the_limits_match_the_facts() -> None:
     """The limits that the facts name are the sandbox's."""
     limits = contract("notion-facts.json")["limits"]
     assert limits["rich_text.text.content"] == richtext.MAX_CHARS
@@ -192,7 +192,7 @@ def test_every_filter_and_sort_of_the_facts_is_understood(box: Sandbox) -> None:
     )
 
 
-def test_every_written_value_and_property_of_the_facts_is_taken(box: Sandbox) -> None:
+def test_every_written_value_and_property_of_the_facts_is_accepted(box: Sandbox) -> None:
     """The facts' examples of a schema and of values are accepted, and each value is answered with its id, type and
     payload."""
     facts = contract("notion-facts.json")
@@ -228,7 +228,7 @@ def test_every_written_value_and_property_of_the_facts_is_taken(box: Sandbox) ->
     assert all(not cleared[kind][kind] for kind in empty if kind != "status")
 
 
-def test_the_messages_are_the_facts_examples(box: Sandbox) -> None:
+def test_the_messages_match_the_facts(box: Sandbox) -> None:
     """What the facts quote is what the sandbox says."""
     examples = contract("notion-facts.json")["message_examples"]
     client = box.notion_client()
@@ -275,7 +275,7 @@ def test_every_error_is_one_of_the_facts(box: Sandbox) -> None:
         assert ("retry-after" in answer.headers) == (answer.status_code in (429, 529))
 
 
-def test_every_path_of_the_openapi_file_is_there(box: Sandbox) -> None:
+def test_every_path_in_the_openapi_file_exists(box: Sandbox) -> None:
     """Each route that Evergreen may need is known, and the answers about Markdown conform to their schema."""
     paths = contract("notion-openapi-mcp-subset-2025-09-03.json")["paths"]
     for path, operations in paths.items():

@@ -97,7 +97,7 @@ def test_answers_conform_to_the_openapi_file(box: Sandbox) -> None:
 
 
 @needs_contracts
-def test_numbers_and_headers_are_the_facts(box: Sandbox) -> None:
+def test_limits_and_headers_match_the_facts(box: Sandbox) -> None:
     """The limits that the facts name are the sandbox's, and every answer has the rate headers."""
     facts = contract("resend-facts.json")
     assert facts["send"]["to_max"] == mailboxes.MAX_RECIPIENTS
@@ -146,7 +146,7 @@ def test_every_error_is_one_of_the_facts(box: Sandbox) -> None:
 
 
 @needs_contracts
-def test_a_missing_field_and_a_permissive_batch_say_what_resend_says(box: Sandbox) -> None:
+def test_a_missing_field_and_a_permissive_batch_get_resends_messages(box: Sandbox) -> None:
     """The two messages that the facts quote are the sandbox's."""
     facts = contract("resend-facts.json")
     assert refused(to=None).message == facts["error_body"]["message"]
@@ -235,7 +235,7 @@ def test_the_recipient_decides_what_is_reported(
     assert bounces == ["Permanent"] * types.count("email.bounced")
 
 
-def test_an_event_is_tried_again_with_the_same_id(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_is_retried_with_the_same_id(monkeypatch: pytest.MonkeyPatch) -> None:
     """A receiver that fails gets the event again after a wait, signed again, and sending never waits for it."""
     inbox = Inbox(statuses=[500, 302])
     with serving(inbox.app()) as url, sandbox() as box:
@@ -254,7 +254,7 @@ def test_an_event_is_tried_again_with_the_same_id(monkeypatch: pytest.MonkeyPatc
     assert [verified(*attempt)["type"] for attempt in tries] == ["email.suppressed"] * 3
 
 
-def test_a_dead_receiver_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_receiver_delays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Emails are accepted as ever while nothing listens at the webhook's URL."""
     with sandbox(webhook_url="http://127.0.0.1:9", webhook_secret=SECRET) as box:
         point_sdk_at(box, monkeypatch)
@@ -262,7 +262,7 @@ def test_a_dead_receiver_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("secret", ["whsec_", "whsec_x"])
-def test_a_secret_that_is_none_is_refused_at_the_start(secret: str) -> None:
+def test_an_invalid_secret_is_refused_at_startup(secret: str) -> None:
     """A bad secret must not show up only when the first event is signed."""
     with pytest.raises(SettingsError, match="RESEND_WEBHOOK_SECRET"):
         Events("http://127.0.0.1:9", secret)

@@ -85,7 +85,7 @@ def test_a_message_beyond_a_limit_is_refused(box: Sandbox, embed: dict[str, Any]
     assert box.get("/discord.json") == []
 
 
-def test_what_is_no_message_is_refused(box: Sandbox) -> None:
+def test_an_invalid_message_is_refused(box: Sandbox) -> None:
     """Nothing in it, no JSON, and more than ten embeds."""
     assert post(box, {}).json()["code"] == 50006
     assert requests.post(f"{box.url}{HOOK}", data="{", timeout=WITHIN).json()["code"] == 50109

@@ -75,7 +75,7 @@ def test_a_schema_can_be_added_to_renamed_retyped_and_pruned(notion: Any, tracke
     assert "title" in str(wrong(notion.data_sources.update, tracker, properties={"Two": {"title": {}}}))
 
 
-def test_a_page_is_answered_in_full(notion: Any, tracker: str, box: Sandbox) -> None:
+def test_a_page_is_returned_in_full(notion: Any, tracker: str, box: Sandbox) -> None:
     """Every property of the schema is there with id, type and payload; a date is kept to the minute in UTC; the link
     leads to the page."""
     page = row(
@@ -210,7 +210,7 @@ def test_blocks_are_appended_where_they_should_be(notion: Any, tracker: str) -> 
     assert notion.pages.update(page["id"], erase_content=True) and listed() == []
 
 
-def test_an_edit_by_blocks_or_markdown_is_an_edit_of_the_page() -> None:
+def test_an_edit_by_blocks_or_markdown_counts_as_an_edit_of_the_page() -> None:
     """`last_edited_time` moves with the content, so a changed template is noticed."""
     now = [1_800_000_000.0]
     with sandbox(clock=lambda: now[0]) as box:
@@ -229,7 +229,7 @@ def test_an_edit_by_blocks_or_markdown_is_an_edit_of_the_page() -> None:
         assert times == sorted(set(times)) and page["created_time"] == notion.pages.retrieve(page["id"])["created_time"]
 
 
-def test_search_finds_by_title_what_is_old_enough() -> None:
+def test_search_finds_titles_after_a_lag() -> None:
     """New things are found after the lag only; pages and data sources by part of their title, the last edited first,
     page by page."""
     now = [1_800_000_000.0]

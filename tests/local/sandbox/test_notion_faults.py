@@ -81,7 +81,7 @@ def test_the_window_and_the_rate_can_be_changed(monkeypatch: pytest.MonkeyPatch)
         (529, "service_overload", UnknownHTTPResponseError),
     ],
 )
-def test_a_status_fault_is_refused_as_notion_would(
+def test_a_status_fault_is_answered_as_notion_would(
     box: Sandbox, status: int, code: str, raised: type[Exception]
 ) -> None:
     """The real client raises what it raises there; nothing is saved; then everything works again."""
@@ -104,7 +104,7 @@ def test_the_code_of_a_fault_can_be_named(box: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(("given", "header"), [(7, "7"), (1.5, "1.5")])
-def test_a_quota_refuses_everything_with_the_time_to_come_back(box: Sandbox, given: float, header: str) -> None:
+def test_a_quota_refuses_everything_and_says_when_to_retry(box: Sandbox, given: float, header: str) -> None:
     """Whole seconds or a fraction are in the header and in the body; the reason is the workspace's limit, or as
     named."""
     fault(box, "quota", retry_after=given)
@@ -171,14 +171,14 @@ def test_a_saved_write_that_is_answered_503_says_what_was_saved(box: Sandbox) ->
     assert notion.pages.retrieve(page_id)["properties"]["Consent"]["checkbox"] is True
 
 
-def test_a_refused_write_is_no_saved_one(box: Sandbox) -> None:
+def test_a_refused_write_is_not_saved(box: Sandbox) -> None:
     """A fault after accepting leaves a request alone that was refused for itself."""
     fault(box, "commit-then-503")
     row = contact(box) | {"properties": {"Nme": {"title": []}}}
     assert wrong(box.notion_client().pages.create, **row).status == 400
 
 
-def test_a_page_of_html_comes_where_json_should(box: Sandbox) -> None:
+def test_html_comes_instead_of_json(box: Sandbox) -> None:
     """As from a proxy on the way: with 200 the client fails to decode it, with 502 it raises its own error; a 200 must
     be HTML."""
     fault(box, "status", status=200, body="html")

@@ -58,7 +58,7 @@ def tracked(box: Sandbox, name: str = "Jane", **more: Any) -> Any:
     )
 
 
-def test_an_empty_workspace_offers_to_begin(box: Sandbox) -> None:
+def test_an_empty_workspace_offers_to_create_the_databases(box: Sandbox) -> None:
     """The button makes the four databases; before that the page says what there is to do."""
     assert "An empty workspace" in page(box, "/notion")
     assert "Email Sequence" in submit(box, "/notion", {"layout": "evergreen"}).text

@@ -98,7 +98,7 @@ def test_slow_and_commit_then_503_accept_the_email(box: Sandbox) -> None:
     assert len(box.outbox()) == 2
 
 
-def test_a_fault_can_meet_a_share_of_requests_until_it_is_removed(box: Sandbox) -> None:
+def test_a_fault_can_affect_a_share_of_requests_until_it_is_removed(box: Sandbox) -> None:
     """With a rate of one half and no count, some requests fail and some do not."""
     box.fault("status", rate=0.5, count=None)
     assert {box.resend("GET", "/emails").status_code for _ in range(60)} == {200, 500}
