@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 from dataclasses import dataclass
 
@@ -92,7 +91,7 @@ def reason(error: RedisError | OSError) -> Reason:
     for kind, known in _BY_TYPE.items():
         if isinstance(error, kind):
             return known
-    if isinstance(error.__context__, socket.gaierror):
+    if type(error.__context__).__name__ == "gaierror":  # of `socket`, which only modules that connect may import
         return _NO_SUCH_HOST
     if "CERTIFICATE_VERIFY_FAILED" in text or isinstance(error.__cause__, ssl.SSLCertVerificationError):
         return _CERTIFICATE
