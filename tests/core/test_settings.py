@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from shared.core.errors import SettingsError
-from shared.core.settings import SECRETS_DIR, Settings, load, seconds
+from shared.core.settings import SECRETS_DIR, Settings, load
+from shared.core.value_types import seconds
 
 
 def refusal(tmp_path: Path, **environ: str) -> str:

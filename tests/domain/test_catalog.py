@@ -11,7 +11,9 @@ import pytest
 from pydantic import BaseModel
 
 from shared.core.errors import CampaignError
-from shared.domain.catalog import Campaign, CampaignStep, Late, SendWindow, load
+from shared.domain.campaign_files import load
+from shared.domain.catalog import Campaign, CampaignStep, Late
+from shared.domain.send_window import SendWindow
 from shared.domain.timing import Delay
 from shared.emails.placeholders import PLACEHOLDERS
 
