@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.domain.catalog import CAMPAIGNS
+from shared.domain.campaign_files import CAMPAIGNS
 
 STEPS = 7
 GAP = 4  # seconds between the emails of one customer in `spread`

@@ -22,15 +22,16 @@ from local.valkey import Valkey
 from shared.core import log
 from shared.core.settings import Settings
 from shared.core.stack_file import ROOT
-from shared.domain import catalog
+from shared.domain import campaign_files
 from shared.domain.catalog import Catalog
 from shared.domain.forms import SignUp
-from shared.intake.enrolling import Intake, sign_up
+from shared.intake.context import Intake
+from shared.intake.enrolling import sign_up
 from shared.ledger import ids
 from shared.ledger.answers import Enrolled
 from shared.ledger.client import Ledger
+from shared.ledger.enroll_orders import Enroll
 from shared.ledger.listing import Listing
-from shared.ledger.orders import Enroll
 
 AT_ONCE = 200  # sign-ups in one pipeline
 DUE = 5_000  # jobs that are released for one figure
@@ -76,7 +77,7 @@ class Filler:
         self.now = round(time.time() * 1000)
         self.ledger = Ledger(redis, clock=lambda: self.now)
         self.folder = campaigns.write(folder)
-        self._catalog: Catalog = catalog.load(self.folder)
+        self._catalog: Catalog = campaign_files.load(self.folder)
         self._settings = Settings(webhook_rate_per_ip="100000/second")
         self._signed_up = 0
 

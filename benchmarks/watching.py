@@ -65,7 +65,7 @@ def redis(watch: Watch) -> None:
 
     from shared import services
 
-    names = {script.sha: f"{name}.lua" for name, script in services.ledger()._scripts.items()}
+    names = {script.sha: f"{name}.lua" for name, script in services.ledger()._scripts.scripts.items()}
 
     def say(_client: Any, *args: Any, **_options: Any) -> str:
         return names.get(args[1], "another script") if args[0] == "EVALSHA" else str(args[0])

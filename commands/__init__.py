@@ -14,11 +14,13 @@ import click
 from commands.diff import diff
 from commands.doctor import doctor
 from commands.enroll import completion, enroll, up
+from commands.enrollments import list_runs, show
 from commands.fence import fence
+from commands.importing import import_people
 from commands.migrate import migrate_ledger
 from commands.notion import notion
 from commands.overview import Overview
-from commands.people import export, forget, import_people, suppress, unsuppress
+from commands.people import export, forget, suppress, unsuppress
 from commands.planning import plan
 from commands.restore import restore
 from commands.simulating import simulate
@@ -54,7 +56,7 @@ main.add_command(notion)
 main.add_command(templates)
 for command in (forget, export, import_people, suppress, unsuppress):
     main.add_command(command)
-for steering in STEERING:
+for steering in (*STEERING, show, list_runs):
     main.add_command(steering)
 for recovery in (restore, fence, verify, migrate_ledger):
     main.add_command(recovery)

@@ -30,8 +30,17 @@ def by_hour(hours: Mapping[int, int], full_days: set[int], width: int) -> Text:
     colors = [
         "red" if any(hour // 24 in full_days for hour in range(begin, begin + per)) else "green" for begin in columns
     ]
-    top = max(values)
     chart = Text(f"emails an hour{f', the busiest of every {per} hours' if per > 1 else ''}\n", style="dim")
+    _draw(chart, values, colors, margin)
+    dates = [f"{datetime.fromtimestamp(hour * 3600, UTC):%Y-%m-%d}" for hour in (first, last)]
+    between = max(2, len(values) - sum(map(len, dates)))
+    chart.append(" " * margin + dates[0] + " " * between + dates[1], style="dim")
+    return chart
+
+
+def _draw(chart: Text, values: list[int], colors: list[str], margin: int) -> None:
+    """Append a bar for each value, from the top row to the bottom one."""
+    top = max(values)
     for row in reversed(range(HEIGHT)):
         label = {HEIGHT - 1: f"{top:,}", 0: "0"}.get(row, "")
         chart.append(f"{label:>{margin - 1}}┤", style="dim")
@@ -39,7 +48,3 @@ def by_hour(hours: Mapping[int, int], full_days: set[int], width: int) -> Text:
             eighths = math.ceil(value / top * HEIGHT * 8) - row * 8
             chart.append(BLOCKS[min(8, max(0, eighths))], style=color)
         chart.append("\n")
-    dates = [f"{datetime.fromtimestamp(hour * 3600, UTC):%Y-%m-%d}" for hour in (first, last)]
-    between = max(2, len(values) - sum(map(len, dates)))
-    chart.append(" " * margin + dates[0] + " " * between + dates[1], style="dim")
-    return chart

@@ -20,8 +20,8 @@ from commands.outside import follow
 from commands.overview import Command
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
-from shared.domain import catalog
-from shared.domain.catalog import CAMPAIGNS
+from shared.domain import campaign_files
+from shared.domain.campaign_files import CAMPAIGNS
 from shared.domain.enrollments import Contact
 from shared.domain.states import EnrollmentState
 from shared.ledger.client import Ledger
@@ -45,7 +45,7 @@ def diff(old: str, offline: bool, as_json: bool) -> None:
     found = clients.settings()
     folder = Path(found.campaigns_dir) if found.campaigns_dir else CAMPAIGNS
     with _folder_of(old, folder) as before:
-        was = catalog.load(before)
+        was = campaign_files.load(before)
     if offline:
         changes = campaign_diff.diff(was, services.catalog(), None)
     else:
@@ -101,6 +101,14 @@ def _print(changes: list[Change], offline: bool) -> None:
     if not changes:
         console.print("[green]The campaigns are the same.[/]")
         return
+    console.print(_table(changes, offline))
+    for change in changes if offline else ():
+        if change.diff:
+            console.print(Syntax(change.diff, "diff", background_color="default", word_wrap=True))
+
+
+def _table(changes: list[Change], offline: bool) -> Table:
+    """The changes; without a ledger, no one is counted."""
     table = Table(
         "Campaign", "Step", "What", *([] if offline else ["People"]), "What it means", box=None, pad_edge=False
     )
@@ -109,7 +117,4 @@ def _print(changes: list[Change], offline: bool) -> None:
         people = "" if change.people is None else f"{change.people:,}"
         counted = [] if offline else [people]
         table.add_row(change.campaign, str(change.step or ""), what, *counted, escape(change.meaning))
-    console.print(table)
-    for change in changes if offline else ():
-        if change.diff:
-            console.print(Syntax(change.diff, "diff", background_color="default", word_wrap=True))
+    return table

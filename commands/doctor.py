@@ -19,8 +19,8 @@ from shared import services
 from shared.core.errors import CampaignError, SettingsError
 from shared.core.settings import Settings
 from shared.doctor import redis_checks, service_checks, settings_checks
+from shared.doctor.findings import Finding, Findings
 from shared.doctor.service_checks import Answer
-from shared.doctor.settings_checks import Finding, Findings
 from shared.emails.template_store import compile_templates
 
 MARKS = {"fault": "[bold red]fault[/]", "note": "[yellow]note[/]", "ok": "[green]ok[/]"}
@@ -122,8 +122,7 @@ def _print(findings: list[Finding]) -> None:
             table.add_row(MARKS[level], escape(finding.about), escape(finding.message) + fix)
         console.print(table)
     faults = sum(finding.level == "fault" for finding in findings)
-    console.print(
-        f"\n[bold red]{faults} problem{'s' if faults > 1 else ''} to fix.[/]"
-        if faults
-        else "\n[green]Nothing to fix.[/]"
-    )
+    if faults:
+        console.print(f"\n[bold red]{faults} problem{'s' if faults > 1 else ''} to fix.[/]")
+    else:
+        console.print("\n[green]Nothing to fix.[/]")

@@ -11,18 +11,19 @@ from click.shell_completion import get_completion_class
 from pydantic import ValidationError
 
 from commands import clients
+from commands.arguments import campaign_of, instant, zone_of
 from commands.overview import Command
-from commands.planning import campaign_of, instant, zone_of
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
 from shared.core import faults, log
 from shared.domain.catalog import Campaign
 from shared.domain.forms import MeetingEvent, NewClient, NoShow, PostCall, SignUp
 from shared.intake import enrolling, meetings
-from shared.intake.enrolling import Intake
-from shared.integrations.notion import iso
+from shared.intake.context import Intake
+from shared.integrations.notion_values import iso
 from shared.ledger import ids
 from shared.ledger.answers import Enrolled
+from shared.ledger.client import Ledger
 from shared.preview import plan
 
 ROOT = Path(__file__).parents[1]
@@ -77,12 +78,17 @@ def enroll(slug: str, address: str, meeting: str | None, as_json: bool, **known:
     zone = zone_of(known["timezone"], found)
     what, run = _enroll({"email": address} | known, campaign, intake, instant(meeting, zone) if meeting else None)
     if as_json:
-        begun = ledger.enrollment(run) if what == "enrolled" else None
-        first = min((step.next for step in begun.steps if step.next), default=None) if begun else None
-        print_json({"result": what, "enrollment": run or None, "next_email_at": iso(first)})
+        next_at = iso(_next(ledger, run)) if what == "enrolled" else None
+        print_json({"result": what, "enrollment": run or None, "next_email_at": next_at})
     else:
         console.print(SENTENCES[what] + (f" `evergreen show {run}`" if run else ""), soft_wrap=True)
     raise SystemExit(what != "enrolled")
+
+
+def _next(ledger: Ledger, enrollment: str) -> int | None:
+    """When the next email of an enrollment is due, in milliseconds since 1970 UTC."""
+    begun = ledger.enrollment(enrollment)
+    return min((step.next for step in begun.steps if step.next), default=None) if begun else None
 
 
 def _enroll(body: dict[str, Any], campaign: Campaign, intake: Intake, starts: int | None) -> Enrolled:

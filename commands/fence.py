@@ -7,7 +7,7 @@ import click
 from commands.outside import command, connect, yes
 from commands.overview import Command
 from commands.printing import as_json, console, print_json
-from shared.integrations.notion import iso
+from shared.integrations.notion_values import iso
 from shared.ledger.client import Ledger
 from shared.ledger.fence_state import FenceState
 from shared.ledger.listing import Listing
@@ -38,10 +38,14 @@ def fence(take_over: bool, fresh: bool, yes: bool, as_json: bool) -> None:
     elif holds:
         console.print(f"[green]This copy may send.[/] Notion last confirmed it at {since}.")
     else:
-        console.print(f"[bold red]This copy may not send:[/] {why}.", soft_wrap=True)
-        if next(Listing(outside.ledger).every(), None) is None:
-            console.print("This Redis holds no enrollments. If the ledger was lost, `evergreen restore` rebuilds it.")
+        _print_refusal(outside.ledger, why)
     raise SystemExit(0 if holds else 1)
+
+
+def _print_refusal(ledger: Ledger, why: str | None) -> None:
+    console.print(f"[bold red]This copy may not send:[/] {why}.", soft_wrap=True)
+    if next(Listing(ledger).every(), None) is None:
+        console.print("This Redis holds no enrollments. If the ledger was lost, `evergreen restore` rebuilds it.")
 
 
 def state(ledger: Ledger) -> tuple[bool, str | None, str | None]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from commands import clients
 from commands.outside import follow, yes
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
-from shared.ledger.migrations import Slice, broke_off, migrate, waiting
+from shared.ledger.migrations import Migration, Slice, broke_off, migrate, waiting
 
 BACKUP = (
     "`make backup` on one machine; in the cluster `kubectl -n evergreen create job backup-now "
@@ -28,14 +30,7 @@ def migrate_ledger(yes: bool, as_json: bool) -> None:
     ledger = services.ledger()
     before, wanted = ledger.version(), waiting(ledger)
     if not as_json:
-        console.print(
-            f"The ledger has version {before}."
-            if wanted
-            else f"The ledger has version {before} and needs no migration."
-        )
-        for migration in wanted:
-            again = ", which was interrupted" if migration.number == broke_off(ledger) else ""
-            console.print(f"  {migration.number}{again}: {migration.sentence}", soft_wrap=True)
+        _print_waiting(before, wanted, broke_off(ledger))
     if wanted and not yes:
         click.echo(f"Older releases cannot use it afterwards, and only a backup takes you back: {BACKUP}.", err=True)
         click.confirm("Have you made a backup?", abort=True, err=True)
@@ -48,3 +43,10 @@ def migrate_ledger(yes: bool, as_json: bool) -> None:
         console.print(f"[green]{each.migration.number} is done:[/] {each.changed} changed.")
     if done:
         console.print(f"The ledger has version {ledger.version()}.")
+
+
+def _print_waiting(version: int, wanted: Sequence[Migration], interrupted: int | None) -> None:
+    console.print(f"The ledger has version {version}{'' if wanted else ' and needs no migration'}.")
+    for migration in wanted:
+        again = ", which was interrupted" if migration.number == interrupted else ""
+        console.print(f"  {migration.number}{again}: {migration.sentence}", soft_wrap=True)

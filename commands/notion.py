@@ -11,8 +11,8 @@ from commands import clients
 from commands.overview import Command
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
-from shared.integrations.notion import page_id
-from shared.notion import setup_check
+from shared.integrations.notion_values import page_id
+from shared.notion import database_setup, setup_check
 
 MARKS = {"fault": "[bold red]fault[/]", "note": "[yellow]note[/]", "ok": "[green]ok[/]"}
 
@@ -57,7 +57,7 @@ def init(parent: str | None, add: bool, as_json: bool) -> None:
         )
     found, client = clients.settings("notion_token"), services.notion(lambda: None)
     with console.status("Creating in Notion ..."):
-        changed = setup_check.init(client, found, parent=page_id(parent) if parent else None, add=add)
+        changed = database_setup.init(client, found, parent=page_id(parent) if parent else None, add=add)
     if as_json:
         print_json(
             [{"setting": source.setting.upper(), "id": id, "columns": columns} for source, id, columns in changed]

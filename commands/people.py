@@ -1,28 +1,21 @@
-"""`evergreen forget|export|import|suppress|unsuppress`: people, their data, and who gets no email."""
+"""`evergreen forget|export|suppress|unsuppress`: people, their data, and who gets no email."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 import click
-from rich.progress import track
 from rich.table import Table
 
 from commands import clients
 from commands.overview import Command
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
-from shared.core import log
 from shared.domain.enrollments import normalized
-from shared.intake import csv_import
-from shared.intake.enrolling import Intake
-from shared.integrations.notion import iso
-from shared.ledger.contacts import Contacts
+from shared.integrations.notion_values import iso
+from shared.ledger.contacts import Contacts, Suppression
 from shared.operations import privacy, suppressions
-
-TRIGGERS = ("signup", "assessment", "christmas-signup", "christmas-assessment")
 
 
 def _address(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -98,7 +91,10 @@ def suppress(address: str | None, listing: bool, as_json: bool) -> None:
         if as_json:
             return print_json({"email": address, "ended": ended})
         return console.print(f"{address} gets no more email. Enrollments ended: {ended}.")
-    found = Contacts(ledger).suppressions()
+    _print_suppressions(Contacts(ledger).suppressions(), as_json)
+
+
+def _print_suppressions(found: list[Suppression], as_json: bool) -> None:
     if as_json:
         return print_json(
             [asdict(each) | {"reasons": {reason: iso(at) for reason, at in each.reasons.items()}} for each in found]
@@ -134,64 +130,3 @@ def unsuppress(address: str, has_consent: bool, as_json: bool) -> None:
     console.print(f"Unblocked. Removed: {', '.join(lifted)}." if lifted else "This address was not suppressed.")
     if "bounced" in lifted or "complained" in lifted:
         console.print("Resend has its own suppression list: remove the address there too.")
-
-
-@click.command(
-    "import",
-    cls=Command,
-    epilog="evergreen import people.csv\nevergreen import people.csv --trigger christmas-signup --apply",
-)
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--apply", "applying", is_flag=True, help="Import the file; without this, it is only checked.")
-@click.option(
-    "--trigger",
-    type=click.Choice(TRIGGERS),
-    help="Enroll in the campaign of this webhook; without it, people are only stored.",
-)
-@click.option("--consent-on-file", is_flag=True, help="Everyone in the file has consented, and you can prove it.")
-@as_json
-@speaks_plainly
-def import_people(file: Path, applying: bool, trigger: str | None, consent_on_file: bool, as_json: bool) -> None:
-    """Import people from a CSV file.
-
-    Columns: email, name, first_name, business_name, timezone, scores, consent, consent_text, campaign, start. Invalid
-    lines are listed and skipped. Exit status 1 if there are any."""
-    found, ledger, catalog = clients.settings(), clients.ledger(), services.catalog()
-    campaign = catalog.triggered_by(trigger) if trigger else None
-    if trigger and not campaign:
-        raise click.UsageError(f"no campaign starts with {trigger}")
-    now = ledger.now()
-    sheet = csv_import.read(file, campaign=campaign.slug if campaign else None, now=now)
-    if trigger and "consent" not in sheet.columns and not consent_on_file:
-        raise click.UsageError(
-            "the file has no column `consent`; add one (yes or no), or --consent-on-file if you can prove consent"
-        )
-    notes: list[csv_import.Fault] = []
-    if applying:
-        intake = Intake(ledger, catalog, found, now, log.request_id(), page=f"import of {file.name}")
-        done = csv_import.apply(sheet.rows, intake, trigger=trigger, consent_on_file=consent_on_file)
-        notes = [note for note in track(done, "Importing", len(sheet.rows), console=console, disable=as_json) if note]
-    _report(sheet, notes, applying, as_json)
-    sys.exit(bool(sheet.faults))
-
-
-def _report(sheet: csv_import.Sheet, notes: list[csv_import.Fault], applied: bool, as_json: bool) -> None:
-    if as_json:
-        shown = {"faults": [asdict(fault) for fault in sheet.faults], "notes": [asdict(note) for note in notes]}
-        return print_json(
-            {"applied": applied, "people": len(sheet.rows), "merged": sheet.doubles, "ignored_columns": sheet.unknown}
-            | shown
-        )
-    if sheet.unknown:
-        console.print(f"Ignored columns: {', '.join(sheet.unknown)}", markup=False)
-    table = Table("Line", "Column", "Problem", box=None, pad_edge=False)
-    for each in [*sheet.faults, *notes]:
-        table.add_row(str(each.line), each.field, each.message)
-    if table.rows:
-        console.print(table)
-    agreed = sum(row.form.consent is True for row in sheet.rows)
-    console.print(
-        f"People: {len(sheet.rows)}, with consent: {agreed}. Lines merged: {sheet.doubles}. Faults: "
-        f"{len(sheet.faults)}."
-    )
-    console.print("Imported." if applied else "Nothing was changed; add --apply to import.")

@@ -1,4 +1,4 @@
-"""`evergreen plan`: every email of a made-up enrollment; also parses campaigns and times for other commands."""
+"""`evergreen plan`: every email of a made-up enrollment."""
 
 from __future__ import annotations
 
@@ -12,58 +12,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from commands import clients
+from commands.arguments import campaign_of, instant, local, now, zone_of
 from commands.overview import Command
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
-from shared.core.settings import Settings
 from shared.domain import timing
-from shared.domain.catalog import Campaign, Catalog
 from shared.domain.segments import SEGMENTS, Segment
 from shared.emails.template_store import compile_templates
-from shared.integrations.notion import iso
+from shared.integrations.notion_values import iso
 from shared.preview import plan as planning
 from shared.preview.plan import Planned
 
 MEETING_AHEAD = 3 * timing.DAY
-
-
-def campaign_of(catalog: Catalog, slug: str) -> Campaign:
-    """The named campaign; raises click.BadParameter with the names that exist."""
-    if slug not in catalog.campaigns:
-        raise click.BadParameter(f"there is no campaign {slug!r}; choose one of {', '.join(catalog.campaigns)}")
-    return catalog.campaigns[slug]
-
-
-def instant(text: str, zone: ZoneInfo) -> int:
-    """A time as people write it, such as 2026-12-01 or 2026-12-01T09:30, in milliseconds since 1970 UTC.
-
-    Args:
-        text: in ISO 8601.
-        zone: its time zone, unless the text names one.
-    """
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is not a valid time; write it like 2026-12-01T09:30") from None
-    return round((found if found.tzinfo else found.replace(tzinfo=zone)).timestamp() * 1000)
-
-
-def zone_of(name: str | None, found: Settings) -> ZoneInfo:
-    """A contact's time zone, or the business's; raises click.BadParameter for an unknown name."""
-    zone = timing.zone(name, found.business_timezone)
-    if name and zone.key != name:
-        raise click.BadParameter(f"{name!r} is not a valid time zone; use an IANA name, such as Europe/Rome")
-    return zone
-
-
-def local(at: int, zone: ZoneInfo) -> str:
-    """An instant in a time zone."""
-    return f"{datetime.fromtimestamp(at / 1000, zone):%Y-%m-%d %H:%M}"
-
-
-def now() -> int:
-    """This machine's time, in milliseconds since 1970 UTC: a made-up enrollment has no Redis whose clock counts."""
-    return round(datetime.now().timestamp() * 1000)
 
 
 @click.command(
@@ -126,7 +86,7 @@ def plan(
     )
     own = ZoneInfo(found.business_timezone)
     if as_json:
-        rows = [_row(each, zone, own) | ({"text": each.text} if text else {}) for each in emails]
+        rows = [_row(each, zone, own, text) for each in emails]
         return print_json(
             {"campaign": slug, "segment": segment, "anchor": iso(anchor), "timezone": str(zone), "emails": rows}
         )
@@ -140,14 +100,15 @@ def plan(
         console.print(each.text, markup=False, soft_wrap=True)
 
 
-def _row(each: Planned, zone: ZoneInfo, own: ZoneInfo) -> dict[str, Any]:
+def _row(each: Planned, zone: ZoneInfo, own: ZoneInfo, text: bool) -> dict[str, Any]:
     times = {
         "due": iso(each.due),
         "local": local(each.due, zone),
         "business": local(each.due, own),
         "testing_due": iso(each.testing_due),
     }
-    return {"step": each.number, **times} | {name: asdict(each)[name] for name in ("template", "subject", "note")}
+    shown = ("template", "subject", "note", *(["text"] if text else []))
+    return {"step": each.number, **times} | {name: asdict(each)[name] for name in shown}
 
 
 def _print_plan(emails: list[Planned], zone: ZoneInfo, own: ZoneInfo, begins: int) -> None:

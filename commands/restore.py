@@ -11,11 +11,12 @@ from rich.table import Table
 from commands.outside import Outside, command, connect, follow, yes
 from commands.overview import Command
 from commands.printing import as_json, console, print_json
-from shared.integrations.notion import iso
+from shared.integrations.notion_values import iso
 from shared.notion.template_pull import Puller
 from shared.recovery.fence import Fence
 from shared.recovery.notion_rows import NotRestored
-from shared.recovery.restore import Report, Restorer
+from shared.recovery.restore import Restorer
+from shared.recovery.restore_report import Report
 
 RUNS = {
     "restored": "enrollments that continue",

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import click
-from rich.table import Table
 
-from commands import chart, clients
+from commands import clients
+from commands.arguments import campaign_of, instant
 from commands.overview import Command
-from commands.planning import campaign_of, instant, local
 from commands.printing import as_json, console, print_json, speaks_plainly
+from commands.simulation_report import print_outcome
 from shared import services
-from shared.core.settings import seconds
+from shared.core.value_types import seconds
 from shared.preview import simulation
-from shared.preview.simulation import Conditions, Outcome
+from shared.preview.simulation_types import Conditions
 
 
 def _span(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
@@ -139,56 +138,4 @@ def simulate(
         return print_json(
             {"seconds": round(took, 2), "as_it_is": outcome.as_dict, "without_daily_quota": upgraded.as_dict}
         )
-    _print_outcome(outcome, upgraded, conditions, took)
-
-
-def _print_outcome(outcome: Outcome, upgraded: Outcome, conditions: Conditions, took: float) -> None:
-    if outcome.hours:
-        console.print(chart.by_hour(outcome.hours, outcome.full_days, console.width))
-    quota = f"{conditions.daily_quota:,} emails a day" if conditions.daily_quota else "unlimited emails a day"
-    busiest = max(outcome.requests.values(), default=0)
-    console.print(
-        f"\nResend accepts {conditions.rate:g} requests a second, which is {conditions.rate * 3600:,.0f} an hour (the "
-        "busiest hour has "
-        f"{busiest:,}), and {quota}"
-        + (" ([red]red[/]: days on which the quota delayed email)." if outcome.full_days else "."),
-        soft_wrap=True,
-    )
-    columns = [outcome, upgraded] if outcome.full_days else [outcome]
-    table = Table("", *("With this quota", "Without a daily quota")[: len(columns)], box=None, pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for name, text in _FIGURES.items():
-        table.add_row(name, *(text(each) for each in columns))
-    console.print(table)
-    people = ", ".join(f"{name} {count:,}" for name, count in sorted(outcome.segments.items()))
-    console.print(f"People: {people}. Simulated in {took:.1f} s.")
-    if outcome.full_days:
-        console.print(
-            f"[bold]A plan without a daily quota[/] delays nothing; it must allow {upgraded.busiest_month:,} "
-            "emails in 30 days. "
-            f"This quota delays email on {len(outcome.full_days):,} days.",
-            soft_wrap=True,
-        )
-
-
-def _lasting(milliseconds: int) -> str:
-    """A duration, in a suitable unit."""
-    for unit, width in (("days", 86_400_000), ("h", 3_600_000), ("min", 60_000)):
-        if milliseconds >= 2 * width:
-            return f"{milliseconds / width:,.1f} {unit}"
-    return f"{milliseconds / 1000:,.1f} s"
-
-
-_FIGURES: dict[str, Callable[[Outcome], str]] = {
-    "emails sent": lambda each: f"{each.sent:,}",
-    "last email": lambda each: local(each.ended, ZoneInfo("UTC")),
-    "more than a minute late": lambda each: f"{each.late:,}",
-    "longest delay after the due time": lambda each: _lasting(each.latest),
-    "longest delay after the date set at sign-up": lambda each: _lasting(each.furthest),
-    "enrollments moved by the late policy": lambda each: f"{each.shifted:,} times",
-    "skipped by the late policy": lambda each: f"{each.skipped:,}",
-    "not sent by the end": lambda each: f"{each.unsent:,}",
-    "days with the quota exhausted": lambda each: f"{len(each.full_days):,}",
-    "emails in the busiest 30 days": lambda each: f"{each.busiest_month:,}",
-}
+    print_outcome(outcome, upgraded, conditions, took)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TypeVar
 
 import click
@@ -15,18 +13,17 @@ from rich.table import Table
 from commands import clients
 from commands.overview import Command
 from commands.printing import as_json, console, print_json, speaks_plainly
+from commands.template_preview import preview
 from shared import services
 from shared.core.errors import CampaignError, NotionError
 from shared.core.settings import Settings
 from shared.domain.catalog import Catalog
-from shared.domain.segments import SEGMENTS, Segment
-from shared.emails.template_store import Key, Store, compile_source, name_of
+from shared.emails.template_store import Key, compile_source
 from shared.integrations.notion import Notion
 from shared.ledger.template_texts import TemplateTexts
 from shared.notion.template_pull import Puller
 from shared.notion.template_push import Pusher
 from shared.notion.template_rows import Row, fault_of, key_of, rows, source_of
-from shared.preview import test_email
 
 COLORS = {
     "created": "green",
@@ -55,6 +52,9 @@ def _print_rows(entries: list[tuple[str, str, str]]) -> None:
 @click.group()
 def templates() -> None:
     """Check, preview, push and pull the emails."""
+
+
+templates.add_command(preview)
 
 
 @templates.command(cls=Command, epilog="evergreen templates push --dry-run")
@@ -111,11 +111,9 @@ def lint(in_notion: bool, as_json: bool) -> None:
     faults = [fault for key in campaigns.sources if (fault := _file_fault(key, campaigns, found))]
     count = len(campaigns.sources)
     if in_notion:
-        notion = services.notion(lambda: None)
-        there = rows(notion, notion.data_source(found.notion_templates_db_id), found)
-        looked = _followed((_row_fault(row, notion, campaigns, found) for row in there), len(there), "Reading Notion")
+        looked = _row_faults(campaigns, found)
         faults += [fault for fault in looked if fault]
-        count += len(there)
+        count += len(looked)
     if as_json:
         print_json(faults)
     else:
@@ -134,6 +132,13 @@ def _file_fault(key: Key, campaigns: Catalog, found: Settings) -> str:
     return ""
 
 
+def _row_faults(campaigns: Catalog, found: Settings) -> list[str]:
+    """For each row in Notion, what is wrong with it; empty if nothing is."""
+    notion = services.notion(lambda: None)
+    there = rows(notion, notion.data_source(found.notion_templates_db_id), found)
+    return _followed((_row_fault(row, notion, campaigns, found) for row in there), len(there), "Reading Notion")
+
+
 def _row_fault(row: Row, notion: Notion, campaigns: Catalog, found: Settings) -> str:
     where = f"Notion, {row.template_id or '(no Template ID)'}"
     try:
@@ -146,62 +151,3 @@ def _row_fault(row: Row, notion: Notion, campaigns: Catalog, found: Settings) ->
             raise
         sentence = error.reason
     return sentence and f"{where}: {sentence}"
-
-
-@templates.command(
-    cls=Command,
-    epilog="evergreen templates preview christmas_email_1 --segment urgent\n"
-    "evergreen templates preview christmas_email_1 --send-to ada@example.org",
-)
-@click.argument("template")
-@click.option(
-    "--segment",
-    type=click.Choice(SEGMENTS, case_sensitive=False),
-    default="CRITICAL",
-    show_default=True,
-    help="The person's segment.",
-)
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the HTML to this file.")
-@click.option("--send-to", metavar="ADDRESS", help="Send it to this address through Resend, marked [Test].")
-@as_json
-@speaks_plainly
-def preview(template: str, segment: Segment, out: Path | None, send_to: str | None, as_json: bool) -> None:
-    """Show an email as it goes out now, for a sample person.
-
-    TEMPLATE is its id, such as christmas_email_1, or christmas/christmas_email_1 with its campaign."""
-    found = clients.settings(*(("resend_api_key", "resend_from_email") if send_to else ()))
-    campaigns = services.catalog()
-    key = _key(template, campaigns)
-    store = Store(campaigns, found, services.ledger())
-    email = test_email.sample(key, segment, templates=store, catalog=campaigns, settings=found)
-    if out:
-        try:
-            out.write_text(email.html, encoding="utf-8")
-        except OSError as error:
-            raise click.ClickException(f"{out} cannot be written: {error.strerror}") from None
-    sent = test_email.send_test(email, send_to, found) if send_to else None
-    origin = "notion" if store.edited(key) else "file"
-    if as_json:
-        shown = {"subject": email.subject, "preview": email.preview, "text": email.text, "html": email.html}
-        print_json({"template": name_of(key), "segment": segment, "from": origin, "sent": sent} | shown)
-        return
-    console.print(f"[dim]{name_of(key)}, for {segment}, from {'Notion' if origin == 'notion' else 'the file'}[/]")
-    console.print(f"Subject: {email.subject}\nPreview: {email.preview}\n\n{email.text}", markup=False)
-    if out:
-        console.print(f"[green]The HTML is in {out}.[/]")
-    if sent:
-        console.print(f"[green]Sent; its Resend ID is {sent}.[/]")
-
-
-def _key(template: str, campaigns: Catalog) -> Key:
-    """The template with this id or name."""
-    wanted = template.removesuffix(".md")
-    found = [key for key in campaigns.sources if wanted in (key[1], name_of(key))]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise click.ClickException(f"several campaigns have it; use {' or '.join(map(name_of, found))}")
-    close = difflib.get_close_matches(wanted, [template for _, template in campaigns.sources], n=3)
-    raise click.ClickException(
-        f"no campaign has an email {template!r}" + (f"; did you mean {' or '.join(close)}?" if close else "")
-    )

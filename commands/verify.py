@@ -10,8 +10,9 @@ from commands.outside import command, connect, follow
 from commands.overview import Command
 from commands.printing import as_json, console, print_json
 from shared.domain import timing
-from shared.integrations.notion import iso
-from shared.recovery.findings import Finding, fix, held
+from shared.integrations.notion_values import iso
+from shared.recovery.enrollment_records import held
+from shared.recovery.findings import Finding, fix
 from shared.recovery.verify_ledger import unlisted
 from shared.recovery.verify_notion import NotionWitness
 from shared.recovery.verify_resend import ResendWitness

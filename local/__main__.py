@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 
-from local import secrets, stack, welcome
+from local import parts, secrets, stack, welcome
 from local.supervisor import StartError, Supervisor
 from shared.core import env_file, settings
 from shared.core.errors import LedgerTooNew, SettingsError
@@ -53,7 +53,7 @@ def _alone_in(directory: Path) -> Iterator[None]:
 def _say_ready(where: stack.Place, environ: Mapping[str, str]) -> None:
     chosen = settings.load(environ)
     sandboxed = chosen.resend_api_url.startswith(where.sandbox_url)
-    troubles = stack.troubles(where)
+    troubles = parts.troubles(where)
     say(f"\nEvergreen is ready at {where.url}\n")
     notices_url = (
         f"{where.sandbox_url}/discord-page" if chosen.discord_webhook_url.startswith(where.sandbox_url) else None
@@ -64,7 +64,7 @@ def _say_ready(where: stack.Place, environ: Mapping[str, str]) -> None:
     say(f"  {'Logs and state':<27}{where.directory}\n")
     for trouble in troubles:
         say(f"PROBLEM: {trouble}. See `./evergreen fence` and the alerts for what to do.")
-    if stack.waits_for_migration(where, chosen.redis_password):
+    if parts.waits_for_migration(where, chosen.redis_password):
         say("This ledger is from an older release and needs a migration: `make backup`, then `./evergreen migrate`.")
     if chosen.testing_mode and chosen.testing_step:
         say(f"TESTING_MODE is on: emails are sent {chosen.testing_step:g} s apart instead of days.")
@@ -90,7 +90,7 @@ def main() -> int:
             stack.refuse_ports_in_use(where)
             environ = stack.environment(where, owner)
             secrets.write_settings(where.directory, environ)
-            supervisor = Supervisor(stack.stages(where, environ), where.directory, environ, say)
+            supervisor = Supervisor(parts.stages(where, environ), where.directory, environ, say)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, lambda *_: supervisor.ask_to_stop())
             supervisor.run(lambda: _say_ready(where, environ))

@@ -12,6 +12,7 @@ from shared import serve
 from shared.core import log
 from shared.core.settings import load
 from shared.core.startup import or_exit
+from shared.web import server
 
 FUNCTIONS = ("function", "webhook", *serve.AT_THE_ROOT)
 
@@ -39,7 +40,7 @@ def main() -> None:
         functions = serve.every_function()
         app = with_site(functions, site.create(settings, stack.place(os.environ), functions))
     # gunicorn's worker is a separate process and would hold the port for a while after its parent is killed.
-    serve.run(app, settings, post_fork=lambda arbiter, worker: die_with_parent(worker.ppid))
+    server.run(app, settings, post_fork=lambda arbiter, worker: die_with_parent(worker.ppid))
 
 
 if __name__ == "__main__":

@@ -14,13 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.part_log import PartLog
 from local.processes import kill_all, start
 from shared.core.errors import EvergreenError
 
 STEADY = 10  # seconds; a part that ends sooner after its start is restarted with growing pauses
 LONGEST_PAUSE = 10  # seconds
 STARTS = 3  # how often in a row a part may end before the stack is first ready
-ROTATE_AT = 10_000_000  # bytes of a log, checked when its part is started
 
 
 class StartError(EvergreenError):
@@ -84,9 +84,8 @@ class Supervisor:
         self._environ = environ
         self._say = say
         self._runs: dict[str, _Run] = {}
-        self._events: queue.SimpleQueue[Callable[[], None]] = (
-            queue.SimpleQueue()
-        )  # each is a task for the thread of `run`
+        # each is a task for the thread of `run`
+        self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._ready = False
         self._stopping = False
         self._hurried = False
@@ -110,7 +109,7 @@ class Supervisor:
                     self._launch(part)
                 for part in stage:
                     if not self._until(part.answers, deadline):
-                        raise StartError(f"{part.name} does not respond. {self._end_of_log(part)}")
+                        raise StartError(f"{part.name} does not respond. {self._log(part).end()}")
             self._ready = True
             ready()
             while True:
@@ -133,10 +132,8 @@ class Supervisor:
         if self._stopping:
             return
         log = self._log(part)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        if log.exists() and log.stat().st_size > ROTATE_AT:
-            log.replace(log.with_suffix(".log.1"))
-        run = _Run(start(part.argv, log, self._environ, part.cwd), time.monotonic(), falls)
+        log.rotate()
+        run = _Run(start(part.argv, log.path, self._environ, part.cwd), time.monotonic(), falls)
         self._runs[part.name] = run
         threading.Thread(target=self._report_end, args=(part, run), daemon=True).start()
         self._write_pids()
@@ -149,14 +146,14 @@ class Supervisor:
         kill_all(run.process)  # its own children, which may still hold its port
         if self._stopping:
             return
-        if not self._ready and (sentence := self._refusal(part)):
+        if not self._ready and (sentence := self._log(part).refusal()):
             raise StartError(sentence)
         falls = run.falls + 1 if time.monotonic() - run.started < STEADY else 1
         if falls >= STARTS and not self._ready:
-            raise StartError(f"{part.name} failed to start. {self._end_of_log(part)}")
+            raise StartError(f"{part.name} failed to start. {self._log(part).end()}")
         pause = min(LONGEST_PAUSE, 2 ** (falls - 3)) if falls > 1 else 0
         when = f" in {pause:g} s" if pause else ""
-        self._say(f"{part.name} ended ({_how(run.process)}); restarting it{when}. Its log: {self._log(part)}")
+        self._say(f"{part.name} ended ({_how(run.process)}); restarting it{when}. Its log: {self._log(part).path}")
         again = threading.Timer(pause, self._events.put, [lambda: self._launch(part, falls)])
         again.daemon = True
         again.start()
@@ -194,21 +191,8 @@ class Supervisor:
         unfinished.write_text(json.dumps(pids, indent=2) + "\n", encoding="utf-8")
         unfinished.rename(self._directory / "pids.json")
 
-    def _log(self, part: Part) -> Path:
-        return self._directory / "logs" / f"{part.name}.log"
-
-    def _refusal(self, part: Part) -> str | None:
-        """Why a part cannot start, if its log ends with the reason: an invalid setting or campaign."""
-        lines = self._log(part).read_text(encoding="utf-8", errors="replace").splitlines()
-        try:
-            last = json.loads(lines[-1]) if lines else {}
-        except ValueError:
-            return None
-        return str(last["event"]) if isinstance(last, dict) and last.get("part") == "startup" else None
-
-    def _end_of_log(self, part: Part) -> str:
-        lines = self._log(part).read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
-        return "\n".join([f"The end of {self._log(part)}:", *lines])
+    def _log(self, part: Part) -> PartLog:
+        return PartLog(self._directory / "logs" / f"{part.name}.log")
 
 
 def _how(process: subprocess.Popen[bytes]) -> str:

@@ -10,8 +10,6 @@ rq_dashboard.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 import secrets
 from collections.abc import Callable
@@ -22,9 +20,6 @@ from typing import Any
 import rq_dashboard.web as web  # type: ignore[import-untyped]  # shipped without types
 from flask import Flask, Response, request
 from flask.json.provider import DefaultJSONProvider
-from limits import parse
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
 from markupsafe import escape
 from redis import Redis
 from redis.exceptions import RedisError
@@ -32,29 +27,12 @@ from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.serializers import JSONSerializer
 
 from scheduler import dashboard_jobs
-from shared import serve, services
-from shared.core import log
+from scheduler.dashboard_guards import read_only, refusal, require_login
+from shared import services
 from shared.core.settings import Settings
 from shared.core.startup import or_exit
-from shared.web import guards
+from shared.web import server
 
-USER = "evergreen"
-WRONG_PASSWORDS = parse("5/5 minutes")  # of one IP
-LONGEST_PAGE = 200
-PAGES = {"queues_overview", "jobs_overview", "job_view", "workers_overview"}
-DATA = {"list_queues", "list_jobs", "job_info", "list_workers"}
-SHOWN = {"static", "favicon"} | PAGES | DATA
-NAME, NUMBER = re.compile(r"[A-Za-z0-9_-]{0,200}"), re.compile(r"[1-9]\d{0,8}")
-# What each part of an address may be; rq-dashboard fails on anything else.
-PARAMETERS: dict[str, Callable[[Any], object]] = {
-    "instance_number": lambda given: given == 0,
-    "queue_name": NAME.fullmatch,
-    "job_id": NAME.fullmatch,
-    "registry_name": ("queued", *dashboard_jobs.REGISTRIES).__contains__,
-    "order": ("asc", "dsc").__contains__,
-    "page": lambda given: NUMBER.fullmatch(str(given)),
-    "per_page": lambda given: NUMBER.fullmatch(str(given)) and int(given) <= LONGEST_PAGE,
-}
 # Its templates are compiled in the browser ('unsafe-eval') and carry style attributes.
 POLICY = (
     "default-src 'none'; script-src 'nonce-{nonce}' 'unsafe-eval'; style-src 'self' 'nonce-{nonce}'; style-src-attr "
@@ -65,7 +43,6 @@ NOT_OFFERED = (
     "#compact-btn, #requeue-all-btn, #requeue-job-btn, #jobs th:last-child, #jobs td.actions, #rq-instances-row"
 )
 _ADDRESS = re.compile(r"[^\s'\"<>()]+@[^\s'\"<>()]+")
-_logger = log.logger("dashboard")
 
 
 def _page(*asked: Any) -> tuple[int, list[dict[str, Any]]]:
@@ -121,64 +98,19 @@ def create_app(settings: Settings, connection: Redis) -> Flask:
     app.json = _WithoutAddresses(app)
     app.config.update(RQ_DASHBOARD_REDIS_URL=("redis",), RQ_DASHBOARD_DISABLE_DELETE=True)
     app.redis_conn = connection  # type: ignore[attr-defined]  # where rq-dashboard looks for it
-    app.before_request(_door(settings))
-    app.before_request(_only_look)
+    app.before_request(require_login(settings))
+    app.before_request(read_only)
     app.register_blueprint(web.blueprint)
     app.before_request_funcs["rq_dashboard"] = []  # replaces one that opens a connection per request
     app.after_request(_dressed(settings))
     app.register_error_handler(
-        RedisError, lambda _: _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Redis does not respond. Try again soon.")
+        RedisError, lambda _: refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Redis does not respond. Try again soon.")
     )
     for cannot_be_read in (NoSuchJobError, InvalidJobOperation):
         app.register_error_handler(
-            cannot_be_read, lambda _: _refusal(HTTPStatus.NOT_FOUND, "There is no such job, or it cannot be read.")
+            cannot_be_read, lambda _: refusal(HTTPStatus.NOT_FOUND, "There is no such job, or it cannot be read.")
         )
     return app
-
-
-def _refusal(status: HTTPStatus, sentence: str) -> Response:
-    return Response(sentence + "\n", status, mimetype="text/plain")
-
-
-def _digest(text: str | None) -> bytes:
-    return hashlib.sha256((text or "").encode()).digest()
-
-
-def _door(settings: Settings) -> Callable[[], Response | None]:
-    """Ask for user and password; after too many wrong guesses, even the right password must wait."""
-    limiter = FixedWindowRateLimiter(MemoryStorage())
-
-    def check() -> Response | None:
-        who = guards.client_ip(request)
-        if not limiter.test(WRONG_PASSWORDS, who):
-            refusal = _refusal(HTTPStatus.TOO_MANY_REQUESTS, "Too many wrong passwords. Wait five minutes.")
-            refusal.headers["Retry-After"] = str(WRONG_PASSWORDS.get_expiry())
-            return refusal
-        given = request.authorization
-        user, password = (given.username, given.password) if given and given.type == "basic" else (None, None)
-        right_user = hmac.compare_digest(_digest(user), _digest(USER))
-        if hmac.compare_digest(_digest(password), _digest(settings.console_password)) and right_user:
-            return None
-        if given:
-            limiter.hit(WRONG_PASSWORDS, who)
-            _logger.warning("proof.failed", proof="password")
-        refusal = _refusal(HTTPStatus.UNAUTHORIZED, f"The user is {USER}, the password is CONSOLE_PASSWORD.")
-        refusal.headers["WWW-Authenticate"] = 'Basic realm="Evergreen", charset="UTF-8"'
-        return refusal
-
-    return check
-
-
-def _only_look() -> Response | None:
-    """Refuse what changes something, and addresses that rq-dashboard fails on."""
-    if request.endpoint is None:
-        return None
-    if request.method not in ("GET", "HEAD") or request.endpoint.removeprefix("rq_dashboard.") not in SHOWN:
-        return _refusal(HTTPStatus.FORBIDDEN, "This dashboard is read-only. Manage emails in the console.")
-    asked = {name: value for name, value in (request.view_args or {}).items() if value is not None}
-    if not all(fits(asked[name]) for name, fits in PARAMETERS.items() if name in asked):
-        return _refusal(HTTPStatus.NOT_FOUND, f"There is no such page; one holds at most {LONGEST_PAGE} jobs.")
-    return None
 
 
 def _dressed(settings: Settings) -> Callable[[Response], Response]:
@@ -214,7 +146,7 @@ def main() -> None:
     with or_exit():
         settings = services.current_settings().require("redis_url", "console_password")
     app = create_app(settings, services.connect(settings, decode=False))
-    serve.run(app, settings.model_copy(update={"port": settings.dashboard_port}), threads=8)
+    server.run(app, settings.model_copy(update={"port": settings.dashboard_port}), threads=8)
 
 
 if __name__ == "__main__":

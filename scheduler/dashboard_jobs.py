@@ -120,6 +120,17 @@ def page(queue: str, listing: str, offset: int, count: int, order: str, connecti
         return total, _jobs([(name, None) for name in names], connection)
     found = REGISTRIES[listing](queue, connection=connection)
     keys = found.keys if isinstance(found, Schedules) else [found.key]
+    total, entries = _registered(keys, offset, count, order, connection)
+    timed = isinstance(found, Schedules)
+    return total, _jobs(
+        [(found.parse_job_id(cast(Any, name)), score if timed else None) for name, score in entries], connection
+    )
+
+
+def _registered(
+    keys: list[str], offset: int, count: int, order: str, connection: Redis
+) -> tuple[int, list[tuple[bytes, float]]]:
+    """The total and one page of several sorted sets, one after the other."""
     entries: list[tuple[bytes, float]] = []
     total = 0
     for key in reversed(keys) if order == "dsc" else keys:
@@ -130,10 +141,7 @@ def page(queue: str, listing: str, offset: int, count: int, order: str, connecti
                 Any, connection.zrange(key, start, start + wanted - 1, desc=order == "dsc", withscores=True)
             )
         total += size
-    timed = isinstance(found, Schedules)
-    return total, _jobs(
-        [(found.parse_job_id(cast(Any, name)), score if timed else None) for name, score in entries], connection
-    )
+    return total, entries
 
 
 def _queued(key: str, offset: int, count: int, order: str, connection: Redis) -> tuple[int, list[str]]:

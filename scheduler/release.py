@@ -102,7 +102,7 @@ def main() -> None:
     _logger.info("scheduler.started")
     metrics.start(settings.host, settings.metrics_port, metrics.Figures(ledger, catalog.campaigns))
     looking = [*notion_poll.start(stop), *doubt_poll.start(stop)]
-    gc.freeze()  # see shared/serve.py
+    gc.freeze()  # see shared/web/server.py
     loop.run()
     for thread in looking:
         thread.join(timeout=1)

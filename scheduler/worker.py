@@ -238,7 +238,7 @@ def main(name: str = QUEUE) -> None:
         worker_ttl=ttl,
         log_job_description=False,
     )
-    gc.freeze()  # see shared/serve.py
+    gc.freeze()  # see shared/web/server.py
     worker.work(logging_level="WARNING")
 
 

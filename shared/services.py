@@ -19,7 +19,8 @@ from redis.retry import Retry
 
 from shared.core import log, settings
 from shared.core.settings import Settings
-from shared.domain.catalog import CAMPAIGNS, Catalog, load
+from shared.domain.campaign_files import CAMPAIGNS, load
+from shared.domain.catalog import Catalog
 from shared.ledger.client import Ledger
 from shared.ledger.pacing import Pacer
 

@@ -3,30 +3,19 @@ screenshots of the result."""
 
 from __future__ import annotations
 
-import io
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from PIL import Image
-
-from local.trial import Trial, running
+from local.trial import running
 from shared.core.stack_file import ROOT
 from shared.ledger import ids
 from tests.support import browser
-from tests.support.site_ways import Visitor, Way, assessment, book, christmas, operator
+from tests.support.site_ways import Way, assessment, book, christmas, operator
 from tests.support.waiting import until
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+from tools.camera import DESKTOP, MAIL, PHONE, Camera
 
 IMAGES = ROOT / "docs" / "img"
-DESKTOP, TABLE, MAIL, PHONE = (1200, 800), (1400, 620), (720, 780), (390, 780)
-COLORS = 256
 ENOUGH = 14  # emails, to fill the outbox
 LARGEST, ALTOGETHER = 150_000, 1_200_000  # bytes
 MIXED = ["red", "orange", "yellow", "green", "green", "red", "yellow", "green"]
@@ -39,61 +28,6 @@ CROWD: dict[str, Way] = {
     "Ada": christmas("Use a sample result"),
 }
 LETTERS = (("ada", "Your assessment result"), ("grace", "Your meeting on"))
-
-
-@dataclass(frozen=True)
-class Camera:
-    """A browser on a stack, and the folder for its pictures."""
-
-    browser: Browser
-    trial: Trial
-    folder: Path
-
-    @contextmanager
-    def looking(self, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> Iterator[Page]:
-        """A page in a separate profile."""
-        width, height = size
-        context = self.browser.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme="dark" if dark else "light",
-            timezone_id="America/Toronto",
-        )
-        yield context.new_page()
-        context.close()
-
-    def visit(self, page: Page, name: str, way: Way) -> None:
-        """Let a visitor follow a path through the site."""
-        way(Visitor(page, self.trial.url, name))
-
-    def shoot(self, page: Page, name: str) -> None:
-        """Save the view as a PNG with few colors."""
-        page.wait_for_load_state("networkidle")
-        taken = page.screenshot(animations="disabled")
-        picture = Image.open(io.BytesIO(taken)).convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
-        picture.save(self.folder / f"{name}.png", optimize=True)
-
-    def shoot_row(self, name: str, table: str, row: str = "") -> None:
-        """Save a table of the sandbox's Notion, or its first row with some text."""
-        with self.looking(TABLE) as page:
-            page.goto(f"{self.trial.sandbox_url}/notion")
-            for text in filter(None, (table, row)):
-                page.locator("main :is(li, tbody) a", has_text=text).first.click()
-            self.shoot(page, name)
-
-    def email(self, who: str, subject: str) -> str | None:
-        """The id of an email to a person, once it was sent."""
-        sent = (
-            email
-            for email in self.trial.outbox()
-            if email["to"] == [f"{who}@example.org"] and subject in email["subject"]
-        )
-        return next((str(email["id"]) for email in sent), None)
-
-    def shoot_email(self, name: str, email: str | None, size: tuple[int, int], *, dark: bool = False) -> None:
-        """Save an email as a mail program of that width shows it."""
-        with self.looking(size, dark=dark) as page:
-            page.goto(f"{self.trial.sandbox_url}/emails/{email}/frame?scheme={'dark' if dark else 'light'}")
-            self.shoot(page, name)
 
 
 def site(camera: Camera) -> None:

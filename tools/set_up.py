@@ -121,12 +121,7 @@ def for_uv(listed: str) -> tuple[list[str], dict[str, str]]:
     Returns:
         The options and the environment variables for uv.
     """
-    import ast  # here, like ssl: a setup with nothing to do need not load them
-    import ssl
-
-    found = re.findall(r"^(global|install|:env:)\.([a-z-]+)=(.+)$", listed, re.MULTILINE)
-    found.sort(key=lambda line: ("global", "install", ":env:").index(line[0]))  # the last one counts, as in pip
-    values = {name: " ".join(ast.literal_eval(value).split()) for _, name, value in found}
+    values = _pip_settings(listed)
     environ = {UV_NAMES[name]: value for name, value in values.items() if name in UV_NAMES}
     environ["UV_INDEX_STRATEGY"] = "unsafe-best-match"  # all indexes are equal, as in pip: the hashes make that safe
     if "UV_HTTP_TIMEOUT" in environ:
@@ -134,6 +129,23 @@ def for_uv(listed: str) -> tuple[list[str], dict[str, str]]:
     if "UV_FIND_LINKS" in environ:  # a missing folder is a warning for pip and an error for uv
         places = [os.path.expanduser(place) for place in environ["UV_FIND_LINKS"].split()]
         environ["UV_FIND_LINKS"] = ",".join(place for place in places if "://" in place or os.path.exists(place))
+    options = ["--no-index"] if values.get("no-index", "").lower() in ("1", "true", "yes", "on") else []
+    return options, {**_certificates(), **environ}
+
+
+def _pip_settings(listed: str) -> dict[str, str]:
+    import ast  # here, like ssl: a setup with nothing to do need not load them
+
+    found = re.findall(r"^(global|install|:env:)\.([a-z-]+)=(.+)$", listed, re.MULTILINE)
+    found.sort(key=lambda line: ("global", "install", ":env:").index(line[0]))  # the last one counts, as in pip
+    return {name: " ".join(ast.literal_eval(value).split()) for _, name, value in found}
+
+
+def _certificates() -> dict[str, str]:
+    """Where uv finds the certificates that pip would trust without a setting of its own."""
+    import ssl
+
+    environ: dict[str, str] = {}
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # pip reads these, uv does not
         bundle = os.environ.get(name, "")
         if os.path.isfile(bundle):
@@ -141,7 +153,7 @@ def for_uv(listed: str) -> tuple[list[str], dict[str, str]]:
     store = ssl.get_default_verify_paths()
     if sys.platform == "darwin" or store.cafile or (store.capath and os.listdir(store.capath)):
         environ["UV_SYSTEM_CERTS"] = "true"  # what newer pips trust; uv refuses to start where the system has none
-    return ["--no-index"] if values.get("no-index", "").lower() in ("1", "true", "yes", "on") else [], environ
+    return environ
 
 
 def cause(output: str) -> str:

@@ -4,7 +4,7 @@ The caller has proved to be the operator."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Annotated, Any, TypeVar
 
 from flask import Blueprint, Response, request
@@ -73,19 +73,9 @@ def overview() -> Response:
 @api.get("/enrollments")
 def enrollments() -> Response:
     """A page of enrollments, filtered."""
-    asked = request.args
-    page, state = asked.get("page", "0"), asked.get("state") or None
-    if not page.isascii() or not page.isdigit() or len(page) > 9:
-        raise _faulty("page", "must be 0 or the `next` of the page before")
-    if state and state not in LISTED:
-        raise _faulty("state", f"must be one of {', '.join(LISTED)}")
-    segment = asked.get("segment") or None
-    if segment and segment not in SEGMENTS:
-        raise _faulty("segment", f"must be one of {', '.join(SEGMENTS)}")
-    slug = asked.get("campaign") or None
-    return endpoint.answer(
-        200, queries().page(int(page), address=asked.get("address") or None, slug=slug, state=state, segment=segment)
-    )
+    address, slug = request.args.get("address") or None, request.args.get("campaign") or None
+    start, state, segment = _page(), _choice("state", LISTED), _choice("segment", SEGMENTS)
+    return endpoint.answer(200, queries().page(start, address=address, slug=slug, state=state, segment=segment))
 
 
 @api.get("/enrollments/<enrollment>")
@@ -154,6 +144,22 @@ def start_sending() -> Response:
     _body(Nothing)
     enrollment_actions().start_sending()
     return endpoint.answer(200, {"sending_stopped": None})
+
+
+def _page() -> int:
+    """The page that is asked for; raises WebhookError 422."""
+    page = request.args.get("page", "0")
+    if not page.isascii() or not page.isdigit() or len(page) > 9:
+        raise _faulty("page", "must be 0 or the `next` of the page before")
+    return int(page)
+
+
+def _choice(name: str, known: Collection[str]) -> str | None:
+    """A filter that has only these values, or None; raises WebhookError 422."""
+    value = request.args.get(name) or None
+    if value and value not in known:
+        raise _faulty(name, f"must be one of {', '.join(known)}")
+    return value
 
 
 def _detail(enrollment: str) -> dict[str, Any]:

@@ -74,27 +74,39 @@ def _is_for_programs() -> bool:
 
 def _admit() -> Any:
     """Admit requests with the right proof; others get a page that says what to do."""
-    settings: Settings = services.current_settings()
     if _is_for_programs():
-        guards.require_bearer(request, settings.operator_token)
-        if request.blueprint != "api":
-            raise request.routing_exception or WebhookError(404, "there is nothing here")
+        _admit_program()
     elif request.endpoint == "static":
         return None
-    elif not settings.console_password:
+    elif (instead := _admit_person()) is not None:
+        return instead
+    if request.endpoint != "login.sign_in":
+        services.ledger().check_version()
+    return None
+
+
+def _admit_program() -> None:
+    guards.require_bearer(request, services.current_settings().operator_token)
+    if request.blueprint != "api":
+        raise request.routing_exception or WebhookError(404, "there is nothing here")
+
+
+def _admit_person() -> Response | None:
+    """The page that a person gets instead of the requested one, or None if they may have it."""
+    settings: Settings = services.current_settings()
+    if not settings.console_password:
         text = (
             "Set CONSOLE_PASSWORD for the console function and restart it. The JSON API and the command line work "
             "without it."
         )
         return _problem(401, "The console has no password yet", text)
-    elif request.endpoint != "login.sign_in":
-        if not session.is_signed_in():
-            return door(over=request.method == "POST" or session.COOKIE in request.cookies)
-        if request.method == "POST":
-            session.check_form(settings)
-        g.signed_in = True
-    if request.endpoint != "login.sign_in":
-        services.ledger().check_version()
+    if request.endpoint == "login.sign_in":
+        return None
+    if not session.is_signed_in():
+        return door(over=request.method == "POST" or session.COOKIE in request.cookies)
+    if request.method == "POST":
+        session.check_form(settings)
+    g.signed_in = True
     return None
 
 

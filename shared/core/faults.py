@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-_KINDS = {
+_WORDS = {
     "missing": "is missing",
     "string_type": "must be text",
     "int_type": "must be a whole number",
@@ -25,8 +25,6 @@ _KINDS = {
     "dict_type": "must be keys with values",
     "model_type": "must be keys with values",
     "model_attributes_type": "must be keys with values",
-}
-_LIMITS = {
     "greater_than": "must be more than {gt:g}",
     "greater_than_equal": "must be at least {ge:g}",
     "less_than": "must be less than {lt:g}",
@@ -36,6 +34,7 @@ _LIMITS = {
     "too_short": "must have at least {min_length} entries",
     "too_long": "must have at most {max_length} entries",
     "literal_error": "must be {expected}",
+    "extra_forbidden": "there is no such key",
 }
 
 
@@ -47,16 +46,12 @@ def sentence(fault: ErrorDetails, examples: Mapping[str, str] | None = None) -> 
         examples: examples of values whose form is checked, by the last name in the fault's location.
     """
     kind, context = fault["type"], fault.get("ctx") or {}
-    if kind in _KINDS:
-        return _KINDS[kind]
     if kind == "too_short" and context.get("min_length") == 1:
         return "must not be empty"
-    if kind in _LIMITS:
-        return _LIMITS[kind].format_map(context)
+    if kind in _WORDS:
+        return _WORDS[kind].format_map(context)
     if kind in ("value_error", "assertion_error"):
         return fault["msg"].partition(", ")[2]
-    if kind == "extra_forbidden":
-        return "there is no such key"
     example = (examples or {}).get(str(fault["loc"][-1]) if fault["loc"] else "")
     return "is not valid" + (f"; write it like {example}" if example else "")
 

@@ -3,85 +3,33 @@ order."""
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 from collections.abc import Mapping
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.core import faults
 from shared.core.errors import SettingsError
+from shared.core.value_types import (
+    Address,
+    Duration,
+    LogLevel,
+    Networks,
+    Pairs,
+    Rate,
+    RedisUrl,
+    TimeZone,
+    WebhookSecret,
+    Words,
+)
 
 SECRETS_DIR = Path("/var/openfaas/secrets")
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def seconds(value: Any) -> Any:
-    """Read a duration as people write it: `5s`, `1m`, `12h`, `500ms`, `2d`.
-
-    Args:
-        value: the text; a number counts as seconds, and anything else is left to pydantic's own error.
-
-    Raises:
-        ValueError: if the text is not a duration, or has no unit.
-    """
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*", value)
-    if not match:
-        raise ValueError(f"{value!r} is not a valid duration; write a number and a unit, such as 30s, 15m, 24h or 7d")
-    if not match[2] and float(match[1]):
-        raise ValueError(f"{value!r} has no unit; write {match[1]}s, {match[1]}m, {match[1]}h or {match[1]}d")
-    return float(match[1]) * _UNITS[match[2] or "s"]
-
-
-def _upper(value: Any) -> Any:
-    return value.upper() if isinstance(value, str) else value
-
-
-def _words(value: Any) -> Any:
-    return [word.rstrip("/") for word in re.split(r"[,\s]+", value) if word] if isinstance(value, str) else value
-
-
-def _pairs(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    pairs = [pair.partition("=") for pair in value.split(";") if pair.strip()]
-    if bad := next((name for name, equals, own in pairs if not (equals and name.strip() and own.strip())), None):
-        raise ValueError(f"{bad!r} is not paired with a name of yours; write ours=yours, separated by semicolons")
-    return {name.strip(): own.strip() for name, _, own in pairs}
-
-
-def _webhook_secret(value: str) -> str:
-    if value and not (
-        value.startswith("whsec_") and len(base64.b64decode(value.removeprefix("whsec_"), validate=True)) > 0
-    ):
-        raise ValueError("a Standard Webhooks secret is whsec_ followed by the key in base64")
-    return value
-
-
-def _redis_url(value: str) -> str:
-    try:
-        url = urlsplit(value)
-        valid = url.scheme in ("redis", "rediss", "unix") and url.port != 0 and not url.fragment
-    except ValueError:  # the port is no number
-        valid = False
-    if not valid:
-        raise ValueError("is not valid; write it like redis://redis:6379/0, with # in a password as %23")
-    return value
-
-
-Duration = Annotated[float, BeforeValidator(seconds), Field(ge=0, allow_inf_nan=False)]
-Address = Annotated[str, Field(pattern=r"^https?://[^\s/]+", examples=["https://evergreen.example.org"])]
-Rate = Annotated[str, Field(pattern=r"^[1-9]\d*/(second|minute|hour|day)$", examples=["10/second"])]
-Pairs = Annotated[dict[str, str], BeforeValidator(_pairs)]
-Words = Annotated[list[str], BeforeValidator(_words)]
 
 
 class Settings(BaseModel):
@@ -91,7 +39,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    redis_url: Annotated[str, AfterValidator(_redis_url)] = "redis://127.0.0.1:6379/0"
+    redis_url: RedisUrl = "redis://127.0.0.1:6379/0"
     redis_password: str = ""
 
     resend_api_key: str = ""
@@ -113,8 +61,8 @@ class Settings(BaseModel):
 
     internal_token: str = ""
     unsubscribe_key: str = ""
-    website_webhook_secret: Annotated[str, AfterValidator(_webhook_secret)] = ""
-    resend_webhook_secret: Annotated[str, AfterValidator(_webhook_secret)] = ""
+    website_webhook_secret: WebhookSecret = ""
+    resend_webhook_secret: WebhookSecret = ""
     calcom_webhook_secret: str = ""
     calendly_signing_key: str = ""
     operator_token: str = ""
@@ -134,7 +82,7 @@ class Settings(BaseModel):
     brand_logo_url: Annotated[
         str, Field(pattern=r"^(https://\S+)?$", examples=["https://www.example.org/logo.png"])
     ] = ""
-    business_timezone: str = "UTC"
+    business_timezone: TimeZone = "UTC"
 
     testing_mode: bool = False
     testing_step: Duration | None = Field(default=None, gt=0)
@@ -143,7 +91,7 @@ class Settings(BaseModel):
     webhook_body_limit: int = Field(default=65536, gt=0)
     webhook_rate_per_ip: Rate = "10/second"
     webhook_rate_per_address: Rate = "5/hour"
-    trusted_proxies: Words = []
+    trusted_proxies: Networks = []
     cors_origins: Words = []
 
     host: str = "0.0.0.0"  # noqa: S104 - a container is reached from outside; the local stack sets 127.0.0.1
@@ -152,27 +100,7 @@ class Settings(BaseModel):
     metrics_port: int = 9100
     threads: int = Field(default=16, gt=0)
     drain: Duration = Field(default=3, ge=0)
-    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = "INFO"
-
-    @field_validator("business_timezone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        from zoneinfo import ZoneInfo
-
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError(
-                f"{value!r} is not a valid time zone; write one of the IANA names, such as America/Toronto"
-            ) from error
-        return value
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _known_networks(cls, value: list[str]) -> list[str]:
-        for text in value:
-            ip_network(text, strict=False)
-        return value
+    log_level: LogLevel = "INFO"
 
     @cached_property
     def trusted_networks(self) -> list[IPv4Network | IPv6Network]:

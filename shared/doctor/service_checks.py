@@ -8,7 +8,7 @@ from email.utils import parseaddr
 from typing import Any
 
 from shared.core.settings import Settings
-from shared.doctor.settings_checks import Finding, Findings
+from shared.doctor.findings import Finding, Findings
 from shared.integrations.notion import Notion
 from shared.notion import setup_check
 

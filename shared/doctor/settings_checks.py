@@ -1,22 +1,18 @@
 """Doctor's checks of the settings: whether they make sense together.
 
-Each check yields findings, and each finding says how to fix it. Outside services are checked in redis_checks.py and
-service_checks.py.
+Each check yields findings, and each finding says how to fix it. Addresses are checked in address_checks.py, outside
+services in redis_checks.py, ledger_checks.py and service_checks.py.
 """
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from email.utils import parseaddr
-from typing import Literal
-from urllib.parse import SplitResult, urlsplit
 
 from shared.core.settings import SECRETS_DIR, Settings
+from shared.doctor.address_checks import addresses, is_live
+from shared.doctor.findings import Finding, Findings, Level
 
-Level = Literal["fault", "note", "ok"]
 SHORT = 16  # characters below which a secret can be guessed
 SHORT_KEY = 32  # the same for a key whose signatures are in every recipient's mailbox
 _REQUIRED = {
@@ -41,49 +37,6 @@ NEW_SECRET = "create one with `openssl rand -hex 32`"  # noqa: S105 - how to cre
 _KEPT = "links in emails sent with the old UNSUBSCRIBE_KEY stop working"
 
 
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check.
-
-    Attributes:
-        level: `fault` (must be fixed), `note` (optional, or could not be checked), `ok`.
-        about: a setting, or an outside service.
-        message: the problem.
-        fix: how to fix it.
-    """
-
-    level: Level
-    about: str
-    message: str
-    fix: str = ""
-
-    @property
-    def as_dict(self) -> dict[str, str]:
-        """For JSON."""
-        return asdict(self)
-
-
-Findings = Iterator[Finding]
-
-
-def _parts(url: str) -> SplitResult:
-    """The parts of an address; all empty if it is not valid."""
-    try:
-        return urlsplit(url)
-    except ValueError:
-        return urlsplit("")
-
-
-def on_this_machine(url: str) -> bool:
-    """Whether an address leads to this machine."""
-    return bool(re.fullmatch(r"localhost|::1|127(\.\d+){3}", _parts(url).hostname or ""))
-
-
-def is_live(found: Settings) -> bool:
-    """Whether real people get the emails."""
-    return not on_this_machine(found.resend_api_url)
-
-
 def required(found: Settings, in_pod: bool = False) -> Findings:
     """Settings without a value.
 
@@ -95,14 +48,7 @@ def required(found: Settings, in_pod: bool = False) -> Findings:
     for level, names in levels:
         for name, loss in names.items():
             if not getattr(found, name):
-                hidden = name in (*_HIDDEN, *_GIVEN)
-                file = f", or the secret file {SECRETS_DIR}/{name.replace('_', '-')}" if hidden else ""
-                if hidden and in_pod:
-                    yield Finding(
-                        "note", name.upper(), f"this pod does not get it; if it is missing where needed, {loss}"
-                    )
-                else:
-                    yield Finding(level, name.upper(), f"is missing; {loss}", f"set {name.upper()}{file}")
+                yield _missing(name, level, loss, in_pod)
     if not (found.calendly_signing_key or found.operator_token):
         yield Finding(
             "note", "CALENDLY_SIGNING_KEY", "is missing; calendly-noshow does not start", "set it, or OPERATOR_TOKEN"
@@ -120,13 +66,30 @@ def required(found: Settings, in_pod: bool = False) -> Findings:
         )
 
 
+def _missing(name: str, level: Level, loss: str, in_pod: bool) -> Finding:
+    if name not in (*_HIDDEN, *_GIVEN):
+        return Finding(level, name.upper(), f"is missing; {loss}", f"set {name.upper()}")
+    if in_pod:
+        return Finding("note", name.upper(), f"this pod does not get it; if it is missing where needed, {loss}")
+    file = f"{SECRETS_DIR}/{name.replace('_', '-')}"
+    return Finding(level, name.upper(), f"is missing; {loss}", f"set {name.upper()}, or the secret file {file}")
+
+
 def secrets(found: Settings) -> Findings:
     """Secrets that can be guessed, and secrets that are the same."""
+    yield from _short(found)
+    yield from _same(found)
+
+
+def _short(found: Settings) -> Findings:
     for name in _HIDDEN:
         least = SHORT_KEY if name == "unsubscribe_key" else SHORT
         if 0 < len(getattr(found, name)) < least:
             fix = f"{NEW_SECRET}, and change it everywhere" + (f"; {_KEPT}" if name == "unsubscribe_key" else "")
             yield Finding("fault", name.upper(), f"is shorter than {least} characters", fix)
+
+
+def _same(found: Settings) -> Findings:
     named: defaultdict[str, list[str]] = defaultdict(list)
     for name in _HIDDEN:
         named[getattr(found, name)].append(name.upper())
@@ -151,44 +114,6 @@ def testing(found: Settings) -> Findings:
             "TESTING_MODE",
             "is on with the real Resend: people get every email within minutes",
             "set TESTING_MODE=false",
-        )
-
-
-def addresses(found: Settings) -> Findings:
-    """Link targets, and pages that may post."""
-    for origin in found.cors_origins:
-        yield from _origin(origin)
-    if is_live(found):
-        yield from _public_url(found)
-        booking = _parts(found.booking_url)
-        if booking.scheme != "https":
-            yield Finding(
-                "fault", "BOOKING_URL", "does not begin with https://", "write the full address of your booking page"
-            )
-        elif found.booking_url.rstrip("/") == "https://cal.com":
-            fix = "set BOOKING_URL to your booking page, such as https://cal.com/you/call"
-            yield Finding("fault", "BOOKING_URL", "is not set: the buttons lead to Cal.com's own front page", fix)
-
-
-def _origin(origin: str) -> Findings:
-    parts = _parts(origin)
-    fix = "write only scheme and host, such as https://www.example.org"
-    if parts.scheme != "https" and not on_this_machine(origin):
-        yield Finding("fault", "CORS_ORIGINS", f"{origin} does not begin with https://", fix)
-    elif parts.path or parts.query or not parts.netloc:
-        yield Finding("fault", "CORS_ORIGINS", f"{origin} has a path: browsers send no path, so it never matches", fix)
-
-
-def _public_url(found: Settings) -> Findings:
-    if on_this_machine(found.public_url):
-        fix = "set PUBLIC_URL to the public address of the functions"
-        yield Finding("fault", "PUBLIC_URL", "leads to this machine: no one else can unsubscribe", fix)
-    elif not found.public_url.startswith("https://"):
-        yield Finding(
-            "fault",
-            "PUBLIC_URL",
-            "does not begin with https://: mail programs refuse one-click unsubscribing",
-            "write https://",
         )
 
 

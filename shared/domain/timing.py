@@ -1,4 +1,4 @@
-"""When emails are due: anchor, delays, testing mode and send windows. Pure: the caller passes the time.
+"""When emails are due: anchor, delays and testing mode. Pure: the caller passes the time.
 
 Every instant is a whole number of milliseconds since 1970-01-01 UTC, as the ledger keeps it.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime
 from zoneinfo import ZoneInfo
+
+from shared.domain.send_window import Window
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -27,43 +29,6 @@ class Delay:
 
     number: int
     milliseconds: int
-
-
-@dataclass(frozen=True)
-class Window:
-    """The hours in which a campaign may send, in one time zone.
-
-    Attributes:
-        days: weekdays, Monday is 0.
-        opens: the first instant of each day that counts.
-        closes: the first instant that no longer counts; None means midnight at the end of the day.
-    """
-
-    days: frozenset[int]
-    opens: time
-    closes: time | None
-
-    @property
-    def always(self) -> bool:
-        """Whether the window never closes."""
-        return len(self.days) == 7 and self.opens == time(0) and self.closes is None
-
-    def _contains(self, local: datetime) -> bool:
-        clock = local.time()
-        return local.weekday() in self.days and clock >= self.opens and (self.closes is None or clock < self.closes)
-
-    def next_open(self, instant: int, zone: ZoneInfo) -> int:
-        """The first instant at or after `instant` that is in the window."""
-        local = datetime.fromtimestamp(instant / 1000, zone)
-        if self.always or self._contains(local):
-            return instant
-        for days_ahead in range(16):
-            day = local.date() + timedelta(days=days_ahead)
-            opening = round(datetime.combine(day, self.opens, zone).timestamp() * 1000)
-            # On a night when the clock skips it, the window may not exist; then the next one counts.
-            if opening >= instant and self._contains(datetime.fromtimestamp(opening / 1000, zone)):
-                return opening
-        raise ValueError("a window needs at least one day")
 
 
 def anchor(reported: int | None, now: int, field: str = "email_1_sent_at") -> tuple[int, str | None]:

@@ -5,60 +5,19 @@ A template is compiled once and rendered often."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import jinja2
-from css_inline import CSSInliner
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 
-from shared.core.errors import CampaignError, RenderingError, SettingsError
-from shared.emails.colors import ink, readable
-from shared.emails.placeholders import HTML, LINKS, PLACEHOLDERS, TEXT, Fault, Placeholder, Slots, cleaned, one_line
+from shared.core.errors import CampaignError, RenderingError
+from shared.emails import markdown
+from shared.emails.page import Brand, html_page
+from shared.emails.placeholders import cleaned, one_line
 from shared.emails.plaintext import plain_text
+from shared.emails.slots import HTML, TEXT, Fault, Slots
 
-__all__ = ["PLACEHOLDERS", "Brand", "Email", "Template", "compile_template"]
-
-MAX_HTML_BYTES = 100_000  # Gmail cuts a message at 102 KB, the unsubscribe link first
-_CARDS = {"light": "#fdfdfc", "dark": "#1f2427"}
-_REASON = "You receive this email because you signed up, took an assessment or booked a call with us."
-_MARKDOWN = MarkdownIt("commonmark", {"html": False, "typographer": True}).enable("smartquotes")
-# markdown-it would print a bad link as text; _check refuses it
-_MARKDOWN.validateLink = lambda url: True  # type: ignore[method-assign]
-_INLINER = CSSInliner(load_remote_stylesheets=False, minify_css=True)
-_LAYOUT = HTML.from_string(Path(__file__).with_name("layout.html").read_text(encoding="utf-8"))
-_BUTTON = (
-    '<table role="presentation" class="button" cellpadding="0" cellspacing="0" border="0"><tr><td>',
-    "</td></tr></table>\n",
-)
-
-
-@dataclass(frozen=True)
-class Brand:
-    """The sender: what every email shows about the business.
-
-    Attributes:
-        name: at the top, if there is no logo, and in the footer.
-        postal_address: in the footer.
-        color: of the button and the links, as `#rrggbb`.
-        logo_url: the full https:// address of an image for the top, shown 40 pixels high; "" for none.
-
-    Raises:
-        SettingsError: if the logo has another kind of address, which a mail program would not load.
-    """
-
-    name: str
-    postal_address: str
-    color: str
-    logo_url: str = ""
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"(https://[^\s/]\S*)?", self.logo_url):
-            raise SettingsError(
-                "the logo's address is not a web address; begin it with https://, or leave BRAND_LOGO_URL empty"
-            )
+_REASON = "You are receiving this email because you signed up, took an assessment or booked a call with us."
 
 
 @dataclass(frozen=True)
@@ -135,13 +94,12 @@ def _compiled(source: str, name: str, brand: Brand, reason: str) -> Template:
     subject_source, preview_source, body_source = _parts(source)
     slots = Slots(source)
     subject, preview = slots.fill(subject_source).strip(), slots.fill(preview_source).strip()
-    tokens = _MARKDOWN.parse(slots.fill(body_source))
-    _check(tokens, slots)
+    tokens = markdown.parse(slots.fill(body_source), slots)
     used = list(slots.used)
     footer = [brand.name, brand.postal_address, reason]
     text = "\n".join([plain_text(tokens), "", "--", *filter(None, footer), ""])
     pages = {
-        unsubscribable: _page(subject, preview, tokens, slots, brand, reason, unsubscribable)
+        unsubscribable: html_page(subject, preview, tokens, slots, brand, reason, unsubscribable)
         for unsubscribable in (True, False)
     }
     return Template(
@@ -174,69 +132,3 @@ def _parts(source: str) -> tuple[str, str, str]:
     if not any(line.strip() for line in lines[end:]):
         raise Fault(len(lines), "there is no text; write it after a blank line")
     return headers["Subject"], headers.get("Preview", ""), "\n" * end + "\n".join(lines[end:])
-
-
-def _check(tokens: Sequence[Token], slots: Slots) -> None:
-    for token in tokens:
-        line = token.map[0] + 1 if token.map else 1
-        if "{{" in _html([token]) or (token.type == "inline" and "{{" in plain_text([token])):
-            raise Fault(line, "braces are left over; write a placeholder without backslashes or entities")
-        for child in token.children or ():
-            if child.type in ("softbreak", "hardbreak"):
-                line += 1
-            elif child.type == "link_open":
-                child.attrs["href"] = _address(str(child.attrs["href"]), slots, line)
-            elif child.type == "image" and not re.fullmatch(
-                rf"https://(?:(?!{slots.word.pattern}).)+", str(child.attrs["src"])
-            ):
-                raise Fault(line, "an image needs a full address that begins with https:// and contains no placeholder")
-
-
-def _address(href: str, slots: Slots, line: int) -> str:
-    if first := slots.word.match(href):
-        usable = slots.used[int(first[1])].name in LINKS
-    else:
-        start = re.match(r"https?://[^/?#]+|mailto:[^?]+|tel:.+", href)
-        usable = start is not None and not slots.word.search(start[0])
-    if not usable:
-        raise Fault(
-            line,
-            "a link's address is not safe; begin it with https://, mailto: or tel:, or use {{ booking_url }}",
-        )
-    return slots.address(href)
-
-
-def _page(
-    subject: str, preview: str, tokens: Sequence[Token], slots: Slots, brand: Brand, reason: str, unsubscribable: bool
-) -> str:
-    page = _LAYOUT.render(
-        subject=subject,
-        preview=preview,
-        body=_html(_with_buttons(tokens)),
-        brand=brand,
-        reason=reason,
-        unsubscribe_url=slots.add(Placeholder("unsubscribe_url")) if unsubscribable else None,
-        card=_CARDS,
-        accent={mode: readable(brand.color, card) for mode, card in _CARDS.items()},
-        ink=ink(brand.color),
-    )
-    page = _INLINER.inline(page)
-    if len(page.encode()) > MAX_HTML_BYTES:
-        raise Fault(1, f"the email is larger than {MAX_HTML_BYTES} bytes, and Gmail would cut it; shorten it")
-    return page
-
-
-def _html(tokens: Sequence[Token]) -> str:
-    return str(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {}))
-
-
-def _with_buttons(tokens: Sequence[Token]) -> list[Token]:
-    """The tokens, with each paragraph that is only a link turned into a button: a table, because Outlook pads only
-    cells."""
-    shown = list(tokens)
-    for index, token in enumerate(tokens):
-        kinds = [child.type for child in token.children or ()]
-        alone = kinds.count("link_open") == 1 and (kinds[0], kinds[-1]) == ("link_open", "link_close")
-        if alone and token.level == 1 and tokens[index - 1].type == "paragraph_open":
-            shown[index - 1], shown[index + 1] = (Token("html_block", "", 0, content=part) for part in _BUTTON)
-    return shown

@@ -17,7 +17,8 @@ from shared.core import log
 from shared.core.errors import CampaignError, RenderingError
 from shared.core.settings import Settings
 from shared.domain.catalog import Catalog
-from shared.emails.rendering import Brand, Email, Template, compile_template
+from shared.emails.page import Brand
+from shared.emails.rendering import Email, Template, compile_template
 from shared.ledger.client import Ledger
 from shared.ledger.template_texts import TemplateTexts
 

@@ -11,10 +11,10 @@ from shared.domain import timing
 from shared.domain.catalog import Campaign
 from shared.domain.enrollment_plan import Plan, plan_enrollment
 from shared.domain.forms import MeetingEvent
-from shared.intake.enrolling import Intake, exits, start_of
+from shared.intake.context import Intake, exits, start_of
 from shared.ledger import ids
 from shared.ledger.answers import Enrolled
-from shared.ledger.orders import Enroll, Meeting
+from shared.ledger.enroll_orders import Enroll, Meeting
 
 SEEN_TTL = 7 * timing.DAY
 KEEP = 30 * timing.DAY  # after its start: a late event must still find its meeting

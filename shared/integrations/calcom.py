@@ -8,92 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import Annotated, Any, Generic, TypeVar
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic.alias_generators import to_camel
 
 from shared.core.errors import WebhookError
-from shared.domain.forms import Email, Instant, MeetingEvent, Name
-from shared.integrations.payloads import Line, Loose, given, https, json_object, milliseconds, read
+from shared.domain.forms import MeetingEvent
+from shared.integrations.calcom_payloads import Booking, NewBooking, NoShow, Post, Trigger
+from shared.integrations.payloads import given, https, json_object, milliseconds, read
 
 CLOUD = "https://cal.com"
 PHONE_ONLY = "@sms.cal.com"
 _REFUSAL = "the event lacks what it needs; if the webhook in Cal.com has a custom payload template, remove it"
-
-Payload = TypeVar("Payload")
-Item = TypeVar("Item")
-
-
-def _only_first(value: Any) -> Any:
-    return value[:1] if isinstance(value, list) else value
-
-
-First = Annotated[list[Item], BeforeValidator(_only_first)]
-Uid = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.~-]{1,200}$")]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, alias_generator=to_camel)
-
-
-class _Trigger(_Part):
-    trigger_event: str
-
-
-class _Post(_Part, Generic[Payload]):
-    created_at: Instant
-    payload: Payload
-
-
-class _Attendee(_Part):
-    email: Email
-    name: Loose[Name] = None
-    first_name: Loose[Name] = None
-    time_zone: Loose[Annotated[str, Field(max_length=64)]] = None
-
-
-class _Video(_Part):
-    url: Loose[Line] = None
-
-
-class _Metadata(_Part):
-    video_call_url: Loose[Line] = None
-
-
-class _Booking(_Part):
-    """A booking; only its uid is required."""
-
-    uid: Uid
-    start_time: Loose[Instant] = None
-    attendees: Loose[First[_Attendee]] = None
-    event_title: Loose[Annotated[str, Field(max_length=200)]] = None
-    title: Loose[Name] = None
-    location: Loose[Line] = None
-    plain_location: Loose[Name] = Field(default=None, alias="location")
-    video_call_data: Loose[_Video] = None
-    metadata: Loose[_Metadata] = None
-    booker_url: Loose[Line] = None
-    disable_rescheduling: Loose[bool] = None
-    reschedule_uid: Loose[Uid] = None
-    reschedule_start_time: Loose[Instant] = None
-
-
-class _NewBooking(_Booking):
-    """A booking that emails will mention."""
-
-    start_time: Instant
-    attendees: Annotated[First[_Attendee], Field(min_length=1)]
-
-
-class _Mark(_Part):
-    email: Email
-    no_show: bool
-
-
-class _NoShow(_Part):
-    booking_uid: Uid
-    attendees: First[_Mark]
 
 
 def verify(body: bytes, signature: str | None, secret: str) -> None:
@@ -144,20 +67,20 @@ def event(body: bytes) -> MeetingEvent | None:
         WebhookError: 400 if the body is not a JSON object, 422 with the faulty fields if the event lacks what it needs.
     """
     posted = json_object(body)
-    trigger = read(_Trigger, posted, _REFUSAL).trigger_event
+    trigger = read(Trigger, posted, _REFUSAL).trigger_event
     match trigger:
         case "BOOKING_CREATED" | "BOOKING_RESCHEDULED":
-            return _booked(trigger, read(_Post[_NewBooking], posted, _REFUSAL))
+            return _booked(trigger, read(Post[NewBooking], posted, _REFUSAL))
         case "BOOKING_CANCELLED" | "BOOKING_REJECTED":
-            return _cancelled(trigger, read(_Post[_Booking], posted, _REFUSAL))
+            return _cancelled(trigger, read(Post[Booking], posted, _REFUSAL))
         case "BOOKING_REQUESTED":
-            return _moved(trigger, read(_Post[_Booking], posted, _REFUSAL))
+            return _moved(trigger, read(Post[Booking], posted, _REFUSAL))
         case "BOOKING_NO_SHOW_UPDATED":
-            return _marked(trigger, read(_Post[_NoShow], posted, _REFUSAL))
+            return _marked(trigger, read(Post[NoShow], posted, _REFUSAL))
     return None
 
 
-def _booked(trigger: str, post: _Post[_NewBooking]) -> MeetingEvent | None:
+def _booked(trigger: str, post: Post[NewBooking]) -> MeetingEvent | None:
     booking, at = post.payload, milliseconds(post.created_at)
     if booking.attendees[0].email.endswith(PHONE_ONLY):
         return None
@@ -173,7 +96,7 @@ def _booked(trigger: str, post: _Post[_NewBooking]) -> MeetingEvent | None:
     )
 
 
-def _cancelled(trigger: str, post: _Post[_Booking]) -> MeetingEvent:
+def _cancelled(trigger: str, post: Post[Booking]) -> MeetingEvent:
     booking, at = post.payload, milliseconds(post.created_at)
     starts = milliseconds(booking.start_time) if booking.start_time else None
     return MeetingEvent(
@@ -181,7 +104,7 @@ def _cancelled(trigger: str, post: _Post[_Booking]) -> MeetingEvent:
     )
 
 
-def _moved(trigger: str, post: _Post[_Booking]) -> MeetingEvent | None:
+def _moved(trigger: str, post: Post[Booking]) -> MeetingEvent | None:
     booking = post.payload
     if booking.reschedule_uid is None:
         return None
@@ -189,7 +112,7 @@ def _moved(trigger: str, post: _Post[_Booking]) -> MeetingEvent | None:
     return _cancelled(trigger, post.model_copy(update={"payload": dropped}))
 
 
-def _marked(trigger: str, post: _Post[_NoShow]) -> MeetingEvent | None:
+def _marked(trigger: str, post: Post[NoShow]) -> MeetingEvent | None:
     if not post.payload.attendees:
         return None
     uid, first, at = post.payload.booking_uid, post.payload.attendees[0], milliseconds(post.created_at)
@@ -202,7 +125,7 @@ def _marked(trigger: str, post: _Post[_NoShow]) -> MeetingEvent | None:
     )
 
 
-def _contact(booking: _Booking) -> dict[str, str]:
+def _contact(booking: Booking) -> dict[str, str]:
     """The booker is the first attendee; guests come after (handleNewBooking)."""
     if not booking.attendees:
         return {}
@@ -210,7 +133,7 @@ def _contact(booking: _Booking) -> dict[str, str]:
     return given(email=booker.email, name=booker.name, first_name=booker.first_name, timezone=booker.time_zone)
 
 
-def _values(booking: _Booking) -> dict[str, str]:
+def _values(booking: Booking) -> dict[str, str]:
     reschedule = f"{(booking.booker_url or CLOUD).rstrip('/')}/reschedule/{booking.uid}"
     return given(
         meeting_title=" ".join((booking.event_title or "").split()) or booking.title,
@@ -219,18 +142,21 @@ def _values(booking: _Booking) -> dict[str, str]:
     )
 
 
-def _place(booking: _Booking) -> str | None:
-    """Where to meet: a video link, else the location as it was written, never an app's code.
+def _place(booking: Booking) -> str | None:
+    """Where to meet: a video link, else the location as it was written, never an app's code."""
+    plain = booking.plain_location
+    written = plain if plain and not plain.startswith("integrations:") else None
+    return _video_link(booking) or https(booking.location) or written
 
-    The link in `metadata` is the newer one after a reschedule, but a booker can put any `metadata` into the booking
+
+def _video_link(booking: Booking) -> str | None:
+    """The link in `metadata` is the newer one after a reschedule, but a booker can put any `metadata` into the booking
     page's address. So if the video app has its own link, the one in `metadata` counts only if it is on the same host or
     is Cal.com's own page for this meeting.
     """
     newest = https(booking.metadata.video_call_url if booking.metadata else None)
     own = https(booking.video_call_data.url if booking.video_call_data else None)
-    if newest and own and newest.split("/")[2] != own.split("/")[2] and not newest.endswith(f"/video/{booking.uid}"):
-        newest = None
-    plain = booking.plain_location
-    return (
-        newest or own or https(booking.location) or (plain if plain and not plain.startswith("integrations:") else None)
-    )
+    if not newest or not own:
+        return newest or own
+    same_host = newest.split("/")[2] == own.split("/")[2]
+    return newest if same_host or newest.endswith(f"/video/{booking.uid}") else own

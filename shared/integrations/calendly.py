@@ -1,8 +1,7 @@
 """What Calendly posts: its signature, and a booking, a cancellation or a no-show as a MeetingEvent.
 
-Sources: Calendly's pages "Webhook Signatures" (header, signed text, tolerance), "Webhook Payload" (the envelope),
-"Webhook Payloads for Rescheduled Events", "Webhook Errors" (a day of retries, then the subscription is disabled), and
-the schemas Invitee, InviteeNoShow and Event Location of its API reference.
+Sources: Calendly's pages "Webhook Signatures" (header, signed text, tolerance), "Webhook Payloads for Rescheduled
+Events" and "Webhook Errors" (a day of retries, then the subscription is disabled).
 """
 
 from __future__ import annotations
@@ -10,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from typing import Annotated, Generic, Literal, TypeVar
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Literal
 
 from shared.core.errors import WebhookError
-from shared.domain.forms import Email, Instant, MeetingEvent, Name
-from shared.integrations.payloads import Line, Loose, given, https, json_object, milliseconds, read
+from shared.domain.forms import MeetingEvent
+from shared.integrations.calendly_payloads import Invitee, Location, NewInvitee, Post, Trigger
+from shared.integrations.payloads import given, https, json_object, milliseconds, read
 
 TOLERANCE_SECONDS = 180
 _REFUSAL = "the event lacks what it needs"
@@ -26,62 +24,6 @@ _WHAT: dict[str, Literal["booked", "cancelled", "no-show", "no-show-undone"]] = 
     "invitee_no_show.created": "no-show",
     "invitee_no_show.deleted": "no-show-undone",
 }
-
-Payload = TypeVar("Payload")
-
-
-InviteeUri = Annotated[str, Field(pattern=r"^https://[!-~]{1,300}/invitees/[A-Za-z0-9_-]{1,100}$")]
-NoShowUri = Annotated[str, Field(pattern=r"^https://[!-~]{1,300}$")]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
-
-
-class _Trigger(_Part):
-    event: str
-
-
-class _Post(_Part, Generic[Payload]):
-    created_at: Instant
-    payload: Payload
-
-
-class _Location(_Part):
-    type: Loose[str] = None
-    join_url: Loose[Line] = None
-    location: Loose[Line] = None
-    plain_location: Loose[Name] = Field(default=None, alias="location")
-
-
-class _Meeting(_Part):
-    start_time: Instant
-    name: Loose[Annotated[str, Field(max_length=200)]] = None
-    location: Loose[_Location] = None
-
-
-class _Mark(_Part):
-    uri: NoShowUri
-
-
-class _Invitee(_Part):
-    """An invitee; only the URI and the address are required."""
-
-    uri: InviteeUri
-    email: Email
-    name: Loose[Name] = None
-    first_name: Loose[Name] = None
-    timezone: Loose[Annotated[str, Field(max_length=64)]] = None
-    old_invitee: Loose[InviteeUri] = None
-    reschedule_url: Loose[Line] = None
-    scheduled_event: Loose[_Meeting] = None
-    no_show: Loose[_Mark] = None
-
-
-class _NewInvitee(_Invitee):
-    """An invitee whose meeting emails will mention."""
-
-    scheduled_event: _Meeting
 
 
 def verify(body: bytes, header: str | None, key: str, now_seconds: float) -> None:
@@ -101,22 +43,27 @@ def verify(body: bytes, header: str | None, key: str, now_seconds: float) -> Non
         raise WebhookError(
             401, "no key is set here: set CALENDLY_SIGNING_KEY to the signing key of the webhook subscription"
         )
+    sent, signatures = _signed(header)
+    expected = hmac.new(key.encode(), f"{sent}.".encode() + body, hashlib.sha256).hexdigest().encode()
+    if not any(hmac.compare_digest(expected, signature) for signature in signatures):
+        raise WebhookError(
+            401, "the signature is wrong: CALENDLY_SIGNING_KEY must be the signing key of the subscription"
+        )
+    if abs(now_seconds - int(sent)) > TOLERANCE_SECONDS:
+        raise WebhookError(
+            401, "the signature is not from the last three minutes: if it was just sent, correct this machine's clock"
+        )
+
+
+def _signed(header: str | None) -> tuple[str, list[bytes]]:
+    """The header's t, as it was signed, and each of its v1."""
     pairs = [part.strip().partition("=") for part in (header or "").split(",")]
     times = [value for name, _, value in pairs if name == "t"]
     if len(times) != 1 or not re.fullmatch(r"[0-9]{1,12}", times[0]):
         raise WebhookError(
             401, "Calendly-Webhook-Signature is missing or malformed: create the subscription with a signing key"
         )
-    expected = hmac.new(key.encode(), f"{times[0]}.".encode() + body, hashlib.sha256).hexdigest().encode()
-    signatures = [value.encode(errors="replace") for name, _, value in pairs if name == "v1"]
-    if not any(hmac.compare_digest(expected, signature) for signature in signatures):
-        raise WebhookError(
-            401, "the signature is wrong: CALENDLY_SIGNING_KEY must be the signing key of the subscription"
-        )
-    if abs(now_seconds - int(times[0])) > TOLERANCE_SECONDS:
-        raise WebhookError(
-            401, "the signature is not from the last three minutes: if it was just sent, correct this machine's clock"
-        )
+    return times[0], [value.encode(errors="replace") for name, _, value in pairs if name == "v1"]
 
 
 def event(body: bytes) -> MeetingEvent | None:
@@ -139,11 +86,11 @@ def event(body: bytes) -> MeetingEvent | None:
         WebhookError: 400 if the body is not a JSON object, 422 with the faulty fields if the event lacks what it needs.
     """
     posted = json_object(body)
-    name = read(_Trigger, posted, _REFUSAL).event
+    name = read(Trigger, posted, _REFUSAL).event
     what = _WHAT.get(name)
     if what is None:
         return None
-    post = read(_Post[_NewInvitee], posted, _REFUSAL) if what == "booked" else read(_Post[_Invitee], posted, _REFUSAL)
+    post = read(Post[NewInvitee], posted, _REFUSAL) if what == "booked" else read(Post[Invitee], posted, _REFUSAL)
     invitee, meeting, at = post.payload, post.payload.scheduled_event, milliseconds(post.created_at)
     mark = invitee.no_show if what == "no-show" else None
     return MeetingEvent(
@@ -162,7 +109,7 @@ def _last_part(uri: str) -> str:
     return uri.rsplit("/", 1)[1]
 
 
-def _values(invitee: _Invitee) -> dict[str, str]:
+def _values(invitee: Invitee) -> dict[str, str]:
     meeting = invitee.scheduled_event
     return given(
         meeting_title=" ".join((meeting.name or "").split()) if meeting else None,
@@ -171,7 +118,7 @@ def _values(invitee: _Invitee) -> dict[str, str]:
     )
 
 
-def _place(location: _Location) -> str | None:
+def _place(location: Location) -> str | None:
     """Where to meet: a video link, else the location as it was written; a link there counts only from the host, never
     from the invitee."""
     hosts_link = https(location.location) if location.type == "custom" else None

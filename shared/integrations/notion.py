@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
-from shared.core.errors import NotionError, masked
+from shared.core.errors import NotionError, NotionFault, masked
 from shared.core.optional_imports import without
+from shared.integrations.notion_values import Value, number, page_id, write
 
 with without("rich"):  # httpx loads it for its command line
     import httpx
@@ -23,9 +22,8 @@ with without("rich"):  # httpx loads it for its command line
     from notion_client.errors import HTTPResponseError, RequestTimeoutError
 
 VERSION = "2025-09-03"
-TEXT_LIMIT = 2000
-Value = str | int | float | bool | None
-_BUSY = {409, 429, 500, 502, 503, 504, 529}
+_BUSY = {409, 429, 529}
+_BROKEN = {500, 502, 503, 504}
 
 
 class Notion:
@@ -200,83 +198,29 @@ class Notion:
         return {name: written for name, value in values.items() if (written := write(types[name], value)) is not None}
 
 
-def write(type: str, value: Value) -> dict[str, Any] | None:
-    """A value as Notion takes it for a property of a given type; None for a type that cannot be written.
-
-    Args:
-        type: the property's type in Notion.
-        value: text, a number or a tick; an instant is ISO 8601 text. None clears the property.
-    """
-    text = "" if value is None else str(value)
-    match type:
-        case "title" | "rich_text":
-            return {type: [{"text": {"content": text[:TEXT_LIMIT]}}] if text else []}
-        case "select" | "status":
-            return {type: {"name": text.replace(",", " ")[:100]} if text else None}
-        case "multi_select":
-            return {type: [{"name": text.replace(",", " ")[:100]}] if text else []}
-        case "date":
-            return {type: {"start": text} if text else None}
-        case "number":
-            return {type: _number(text)}
-        case "checkbox":
-            return {type: bool(value)}
-        case "email" | "url" | "phone_number":
-            return {type: text or None}
-    return None
-
-
-def page_id(link: str) -> str:
-    """The id in a Notion link, or the id itself.
-
-    Args:
-        link: such as `https://www.notion.so/My-page-0123456789abcdef0123456789abcdef?v=...`.
-
-    Raises:
-        NotionError: if it contains no id.
-    """
-    found = re.search(r"[0-9a-f]{32}$", re.split(r"[?#]", link.strip())[0].rstrip("/").replace("-", "").lower())
-    if not found:
-        raise NotionError("refused", "that is not a Notion link or id; copy the link of the page (••• → Copy link)")
-    return found[0]
-
-
-def plain(property: Mapping[str, Any] | None) -> str | None:
-    """The value of a page's property as text; None if it is empty or missing."""
-    if not property:
-        return None
-    value = property[property["type"]]
-    if isinstance(value, list):
-        return "".join(part.get("plain_text", "") for part in value) or None
-    if isinstance(value, dict):
-        value = value.get("name") or value.get("start")
-    return None if value is None else str(value)
-
-
-def iso(instant: int | None) -> str | None:
-    """Milliseconds since 1970 UTC as Notion takes a date."""
-    return None if instant is None else datetime.fromtimestamp(instant / 1000, UTC).isoformat(timespec="milliseconds")
-
-
 def _refusal(error: HTTPResponseError) -> NotionError:
     """Sort a response by what can be done about it."""
     body = _body(error)
     code = str(body.get("code") or error.code)
-    details = body.get("additional_data") if isinstance(body.get("additional_data"), dict) else {}
     reason = f"Notion answered {error.status} {code}: {masked(str(body.get('message') or ''))}".rstrip(": ")
-    if error.status in _BUSY:
-        unsure = error.status not in (409, 429, 529)
-        return NotionError(
-            "unsure" if unsure else "busy",
-            reason,
-            retry_after=_number(error.headers.get("retry-after")),
-            committed=(details or {}).get("committed_resource_id"),
-        )
-    if error.status == 404 or "archived" in reason:
-        return NotionError("gone", reason)
-    if error.status in (401, 403):
-        return NotionError("denied", reason)
-    return NotionError("refused" if 400 <= error.status < 500 else "unsure", reason)
+    kind = _kind(error.status, reason)
+    if error.status not in _BUSY | _BROKEN:
+        return NotionError(kind, reason)
+    details = body.get("additional_data")
+    committed = details.get("committed_resource_id") if isinstance(details, dict) else None
+    return NotionError(kind, reason, retry_after=number(error.headers.get("retry-after")), committed=committed)
+
+
+def _kind(status: int, reason: str) -> NotionFault:
+    if status in _BUSY:
+        return "busy"
+    if status in _BROKEN:
+        return "unsure"
+    if status == 404 or "archived" in reason:
+        return "gone"
+    if status in (401, 403):
+        return "denied"
+    return "refused" if 400 <= status < 500 else "unsure"
 
 
 def _body(error: HTTPResponseError) -> dict[str, Any]:
@@ -285,10 +229,3 @@ def _body(error: HTTPResponseError) -> dict[str, Any]:
     except (TypeError, ValueError):
         return {}
     return body if isinstance(body, dict) else {}
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return None

@@ -1,5 +1,4 @@
-"""Resend: sends emails through the `resend` SDK, over persistent connections, and says what can be done about each
-refusal.
+"""Resend: sends emails through the `resend` SDK, over persistent connections.
 
 The SDK (2.52.0) has no retries, opens a connection per call unless it is given a client, keeps the key and the address
 in module globals, and raises one family of errors whose `error_type` is Resend's own code
@@ -8,11 +7,8 @@ in module globals, and raises one family of errors whose `error_type` is Resend'
 
 from __future__ import annotations
 
-import math
 import ssl
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 from urllib.request import getproxies
 
@@ -21,20 +17,16 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnectionError
 
-from shared.core.errors import SendError, SendFault, masked
+from shared.core.errors import SendError
 from shared.core.optional_imports import without
 from shared.integrations.provider import CLOCK_SHARE, Accepted, Listed
+from shared.integrations.resend_responses import accepted, accepted_batch, date, refusal, sent_emails
 
 with without("httpx"):  # only the SDK's other client needs it
     import resend
     from resend.exceptions import NoContentError, ResendError
     from resend.http_client import HTTPClient
 
-# Codes after which nothing can be sent until a person fixes the setup; 404 and 405 mean that the address is not
-# Resend's.
-_CLOSED_STATUS = {401, 403, 404, 405}
-_CLOSED_TYPES = {"missing_api_key", "invalid_api_key", "restricted_api_key", "suspended_api_key", "invalid_permission"}
-_QUOTA_TYPES = {"daily_quota_exceeded", "monthly_quota_exceeded", "email_above_quota"}
 CONNECT_SHARE = 0.3
 
 
@@ -119,7 +111,7 @@ class Resend:
             answer: Any = resend.Emails.send(email, {"idempotency_key": key})  # type: ignore[arg-type]
         except (ResendError, NoContentError) as error:
             _refuse(error)
-        return _accepted(answer, [answer])
+        return accepted(answer)
 
     def send_batch(self, emails: list[dict[str, Any]], *, key: str) -> Accepted:
         """Send up to 100 emails in one request; either all or none are accepted. Parameters and errors as for
@@ -128,10 +120,7 @@ class Resend:
             answer: Any = resend.Batch.send(emails, {"idempotency_key": key})  # type: ignore[arg-type]  # as above
         except (ResendError, NoContentError) as error:
             _refuse(error)
-        accepted = _accepted(answer, answer.get("data") if isinstance(answer, dict) else None)
-        if len(accepted.ids) != len(emails):
-            raise SendError("conflict", f"Resend answered for {len(accepted.ids)} of {len(emails)} emails")
-        return accepted
+        return accepted_batch(answer, len(emails))
 
     def listed(self, after: str | None = None) -> tuple[list[Listed], bool]:
         """A page of the emails that were sent, the newest first
@@ -150,47 +139,16 @@ class Resend:
             answer: Any = resend.Emails.list({"limit": 100, "after": after} if after else {"limit": 100})
         except (ResendError, NoContentError) as error:
             _refuse(error)
-        try:
-            return [_listed(entry) for entry in answer["data"]], bool(answer["has_more"])
-        except (KeyError, TypeError, ValueError):
-            raise SendError("ambiguous", "Resend's list cannot be read") from None
+        return sent_emails(answer)
 
     def time(self) -> int | None:
         """The time by Resend's clock, in milliseconds since 1970 UTC; None if it does not say.
 
         An error response says it, too."""
         try:
-            return _date(self._connection.look(f"{resend.api_url}/domains"))
+            return date(self._connection.look(f"{resend.api_url}/domains"))
         except requests.RequestException:
             return None
-
-
-def _date(headers: Mapping[str, str]) -> int | None:
-    """The header Date (https://www.rfc-editor.org/rfc/rfc9110#field.date), in milliseconds since 1970 UTC."""
-    text = {name.lower(): value for name, value in headers.items()}.get("date", "")
-    try:
-        parsed = parsedate_to_datetime(text)
-        return round((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1000)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _listed(entry: Mapping[str, Any]) -> Listed:
-    to = tuple(address.rpartition("<")[2].rstrip("> ").strip().lower() for address in entry["to"])
-    at = round(datetime.fromisoformat(entry["created_at"]).timestamp() * 1000)
-    return Listed(str(entry["id"]), to, str(entry["subject"]), at)
-
-
-def _accepted(answer: Any, entries: Any) -> Accepted:
-    """Read the ids and the rate; even if the response is malformed, the email may have been accepted."""
-    known = entries if isinstance(entries, list) else []
-    ids = [
-        entry["id"] for entry in known if isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry["id"]
-    ]
-    if not ids or len(ids) != len(known):
-        raise SendError("ambiguous", "Resend's answer names no email id")
-    headers = {name.lower(): value for name, value in (answer.get("http_headers") or {}).items()}
-    return Accepted(ids, _number(headers.get("ratelimit-limit")), _date(headers))
 
 
 def _refuse(error: ResendError | NoContentError) -> NoReturn:
@@ -202,27 +160,7 @@ def _refuse(error: ResendError | NoContentError) -> NoReturn:
         if _never_connected(error.__context__):
             raise SendError("wait", "Resend could not be reached") from None
         raise SendError("ambiguous", "Resend did not answer") from None
-    reason = f"Resend answered {status} {code}: {masked(str(error.message), 200)}"
-    retry_after = _number({name.lower(): value for name, value in error.headers.items()}.get("retry-after"))
-    raise SendError(_kind(status, code), reason, retry_after, _date(error.headers)) from None
-
-
-def _kind(status: int, code: str) -> SendFault:
-    if code in _QUOTA_TYPES:
-        return "quota"
-    if status in _CLOSED_STATUS or code in _CLOSED_TYPES:
-        return "closed"
-    if code == "concurrent_idempotent_requests":
-        return "busy"
-    if code == "invalid_idempotent_request":
-        return "conflict"
-    if status == 429:
-        return "rate"
-    if code == "resource_locked":
-        return "wait"
-    if 400 <= status < 500 and status not in (408, 499):
-        return "refused"
-    return "ambiguous"
+    raise refusal(status, code, str(error.message), error.headers) from None
 
 
 def _never_connected(error: BaseException | None) -> bool:
@@ -234,11 +172,3 @@ def _never_connected(error: BaseException | None) -> bool:
     if isinstance(reason, urllib3.exceptions.SSLError) and reason.args:
         return isinstance(reason.args[0], ssl.SSLCertVerificationError)
     return isinstance(reason, NewConnectionError | NameResolutionError)
-
-
-def _number(text: Any) -> float | None:
-    try:
-        number = float(text)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) and number >= 0 else None

@@ -1,7 +1,6 @@
 """What Resend posts: its signature, and what became of an email or an address, as a DeliveryEvent.
 
-Sources: https://resend.com/docs/dashboard/webhooks/event-types (bodies),
-https://resend.com/docs/webhooks/verify-webhooks-requests and
+Sources: https://resend.com/docs/webhooks/verify-webhooks-requests and
 https://docs.svix.com/receiving/verifying-payloads/how-manual (signature; Svix's scheme is that of Standard Webhooks).
 """
 
@@ -11,15 +10,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parseaddr
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from shared.core.errors import WebhookError, masked
 from shared.domain.enrollments import normalized
-from shared.domain.forms import Instant
-from shared.integrations.payloads import Loose, milliseconds
+from shared.integrations.payloads import milliseconds
+from shared.integrations.resend_event_payloads import Data, Post, Trouble
 
 TAG = "email_id"  # ours, on each email that we send
 PERMANENT = "Permanent"
@@ -77,53 +75,6 @@ class DeliveryEvent:
     reason: str | None = None
 
 
-def _as_object(value: Any) -> Any:
-    """Tags come as an object, or as the list that was sent."""
-    if not isinstance(value, list):
-        return value
-    return {
-        tag["name"]: tag.get("value") for tag in value if isinstance(tag, dict) and isinstance(tag.get("name"), str)
-    }
-
-
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,200}$")]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
-
-
-class _Trouble(_Part):
-    """Why an email did not arrive: the fields of `bounce`, `failed` and `suppressed`."""
-
-    type: Loose[str] = None
-    sub_type: Loose[str] = Field(default=None, alias="subType")
-    message: Loose[str] = None
-    reason: Loose[str] = None
-
-
-class _Data(_Part):
-    created_at: Loose[Instant] = None
-    email_id: Loose[Id] = None
-    to: Loose[Annotated[list[str], BeforeValidator(_as_list)]] = None
-    email: Loose[str] = None
-    unsubscribed: Loose[bool] = None
-    tags: Loose[Annotated[dict[str, Any], BeforeValidator(_as_object)]] = None
-    bounce: Loose[_Trouble] = None
-    failed: Loose[_Trouble] = None
-    suppressed: Loose[_Trouble] = None
-
-
-class _Post(_Part):
-    type: str
-    created_at: Loose[Instant] = None
-    data: Loose[_Data] = None
-
-
 def verify(body: bytes, headers: Mapping[str, str], secret: str) -> str:
     """Check that Resend sent a body in the last five minutes.
 
@@ -142,10 +93,8 @@ def verify(body: bytes, headers: Mapping[str, str], secret: str) -> str:
     given = {name: lowered.get(f"svix-{name}", "") for name in ("id", "timestamp", "signature")}
     try:
         Webhook(secret).verify(body, {f"webhook-{name}": value for name, value in given.items()}, json_parse=False)
-    except (
-        WebhookVerificationError,
-        ValueError,
-    ):  # malformed headers and bodies raise ValueError (binascii's and unicode's too)
+    # malformed headers and bodies raise ValueError (binascii's and unicode's too)
+    except (WebhookVerificationError, ValueError):
         raise WebhookError(
             401,
             "the svix-* headers are missing, wrong or older than five minutes: RESEND_WEBHOOK_SECRET must be the "
@@ -168,21 +117,19 @@ def event(body: bytes, key: str) -> DeliveryEvent | None:
         WebhookError: 400 if the body is not a JSON object with a type.
     """
     try:
-        post = _Post.model_validate(json.loads(body))
+        post = Post.model_validate(json.loads(body))
     except (ValueError, RecursionError):
         raise WebhookError(400, "the body is not a JSON object with a type") from None
-    what = _WHATS.get(post.type)
-    data = post.data or _Data()
-    if what is None or (what == "unsubscribed" and not data.unsubscribed):
+    data = post.data or Data()
+    what = _what(post.type, data)
+    if what is None:
         return None
-    if what == "bounced" and not (data.bounce and data.bounce.type == PERMANENT):
-        what = "bounced-for-now"
     tag = (data.tags or {}).get(TAG)
     return DeliveryEvent(
         key=key,
         what=what,
         at=milliseconds(post.created_at) if post.created_at else None,
-        address=_address([data.email] if what == "unsubscribed" and data.email else data.to or []),
+        address=_address(what, data),
         email_id=tag if isinstance(tag, str) else None,
         provider_id=data.email_id,
         sent=milliseconds(data.created_at) if what != "unsubscribed" and data.created_at else None,
@@ -190,12 +137,22 @@ def event(body: bytes, key: str) -> DeliveryEvent | None:
     )
 
 
-def _address(recipients: list[str]) -> str | None:
+def _what(type: str, data: Data) -> What | None:
+    what = _WHATS.get(type)
+    if what == "unsubscribed" and not data.unsubscribed:
+        return None
+    if what == "bounced" and not (data.bounce and data.bounce.type == PERMANENT):
+        return "bounced-for-now"
+    return what
+
+
+def _address(what: What, data: Data) -> str | None:
+    recipients = [data.email] if what == "unsubscribed" and data.email else data.to or []
     address = normalized(parseaddr(recipients[0])[1]) if len(recipients) == 1 else ""
     return address if "@" in address else None
 
 
-def _reason(what: What, data: _Data) -> str | None:
+def _reason(what: What, data: Data) -> str | None:
     match what:
         case "delayed":
             return "delivery is delayed; Resend keeps trying"
@@ -210,6 +167,6 @@ def _reason(what: What, data: _Data) -> str | None:
     return None
 
 
-def _words(lead: str, trouble: _Trouble | None) -> str:
+def _words(lead: str, trouble: Trouble | None) -> str:
     said = [masked(part) for part in (trouble.sub_type, trouble.reason, trouble.message) if part] if trouble else []
     return ": ".join([lead, *said])

@@ -1,14 +1,15 @@
-"""What the ledger's scripts return. Instants are milliseconds since 1970 UTC."""
+"""What the ledger's scripts return; `claims.py` has what those of sending return.
+
+Instants are milliseconds since 1970 UTC.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from shared.domain.enrollments import Contact
-from shared.domain.states import EnrollmentState, Refusal, StepState
-from shared.ledger import ids
+from shared.domain.states import EnrollmentState, StepState
 
 
 class Enrolled(NamedTuple):
@@ -100,103 +101,6 @@ class Became:
     thrown: Sequence[str]
     began_as: str
     new_id: str
-
-
-@dataclass(frozen=True)
-class Claimed:
-    """What a claim returned to send.
-
-    Attributes:
-        wait: milliseconds to wait for our turn at the provider.
-        turn: the instant of that turn, in milliseconds since 1970 UTC by the ledger's clock.
-        items: the emails, the requested one first (in a repeated batch: the batch's own order).
-        request: the id of the request that was posted before and must be repeated as it was; empty for a new one.
-        body: that request, as JSON.
-        ask_time: whether the provider must be asked for its time before this is posted.
-    """
-
-    wait: int
-    turn: int
-    items: list[Item]
-    request: str
-    body: str
-    ask_time: bool = False
-
-
-@dataclass(frozen=True)
-class Leave:
-    """When a request may leave.
-
-    Attributes:
-        now: the instant of this answer, in milliseconds since 1970 UTC.
-        wait: milliseconds from then until its turn.
-        again: whether to ask again: for a later turn than the one asked for, or without some of its emails.
-        without: the ids of those emails, which may no longer go.
-    """
-
-    now: int
-    wait: int
-    again: bool
-    without: frozenset[str] = frozenset()
-
-    @property
-    def turn(self) -> int:
-        """The instant of its turn."""
-        return self.now + self.wait
-
-
-@dataclass(frozen=True)
-class Item:
-    """One claimed email: its enrollment and step, what is known about the person, and what the webhook said about the
-    occasion."""
-
-    enrollment: str
-    step: int
-    slug: str
-    request_id: str
-    contact: Contact
-    values: Mapping[str, str]
-    retries: int = 0
-
-    @property
-    def id(self) -> str:
-        """The email's id."""
-        return ids.email_id(self.enrollment, self.step)
-
-    @property
-    def request(self) -> str:
-        """The id of a request for this email alone, also its idempotency key: a new one after each retry by a
-        person."""
-        return f"{self.id}-r{self.retries}" if self.retries else self.id
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Why a claim returned nothing to send, until when, the reason, and how the step ended if it has.
-
-    Attributes:
-        what: the kind of refusal.
-        until: when it may be claimed; for a late step, when it was due.
-        why: the reason, without an address.
-        state: the step's, if it is done.
-    """
-
-    what: Refusal
-    until: int | None = None
-    why: str = ""
-    state: StepState | None = None
-
-
-@dataclass(frozen=True)
-class Settled:
-    """What became of a step: its state (None: it is gone), its next wake-up if it has one, the attempts made, and why
-    it is not sent."""
-
-    id: str
-    state: StepState | None
-    next: int | None
-    attempts: int
-    why: str = ""
 
 
 @dataclass(frozen=True)

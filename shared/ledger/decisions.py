@@ -3,42 +3,36 @@
 Every decision about an email is one Lua script, which runs completely or not at all.
 
 The scripts are in `scripts/`; the head of each says what it keeps true. `orders.py` has what they take, `answers.py`
-what they return. Instants are milliseconds since 1970 UTC, by Redis's clock unless a clock is given.
+and `claims.py` what they return. Instants are milliseconds since 1970 UTC, by Redis's clock unless a clock is given.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import ResponseError
 
-from shared.core.errors import LedgerTooNew
-from shared.domain.enrollments import Contact
-from shared.domain.states import EnrollmentState, Refusal, StepState
+from shared.domain.states import EnrollmentState, StepState
 from shared.ledger import version
 from shared.ledger.answers import (
     Became,
-    Claimed,
     Counted,
     Enrolled,
     Erased,
-    Item,
-    Leave,
-    Refused,
     Released,
-    Settled,
     Swept,
     Taken,
     enrollment_state,
     instant,
     step_state,
 )
+from shared.ledger.claims import Claimed, Leave, Refused, Settled, claim_answer
 from shared.ledger.durability import Durability
-from shared.ledger.orders import Ending, Enroll, Limit, Report, Restore, Resume
-from shared.ledger.script_sources import sources
+from shared.ledger.enroll_orders import Enroll
+from shared.ledger.orders import Ending, Limit, Report, Resume
+from shared.ledger.restore_orders import Restore
+from shared.ledger.script_runner import ScriptRunner, filled
 
 WINDOW = 23 * 3_600_000
 KEEP_FINISHED = 90 * 86_400_000
@@ -46,25 +40,8 @@ BATCH = 100
 AHEAD = 30  # how many milliseconds before its turn a request is frozen; with a hundred emails, that takes about ten
 
 
-def as_json(order: object) -> str:
-    """An order as its script reads it. None values are left out."""
-    return json.dumps(
-        {name: value for name, value in order.items() if value is not None} if isinstance(order, dict) else order,
-        default=_filled,
-    )
-
-
-def _filled(order: object) -> dict[str, Any]:
-    """The fields of an order that become JSON: those that are set."""
-    return {name: value for name, value in vars(order).items() if value is not None}
-
-
 def _milliseconds(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds * 1000)
-
-
-def _flat(values: Sequence[str]) -> dict[str, str]:
-    return dict(zip(values[::2], values[1::2], strict=True))
 
 
 class Decisions:
@@ -99,25 +76,11 @@ class Decisions:
             "AHEAD": AHEAD,
             "VERSION": version.VERSION,
         }
-        self._scripts = {name: redis.register_script(source) for name, source in sources(constants).items()}
+        self._scripts = ScriptRunner(redis, constants, clock)
 
     def _decide(self, script: str, order: object, *texts: str) -> Any:
-        """Run one script; its head describes its order and its answer.
-
-        Args:
-            script: the name of its file.
-            order: passed as JSON: a dataclass from orders.py, a dict or a number. None values are left out.
-            texts: passed as they are, such as a request of a megabyte.
-
-        Raises:
-            LedgerTooNew: if a newer release uses the ledger; then nothing was read or written.
-        """
-        try:
-            return self._scripts[script](args=[self._clock() if self._clock else "", as_json(order), *texts])
-        except ResponseError as error:
-            if str(error).startswith(version.TOO_NEW):
-                raise LedgerTooNew(str(error).removeprefix(version.TOO_NEW), version.VERSION) from None
-            raise
+        """Run one script, as the runner does; every decision passes here."""
+        return self._scripts.run(script, order, *texts)
 
     def version(self) -> int:
         """The ledger's version; without a mark, the version it counts as. Raises LedgerTooNew."""
@@ -206,14 +169,7 @@ class Decisions:
                 "date": date,
             },
         )
-        if answer[0] != "claimed":
-            what, until, why, state = answer
-            return Refused(Refusal(what), instant(until), why, step_state(state))
-        items = [
-            Item(e, int(n), slug, request_id, Contact(_flat(fields)), json.loads(values), retries)
-            for e, n, slug, request_id, fields, values, retries in answer[3]
-        ]
-        return Claimed(int(answer[1]), int(answer[2]), items, answer[4], answer[5], bool(answer[6]))
+        return claim_answer(answer)
 
     def post(
         self,
@@ -267,7 +223,7 @@ class Decisions:
             token: who claimed them.
             at_work: the email whose job is at work here.
         """
-        order = _filled(ending) | {"members": list(members), "token": token, "at_work": at_work}
+        order = filled(ending) | {"members": list(members), "token": token, "at_work": at_work}
         return [
             Settled(id, step_state(state), instant(following), int(attempts), why)
             for id, state, following, attempts, why in self._decide("settle", order)

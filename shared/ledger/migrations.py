@@ -86,12 +86,12 @@ def older(ledger: Ledger, number: int) -> list[str]:
         pipe.hmget(key, "birth", "last_heartbeat", "death", ids.KNOWS)
     names = [f"scheduler {key.removeprefix(ids.SCHEDULER)}" for key in schedulers]
     names += [f"worker {key.removeprefix(ids.WORKER)}" for key in workers]
-    beats = zip(names, pipe.execute(), strict=True)
-    return [
-        name
-        for name, (birth, beat, death, knows) in beats
-        if (birth or beat) and not death and int(knows or 1) < number
-    ]
+    found = zip(names, pipe.execute(), strict=True)
+    return [name for name, (*life, knows) in found if _is_at_work(*life) and int(knows or 1) < number]
+
+
+def _is_at_work(birth: str | None, beat: str | None, death: str | None) -> bool:
+    return bool(birth or beat) and not death
 
 
 def migrate(ledger: Ledger) -> Iterator[Slice]:

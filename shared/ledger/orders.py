@@ -1,4 +1,5 @@
 """What the ledger's scripts take: each dataclass is a script's contract, field by field. None values are left out.
+Those of enroll.lua and restore.lua have a module each.
 
 Instants are milliseconds since 1970 UTC, durations are milliseconds, contacts are digests of their addresses.
 """
@@ -6,11 +7,9 @@ Instants are milliseconds since 1970 UTC, durations are milliseconds, contacts a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
-from shared.domain.enrollment_plan import Plan
-from shared.domain.states import Kind, Outcome, Reentry, StepState
+from shared.domain.states import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,82 +19,6 @@ class Limit:
     key: str
     most: int
     window: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Exit:
-    """What has happened to a contact: it ends the enrollments in some campaigns, if they began before it."""
-
-    reason: str
-    slugs: Sequence[str]
-    before: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Meeting:
-    """What a calendar reports about a meeting.
-
-    Attributes:
-        what: what happened.
-        uid: a digest of the meeting's id.
-        at: when it happened.
-        starts: when the meeting begins.
-        replaces: the digest of the meeting that was moved to this one.
-        keep: how long the meeting is remembered.
-    """
-
-    what: Literal["booked", "cancelled", "no-show", "no-show-undone"]
-    uid: str
-    at: int
-    starts: int | None
-    replaces: str | None
-    keep: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Start:
-    """The campaign of the webhook, and the key of the contact's enrollments in it; without a plan, the contact is only
-    tracked."""
-
-    key: str
-    slug: str
-    kind: Kind
-    request_id: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Enroll:
-    """A sign-up, a report or a meeting (enroll.lua).
-
-    Attributes:
-        contact: the contact.
-        fields: what the form says about them.
-        source: the trigger.
-        seen: a digest of the `Idempotency-Key` or of the event: the same one again gets the first answer.
-        seen_ttl: for how long.
-        answer: that answer.
-        consent: whether the form includes consent.
-        lead: a digest of scores that the owner is alerted to, unless they are the same as the last ones.
-        limit: how often the contact may come.
-        exit: what ends other enrollments.
-        meeting: what a calendar reports.
-        start: if the webhook has a campaign.
-        plan: if the form has what the campaign requires.
-    """
-
-    contact: str
-    fields: dict[str, str]
-    source: str
-    seen: str | None = None
-    seen_ttl: int = 0
-    answer: str = ""
-    consent: bool = False
-    lead: str | None = None
-    limit: Limit | None = None
-    exit: Exit | None = None
-    meeting: Meeting | None = None
-    start: Start | None = None
-    plan: Plan | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,103 +101,3 @@ class Resume:
     dues: dict[int, int]
     nexts: dict[int, int]
     catch_up: int | None
-
-
-@dataclass(kw_only=True)
-class RestoredStep:
-    """A step of an enrollment that is being restored; `state` is None while it is unknown what became of it.
-
-    Attributes:
-        number, offset, due: as in its plan.
-        sent: when it was sent, and `by` whom; `id` is the provider's id.
-        why: why it was not sent.
-        note: what the provider said about it.
-        reports: when it was delivered, opened, ...
-        page: its row in the email log.
-    """
-
-    number: int
-    offset: int
-    due: int
-    state: StepState | None = None
-    sent: int | None = None
-    by: str | None = None
-    id: str | None = None
-    why: str | None = None
-    note: str | None = None
-    reports: dict[str, int] = field(default_factory=dict)
-    page: str | None = None
-
-
-@dataclass(kw_only=True)
-class RestoredEnrollment:
-    """An enrollment that is being restored, as recorded in Notion.
-
-    Attributes:
-        id, key, number: its id, and the parts of it.
-        slug, kind, reentry: those of its campaign, if it still exists.
-        what: what it becomes; `finished` and `tracking` only leave a mark.
-        page: its row in the tracker.
-        anchor: the instant that its delays count from.
-        group: only one campaign of a group runs at a time.
-        created: when it began.
-        exits: the reasons that end it.
-        paused_at: since when it is paused, if it is.
-        ticked: whether its Pause is ticked.
-        steps: all its steps, if it is open.
-        why: why it is paused, and `notes` what the owner should know about it: both for the report.
-    """
-
-    id: str
-    key: str
-    number: int
-    what: Literal["finished", "tracking", "active", "paused"]
-    slug: str | None = None
-    kind: Kind | None = None
-    reentry: Reentry | None = None
-    page: str | None = None
-    anchor: int | None = None
-    group: str | None = None
-    created: int | None = None
-    exits: Sequence[str] = ()
-    paused_at: int | None = None
-    ticked: bool = False
-    steps: Sequence[RestoredStep] = ()
-    why: str | None = None
-    notes: Sequence[str] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Foreseen:
-    """For a dry run of a restore: what would be true by then.
-
-    Attributes:
-        lost: the fence would be on.
-        gone: the enrollments that would have been discarded.
-        held: the group would be taken.
-    """
-
-    lost: bool
-    gone: Sequence[str]
-    held: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Restore:
-    """A person as recorded in Notion, and one of their enrollments (restore.lua).
-
-    Attributes:
-        contact: the contact.
-        fields: what is known about them.
-        page: their row.
-        reason: why they get no email.
-        run: the enrollment; None if there is none.
-        dry: only report what would become of it in this situation.
-    """
-
-    contact: str
-    fields: dict[str, str] | None = None
-    page: str | None = None
-    reason: str | None = None
-    run: RestoredEnrollment | None = None
-    dry: Foreseen | None = None

@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.core.settings import Settings
 from shared.domain import timing
-from shared.integrations.notion import plain
+from shared.integrations.notion_values import plain
 from shared.notion import schema
 from shared.notion.schema import Source
 

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date
+from itertools import pairwise
 from urllib.parse import unquote
 
-from shared.core.errors import CampaignError
+from shared.notion.inline_markdown import inline
 
 _BOXES = "callout|columns?|details|synced_block(?:_reference)?|table|meeting-notes"
 _ICON = re.compile(r'icon="([^"\x00-\x7f]+)"')
@@ -24,25 +23,6 @@ _ATTRIBUTES = re.compile(r'\s*\{(?:\s*[\w-]+="[^"]*")+\s*\}$')
 _CELL = re.compile(r"<td\b[^>]*>(.*?)</td>", re.DOTALL)
 _LIST = re.compile(r"(?P<marker>[-*+]|\d+[.)])\s+(?:\[(?P<tick>[ xX])\]\s+)?(?P<words>.*)")
 _NOTHING = re.compile(r"(?:<empty-block\s*/>|<table_of_contents\b[^>]*>|<(page|database)\b[^>]*>.*?</\1>)?")
-_HELD_BY_NOTION = re.compile(
-    r"attachment:|file:|https?://[^/)]{0,200}(?:notion-static|prod-files-secure|file\.notion)|[^\s()]{0,1000}[?&]X-Amz-",
-    re.IGNORECASE,
-)
-# Every repetition is bounded: no pasted text may keep the scheduler busy.
-_CODE = re.compile(r"(`{1,3}[^`]{1,1000}`{1,3})")
-_PLACEHOLDER = re.compile(r"(?:\\?\{){2}([^{}\n]{0,200}?)(?:\\?\}){2}")
-_STASHED = re.compile("\ue000(\\d+)\ue001")
-_TYPED_LINK = re.compile(
-    r"\\\[((?:[^\[\]\\]|\\[^\[\]]){0,300})\\\]\((?:\[[^\[\]]{0,500}\]\(([^()\s]{0,500})\)|((?:[^()\n]|\([^()\n]{0,99}\)){0,500}))\)"
-)
-_TYPED_TAG = re.compile(r"\\<\s*/?\s*([A-Za-z][\w-]*)(?=[\s/\\>])(?:(?!\\<).){0,300}?\\?>")
-_FILE = re.compile(r'<(file|audio|video|pdf)\b[^<>]{0,99}?src="([^"<]{0,2000})"[^<>]{0,500}>([^<]{0,500})</\1>')
-_DATE = re.compile(r'<mention-date\b[^<>]{0,99}?start="(\d{4}-\d\d-\d\d)[^"<>]{0,99}"[^<>]{0,300}>')
-_LOST = re.compile(r"<unknown\b")
-_STRUCK = re.compile(r"(?<!\\)~~(?=\S).{1,2000}?(?<!\\)~~")
-_EQUATION = re.compile(r"(?<!\\)\$`?([^$`\n]{1,500}?)`?(?<!\\)\$")
-_CITATION = re.compile(r"(?<!\\)\[\^[^\[\]]{0,500}\](?!\()")
-_TAG = re.compile(r"(?<!\\)</?[A-Za-z][\w-]*(?:\s[^<>]{0,2000})?/?>")
 
 
 @dataclass(eq=False)
@@ -58,6 +38,9 @@ class _Box:
     icon: str = ""
 
 
+_Block = tuple[str, list[_Box], str]  # its Markdown, the callouts around it, and the list it belongs to
+
+
 @dataclass
 class _Page:
     """What has been converted so far.
@@ -65,12 +48,12 @@ class _Page:
     Attributes:
         boxes: the open ones.
         levels: indentation of the open list items.
-        blocks: the Markdown of each block, the callouts around it, and the list it belongs to.
+        blocks: what has been added.
     """
 
     boxes: list[_Box] = field(default_factory=list)
     levels: list[int] = field(default_factory=list)
-    blocks: list[tuple[str, list[_Box], str]] = field(default_factory=list)
+    blocks: list[_Block] = field(default_factory=list)
 
     def add(self, text: str, depth: int, *, item: str = "") -> None:
         """Add a block with this indentation."""
@@ -87,17 +70,16 @@ class _Page:
 
     def text(self) -> str:
         """All of it."""
-        text = ""
-        for index, (block, callouts, item) in enumerate(self.blocks):
-            if index:
-                _, before, item_before = self.blocks[index - 1]
-                shared = sum(1 for one, other in zip(before, callouts, strict=False) if one is other)
-                together = (
-                    item and item_before and before == callouts and (item == item_before or item[0] != item_before[0])
-                )
-                text += "\n" if together else "\n" + ">" * shared + "\n"
-            text += block
-        return text
+        gaps = ["", *(_gap(above, below) for above, below in pairwise(self.blocks))]
+        return "".join(gap + block for gap, (block, _, _) in zip(gaps, self.blocks, strict=False))
+
+
+def _gap(above: _Block, below: _Block) -> str:
+    """What separates two blocks: an empty line in the callouts that both are in, none within a list."""
+    (_, before, item_before), (_, callouts, item) = above, below
+    same_list = item and item_before and before == callouts and (item == item_before or item[0] != item_before[0])
+    shared = sum(1 for one, other in zip(before, callouts, strict=False) if one is other)
+    return "\n" if same_list else "\n" + ">" * shared + "\n"
 
 
 def from_notion(text: str) -> str:
@@ -130,7 +112,7 @@ def _convert(line: str, lines: Iterator[str], page: _Page) -> None:
         page.add("\n".join(["```", *(one.strip() for one in _until("$$", lines)), "```"]), depth)
     elif words.startswith("<table") and words.endswith(">"):
         for row in "\n".join(_until("</table>", lines)).split("</tr>")[:-1]:
-            page.add("- " + " · ".join(_inline(" ".join(cell.split())) for cell in _CELL.findall(row)), depth, item="-")
+            page.add("- " + " · ".join(inline(" ".join(cell.split())) for cell in _CELL.findall(row)), depth, item="-")
     elif opened := re.fullmatch(rf"<({_BOXES})\b[^>]*>", words):
         icon = _ICON.search(words)
         page.boxes.append(_Box(opened[1], icon[1] if icon else ""))
@@ -149,72 +131,21 @@ def _until(end: str, lines: Iterator[str]) -> Iterator[str]:
 
 def _add_words(words: str, depth: int, page: _Page) -> None:
     if heading := re.fullmatch(r"(#{1,6})\s+(.*)", words):
-        page.add(f"{heading[1]} " + _inline(heading[2]).replace("\\\n", " "), depth)
+        page.add(f"{heading[1]} " + inline(heading[2]).replace("\\\n", " "), depth)
     elif match := _LIST.fullmatch(words):
         tick = {None: "", " ": "☐ "}.get(match["tick"], "☑ ")
         hanging = " " * (len(match["marker"]) + 1)
         page.add(
-            f"{match['marker']} {tick}" + _inline(match["words"]).replace("\n", f"\n{hanging}"),
+            f"{match['marker']} {tick}" + inline(match["words"]).replace("\n", f"\n{hanging}"),
             depth,
             item=match["marker"][-1],
         )
     elif words.startswith(">"):
-        page.add("> " + _inline(words[1:].lstrip()).replace("\n", "\n> "), depth)
+        page.add("> " + inline(words[1:].lstrip()).replace("\n", "\n> "), depth)
     elif summary := re.fullmatch(r"<summary>(.*)</summary>", words):
-        page.add(f"**{_inline(summary[1]).strip('*')}**", depth)
-    elif text := _inline(words).strip():
+        page.add(f"**{inline(summary[1]).strip('*')}**", depth)
+    elif text := inline(words).strip():
         page.add(text, depth)
-
-
-def _inline(text: str) -> str:
-    """The words of one block.
-
-    Placeholders are taken out first, so that they are not read as Notion's Markdown."""
-    taken: list[str] = []
-
-    def take(found: re.Match[str]) -> str:
-        taken.append("{{" + re.sub(r"<[^<>]*>|(?<!\\)[*~]+|\\(?=[!-/:-@\[-`{-~])", "", found[1]) + "}}")
-        return f"\ue000{len(taken) - 1}\ue001"
-
-    parts = _CODE.split(_PLACEHOLDER.sub(take, text))
-    parts[::2] = map(_words, parts[::2])
-    return _STASHED.sub(lambda found: taken[int(found[1])], "".join(parts))
-
-
-def _words(text: str) -> str:
-    text = _TYPED_LINK.sub(_link, text)
-    if tag := _TYPED_TAG.search(text):
-        raise CampaignError(
-            f"<{tag[1]}> is an HTML tag, which an email would show as text; remove it and use Notion's own formatting"
-        )
-    if _LOST.search(text):
-        raise CampaignError(
-            "the page has a block that an email cannot show (a bookmark or an embed); replace it with a link"
-        )
-    text = _FILE.sub(lambda found: f"[{found[3].strip() or found[1]}]({found[2]})", text)
-    if re.search(r"\]\((?=" + _HELD_BY_NOTION.pattern + ")", text, re.IGNORECASE):
-        raise CampaignError(
-            "a picture or file is stored in Notion, where its address expires within an hour; put it on your website "
-            "and link to it there"
-        )
-    text = re.sub(r"\((?:https?://)?(?:www\.notion\.(?:so|com)/)?(\ue000\d+\ue001)/?\)", r"(\1)", text)
-    text = _DATE.sub(_day, text)
-    text = re.sub(r"(?<!\\)<br\s*/?>", "\\\\\n", text)
-    text = _CITATION.sub("", _TAG.sub("", _STRUCK.sub("", text)))
-    return _EQUATION.sub(r"`\1`", re.sub(r"(?<!\\)_", r"\\_", text))
-
-
-def _day(mention: re.Match[str]) -> str:
-    with suppress(ValueError):
-        day = date.fromisoformat(mention[1])
-        return f"{day:%B} {day.day}, {day.year}"
-    return mention[1]
-
-
-def _link(typed: re.Match[str]) -> str:
-    """A link written as text on the page, with the backslashes that Notion puts before its brackets."""
-    address = re.sub(r"\\(?=[!-/:-@\[-`{-~])", "", typed[2] or typed[3] or "")
-    return f"[{typed[1]}]({address})"
 
 
 def to_notion(body: str) -> str:

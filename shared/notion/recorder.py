@@ -18,13 +18,15 @@ from shared.core.errors import NotionError
 from shared.core.settings import Settings
 from shared.domain.catalog import Campaign, Catalog
 from shared.domain.enrollments import Contact, Enrollment
-from shared.integrations.notion import Notion, Value, plain
+from shared.integrations.notion import Notion
+from shared.integrations.notion_values import Value, plain
 from shared.ledger import ids
 from shared.ledger.alerts import Alerts
 from shared.ledger.client import Ledger
 from shared.ledger.outbox import UNSURE, Entry, Outbox
 from shared.ledger.pacing import Pacer
-from shared.notion import schema
+from shared.notion import row_values
+from shared.notion.recorded_page import Page
 from shared.notion.schema import CONTACTS, EMAIL_LOG, TRACKER, Source
 
 SHORT, LONG = 0.5, 10.0  # seconds without calls to Notion after a fault, doubled with each further one
@@ -83,132 +85,68 @@ class Recorder:
 
     def _record(self, entry: Entry, outbox: Outbox, notion: Notion) -> None:
         if entry.kind == "contact":
-            contact = self.ledger.contact(entry.id)
-            if contact and "email" in contact.fields:
-                self._record_contact(_Page(entry, outbox, notion, CONTACTS), contact)
+            if contact := self._contact(entry.id):
+                self._record_contact(self._page(entry, outbox, notion, CONTACTS), contact)
             return
         enrollment, number = (entry.id, 0) if entry.kind == "enrollment" else ids.parse_email_id(entry.id)
         run = self.ledger.enrollment(enrollment)
-        contact = self.ledger.contact(run.contact) if run else None
-        if not run or not contact or "email" not in contact.fields:
+        contact = self._contact(run.contact) if run else None
+        if not run or not contact:
             return  # the person has since been forgotten
         campaign = self.catalog.campaigns.get(run.slug)
         if entry.kind == "enrollment":
-            self._record_run(_Page(entry, outbox, notion, TRACKER), run, contact, campaign)
+            self._record_run(self._page(entry, outbox, notion, TRACKER), run, contact, campaign)
         else:
-            values = schema.email_values(run, run.step(number), contact, campaign)
-            self._record_email(_Page(entry, outbox, notion, EMAIL_LOG), values)
+            values = row_values.email_values(run, run.step(number), contact, campaign)
+            self._record_email(self._page(entry, outbox, notion, EMAIL_LOG), values)
 
-    def _record_contact(self, page: _Page, contact: Contact) -> None:
-        if not (source := self._source(page)):
+    def _contact(self, id: str) -> Contact | None:
+        contact = self.ledger.contact(id)
+        return contact if contact and "email" in contact.fields else None
+
+    def _page(self, entry: Entry, outbox: Outbox, notion: Notion, kind: Source) -> Page | None:
+        """The item's page; None if the owner has no data source for it, and nothing is written."""
+        setting = str(getattr(self.settings, kind.setting))
+        if not setting:
+            return None
+        if setting not in self._sources:
+            self._sources[setting] = notion.data_source(setting)
+        return Page(entry, outbox, notion, self._sources[setting], kind, self.settings.notion_property_names)
+
+    def _record_contact(self, page: Page | None, contact: Contact) -> None:
+        if not page:
             return
         known = page.known()
         if known is None or known == UNSURE:
-            known = page.notion.find(source, self._named({"Email": contact.email}, CONTACTS))
-        self._write(
-            page, source, known, schema.contact_values(contact, new=False), schema.contact_values(contact, new=True)
-        )
+            known = page.find({"Email": contact.email})
+        page.write(known, row_values.contact_values(contact, new=False), row_values.contact_values(contact, new=True))
 
-    def _record_run(self, page: _Page, run: Enrollment, contact: Contact, campaign: Campaign | None) -> None:
-        if not (source := self._source(page)):
+    def _record_run(self, page: Page | None, run: Enrollment, contact: Contact, campaign: Campaign | None) -> None:
+        if not page:
             return
-        values = schema.tracker_values(run, contact, campaign)
+        values = row_values.tracker_values(run, contact, campaign)
         known = page.known()
         if known is None or known == UNSURE:
-            known = self._find_run(
-                page.notion, source, run, values, adopts=campaign is None or campaign.reentry != "per-event"
-            )
-        self._write(page, source, known, values, values)
+            known = _find_run(page, run, values, adopts=campaign is None or campaign.reentry != "per-event")
+        page.write(known, values, values)
 
-    def _find_run(
-        self, notion: Notion, source: str, run: Enrollment, values: Mapping[str, Value], *, adopts: bool
-    ) -> str | None:
-        """The row of this enrollment; or one from an earlier build, of the same person and campaign, that no enrollment
-        claims yet."""
-        keys = {name: str(values[name]) for name in ("Email", "Campaign")}
-        id_name = schema.own_name("Enrollment ID", TRACKER, self.settings.notion_property_names)
-        unclaimed = None
-        for row in notion.find_all(source, self._named(keys, TRACKER)):
-            claimed_by = plain(row["properties"].get(id_name))
-            if claimed_by == run.id:
-                return str(row["id"])
-            if not claimed_by and adopts and unclaimed is None:
-                unclaimed = str(row["id"])
-        return unclaimed
-
-    def _record_email(self, page: _Page, values: Mapping[str, Value]) -> None:
-        if not (source := self._source(page)):
+    def _record_email(self, page: Page | None, values: Mapping[str, Value]) -> None:
+        if not page:
             return
         known = page.known()
         if known == UNSURE:
-            known = page.notion.find(source, self._named({"Email ID": str(values["Email ID"])}, EMAIL_LOG))
-        self._write(page, source, known, values, values)
-
-    def _source(self, page: _Page) -> str | None:
-        """The owner's data source for these pages; None if there is none, and nothing is written."""
-        setting = str(getattr(self.settings, page.kind.setting))
-        if setting and setting not in self._sources:
-            self._sources[setting] = page.notion.data_source(setting)
-        return self._sources.get(setting)
-
-    def _named(self, values: Mapping[str, str], kind: Source) -> dict[str, str]:
-        return {
-            schema.own_name(name, kind, self.settings.notion_property_names): value for name, value in values.items()
-        }
-
-    def _write(
-        self, page: _Page, source: str, known: str | None, values: Mapping[str, Value], new: Mapping[str, Value]
-    ) -> None:
-        """Update the known page, or create one, with the values that the data source has columns for."""
-        try:
-            self._write_once(page, source, known, values, new)
-        except NotionError as error:
-            if error.kind != "refused":
-                raise
-            page.notion.schema(source, fresh=True)  # the owner may have renamed, added or removed a column
-            self._write_once(page, source, known, values, new)
-
-    def _write_once(
-        self, page: _Page, source: str, known: str | None, values: Mapping[str, Value], new: Mapping[str, Value]
-    ) -> None:
-        names = self.settings.notion_property_names
-        columns = page.notion.schema(source)
-        missing = [
-            own
-            for p in page.kind.properties
-            if p.required and (own := schema.own_name(p.name, page.kind, names)) not in columns
-        ]
-        if missing:
-            raise NotionError("refused", f"{page.kind.title} has no {', '.join(missing)}; run `evergreen notion check`")
-
-        def fitting(row: Mapping[str, Value]) -> dict[str, Value]:
-            return {name: value for name, value in schema.renamed(row, page.kind, names).items() if name in columns}
-
-        if known:
-            try:
-                page.notion.update(known, source, fitting(values))
-                page.keep(known)
-                return
-            except NotionError as error:
-                if error.kind != "gone":
-                    raise
-                _logger.warning("page.gone", thing=page.entry.member)
-        page.keep(UNSURE)
-        page.keep(page.notion.create(source, fitting(new)))
+            known = page.find({"Email ID": str(values["Email ID"])})
+        page.write(known, values, values)
 
 
-@dataclass(frozen=True)
-class _Page:
-    """The page of one item: which, where its id is stored, and its kind."""
-
-    entry: Entry
-    outbox: Outbox
-    notion: Notion
-    kind: Source
-
-    def known(self) -> str | None:
-        return self.outbox.page(self.entry)
-
-    def keep(self, page: str) -> None:
-        if page != self.known():
-            self.outbox.keep_page(self.entry, page)
+def _find_run(page: Page, run: Enrollment, values: Mapping[str, Value], *, adopts: bool) -> str | None:
+    """The row of this enrollment; or one from an earlier build, of the same person and campaign, that no enrollment
+    claims yet."""
+    unclaimed = None
+    for row in page.find_all({name: str(values[name]) for name in ("Email", "Campaign")}):
+        claimed_by = plain(row["properties"].get(page.own_name("Enrollment ID")))
+        if claimed_by == run.id:
+            return str(row["id"])
+        if not claimed_by and adopts and unclaimed is None:
+            unclaimed = str(row["id"])
+    return unclaimed

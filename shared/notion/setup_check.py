@@ -6,7 +6,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from shared.core.errors import NotionError
 from shared.core.settings import Settings
@@ -126,45 +126,3 @@ def _alike(name: str, columns: Iterable[str]) -> str | None:
 
 def _renaming(source: Source, column: Property, own: str) -> str:
     return f"rename it to {column.name!r} in Notion, or set NOTION_PROPERTY_NAMES={source.key}.{column.name}={own}"
-
-
-def init(notion: Notion, settings: Settings, *, parent: str | None, add: bool) -> list[tuple[Source, str, list[str]]]:
-    """Create the databases that no setting names and, if asked, add missing columns to the others. Existing columns
-    stay as they are.
-
-    Args:
-        notion: the workspace.
-        settings: name the owner's databases.
-        parent: the page under which to create databases; None creates none.
-        add: whether to add columns to existing databases.
-
-    Returns:
-        For each changed data source: itself, the id of its database, and the new columns.
-
-    Raises:
-        NotionError: when Notion refuses; earlier changes stay.
-    """
-    changed = []
-    for source in SOURCES:
-        columns = (*source.properties, *source.own)
-        id = str(getattr(settings, source.setting))
-        if not id and parent:
-            new = notion.create_database(
-                parent, source.title, {column.name: _configuration(column) for column in columns}
-            )
-            changed.append((source, new, [column.name for column in columns]))
-        elif id and add:
-            data_source = notion.data_source(id)
-            names = {own_name(column.name, source, settings.notion_property_names): column for column in columns}
-            there = notion.schema(data_source, fresh=True)
-            lacking = {name: column for name, column in names.items() if name not in there and column.type != "title"}
-            if lacking:
-                notion.add_properties(data_source, {name: _configuration(column) for name, column in lacking.items()})
-                changed.append((source, id, list(lacking)))
-    return changed
-
-
-def _configuration(column: Property) -> dict[str, Any]:
-    if column.type == "select":
-        return {"select": {"options": [{"name": option} for option in column.options]}}
-    return {column.type: {"format": "number"} if column.type == "number" else {}}

@@ -17,10 +17,9 @@ from shared.ledger.alerts import Alerts
 from shared.ledger.client import Ledger
 from shared.ledger.template_texts import TemplateTexts
 from shared.notion.schema import TEMPLATES, own_name
+from shared.notion.template_pages import Page, Pages
 from shared.notion.template_rows import Row, fault_of, key_of, rows, source_of
 
-SETTLED_AFTER = 65_000  # milliseconds: `last_edited_time` has minute precision, so a page may change unseen within it
-READ_AGAIN = 9  # pages reread per poll for that reason, so that a poll takes seconds even after many changes
 GONE = (
     "its row is no longer in Notion; the last good text is still sent. Restore the row, or run `evergreen templates "
     "push` to create a new one"
@@ -52,25 +51,6 @@ class Verdict:
 
 
 @dataclass
-class _Page:
-    """A page that was read.
-
-    Attributes:
-        edited: when it was last edited, according to Notion.
-        since: when that edit was first seen, in milliseconds since 1970 UTC.
-        read: when it was read.
-        body: in Notion's Markdown.
-        checked: the subject, preview and body that were checked, and the resulting source and sentence.
-    """
-
-    edited: str
-    since: int
-    read: int
-    body: str
-    checked: tuple[tuple[str, str, str], str, str] | None = None
-
-
-@dataclass
 class Puller:
     """What pulling texts needs; it remembers the pages it has read.
 
@@ -86,9 +66,10 @@ class Puller:
     settings: Settings
     notion: Notion
     _source: str = ""
-    _pages: dict[str, _Page] = field(default_factory=dict)
-    _failed: set[str] = field(default_factory=set)
-    _again: int = 0
+    _pages: Pages = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._pages = Pages(self.ledger, self.notion)
 
     def pull(self, progress: Callable[[int, int], None] = lambda done, of: None) -> list[Verdict]:
         """Check every row once, read the changed pages, and adopt valid texts.
@@ -101,12 +82,11 @@ class Puller:
         """
         self._source = self._source or self.notion.data_source(self.settings.notion_templates_db_id)
         found = rows(self.notion, self._source, self.settings)
-        self._pages = {row.page: self._pages[row.page] for row in found if row.page in self._pages}
         last_good = TemplateTexts(self.ledger)
         known = last_good.sources()
         keys, verdicts = self._assign(found)
-        self._again = READ_AGAIN
-        for row in self._in_turn([row for row in found if row.page not in verdicts]):
+        self._pages.begin(found)
+        for row in self._pages.in_turn([row for row in found if row.page not in verdicts]):
             progress(len(verdicts), len(found))
             verdicts[row.page] = self._judge(row, keys[row.page], known, last_good)
         progress(len(found), len(found))
@@ -137,15 +117,13 @@ class Puller:
     def _judge(self, row: Row, key: Key, known: Mapping[str, str], last_good: TemplateTexts) -> Verdict:
         name = name_of(key)
         try:
-            page = self._read(row)
+            page = self._pages.read(row)
         except NotionError as error:
             if error.kind == "denied":
                 raise
             if error.kind == "refused":
                 return Verdict(name, "rejected", error.reason)
-            self._failed.add(row.page)
             return Verdict(name, "unread", error.reason)
-        self._failed.discard(row.page)
         source, sentence = self._check(row, key, page)
         if sentence:
             return Verdict(name, "rejected", sentence)
@@ -155,27 +133,7 @@ class Puller:
             _logger.info("template.adopted", template=name)
         return Verdict(name, "adopted", changed=changed)
 
-    def _known(self, row: Row) -> _Page | None:
-        page = self._pages.get(row.page)
-        return page if page and page.edited == row.edited else None
-
-    def _in_turn(self, ready: list[Row]) -> list[Row]:
-        """Edited pages come first, latest first; a page that could not be read must not hold them up."""
-        ready = sorted(ready, key=lambda row: known.read if (known := self._known(row)) else 0)
-        ready.sort(key=lambda row: row.edited, reverse=True)
-        return sorted(ready, key=lambda row: (row.page in self._failed, self._known(row) is not None))
-
-    def _read(self, row: Row) -> _Page:
-        """The page of a row, read again as long as it may have changed."""
-        page, now = self._known(row), self.ledger.now()
-        if page is None:
-            page = self._pages[row.page] = _Page(row.edited, now, now, self.notion.markdown(row.page))
-        elif page.read < page.since + SETTLED_AFTER and self._again:
-            self._again -= 1
-            page.body, page.read = self.notion.markdown(row.page), now
-        return page
-
-    def _check(self, row: Row, key: Key, page: _Page) -> tuple[str, str]:
+    def _check(self, row: Row, key: Key, page: Page) -> tuple[str, str]:
         """The row's source, or a sentence about its fault; computed once per text."""
         given = (row.subject, row.preview, page.body)
         if page.checked is None or page.checked[0] != given:

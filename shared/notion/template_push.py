@@ -13,7 +13,8 @@ from shared.domain import sample_person
 from shared.domain.catalog import Catalog
 from shared.emails.rendering import Email
 from shared.emails.template_store import Key, compile_source, name_of
-from shared.integrations.notion import Notion, Value
+from shared.integrations.notion import Notion
+from shared.integrations.notion_values import Value
 from shared.ledger.template_texts import TemplateTexts
 from shared.notion.markdown import to_notion
 from shared.notion.schema import TEMPLATES, own_name, renamed

@@ -12,7 +12,8 @@ from shared.core.errors import CampaignError, masked
 from shared.core.settings import Settings
 from shared.domain.catalog import Catalog
 from shared.emails.template_store import Key, compile_source, name_of
-from shared.integrations.notion import Notion, plain
+from shared.integrations.notion import Notion
+from shared.integrations.notion_values import plain
 from shared.notion.markdown import from_notion
 from shared.notion.placeholder_fixes import fixed
 from shared.notion.schema import TEMPLATES, own_name

@@ -5,19 +5,17 @@ Used by the console, the API, the command line and Notion's Pause."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
 
 from shared.core import log
 from shared.core.errors import ActionError
 from shared.core.settings import Settings
-from shared.domain import timing
 from shared.domain.catalog import Catalog
 from shared.domain.enrollments import Enrollment
 from shared.domain.states import EnrollmentState, StepState
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.listing import Listing
-from shared.ledger.orders import Resume
+from shared.operations.resumption import resume_order
 
 STOPPED = "stopped manually"
 _logger = log.logger("enrollment-actions")
@@ -50,20 +48,8 @@ class EnrollmentActions:
         run = self._run(enrollment)
         if run.state != EnrollmentState.PAUSED or run.paused_at is None:
             raise ActionError(f"{enrollment} is {run.state}, not paused")
-        now = self.ledger.now()
-        moving = (
-            [] if catch_up else [step for step in run.steps if step.state == StepState.SCHEDULED and step.offset >= 0]
-        )
-        anchor = run.anchor + (max(0, now - run.paused_at) if moving else 0)  # Redis's clock may have been set back
-        dues = timing.dues(anchor, [timing.Delay(step.number, step.offset) for step in moving], *self._window(run))
-        nexts = self._one_a_day(run, now) if catch_up else {}
-        order = Resume(
-            enrollment=enrollment,
-            paused_at=run.paused_at,
-            anchor=anchor,
-            dues=dues,
-            nexts=nexts,
-            catch_up=self._day(run) if nexts else None,  # reminders do not catch up: a late one is still skipped
+        order = resume_order(
+            run, run.paused_at, catch_up=catch_up, ledger=self.ledger, catalog=self.catalog, settings=self.settings
         )
         fits = (EnrollmentState.ACTIVE, EnrollmentState.COMPLETED)
         return self._decided("resume", enrollment, self.ledger.resume(order), fits=fits)
@@ -151,35 +137,6 @@ class EnrollmentActions:
     def _step(self, enrollment: str, step: int) -> None:
         if step not in [known.number for known in self._run(enrollment).steps]:
             raise ActionError(f"{enrollment} has no step {step}")
-
-    def _window(self, run: Enrollment) -> tuple[timing.Window | None, ZoneInfo]:
-        """When the campaign may send, and in which time zone."""
-        campaign = self.catalog.campaigns.get(run.slug)
-        window = campaign.window.window if campaign and campaign.window else None
-        contact = self.ledger.contact(run.contact)
-        zone = timing.zone(contact.fields.get("timezone") if contact else None, self.settings.business_timezone)
-        return window, zone
-
-    def _day(self, run: Enrollment) -> int:
-        """What counts as a day, in milliseconds: TESTING_MODE shortens it to the step between two emails."""
-        campaign = self.catalog.campaigns.get(run.slug)
-        testing = self.settings.testing_step or (campaign.testing_step if campaign else 60)
-        return round(testing * 1000) if self.settings.testing_mode else timing.DAY
-
-    def _one_a_day(self, run: Enrollment, now: int) -> dict[int, int]:
-        """The earliest time for each waiting step, so that missed emails come one a day."""
-        day = self._day(run)
-        contact = self.ledger.contact(run.contact)
-        last = int(contact.fields.get("last_sent", 0)) if contact else 0
-        window, zone = self._window(run)
-        nexts: dict[int, int] = {}
-        earliest = max(now, last + day)
-        for step in run.steps:
-            if step.state == StepState.SCHEDULED and step.offset >= 0:
-                earliest = window.next_open(max(step.due, earliest), zone) if window else max(step.due, earliest)
-                nexts[step.number] = earliest
-                earliest += day
-        return nexts
 
     def _answered(self, decision: str, enrollment: str, obstacle: str) -> str:
         if obstacle:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from shared.core.errors import ActionError
 from shared.core.settings import Settings
 from shared.domain import timing
 from shared.domain.catalog import Catalog
-from shared.domain.enrollments import SCORES, Contact, Enrollment, Step, normalized
-from shared.domain.states import EnrollmentState, StepState
+from shared.domain.enrollments import Contact, Enrollment, normalized
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.figures import Figures
 from shared.ledger.health import read_health
 from shared.ledger.listing import Listing
+from shared.operations import enrollment_json
 
-FACTS = ("business_name", *SCORES, "timezone", "source")  # shown of a contact besides address, name and segment
-REPORTED = ("delivered", "opened", "clicked", "bounced", "complained")
 PAGE = 50
 LOOK_AT = 1000  # enrollments at most, for one page of a segment
 
@@ -66,19 +63,7 @@ class EnrollmentQueries:
             return None
         contact = self.ledger.contact(run.contact) or Contact()
         zone = timing.zone(contact.fields.get("timezone"), self.settings.business_timezone)
-        more = {
-            "anchor": _instant(run.anchor),
-            "paused_at": _instant(run.paused_at),
-            "why": run.why,
-            "timezone": str(zone),
-            "subscription": contact.subscription,
-            "consented_at": _instant(int(contact.fields["consent_at"])) if "consent_at" in contact.fields else None,
-            "facts": {name: contact.fields[name] for name in FACTS if name in contact.fields},
-            "steps": [
-                _step(run.id, step) | {"template": self._template(run, step.number, contact)} for step in run.steps
-            ],
-        }
-        return self._summary(run, contact) | more
+        return enrollment_json.detail(run, contact, self.catalog.campaigns.get(run.slug), zone)
 
     def page(
         self,
@@ -104,8 +89,7 @@ class EnrollmentQueries:
         else:
             names, following = self._names(start, slug, state, segment)
         runs = self._existing(names)
-        rows = [self._summary(run, self.ledger.contact(run.contact) or Contact()) for run in runs]
-        return {"enrollments": rows, "next": following}
+        return {"enrollments": [self._summary(run) for run in runs], "next": following}
 
     def _names(
         self, start: int, slug: str | None, state: str | None, segment: str | None
@@ -145,60 +129,15 @@ class EnrollmentQueries:
             "outbox": health.outbox,
             **self._listing.counts(),
             "failures": [
-                {"enrollment": run, **_step(run, step)} for run, step in failures if step.state.needs_a_person
+                {"enrollment": run, **enrollment_json.step(run, step)}
+                for run, step in failures
+                if step.state.needs_a_person
             ],
         }
-
-    def _template(self, run: Enrollment, number: int, contact: Contact) -> str | None:
-        """The text that a step would get now; None if the campaign no longer has the step."""
-        campaign = self.catalog.campaigns.get(run.slug)
-        step = campaign.step(number) if campaign else None
-        return step.template_for(contact.segment) if step else None
 
     def _existing(self, names: list[str]) -> list[Enrollment]:
         return [run for name in names if (run := self.ledger.enrollment(name))]
 
-    def _summary(self, run: Enrollment, contact: Contact) -> dict[str, Any]:
-        waiting = [
-            step.next for step in run.steps if step.state.is_open and step.next and run.state == EnrollmentState.ACTIVE
-        ]
-        campaign = self.catalog.campaigns.get(run.slug)
-        return {
-            "id": run.id,
-            "email": contact.fields.get("email"),
-            "name": contact.fields.get("name") or contact.fields.get("first_name"),
-            "campaign": run.slug,
-            "campaign_name": campaign.name if campaign else run.slug,
-            "segment": contact.segment if contact.assessed else None,
-            "state": run.state,
-            "sent": sum(step.state == StepState.SENT for step in run.steps),
-            "of": len(run.steps),
-            "next_email_at": _instant(min(waiting, default=None)),
-        }
-
-
-def _instant(at: int | None) -> str | None:
-    return (
-        None
-        if at is None
-        else datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
-
-
-def _step(enrollment: str, step: Step) -> dict[str, Any]:
-    return {
-        "step": step.number,
-        "state": step.state,
-        "due": _instant(step.due),
-        "next": _instant(step.next) if step.state.is_open else None,
-        "sent_at": _instant(step.sent_at),
-        "sent_by": step.sent_by,
-        "attempts": step.attempts,
-        "resend_id": step.provider_id,
-        **{what: _instant(getattr(step, what)) for what in REPORTED},
-        "note": step.note,
-        "why": step.why,
-        "batched": step.state == StepState.IN_DOUBT
-        and step.frozen is not None
-        and not step.frozen.startswith(enrollment),
-    }
+    def _summary(self, run: Enrollment) -> dict[str, Any]:
+        contact = self.ledger.contact(run.contact) or Contact()
+        return enrollment_json.summary(run, contact, self.catalog.campaigns.get(run.slug))

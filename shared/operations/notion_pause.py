@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from shared.core import log
 from shared.core.errors import ActionError, NotionError
 from shared.core.settings import Settings
-from shared.integrations.notion import Notion, plain
+from shared.integrations.notion import Notion
+from shared.integrations.notion_values import plain
 from shared.ledger.client import Ledger
 from shared.ledger.fence_state import FenceState
 from shared.ledger.notion_ticks import NotionTicks

@@ -10,7 +10,8 @@ from shared.core import log
 from shared.core.errors import NotionError
 from shared.core.settings import Settings
 from shared.domain.enrollments import normalized
-from shared.integrations.notion import Notion, iso
+from shared.integrations.notion import Notion
+from shared.integrations.notion_values import iso
 from shared.ledger import ids
 from shared.ledger.answers import Erased
 from shared.ledger.client import Ledger
@@ -74,12 +75,11 @@ def export(email: str, ledger: Ledger) -> dict[str, Any] | None:
     held = people.held(contact)
     if not held:
         return None
-    fields = {name: value for name, value in held.contact.items() if name not in (*_CONSENT, *REASONS)}
     return {
         "email": normalized(email),
         "exported_at": iso(ledger.now()),
-        "contact": _spoken(fields),
-        "consent": {_CONSENT[name]: value for name, value in _spoken(held.contact).items() if name in _CONSENT} or None,
+        "contact": _contact(held.contact),
+        "consent": _consent(held.contact),
         "suppression": {reason: iso(at) for reason, at in people.suppression(contact).reasons.items()},
         "enrollments": [_enrollment(run, fields) for run, fields in held.enrollments.items()],
         "meetings": [_spoken(fields) for fields in held.meetings.values()],
@@ -127,6 +127,15 @@ def _trash(notion: Notion, settings: Settings, address: str, known: set[str]) ->
             if error.kind != "gone":
                 left.append(f"Notion kept a page ({error}): delete https://www.notion.so/{page.replace('-', '')}")
     return trashed, left
+
+
+def _contact(fields: Mapping[str, str]) -> dict[str, str | None]:
+    return _spoken({name: value for name, value in fields.items() if name not in (*_CONSENT, *REASONS)})
+
+
+def _consent(fields: Mapping[str, str]) -> dict[str, str | None] | None:
+    """When and to what the person agreed; None if it was not recorded."""
+    return {_CONSENT[name]: value for name, value in _spoken(fields).items() if name in _CONSENT} or None
 
 
 def _enrollment(run: str, fields: Mapping[str, str]) -> dict[str, Any]:

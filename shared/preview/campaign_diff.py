@@ -120,9 +120,8 @@ class _Campaigns:
         was, now = before.model_dump(mode="json"), after.model_dump(mode="json")
         for key, meaning in _KEYS.items():
             if was[key] != now[key]:
-                yield self._change(
-                    None, "setting", f"{key}: {meaning}", [] if meaning == _NEW_RUNS else self.participants
-                )
+                concerned = [] if meaning == _NEW_RUNS else self.participants
+                yield self._change(None, "setting", f"{key}: {meaning}", concerned)
 
     def _step(self, number: int, before: CampaignStep | None, after: CampaignStep | None) -> Iterator[Change]:
         if before is None:
@@ -143,20 +142,16 @@ class _Campaigns:
             pairs.setdefault((before.template_for(segment), after.template_for(segment)), []).append(segment)
         for (was, now), segments in pairs.items():
             lines = _lines(self.old.sources[self.slug, was], self.new.sources[self.slug, now], was, now)
-            if not lines:
-                continue
-            getting = (
-                None
-                if self.participants is None
-                else [one for one in self._waiting(number) or [] if one.contact.segment in segments]
-            )
-            if name_of((self.slug, now)) in self.edited:
+            if lines and name_of((self.slug, now)) in self.edited:
                 yield self._change(number, "text", f"{now}: no one gets it, because Notion's text is sent", [], lines)
-            else:
-                yield self._change(number, "text", f"{now}: the new text is sent", getting, lines)
+            elif lines:
+                yield self._change(
+                    number, "text", f"{now}: the new text is sent", self._waiting(number, segments), lines
+                )
 
-    def _waiting(self, number: int) -> list[Participant] | None:
-        return self._those(lambda one: one.waits_for(number))
+    def _waiting(self, number: int, segments: Collection[str] | None = None) -> list[Participant] | None:
+        """Those who wait for a step, of all segments or only of some."""
+        return self._those(lambda one: one.waits_for(number) and (segments is None or one.contact.segment in segments))
 
 
 def _hours(step: CampaignStep) -> str:

@@ -12,7 +12,7 @@ from shared.domain.enrollment_plan import PlannedStep, plan_enrollment
 from shared.domain.enrollments import SCORES, Contact
 from shared.domain.segments import Segment
 from shared.emails.template_store import Templates
-from shared.ledger.answers import Item
+from shared.ledger.claims import Item
 from shared.sending.composing import compose
 
 SENT_BY_WEBSITE = {

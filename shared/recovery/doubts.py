@@ -11,8 +11,9 @@ from shared.domain.states import StepState
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.listing import Listing
-from shared.recovery.findings import fix, of_contacts
-from shared.recovery.step_outcomes import EARLY
+from shared.recovery.enrollment_records import of_contacts
+from shared.recovery.findings import fix
+from shared.recovery.sent_list import EARLY
 from shared.recovery.verify_resend import ResendWitness
 
 SOON = timing.HOUR // 12  # after the last check, if there are new doubts

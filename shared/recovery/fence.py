@@ -9,26 +9,27 @@ has confirmed the word, unless Notion is unreachable and this ledger was active 
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from shared.core import log
 from shared.core.errors import FenceError, NotionError
 from shared.core.settings import Settings
-from shared.integrations.notion import Notion, plain
+from shared.integrations.notion import Notion
+from shared.integrations.notion_values import plain
 from shared.ledger.alerts import Alerts
 from shared.ledger.client import Ledger
 from shared.ledger.fence_state import FenceState
 from shared.notion import schema
 from shared.notion.schema import TRACKER
+from shared.recovery import fence_word
+from shared.recovery.fence_word import Description
 
 RENEW_AFTER = 60_000  # milliseconds
 TRUSTED_FOR = 300_000  # milliseconds for which an active ledger may continue while Notion is unavailable
 SETTLES_IN = 1.0  # seconds after which a first word is read again: another copy may have written at the same instant
-_WORD = re.compile(r"\s*\(fence: ([0-9a-f]{16})\)")
 OTHER = "another copy of this ledger is sending. Stop one of the two; `evergreen fence --take-over` lets this one send"
 UNKNOWN = (
     "Notion's tracker has enrollments that this Redis does not know. Run `evergreen restore`, or `evergreen fence "
@@ -51,8 +52,6 @@ class Fence:
     settings: Settings
     notion: Notion
     sleep: Callable[[float], None] = time.sleep
-    _database: str = field(default="")
-    _rest: str = field(default="")
 
     @property
     def _held(self) -> FenceState:
@@ -83,51 +82,45 @@ class Fence:
         them.
 
         Raises NotionError."""
-        self._read()
+        description = fence_word.read(self.notion, self.settings)
         self._held.drop("steady")
-        self._write(self._held.server(), takes_over=True)
+        self._write(description, self._held.server(), takes_over=True)
 
     def _renew(self, state: dict[str, str], server: str, now: int, *, starts: bool) -> None:
-        word = self._read()
-        ours = (state.get("confirmed"), state.get("pending"))
-        if "confirmed" not in state and (word is None or word not in ours):
+        description = fence_word.read(self.notion, self.settings)
+        word = description.word
+        is_ours = word is not None and word in (state.get("confirmed"), state.get("pending"))
+        if "confirmed" not in state and not is_ours:
             self._refuse_a_stranger()
-        if word is not None and word not in ours:
+        if word is not None and not is_ours:
             raise FenceError(OTHER)
         if word is not None and word != state.get("confirmed"):  # never confirmed here; the next one replaces it
             self._held.keep(confirmed=word)
         if starts:
             self._held.drop("steady")
-        self._write(server, settles_in=SETTLES_IN if starts else 0)
+        self._write(description, server, settles_in=SETTLES_IN if starts else 0)
         if not starts and not {"steady", "alone"} & set(state):  # another copy has had a minute to notice
             self._held.keep(steady=str(now + round(self.ledger.lease * 1000)))
 
-    def _write(self, server: str, *, settles_in: float = 0, takes_over: bool = False) -> None:
+    def _write(self, description: Description, server: str, *, settles_in: float = 0, takes_over: bool = False) -> None:
         """Write a new word: first here, then in Notion, so that it is known as ours whatever the response."""
         word = secrets.token_hex(8)
         self._held.keep(pending=word)
-        self.notion.describe(self._database, f"{self._rest} (fence: {word})".strip())
+        self.notion.describe(description.database, description.with_word(word))
         if settles_in:
             self.sleep(settles_in)
-            found, state = self._read(), self._held.read()
-            if found not in (
-                word,
-                state.get("confirmed"),
-                state.get("pending"),
-            ):  # another replica on the same Redis is not another copy
-                raise FenceError(OTHER)
-            word = found or word  # such a replica may have written last
+            word = self._settled(word)
         now = str(self.ledger.now())
         taken = {"on": "1", "taken_over": now} if takes_over else {}
         self._held.keep("pending", "why", "alone", confirmed=word, server=server, at=now, beat=now, **taken)
 
-    def _read(self) -> str | None:
-        """The word in Notion, or None; the rest of the description is kept."""
-        database = self.notion.database(self.settings.notion_email_sequence_db_id)
-        description = "".join(part.get("plain_text", "") for part in database.get("description") or [])
-        self._database, self._rest = str(database["id"]), _WORD.sub("", description)
-        found = _WORD.search(description)
-        return found[1] if found else None
+    def _settled(self, word: str) -> str:
+        """The word that stands in Notion after ours was written: another replica on the same Redis, which is not
+        another copy, may have written last."""
+        found, state = fence_word.read(self.notion, self.settings).word, self._held.read()
+        if found not in (word, state.get("confirmed"), state.get("pending")):
+            raise FenceError(OTHER)
+        return found or word
 
     def _refuse_a_stranger(self) -> None:
         """A Redis that never held the lease may start only if it knows all enrollments in the tracker."""

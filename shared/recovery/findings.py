@@ -1,21 +1,17 @@
-"""What verifying finds, in which enrollments, and the fixes that need no person."""
+"""What verifying finds, and the fixes that need no person."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from shared.core.errors import LedgerError
 from shared.domain import timing
-from shared.domain.enrollments import Contact, Enrollment
 from shared.domain.states import StepState
 from shared.integrations.provider import Listed
 from shared.ledger import ids
 from shared.ledger.client import Ledger
-from shared.ledger.listing import Listing
 from shared.ledger.orders import Report
-from shared.recovery.sent_list import Follow, unseen
 
 SEEN_TTL = 7 * timing.DAY
 FIXES = ("tell", "found", "unlisted")  # the fields of a finding by which it can be fixed
@@ -54,46 +50,6 @@ class Finding:
     def as_dict(self) -> dict[str, Any]:
         """For JSON; without addresses."""
         return {name: value for name, value in asdict(self).items() if name not in FIXES} | {"fixable": self.fixable}
-
-
-@dataclass(frozen=True)
-class EnrollmentRecord:
-    """An enrollment that the ledger holds, and its contact."""
-
-    enrollment: Enrollment
-    contact: Contact
-
-    @property
-    def email(self) -> str:
-        """The address."""
-        return self.contact.email
-
-
-def held(ledger: Ledger, follow: Follow = unseen) -> list[EnrollmentRecord]:
-    """Every enrollment in the ledger of a person who was not forgotten, tracked ones too."""
-    found = []
-    for name in follow(Listing(ledger).every(), "Reading the ledger"):
-        run = ledger.enrollment(name)
-        contact = ledger.contact(run.contact) if run else None
-        if run and contact and "email" in contact.fields:
-            found.append(EnrollmentRecord(run, contact))
-    return sorted(found, key=lambda one: one.enrollment.id)
-
-
-def of_contacts(ledger: Ledger, contacts: Iterable[str]) -> list[EnrollmentRecord]:
-    """Every enrollment of some contacts, except forgotten ones.
-
-    Args:
-        ledger: holds them.
-        contacts: their ids.
-    """
-    found = []
-    for name in contacts:
-        contact = ledger.contact(name)
-        if contact and "email" in contact.fields:
-            runs = map(ledger.enrollment, Listing(ledger).of_contact(name))
-            found += [EnrollmentRecord(run, contact) for run in runs if run]
-    return found
 
 
 def fix(findings: list[Finding], ledger: Ledger) -> list[Finding]:

@@ -1,30 +1,14 @@
-"""What Notion knows of a lost ledger: contacts, runs and emails, read from its rows, with duplicates merged."""
+"""What Notion knows of a lost ledger: contacts, enrollments and emails, with duplicate rows merged."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from shared.core.settings import Settings
-from shared.domain.catalog import Campaign, Catalog
-from shared.domain.enrollments import normalized
-from shared.domain.segments import SEGMENTS
-from shared.integrations.notion import Notion
+from shared.domain.catalog import Campaign
 from shared.ledger import ids
-from shared.notion.cells import Cells
-from shared.notion.schema import CONTACTS, EMAIL_LOG, NUMBERED, TRACKER, Source
-from shared.recovery.sent_list import Follow, unseen
 
 FINISHED = ("completed", "exited", "cancelled")
-_TEXTS = {"Name": "name", "First Name": "first_name", "Business Name": "business_name", "Source": "source"}
-_NUMBERS = {"Assessment Score": "assessment_score"} | {
-    f"{color} Systems": f"{color.lower()}_systems" for color in ("Red", "Orange", "Yellow", "Green")
-}
-_REASONS = ("complained", "bounced", "unsubscribed")
-# Of two rows of one email, the first of these counts.
-_LOGGED = ("bounced", "complained", "sent", "in doubt", "skipped", "failed", "retrying")
-_REPORTS = {"Delivered At": "delivered", "Opened At": "opened", "Clicked At": "clicked"}
 
 
 @dataclass
@@ -140,155 +124,18 @@ class Rows:
         runs = (ids.parse_email_id(email)[0].rpartition("-") for email in self.logged)
         return max((int(number) for prefix, _, number in runs if prefix == key), default=0)
 
+    def add(self, run: EnrollmentRow) -> None:
+        """Add the row of an enrollment, or merge it into the one that is known."""
+        if known := self.runs.get(run.id):
+            known.unite(run)
+            self.duplicates += 1
+        else:
+            self.runs[run.id] = run
 
-@dataclass
-class Reader:
-    """Reads the rows.
-
-    Attributes:
-        notion: the workspace.
-        settings: name the owner's databases and columns.
-        catalog: the campaigns.
-        follow: shows the progress.
-    """
-
-    notion: Notion
-    settings: Settings
-    catalog: Catalog
-    follow: Follow = unseen
-
-    def read(self) -> Rows:
-        """Read everything; raises NotionError."""
-        rows = Rows()
-        for cells in self.cells(CONTACTS):
-            self._contact(cells, rows)
-        for cells in self.cells(EMAIL_LOG):
-            self._email(cells, rows)
-        by_address = []
-        for cells in self.cells(TRACKER):
-            if run := self._run(cells, rows):
-                if run.id:
-                    _add(run, rows)
-                else:
-                    by_address.append(run)
-        for run in by_address:  # merged into the enrollment that has an id, if any
-            run.id = self._id_by_address(run, rows)
-            _add(run, rows)
-        return rows
-
-    def cells(self, source: Source) -> Iterator[Cells]:
-        """The rows of a data source; none if the owner does not have it."""
-        if id := str(getattr(self.settings, source.setting)):
-            for page in self.follow(self.notion.pages(self.notion.data_source(id)), f"Reading {source.title}"):
-                yield Cells(page, source, self.settings)
-
-    def _contact(self, cells: Cells, rows: Rows) -> None:
-        email = normalized(cells.text("Email") or "")
-        if not email:
-            rows.left.append(NotRestored(cells.id, "the contact has no address"))
-            return
-        found = {
-            name: text for column, name in _TEXTS.items() if (text := cells.text(column)) and normalized(text) != email
-        }
-        for column, name in _NUMBERS.items():
-            text = cells.text(column) or ""
-            if re.fullmatch(r"\d+(\.0+)?", text):
-                found[name] = text.partition(".")[0]
-        if (last := cells.instant("Last Email Sent")) is not None:
-            found["last_sent"] = str(last)
-        if cells.text("Consent") not in (None, "False"):
-            found["consent_at"] = str(cells.created)
-        subscription = (cells.text("Subscription") or "").lower()
-        person = rows.people.setdefault(ids.digest(email), Person({"email": email}, page=cells.id))
-        person.fields = found | person.fields  # the oldest of duplicate rows takes precedence
-        reasons = (person.reason, subscription)
-        person.reason = next((reason for reason in _REASONS if reason in reasons), None)
-
-    def _email(self, cells: Cells, rows: Rows) -> None:
-        id, state = cells.text("Email ID") or "", (cells.text("Status") or "").lower()
-        if not re.fullmatch(r".+-\d+-\d+", id) or state not in _LOGGED:
-            rows.left.append(NotRestored(cells.id, "the row of the email log has no valid Email ID or Status"))
-            return
-        known = rows.logged.get(id)
-        if known and _LOGGED.index(known.state) <= _LOGGED.index(state):
-            return
-        reports = {name: at for column, name in _REPORTS.items() if (at := cells.instant(column)) is not None}
-        sent_at = cells.instant("Sent At")
-        if state in ("bounced", "complained"):
-            reports, state = reports | ({} if sent_at is None else {state: sent_at}), "sent"
-        rows.logged[id] = Logged(
-            state, cells.id, sent_at, cells.text("Resend ID"), cells.text("Sent By"), cells.text("Error"), reports
-        )
-
-    def _run(self, cells: Cells, rows: Rows) -> EnrollmentRow | None:
-        """The enrollment of a row, without an id if the row has none that fits."""
-        email, name = normalized(cells.text("Email") or ""), cells.text("Campaign") or ""
-        campaign = _campaign(name, self.catalog)
-        id = cells.text("Enrollment ID") or ""
-        id = id if campaign and _fits(id, campaign, email) else ""
-        why = _unfit(email, name, campaign, id)
-        if campaign is None or why:
-            rows.left.append(NotRestored(cells.text("Enrollment ID") or cells.id, why))
-            return None
-        contact = rows.people.setdefault(ids.digest(email), Person({"email": email}))
-        if (own := cells.text("Name")) and normalized(own) != email:
-            contact.fields.setdefault("name", own)
-        if (segment := cells.text("Segment")) in SEGMENTS:
-            contact.fields.setdefault(
-                "segment", segment
-            )  # used only without scores, which earlier builds did not store
-        marks = {n: at for n in range(1, NUMBERED + 1) if (at := cells.instant(f"Email {n} Sent")) is not None}
-        status = (cells.text("Status") or "active").lower()
-        ticked = cells.text("Pause") == "True"
-        if status not in ("tracking", *FINISHED):
-            status = "paused" if status == "paused" or ticked else "active"
-        anchor, paused_at = cells.instant("Anchor", up=True), cells.instant("Paused At", up=True)
-        segment = cells.text("Segment")
-        return EnrollmentRow(
-            id, campaign, email, cells.id, status, anchor, paused_at, marks, segment, ticked, cells.created
-        )
-
-    def _id_by_address(self, run: EnrollmentRow, rows: Rows) -> str:
+    def id_by_address(self, run: EnrollmentRow) -> str:
+        """The id of an enrollment whose row has none: that of the person's last known one in this campaign."""
         key = ids.enrollment_prefix(run.campaign.slug, run.email)
         if run.status == "tracking":
             return f"{key}-0"
-        known = [other.number for other in rows.runs.values() if other.key == key]
-        return f"{key}-{max([*known, rows.last_logged_run(key), 1])}"
-
-
-def _unfit(email: str, name: str, campaign: Campaign | None, id: str) -> str:
-    """Why an enrollment's row cannot be restored; "" if it can."""
-    if not email:
-        return "the row has no address"
-    if campaign is None:
-        return f"there is no campaign {name!r}"
-    if campaign.steps[0].before is not None:
-        return "reminders of a meeting: only the calendar knows whether it takes place"
-    return "the row does not name its event" if campaign.reentry == "per-event" and not id else ""
-
-
-def _add(run: EnrollmentRow, rows: Rows) -> None:
-    if known := rows.runs.get(run.id):
-        known.unite(run)
-        rows.duplicates += 1
-    else:
-        rows.runs[run.id] = run
-
-
-def _campaign(name: str, catalog: Catalog) -> Campaign | None:
-    wanted = name.strip().casefold()
-    return next(
-        (
-            c
-            for c in catalog.campaigns.values()
-            if wanted in (c.name.casefold(), c.name.replace(",", " ").casefold(), c.slug)
-        ),
-        None,
-    )
-
-
-def _fits(id: str, campaign: Campaign, email: str) -> bool:
-    """Whether an Enrollment ID is valid for this campaign and, if ids are derived from addresses, for this address."""
-    if not re.fullmatch(rf"{re.escape(campaign.slug)}-[0-9a-f]{{20}}-\d{{1,6}}", id):
-        return False
-    return campaign.reentry == "per-event" or id.rpartition("-")[0] == ids.enrollment_prefix(campaign.slug, email)
+        known = [other.number for other in self.runs.values() if other.key == key]
+        return f"{key}-{max([*known, self.last_logged_run(key), 1])}"

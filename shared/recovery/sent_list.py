@@ -16,6 +16,7 @@ from shared.domain import timing
 from shared.integrations.provider import Listed
 
 TRIES = 5
+EARLY = timing.HOUR // 12  # five minutes: the most by which clocks may differ
 KEPT = timing.DAY  # for which Resend keeps its list on every plan: a list read to its end is complete this far back
 Follow = Callable[[Iterable[Any], str], Iterable[Any]]  # shows progress under a label
 _logger = log.logger("sent-list")

@@ -15,8 +15,9 @@ from shared.ledger.client import Ledger
 from shared.ledger.outbox import Outbox
 from shared.notion.cells import MINUTE, Cells
 from shared.notion.schema import CONTACTS, EMAIL_LOG, NUMBERED, TRACKER, Source
-from shared.recovery.findings import EnrollmentRecord, Finding
-from shared.recovery.notion_rows import Reader
+from shared.recovery.enrollment_records import EnrollmentRecord
+from shared.recovery.findings import Finding
+from shared.recovery.notion_reader import Reader
 from shared.recovery.sent_list import Follow, unseen
 
 _LOGGED = {

@@ -9,7 +9,7 @@ from shared.core.settings import Settings
 from shared.domain.catalog import Catalog
 from shared.emails.template_store import Templates
 from shared.ledger import ids
-from shared.ledger.answers import Item
+from shared.ledger.claims import Item
 from shared.sending import unsubscribe_link
 
 
@@ -35,11 +35,8 @@ def compose(item: Item, *, catalog: Catalog, templates: Templates, settings: Set
         link = unsubscribe_link.link(
             ids.digest(contact.email), key=settings.unsubscribe_key, public_url=settings.public_url
         )
-    known = {"booking_url": settings.booking_url, **contact.fields, **item.values}
-    if "first_name" not in known and (called := known.get("name", "").split()[:1]) and not called[0].endswith("."):
-        known["first_name"] = called[0]
-    values = known | {"segment": contact.segment, "sender_name": settings.business_name}
-    email = templates[campaign.slug, step.template_for(contact.segment)].render(values, unsubscribe_url=link)
+    template = templates[campaign.slug, step.template_for(contact.segment)]
+    email = template.render(_values(item, settings), unsubscribe_url=link)
     request: dict[str, Any] = {
         "from": settings.resend_from_email,
         "to": [contact.email],
@@ -57,3 +54,13 @@ def compose(item: Item, *, catalog: Catalog, templates: Templates, settings: Set
     if settings.resend_reply_to:
         request["reply_to"] = settings.resend_reply_to
     return request
+
+
+def _values(item: Item, settings: Settings) -> dict[str, str]:
+    """What fills the template's placeholders: the settings', the contact's, and above these the webhook's values."""
+    contact = item.contact
+    known = {"booking_url": settings.booking_url, **contact.fields, **item.values}
+    called = known.get("name", "").split()[:1]
+    if "first_name" not in known and called and not called[0].endswith("."):  # a title or an initial is no name
+        known["first_name"] = called[0]
+    return known | {"segment": contact.segment, "sender_name": settings.business_name}

@@ -9,7 +9,8 @@ from flask import Request, Response
 from shared import services
 from shared.domain.forms import NewClient, NoShow, PostCall, SignUp
 from shared.intake import enrolling
-from shared.intake.enrolling import Answer, Intake
+from shared.intake.context import Intake
+from shared.intake.enrolling import Answer
 from shared.ledger.orders import Limit
 from shared.web import endpoint, guards
 

@@ -18,7 +18,7 @@ from benchmarks import campaigns, chart, figures, load, provider, size
 from benchmarks.figures import Figure, Report
 from benchmarks.provider import Provider
 from benchmarks.soak import growth, slope
-from shared.domain import catalog
+from shared.domain import campaign_files
 from tests.support.waiting import WITHIN
 
 
@@ -149,7 +149,7 @@ def test_charts_are_well_formed_and_show_each_value() -> None:
 
 def test_the_benchmarks_campaigns_are_valid_and_triggered(tmp_path: Path) -> None:
     """Each loads like an owner's own campaign, and its webhook triggers it."""
-    loaded = catalog.load(campaigns.write(tmp_path))
+    loaded = campaign_files.load(campaigns.write(tmp_path))
     found = {slug: loaded.triggered_by(trigger) for slug, trigger in campaigns.TRIGGERS.items()}
     assert {slug: campaign.slug if campaign else None for slug, campaign in found.items()} == {
         slug: slug for slug in campaigns.TRIGGERS

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from shared.core.errors import SettingsError
-from shared.core.settings import SECRETS_DIR, Settings, load, seconds
+from shared.core.settings import SECRETS_DIR, Settings, load
+from shared.core.value_types import seconds
 
 
 def refusal(tmp_path: Path, **environ: str) -> str:
@@ -153,6 +154,7 @@ class TestValues:
             ("TRUSTED_PROXIES", "10.0.0.0/8, ingress"),
             ("WEBSITE_WEBHOOK_SECRET", "whsec_"),
             ("WEBSITE_WEBHOOK_SECRET", "whsec_!"),
+            ("NOTION_PROPERTY_NAMES", "=x"),
             ("REDIS_URL", "localhost:6379"),
             ("REDIS_URL", "http://redis:6379"),
             ("REDIS_URL", "redis://redis:port/0"),

@@ -14,9 +14,9 @@ import yaml
 
 from shared.core import stack_file
 from shared.core.settings import Settings
-from shared.domain import catalog
+from shared.domain import campaign_files
 from tests.support.deploy_files import OWN, PLATFORMS, Document, build, own_folder, validate
-from tools import manifests
+from tools.campaign_component import own_campaigns
 
 ELSEWHERE = {"gateway"}  # in openfaas and knative a name for a Service of another namespace
 TMP = "/tmp"  # noqa: S108 - the container's own
@@ -268,8 +268,8 @@ def test_the_platform_serves_every_function(built: Built) -> None:
 def test_the_owners_campaigns_reach_every_pod(tmp_path: Path) -> None:
     """The component that the command writes builds, and its files are mounted where CAMPAIGNS_DIR says."""
     mine = own_folder(tmp_path, "knative") / "mine"
-    shutil.copytree(catalog.CAMPAIGNS / "christmas", mine / "campaigns" / "christmas")
-    (mine / "campaigns" / "kustomization.yaml").write_text(yaml.dump(manifests.own_campaigns(mine / "campaigns")))
+    shutil.copytree(campaign_files.CAMPAIGNS / "christmas", mine / "campaigns" / "christmas")
+    (mine / "campaigns" / "kustomization.yaml").write_text(yaml.dump(own_campaigns(mine / "campaigns")))
     file = mine / "kustomization.yaml"
     file.write_text(file.read_text().replace("# - campaigns", "- campaigns"))
     documents = build(mine)

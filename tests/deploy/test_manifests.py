@@ -16,9 +16,11 @@ import yaml
 from shared.core import stack_file
 from shared.core.settings import Settings
 from shared.core.stack_file import ROOT
-from shared.domain import catalog
+from shared.domain import campaign_files
 from tests.support.deploy_files import DEPLOY, REFUSED, documents, schema, validate
 from tools import manifests
+from tools.campaign_component import own_campaigns
+from tools.function_manifests import VARIABLE
 
 NO_MANIFEST = ("kustomization.yaml", "names.yaml", "compose.yaml")
 FILES = sorted(
@@ -207,13 +209,13 @@ def test_the_examples_name_what_is_needed() -> None:
 
 def test_every_variable_in_stack_yml_has_a_default_or_an_example() -> None:
     """An unset variable in braces would silently be empty: it has a default, or the example names it."""
-    given = {match for match in manifests.VARIABLE.findall((ROOT / "stack.yml").read_text())}
+    given = {match for match in VARIABLE.findall((ROOT / "stack.yml").read_text())}
     assert {name for name, default in given if not default} <= _names("settings.example.env")
 
 
 def test_the_owners_campaigns_are_mounted_in_full(tmp_path: Path) -> None:
     """The component for an owner's campaigns holds each file of each folder."""
-    component = manifests.own_campaigns(catalog.CAMPAIGNS)
+    component = own_campaigns(campaign_files.CAMPAIGNS)
     placed = {
         item["path"]
         for operation in yaml.safe_load(component["patches"][0]["patch"])
@@ -221,7 +223,9 @@ def test_the_owners_campaigns_are_mounted_in_full(tmp_path: Path) -> None:
         for item in source["configMap"]["items"]
     }
     assert placed == {
-        str(file.relative_to(catalog.CAMPAIGNS)) for file in catalog.CAMPAIGNS.glob("*/*") if file.is_file()
+        str(file.relative_to(campaign_files.CAMPAIGNS))
+        for file in campaign_files.CAMPAIGNS.glob("*/*")
+        if file.is_file()
     }
 
 

@@ -19,9 +19,9 @@ from redis import Redis
 from commands import main
 from local import valkey
 from shared.core.settings import Settings
-from shared.doctor import redis_checks, settings_checks
+from shared.doctor import address_checks, redis_checks, settings_checks
+from shared.doctor.findings import Finding
 from shared.doctor.service_checks import Answer, public, resend
-from shared.doctor.settings_checks import Finding
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.version import VERSION
@@ -275,9 +275,7 @@ class TestProduction:
 
     def test_the_public_address_is_not_this_machine(self) -> None:
         """An unsubscribe link that leads to 127.0.0.1 is useless."""
-        found = found_by(
-            settings_checks.addresses(self.LIVE.model_copy(update={"public_url": "http://127.0.0.1:8080"}))
-        )
+        found = found_by(address_checks.addresses(self.LIVE.model_copy(update={"public_url": "http://127.0.0.1:8080"})))
         assert "this machine" in found["PUBLIC_URL"][1]
 
 

@@ -11,7 +11,9 @@ import pytest
 from pydantic import BaseModel
 
 from shared.core.errors import CampaignError
-from shared.domain.catalog import Campaign, CampaignStep, Late, SendWindow, load
+from shared.domain.campaign_files import load
+from shared.domain.catalog import Campaign, CampaignStep, Late
+from shared.domain.send_window import SendWindow
 from shared.domain.timing import Delay
 from shared.emails.placeholders import PLACEHOLDERS
 
@@ -135,9 +137,9 @@ class TestRefusals:
         [
             ("", 1, "campaign: must be keys with values"),
             ("- a\n", 1, "campaign: "),
-            (HEAD + "steps: [\n", 6, "not YAML"),
-            (HEAD + "\tsteps: 1\n", 5, "not YAML"),
-            ("a: *b\n", 1, "not YAML"),
+            (HEAD + "steps: [\n", 6, "not valid YAML"),
+            (HEAD + "\tsteps: 1\n", 5, "not valid YAML"),
+            ("a: *b\n", 1, "not valid YAML"),
             (HEAD + "name: Again\n" + STEP, 2, "'name' appears twice"),
             (_step("number: 2, after: 1h, after: 2h, template: one"), 7, "'after' appears twice"),
             (HEAD, 1, "steps: is missing"),

@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.domain import timing
-from shared.domain.timing import DAY, HOUR, Delay, Window
+from shared.domain.send_window import Window
+from shared.domain.timing import DAY, HOUR, Delay
 from tests.conftest import START
 
 TORONTO = ZoneInfo("America/Toronto")

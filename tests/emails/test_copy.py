@@ -6,9 +6,10 @@ import re
 
 import pytest
 
-from shared.domain.catalog import CAMPAIGNS, load
+from shared.domain.campaign_files import CAMPAIGNS, load
 from shared.domain.segments import SEGMENTS
-from shared.emails.rendering import Brand, Email, compile_template
+from shared.emails.page import Brand
+from shared.emails.rendering import Email, compile_template
 
 CATALOG = load()
 MARKETING = {slug for slug, campaign in CATALOG.campaigns.items() if campaign.kind == "marketing"}

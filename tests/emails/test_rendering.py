@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.errors import RenderingError, SettingsError
-from shared.emails.rendering import Brand, Email, compile_template
+from shared.emails.page import Brand
+from shared.emails.rendering import Email, compile_template
 
 BRAND = Brand("Northside & Sons", "48 Mill Street, Guelph", "#1f6f54")
 UNSUBSCRIBE = "https://example.org/unsubscribe?token=a&kind=b"
@@ -231,7 +232,7 @@ def test_the_footer_says_who_why_and_how_to_stop() -> None:
     for part in (email.text, page.words):
         assert all(
             words in part
-            for words in (BRAND.name, BRAND.postal_address, "You receive this email because", "Unsubscribe")
+            for words in (BRAND.name, BRAND.postal_address, "You are receiving this email because", "Unsubscribe")
         )
     assert UNSUBSCRIBE in page.links
     assert email.text.endswith(f"\nUnsubscribe: {UNSUBSCRIBE}\n")
@@ -251,7 +252,7 @@ def test_a_missing_postal_address_leaves_no_empty_line() -> None:
         .render({}, unsubscribe_url=None)
         .text
     )
-    assert "--\nA\nYou receive" in text
+    assert "--\nA\nYou are receiving" in text
 
 
 def test_the_layout_suits_mail_clients() -> None:

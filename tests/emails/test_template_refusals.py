@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from shared.core.errors import CampaignError
-from shared.emails.rendering import PLACEHOLDERS, Brand, compile_template
+from shared.emails.page import Brand
+from shared.emails.placeholders import PLACEHOLDERS
+from shared.emails.rendering import compile_template
 
 BRAND = Brand("Northside & Sons", "48 Mill Street, Guelph", "#1f6f54")
 HEAD = "Subject: Hello\nPreview: A word\n\n"

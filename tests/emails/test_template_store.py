@@ -9,7 +9,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from local import valkey
-from shared.domain import catalog
+from shared.domain import campaign_files
 from shared.emails.template_store import REFRESH, Store, compile_templates
 from shared.ledger.client import Ledger
 from shared.ledger.template_texts import VERSION, TemplateTexts
@@ -17,7 +17,7 @@ from tests.support.world import SETTINGS
 
 KEY = ("christmas", "christmas_email_1")
 NAME = "/".join(KEY)
-CATALOG = catalog.load()
+CATALOG = campaign_files.load()
 
 
 class Seconds:

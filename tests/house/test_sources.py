@@ -160,7 +160,7 @@ class TestCode:
 
     def test_rendering_an_email_loads_nothing(self) -> None:
         """The inliner would fetch style sheets; it is configured not to."""
-        assert "load_remote_stylesheets=False" in (ROOT / "shared" / "emails" / "rendering.py").read_text()
+        assert "load_remote_stylesheets=False" in (ROOT / "shared" / "emails" / "page.py").read_text()
 
     def test_no_function_redirects(self) -> None:
         """No link of ours can be made to lead elsewhere; the console leads from page to page, below its own path."""

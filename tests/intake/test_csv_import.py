@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.intake.csv_import import NO_CONSENT, Fault, FileError, Sheet, apply, read
+from shared.intake.csv_file import FileError, Sheet, read
+from shared.intake.csv_import import NO_CONSENT, apply
+from shared.intake.csv_rows import Fault
 from shared.ledger import ids
 from tests.conftest import START
 from tests.support.world import World

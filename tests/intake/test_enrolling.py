@@ -16,6 +16,7 @@ from shared.domain.enrollments import Contact, Enrollment
 from shared.domain.forms import NoShow, SignUp
 from shared.domain.timing import DAY, HOUR
 from shared.intake import enrolling
+from shared.intake.context import Intake
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from tests.conftest import START, Clock
@@ -61,7 +62,7 @@ class Desk:
     def sign_up(self, trigger: str, key: str | None = None, **form: Any) -> Enrollment | None:
         """Post a form to a webhook; returns the person's latest run in that campaign."""
         given = SignUp.model_validate({"email": ADDRESS} | form)
-        intake = enrolling.Intake(self.ledger, CATALOG, self.settings, self.clock.now, "request-1", key=key)
+        intake = Intake(self.ledger, CATALOG, self.settings, self.clock.now, "request-1", key=key)
         enrolling.sign_up(given, trigger=trigger, intake=intake)
         runs = [
             self.ledger.enrollment(f"{ids.enrollment_prefix(trigger, given.email)}-{number}") for number in (3, 2, 1)
@@ -70,7 +71,7 @@ class Desk:
 
     def missed(self, **call: Any) -> int:
         """Report a missed call; returns how many enrollments that campaign has had."""
-        intake = enrolling.Intake(self.ledger, CATALOG, self.settings, self.clock.now, "request-1")
+        intake = Intake(self.ledger, CATALOG, self.settings, self.clock.now, "request-1")
         enrolling.report(NoShow.model_validate({"email": ADDRESS} | call), trigger="missed", intake=intake)
         return int(self.ledger.redis.hget("eg:tally:missed", "enrolled") or 0)
 

@@ -10,7 +10,7 @@ import pytest
 from shared.core.errors import RenderingError, SendError
 from shared.domain.catalog import Catalog
 from shared.ledger import ids
-from shared.ledger.answers import Claimed
+from shared.ledger.claims import Claimed
 from shared.operations.enrollment_actions import EnrollmentActions
 from shared.sending import sender as sending
 from shared.sending.composing import compose

@@ -8,7 +8,7 @@ import pytest
 from shared.core.errors import SendError
 from shared.domain.states import Outcome
 from shared.ledger import ids
-from shared.ledger.answers import Claimed
+from shared.ledger.claims import Claimed
 from shared.ledger.health import read_health
 from shared.ledger.orders import Ending, Report
 from shared.operations.enrollment_actions import EnrollmentActions

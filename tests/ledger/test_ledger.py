@@ -14,7 +14,7 @@ from shared.core.errors import LedgerError, SendError
 from shared.domain.catalog import Catalog
 from shared.domain.states import Outcome, Refusal
 from shared.ledger import ids
-from shared.ledger.answers import Claimed, Item, Refused
+from shared.ledger.claims import Claimed, Item, Refused
 from shared.ledger.client import Ledger
 from shared.ledger.health import read_health
 from shared.ledger.orders import Ending

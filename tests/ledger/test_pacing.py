@@ -11,7 +11,7 @@ import pytest
 
 from shared.domain.states import Outcome
 from shared.domain.timing import DAY
-from shared.ledger.answers import Refused
+from shared.ledger.claims import Refused
 from shared.ledger.client import Ledger
 from shared.ledger.decisions import AHEAD
 from shared.ledger.orders import Ending

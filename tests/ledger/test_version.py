@@ -18,7 +18,8 @@ from shared.domain.states import Outcome
 from shared.ledger import ids, version
 from shared.ledger.client import Ledger
 from shared.ledger.health import Problem, read_health
-from shared.ledger.orders import Ending, Foreseen, Restore, RestoredEnrollment
+from shared.ledger.orders import Ending
+from shared.ledger.restore_orders import Foreseen, Restore, RestoredEnrollment
 from shared.ledger.script_sources import sources
 from shared.ledger.version import VERSION
 from tests.conftest import Clock

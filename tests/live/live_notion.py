@@ -9,23 +9,13 @@ from pathlib import Path
 import pytest
 
 from local import valkey
-from shared.domain import catalog
+from shared.domain import campaign_files
 from shared.domain.enrollments import Contact, Enrollment, Step
 from shared.domain.states import EnrollmentState, StepState
-from shared.integrations.notion import Value, plain
-from shared.notion.schema import (
-    CONTACTS,
-    EMAIL_LOG,
-    TEMPLATES,
-    TRACKER,
-    Source,
-    contact_values,
-    email_values,
-    own_name,
-    renamed,
-    tracker_values,
-)
-from shared.notion.setup_check import init
+from shared.integrations.notion_values import Value, plain
+from shared.notion.database_setup import init
+from shared.notion.row_values import contact_values, email_values, tracker_values
+from shared.notion.schema import CONTACTS, EMAIL_LOG, TEMPLATES, TRACKER, Source, own_name, renamed
 from tests.live.conftest import Workspace, evergreen
 
 CAMPAIGN = """slug: {slug}
@@ -58,7 +48,7 @@ def rows(marked: str) -> list[tuple[Source, str, dict[str, Value]]]:
     run = Enrollment(
         f"christmas-{marked}-1", "christmas", "marketing", EnrollmentState.COMPLETED, now, "", steps=(step,)
     )
-    campaign = catalog.load().campaigns["christmas"]
+    campaign = campaign_files.load().campaigns["christmas"]
     return [
         (CONTACTS, "Email", contact_values(contact, new=True)),
         (TRACKER, "Email", tracker_values(run, contact, campaign)),

@@ -17,7 +17,7 @@ import redis
 import requests
 from standardwebhooks.webhooks import Webhook
 
-from local import stack, valkey, welcome
+from local import parts, stack, valkey, welcome
 from local.trial import Trial, environ_for, running, start
 from shared.core import settings
 from shared.core.errors import SettingsError
@@ -181,7 +181,7 @@ class TestEnvironment:
     def test_the_number_of_workers_can_be_set(self, where: stack.Place) -> None:
         """Each is a part with its own name; an invalid number of workers is refused."""
         more = stack.place({"LOCAL_DIR": str(where.directory), "SEND_WORKERS": "3"})
-        names = [part.name for stage in stack.stages(more, stack.environment(more, {})) for part in stage]
+        names = [part.name for stage in parts.stages(more, stack.environment(more, {})) for part in stage]
         assert [name for name in names if name.startswith("worker")] == ["worker", "worker-2", "worker-3"]
         with pytest.raises(SettingsError, match="SEND_WORKERS is '0'"):
             stack.place({"SEND_WORKERS": "0"})

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from local import supervisor
+from local import part_log, supervisor
 from local.supervisor import Part, StartError, Supervisor
 from tests.support.waiting import WITHIN, gone, until
 
@@ -169,7 +169,7 @@ def test_a_part_that_will_not_stop_is_killed(tmp_path: Path, stop_within: float,
 
 def test_a_long_log_is_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A log does not grow forever: one older file is kept."""
-    monkeypatch.setattr(supervisor, "ROTATE_AT", 10)
+    monkeypatch.setattr(part_log, "ROTATE_AT", 10)
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "worker.log").write_text("older lines")
     with running(tmp_path, [sleeping("worker")]):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.core.errors import CampaignError
 from shared.core.stack_file import ROOT
-from shared.domain.catalog import load
+from shared.domain.campaign_files import load
 from shared.emails.placeholders import PLACEHOLDERS
 from shared.emails.template_store import compile_source
 from shared.notion.markdown import from_notion, to_notion

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from shared.core.stack_file import ROOT
-from shared.integrations.notion import page_id
+from shared.integrations.notion_values import page_id
 from shared.notion.schema import SOURCES
 from tests.support.sandbox_server import Sandbox, sandbox
 from tests.support.waiting import WITHIN

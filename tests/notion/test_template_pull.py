@@ -11,7 +11,7 @@ import pytest
 from shared.core.errors import NotionError
 from shared.ledger.alerts import Alerts
 from shared.ledger.client import Ledger
-from shared.notion.template_pull import READ_AGAIN
+from shared.notion.template_pages import READ_AGAIN
 from tests.conftest import Clock
 from tests.support.owners_desk import NAME, TEMPLATE, OwnersDesk
 from tests.support.sandbox_server import Sandbox, sandbox

@@ -14,7 +14,7 @@ from shared.core.settings import Settings
 from shared.ledger import ids
 from shared.ledger.alerts import Alerts
 from shared.ledger.client import Ledger
-from shared.ledger.orders import Enroll
+from shared.ledger.enroll_orders import Enroll
 from shared.operations import alerts
 from shared.operations.alert_texts import CAUSES
 from shared.operations.alerts import REFUSALS, Notifier

@@ -12,7 +12,7 @@ from shared.domain.states import Outcome
 from shared.intake.delivery_events import receive
 from shared.integrations.resend_events import DeliveryEvent
 from shared.ledger import ids
-from shared.ledger.answers import Claimed
+from shared.ledger.claims import Claimed
 from shared.ledger.client import Ledger
 from shared.ledger.listing import Listing
 from shared.ledger.orders import Ending

@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 
 from local import valkey
-from shared.domain.catalog import CAMPAIGNS
+from shared.domain.campaign_files import CAMPAIGNS
 from shared.ledger.client import Ledger
 from shared.operations.enrollment_actions import EnrollmentActions
 from tests.conftest import Clock

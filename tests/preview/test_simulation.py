@@ -9,15 +9,17 @@ from typing import Any
 import pytest
 
 from shared.core.settings import Settings
-from shared.domain import catalog, timing
+from shared.domain import campaign_files, timing
 from shared.domain.segments import SEGMENTS
-from shared.preview.simulation import Conditions, Outcome, simulate
+from shared.domain.send_window import SendWindow
+from shared.preview.simulation import simulate
+from shared.preview.simulation_types import Conditions, Outcome
 from tests.support.commanding import Commands
 from tests.support.world import World
 
 MIDNIGHT = 1_800_057_600_000  # 2027-01-16 00:00 UTC
 ONE = Conditions(["christmas"], contacts=1, begins=MIDNIGHT, over=1)
-CATALOG = catalog.load()
+CATALOG = campaign_files.load()
 
 
 def run(base: Conditions = ONE, **changes: Any) -> Outcome:
@@ -120,7 +122,7 @@ def test_the_clock_stops() -> None:
 def test_a_window_is_kept(tmp_path: Path) -> None:
     """A campaign that sends on weekday mornings only does so here, too: nothing on Saturday, January 16, 2027."""
     christmas = CATALOG.campaigns["christmas"]
-    window = catalog.SendWindow.model_validate({"days": "mon-fri", "from": "09:00", "to": "12:00"})
+    window = SendWindow.model_validate({"days": "mon-fri", "from": "09:00", "to": "12:00"})
     morning = christmas.model_copy(update={"window": window})
     own = replace(CATALOG, campaigns={**CATALOG.campaigns, "christmas": morning})
     outcome = simulate(own, Settings(), replace(ONE, contacts=30, over=7 * timing.DAY))

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from shared.core.errors import ActionError
 from shared.domain.forms import MeetingEvent, NoShow, SignUp
 from shared.intake import enrolling, meetings
+from shared.intake.context import Intake, exits
 from shared.ledger import ids
 from tests.property.campaigns import BOOKING, CATALOG
 from tests.property.machine import Rig
@@ -194,11 +195,9 @@ class PersonsDecide(RuleBasedStateMachine):
         self._report(pick(self.events, which))
 
     @property
-    def intake(self) -> enrolling.Intake:
+    def intake(self) -> Intake:
         """Where things come in now."""
-        return enrolling.Intake(
-            self.rig.ledger, self.rig.sender.catalog, self.rig.settings, self.rig.clock.now, "request-1"
-        )
+        return Intake(self.rig.ledger, self.rig.sender.catalog, self.rig.settings, self.rig.clock.now, "request-1")
 
     def sign_up(self, form: Mapping[str, object], trigger: str) -> None:
         """A form is posted."""
@@ -220,11 +219,11 @@ class PersonsDecide(RuleBasedStateMachine):
         assert what != "enrolled" or event.key not in self.rig.watch.delivered, f"{event.key} begins a second run"
         self.rig.watch.delivered |= {event.key} if what == "enrolled" else set()
         own = self._own_keys(event)
-        exits = enrolling.exits("booked", event.at, self.intake)
+        ended = exits("booked", event.at, self.intake)
         after = snapshot(self.redis).runs
         for name, run in before.items():
-            listed = run["slug"] in exits.slugs and run["contact"] == ids.digest(event.contact["email"])
-            if event.what == "booked" and what != "duplicate" and listed and int(run["created"]) <= exits.before:
+            listed = run["slug"] in ended.slugs and run["contact"] == ids.digest(event.contact["email"])
+            if event.what == "booked" and what != "duplicate" and listed and int(run["created"]) <= ended.before:
                 assert after[name]["state"] == "exited", f"{name} goes on after a booking"
             if after[name]["state"] not in HOLDING:
                 assert name.rpartition("-")[0] in own or (event.what == "booked" and listed), (

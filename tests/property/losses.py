@@ -14,7 +14,7 @@ from redis import Redis
 from shared.domain.states import StepState
 from shared.ledger import ids
 from shared.ledger.fence_state import FenceState
-from shared.ledger.orders import Restore, RestoredEnrollment, RestoredStep
+from shared.ledger.restore_orders import Restore, RestoredEnrollment, RestoredStep
 from shared.recovery.fence import UNKNOWN
 from tests.property.campaigns import CATALOG
 from tests.property.copies import LedgersGoBack

@@ -37,7 +37,14 @@ SEARCHES = 2 if EXAMPLES else 1  # a long search goes in two processes
 REST_WITHIN = (
     1500  # passes after which nothing may be open any more: two hours that the provider wants to be left alone take 600
 )
-SILENT = ("intake.enrolling", "intake.meetings", "sending.sender", "operations.enrollment_actions", "recovery.fence")
+SILENT = (
+    "intake.enrolling",
+    "intake.meetings",
+    "sending.sender",
+    "sending.late_policy",
+    "operations.enrollment_actions",
+    "recovery.fence",
+)
 
 
 class Promise(LedgersGetLost, MachinesFail, WorkersWork):

@@ -14,7 +14,7 @@ from shared.core.errors import SendError, SendFault
 from shared.integrations.provider import Accepted
 from shared.ledger import ids
 from shared.ledger.client import Ledger
-from shared.ledger.decisions import as_json
+from shared.ledger.script_runner import as_json
 from tests.conftest import Clock
 from tests.property.refusals import Refusals
 from tests.property.snapshots import steps

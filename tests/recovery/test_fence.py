@@ -16,7 +16,7 @@ from local import valkey
 from shared.core.errors import NotionError, SendError
 from shared.ledger import ids
 from shared.ledger.alerts import Alerts
-from shared.ledger.answers import Claimed
+from shared.ledger.claims import Claimed
 from shared.ledger.client import Ledger
 from shared.ledger.health import read_health
 from shared.recovery.fence import OTHER, UNKNOWN, Fence

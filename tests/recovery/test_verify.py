@@ -9,7 +9,8 @@ import pytest
 
 from shared.ledger import ids
 from shared.ledger.client import Ledger
-from shared.recovery.findings import Finding, fix, held
+from shared.recovery.enrollment_records import held
+from shared.recovery.findings import Finding, fix
 from shared.recovery.verify_ledger import unlisted
 from shared.recovery.verify_notion import NotionWitness
 from shared.recovery.verify_resend import ResendWitness

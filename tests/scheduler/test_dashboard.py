@@ -20,6 +20,7 @@ from werkzeug.test import TestResponse
 
 from local.valkey import Valkey
 from scheduler import dashboard
+from scheduler.dashboard_guards import SHOWN
 from scheduler.dashboard_jobs import REGISTRIES
 from scheduler.rq_schedule import QUEUE, Job
 from scheduler.worker import Worker
@@ -281,14 +282,14 @@ class TestReadOnly:
     def test_any_route_that_rq_dashboard_adds_is_refused(self, visitor: FlaskClient) -> None:
         """Only listed routes are shown; every other route is closed."""
         names = {str(rule.endpoint).removeprefix("rq_dashboard.") for rule in visitor.application.url_map.iter_rules()}
-        assert names - dashboard.SHOWN == {
+        assert names - SHOWN == {
             "delete_job_view",
             "requeue_job_view",
             "requeue_all",
             "empty_queue",
             "compact_queue",
         }
-        assert names >= dashboard.SHOWN
+        assert names >= SHOWN
 
 
 class TestLogin:

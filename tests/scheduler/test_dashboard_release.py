@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 import rq_dashboard.web as web  # type: ignore[import-untyped]  # shipped without types
 
-from scheduler.dashboard import DATA, NOT_OFFERED, PAGES, REPLACED, REWRITTEN, SHOWN
+from scheduler.dashboard import NOT_OFFERED, REPLACED, REWRITTEN
+from scheduler.dashboard_guards import DATA, PAGES, SHOWN
 
 FOLDER = Path(web.__file__).parent
 CODE = (FOLDER / "web.py").read_text(encoding="utf-8")
 TEMPLATES = "\n".join(file.read_text(encoding="utf-8") for file in sorted((FOLDER / "templates").rglob("*.html")))
-BROKEN = f"rq-dashboard {version('rq-dashboard')} has changed: {{}}. Adapt scheduler/dashboard.py"
+BROKEN = (
+    f"rq-dashboard {version('rq-dashboard')} has changed: {{}}. Adapt scheduler/dashboard.py or dashboard_guards.py"
+)
 
 
 def endpoints() -> set[str]:

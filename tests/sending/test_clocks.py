@@ -10,7 +10,7 @@ from redis import Redis
 
 from shared.core.errors import SendError, SendFault
 from shared.integrations.provider import Accepted
-from shared.ledger import decisions
+from shared.ledger import script_runner
 from shared.ledger.client import Ledger
 from shared.ledger.script_sources import sources
 from shared.operations.enrollment_actions import EnrollmentActions
@@ -377,7 +377,7 @@ def test_a_repetition_continues_after_a_clock_is_set_back_past_the_start(
 ) -> None:
     """The provider is asked for its time and answers: it was heard since the start, though the clock denies it."""
     monkeypatch.setattr(
-        decisions,
+        script_runner,
         "sources",
         lambda constants: {name: text.replace(INFO, SET_BACK) for name, text in sources(constants).items()},
     )

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from shared.core.errors import ActionError, SendError
-from shared.intake import enrolling
+from shared.intake.context import exits
 from shared.integrations.provider import Accepted
 from shared.ledger import ids
-from shared.ledger.answers import Claimed, Leave
+from shared.ledger.claims import Claimed, Leave
 from shared.ledger.client import Ledger
 from shared.ledger.decisions import AHEAD
-from shared.ledger.orders import Enroll
+from shared.ledger.enroll_orders import Enroll
 from shared.operations.enrollment_actions import EnrollmentActions
 from shared.sending import sender as sending
 from shared.sending.composing import compose
@@ -75,7 +75,7 @@ def stops(world: World, actions: EnrollmentActions, run: str) -> dict[str, Calla
                 contact=contact(),
                 fields={"email": "ada@example.org"},
                 source="test",
-                exit=enrolling.exits("booked", world.clock.now, world.intake),
+                exit=exits("booked", world.clock.now, world.intake),
             )
         ),
         "fence lost": lambda: world.redis.hset(ids.FENCE, mapping={"on": "1", "why": "another copy sends"}),

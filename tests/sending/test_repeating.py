@@ -7,7 +7,7 @@ import pytest
 from shared.core.errors import SendError
 from shared.domain.states import Outcome
 from shared.ledger import ids
-from shared.ledger.answers import Claimed
+from shared.ledger.claims import Claimed
 from shared.ledger.orders import Ending
 from tests.support.batches import batching, crowd
 from tests.support.world import World

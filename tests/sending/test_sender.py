@@ -13,7 +13,7 @@ from shared.domain.states import Outcome
 from shared.domain.timing import DAY
 from shared.integrations.provider import CLOCK_SHARE
 from shared.ledger import ids
-from shared.ledger.answers import Claimed, Item
+from shared.ledger.claims import Claimed, Item
 from shared.ledger.client import Ledger
 from shared.ledger.orders import Ending
 from shared.operations.enrollment_actions import EnrollmentActions

@@ -23,6 +23,7 @@ from shared.console import session
 from shared.console.app import create_app
 from shared.domain.forms import SignUp
 from shared.intake import enrolling
+from shared.intake.context import Intake
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from tests.support.functions_client import ROOT, deployed
@@ -137,9 +138,7 @@ def sign_up(form: dict[str, Any] | None = None, *, trigger: str = "christmas-sig
     """Enroll a person in Christmas (Ada by default); returns the enrollment's id."""
     body = form or ADA
     ledger = services.ledger()
-    intake = enrolling.Intake(
-        ledger, services.catalog(), services.current_settings(), ledger.now(), f"request-{number}"
-    )
+    intake = Intake(ledger, services.catalog(), services.current_settings(), ledger.now(), f"request-{number}")
     enrolling.sign_up(SignUp.model_validate(body), trigger=trigger, intake=intake)
     return f"{ids.enrollment_prefix('christmas', body['email'])}-1"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.core.errors import SendError
 from shared.emails.subjects import Subjects
-from shared.integrations.notion import iso
+from shared.integrations.notion_values import iso
 from shared.integrations.provider import Listed
 from shared.ledger.client import Ledger
 from shared.ledger.fence_state import FenceState
@@ -17,7 +17,8 @@ from shared.ledger.outbox import Outbox
 from shared.ledger.pacing import Pacer
 from shared.notion.recorder import Recorder
 from shared.recovery.fence import Fence
-from shared.recovery.restore import Report, Restorer
+from shared.recovery.restore import Restorer
+from shared.recovery.restore_report import Report
 from shared.recovery.sent_list import Lister
 from tests.conftest import START, Clock
 from tests.support import patience

@@ -10,15 +10,17 @@ from typing import Any
 from redis import Redis
 
 from shared.core.settings import Settings
-from shared.domain import catalog
+from shared.domain import campaign_files
 from shared.domain.catalog import Catalog
 from shared.domain.enrollments import Enrollment
 from shared.domain.forms import SignUp
 from shared.emails.template_store import Templates, compile_templates
 from shared.intake import enrolling
+from shared.intake.context import Intake
 from shared.ledger import ids
 from shared.ledger.client import Ledger
-from shared.sending.sender import Result, Sender
+from shared.sending.result import Result
+from shared.sending.sender import Sender
 from tests.conftest import Clock
 from tests.support.provider_double import MemoryProvider
 
@@ -36,7 +38,7 @@ ADA = {"email": "ada@example.org", "first_name": "Ada", "assessment_score": 45, 
 
 @cache
 def _mail() -> tuple[Catalog, Templates]:
-    found = catalog.load()
+    found = campaign_files.load()
     return found, compile_templates(found, SETTINGS)
 
 
@@ -71,9 +73,9 @@ class World:
         return self.ledger.redis
 
     @property
-    def intake(self) -> enrolling.Intake:
+    def intake(self) -> Intake:
         """Where things come in now."""
-        return enrolling.Intake(self.ledger, self.sender.catalog, self.settings, self.clock.now, "request-1")
+        return Intake(self.ledger, self.sender.catalog, self.settings, self.clock.now, "request-1")
 
     def sign_up(self, form: dict[str, Any] | None = None, **changes: Any) -> str:
         """Sign a person up for Christmas (Ada by default); returns the enrollment's id."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from local.trial import Trial, running
-from shared.domain import catalog
+from shared.domain import campaign_files
 from shared.domain.enrollments import Enrollment
 from shared.domain.timing import HOUR
 from shared.ledger import ids
@@ -81,7 +81,7 @@ def visit(chromium: Browser, trial: Trial, funnels: Mapping[str, Funnel]) -> Vis
 
 def made_from(template: str, slug: str, subject: str) -> bool:
     """Whether a subject is that of a template, regardless of what was put into its placeholders."""
-    source = catalog.load().sources[slug, template]
+    source = campaign_files.load().sources[slug, template]
     line = source.partition("\n")[0].removeprefix("Subject: ")
     pattern = ".+".join(map(re.escape, re.split(r"\{\{.*?\}\}", line)))
     return bool(re.fullmatch(pattern, subject))

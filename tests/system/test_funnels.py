@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from shared.domain.catalog import SendWindow
 from shared.domain.forms import MeetingEvent, NewClient, NoShow, PostCall, SignUp
+from shared.domain.send_window import SendWindow
 from shared.domain.timing import DAY, HOUR
 from shared.intake import enrolling, meetings
 from shared.ledger import ids
 from shared.ledger.client import Ledger
-from shared.sending.sender import Result
+from shared.sending.result import Result
 from tests.conftest import START, Clock
 from tests.support.functions_client import ADDRESS
 from tests.support.world import SETTINGS, World

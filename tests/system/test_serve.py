@@ -20,6 +20,7 @@ from werkzeug.test import Client
 from shared import serve
 from shared.core import stack_file
 from shared.core.errors import SettingsError
+from shared.web.function_app import function_app
 from tests.support.own_port import own_port
 from tests.support.waiting import WITHIN, until
 
@@ -224,7 +225,7 @@ class TestOneFunction:
         monkeypatch.setenv("FUNCTION_SIGNATURE_TYPE", "cloudevent")
         monkeypatch.delenv("FUNCTION_TARGET", raising=False)
         (tmp_path / "main.py").write_text(f"NAME = 'one'\n{ECHO}")
-        assert Client(serve.function_app(tmp_path / "main.py", "handle")).get("/").status_code == 200
+        assert Client(function_app(tmp_path / "main.py", "handle")).get("/").status_code == 200
         assert os.environ["FUNCTION_SIGNATURE_TYPE"] == "cloudevent"
         assert "FUNCTION_TARGET" not in os.environ
 
@@ -232,12 +233,12 @@ class TestOneFunction:
         """A file without the function says which setting is wrong."""
         (tmp_path / "main.py").write_text(ECHO)
         with pytest.raises(SettingsError, match=r"'other'.*Correct FUNCTION_TARGET"):
-            serve.function_app(tmp_path / "main.py", "other")
+            function_app(tmp_path / "main.py", "other")
 
     def test_an_exception_reveals_nothing(self, tmp_path: Path) -> None:
         """An exception answers 500 in JSON, without its text."""
         (tmp_path / "main.py").write_text("def handle(request):\n    raise RuntimeError('a secret')")
-        answer = Client(serve.function_app(tmp_path / "main.py", "handle")).get("/")
+        answer = Client(function_app(tmp_path / "main.py", "handle")).get("/")
         assert (answer.status_code, answer.mimetype) == (500, "application/json")
         assert "secret" not in answer.text
 

@@ -1,0 +1,55 @@
+"""Where and when something comes in, and what follows from it for every order: which enrollments end, and the key of a
+new one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.core.settings import Settings
+from shared.domain.catalog import Campaign, Catalog
+from shared.ledger import ids
+from shared.ledger.client import Ledger
+from shared.ledger.enroll_orders import Exit, Start
+from shared.ledger.orders import Limit
+
+CLOCKS_DIFFER = 60_000  # milliseconds by which another system's clock may be behind ours
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Where and when something comes in.
+
+    Attributes:
+        now: the webhook's time, in milliseconds since 1970 UTC.
+        request_id: follows the emails from here to the provider.
+        key: the caller's `Idempotency-Key`: the same key within 24 hours gets the first answer and has no further
+            effect.
+        page: the page of the website that it came from, stored with a consent.
+        leads: whether the owner is alerted at once to an urgent assessment.
+        limit: how often the person may sign up; None: no limit.
+    """
+
+    ledger: Ledger
+    catalog: Catalog
+    settings: Settings
+    now: int
+    request_id: str
+    key: str | None = None
+    page: str | None = None
+    leads: bool = True
+    limit: Limit | None = None
+
+
+def exits(reason: str, at: int, intake: Intake) -> Exit:
+    """What ends the enrollments that list a reason, if they began before it."""
+    return Exit(reason=reason, slugs=intake.catalog.ending_on(reason), before=at + CLOCKS_DIFFER)
+
+
+def start_of(campaign: Campaign, subject: str, intake: Intake) -> Start:
+    """The campaign and the enrollment's key.
+
+    Args:
+        subject: the address, or the event key of a per-event campaign.
+    """
+    key = ids.enrollment_prefix(campaign.slug, subject)
+    return Start(key=key, slug=campaign.slug, kind=campaign.kind, request_id=intake.request_id)

@@ -1,0 +1,104 @@
+"""The JSON that Cal.com posts, as models: the fields that are read, required or loose.
+
+Source: Cal.com's page "Webhooks" (payload of version 2021-10-20).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from shared.domain.forms import Email, Instant, Name
+from shared.integrations.payloads import Line, Loose
+
+Payload = TypeVar("Payload")
+Item = TypeVar("Item")
+
+
+def _only_first(value: Any) -> Any:
+    return value[:1] if isinstance(value, list) else value
+
+
+First = Annotated[list[Item], BeforeValidator(_only_first)]
+Uid = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.~-]{1,200}$")]
+
+
+class Part(BaseModel):
+    """Only the named fields are read, in camel case; a value is never repeated in an error."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, alias_generator=to_camel)
+
+
+class Trigger(Part):
+    """What happened."""
+
+    trigger_event: str
+
+
+class Post(Part, Generic[Payload]):
+    """The envelope: when it happened, and to what."""
+
+    created_at: Instant
+    payload: Payload
+
+
+class Attendee(Part):
+    """Who booked, or a guest."""
+
+    email: Email
+    name: Loose[Name] = None
+    first_name: Loose[Name] = None
+    time_zone: Loose[Annotated[str, Field(max_length=64)]] = None
+
+
+class Video(Part):
+    """The video app's own link."""
+
+    url: Loose[Line] = None
+
+
+class Metadata(Part):
+    """What came with the booking; a booker can add to it."""
+
+    video_call_url: Loose[Line] = None
+
+
+class Booking(Part):
+    """A booking; only its uid is required."""
+
+    uid: Uid
+    start_time: Loose[Instant] = None
+    attendees: Loose[First[Attendee]] = None
+    event_title: Loose[Annotated[str, Field(max_length=200)]] = None
+    title: Loose[Name] = None
+    location: Loose[Line] = None
+    plain_location: Loose[Name] = Field(default=None, alias="location")
+    video_call_data: Loose[Video] = None
+    metadata: Loose[Metadata] = None
+    booker_url: Loose[Line] = None
+    disable_rescheduling: Loose[bool] = None
+    reschedule_uid: Loose[Uid] = None
+    reschedule_start_time: Loose[Instant] = None
+
+
+class NewBooking(Booking):
+    """A booking that emails will mention."""
+
+    start_time: Instant
+    attendees: Annotated[First[Attendee], Field(min_length=1)]
+
+
+class Mark(Part):
+    """Whether an attendee came, according to a person."""
+
+    email: Email
+    no_show: bool
+
+
+class NoShow(Part):
+    """The attendees of a booking whose mark has changed."""
+
+    booking_uid: Uid
+    attendees: First[Mark]

@@ -1,0 +1,116 @@
+"""Reads Notion's rows: every contact, every logged email and, with `tracker_rows`, every enrollment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from shared.core.settings import Settings
+from shared.domain.catalog import Catalog
+from shared.domain.enrollments import normalized
+from shared.integrations.notion import Notion
+from shared.ledger import ids
+from shared.notion.cells import Cells
+from shared.notion.schema import CONTACTS, EMAIL_LOG, TRACKER, Source
+from shared.recovery import tracker_rows
+from shared.recovery.notion_rows import Logged, NotRestored, Person, Rows
+from shared.recovery.sent_list import Follow, unseen
+
+_TEXTS = {"Name": "name", "First Name": "first_name", "Business Name": "business_name", "Source": "source"}
+_NUMBERS = {"Assessment Score": "assessment_score"} | {
+    f"{color} Systems": f"{color.lower()}_systems" for color in ("Red", "Orange", "Yellow", "Green")
+}
+_REASONS = ("complained", "bounced", "unsubscribed")
+# Of two rows of one email, the first of these counts.
+_LOGGED = ("bounced", "complained", "sent", "in doubt", "skipped", "failed", "retrying")
+_REPORTS = {"Delivered At": "delivered", "Opened At": "opened", "Clicked At": "clicked"}
+
+
+@dataclass
+class Reader:
+    """Reads the rows.
+
+    Attributes:
+        notion: the workspace.
+        settings: name the owner's databases and columns.
+        catalog: the campaigns.
+        follow: shows the progress.
+    """
+
+    notion: Notion
+    settings: Settings
+    catalog: Catalog
+    follow: Follow = unseen
+
+    def read(self) -> Rows:
+        """Read everything; raises NotionError."""
+        rows = Rows()
+        for cells in self.cells(CONTACTS):
+            self._contact(cells, rows)
+        for cells in self.cells(EMAIL_LOG):
+            self._email(cells, rows)
+        by_address = []
+        for cells in self.cells(TRACKER):
+            if run := tracker_rows.read(cells, self.catalog, rows):
+                if run.id:
+                    rows.add(run)
+                else:
+                    by_address.append(run)
+        for run in by_address:  # merged into the enrollment that has an id, if any
+            run.id = rows.id_by_address(run)
+            rows.add(run)
+        return rows
+
+    def cells(self, source: Source) -> Iterator[Cells]:
+        """The rows of a data source; none if the owner does not have it."""
+        if id := str(getattr(self.settings, source.setting)):
+            for page in self.follow(self.notion.pages(self.notion.data_source(id)), f"Reading {source.title}"):
+                yield Cells(page, source, self.settings)
+
+    def _contact(self, cells: Cells, rows: Rows) -> None:
+        email = normalized(cells.text("Email") or "")
+        if not email:
+            rows.left.append(NotRestored(cells.id, "the contact has no address"))
+            return
+        person = rows.people.setdefault(ids.digest(email), Person({"email": email}, page=cells.id))
+        person.fields = _fields(cells, email) | person.fields  # the oldest of duplicate rows takes precedence
+        reasons = (person.reason, (cells.text("Subscription") or "").lower())
+        person.reason = next((reason for reason in _REASONS if reason in reasons), None)
+
+    def _email(self, cells: Cells, rows: Rows) -> None:
+        id, state = cells.text("Email ID") or "", (cells.text("Status") or "").lower()
+        if not re.fullmatch(r".+-\d+-\d+", id) or state not in _LOGGED:
+            rows.left.append(NotRestored(cells.id, "the row of the email log has no valid Email ID or Status"))
+            return
+        known = rows.logged.get(id)
+        if known and _LOGGED.index(known.state) <= _LOGGED.index(state):
+            return
+        rows.logged[id] = _logged(cells, state)
+
+
+def _fields(cells: Cells, email: str) -> dict[str, str]:
+    """A contact's fields as the ledger keeps them, without the address."""
+    found = {
+        name: text for column, name in _TEXTS.items() if (text := cells.text(column)) and normalized(text) != email
+    }
+    for column, name in _NUMBERS.items():
+        text = cells.text(column) or ""
+        if re.fullmatch(r"\d+(\.0+)?", text):
+            found[name] = text.partition(".")[0]
+    if (last := cells.instant("Last Email Sent")) is not None:
+        found["last_sent"] = str(last)
+    if cells.text("Consent") not in (None, "False"):
+        found["consent_at"] = str(cells.created)
+    return found
+
+
+def _logged(cells: Cells, state: str) -> Logged:
+    """An email of the log: one that bounced or was complained about was sent."""
+    reports = {name: at for column, name in _REPORTS.items() if (at := cells.instant(column)) is not None}
+    sent_at = cells.instant("Sent At")
+    if state in ("bounced", "complained"):
+        reports, state = reports | ({} if sent_at is None else {state: sent_at}), "sent"
+    return Logged(
+        state, cells.id, sent_at, cells.text("Resend ID"), cells.text("Sent By"), cells.text("Error"), reports
+    )
