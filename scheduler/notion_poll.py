@@ -80,20 +80,22 @@ class NotionPoll:
             try:
                 self.poll()
                 if self._away:
-                    _logger.warning("owner.back")
+                    _logger.warning("notion_poll.back")
                 self._away = ""
             except (NotionError, LedgerTooNew, RedisError) as error:
                 why = type(error).__name__ if isinstance(error, RedisError) else str(error)
                 if why != self._away:
-                    _logger.warning("owner.away", why=why)
+                    _logger.warning("notion_poll.unavailable", why=why)
                 self._away = why
             except Exception:
-                _logger.exception("owner.failed")  # the thread must survive: the page may be fixed by the next poll
+                _logger.exception(
+                    "notion_poll.failed"
+                )  # the thread must survive: the page may be fixed by the next poll
             stop.wait(started + self.every - time.monotonic())
         try:
             self._lock.release()
         except (LockError, RedisError):
-            _logger.info("owner.stopped_without_lock")
+            _logger.info("notion_poll.stopped_without_lock")
 
 
 def owner() -> NotionPoll:

@@ -59,7 +59,7 @@ class Loop:
                 self._too_new, wait = True, LONGEST_SLEEP
             except RedisError as error:
                 if not self._away:
-                    _logger.error("redis.away", error=type(error).__name__)
+                    _logger.error("redis.unavailable", error=type(error).__name__)
                 self._away, wait = True, LONGEST_SLEEP
             self.stop.wait(wait)
 

@@ -65,7 +65,7 @@ class Worker(SimpleWorker):
 
     def _wait(self, error: RedisError, write: Callable[[], Any]) -> None:
         """Wait until Redis accepts this write, or the worker must stop."""
-        _logger.error("redis.away", error=type(error).__name__)
+        _logger.error("redis.unavailable", error=type(error).__name__)
         while not self._stop_requested:
             sleep(self.max_connection_wait_time)
             try:

@@ -54,7 +54,7 @@ def _trouble(problem: Problem, health: Health, overview: Mapping[str, Any]) -> T
             fix = "Stop the other copy; or, if this is the right one, let it take over: evergreen fence --take-over."
             return Trouble("Fenced: another copy of this ledger may be sending", f"{health.fence}.", fix)
         case Problem.SILENT:
-            seen = None if health.tick_age is None else f"Its last sign of life was {span(health.tick_age / 1000)} ago."
+            seen = None if health.tick_age is None else f"Its last heartbeat was {span(health.tick_age / 1000)} ago."
             fix = "No email is released until it is back: restart it and read its log."
             return Trouble("The scheduler is silent", seen or "It has never been seen.", fix)
         case Problem.OVERDUE:

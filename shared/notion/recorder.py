@@ -80,7 +80,7 @@ class Recorder:
         wait = error.retry_after or min(SHORT * 2**self._faults, LONG)
         self._faults += 1
         self.pacer.hold(wait)
-        _logger.warning("notion.away", why=error.reason, wait=wait, faults=self._faults)
+        _logger.warning("notion.unavailable", why=error.reason, wait=wait, faults=self._faults)
         return wait > STAY_FOR
 
     def _record(self, entry: Entry, outbox: Outbox, notion: Notion) -> None:

@@ -58,7 +58,7 @@ class Notifier:
         silent = Problem.SILENT in health.problems
         if silent and self._silent:
             since = f"{health.tick_age // 1000} s ago" if health.tick_age is not None else "never"
-            Alerts(self.ledger).report("silent", f"Its last sign of life: {since}.")
+            Alerts(self.ledger).report("silent", f"Its last heartbeat: {since}.")
         self._silent = silent
 
     def drain(self, seconds: float) -> int:

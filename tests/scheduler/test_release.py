@@ -16,7 +16,7 @@ from tests.support.waiting import until
 
 
 def test_a_newer_ledger_is_waited_for_and_logged_once(ledger: Ledger, redis: Redis, raw: Redis) -> None:
-    """In one sentence, and without a sign of life; an earlier backup, put back, is worked on at once."""
+    """In one sentence, and without a heartbeat; an earlier backup, put back, is worked on at once."""
     redis.set(ids.VERSION, VERSION + 1)
     stop, schedule = threading.Event(), Schedule(ledger, raw)
     thread = threading.Thread(target=Loop(ledger, schedule, stop).run)

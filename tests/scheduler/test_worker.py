@@ -252,7 +252,7 @@ class TestRedisThatRefuses:
         refuse(True)
         work(raw)
         assert waited == [Worker.max_connection_wait_time]
-        assert said() == ["redis.away", "redis.back"]
+        assert said() == ["redis.unavailable", "redis.back"]
         assert raw.llen(ids.QUEUE) == 0 and raw.keys(f"rq:job:{run}-1-*") == []
 
     def test_a_worker_waits_while_it_has_a_job(
@@ -270,7 +270,7 @@ class TestRedisThatRefuses:
         send_function.meanwhile = lambda: refuse(len(send_function.asked) == 1)
         queue = work(raw)
         assert [asked["enrollment"] for asked, _, _ in send_function.asked] == runs
-        assert said() == ["redis.away", "redis.back"]
+        assert said() == ["redis.unavailable", "redis.back"]
         assert FailedJobRegistry(queue=queue).count == 0
 
     def test_a_worker_waits_between_taking_a_job_and_doing_it(
@@ -293,7 +293,7 @@ class TestRedisThatRefuses:
 
         monkeypatch.setattr(Worker, "reorder_queues", refuse_now)
         queue = work(raw)
-        assert (send_function.asked, said()) == ([], ["redis.away", "redis.back"])
+        assert (send_function.asked, said()) == ([], ["redis.unavailable", "redis.back"])
         assert FailedJobRegistry(queue=queue).count == 0
         assert world.redis.zscore(ids.OPEN, f"{run}-1") is not None
 
@@ -311,7 +311,7 @@ class TestRedisThatRefuses:
         refused_once(monkeypatch, refuse)
         send_function.status, send_function.meanwhile = 503, lambda: refuse(True)
         queue = work(raw)
-        assert said()[-3:] == ["job.left", "redis.away", "redis.back"]
+        assert said()[-3:] == ["job.left", "redis.unavailable", "redis.back"]
         assert FailedJobRegistry(queue=queue).count == 0
 
     def test_a_failed_job_is_still_on_the_failed_list(
@@ -368,7 +368,7 @@ class TestRedisThatRefuses:
             worker.work(logging_level="WARNING")
         finally:
             raw.config_set("maxmemory", 0)
-        assert said()[0] == "redis.away" and "redis.back" not in said()
+        assert said()[0] == "redis.unavailable" and "redis.back" not in said()
 
     def test_a_worker_that_sends_alerts_waits(
         self, world: World, raw: Redis, monkeypatch: pytest.MonkeyPatch, refuse: Refuse, said: Callable[[], list[str]]
@@ -391,7 +391,7 @@ class TestRedisThatRefuses:
         assert world.redis.zcard("eg:notices") == 1
         watch(raw)
         assert world.redis.zcard("eg:notices") == 0
-        assert said() == ["redis.away", "redis.back"]
+        assert said() == ["redis.unavailable", "redis.back"]
 
 
 def test_an_idle_worker_survives_its_redis_becoming_a_replica(raw: Redis, caplog: pytest.LogCaptureFixture) -> None:
