@@ -76,11 +76,11 @@ class Decisions:
             "AHEAD": AHEAD,
             "VERSION": version.VERSION,
         }
-        self._scripts = ScriptRunner(redis, constants, clock)
+        self._scripts = ScriptRunner(redis, constants)
 
     def _decide(self, script: str, order: object, *texts: str) -> Any:
         """Run one script, as the runner does; every decision passes here."""
-        return self._scripts.run(script, order, *texts)
+        return self._scripts.run(script, order, *texts, now=self._clock() if self._clock else None)
 
     def version(self) -> int:
         """The ledger's version; without a mark, the version it counts as. Raises LedgerTooNew."""

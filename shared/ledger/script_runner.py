@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from redis import Redis
@@ -20,27 +20,25 @@ class ScriptRunner:
     Args:
         redis: a client that decodes answers to text.
         constants: the values of `$NAME` in the scripts.
-        clock: returns the time in milliseconds, for tests; without it, Redis's clock counts.
     """
 
-    def __init__(self, redis: Redis, constants: Mapping[str, int], clock: Callable[[], int] | None) -> None:
-        self._clock = clock
+    def __init__(self, redis: Redis, constants: Mapping[str, int]) -> None:
         self.scripts = {name: redis.register_script(source) for name, source in sources(constants).items()}
 
-    def run(self, script: str, order: object, *texts: str) -> Any:
+    def run(self, script: str, order: object, *texts: str, now: int | None = None) -> Any:
         """Run one script; its head describes its order and its answer.
 
         Args:
             script: the name of its file.
             order: passed as JSON: a dataclass from orders.py, a dict or a number. None values are left out.
             texts: passed as they are, such as a request of a megabyte.
+            now: the time in milliseconds since 1970 UTC, for tests; without it, Redis's clock counts.
 
         Raises:
             LedgerTooNew: if a newer release uses the ledger; then nothing was read or written.
         """
-        now = self._clock() if self._clock else ""
         try:
-            return self.scripts[script](args=[now, as_json(order), *texts])
+            return self.scripts[script](args=["" if now is None else now, as_json(order), *texts])
         except ResponseError as error:
             if str(error).startswith(version.TOO_NEW):
                 raise LedgerTooNew(str(error).removeprefix(version.TOO_NEW), version.VERSION) from None
