@@ -35,7 +35,7 @@ COLORS = {"step-gone": "bold red", "campaign-gone": "bold red", "step-new": "yel
 
 @click.command(cls=Command, epilog="evergreen diff\nevergreen diff v1.4 --offline")
 @click.argument("old", metavar="[OLD_FOLDER_OR_GIT_REV]", default="HEAD")
-@click.option("--offline", is_flag=True, help="Do not ask Redis; show only what differs, with changed lines.")
+@click.option("--offline", is_flag=True, help="Do not read Redis; show only what differs, with changed lines.")
 @as_json
 @speaks_plainly
 def diff(old: str, offline: bool, as_json: bool) -> None:

@@ -51,7 +51,7 @@ def show(who: str, as_json: bool) -> None:
 @click.command("list", cls=Command, epilog="evergreen list --campaign christmas --state paused")
 @click.option("--campaign", metavar="SLUG", help="Only enrollments of this campaign.")
 @click.option("--state", type=click.Choice([str(state) for state in LISTED]), help="Only enrollments in this state.")
-@click.option("--page", type=click.IntRange(min=0), default=0, help="Page to show, as printed below the page before.")
+@click.option("--page", type=click.IntRange(min=0), default=0, help="Page to show, as printed below the previous page.")
 @as_json
 @speaks_plainly
 def list_runs(campaign: str | None, state: str | None, page: int, as_json: bool) -> None:

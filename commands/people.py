@@ -36,7 +36,7 @@ address = click.argument("address", callback=_address)
 def forget(address: str, yes: bool, as_json: bool) -> None:
     """Erase a person, here and in Notion.
 
-    Kept, under a hash of the address: that no campaign starts again for them, and that they want no email."""
+    Keeps, under a hash of the address, that no campaign may start again for them and that they want no email."""
     found, ledger = clients.settings(), clients.ledger()
     if not yes:
         click.confirm(

@@ -65,7 +65,7 @@ def plan(
 ) -> None:
     """Show every email that a person would get, when, and with which text.
 
-    Uses the texts in the campaign's files. Does not ask Redis."""
+    Uses the texts in the campaign's files. Does not read Redis."""
     found, catalog = clients.settings(), services.catalog()
     campaign, zone = campaign_of(catalog, slug), zone_of(timezone, found)
     meets, today = planning.meets(campaign), now()

@@ -93,7 +93,7 @@ def _outage(text: str, begins: int, zone: ZoneInfo) -> tuple[int, int]:
     multiple=True,
     help="When Resend is unavailable: times, or durations since the start, such as 2d..2d6h.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Another seed draws other people.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Change it to draw other people.")
 @as_json
 @speaks_plainly
 def simulate(
@@ -111,7 +111,7 @@ def simulate(
 ) -> None:
     """Simulate many sign-ups: emails per hour, delays, and what another Resend plan would change.
 
-    Uses the real campaigns, timing and late policy. Does not ask Redis, and sends nothing."""
+    Uses the real campaigns, timing and late policy. Does not read Redis, and sends nothing."""
     found, catalog = clients.settings(), services.catalog()
     zone = ZoneInfo(found.business_timezone)
     start = instant(begins or f"{datetime.now(zone):%Y-%m-%d}", zone)

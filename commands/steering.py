@@ -129,7 +129,7 @@ def _set_gate(reason: str | None, as_json: bool) -> None:
         print_json({"sending_stopped": reason})
     else:
         console.print(
-            "Nothing is sent until `evergreen start-sending`." if reason else "Sending again: due emails go out now."
+            "Nothing is sent until `evergreen start-sending`." if reason else "Sending resumed: due emails go out now."
         )
 
 

@@ -80,22 +80,20 @@ class NotionPoll:
             try:
                 self.poll()
                 if self._away:
-                    _logger.warning("notion_poll.back")
+                    _logger.warning("poll.back")
                 self._away = ""
             except (NotionError, LedgerTooNew, RedisError) as error:
                 why = type(error).__name__ if isinstance(error, RedisError) else str(error)
                 if why != self._away:
-                    _logger.warning("notion_poll.unavailable", why=why)
+                    _logger.warning("poll.unavailable", why=why)
                 self._away = why
-            except Exception:
-                _logger.exception(
-                    "notion_poll.failed"
-                )  # the thread must survive: the page may be fixed by the next poll
+            except Exception:  # the thread must survive: what failed may be fixed by the next poll
+                _logger.exception("poll.failed")
             stop.wait(started + self.every - time.monotonic())
         try:
             self._lock.release()
         except (LockError, RedisError):
-            _logger.info("notion_poll.stopped_without_lock")
+            _logger.info("poll.stopped_without_lock")
 
 
 def owner() -> NotionPoll:

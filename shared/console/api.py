@@ -150,7 +150,7 @@ def _page() -> int:
     """The page that is asked for; raises WebhookError 422."""
     page = request.args.get("page", "0")
     if not page.isascii() or not page.isdigit() or len(page) > 9:
-        raise _faulty("page", "must be 0 or the `next` of the page before")
+        raise _faulty("page", "must be 0 or the previous page's `next`")
     return int(page)
 
 

@@ -101,7 +101,7 @@ def start_sending() -> Response:
     """Start sending again."""
     g.page = address()
     enrollment_actions().start_sending()
-    return _said("Sending again: due emails go out now.")
+    return _said("Sending resumed: due emails go out now.")
 
 
 @decisions.post("/suppressions/add")

@@ -66,7 +66,7 @@ def address(*parts: str, **query: object) -> str:
 
 def share(part: int, whole: int) -> str:
     """A part in percent; empty if the whole is zero."""
-    return f"{min(100, round(100 * part / whole))} %" if whole else ""
+    return f"{min(100, round(100 * part / whole))}%" if whole else ""
 
 
 def set_up(pages: Environment) -> None:

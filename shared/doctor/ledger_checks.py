@@ -26,7 +26,7 @@ def ledger(ledger: Ledger, found: Settings) -> Findings:
             "fault",
             name,
             f"an edit in Notion was rejected: {why}",
-            "fix its page; the last good text is sent meanwhile",
+            "fix its page; the last good text is still sent",
         )
 
 

@@ -34,7 +34,7 @@ _CONFIG = "set `{name} {value}` in its configuration (deploy/base/valkey.conf), 
 
 
 def redis(ledger: Ledger, found: Settings, clock: Callable[[], int]) -> Findings:
-    """Check Redis and everything that uses it; if it does not respond, report only that.
+    """Check Redis, then the ledger in it (ledger_checks.py); if it does not respond, report only that.
 
     Args:
         ledger: the ledger in the Redis to check.

@@ -1,4 +1,4 @@
-"""One module per outside system, or two: the second for its payloads, values or responses. Each turns that system's
+"""One to four modules for each outside system, by name: calls, responses, events, payloads. They turn that system's
 errors into ours.
 
 May import core and domain, but never another system's."""

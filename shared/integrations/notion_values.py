@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -74,6 +75,7 @@ def iso(instant: int | None) -> str | None:
 def number(text: str | None) -> float | None:
     """A text as a number; None if it is not one."""
     try:
-        return float(text) if text else None
+        value = float(text) if text else None
     except ValueError:
         return None
+    return value if value is not None and math.isfinite(value) else None

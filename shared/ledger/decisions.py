@@ -2,8 +2,9 @@
 
 Every decision about an email is one Lua script, which runs completely or not at all.
 
-The scripts are in `scripts/`; the head of each says what it keeps true. `orders.py` has what they take, `answers.py`
-and `claims.py` what they return. Instants are milliseconds since 1970 UTC, by Redis's clock unless a clock is given.
+The scripts are in `scripts/`; the head of each says what it keeps true. `orders.py`, `enroll_orders.py` and
+`restore_orders.py` have what they take, `answers.py` and `claims.py` what they return. Instants are milliseconds since
+1970 UTC, by Redis's clock unless a clock is given.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class ScriptRunner:
 
         Args:
             script: the name of its file.
-            order: passed as JSON: a dataclass from orders.py, a dict or a number. None values are left out.
+            order: passed as JSON: an order's dataclass, a dict or a number. None values are left out.
             texts: passed as they are, such as a request of a megabyte.
             now: the time in milliseconds since 1970 UTC, for tests; without it, Redis's clock counts.
 

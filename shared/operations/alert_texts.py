@@ -26,7 +26,7 @@ CAUSES = {
     "in-doubt": Cause(
         "It is unknown whether an email was sent",
         "Evergreen checks Resend's list of emails by itself. If the email is still under Failures in the console after "
-        "some minutes, check the list yourself; retry the step only if the email is not there.",
+        "a few minutes, check the list yourself; retry the step only if the email is not there.",
     ),
     "slow": Cause(
         "An email waited because this machine slept or Redis was slow",
@@ -53,7 +53,7 @@ CAUSES = {
     ),
     "template": Cause(
         "An edited template was rejected",
-        "The last good text is sent meanwhile. Fix the page in Notion as the reason says.",
+        "The last good text is still sent. Fix the page in Notion as the reason says.",
     ),
     "record": Cause(
         "Notion refuses a row",
@@ -96,7 +96,7 @@ def lead(contact: Contact, settings: Settings) -> Embed:
     ]
     return Embed(
         title=f"{contact.segment} lead: {name or contact.email}",
-        description="This assessment calls for a quick call.",
+        description="This result warrants a quick call.",
         color=COLORS[contact.segment],
         fields=tuple((title, value) for title, value in fields if value),
         footer=settings.business_name,

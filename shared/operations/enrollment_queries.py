@@ -77,7 +77,7 @@ class EnrollmentQueries:
         """A page of enrollments, latest first, and where the next page starts.
 
         Args:
-            start: 0, or the `next` of the page before.
+            start: 0, or the previous page's `next`.
             address: only those of this person.
             slug: only those of this campaign.
             state: only those in this state.

@@ -36,7 +36,7 @@ class Report:
             started since the loss, how many were `numbered` again or `thrown` away.
         steps: how many steps of restored runs are sent, scheduled, in-doubt, failed or skipped.
         contacts: how many people.
-        duplicates: rows that were united with another.
+        duplicates: rows that were merged with another.
         in_doubt: the emails that a person must check.
         paused: the enrollments that come back paused.
         ended: the enrollments that come back ended, and why.

@@ -34,7 +34,7 @@ def last_rows(rows: Rows, numbers: Mapping[str, int], left: list[NotRestored]) -
         if run.key not in latest or run.number > latest[run.key].number:
             latest[run.key] = run
         if 0 < run.number < numbers[run.key] and run.status not in FINISHED:
-            left.append(NotRestored(run.id, "there is a later run of the same person and campaign"))
+            left.append(NotRestored(run.id, "there is a later enrollment of the same person and campaign"))
     return list(latest.values())
 
 

@@ -137,10 +137,10 @@ class TestPages:
         text = desk.get("/campaigns/christmas").text
         assert (
             "9 enrolled" in text
-            and '6 <span class="quiet">75 %</span>' in text
-            and '2 <span class="quiet">25 %</span>' in text
+            and '6 <span class="quiet">75%</span>' in text
+            and '2 <span class="quiet">25%</span>' in text
         )
-        assert '4 <span class="quiet">50 %</span>' in text
+        assert '4 <span class="quiet">50%</span>' in text
 
     def test_health_says_what_to_do(self, lasting_tick: None, desk: Desk, redis: Redis) -> None:
         """Each problem with its reason and its fix; none when everything works."""
@@ -235,7 +235,7 @@ class TestForms:
             set_step(redis, run, 3, state="in-doubt", posted=1, frozen="batch-1", look=1)
             redis.zadd("eg:doubts", {f"{run}-3": 1})
         assert f"{HERE}/steps/3/retry-batch" in ada.get(HERE).text
-        assert "2 emails are in doubt in the batch" in ada.get(f"{HERE}/steps/3/retry-batch").text
+        assert "2 emails are in doubt in this batch" in ada.get(f"{HERE}/steps/3/retry-batch").text
         ada.said(f"/enrollments/{other}/cancel")
         assert f"{other}-3: the enrollment is cancelled" in ada.said(f"{HERE}/steps/3/retry-batch")
         assert state(redis, 3) == "scheduled"

@@ -145,4 +145,4 @@ def test_polling_waits_while_redis_refuses_writes(
         assert task.calls == 0
         refuse(False)
         until(lambda: task.calls > 1)
-    assert [call.args[0] for call in logger.calls] == ["notion_poll.unavailable", "notion_poll.back"]
+    assert [call.args[0] for call in logger.calls] == ["poll.unavailable", "poll.back"]

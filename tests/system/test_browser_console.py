@@ -211,7 +211,7 @@ def test_all_sending_is_stopped_and_started(page: Page) -> None:
     assert page.get_by_text("Sending is stopped: a wrong price.").is_visible()
     page.get_by_role("link", name="Start it again").click()
     page.get_by_role("button", name="Start sending").click()
-    page.get_by_role("status").filter(has_text="Sending again").wait_for()
+    page.get_by_role("status").filter(has_text="Sending resumed").wait_for()
 
 
 def test_a_suppression_is_added_and_lifted(page: Page) -> None:

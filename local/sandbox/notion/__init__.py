@@ -2,7 +2,8 @@
 
 | module | what it holds |
 |---|---|
-| `api` | the WSGI app: routes, authentication, rate limit, errors |
+| `api` | the WSGI app: authentication, rate limit, one transaction for each request |
+| `routes`, `answers` | each route and what it does; responses and refusals in Notion's form |
 | `databases`, `pages`, `contents`, `edits`, `query`, `search` | what the routes do |
 | `schema`, `values`, `options`, `richtext`, `dates`, `blocks` | the formats: what is accepted, kept and answered |
 | `markdown`, `inline` | a page's blocks as Markdown, and the text of one block |
