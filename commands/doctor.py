@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from commands import clients
-from commands.printing import as_json, console, print_json, speaks_plainly
+from commands.printing import MARKS, as_json, console, print_json, speaks_plainly
 from shared import services
 from shared.core.errors import CampaignError, SettingsError
 from shared.core.settings import Settings
@@ -23,7 +23,6 @@ from shared.doctor.findings import Finding, Findings
 from shared.doctor.service_checks import Answer
 from shared.emails.template_store import compile_templates
 
-MARKS = {"fault": "[bold red]fault[/]", "note": "[yellow]note[/]", "ok": "[green]ok[/]"}
 TIMEOUT = 5  # seconds per request
 
 

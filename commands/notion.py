@@ -9,12 +9,10 @@ from rich.table import Table
 
 from commands import clients
 from commands.overview import Command
-from commands.printing import as_json, console, print_json, speaks_plainly
+from commands.printing import MARKS, as_json, console, print_json, speaks_plainly
 from shared import services
 from shared.integrations.notion_values import page_id
 from shared.notion import database_setup, setup_check
-
-MARKS = {"fault": "[bold red]fault[/]", "note": "[yellow]note[/]", "ok": "[green]ok[/]"}
 
 
 @click.group()

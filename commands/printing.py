@@ -16,6 +16,7 @@ from shared.ledger.redis_errors import reason
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 console = Console(highlight=False)
+MARKS = {"fault": "[bold red]fault[/]", "note": "[yellow]note[/]", "ok": "[green]ok[/]"}  # of a check's findings
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

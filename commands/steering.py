@@ -114,7 +114,7 @@ def stop_sending(reason: str, as_json: bool) -> None:
 @as_json
 @speaks_plainly
 def start_sending(as_json: bool) -> None:
-    """Start sending again, whatever stopped it."""
+    """Start sending again after any stop."""
     _set_gate(None, as_json)
 
 

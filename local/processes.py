@@ -15,7 +15,7 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def die_with_parent(parent: int) -> None:
-    """Ask the kernel to end this process when its parent ends, for whatever reason. Linux only.
+    """Ask the kernel to end this process when its parent ends, for any reason. Linux only.
 
     Args:
         parent: the parent's process id; if it is already gone, this process ends here.

@@ -81,7 +81,7 @@ SEND_NOW = Decision(
     "It goes out within seconds, before its time and ahead of the queue.",
 )
 RETRY = Decision("retry", "Retry", "Evergreen is trying again.", EnrollmentActions.retry, "retry")
-ANEW = Decision(
+RETRY_AS_NEW = Decision(
     "retry-anew",
     "Send as new…",
     "Evergreen is sending it as a new email.",
@@ -90,7 +90,7 @@ ANEW = Decision(
     "Send the email as a new one",
     "The first one may have arrived: check Resend's list of emails first. If it did, this person gets it twice.",
 )
-ANEW_BATCH = Decision(
+BATCH_AS_NEW = Decision(
     "retry-batch",
     "Send the whole batch as new…",
     "Evergreen is sending the whole batch as new emails.",
@@ -101,7 +101,7 @@ ANEW_BATCH = Decision(
     "people get them twice.",
 )
 OF_RUN = {decision.name: decision for decision in (PAUSE, RESUME, CATCH_UP, CANCEL)}
-OF_STEP = {decision.name: decision for decision in (SEND_NOW, SKIP, RETRY, ANEW, ANEW_BATCH)}
+OF_STEP = {decision.name: decision for decision in (SEND_NOW, SKIP, RETRY, RETRY_AS_NEW, BATCH_AS_NEW)}
 
 
 def enrollment_actions() -> EnrollmentActions:
@@ -141,7 +141,7 @@ def for_step(run: Mapping[str, Any], step: Mapping[str, Any]) -> list[Decision]:
         case StepState.FAILED:
             return [RETRY, SKIP] if may_retry else [SKIP]
         case StepState.IN_DOUBT if may_retry:
-            return [RETRY, ANEW, *([ANEW_BATCH] if step["batched"] else []), SKIP]
+            return [RETRY, RETRY_AS_NEW, *([BATCH_AS_NEW] if step["batched"] else []), SKIP]
         case StepState.IN_DOUBT:
             return [SKIP]
         case StepState.SENDING | StepState.SENT | StepState.SKIPPED | StepState.CANCELLED:

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from shared import services
 from shared.console import campaign_pages, pages
-from shared.console.actions import ANEW_BATCH, OF_RUN, OF_STEP, Decision, enrollment_actions
+from shared.console.actions import BATCH_AS_NEW, OF_RUN, OF_STEP, Decision, enrollment_actions
 from shared.console.login import within
 from shared.console.looks import address
 from shared.core.errors import ActionError, RenderingError, SendError, WebhookError
@@ -44,7 +44,7 @@ def ask(enrollment: str, decision: str, step: int | None = None) -> str:
     """The confirmation page for a decision about an enrollment or a step."""
     asked, run, email = _decision(decision, step), *_meant(enrollment, step)
     back = "/failures" if request.args.get("from") == "failures" else ""
-    batch = _batch(enrollment, step) if asked is ANEW_BATCH and step is not None else 0
+    batch = _batch(enrollment, step) if asked is BATCH_AS_NEW and step is not None else 0
     title = asked.title or asked.label
     return render_template("ask.html", title=title, run=run, email=email, asked=asked, back=back, batch=batch)
 

@@ -47,8 +47,7 @@ class Page:
 
     def find(self, keys: Mapping[str, str]) -> str | None:
         """The oldest such page's id, or None; raises NotionError."""
-        found = next(self.find_all(keys), None)
-        return str(found["id"]) if found else None
+        return self.notion.find(self.source, {self.own_name(name): value for name, value in keys.items()})
 
     def own_name(self, name: str) -> str:
         """The owner's name for a column."""

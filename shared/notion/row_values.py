@@ -8,7 +8,7 @@ from shared.domain.states import EnrollmentState, StepState
 from shared.integrations.notion_values import Value, iso
 from shared.notion.schema import NUMBERED
 
-SENT_ANEW = "resent manually: an earlier one may have arrived too"
+RESENT = "resent manually: an earlier one may have arrived too"
 
 
 def contact_values(contact: Contact, *, new: bool) -> dict[str, Value]:
@@ -92,7 +92,7 @@ def email_values(run: Enrollment, step: Step, contact: Contact, campaign: Campai
 
 
 def _remark(step: Step) -> str | None:
-    return step.note or (SENT_ANEW if step.anew else None)
+    return step.note or (RESENT if step.anew else None)
 
 
 def _email_status(step: Step) -> str:

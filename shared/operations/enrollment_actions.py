@@ -124,7 +124,7 @@ class EnrollmentActions:
         _logger.warning("sending.stopped", reason=reason)
 
     def start_sending(self) -> None:
-        """Start sending again, whatever stopped it."""
+        """Start sending again after any stop."""
         self.ledger.start_sending()
         _logger.warning("sending.started")
 

@@ -103,7 +103,7 @@ class Fence:
             self._held.keep(steady=str(now + round(self.ledger.lease * 1000)))
 
     def _write(self, description: Description, server: str, *, settles_in: float = 0, takes_over: bool = False) -> None:
-        """Write a new word: first here, then in Notion, so that it is known as ours whatever the response."""
+        """Write a new word: first here, then in Notion, so that it is known as ours even if the response is lost."""
         word = secrets.token_hex(8)
         self._held.keep(pending=word)
         self.notion.describe(description.database, description.with_word(word))

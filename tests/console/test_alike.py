@@ -60,7 +60,7 @@ class TestOneUseCase:
         sign_up()
         if decision in (actions.RESUME, actions.CATCH_UP):
             desk.ledger.pause(RUN)
-        if decision in (actions.RETRY, actions.ANEW, actions.ANEW_BATCH):
+        if decision in (actions.RETRY, actions.RETRY_AS_NEW, actions.BATCH_AS_NEW):
             state = "failed" if decision is actions.RETRY else "in-doubt"
             set_step(desk.ledger.redis, RUN, 2, state=state, attempts=3, frozen="batch-1")
         return None if decision.name in OF_RUN else 2
