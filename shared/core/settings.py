@@ -91,6 +91,9 @@ class Settings(BaseModel):
     webhook_body_limit: int = Field(default=65536, gt=0)
     webhook_rate_per_ip: Rate = "10/second"
     webhook_rate_per_address: Rate = "5/hour"
+    signups_per_hour: int = Field(default=600, ge=0)
+    signups_per_day: int = Field(default=2000, ge=0)
+    log_networks: bool = True
     trusted_proxies: Networks = []
     cors_origins: Words = []
 

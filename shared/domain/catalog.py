@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from shared.core.value_types import Duration
 from shared.domain.segments import SEGMENTS, Segment
 from shared.domain.send_window import SendWindow
-from shared.domain.states import Kind, Reentry
+from shared.domain.states import Confirm, Kind, Reentry
 from shared.domain.timing import Delay
 
 
@@ -82,7 +82,8 @@ class Campaign(_Data):
     reason: str | None = Field(default=None, min_length=1, max_length=200)
     group: str | None = None
     trigger: str
-    requires: list[Literal["assessment"]] = []
+    requires: list[Literal["assessment", "consent"]] = []
+    confirm: Confirm = "under-load"
     reentry: Reentry = "never"
     exit_on: list[Literal["booked", "client", "unsubscribed", "bounced", "complained"]] = []
     late: Late

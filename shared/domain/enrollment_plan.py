@@ -40,8 +40,9 @@ class Plan:
         reentry: whether the contact may be enrolled again.
         anchor: the instant that delays count from, in milliseconds since 1970 UTC.
         warning: what the owner should know about the anchor.
-        values: what its emails may say about the occasion, as JSON.
+        values: what its emails may say about the occasion, and the form's scores, as JSON.
         steps: its emails.
+        retakes: whether `values` replace those of an enrollment that is still open.
     """
 
     group: str | None
@@ -50,6 +51,7 @@ class Plan:
     warning: str | None
     values: str | None
     steps: Sequence[PlannedStep]
+    retakes: bool = False
 
 
 def plan_enrollment(

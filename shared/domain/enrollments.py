@@ -57,6 +57,7 @@ class Enrollment:
     request_id: str = ""
     paused_at: int | None = None
     steps: tuple[Step, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
 
     def step(self, number: int) -> Step:
         """The step with that number; raises KeyError if there is none."""
@@ -76,6 +77,27 @@ class Contact:
     def email(self) -> str:
         """The address."""
         return self.fields["email"]
+
+    def within(self, values: Mapping[str, str]) -> Contact:
+        """The person as one enrollment sees them: with the scores of the form that started it.
+
+        Args:
+            values: the enrollment's.
+        """
+        scores = {name: values[name] for name in SCORES if name in values}
+        others = {name: value for name, value in self.fields.items() if not (scores and name in SCORES)}
+        return Contact(others | scores)
+
+    def proves(self, *fields: str) -> bool:
+        """Whether any of these fields is there and proved."""
+        proved = self.fields.get("proved", "").split(",")
+        return any(name in proved and name in self.fields for name in fields)
+
+    @property
+    def claimed(self) -> dict[str, str]:
+        """What unproved forms wanted to change, or gave and must not be printed."""
+        prefix = "claimed."
+        return {name.removeprefix(prefix): text for name, text in self.fields.items() if name.startswith(prefix)}
 
     @property
     def segment(self) -> Segment:

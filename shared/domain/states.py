@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Literal
 
 Kind = Literal["marketing", "transactional"]  # of a campaign: an unsubscribe stops only the first
+Confirm = Literal["never", "always", "under-load"]  # when a sign-up waits for the owner of the mailbox to confirm it
 Reentry = Literal["never", "when-finished", "per-event"]  # whether a contact may be enrolled again
 
 

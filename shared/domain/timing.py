@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 
 from shared.domain.send_window import Window
 
-HOUR = 3_600_000
+MINUTE = 60_000
+HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 AHEAD_AT_MOST = HOUR
 OLD_AT_MOST = 30 * DAY

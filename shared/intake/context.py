@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from shared.core.settings import Settings
 from shared.domain.catalog import Campaign, Catalog
+from shared.domain.visitors import Visitor
 from shared.ledger import ids
 from shared.ledger.client import Ledger
-from shared.ledger.enroll_orders import Exit, Start
-from shared.ledger.orders import Limit
+from shared.ledger.enroll_orders import Challenge, Exit, Start
 
 CLOCKS_DIFFER = 60_000  # milliseconds by which another system's clock may be behind ours
 
@@ -24,9 +24,12 @@ class Intake:
         request_id: follows the emails from here to the provider.
         key: the caller's `Idempotency-Key`: the same key within 24 hours gets the first answer and has no further
             effect.
+        body: a digest of what came with the key.
         page: the page of the website that it came from, stored with a consent.
+        network: the network that it came from, stored with a consent.
         leads: whether the owner is alerted at once to an urgent assessment.
-        limit: how often the person may sign up; None: no limit.
+        visitor: who sent it, if nothing proves it; then limits apply, and `solved` is the challenge that they solved.
+        confirms: the id of the held sign-up that the owner of the mailbox confirms.
     """
 
     ledger: Ledger
@@ -35,9 +38,13 @@ class Intake:
     now: int
     request_id: str
     key: str | None = None
+    body: str = ""
     page: str | None = None
+    network: str | None = None
     leads: bool = True
-    limit: Limit | None = None
+    visitor: Visitor | None = None
+    solved: Challenge | None = None
+    confirms: str | None = None
 
 
 def exits(reason: str, at: int, intake: Intake) -> Exit:

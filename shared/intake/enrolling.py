@@ -3,24 +3,25 @@ steps on the schedule."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shared.core import log
-from shared.core.errors import TooManyRequests
+from shared.core.errors import TooManyRequests, WebhookError
 from shared.domain import timing
 from shared.domain.catalog import Campaign
 from shared.domain.enrollment_plan import Plan, plan_enrollment
 from shared.domain.forms import NewClient, NoShow, Person, PostCall, SignUp
-from shared.intake import form_values
+from shared.intake import form_values, held_forms, visits
 from shared.intake.context import Intake, exits, start_of
 from shared.ledger import ids
 from shared.ledger.answers import Enrolled
 from shared.ledger.enroll_orders import Enroll
 
 SEEN_TTL = 24 * timing.HOUR
+REFUSED_FOR = 60_000  # milliseconds
 MESSAGE = "Thank you. Your details have arrived."
+ASKED = "Thank you. Please open the email we are sending you, and confirm your address."
 _logger = log.logger("enrolling")
 
 
@@ -36,7 +37,8 @@ class Answer:
     @property
     def body(self) -> dict[str, Any]:
         """The JSON body of the 202."""
-        return {"status": "accepted", "message": MESSAGE, "email": self.email, "campaign": self.campaign}
+        message = ASKED if self.outcome.what == "held" else MESSAGE
+        return {"status": "accepted", "message": message, "email": self.email, "campaign": self.campaign}
 
 
 def sign_up(form: SignUp, *, trigger: str, intake: Intake) -> Answer:
@@ -48,19 +50,24 @@ def sign_up(form: SignUp, *, trigger: str, intake: Intake) -> Answer:
         intake: where it came in.
 
     Raises:
-        WebhookError: 422 if the reported first email is older than 30 days.
-        TooManyRequests: if the intake's limit has been reached.
+        WebhookError: 422 if the reported first email is older than 30 days, or the `Idempotency-Key` came with another
+            body.
+        TooManyRequests: if too many come from the visitor's network, and the campaign holds none.
     """
     campaign = intake.catalog.triggered_by(trigger)
-    enrolls = campaign is not None and (form.assessed or "assessment" not in campaign.requires)
-    fields = form_values.fields(form, intake.settings.booking_url) | form_values.consent(form, intake.page)
+    enrolls = campaign is not None and form_values.has_all(form, campaign)
+    fields = form_values.fields(form, intake.settings.booking_url)
     order = replace(
         _order(form, fields, trigger, campaign if enrolls else None, intake),
-        consent=bool(form.consent),
+        consent=form_values.consent(form, trigger, intake),
         lead=form_values.lead(form) if intake.leads else None,
         start=start_of(campaign, form.email, intake) if campaign else None,
         plan=_sign_up_plan(form, campaign, intake) if campaign and enrolls else None,
+        confirms=intake.confirms,
     )
+    if intake.visitor:
+        measured = visits.visit(form.email, campaign, intake.visitor, intake.solved, intake.settings)
+        order = replace(order, visit=measured, hold=held_forms.hold(form, trigger, intake.visitor, intake))
     return _enroll(order, intake)
 
 
@@ -72,7 +79,10 @@ def _sign_up_plan(form: SignUp, campaign: Campaign, intake: Intake) -> Plan:
             "the first email was sent by the website, but email_1_sent_at is missing; the time of the request was used "
             "instead"
         )
-    return _plan(campaign, anchor, _zone(form, campaign, intake), intake, warning, by_website=by_website)
+    scores = form_values.scores(form)
+    zone = _zone(form, campaign, intake)
+    plan = _plan(campaign, anchor, zone, intake, warning, by_website=by_website, values=scores)
+    return replace(plan, retakes=bool(scores))
 
 
 def report(form: NoShow | PostCall | NewClient, *, trigger: str, intake: Intake) -> Answer:
@@ -131,23 +141,27 @@ def _order(form: Person, fields: dict[str, str], trigger: str, campaign: Campaig
         source=trigger,
         seen=ids.digest(f"{trigger}:{intake.key}") if intake.key else None,
         seen_ttl=SEEN_TTL,
-        answer=json.dumps([form.email, campaign.slug if campaign else None]),
-        limit=intake.limit,
+        body=intake.body,
+        answer=campaign.slug if campaign else "",
     )
 
 
 def _enroll(order: Enroll, intake: Intake) -> Answer:
     done = intake.ledger.enroll(order)
-    if done.what == "limited":
-        _logger.warning("rate.limited", by="address", request_id=intake.request_id)
-        raise TooManyRequests(int(done.which))
     before = done.what == "duplicate"
-    enrollment = None if before else done.which
     _logger.info(
-        "signed_up", trigger=order.source, outcome=done.what, enrollment=enrollment, request_id=intake.request_id
+        "signed_up",
+        trigger=order.source,
+        outcome=done.what,
+        enrollment=None if before else done.which,
+        network=intake.network,
+        request_id=intake.request_id,
     )
-    email, campaign = json.loads(done.which if before else order.answer)
-    return Answer(email, campaign, done)
+    if done.what == "refused":
+        raise TooManyRequests(REFUSED_FOR)
+    if done.what == "conflict":
+        raise WebhookError(422, "this Idempotency-Key came before with another body; use a new key for each form")
+    return Answer(order.fields["email"], (done.which if before else order.answer) or None, done)
 
 
 def _zone(form: Person, campaign: Campaign, intake: Intake) -> str | None:

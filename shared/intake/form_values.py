@@ -10,8 +10,11 @@ from urllib.parse import urlsplit
 from shared.core.errors import WebhookError
 from shared.domain import timing
 from shared.domain.catalog import Campaign, CampaignStep
+from shared.domain.enrollments import SCORES
 from shared.domain.forms import NoShow, Person, SignUp
+from shared.intake.context import Intake
 from shared.ledger import ids
+from shared.ledger.enroll_orders import Consent
 
 
 def fields(form: Person, booking_url: str) -> dict[str, str]:
@@ -22,11 +25,22 @@ def fields(form: Person, booking_url: str) -> dict[str, str]:
     return known
 
 
-def consent(form: SignUp, page: str | None) -> dict[str, str]:
-    """What the person agreed to, and on which page; the ledger adds when."""
+def consent(form: SignUp, trigger: str, intake: Intake) -> Consent | None:
+    """What the person agrees to, and on which page; the ledger adds when. None if they agree to nothing."""
     if not form.consent:
-        return {}
-    return {name: text for name, text in (("consent_text", form.consent_text), ("consent_page", page)) if text}
+        return None
+    return Consent(text=form.consent_text, page=intake.page, source=trigger, network=intake.network)
+
+
+def has_all(form: SignUp, campaign: Campaign) -> bool:
+    """Whether a form has what its campaign requires."""
+    has = {"assessment": form.assessed, "consent": bool(form.consent)}
+    return all(has[what] for what in campaign.requires)
+
+
+def scores(form: SignUp) -> dict[str, str]:
+    """The form's scores, which count in the enrollment that it starts."""
+    return {name: str(score) for name in SCORES if (score := getattr(form, name)) is not None}
 
 
 def anchor(at: Any, field: str, now: int) -> tuple[int, str | None]:

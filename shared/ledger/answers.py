@@ -17,13 +17,31 @@ class Enrolled(NamedTuple):
 
     Attributes:
         what: `enrolled`, `exists`, `blocked`, `tracked`, `cancelled` or `ignored`; `duplicate`: it came before;
-            `limited`: it came too often.
-        which: the enrollment's id, or empty; for a duplicate, the first answer; if it came too often, the milliseconds
-            to wait.
+            `conflict`: its key came before with another body; `held`: it waits for a confirmation; `repeated`: it came
+            too often for this address, and does nothing; `refused`: it came too often; `gone`: it is not held any
+            more.
+        which: the enrollment's id, or empty; for a duplicate, the first answer.
     """
 
     what: str
     which: str
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A contact who must be asked for a confirmation.
+
+    Attributes:
+        contact: the digest of the address.
+        number: 1 for the first email, 2 for the reminder.
+        since: when the first sign-up was held, in milliseconds since 1970 UTC.
+        records: the sign-ups that are held, as they were stored.
+    """
+
+    contact: str
+    number: int
+    since: int
+    records: tuple[str, ...]
 
 
 class Released(NamedTuple):

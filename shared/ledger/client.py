@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import cast
 
@@ -92,6 +93,7 @@ class Ledger(Decisions):
             request_id=fields.get("request_id", ""),
             paused_at=instant(fields.get("paused_at")),
             steps=steps,
+            values=json.loads(fields.get("values", "{}")),
         )
 
     def knows(self, enrollment: str) -> bool:

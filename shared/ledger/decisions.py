@@ -10,13 +10,14 @@ The scripts are in `scripts/`; the head of each says what it keeps true. `orders
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from redis import Redis
 
 from shared.domain.states import EnrollmentState, StepState
 from shared.ledger import version
 from shared.ledger.answers import (
+    Asking,
     Became,
     Counted,
     Enrolled,
@@ -322,6 +323,20 @@ class Decisions:
         what, state, *rest = self._decide("restore", order)
         return Became(what, enrollment_state(state), *rest)
 
+    def confirmation(self, *, lease: float, fenced: bool = False) -> Asking | None:
+        """Take the next contact who must be asked for a confirmation.
+
+        Args:
+            lease: seconds that asking may take.
+            fenced: whether the fence must be on, as for a claim.
+        """
+        found = self._decide("confirmation", {"lease": round(lease * 1000), "fenced": fenced})
+        return Asking(found[0], int(found[1]), int(found[2]), tuple(found[3])) if found else None
+
+    def asked(self, contact: str, outcome: Literal["sent", "refused", "wait"], *, wait: float | None = None) -> None:
+        """Record how asking a contact for a confirmation ended; `wait`: seconds until it is tried again."""
+        self._decide("asked", {"contact": contact, "outcome": outcome, "wait": _milliseconds(wait)})
+
     def take(self, *, lease: float, fenced: bool = False) -> Taken | None:
         """Take the next outbox entry for Notion.
 
@@ -382,9 +397,9 @@ class Decisions:
         known = {"member": member, "version": version, "count": count}
         return int(self._decide("told", known | {"quiet": _milliseconds(quiet), "wait": _milliseconds(wait)}))
 
-    def limit(self, limit: Limit) -> Counted:
-        """Count an action that has a limit."""
-        return Counted(*(int(number) for number in self._decide("limit", limit)))
+    def limit(self, *limits: Limit) -> Counted:
+        """Count an action that has limits."""
+        return Counted(*(int(number) for number in self._decide("limit", {"limits": limits})))
 
     def pace(self, provider: str, rate: float, *, longest: float) -> float:
         """Ask for a turn at a provider.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.domain.enrollment_plan import Plan
-from shared.domain.states import Kind
+from shared.domain.states import Confirm, Kind
 from shared.ledger.orders import Limit
 
 
@@ -56,19 +56,74 @@ class Start:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Consent:
+    """What a contact agrees to: the words, the page of the website, the trigger or the program it came by, and the
+    network it came from."""
+
+    text: str | None
+    page: str | None
+    source: str
+    network: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Challenge:
+    """A challenge that was solved: a digest of it, and how long to remember that it is spent."""
+
+    id: str
+    keep: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """What a sign-up is measured by that proves nothing (lua/visits.lua).
+
+    Attributes:
+        confirm: when the campaign wants its sign-ups confirmed.
+        ceilings: limits for all sign-ups together; above one, they are held.
+        networks: limits for the visitor's networks, the widest first; above one, they are held.
+        address: the limit for this address from this network; above it, nothing happens.
+        challenge: the challenge that the visitor solved.
+        must_solve: whether a sign-up without a solved challenge is held.
+    """
+
+    confirm: Confirm
+    ceilings: Sequence[Limit]
+    networks: Sequence[Limit]
+    address: Limit
+    challenge: Challenge | None = None
+    must_solve: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hold:
+    """How a sign-up is held (lua/holding.lua): its id, the webhook, digests of mailbox and network, and all that is
+    needed to enroll later, as JSON."""
+
+    id: str
+    trigger: str
+    mailbox: str
+    network: str
+    record: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Enroll:
     """A sign-up, a report or a meeting (enroll.lua).
 
     Attributes:
         contact: the contact.
         fields: what the form says about them.
+        claimed: what it says that must not be printed.
         source: the trigger.
         seen: a digest of the `Idempotency-Key` or of the event: the same one again gets the first answer.
+        body: a digest of what came with the key: another body is refused.
         seen_ttl: for how long.
         answer: that answer.
-        consent: whether the form includes consent.
+        consent: what the contact agrees to.
         lead: a digest of scores that the owner is alerted to, unless they are the same as the last ones.
-        limit: how often the contact may come.
+        visit: if nothing proves the order; and `hold`: how it is held, if it is.
+        confirms: the id of the held sign-up that the owner of the mailbox confirms with it.
         exit: what ends other enrollments.
         meeting: what a calendar reports.
         start: if the webhook has a campaign.
@@ -78,12 +133,16 @@ class Enroll:
     contact: str
     fields: dict[str, str]
     source: str
+    claimed: dict[str, str] | None = None
     seen: str | None = None
+    body: str = ""
     seen_ttl: int = 0
     answer: str = ""
-    consent: bool = False
+    consent: Consent | None = None
     lead: str | None = None
-    limit: Limit | None = None
+    visit: Visit | None = None
+    hold: Hold | None = None
+    confirms: str | None = None
     exit: Exit | None = None
     meeting: Meeting | None = None
     start: Start | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -49,14 +50,16 @@ class Figures:
         return dict(zip(LISTED, pipe.execute(), strict=True))
 
     def segments(self, enrollments: Sequence[str]) -> list[str | None]:
-        """The segment of each enrollment's contact; None if no score is known. Two round trips."""
+        """The segment of each enrollment; None if no score is known. Two round trips."""
         pipe = self._redis.pipeline(transaction=False)
         for enrollment in enrollments:
-            pipe.hget(ids.enrollment_key(enrollment), "contact")
-        for contact in pipe.execute():
+            pipe.hmget(ids.enrollment_key(enrollment), ["contact", "values"])
+        runs = pipe.execute()
+        for contact, _ in runs:
             pipe.hmget(ids.contact_key(contact or ""), SCORES)
         known = (
-            {name: text for name, text in zip(SCORES, texts, strict=True) if text is not None}
+            Contact({name: text for name, text in zip(SCORES, texts, strict=True) if text is not None})
             for texts in pipe.execute()
         )
-        return [Contact(fields).segment if fields else None for fields in known]
+        people = [one.within(json.loads(values or "{}")) for one, (_, values) in zip(known, runs, strict=True)]
+        return [person.segment if person.assessed else None for person in people]

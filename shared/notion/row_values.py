@@ -42,6 +42,7 @@ def _full_name(contact: Contact) -> str | None:
 
 def tracker_values(run: Enrollment, contact: Contact, campaign: Campaign | None) -> dict[str, Value]:
     """An enrollment's row."""
+    contact = contact.within(run.values)
     values: dict[str, Value] = {
         "Name": _full_name(contact) or contact.email,
         "Email": contact.email,
@@ -79,7 +80,7 @@ def email_values(run: Enrollment, step: Step, contact: Contact, campaign: Campai
         "Email": contact.email,
         "Campaign": campaign.name if campaign else run.slug,
         "Email Number": step.number,
-        "Template": planned.template_for(contact.segment) if planned else None,
+        "Template": planned.template_for(contact.within(run.values).segment) if planned else None,
         "Sent At": iso(step.sent_at),
         "Status": _email_status(step),
         "Delivered At": iso(step.delivered),

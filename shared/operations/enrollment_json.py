@@ -22,6 +22,7 @@ def summary(run: Enrollment, contact: Contact, campaign: Campaign | None) -> dic
         contact: its contact; an empty one if forgotten.
         campaign: its campaign; None if the catalog no longer has it.
     """
+    person = contact.within(run.values)
     waiting = [
         step.next for step in run.steps if step.state.is_open and step.next and run.state == EnrollmentState.ACTIVE
     ]
@@ -31,7 +32,7 @@ def summary(run: Enrollment, contact: Contact, campaign: Campaign | None) -> dic
         "name": contact.fields.get("name") or contact.fields.get("first_name"),
         "campaign": run.slug,
         "campaign_name": campaign.name if campaign else run.slug,
-        "segment": contact.segment if contact.assessed else None,
+        "segment": person.segment if person.assessed else None,
         "state": run.state,
         "sent": sum(step.state == StepState.SENT for step in run.steps),
         "of": len(run.steps),
@@ -48,6 +49,7 @@ def detail(run: Enrollment, contact: Contact, campaign: Campaign | None, zone: Z
         campaign: its campaign; None if the catalog no longer has it.
         zone: the time zone of its due times.
     """
+    person = contact.within(run.values)
     return summary(run, contact, campaign) | {
         "anchor": _instant(run.anchor),
         "paused_at": _instant(run.paused_at),
@@ -55,8 +57,10 @@ def detail(run: Enrollment, contact: Contact, campaign: Campaign | None, zone: Z
         "timezone": str(zone),
         "subscription": contact.subscription,
         "consented_at": _instant(int(contact.fields["consent_at"])) if "consent_at" in contact.fields else None,
-        "facts": {name: contact.fields[name] for name in FACTS if name in contact.fields},
-        "steps": [step(run.id, one) | {"template": _template(campaign, one.number, contact)} for one in run.steps],
+        "confirmed_at": _instant(int(contact.fields["confirmed_at"])) if "confirmed_at" in contact.fields else None,
+        "facts": {name: person.fields[name] for name in FACTS if name in person.fields},
+        "claimed": contact.claimed,
+        "steps": [step(run.id, one) | {"template": _template(campaign, one.number, person)} for one in run.steps],
     }
 
 

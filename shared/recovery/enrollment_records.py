@@ -31,7 +31,7 @@ def held(ledger: Ledger, follow: Follow = unseen) -> list[EnrollmentRecord]:
         run = ledger.enrollment(name)
         contact = ledger.contact(run.contact) if run else None
         if run and contact and "email" in contact.fields:
-            found.append(EnrollmentRecord(run, contact))
+            found.append(EnrollmentRecord(run, contact.within(run.values)))
     return sorted(found, key=lambda one: one.enrollment.id)
 
 
@@ -47,5 +47,5 @@ def of_contacts(ledger: Ledger, contacts: Iterable[str]) -> list[EnrollmentRecor
         contact = ledger.contact(name)
         if contact and "email" in contact.fields:
             runs = map(ledger.enrollment, Listing(ledger).of_contact(name))
-            found += [EnrollmentRecord(run, contact) for run in runs if run]
+            found += [EnrollmentRecord(run, contact.within(run.values)) for run in runs if run]
     return found

@@ -6,11 +6,14 @@ from typing import Any
 
 from shared.core.errors import RenderingError
 from shared.core.settings import Settings
-from shared.domain.catalog import Catalog
+from shared.domain.catalog import Campaign, Catalog
+from shared.domain.enrollments import Contact
 from shared.emails.template_store import Templates
 from shared.ledger import ids
 from shared.ledger.claims import Item
 from shared.sending import unsubscribe_link
+
+_NAMES = ("name", "first_name", "business_name")
 
 
 def compose(item: Item, *, catalog: Catalog, templates: Templates, settings: Settings) -> dict[str, Any] | None:
@@ -27,7 +30,7 @@ def compose(item: Item, *, catalog: Catalog, templates: Templates, settings: Set
     step = campaign.step(item.step) if campaign else None
     if campaign is None or step is None:
         return None
-    contact = item.contact
+    contact = item.contact.within(item.values)
     if "email" not in contact.fields:
         raise RenderingError("the contact no longer has an address")
     link = None
@@ -36,7 +39,8 @@ def compose(item: Item, *, catalog: Catalog, templates: Templates, settings: Set
             ids.digest(contact.email), key=settings.unsubscribe_key, public_url=settings.public_url
         )
     template = templates[campaign.slug, step.template_for(contact.segment)]
-    email = template.render(_values(item, settings), unsubscribe_url=link)
+    values = _values(_printable(contact, campaign), item, settings)
+    email = template.render(values, unsubscribe_url=link)
     request: dict[str, Any] = {
         "from": settings.resend_from_email,
         "to": [contact.email],
@@ -56,9 +60,16 @@ def compose(item: Item, *, catalog: Catalog, templates: Templates, settings: Set
     return request
 
 
-def _values(item: Item, settings: Settings) -> dict[str, str]:
+def _printable(contact: Contact, campaign: Campaign) -> Contact:
+    """The contact without names that nothing proves, in a transactional email to a person whose name is proved."""
+    if campaign.kind != "transactional" or not contact.proves("name", "first_name"):
+        return contact
+    fields = contact.fields.items()
+    return Contact({name: text for name, text in fields if name not in _NAMES or contact.proves(name)})
+
+
+def _values(contact: Contact, item: Item, settings: Settings) -> dict[str, str]:
     """What fills the template's placeholders: the settings', the contact's, and above these the webhook's values."""
-    contact = item.contact
     known = {"booking_url": settings.booking_url, **contact.fields, **item.values}
     called = known.get("name", "").split()[:1]
     if "first_name" not in known and called and not called[0].endswith("."):  # a title or an initial is no name

@@ -1,4 +1,4 @@
--- @include base lifecycle
+-- @include base lifecycle consents
 -- Which contacts may get email: the only place that suppresses a contact, or says whether it is suppressed.
 
 -- Why the contact may not get this kind of email, or nil.
@@ -19,10 +19,13 @@ local function barrier(enrollment)
   return why and 'suppressed: ' .. why or nil
 end
 
--- Stop email to a contact: all of it, or marketing. An email that has passed its last look is not stopped. Returns how
--- many enrollments this ended.
-local function suppress(contact, reason)
-  redis.call('HSETNX', 'eg:contact:' .. contact, reason, int(now))
+-- Stop email to a contact: all of it, or marketing. An email that has passed its last look is not stopped. `source` is
+-- who reported an unsubscribe. Returns how many enrollments this ended.
+local function suppress(contact, reason, source)
+  local is_new = redis.call('HSETNX', 'eg:contact:' .. contact, reason, int(now)) == 1
+  if is_new and reason == 'unsubscribed' then
+    add_consent(contact, {what = 'withdrawn', source = source, proof = 'confirmed'})
+  end
   redis.call('ZADD', 'eg:suppressed', 'NX', int(now), contact)
   local ended = 0
   for _, enrollment in ipairs(redis.call('SMEMBERS', 'eg:enrollments:' .. contact)) do

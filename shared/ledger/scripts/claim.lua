@@ -1,4 +1,4 @@
--- @include base rq_jobs gate wakeups lifecycle contacts turns clocks
+-- @include base rq_jobs gate wakeups lifecycle contacts first_emails turns clocks
 -- Claim a step for sending, and up to `batch` others if more are ready than can go one by one. Keeps true: one holder
 -- per step; nothing is claimed early, out of order, twice, from an inactive enrollment, for a suppressed address or
 -- behind the gate; a request that may have been accepted is repeated only as it was, with the same members, to the same
@@ -39,6 +39,12 @@ local function too_soon(enrollment, s)
   local e = fields(enrollment_key(enrollment), 'catch_up', 'contact')
   local last = e.catch_up and not s.forced and redis.call('HGET', 'eg:contact:' .. e.contact, 'last_sent')
   return last and last + e.catch_up > now and last + e.catch_up or nil
+end
+
+-- First emails to unproved addresses wait until a person decides.
+local FIRST_WAITS = 60000
+local function is_stopped_first(enrollment)
+  return first_emails_stopped() and is_first_email(redis.call('HGET', enrollment_key(enrollment), 'contact'))
 end
 
 local function take(enrollment, step, unsure)
@@ -106,7 +112,7 @@ local function fill(items)
     local ready = s and s.state == 'scheduled' and s.next <= now
     local fresh = ready and not s.solo and s.due >= taken_over and s.attempts == 0
     local kept = fresh and (held_up(enrollment, step) or barrier(enrollment)
-      or late(enrollment, s) or too_soon(enrollment, s))
+      or late(enrollment, s) or too_soon(enrollment, s) or is_stopped_first(enrollment))
     if fresh and not kept then
       items[#items + 1] = take(enrollment, step)
       redis.call('DEL', 'rq:job:' .. job)
@@ -171,6 +177,10 @@ local function claim()
     set_step(enrollment, step, {next = later})
     wake(enrollment, step, later)
     return stop('not-yet', later)
+  end
+  if is_stopped_first(enrollment) then
+    wake(enrollment, step, now + FIRST_WAITS)
+    return stop('closed', now + FIRST_WAITS, 'first emails to unproved addresses are stopped')
   end
   if not a.ignore_late and late(enrollment, s) then return stop('late', s.due) end
   local at, longer = turn('resend', rate, a.longest_wait)

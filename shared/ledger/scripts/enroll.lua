@@ -1,30 +1,42 @@
--- @include base outbox wakeups lists lifecycle contacts limits
+-- @include base wakeups outbox lists lifecycle ranks contacts consents visits holding
 -- Enroll a contact in a campaign, or only remember it, in one step. Keeps true: one enrollment per key unless re-entry
 -- allows another, one enrollment per event unless its calendar withdrew it and sent it again, one active enrollment per
 -- contact and group, one effect per idempotency key, no new enrollment for a suppressed address; a meeting ends as its
--- latest event says, regardless of their order of arrival, and ends only its own enrollments; no contact is enrolled
--- more often than the limit allows.
--- ARGV[2]: {contact, fields, source, consent, seen, seen_ttl, answer, lead, limit: {key, most, window}}; if it ends
--- other enrollments: {exit: {reason, slugs, before}}; if a calendar reports it: {meeting: {what, uid, at, starts,
--- replaces, keep}}; if the webhook has a campaign: {start: {key, slug, kind, request_id}}; and if the form has what it
--- requires: {plan: {group, reentry, anchor, warning, values, steps: [{number, offset, due, sent, skipped}]}}.
--- Returns {what, enrollment or ''}, {'duplicate', the first answer}, or {'limited', milliseconds until the next try}.
--- what: enrolled · exists · blocked · tracked · cancelled · ignored.
+-- latest event says, regardless of their order of arrival, and ends only its own enrollments; what a visit says changes
+-- nothing that is proved and lifts no unsubscribe; a held sign-up is confirmed once.
+-- ARGV[2]: {contact, fields, claimed (given, but not to be printed), source, consent: {text, page, source, network},
+-- seen, body, seen_ttl, answer, lead}; if nothing proves it: {visit (see visits.lua), hold: {id, trigger, mailbox,
+-- network, record}}; if it was held before: {confirms (its id)}; if it ends other enrollments: {exit: {reason, slugs,
+-- before}}; if a calendar reports it: {meeting: {what, uid, at, starts, replaces, keep}}; if the webhook has a campaign:
+-- {start: {key, slug, kind, request_id}}; and if the form has what it requires: {plan: {group, reentry, anchor,
+-- warning, values, retakes, steps: [{number, offset, due, sent, skipped}]}}.
+-- Returns {what, enrollment or ''}, or {'duplicate', the first answer}.
+-- what: enrolled · exists · blocked · tracked · cancelled · ignored · held · repeated (too often for this address) ·
+-- refused (too often) · conflict (the key came with another body) · gone (it is not held any more).
 local a = cjson.decode(ARGV[2])
 local start, plan = a.start or {}, a.plan or {}
 
 local contact = 'eg:contact:' .. a.contact
+local proof = a.visit and 'unproved' or a.confirms and 'confirmed' or 'proved'
+
+-- A consent that proves nothing lifts no unsubscribe: the owner of the mailbox is asked.
+local function needs_the_owner()
+  return a.visit and a.consent and redis.call('HEXISTS', contact, 'unsubscribed') == 1
+end
+
+local function consent()
+  if redis.call('HDEL', contact, 'unsubscribed') == 1 then unlist_suppressed(a.contact) end
+  a.consent.proof = proof
+  agree(a.contact, a.consent)
+end
 
 local function remember()
-  local flat = {}
-  for name, value in pairs(a.fields) do flat[#flat + 1] = name; flat[#flat + 1] = value end
-  redis.call('HSET', contact, unpack(flat))
+  redis.call('HSETNX', contact, 'created', int(now))
   redis.call('HSETNX', contact, 'source', a.source)
-  if a.consent then
-    redis.call('HDEL', contact, 'unsubscribed')
-    unlist_suppressed(a.contact)
-    redis.call('HSET', contact, 'consent_at', int(now))
-  end
+  remember_fields(contact, a.fields, proof == 'proved')
+  for field, text in pairs(a.claimed or {}) do redis.call('HSET', contact, 'claimed.' .. field, text) end
+  if a.confirms then redis.call('HSETNX', contact, 'confirmed_at', int(now)) end
+  if a.consent then consent() end
   if a.lead and redis.call('HGET', contact, 'lead') ~= a.lead then
     redis.call('HSET', contact, 'lead', a.lead)
     notice('lead:' .. a.contact, now)
@@ -88,7 +100,8 @@ local function create(enrollment)
   for i, s in ipairs(plan.steps) do order[i] = int(s.number) end
   redis.call('HSET', 'eg:runs', start.key, string.match(enrollment, '%d+$'))
   redis.call('HSET', enrollment_key(enrollment), 'slug', start.slug, 'kind', start.kind, 'contact', a.contact,
-    'anchor', int(plan.anchor), 'created', int(now), 'request_id', start.request_id, 'steps', table.concat(order, ','))
+    'anchor', int(plan.anchor), 'created', int(now), 'request_id', start.request_id, 'proof', proof,
+    'steps', table.concat(order, ','))
   local tracked = redis.call('HGET', enrollment_key(start.key .. '-0'), 'page')
   if tracked then redis.call('HSET', enrollment_key(enrollment), 'page', tracked) end
   redis.call('DEL', enrollment_key(start.key .. '-0'))
@@ -117,6 +130,14 @@ local function create(enrollment)
   end
   dirty('enrollment', enrollment)
   if not open then end_enrollment(enrollment, 'completed') end
+end
+
+-- A retaken assessment counts in the open enrollment, unless a proved one began it.
+local function retake(enrollment)
+  local key = enrollment_key(enrollment)
+  if proof ~= 'proved' and redis.call('HGET', key, 'proof') == 'proved' or not is_open(enrollment) then return end
+  redis.call('HSET', key, 'values', plan.values)
+  dirty('enrollment', enrollment)
 end
 
 local function cancel(enrollment, why)
@@ -171,13 +192,33 @@ local function meeting(m)
   return enrolls, what
 end
 
-local wait = a.limit and wait_after(a.limit) or 0
-if wait > 0 then return {'limited', wait} end
-if a.seen then
-  local answer = redis.call('GET', 'eg:seen:' .. a.seen)
-  if answer then return {'duplicate', answer} end
-  redis.call('SET', 'eg:seen:' .. a.seen, a.answer, 'PX', int(a.seen_ttl))
+-- The answer that the same key got before, or nil. An earlier release stored no digest of the body.
+local function answer_before()
+  local stored = redis.call('GET', 'eg:seen:' .. a.seen)
+  if not stored then return nil end
+  local body, answer = string.match(stored, '^(%x*) (.*)$')
+  if body and body ~= a.body then return {'conflict', ''} end
+  return {'duplicate', answer or ''}
 end
+
+local function hold()
+  local why = suppressed(a.contact, 'marketing')
+  a.hold.contact = a.contact
+  hold_sign_up(a.hold, not why or why == 'unsubscribed' and a.consent)
+  return {'held', ''}
+end
+
+local before = a.seen and answer_before()
+if before then return before end
+if a.confirms then
+  local _, member = held_record(a.confirms)
+  if not member then return {'gone', ''} end
+  drop_held(member)
+end
+local turned = a.visit and (needs_the_owner() and 'held' or turned_away(a.visit))
+if turned == 'repeated' or turned == 'refused' then return {turned, ''} end
+if a.seen then redis.call('SET', 'eg:seen:' .. a.seen, a.body .. ' ' .. a.answer, 'PX', int(a.seen_ttl)) end
+if turned == 'held' then return hold() end
 if a.meeting then
   local enrolls, what = meeting(a.meeting)
   if a.exit then exit_enrollments() end
@@ -194,6 +235,8 @@ local what, enrollment = obstacle()
 if not what then
   create(enrollment)
   what = 'enrolled'
+elseif what == 'exists' and plan.retakes then
+  retake(enrollment)
 end
 -- one that blocks it belongs to something else, and does not end with the meeting
 local own = what == 'enrolled' or what == 'exists'

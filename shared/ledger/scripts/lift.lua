@@ -1,4 +1,4 @@
--- @include base outbox contacts
+-- @include base outbox contacts consents
 -- A contact may get email again, to the extent that a person decided. Keeps true: the list of suppressed contacts holds
 -- only those that are; an unsubscribe is lifted only together with the consent that lifts it. Enrollments that ended
 -- stay ended.
@@ -9,7 +9,7 @@ local contact, lifted = 'eg:contact:' .. a.contact, {}
 for _, reason in ipairs(a.reasons) do
   if redis.call('HDEL', contact, reason) == 1 then
     lifted[#lifted + 1] = reason
-    if reason == 'unsubscribed' then redis.call('HSET', contact, 'consent_at', int(now), 'consent_text', a.consent) end
+    if reason == 'unsubscribed' then agree(a.contact, {text = a.consent, source = 'operator', proof = 'proved'}) end
   end
 end
 unlist_suppressed(a.contact)

@@ -1,4 +1,4 @@
--- @include base outbox lists lifecycle contacts
+-- @include base outbox lists lifecycle contacts first_emails
 -- Process what the provider reports about an email or an address. Keeps true: each report takes effect once, with its
 -- mark in the same step; what was accepted is `sent`, regardless of source or time, even if a person has given up the
 -- doubt; a batch is accepted whole; after a suppression, no step is claimed for the address.
@@ -84,11 +84,13 @@ local function record(s)
   return news and 'recorded' or 'ignored'
 end
 
--- A person who has agreed since the report stays subscribed.
+-- A person who has agreed since the report stays subscribed, if they proved that it was they.
 local function suppress_unless_agreed(reason)
-  local agreed = tonumber(redis.call('HGET', 'eg:contact:' .. a.contact, 'consent_at') or '0')
+  local v = fields('eg:contact:' .. a.contact, 'consent_at', 'consent_proof')
+  local agreed = v.consent_proof ~= 'unproved' and tonumber(v.consent_at) or 0
   if reason == 'unsubscribed' and agreed > a.at then return 'ignored' end
-  suppress(a.contact, reason)
+  if reason == 'bounced' then first_email_bounced(a.contact) end
+  suppress(a.contact, reason, 'resend')
   dirty('contact', a.contact)
   return 'suppressed'
 end

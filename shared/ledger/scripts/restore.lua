@@ -28,7 +28,7 @@ local function there(run) return not gone[run] and redis.call('EXISTS', enrollme
 local function remember()
   for name, value in pairs(a.fields) do redis.call('HSETNX', contact, name, value) end
   if a.page then redis.call('HSETNX', contact, 'page', a.page) else dirty('contact', a.contact) end
-  if a.reason and redis.call('HEXISTS', contact, a.reason) == 0 then suppress(a.contact, a.reason) end
+  if a.reason and redis.call('HEXISTS', contact, a.reason) == 0 then suppress(a.contact, a.reason, 'restore') end
 end
 
 -- Whether this ledger has tried nothing of the enrollment: it came in after the loss, and its fate is decided here.

@@ -1,4 +1,4 @@
--- @include base outbox gate wakeups lifecycle turns clocks
+-- @include base outbox gate wakeups lifecycle first_emails turns clocks
 -- Record how a request ended. Keeps true: what was accepted is `sent`, regardless of source or time; what may have been
 -- accepted ends only as `sent` or `in-doubt`; a definite refusal leaves no trace of a post; the next due step of the
 -- enrollment goes at once.
@@ -101,6 +101,7 @@ for i, id in ipairs(a.members) do
     if s.state then
       count_lateness(enrollment, step, s.due)
       local contact = redis.call('HGET', enrollment_key(enrollment), 'contact')
+      if is_first_email(contact) then first_email_sent(contact) end
       redis.call('HSET', 'eg:contact:' .. contact, 'last_sent', int(now))
       dirty('contact', contact)
       end_step(enrollment, step, 'sent', {sent = now, by = 'evergreen', id = a.ids[i], why = false, next = false})

@@ -5,4 +5,4 @@
 -- Returns how many enrollments this ended.
 local a = cjson.decode(ARGV[2])
 dirty('contact', a.contact)
-return suppress(a.contact, a.reason)
+return suppress(a.contact, a.reason, 'link')

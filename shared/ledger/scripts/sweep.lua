@@ -1,4 +1,4 @@
--- @include base rq_jobs outbox gate wakeups lists
+-- @include base rq_jobs gate wakeups outbox lists holding
 -- Find open steps whose wake-up is overdue, and look again at those that were also overdue a pass ago. Keeps true: no
 -- step is forgotten, even if a job, a worker or a registry was lost; it leaves the list of open steps only if its
 -- enrollment is gone, or if the ledger says that it needs no wake-up. So nothing here may swallow an error: a full
@@ -17,7 +17,10 @@ for _, id in ipairs(redis.call('ZRANDMEMBER', DOUBTS, 20)) do
   end
 end
 if redis.call('ZCOUNT', OUTBOX, '-inf', int(now)) > 0 then record_soon() end
-if shut(gate()) or redis.call('LLEN', QUEUE) > a.queue_short then return {{}, 0} end
+drop_expired()
+if shut(gate()) then return {{}, 0} end
+ask_if_ready()
+if redis.call('LLEN', QUEUE) > a.queue_short then return {{}, 0} end
 
 local suspect, woken, overdue = {}, 0, {}
 for _, id in ipairs(a.suspects) do suspect[id] = true end

@@ -1,0 +1,138 @@
+-- @include base rq_jobs limits
+-- Sign-ups that are held until the owner of the mailbox confirms them, and who gets a confirmation email next.
+
+local HELD, HELD_BY, KEEP_HELD = 'eg:held', 'eg:held:networks', 7 * 86400000
+local MOST_HELD = 20000
+local ASK_TURNS, ASK_LATER, ASK_JOB = 'eg:ask:turns', 'eg:ask:later', 'eg:ask:job'
+local REMIND_AFTER = 86400000
+local ASKED = {key = 'confirmations', most = 100, window = 3600000}  -- confirmation emails in an hour
+
+local function held_key(id) return 'eg:held:' .. id end
+local function asking_key(contact) return 'eg:asking:' .. contact end
+local function line_key(network) return 'eg:ask:' .. network end
+
+-- A worker sends the confirmation emails that are ready.
+local function ask_soon()
+  if not redis.call('SET', ASK_JOB, '', 'NX', 'PX', 60000) then return end
+  mark()
+  local job = 'confirm-' .. int(redis.call('INCR', 'eg:jobs'))
+  write_rq_job(job, 'send', 'queued', SLOW_JOB, '["scheduler.jobs.confirm", null, [], {}]', 'ask for confirmations')
+  redis.call('SADD', 'rq:queues', QUEUE)
+  redis.call('RPUSH', QUEUE, job)
+end
+
+local function line_up(contact, network)
+  redis.call('RPUSH', line_key(network), contact)
+  redis.call('PEXPIRE', line_key(network), KEEP_HELD)
+  redis.call('ZADD', ASK_TURNS, 'NX', 0, network)
+  ask_soon()
+end
+
+-- Forget a held sign-up; `member` is its id and network, as on the list.
+local function drop_held(member)
+  local id, network = string.match(member, '^(.+)@(.+)$')
+  redis.call('ZREM', HELD, member)
+  redis.call('ZREM', HELD_BY .. ':' .. network, member)
+  if tonumber(redis.call('ZINCRBY', HELD_BY, -1, network)) <= 0 then redis.call('ZREM', HELD_BY, network) end
+  return redis.call('DEL', held_key(id))
+end
+
+-- Forget those whose week is over, some at a time.
+local function drop_expired()
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', HELD, '-inf', int(now - KEEP_HELD), 'LIMIT', 0, 100)) do
+    drop_held(member)
+  end
+end
+
+-- If too many are held, the oldest of the network that has most makes room.
+local function make_room()
+  drop_expired()
+  if redis.call('ZCARD', HELD) < MOST_HELD then return end
+  local largest = redis.call('ZREVRANGE', HELD_BY, 0, 0)[1]
+  drop_held(redis.call('ZRANGE', HELD_BY .. ':' .. largest, 0, 0)[1])
+end
+
+local function held_record(id)
+  local text = redis.call('GET', held_key(id))
+  if not text then return nil end
+  local network, record = string.match(text, '^(%S+) (.*)$')
+  return record, id .. '@' .. network
+end
+
+-- h: {id, contact, trigger, mailbox, network (digests), record}. One mailbox is asked once a week, with one reminder.
+local function hold_sign_up(h, may_ask)
+  local _, before = held_record(h.id)
+  if before then drop_held(before) else make_room() end
+  local member = h.id .. '@' .. h.network
+  redis.call('SET', held_key(h.id), h.network .. ' ' .. h.record, 'PX', KEEP_HELD)
+  redis.call('ZADD', HELD, int(now), member)
+  redis.call('ZADD', HELD_BY .. ':' .. h.network, int(now), member)
+  redis.call('PEXPIRE', HELD_BY .. ':' .. h.network, KEEP_HELD)
+  redis.call('ZINCRBY', HELD_BY, 1, h.network)
+  local asking = asking_key(h.contact)
+  local triggers = redis.call('HGET', asking, 'triggers') or ','
+  if not string.find(triggers, ',' .. h.trigger .. ',', 1, true) then triggers = triggers .. h.trigger .. ',' end
+  redis.call('HSET', asking, 'triggers', triggers, 'network', h.network)
+  redis.call('PEXPIRE', asking, KEEP_HELD)
+  if may_ask and redis.call('SET', 'eg:mailbox:' .. h.mailbox, h.contact, 'NX', 'PX', KEEP_HELD) then
+    redis.call('HSET', asking, 'since', int(now))
+    line_up(h.contact, h.network)
+  end
+end
+
+-- The ids of a contact's sign-ups that are still held.
+local function held_ids(contact)
+  local list = {}
+  for trigger in string.gmatch(redis.call('HGET', asking_key(contact), 'triggers') or '', '[^,]+') do
+    local id = contact .. '-' .. trigger
+    if redis.call('EXISTS', held_key(id)) == 1 then list[#list + 1] = id end
+  end
+  return list
+end
+
+-- Forget all sign-ups that a contact has held. Returns how many.
+local function drop_contacts_held(contact)
+  local dropped = 0
+  for _, id in ipairs(held_ids(contact)) do
+    local _, member = held_record(id)
+    dropped = dropped + drop_held(member)
+  end
+  redis.call('DEL', asking_key(contact))
+  redis.call('ZREM', ASK_LATER, contact)
+  return dropped
+end
+
+-- Reminders and second tries whose time has come get back in line.
+local function line_up_later()
+  for _, contact in ipairs(redis.call('ZRANGEBYSCORE', ASK_LATER, '-inf', int(now), 'LIMIT', 0, 100)) do
+    redis.call('ZREM', ASK_LATER, contact)
+    local network = redis.call('HGET', asking_key(contact), 'network')
+    if network then line_up(contact, network) end
+  end
+end
+
+-- The next contact to ask, or nil: the networks take turns, and the one that had fewest goes first.
+local function next_in_line()
+  while true do
+    local network = redis.call('ZRANGE', ASK_TURNS, 0, 0)[1]
+    if not network then return nil end
+    local contact = redis.call('LPOP', line_key(network))
+    if not contact then
+      redis.call('ZREM', ASK_TURNS, network)
+    elseif #held_ids(contact) > 0 then
+      redis.call('ZINCRBY', ASK_TURNS, 1, network)
+      return contact
+    end
+  end
+end
+
+-- Whether a confirmation email may leave in this hour.
+local function may_ask_now()
+  return tonumber(redis.call('GET', 'eg:limit:' .. ASKED.key) or '0') < ASKED.most
+end
+
+-- Have a worker send those that are ready.
+local function ask_if_ready()
+  local ready = redis.call('ZCARD', ASK_TURNS) + redis.call('ZCOUNT', ASK_LATER, '-inf', int(now))
+  if ready > 0 and may_ask_now() then ask_soon() end
+end

@@ -1,0 +1,36 @@
+-- @include base gate lists lifecycle contacts first_emails limits holding
+-- Take the next contact who must be asked for a confirmation. Keeps true: one worker at a time per contact; one taken by
+-- a worker that died comes again; no one is asked who has decided since, whose address bounced, or while sending is
+-- stopped; all workers together ask no more than a hundred in an hour, and no network takes the turns of others.
+-- ARGV[2]: {lease, fenced (the fence must be on)}.
+-- Returns {contact, number (1: the first email, 2: the reminder), since, [held record…]}, or {}.
+local a = cjson.decode(ARGV[2])
+
+-- Whether the contact has refused email since, or cannot get any.
+local function refuses(contact)
+  local why = suppressed(contact, 'marketing')
+  local since = tonumber(redis.call('HGET', asking_key(contact), 'since') or '0')
+  return why and (why ~= 'unsubscribed' or tonumber(redis.call('HGET', 'eg:contact:' .. contact, why)) >= since)
+end
+
+local function next_contact()
+  line_up_later()
+  while may_ask_now() do
+    local contact = next_in_line()
+    if not contact or not refuses(contact) then return contact end
+    drop_contacts_held(contact)
+  end
+end
+
+local stopped = shut(gate()) or a.fenced and redis.call('HEXISTS', FENCE, 'on') == 0 or first_emails_stopped()
+local contact = not stopped and next_contact()
+if not contact then
+  redis.call('DEL', ASK_JOB)
+  return {}
+end
+wait_after(ASKED)
+redis.call('ZADD', ASK_LATER, int(now + a.lease), contact)
+local v = fields(asking_key(contact), 'sent', 'since')
+local records = {}
+for i, id in ipairs(held_ids(contact)) do records[i] = held_record(id) end
+return {contact, tonumber(v.sent or '0') + 1, v.since, records}
