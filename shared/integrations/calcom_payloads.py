@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from shared.domain.forms import Email, Instant, Name
+from shared.domain.forms import Email, Instant, Words
 from shared.integrations.payloads import Line, Loose
 
 Payload = TypeVar("Payload")
@@ -48,8 +48,8 @@ class Attendee(Part):
     """Who booked, or a guest."""
 
     email: Email
-    name: Loose[Name] = None
-    first_name: Loose[Name] = None
+    name: Loose[Words] = None
+    first_name: Loose[Words] = None
     time_zone: Loose[Annotated[str, Field(max_length=64)]] = None
 
 
@@ -72,9 +72,9 @@ class Booking(Part):
     start_time: Loose[Instant] = None
     attendees: Loose[First[Attendee]] = None
     event_title: Loose[Annotated[str, Field(max_length=200)]] = None
-    title: Loose[Name] = None
+    title: Loose[Words] = None
     location: Loose[Line] = None
-    plain_location: Loose[Name] = Field(default=None, alias="location")
+    plain_location: Loose[Words] = Field(default=None, alias="location")
     video_call_data: Loose[Video] = None
     metadata: Loose[Metadata] = None
     booker_url: Loose[Line] = None
