@@ -10,13 +10,13 @@ PERSON, BUSINESS = 40, 80  # characters
 CLAIMED = 100  # characters of what is only shown to the owner
 _LONGEST = 400  # no real name is longer before it is cleaned
 
-# Invisible, and in no category of invisible characters: fillers, blanks, and marks that select a variant.
+# Invisible, though their categories do not say so: fillers, blanks, and marks that select a variant.
 _BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 _JOINERS = "\u200c\u200d"
 _JOINED = re.compile("[\u0600-\u06ff\u0750-\u077f\u08a0-\u08ff\u0900-\u0dff\u1000-\u109f]")  # Arabic, Indic, Burmese
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u00b4`\u2032\u201b", "'"))  # NFKC would make a space of the first
-# Of a name besides letters, marks and digits: apostrophes, hyphens, dots between parts, and Hebrew's and Hindi's own.
-_PERSON = " '\u2018\u2019-\u2010\u2012\u2013.,\u00b7\u30fb\u05be\u05f3\u05f4\u0970"
+# What names have besides letters, marks and digits: apostrophes, hyphens, dots, and signs of Hebrew, Hindi, Tibetan.
+_PERSON = " '\u2018\u2019-\u2010\u2012\u2013.,\u00b7\u30fb\u05be\u05f3\u05f4\u0970\u0f0b"
 _BUSINESS = _PERSON + '&+/()!?#:;*%|\u00b0\u00ae\u00a9"\u201c\u201d\u201e\u00ab\u00bb\u2014'
 
 _OTHER_DOTS = str.maketrans(dict.fromkeys("\u3002\uff61\u06d4", "."))

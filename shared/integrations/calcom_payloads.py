@@ -54,15 +54,35 @@ class Attendee(Part):
 
 
 class Video(Part):
-    """The video app's own link."""
+    """The video app's own link, which only Cal.com can set."""
 
+    type: Loose[str] = None
     url: Loose[Line] = None
 
 
 class Metadata(Part):
-    """What came with the booking; a booker can add to it."""
+    """What came with the booking; whatever a booker adds to it replaces what Cal.com wrote."""
 
     video_call_url: Loose[Line] = None
+
+
+class Chosen(Part):
+    """The place that the booker chose: one that the host offers, by its kind, or one of their own, in words."""
+
+    value: Loose[str] = None
+    option_value: Any = None
+
+
+class LocationAnswer(Part):
+    """The booker's answer to where to meet."""
+
+    value: Loose[Chosen] = None
+
+
+class Responses(Part):
+    """The booker's answers."""
+
+    location: Loose[LocationAnswer] = None
 
 
 class Booking(Part):
@@ -75,6 +95,7 @@ class Booking(Part):
     title: Loose[Words] = None
     location: Loose[Line] = None
     plain_location: Loose[Words] = Field(default=None, alias="location")
+    responses: Loose[Responses] = None
     video_call_data: Loose[Video] = None
     metadata: Loose[Metadata] = None
     booker_url: Loose[Line] = None
