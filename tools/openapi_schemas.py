@@ -11,7 +11,7 @@ from shared.domain.forms import NewClient, NoShow, PostCall, SignUp
 
 FIELDS = {
     "email": "The person's email address; compared trimmed and in lower case.",
-    "name": "Full name; a name with a link is ignored.",
+    "name": "Full name.",
     "first_name": "Used in the emails' greeting.",
     "business_name": "The name of the business.",
     "timezone": "An IANA name, such as `America/Toronto`; an unknown one falls back to the time zone of your business.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,10 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, EmailStr, Field, model_validator
 
+from shared.domain import names
 from shared.domain.enrollments import SCORES, normalized
 from shared.domain.segments import Segment, segment
-
-_LINK = re.compile(r"https?:|//|www\.|[<>@{}]|\w\.[^\W\d_]{2,}", re.IGNORECASE)
 
 
 def _one_line(value: Any) -> Any:
@@ -21,8 +19,7 @@ def _one_line(value: Any) -> Any:
 
 
 def _no_link(value: str) -> str | None:
-    """A name that contains a link would put a stranger's advertisement in our email, so it counts as not given."""
-    return None if _LINK.search(value) else value
+    return None if names.carries_link(value) else value
 
 
 def _aware(value: datetime) -> datetime:
@@ -37,13 +34,21 @@ Email = Annotated[
     BeforeValidator(lambda value: normalized(value) if isinstance(value, str) else value),
     Field(max_length=200),
 ]
-Name = Annotated[str, BeforeValidator(_one_line), Field(max_length=100), AfterValidator(_no_link)]
+Name = Annotated[str, BeforeValidator(_one_line), Field(max_length=100)]
+# What a booker may have typed into a calendar: with a link in it, it counts as not given.
+Words = Annotated[Name, AfterValidator(_no_link)]
+# What a stranger typed: of any length, as a name that is none refuses no sign-up.
+Typed = Annotated[str, BeforeValidator(_one_line)]
 Instant = Annotated[datetime, AfterValidator(_aware)]
 Systems = Annotated[int, Field(ge=0, le=8)]
+NAMES = ("name", "first_name", "business_name")
 
 
 class Person(BaseModel):
-    """The person a webhook is about. Unknown fields are ignored; an empty field counts as not given."""
+    """The person a webhook is about. Unknown fields are ignored; an empty field counts as not given.
+
+    Whoever reports it has proved who they are, so an email may print the names as they were given.
+    """
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
@@ -67,13 +72,24 @@ class Person(BaseModel):
 
     def contact_fields(self) -> dict[str, str]:
         """What is remembered about the person: the given fields, as the ledger stores them."""
-        names = ("email", "name", "first_name", "business_name", *SCORES, "timezone", "booking_url")
-        return {name: str(value) for name in names if (value := getattr(self, name, None)) is not None}
+        kept = ("email", *NAMES, *SCORES, "timezone", "booking_url")
+        return {field: str(value) for field in kept if (value := getattr(self, field, None)) is not None}
+
+    def claimed_fields(self) -> dict[str, str]:
+        """What was given but may not be printed, for the owner to see."""
+        return {}
 
 
 class SignUp(Person):
-    """What a website form posts, with or without an assessment."""
+    """What a website form posts, with or without an assessment.
 
+    Anybody can post a form, so a name counts only if it can be nothing but a name. `name`, `first_name` and
+    `business_name` hold what was typed; `contact_fields` has what an email may print, `claimed_fields` the rest.
+    """
+
+    name: Typed | None = None
+    first_name: Typed | None = None
+    business_name: Typed | None = None
     assessment_score: int | None = Field(default=None, ge=0, le=100)
     red_systems: Systems | None = None
     orange_systems: Systems | None = None
@@ -91,6 +107,24 @@ class SignUp(Person):
             raise ValueError("red, orange, yellow and green systems must add up to at most 8")
         return self
 
+    def contact_fields(self) -> dict[str, str]:
+        """What is remembered about the person: the given fields, of the names only what an email may print."""
+        printed = {field: name.printed for field, name in self._names().items()}
+        fields = super().contact_fields() | printed
+        return {field: value for field, value in fields.items() if value is not None}
+
+    def claimed_fields(self) -> dict[str, str]:
+        """What was given as a name but may not be printed, at most 100 characters each, for the owner to see."""
+        return {field: name.claimed for field, name in self._names().items() if name.claimed is not None}
+
+    def _names(self) -> dict[str, names.Name]:
+        given = {field: getattr(self, field) for field in NAMES}
+        return {
+            field: names.read_name(value, business=field == "business_name")
+            for field, value in given.items()
+            if value is not None
+        }
+
     @property
     def assessed(self) -> bool:
         """Whether any score was given; zero counts."""
@@ -100,6 +134,17 @@ class SignUp(Person):
     def segment(self) -> Segment:
         """How urgent the situation described in the form is."""
         return segment(self.red_systems or 0, self.orange_systems or 0)
+
+
+class ProvedSignUp(SignUp):
+    """A sign-up that the operator imports, or that the website's server has signed: names are printed as given."""
+
+    name: Name | None = None
+    first_name: Name | None = None
+    business_name: Name | None = None
+
+    def _names(self) -> dict[str, names.Name]:
+        return {}
 
 
 class NoShow(Person):

@@ -25,9 +25,15 @@ PLACEHOLDERS: Mapping[str, str] = {
     "package": "what a new client has bought",
 }
 LINKS = ("booking_url", "reschedule_url")  # those that may begin a link's address
+TYPED = ("first_name", "name", "business_name", "meeting_title", "meeting_place", "package")  # words that people typed
 
 # Control characters, line and paragraph separators, direction overrides and halves of surrogate pairs.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
+_JOINER = "\u2060"  # a word joiner: nobody sees it, and no mail program finds a link across it
+_LINKED = re.compile(
+    "(?<=\\w)[.\u3002\uff0e\uff61](?=\\w)|(?<=\\S)[@\uff20](?=\\S)|(?<=\\w)[:\uff1a](?=\\S)|(?<=/)(?=/)"
+)
+_TELEPHONE = re.compile(r"\+?\d(?:[ .()/-]{0,3}\d){6,}")
 
 
 def one_line(text: str) -> str:
@@ -51,3 +57,17 @@ def cleaned(name: str, value: object) -> str:
     if name in LINKS and text and not re.match(r"https?://\w", text):
         raise ValueError(f"{name} is not a web address; begin it with https://")
     return text
+
+
+def defused(name: str, text: str) -> str:
+    """What people typed, as a reader sees it, but such that no mail program makes a link of it: word joiners stand
+    around dots, colons and at signs, and within telephone numbers. The link of a video call stays one.
+
+    Args:
+        name: the placeholder that it is for.
+        text: its value, cleaned.
+    """
+    if name not in TYPED or (name == "meeting_place" and re.fullmatch(r"https://\S+", text)):
+        return text
+    apart = _TELEPHONE.sub(lambda number: _JOINER.join(number[0]), text)
+    return _LINKED.sub(lambda sign: f"{_JOINER}{sign[0]}{_JOINER}" if sign[0] else _JOINER, apart)

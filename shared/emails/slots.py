@@ -1,7 +1,8 @@
 """How the `{{ placeholders }}` of a template are checked, and how they pass safely through Markdown.
 
 Each becomes an opaque word while Markdown and CSS are processed, and a Jinja expression only at the very end, so a
-contact's value is never read as Markdown, HTML, a header or another placeholder.
+contact's value is never read as Markdown, HTML, a header or another placeholder. What people typed is printed so that
+no mail program makes a link of it.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import jinja2
 from jinja2 import nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from shared.emails.placeholders import PLACEHOLDERS, cleaned
+from shared.emails.placeholders import PLACEHOLDERS, TYPED, cleaned, defused
 
 HTML = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=True)
 TEXT = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False)
+for _environment in (HTML, TEXT):
+    _environment.filters["defused"] = lambda value, name: defused(name, value) if isinstance(value, str) else value
 _FIX = 'write {{ first_name }} or {{ first_name | default("there") }}'
 
 
@@ -37,8 +40,11 @@ class Placeholder(NamedTuple):
     in_address: bool = False
 
     def expression(self) -> nodes.Expr:
-        """The Jinja expression that prints it."""
+        """The Jinja expression that prints it. In a link's address, and where the author wrote the words, nothing is
+        defused."""
         expression: nodes.Expr = nodes.Name(self.name, "load")
+        if self.name in TYPED and not self.in_address:
+            expression = nodes.Filter(expression, "defused", [nodes.Const(self.name)], [], None, None)
         if self.default is not None:
             expression = nodes.Filter(expression, "default", [nodes.Const(self.default)], [], None, None)
         return nodes.Filter(expression, "urlencode", [], [], None, None) if self.in_address else expression

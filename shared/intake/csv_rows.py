@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pydantic import ValidationError
 
 from shared.domain.enrollments import SCORES
-from shared.domain.forms import SignUp
+from shared.domain.forms import ProvedSignUp
 from shared.domain.timing import OLD_AT_MOST
 
 PERSONAL = ("email", "name", "first_name", "business_name", "timezone", *SCORES, "consent", "consent_text")
@@ -44,7 +44,7 @@ class Row:
     """
 
     line: int
-    form: SignUp
+    form: ProvedSignUp
     start: int | None = None
 
 
@@ -65,7 +65,7 @@ def checked(line: int, given: dict[str, str], campaign: str | None, now: int) ->
     if campaign and given.get("campaign", campaign) != campaign:
         faults.append(Fault(line, "campaign", f"this import enrolls in {campaign}, not in another campaign"))
     try:
-        form = SignUp.model_validate({"email": ""} | {name: given[name] for name in PERSONAL if name in given})
+        form = ProvedSignUp.model_validate({"email": ""} | {name: given[name] for name in PERSONAL if name in given})
     except ValidationError as error:
         faults += _faults(line, error)
     return (Row(line, form, start) if form and not faults else None), faults
@@ -96,4 +96,6 @@ def merged(first: Row, later: Row) -> Row:
     said = first.form.model_dump(exclude_none=True) | later.form.model_dump(exclude_none=True)
     if False in (first.form.consent, later.form.consent):
         said["consent"] = False
-    return Row(first.line, SignUp.model_construct(**said), later.start if later.start is not None else first.start)
+    return Row(
+        first.line, ProvedSignUp.model_construct(**said), later.start if later.start is not None else first.start
+    )

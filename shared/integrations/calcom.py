@@ -8,15 +8,34 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
+from typing import NamedTuple
 
 from shared.core.errors import WebhookError
 from shared.domain.forms import MeetingEvent
 from shared.integrations.calcom_payloads import Booking, NewBooking, NoShow, Post, Trigger
 from shared.integrations.payloads import given, https, json_object, milliseconds, read
 
-CLOUD = "https://cal.com"
+CLOUD, CLOUD_APP = "https://cal.com", "https://app.cal.com"
 PHONE_ONLY = "@sms.cal.com"
 _REFUSAL = "the event lacks what it needs; if the webhook in Cal.com has a custom payload template, remove it"
+
+
+class _App(NamedTuple):
+    places: tuple[str, str]  # what `location` and `videoCallData.type` call it
+    link: re.Pattern[str]
+
+
+_APPS = (
+    _App(
+        ("integrations:google:meet", "google_meet_video"),
+        re.compile(r"https://meet\.google\.com/[a-z]{3}-[a-z]{4}-[a-z]{3}"),
+    ),
+    _App(
+        ("integrations:office365_video", "office365_video"),
+        re.compile(r"https://teams\.(?:microsoft|live)\.com/(?:l/meetup-join/[!-~]+|meet/[0-9]+(?:\?p=\w+)?)"),
+    ),
+)
 
 
 def verify(body: bytes, signature: str | None, secret: str) -> None:
@@ -143,20 +162,48 @@ def _values(booking: Booking) -> dict[str, str]:
 
 
 def _place(booking: Booking) -> str | None:
-    """Where to meet: a video link, else the location as it was written, never an app's code."""
+    """Where to meet: a video link, else the location as it was written, never an app's code.
+
+    `location` is whatever the booker's browser sent, unless that named a kind of place that the host offers: then it is
+    what the host entered for it (getLocationValueForDB). Anything else is words, and counts only without a link.
+    """
     plain = booking.plain_location
     written = plain if plain and not plain.startswith("integrations:") else None
-    return _video_link(booking) or https(booking.location) or written
+    hosts_link = https(booking.location) if _offered_by_host(booking) else None
+    return _video_link(booking) or hosts_link or written
+
+
+def _offered_by_host(booking: Booking) -> bool:
+    """Whether the booker only chose a kind of place and entered nothing (getBookingData)."""
+    answer = booking.responses.location if booking.responses else None
+    chosen = answer.value if answer else None
+    return (
+        chosen is not None
+        and chosen.option_value in (None, "")
+        and re.fullmatch(r"link|conferencing|integrations:[\w:]+", chosen.value or "") is not None
+    )
 
 
 def _video_link(booking: Booking) -> str | None:
-    """The link in `metadata` is the newer one after a reschedule, but a booker can put any `metadata` into the booking
-    page's address. So if the video app has its own link, the one in `metadata` counts only if it is on the same host or
-    is Cal.com's own page for this meeting.
+    """The video app's own link; for Cal Video, Cal.com's page for this meeting.
+
+    A booker can put any `metadata` into the booking page's address, and it replaces Cal.com's own. But for a new
+    Google Meet or Teams call, the link is nowhere else, and after a reschedule it may be newer. So it counts only if it
+    has the form of that app's links, and the booking is on that app.
     """
-    newest = https(booking.metadata.video_call_url if booking.metadata else None)
+    told = https(booking.metadata.video_call_url if booking.metadata else None)
     own = https(booking.video_call_data.url if booking.video_call_data else None)
-    if not newest or not own:
-        return newest or own
-    same_host = newest.split("/")[2] == own.split("/")[2]
-    return newest if same_host or newest.endswith(f"/video/{booking.uid}") else own
+    if told and told in _pages(booking):
+        return told
+    apps = told if told and _is_of_app(told, booking) else None
+    return (apps or own) if booking.reschedule_uid else (own or apps)
+
+
+def _pages(booking: Booking) -> list[str]:
+    """The addresses that Cal Video's page for a meeting may have: Cal.com's own, or the host's Cal.com."""
+    return [f"{site.rstrip('/')}/video/{booking.uid}" for site in (CLOUD_APP, booking.booker_url) if site]
+
+
+def _is_of_app(link: str, booking: Booking) -> bool:
+    places = (booking.location, booking.video_call_data.type if booking.video_call_data else None)
+    return any(place in app.places and app.link.fullmatch(link) for app in _APPS for place in places)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from shared.domain.forms import Email, Instant, Name
+from shared.domain.forms import Email, Instant, Words
 from shared.integrations.payloads import Line, Loose
 
 Payload = TypeVar("Payload")
@@ -48,21 +48,41 @@ class Attendee(Part):
     """Who booked, or a guest."""
 
     email: Email
-    name: Loose[Name] = None
-    first_name: Loose[Name] = None
+    name: Loose[Words] = None
+    first_name: Loose[Words] = None
     time_zone: Loose[Annotated[str, Field(max_length=64)]] = None
 
 
 class Video(Part):
-    """The video app's own link."""
+    """The video app's own link, which only Cal.com can set."""
 
+    type: Loose[str] = None
     url: Loose[Line] = None
 
 
 class Metadata(Part):
-    """What came with the booking; a booker can add to it."""
+    """What came with the booking; whatever a booker adds to it replaces what Cal.com wrote."""
 
     video_call_url: Loose[Line] = None
+
+
+class Chosen(Part):
+    """The place that the booker chose: one that the host offers, by its kind, or one of their own, in words."""
+
+    value: Loose[str] = None
+    option_value: Any = None
+
+
+class LocationAnswer(Part):
+    """The booker's answer to where to meet."""
+
+    value: Loose[Chosen] = None
+
+
+class Responses(Part):
+    """The booker's answers."""
+
+    location: Loose[LocationAnswer] = None
 
 
 class Booking(Part):
@@ -72,9 +92,10 @@ class Booking(Part):
     start_time: Loose[Instant] = None
     attendees: Loose[First[Attendee]] = None
     event_title: Loose[Annotated[str, Field(max_length=200)]] = None
-    title: Loose[Name] = None
+    title: Loose[Words] = None
     location: Loose[Line] = None
-    plain_location: Loose[Name] = Field(default=None, alias="location")
+    plain_location: Loose[Words] = Field(default=None, alias="location")
+    responses: Loose[Responses] = None
     video_call_data: Loose[Video] = None
     metadata: Loose[Metadata] = None
     booker_url: Loose[Line] = None

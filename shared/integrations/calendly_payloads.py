@@ -10,7 +10,7 @@ from typing import Annotated, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.domain.forms import Email, Instant, Name
+from shared.domain.forms import Email, Instant, Words
 from shared.integrations.payloads import Line, Loose
 
 Payload = TypeVar("Payload")
@@ -44,7 +44,7 @@ class Location(Part):
     type: Loose[str] = None
     join_url: Loose[Line] = None
     location: Loose[Line] = None
-    plain_location: Loose[Name] = Field(default=None, alias="location")
+    plain_location: Loose[Words] = Field(default=None, alias="location")
 
 
 class Meeting(Part):
@@ -66,8 +66,8 @@ class Invitee(Part):
 
     uri: InviteeUri
     email: Email
-    name: Loose[Name] = None
-    first_name: Loose[Name] = None
+    name: Loose[Words] = None
+    first_name: Loose[Words] = None
     timezone: Loose[Annotated[str, Field(max_length=64)]] = None
     old_invitee: Loose[InviteeUri] = None
     reschedule_url: Loose[Line] = None

@@ -7,7 +7,7 @@ import re
 from flask import Request, Response
 
 from shared import services
-from shared.domain.forms import NewClient, NoShow, PostCall, SignUp
+from shared.domain.forms import NewClient, NoShow, PostCall, ProvedSignUp, SignUp
 from shared.intake import enrolling
 from shared.intake.context import Intake
 from shared.intake.enrolling import Answer
@@ -28,7 +28,7 @@ def website(request: Request, *, trigger: str) -> Response:
     data, settings = endpoint.body(request), services.current_settings()
     proved = guards.prove_website(request, data)
     now = None if proved else guards.limit_rate("ip", guards.client_ip(request), settings.webhook_rate_per_ip)
-    form = endpoint.parse(request, data, SignUp)
+    form = endpoint.parse(request, data, ProvedSignUp if proved else SignUp)
     if form.fax_number:  # only a robot fills in the hidden field
         return endpoint.answer(202, Answer(form.email, None).body)
     limit = None if proved else guards.limit("address", form.email, settings.webhook_rate_per_address)

@@ -16,9 +16,9 @@ from redis import Redis
 
 from local import valkey
 from shared.domain.enrollments import SCORES, Contact, Enrollment, Step
-from shared.domain.forms import SignUp
+from shared.domain.forms import NewClient, NoShow, PostCall, ProvedSignUp, SignUp
 from shared.domain.states import EnrollmentState, StepState
-from tests.support.functions_client import ADDRESS, Functions, deployed
+from tests.support.functions_client import ADDRESS, SECRET, Functions, deployed, signed
 
 LONG = "x" * 10_000
 
@@ -55,7 +55,7 @@ def test_an_invalid_address_is_refused(given: Any) -> None:
 
 @pytest.mark.parametrize(
     ("given", "kept"),
-    [*((name, name) for name in ("Ada", "O'Brien-Smith", "Dr. Özil", "李", "Smith Jr.", "A. B. C. Ltd.", "x" * 100)),
+    [*((name, name) for name in ("Ada", "O'Brien-Smith", "Dr. Özil", "李", "Smith Jr.", "A. B. C. Ltd.", "x" * 40)),
      ("  Ada \n Lovelace ", "Ada Lovelace"), ("", None), (" ", None), (None, None)],
 )  # fmt: skip
 def test_a_name_is_one_line(given: str | None, kept: str | None) -> None:
@@ -71,9 +71,43 @@ def test_a_name_is_one_line(given: str | None, kept: str | None) -> None:
               "at evil.net now", "evil.net/win", "evil.net!", "EVIL.NET", "Evil.Net", "//evil", "<b>Ada</b>",
               "ada@evil.net", "{{ name }}"]
 )  # fmt: skip
-def test_a_name_with_a_link_is_dropped(given: str) -> None:
-    """A stranger's advertisement never gets into our emails, in any form that mail programs would turn into a link."""
-    assert form(first_name=given).contact_fields() == {"email": ADDRESS}
+def test_a_name_with_a_link_is_only_claimed(given: str) -> None:
+    """A stranger's advertisement never gets into our emails, in any form that mail programs would turn into a link; the
+    owner still sees it."""
+    posted = form(first_name=given)
+    assert posted.contact_fields() == {"email": ADDRESS}
+    assert posted.claimed_fields() == {"first_name": given}
+
+
+def test_a_name_of_any_length_refuses_no_sign_up() -> None:
+    """A name that is too long is not printed and not refused; the owner sees its beginning."""
+    posted = form(name=LONG, first_name="x" * 41, business_name="x" * 80)
+    assert posted.contact_fields() == {"email": ADDRESS, "business_name": "x" * 80}
+    assert posted.claimed_fields() == {"name": "x" * 100, "first_name": "x" * 41}
+
+
+@pytest.mark.parametrize("given", ["Visit evil.example/pay", "Order of $499, call 18885550100", "x" * 100])
+def test_a_proved_name_counts_as_given(given: str) -> None:
+    """What the operator imports or reports, and what the website's server signs, is as they say."""
+    fields = {"email": ADDRESS, "first_name": given, "business_name": given}
+    for model in (ProvedSignUp, NoShow, PostCall, NewClient):
+        proved = model.model_validate(fields)
+        assert proved.contact_fields() == fields
+        assert proved.claimed_fields() == {}
+    with pytest.raises(ValidationError):
+        ProvedSignUp.model_validate(fields | {"name": "x" * 101})
+
+
+def test_only_a_proved_form_is_printed_as_given(functions: Functions) -> None:
+    """A form that a visitor posts may print less than the same one that the website's server has signed."""
+    given = "Ada of evil.example"
+    body = json.dumps({"email": ADDRESS, "first_name": given, "red_systems": 1}).encode()
+    assert functions.post(body).status_code == 202
+    stranger = functions.contact()
+    functions.set(WEBSITE_WEBHOOK_SECRET=SECRET)
+    assert functions.post(body, headers=signed(body)).status_code == 202
+    known = functions.contact()
+    assert stranger and known and (stranger.fields.get("first_name"), known.fields["first_name"]) == (None, given)
 
 
 @pytest.mark.parametrize("score", SCORES)
@@ -124,7 +158,6 @@ def test_a_time_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch, given: An
     [{"email_1_sent_at": "yesterday"}, {"email_1_sent_at": 10**30}, {"email_1_sent_at": []},
     {"email_1_status": "delivered"},
      {"consent": "perhaps"}, {"consent_text": "x" * 2001}, {"timezone": "x" * 65}, {"booking_url": "x" * 501},
-     {"name": LONG},
      {"first_name": 5}, {"business_name": ["a"]}, {"name": {"first": "Ada"}}],
 )  # fmt: skip
 def test_other_fields_have_limits(fields: dict[str, Any]) -> None:

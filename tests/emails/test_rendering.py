@@ -1,7 +1,9 @@
+# ruff: noqa: RUF001  # full-width letters are typed, too
 """Rendering: what a template may hold, and what a contact's values can never do to an email."""
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared.core.errors import RenderingError, SettingsError
 from shared.emails.page import Brand
+from shared.emails.placeholders import TYPED
 from shared.emails.rendering import Email, compile_template
 
 BRAND = Brand("Northside & Sons", "48 Mill Street, Guelph", "#1f6f54")
@@ -306,3 +309,73 @@ def test_the_same_input_gives_the_same_bytes() -> None:
     assert again.render(values, unsubscribe_url=UNSUBSCRIBE) == EVERYWHERE_COMPILED.render(
         values, unsubscribe_url=UNSUBSCRIBE
     )
+
+
+LINKED = re.compile(  # what mail programs find in a text
+    r"https?:|//|www\.|\w[.\u3002\uff0e\uff61]\w|\w[@\uff20]\w|\w:\S|\+?\d(?:[ .()/-]{0,3}\d){6,}", re.IGNORECASE
+)
+TYPED_TEXTS = [
+    "R.Karthik",
+    "Booking.com",
+    "Müller GmbH & Co.KG",
+    "https://evil.example/pay?a=b",
+    "http:evil",
+    "www.evil.com",
+    "a.b.c.evil.com:8080/x",
+    "evil。com ｅｖｉｌ．com",
+    "ada@evil.net, ada＠evil.net",
+    "tel:+18885550100",
+    "call +1 (888) 555-0100 or 030 1234 567",
+    "192.0.2.7",
+    "[evil](//evil.com)",
+]
+
+
+@pytest.mark.parametrize("text", TYPED_TEXTS)
+@pytest.mark.parametrize("field", TYPED)
+def test_no_mail_program_makes_a_link_of_what_people_typed(field: str, text: str) -> None:
+    """In subject, preview, HTML and text alike, and a reader sees it as it was typed, proved or not."""
+    head = f"Subject: To {{{{ {field} }}}}\nPreview: To {{{{ {field} }}}}\n\n"
+    if field == "meeting_place" and text.startswith("https://"):
+        text = f"at {text}"  # alone, it is the video app's own: the calendars' readers let no other through
+    email = render(f"Hi {{{{ {field} }}}}, **{{{{ {field} }}}}**", head=head, unsubscribe_url=None, **{field: text})
+    words = Structure(email.html).words.split(BRAND.postal_address)[0].partition("To ")[2]
+    for part in (email.subject, email.preview, email.text.split("\n--\n")[0], words):
+        assert not LINKED.search(part.removeprefix("To "))
+        assert text in part.replace("\u2060", "")
+
+
+def test_a_link_in_the_template_stays_one() -> None:
+    """The author's own words and addresses are never changed: neither defaults, nor what fills an address."""
+    email = render(
+        'Write to hi@us.org or {{ first_name | default("call us.org") }}: '
+        "[{{ name }}](https://us.org/?who={{ name }})\n\n"
+        "[{{ meeting_title }}]({{ booking_url }}) {{ booking_url }} {{ sender_name }}",
+        name="Booking.com",
+        meeting_title="Talk",
+        booking_url="https://cal.com/us.org/call",
+        sender_name="Us.org",
+    )
+    assert "https://us.org/?who=Booking.com" in Structure(email.html).links
+    assert "https://cal.com/us.org/call" in Structure(email.html).links
+    assert "Write to hi@us.org or call us.org: Booking\u2060.\u2060com: https://us.org/?who=Booking.com\n" in email.text
+    assert "Talk: https://cal.com/us.org/call https://cal.com/us.org/call Us.org\n" in email.text
+
+
+@pytest.mark.parametrize(
+    "link", ["https://meet.google.com/abc-defg-hij", "https://us05web.zoom.us/j/1234567?pwd=a.b:c@d"]
+)
+def test_the_link_of_a_video_call_stays_one(link: str) -> None:
+    """People click it to join."""
+    email = render("Where: {{ meeting_place }}", meeting_place=link)
+    assert f"Where: {link}\n" in email.text
+    assert link in Structure(email.html).words
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    ["Dr. Ada O’Neil, Jr.", "Smith: Sons", "7-Eleven", "December 3, 2026", "10:", "می‌خواهم", "A / B", "a. b"],
+)
+def test_other_words_are_not_touched(harmless: str) -> None:
+    """Nothing stands in a name that no mail program would make a link of."""
+    assert f"Hi {harmless}!" in render("Hi {{ name }}!", name=harmless).text

@@ -222,7 +222,18 @@ def test_a_body_that_is_not_a_json_object(body: bytes) -> None:
         ({"type": "physical", "location": "1 King St. W.,  Toronto"}, "1 King St. W., Toronto"),
         ({"type": "outbound_call", "location": "+1 555 0100"}, "+1 555 0100"),
         ({"type": "custom", "location": "https://meet.example.org/us"}, "https://meet.example.org/us"),
-        ({"type": "ask_invitee", "location": "https://bad.example.org/"}, None),
+        *(
+            ({"type": "ask_invitee", "location": words}, None)
+            for words in (
+                "https://bad.example.org/",
+                "bad\u3002example/login",
+                "b\u200bad.com",
+                "bad .com",
+                "me\uff20bad.example",
+            )
+        ),
+        ({"type": "physical", "location": "https://bad.example.org/"}, None),
+        ({"type": "ask_invitee", "location": "Caf\u00e9 St.Germain"}, "Caf\u00e9 St.Germain"),
         ({"type": 5, "location": {"deep": []}}, None),
     ],
 )
