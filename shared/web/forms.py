@@ -7,16 +7,17 @@ import re
 from flask import Request, Response
 
 from shared import services
+from shared.core.errors import WebhookError
 from shared.domain.forms import NewClient, NoShow, PostCall, SignUp
 from shared.intake import enrolling
 from shared.intake.context import Intake
 from shared.intake.enrolling import Answer
 from shared.ledger.orders import Limit
-from shared.web import endpoint, guards
+from shared.web import challenge, endpoint, guards
 
 
 def website(request: Request, *, trigger: str) -> Response:
-    """Handle a website's form: verify, parse, enroll or store, answer 202.
+    """Handle a website's form: verify, parse, enroll or store, answer 202. A GET is answered with a new challenge.
 
     Args:
         request: what was posted.
@@ -25,14 +26,34 @@ def website(request: Request, *, trigger: str) -> Response:
     Raises:
         WebhookError: if the request is not proved, unreadable, invalid or too frequent.
     """
+    if request.method == "GET":
+        return new_challenge(request)
     data, settings = endpoint.body(request), services.current_settings()
     proved = guards.prove_website(request, data)
     now = None if proved else guards.limit_rate("ip", guards.client_ip(request), settings.webhook_rate_per_ip)
     form = endpoint.parse(request, data, SignUp)
     if form.fax_number:  # only a robot fills in the hidden field
         return endpoint.answer(202, Answer(form.email, None).body)
+    # CONNECT HERE: what the sign-up's decision is given, to let it through and to remember it as spent.
+    solved = None if now is None else challenge.verified(form.altcha, settings.challenge_key, now)  # noqa: F841
     limit = None if proved else guards.limit("address", form.email, settings.webhook_rate_per_address)
     return endpoint.answer(202, enrolling.sign_up(form, trigger=trigger, intake=intake(request, now, limit)).body)
+
+
+def new_challenge(request: Request) -> Response:
+    """Answer with a challenge that the form may bring, solved.
+
+    Args:
+        request: what was asked; nothing here proves it.
+
+    Raises:
+        WebhookError: 404 if there are no challenges here, 429 if this visitor asks too often.
+    """
+    settings = services.current_settings()
+    if not settings.challenge_key:
+        raise WebhookError(404, "there is no challenge here: post the form without one")
+    now = guards.limit_rate("challenge", guards.client_ip(request), settings.webhook_rate_per_ip)
+    return endpoint.answer(200, challenge.create(settings.challenge_key, now))
 
 
 def reported(request: Request, data: bytes, model: type[NoShow | PostCall | NewClient], *, trigger: str) -> Response:
