@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import altcha
+import altcha.v1
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -177,8 +178,8 @@ class TestVerified:
 
     def test_the_older_format_does_not_count(self) -> None:
         """Version 1 of the widget's format, even signed with the key."""
-        options = altcha.ChallengeOptionsV1(hmac_key=KEY, max_number=1, number=0)
-        old = altcha.create_challenge_v1(options)
+        options = altcha.v1.ChallengeOptions(hmac_key=KEY, max_number=1, number=0)
+        old = altcha.v1.create_challenge(options)
         fields = {name: getattr(old, name) for name in ("algorithm", "challenge", "salt", "signature")}
         assert challenge.verified(encoded(fields | {"number": 0}), KEY, NOW) is None
 
