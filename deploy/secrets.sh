@@ -13,7 +13,7 @@ case "${1:-}" in
   --local) LOCAL=yes; shift ;;
 esac
 file="${1:-$here/mine/secrets.env}"
-own=(REDIS_PASSWORD INTERNAL_TOKEN UNSUBSCRIBE_KEY OPERATOR_TOKEN CONSOLE_PASSWORD CALCOM_WEBHOOK_SECRET CALENDLY_SIGNING_KEY)
+own=(REDIS_PASSWORD INTERNAL_TOKEN UNSUBSCRIBE_KEY OPERATOR_TOKEN CONSOLE_PASSWORD CHALLENGE_KEY CALCOM_WEBHOOK_SECRET CALENDLY_SIGNING_KEY)
 
 [[ -f $file ]] || stop "there is no $file." "cp deploy/secrets.example.env $file, and fill it in."
 [[ -n $LOCAL ]] || need kubectl "https://kubernetes.io/docs/tasks/tools/ (k3s has it: k3s kubectl)"

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from tools.openapi_operations import operations
+from tools.openapi_operations import FORMS, challenge, operations
 from tools.openapi_schemas import schemas
 
 ROOT = Path(__file__).parents[1]
@@ -75,7 +75,10 @@ def rendered() -> str:
 def document() -> dict[str, Any]:
     """The OpenAPI document."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    paths = {f"/webhook/{name}": {"post": operation} for name, operation in operations().items()}
+    paths = {
+        f"/webhook/{name}": ({"get": challenge(name)} if name in FORMS else {}) | {"post": operation}
+        for name, operation in operations().items()
+    }
     return {
         "openapi": "3.1.0",
         "info": {

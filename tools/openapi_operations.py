@@ -82,6 +82,25 @@ def operations() -> dict[str, dict[str, Any]]:
     return forms | reports | providers
 
 
+def challenge(name: str) -> dict[str, Any]:
+    """The operation that answers with a form's challenge.
+
+    Args:
+        name: one of FORMS.
+    """
+    answers = {
+        "200": _answer("A new challenge, good for 20 minutes and for one form.", "Challenge"),
+        "404": _answer("There are no challenges here: CHALLENGE_KEY is not set.", "Refusal"),
+        **{str(status): _answer(_ERRORS[status], "Refusal", waits=True) for status in (429, 503)},
+    }
+    return {
+        "operationId": f"{name}-challenge",
+        "summary": "A challenge that the form may bring, solved.",
+        "security": [{}],
+        "responses": answers,
+    }
+
+
 def _operation(
     name: str, text: str, bodies: list[str], answers: dict[int, str], errors: list[int], proofs: list[str | None]
 ) -> dict[str, Any]:

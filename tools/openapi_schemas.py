@@ -30,6 +30,7 @@ FIELDS = {
         "`sent`: the website has sent the first email. `failed`: Evergreen sends it; the website must not try again."
     ),
     "fax_number": "Leave it out. This field is hidden in the form; only bots fill it in.",
+    "altcha": "A solved challenge, as ALTCHA's widget writes it; one that is not valid counts as none.",
     "starts_at": "When the missed call should have started.",
     "event_id": "Your own name for the missed call; the same name twice counts as one no-show.",
     "call_at": "When the call took place; delays count from then. At most 30 days ago.",
@@ -83,6 +84,21 @@ def schemas() -> dict[str, Any]:
         ),
         "CalendlyEvent": _object(["event"], _CALENDLY_EVENTS, event=text, created_at=text, payload={"type": "object"}),
         "ResendEvent": _object(["type"], _RESEND_EVENTS, type=text, created_at=text, data={"type": "object"}),
+        "Challenge": _object(
+            ["parameters", "signature"],
+            "Proof of work in ALTCHA's format: find the counter whose derived key begins with `keyPrefix`.",
+            parameters=_object(
+                ["algorithm", "cost", "data", "keyLength", "keyPrefix", "nonce", "salt"],
+                algorithm={"const": "PBKDF2/SHA-256"},
+                cost={"type": "integer"},
+                data=_object(["expires"], expires={"type": "integer", "description": "Milliseconds since 1970 UTC."}),
+                keyLength={"type": "integer"},
+                keyPrefix=text,
+                nonce=text,
+                salt=text,
+            ),
+            signature=text,
+        ),
         "Accepted": _object(
             ["status", "message", "email", "campaign"],
             "The same response whether or not the address was known.",

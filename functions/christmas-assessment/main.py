@@ -10,7 +10,7 @@ services.current_settings().require("redis_url")
 services.catalog()
 
 
-@endpoint.function("christmas-assessment", cors=True)
+@endpoint.function("christmas-assessment", methods=("GET", "POST"), cors=True)
 def handle(request: Request) -> Response:
-    """Verify, parse, enroll or store, answer 202."""
+    """Verify, parse, enroll or store, answer 202; a GET is answered with a new challenge."""
     return forms.website(request, trigger="christmas-assessment")

@@ -11,7 +11,7 @@ services.current_settings().require("redis_url")
 services.catalog()
 
 
-@endpoint.function("signup", cors=True)
+@endpoint.function("signup", methods=("GET", "POST"), cors=True)
 def handle(request: Request) -> Response:
-    """Verify, parse, enroll or store, answer 202."""
+    """Verify, parse, enroll or store, answer 202; a GET is answered with a new challenge."""
     return forms.website(request, trigger="signup")

@@ -43,6 +43,7 @@ def create(settings: Settings, where: stack.Place, webhooks: WSGIApplication) ->
         can_operate=demo.may_prove(settings, where, "operator_token"),
         step=math.ceil(settings.testing_step or 60) if settings.testing_mode else None,
         questions=QUESTIONS,
+        challenges=bool(settings.challenge_key),
     )
 
     def show() -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -67,6 +67,7 @@ class Settings(BaseModel):
     calendly_signing_key: str = ""
     operator_token: str = ""
     console_password: str = ""
+    challenge_key: str = ""
 
     discord_webhook_url: Annotated[
         str, Field(pattern=r"^(https?://\S+)?$", examples=["https://discord.com/api/webhooks/1/secret"])
@@ -96,6 +97,7 @@ class Settings(BaseModel):
     log_networks: bool = True
     trusted_proxies: Networks = []
     cors_origins: Words = []
+    challenge: Literal["under-load", "always"] = "under-load"
 
     host: str = "0.0.0.0"  # noqa: S104 - a container is reached from outside; the local stack sets 127.0.0.1
     port: int = 8080

@@ -30,7 +30,7 @@ _USEFUL = {
     "console_password": "the console has no pages",
     "cors_origins": "no website may post the forms from a browser",
 }
-_OWN = ("redis_password", "internal_token", "operator_token", "console_password", "unsubscribe_key")
+_OWN = ("redis_password", "internal_token", "operator_token", "console_password", "unsubscribe_key", "challenge_key")
 _HIDDEN = (*_OWN, "calcom_webhook_secret", "calendly_signing_key", "website_webhook_secret", "resend_webhook_secret")
 _GIVEN = ("resend_api_key", "notion_token")
 NEW_SECRET = "create one with `openssl rand -hex 32`"  # noqa: S105 - how to create one, not one

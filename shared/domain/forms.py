@@ -100,6 +100,7 @@ class SignUp(Person):
     email_1_sent_at: Instant | None = None
     email_1_status: Literal["sent", "failed"] | None = None
     fax_number: str | None = None
+    altcha: Annotated[str, Field(max_length=2000)] | None = None
 
     @model_validator(mode="after")
     def _at_most_eight_systems(self) -> SignUp:

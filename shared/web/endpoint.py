@@ -57,7 +57,7 @@ def function(name: str, *, methods: tuple[str, ...] = ("POST",), cors: bool = Fa
             response.headers["X-Content-Type-Options"] = "nosniff"
             response.headers["Cache-Control"] = "no-store"
             if cors:
-                _allow_origin(request, response)
+                _allow_origin(request, response, methods)
             (_logger.debug if response.status_code < 400 else _logger.warning)("answered", status=response.status_code)
             return response
 
@@ -91,12 +91,12 @@ def _respond(handler: Handler, request: Request, methods: tuple[str, ...], cors:
         return answer(500, {"status": "error", "message": "something went wrong on our side; our log has the details"})
 
 
-def _allow_origin(request: Request, response: Response) -> None:
+def _allow_origin(request: Request, response: Response, methods: tuple[str, ...]) -> None:
     origin = request.headers.get("Origin")
     response.vary.add("Origin")
     if origin and origin in services.current_settings().cors_origins:
         response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Allow-Methods"] = "POST, OPTIONS"
+        response.headers["Access-Control-Allow-Methods"] = ", ".join((*methods, "OPTIONS"))
         response.headers["Access-Control-Allow-Headers"] = "Content-Type, Idempotency-Key, X-Request-Id"
         response.headers["Access-Control-Expose-Headers"] = "Retry-After, X-Request-Id"
         response.headers["Access-Control-Max-Age"] = "600"

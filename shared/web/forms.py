@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from flask import Request, Response
 
 from shared import services
+from shared.core.errors import WebhookError
 from shared.domain.forms import NewClient, NoShow, PostCall, ProvedSignUp, SignUp
 from shared.intake import enrolling
 from shared.intake.context import Intake
 from shared.intake.enrolling import Answer
-from shared.ledger.orders import Limit
-from shared.web import endpoint, guards
+from shared.ledger import ids
+from shared.ledger.enroll_orders import Challenge
+from shared.web import challenge, endpoint, guards
 
 
 def website(request: Request, *, trigger: str) -> Response:
-    """Handle a website's form: verify, parse, enroll or store, answer 202.
+    """Handle a website's form: verify, parse, enroll or store, answer 202. A GET is answered with a new challenge.
 
     Args:
         request: what was posted.
@@ -25,14 +28,39 @@ def website(request: Request, *, trigger: str) -> Response:
     Raises:
         WebhookError: if the request is not proved, unreadable, invalid or too frequent.
     """
-    data, settings = endpoint.body(request), services.current_settings()
+    if request.method == "GET":
+        return new_challenge(request)
+    data = endpoint.body(request)
     proved = guards.prove_website(request, data)
-    now = None if proved else guards.limit_rate("ip", guards.client_ip(request), settings.webhook_rate_per_ip)
+    now = None if proved else guards.limit_visits(request, "ip")
     form = endpoint.parse(request, data, ProvedSignUp if proved else SignUp)
     if form.fax_number:  # only a robot fills in the hidden field
         return endpoint.answer(202, Answer(form.email, None).body)
-    limit = None if proved else guards.limit("address", form.email, settings.webhook_rate_per_address)
-    return endpoint.answer(202, enrolling.sign_up(form, trigger=trigger, intake=intake(request, now, limit)).body)
+    found = intake(request, data, now)
+    if now is not None:
+        found = replace(found, visitor=guards.visitor(request), solved=_solved(form, now))
+    return endpoint.answer(202, enrolling.sign_up(form, trigger=trigger, intake=found).body)
+
+
+def _solved(form: SignUp, now: int) -> Challenge | None:
+    """The challenge that the form's visitor solved, if any."""
+    solved = challenge.verified(form.altcha, services.current_settings().challenge_key, now)
+    return Challenge(id=solved.id, keep=solved.expires - now) if solved else None
+
+
+def new_challenge(request: Request) -> Response:
+    """Answer with a challenge that the form may bring, solved.
+
+    Args:
+        request: what was asked; nothing here proves it.
+
+    Raises:
+        WebhookError: 404 if there are no challenges here, 429 if this visitor asks too often.
+    """
+    settings = services.current_settings()
+    if not settings.challenge_key:
+        raise WebhookError(404, "there is no challenge here: post the form without one")
+    return endpoint.answer(200, challenge.create(settings.challenge_key, guards.limit_visits(request, "challenge")))
 
 
 def reported(request: Request, data: bytes, model: type[NoShow | PostCall | NewClient], *, trigger: str) -> Response:
@@ -48,27 +76,28 @@ def reported(request: Request, data: bytes, model: type[NoShow | PostCall | NewC
         WebhookError: if the request is unreadable or invalid.
     """
     form = endpoint.parse(request, data, model)
-    return endpoint.answer(202, enrolling.report(form, trigger=trigger, intake=intake(request)).body)
+    return endpoint.answer(202, enrolling.report(form, trigger=trigger, intake=intake(request, data)).body)
 
 
-def intake(request: Request, now: int | None = None, limit: Limit | None = None) -> Intake:
+def intake(request: Request, data: bytes, now: int | None = None) -> Intake:
     """Where and when a request arrives.
 
     Args:
         request: what was posted; nothing here proves it.
+        data: its body.
         now: the ledger's time, if already known.
-        limit: how often the person may send one.
     """
-    ledger = services.ledger()
+    ledger, settings = services.ledger(), services.current_settings()
     # Not urlsplit, which raises for some of what strangers send. Without the query, which may contain personal data.
     page = re.match(r"https?://[^\s?#]{1,290}", request.headers.get("Referer") or request.headers.get("Origin") or "")
     return Intake(
         ledger,
         services.catalog(),
-        services.current_settings(),
+        settings,
         now or ledger.now(),
         endpoint.request_id(request),
         key=endpoint.idempotency_key(request),
+        body=ids.digest(data),
         page=page[0] if page else None,
-        limit=limit,
+        network=guards.visitor(request).networks[0] if settings.log_networks else None,
     )

@@ -172,7 +172,7 @@ class TestAWholeRun:
                 sign_up({"email": f"{BOB} "} | {"red_systems": 99}),
                 sign_up({"email": f"x{BOB}@", "first_name": "Roberta"}),
                 sign_up(b'{"email": "' + BOB.encode()),
-                Call("christmas-signup", {"method": "GET", "query_string": {"email": BOB}}),
+                Call("christmas-signup", {"method": "PUT", "query_string": {"email": BOB}}),
                 send(ADDRESS),
                 send(ADDRESS),
                 send(BOB),

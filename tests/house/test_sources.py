@@ -193,6 +193,7 @@ class TestPlaces:
                 "CONSOLE_PASSWORD",
                 "INTERNAL_TOKEN",
                 "UNSUBSCRIBE_KEY",
+                "CHALLENGE_KEY",
                 "DISCORD_WEBHOOK_URL",
             ),
         }

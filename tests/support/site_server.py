@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from werkzeug.serving import make_server
 
 from local import gateway, site, stack
 from shared.core.settings import Settings
+from shared.web import challenge
 
 CALCOM_SECRET = "calcom-secret-of-a-test"
 OPERATOR_TOKEN = "operator-token-of-a-test"
@@ -36,15 +38,25 @@ class Received:
 
 @dataclass
 class Webhooks:
-    """The stand-in: it accepts everything, or answers with the status of `refuse_with`."""
+    """The stand-in: it accepts everything, or answers with the status of `refuse_with`. With a key it has challenges,
+    and counts who asks for one."""
 
     received: list[Received] = field(default_factory=list)
     refuse_with: int | None = None
+    challenge_key: str = ""
+    asked: int = 0
 
     @property
     def app(self) -> Flask:
         """It as a WSGI app."""
         app = Flask("webhooks")
+
+        @app.get("/webhook/<name>")
+        def ask(name: str) -> Response:
+            self.asked += 1
+            if not self.challenge_key:
+                return Response(status=404)
+            return jsonify(challenge.create(self.challenge_key, round(time.time() * 1000)))
 
         @app.post("/webhook/<name>")
         def accept(name: str) -> Response:
@@ -74,11 +86,12 @@ def settings(where: stack.Place, **changes: Any) -> Settings:
 
 
 @contextmanager
-def serving(directory: Path) -> Iterator[tuple[str, Webhooks]]:
+def serving(directory: Path, challenge_key: str = "") -> Iterator[tuple[str, Webhooks]]:
     """The site and the stand-in behind one gateway on a free port, for the length of a `with` block: its URL, and the
     stand-in."""
-    where, webhooks = place(directory), Webhooks()
-    app = gateway.with_site(webhooks.app, site.create(settings(where), where, webhooks.app))
+    where, webhooks = place(directory), Webhooks(challenge_key=challenge_key)
+    website = site.create(settings(where, challenge_key=challenge_key), where, webhooks.app)
+    app = gateway.with_site(webhooks.app, website)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
