@@ -204,8 +204,8 @@ BROKEN: dict[str, tuple[Callable[[World, Redis], object], str, str]] = {
     "nobody at the public address": (stand_in(health=(404, {})), "PUBLIC_URL", "ingress"),
     "a short key": (
         env(UNSUBSCRIBE_KEY="thirty-one characters, not more"),
-        "UNSUBSCRIBE_KEY",
-        "links in emails sent",
+        "settings",
+        ".env.example",
     ),
     "two equal secrets": (
         env(OPERATOR_TOKEN="INTERNAL_TOKEN that is long enough, and its own"),
