@@ -27,7 +27,7 @@ from tests.support.world import ADA, SETTINGS, World
 
 ADDRESS = str(ADA["email"])
 CONTACT = ids.digest(ADDRESS)
-SECRET = "whsec_" + base64.b64encode(b"made-up secret of a webhook at Resend").decode()
+SECRET = "whsec_" + base64.b64encode(b"made-up secret of a shop for 43 teapots").decode()
 _keys = itertools.count()
 
 

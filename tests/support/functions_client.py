@@ -38,7 +38,7 @@ from tests.support.waiting import WITHIN
 from tests.support.world import ADA
 
 ROOT = Path(__file__).resolve().parents[2]
-SECRET = "whsec_" + base64.b64encode(b"made-up secret of a website").decode()
+SECRET = "whsec_" + base64.b64encode(b"made-up secret of a shop for 41 teapots").decode()
 ADDRESS = str(ADA["email"])
 NOWHERE = "http://127.0.0.1:9"  # the discard port, on which nothing listens
 DEFAULTS = {
