@@ -26,17 +26,17 @@ STARTS = 3
 LONGEST = 20.0  # seconds
 MADE_UP = {
     "BUSINESS_NAME": "Evergreen",
-    "CALCOM_WEBHOOK_SECRET": "made-up",
-    "CALENDLY_SIGNING_KEY": "made-up",
-    "CONSOLE_PASSWORD": "made-up password",
-    "INTERNAL_TOKEN": "made-up",
+    "CALCOM_WEBHOOK_SECRET": "calcom-7e4a1c9d5b",
+    "CALENDLY_SIGNING_KEY": "calendly-2b8d6f0a4c",
+    "CONSOLE_PASSWORD": "spoons and 41 teapots",
+    "INTERNAL_TOKEN": "internal-8f3b1d6c4e",
     "LOG_LEVEL": "ERROR",
-    "OPERATOR_TOKEN": "made-up",
+    "OPERATOR_TOKEN": "operator-5c2e9a7f1b",
     "POSTAL_ADDRESS": "1 Main Street, Springfield",
     "RESEND_API_KEY": "re_made_up",
     "RESEND_FROM_EMAIL": "Evergreen <hello@evergreen.example.org>",
-    "RESEND_WEBHOOK_SECRET": "whsec_bWFkZS11cA==",
-    "UNSUBSCRIBE_KEY": "made-up",
+    "RESEND_WEBHOOK_SECRET": "whsec_bWVhc3VyZWQsIGFuZCBub2JvZHkncyBvd24=",
+    "UNSUBSCRIBE_KEY": "unsubscribe-4d1f7a9c3e8b2056f1a3",
 }
 
 

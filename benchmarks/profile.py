@@ -132,10 +132,12 @@ def _environment(stub: Provider, server: valkey.Valkey, directory: Path, batches
         "WEBHOOK_RATE_PER_IP": "100000/second",
         "WEBHOOK_RATE_PER_ADDRESS": "1000/hour",
         **dict.fromkeys(
-            ("CALCOM_WEBHOOK_SECRET", "CALENDLY_SIGNING_KEY", "CONSOLE_PASSWORD", "INTERNAL_TOKEN"), "made-up"
+            ("CALCOM_WEBHOOK_SECRET", "CALENDLY_SIGNING_KEY", "CONSOLE_PASSWORD", "INTERNAL_TOKEN", "OPERATOR_TOKEN"),
+            "operator-5c2e9a7f1b",
         ),
-        **dict.fromkeys(("OPERATOR_TOKEN", "RESEND_API_KEY", "UNSUBSCRIBE_KEY"), "made-up"),
-        "RESEND_WEBHOOK_SECRET": "whsec_bWFkZS11cA==",
+        "RESEND_API_KEY": "re_made_up",
+        "UNSUBSCRIBE_KEY": "unsubscribe-4d1f7a9c3e8b2056f1a3",
+        "RESEND_WEBHOOK_SECRET": "whsec_bWVhc3VyZWQsIGFuZCBub2JvZHkncyBvd24=",
         "NOTION_TOKEN": "",
     }
     before = {name: os.environ.get(name) for name in wanted}

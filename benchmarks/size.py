@@ -47,10 +47,10 @@ PAGES = (
 )
 LOOKS = 7  # at each page
 SECRETS = {
-    "CONSOLE_PASSWORD": "made-up password",
-    "OPERATOR_TOKEN": "made-up",
-    "INTERNAL_TOKEN": "made-up",
-    "UNSUBSCRIBE_KEY": "made-up",
+    "CONSOLE_PASSWORD": "spoons and 41 teapots",
+    "OPERATOR_TOKEN": "operator-5c2e9a7f1b",
+    "INTERNAL_TOKEN": "internal-8f3b1d6c4e",
+    "UNSUBSCRIBE_KEY": "unsubscribe-4d1f7a9c3e8b2056f1a3",
 }
 
 
@@ -152,9 +152,9 @@ def _functions(server: Valkey, folder: Path, directory: Path) -> Iterator[str]:
         "POSTAL_ADDRESS": "1 Main Street, Springfield",
     }
     proofs = {
-        "CALCOM_WEBHOOK_SECRET": "made-up",
-        "CALENDLY_SIGNING_KEY": "made-up",
-        "RESEND_WEBHOOK_SECRET": "whsec_bWFkZS11cA==",
+        "CALCOM_WEBHOOK_SECRET": "calcom-7e4a1c9d5b",
+        "CALENDLY_SIGNING_KEY": "calendly-2b8d6f0a4c",
+        "RESEND_WEBHOOK_SECRET": "whsec_bWVhc3VyZWQsIGFuZCBub2JvZHkncyBvd24=",
     }
     place = {"HOST": "127.0.0.1", "PORT": str(port), "DRAIN": "0s", "LOG_LEVEL": "ERROR", "CAMPAIGNS_DIR": str(folder)}
     environ = {**own, **redis, **resend, **proofs, **place, **SECRETS}

@@ -20,12 +20,11 @@ def handle(request: Request) -> Response:
     """Verify, parse, enroll or end, answer 200 to Calendly and 202 to the operator."""
     data = endpoint.body(request)
     if "Authorization" in request.headers:
-        guards.require_bearer(request, SETTINGS.operator_token)
+        guards.require_bearer(request, SETTINGS.accepted("operator_token"))
         return forms.reported(request, data, NoShow, trigger=meetings.NO_SHOW)
     with guards.proving("signature"):
-        calendly.verify(
-            data, request.headers.get("Calendly-Webhook-Signature"), SETTINGS.calendly_signing_key, time.time()
-        )
+        signature = request.headers.get("Calendly-Webhook-Signature")
+        calendly.verify(data, signature, SETTINGS.accepted("calendly_signing_key"), time.time())
     event = calendly.event(data)
     outcome = (
         meetings.report(event, trigger="calendly-booking", intake=forms.intake(request)).what if event else "ignored"

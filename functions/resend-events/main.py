@@ -19,7 +19,7 @@ def handle(request: Request) -> Response:
     """Verify, parse, record or suppress, answer 200."""
     data = endpoint.body(request)
     with guards.proving("signature"):
-        key = resend_events.verify(data, dict(request.headers), SETTINGS.resend_webhook_secret)
+        key = resend_events.verify(data, dict(request.headers), SETTINGS.accepted("resend_webhook_secret"))
     event = resend_events.event(data, key)
     outcome = delivery_events.receive(event, services.ledger()) if event else "ignored"
     if outcome == "busy":

@@ -36,7 +36,7 @@ class Order(BaseModel):
 @endpoint.function("send-email")
 def handle(request: Request) -> Response:
     """Verify, parse, send, report the result."""
-    guards.require_bearer(request, SETTINGS.internal_token)
+    guards.require_bearer(request, SETTINGS.accepted("internal_token"))
     order = endpoint.parse(request, endpoint.body(request), Order)
     result = SENDER.send(order.enrollment, order.step)
     body: dict[str, object] = {"result": result.result, "until": result.until, "why": result.why}

@@ -43,7 +43,7 @@ def _page(status: int, title: str, text: str, *, ask: bool = False) -> Response:
 @endpoint.function("unsubscribe", methods=("GET", "HEAD", "POST"))
 def handle(request: Request) -> Response:
     """GET asks, POST unsubscribes; both need the token of the link."""
-    contact = unsubscribe_link.contact_of(request.args.get("token", ""), key=SETTINGS.unsubscribe_key)
+    contact = unsubscribe_link.contact_of(request.args.get("token", ""), keys=SETTINGS.accepted("unsubscribe_key"))
     if contact is None:
         guards.refused("link")
         return _page(

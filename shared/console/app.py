@@ -86,7 +86,7 @@ def _admit() -> Any:
 
 
 def _admit_program() -> None:
-    guards.require_bearer(request, services.current_settings().operator_token)
+    guards.require_bearer(request, services.current_settings().accepted("operator_token"))
     if request.blueprint != "api":
         raise request.routing_exception or WebhookError(404, "there is nothing here")
 

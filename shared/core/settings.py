@@ -10,12 +10,13 @@ from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from shared.core import faults
 from shared.core.errors import SettingsError
+from shared.core.secret_strength import Password, SigningKey, Token, WebhookSecret, refuse_weak
 from shared.core.value_types import (
     Address,
     Duration,
@@ -25,11 +26,20 @@ from shared.core.value_types import (
     Rate,
     RedisUrl,
     TimeZone,
-    WebhookSecret,
     Words,
 )
 
 SECRETS_DIR = Path("/var/openfaas/secrets")
+# Secrets that prove something. While one is replaced, NAME_PREVIOUS holds the old value, which is accepted too.
+PAIRS = (
+    "internal_token",
+    "unsubscribe_key",
+    "website_webhook_secret",
+    "resend_webhook_secret",
+    "calcom_webhook_secret",
+    "calendly_signing_key",
+    "operator_token",
+)
 
 
 class Settings(BaseModel):
@@ -59,15 +69,22 @@ class Settings(BaseModel):
     notion_templates_db_id: str = ""
     notion_property_names: Pairs = {}
 
-    internal_token: str = ""
-    unsubscribe_key: str = ""
+    internal_token: Token = ""
+    internal_token_previous: Token = ""
+    unsubscribe_key: SigningKey = ""
+    unsubscribe_key_previous: Token = ""  # made before keys had to be longer; old links carry it
     website_webhook_secret: WebhookSecret = ""
+    website_webhook_secret_previous: WebhookSecret = ""
     resend_webhook_secret: WebhookSecret = ""
-    calcom_webhook_secret: str = ""
-    calendly_signing_key: str = ""
-    operator_token: str = ""
-    console_password: str = ""
-    challenge_key: str = ""
+    resend_webhook_secret_previous: WebhookSecret = ""
+    calcom_webhook_secret: Token = ""
+    calcom_webhook_secret_previous: Token = ""
+    calendly_signing_key: Token = ""
+    calendly_signing_key_previous: Token = ""
+    operator_token: Token = ""
+    operator_token_previous: Token = ""
+    console_password: Password = ""
+    challenge_key: SigningKey = ""
 
     discord_webhook_url: Annotated[
         str, Field(pattern=r"^(https?://\S+)?$", examples=["https://discord.com/api/webhooks/1/secret"])
@@ -106,6 +123,34 @@ class Settings(BaseModel):
     threads: int = Field(default=16, gt=0)
     drain: Duration = Field(default=3, ge=0)
     log_level: LogLevel = "INFO"
+
+    @field_validator("redis_url")
+    @classmethod
+    def _strong_in_url(cls, value: str) -> str:
+        if not _is_near(value):
+            refuse_weak(_password_in(value))
+        return value
+
+    @field_validator("redis_password")
+    @classmethod
+    def _strong_if_remote(cls, value: str, info: ValidationInfo) -> str:
+        return value if _is_near(info.data.get("redis_url", "")) else refuse_weak(value)
+
+    @field_validator(*(f"{name}_previous" for name in PAIRS))
+    @classmethod
+    def _beside_a_new_one(cls, value: str, info: ValidationInfo) -> str:
+        own = str(info.field_name).removesuffix("_previous")
+        if value and info.data.get(own) == "":
+            raise ValueError(f"is set without {own.upper()}; put the new value there, or remove this one")
+        return value
+
+    def accepted(self, name: str) -> tuple[str, ...]:
+        """The values of a secret that are accepted as proof: the one in use first, then the one that it replaces.
+
+        Args:
+            name: one of PAIRS.
+        """
+        return tuple(value for value in (getattr(self, name), getattr(self, f"{name}_previous")) if value)
 
     @cached_property
     def trusted_networks(self) -> list[IPv4Network | IPv6Network]:
@@ -155,9 +200,7 @@ class Settings(BaseModel):
     @property
     def redis_is_open(self) -> bool:
         """Whether Redis is on another machine and no password is set for it."""
-        url = urlsplit(self.redis_url)
-        near = url.scheme == "unix" or re.fullmatch(r"localhost|::1|127(\.\d+){3}", url.hostname or "localhost")
-        return not (near or self.redis_password or url.password or "password=" in url.query)
+        return not (_is_near(self.redis_url) or self.redis_password or _password_in(self.redis_url))
 
     def require(self, *names: str) -> Settings:
         """Raise unless each named setting has a value.
@@ -185,6 +228,18 @@ class Settings(BaseModel):
         return self
 
 
+def _is_near(redis_url: str) -> bool:
+    """Whether Redis is on this machine."""
+    url = urlsplit(redis_url)
+    near = re.fullmatch(r"localhost|::1|127(\.\d+){3}", url.hostname or "localhost")
+    return url.scheme == "unix" or near is not None
+
+
+def _password_in(redis_url: str) -> str:
+    url = urlsplit(redis_url)
+    return unquote(url.password or "") or parse_qs(url.query).get("password", [""])[0]
+
+
 def _secret_file(path: Path) -> str | None:
     """A secret's text; some platforms mount `<name>/<name>` where others mount `<name>`."""
     if path.is_dir():
@@ -193,7 +248,10 @@ def _secret_file(path: Path) -> str | None:
 
 
 def _given(name: str, environ: Mapping[str, str], secrets_dir: Path) -> str | None:
-    text = _secret_file(secrets_dir / name.replace("_", "-"))
+    file = name.replace("_", "-")
+    text = _secret_file(secrets_dir / file)
+    if text is None:  # where each secret is a folder, the previous value is in the folder of the new one
+        text = _secret_file(secrets_dir / file.removesuffix("-previous") / file)
     if text is None and (path := environ.get(f"{name.upper()}_FILE")):
         if (text := _secret_file(Path(path))) is None:
             raise SettingsError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal
@@ -50,17 +49,6 @@ def _pairs(value: Any) -> Any:
     return {name.strip(): own.strip() for name, _, own in pairs}
 
 
-def _webhook_secret(value: str) -> str:
-    problem = "a Standard Webhooks secret is whsec_ followed by the key in base64"
-    try:
-        key = base64.b64decode(value.removeprefix("whsec_"), validate=True)
-    except ValueError:
-        raise ValueError(problem) from None
-    if value and not (value.startswith("whsec_") and key):
-        raise ValueError(problem)
-    return value
-
-
 def _redis_url(value: str) -> str:
     try:
         url = urlsplit(value)
@@ -99,7 +87,6 @@ Rate = Annotated[str, Field(pattern=r"^[1-9]\d*/(second|minute|hour|day)$", exam
 Pairs = Annotated[dict[str, str], BeforeValidator(_pairs)]
 Words = Annotated[list[str], BeforeValidator(_words)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
-WebhookSecret = Annotated[str, AfterValidator(_webhook_secret)]
 Networks = Annotated[Words, AfterValidator(_known_networks)]
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]

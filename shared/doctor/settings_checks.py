@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from email.utils import parseaddr
 
-from shared.core.settings import SECRETS_DIR, Settings
+from shared.core.secret_strength import NEW
+from shared.core.settings import PAIRS, SECRETS_DIR, Settings
 from shared.doctor.address_checks import addresses, is_live
 from shared.doctor.findings import Finding, Findings, Level
 
-SHORT = 16  # characters below which a secret can be guessed
-SHORT_KEY = 32  # the same for a key whose signatures are in every recipient's mailbox
 _REQUIRED = {
     "resend_api_key": "nothing can be sent",
     "resend_from_email": "nothing can be sent",
@@ -33,7 +32,6 @@ _USEFUL = {
 _OWN = ("redis_password", "internal_token", "operator_token", "console_password", "unsubscribe_key", "challenge_key")
 _HIDDEN = (*_OWN, "calcom_webhook_secret", "calendly_signing_key", "website_webhook_secret", "resend_webhook_secret")
 _GIVEN = ("resend_api_key", "notion_token")
-NEW_SECRET = "create one with `openssl rand -hex 32`"  # noqa: S105 - how to create one, not one
 _KEPT = "links in emails sent with the old UNSUBSCRIBE_KEY stop working"
 
 
@@ -62,7 +60,7 @@ def required(found: Settings, in_pod: bool = False) -> Findings:
             "fault",
             "REDIS_PASSWORD",
             "is missing, and Redis is on another machine",
-            f"{NEW_SECRET}; Redis needs it too",
+            f"{NEW}; Redis needs it too",
         )
 
 
@@ -76,26 +74,21 @@ def _missing(name: str, level: Level, loss: str, in_pod: bool) -> Finding:
 
 
 def secrets(found: Settings) -> Findings:
-    """Secrets that can be guessed, and secrets that are the same."""
-    yield from _short(found)
+    """Secrets that are the same, and replaced ones that still count. Those that can be guessed are refused at start."""
     yield from _same(found)
-
-
-def _short(found: Settings) -> Findings:
-    for name in _HIDDEN:
-        least = SHORT_KEY if name == "unsubscribe_key" else SHORT
-        if 0 < len(getattr(found, name)) < least:
-            fix = f"{NEW_SECRET}, and change it everywhere" + (f"; {_KEPT}" if name == "unsubscribe_key" else "")
-            yield Finding("fault", name.upper(), f"is shorter than {least} characters", fix)
+    for name in PAIRS:
+        if getattr(found, f"{name}_previous"):
+            fix = f"remove it when everything uses the new {name.upper()}"
+            yield Finding("note", f"{name.upper()}_PREVIOUS", "is still accepted", fix)
 
 
 def _same(found: Settings) -> Findings:
     named: defaultdict[str, list[str]] = defaultdict(list)
-    for name in _HIDDEN:
+    for name in (*_HIDDEN, *(f"{name}_previous" for name in PAIRS)):
         named[getattr(found, name)].append(name.upper())
     for value, names in named.items():
         if value and len(names) > 1:
-            fix = f"{NEW_SECRET}, a different one for each" + (f"; {_KEPT}" if "UNSUBSCRIBE_KEY" in names else "")
+            fix = f"{NEW}, a different one for each" + (f"; {_KEPT}" if "UNSUBSCRIBE_KEY" in names else "")
             yield Finding("fault", " and ".join(names), "are the same: anyone who learns one has the other", fix)
 
 

@@ -11,6 +11,7 @@ import hmac
 import re
 from typing import NamedTuple
 
+from shared.core import proofs
 from shared.core.errors import WebhookError
 from shared.domain.forms import MeetingEvent
 from shared.integrations.calcom_payloads import Booking, NewBooking, NoShow, Post, Trigger
@@ -38,26 +39,26 @@ _APPS = (
 )
 
 
-def verify(body: bytes, signature: str | None, secret: str) -> None:
+def verify(body: bytes, signature: str | None, secrets: tuple[str, ...]) -> None:
     """Check that Cal.com sent a body ("Webhooks", section on verifying the authenticity of the received payload).
 
     Args:
         body: the raw body.
         signature: the header `X-Cal-Signature-256`: hex HMAC-SHA256 of the body, or `no-secret-provided` if no secret
             is set in Cal.com.
-        secret: CALCOM_WEBHOOK_SECRET; an empty one refuses everything.
+        secrets: CALCOM_WEBHOOK_SECRET, and the one that it replaces; without any, everything is refused.
 
     Raises:
         WebhookError: 401.
     """
-    if not secret:
+    if not any(secrets):
         raise WebhookError(
             401, "no secret is set here: set CALCOM_WEBHOOK_SECRET to the secret of the webhook in Cal.com"
         )
     if signature == "no-secret-provided":
         raise WebhookError(401, "the webhook in Cal.com has no secret: enter the value of CALCOM_WEBHOOK_SECRET there")
-    expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(expected.encode(), (signature or "").encode(errors="replace")):
+    expected = [hmac.new(secret.encode(), body, hashlib.sha256).hexdigest() for secret in secrets]
+    if not proofs.is_one_of(signature or "", expected):
         raise WebhookError(
             401,
             "X-Cal-Signature-256 is missing or wrong: the webhook's secret in Cal.com and CALCOM_WEBHOOK_SECRET must "

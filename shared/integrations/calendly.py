@@ -11,6 +11,7 @@ import hmac
 import re
 from typing import Literal
 
+from shared.core import proofs
 from shared.core.errors import WebhookError
 from shared.domain.forms import MeetingEvent
 from shared.integrations.calendly_payloads import Invitee, Location, NewInvitee, Post, Trigger
@@ -26,26 +27,26 @@ _WHAT: dict[str, Literal["booked", "cancelled", "no-show", "no-show-undone"]] = 
 }
 
 
-def verify(body: bytes, header: str | None, key: str, now_seconds: float) -> None:
+def verify(body: bytes, header: str | None, keys: tuple[str, ...], now_seconds: float) -> None:
     """Check that Calendly sent a body, and did so recently ("Webhook Signatures").
 
     Args:
         body: the raw body.
         header: `Calendly-Webhook-Signature`: `t=<Unix seconds>,v1=<hex HMAC-SHA256 of t, a dot and the body>`; there
             may be several v1.
-        key: CALENDLY_SIGNING_KEY; an empty one refuses everything.
+        keys: CALENDLY_SIGNING_KEY, and the one that it replaces; without any, everything is refused.
         now_seconds: the time, in Unix seconds.
 
     Raises:
         WebhookError: 401.
     """
-    if not key:
+    if not any(keys):
         raise WebhookError(
             401, "no key is set here: set CALENDLY_SIGNING_KEY to the signing key of the webhook subscription"
         )
     sent, signatures = _signed(header)
-    expected = hmac.new(key.encode(), f"{sent}.".encode() + body, hashlib.sha256).hexdigest().encode()
-    if not any(hmac.compare_digest(expected, signature) for signature in signatures):
+    expected = [hmac.new(key.encode(), f"{sent}.".encode() + body, hashlib.sha256).hexdigest() for key in keys]
+    if not any([proofs.is_one_of(signature, expected) for signature in signatures]):
         raise WebhookError(
             401, "the signature is wrong: CALENDLY_SIGNING_KEY must be the signing key of the subscription"
         )
@@ -55,7 +56,7 @@ def verify(body: bytes, header: str | None, key: str, now_seconds: float) -> Non
         )
 
 
-def _signed(header: str | None) -> tuple[str, list[bytes]]:
+def _signed(header: str | None) -> tuple[str, list[str]]:
     """The header's t, as it was signed, and each of its v1."""
     pairs = [part.strip().partition("=") for part in (header or "").split(",")]
     times = [value for name, _, value in pairs if name == "t"]
@@ -63,7 +64,7 @@ def _signed(header: str | None) -> tuple[str, list[bytes]]:
         raise WebhookError(
             401, "Calendly-Webhook-Signature is missing or malformed: create the subscription with a signing key"
         )
-    return times[0], [value.encode(errors="replace") for name, _, value in pairs if name == "v1"]
+    return times[0], [value for name, _, value in pairs if name == "v1"]
 
 
 def event(body: bytes) -> MeetingEvent | None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from urllib.parse import urlencode
 
+from shared.sending import signed_tokens
 
-def _signature(contact: str, key: str) -> str:
-    return hmac.new(key.encode(), f"unsubscribe:{contact}".encode(), hashlib.sha256).hexdigest()[:32]
+_PURPOSE = "unsubscribe"
 
 
 def link(contact: str, *, key: str, public_url: str) -> str:
@@ -19,10 +17,14 @@ def link(contact: str, *, key: str, public_url: str) -> str:
         key: the secret `UNSUBSCRIBE_KEY`.
         public_url: where the functions are reached from outside.
     """
-    return f"{public_url.rstrip('/')}/unsubscribe?{urlencode({'token': f'{contact}.{_signature(contact, key)}'})}"
+    return f"{public_url.rstrip('/')}/unsubscribe?{urlencode({'token': signed_tokens.sign(contact, _PURPOSE, key)})}"
 
 
-def contact_of(token: str, *, key: str) -> str | None:
-    """The contact that a token names, or None if the token is not ours."""
-    contact, _, signature = token.partition(".")
-    return contact if hmac.compare_digest(signature.encode(), _signature(contact, key).encode()) else None
+def contact_of(token: str, *, keys: tuple[str, ...]) -> str | None:
+    """The contact that a token names, or None if the token is not ours.
+
+    Args:
+        token: as in the link.
+        keys: UNSUBSCRIBE_KEY, and the one that it replaces.
+    """
+    return signed_tokens.subject_of(token, _PURPOSE, keys)

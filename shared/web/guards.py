@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
@@ -10,11 +9,11 @@ from ipaddress import ip_address
 from flask import Request
 from limits import parse as parse_limit
 from redis.exceptions import RedisError
-from standardwebhooks import Webhook, WebhookVerificationError
 
 from shared import services
-from shared.core import log
+from shared.core import log, proofs
 from shared.core.errors import TooManyRequests, WebhookError
+from shared.integrations import standard_webhooks
 from shared.ledger import ids, limits
 from shared.ledger.orders import Limit
 
@@ -47,10 +46,10 @@ def refused(proof: str) -> None:
         limits.refused(services.ledger(), log.known("function"))
 
 
-def require_bearer(request: Request, token: str) -> None:
-    """Admit only the holder of a token; raises WebhookError 401."""
+def require_bearer(request: Request, tokens: tuple[str, ...]) -> None:
+    """Admit only the holder of one of these tokens; raises WebhookError 401."""
     given = request.headers.get("Authorization", "")
-    if not token or not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+    if not proofs.is_one_of(given, [f"Bearer {token}" for token in tokens if token]):
         refused("bearer token")
         raise WebhookError(401, "the bearer token is missing or wrong")
 
@@ -58,10 +57,11 @@ def require_bearer(request: Request, token: str) -> None:
 def prove_operator(request: Request, data: bytes) -> None:
     """Admit only the operator, or a server that signs for them; raises WebhookError 401."""
     settings = services.current_settings()
-    if "Authorization" not in request.headers and settings.website_webhook_secret:
-        _verify_signature(request, data, settings.website_webhook_secret)
+    secrets = settings.accepted("website_webhook_secret")
+    if "Authorization" not in request.headers and secrets:
+        _verify_signature(request, data, secrets)
     else:
-        require_bearer(request, settings.operator_token)
+        require_bearer(request, settings.accepted("operator_token"))
 
 
 def prove_website(request: Request, data: bytes) -> bool:
@@ -77,18 +77,17 @@ def prove_website(request: Request, data: bytes) -> bool:
     Raises:
         WebhookError: 401 for a bad signature.
     """
-    settings = services.current_settings()
-    if settings.website_webhook_secret:
-        _verify_signature(request, data, settings.website_webhook_secret)
-    return bool(settings.website_webhook_secret)
+    secrets = services.current_settings().accepted("website_webhook_secret")
+    if secrets:
+        _verify_signature(request, data, secrets)
+    return bool(secrets)
 
 
-def _verify_signature(request: Request, data: bytes, secret: str) -> None:
-    try:
-        Webhook(secret).verify(data, {name.lower(): value for name, value in request.headers.items()}, json_parse=False)
-    except (WebhookVerificationError, ValueError):  # malformed headers raise ValueError (binascii's and unicode's too)
+def _verify_signature(request: Request, data: bytes, secrets: tuple[str, ...]) -> None:
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    if not standard_webhooks.is_signed(data, headers, secrets):
         refused("signature")
-        raise WebhookError(401, "the signature is missing, wrong or too old") from None
+        raise WebhookError(401, "the signature is missing, wrong or too old")
 
 
 def client_ip(request: Request) -> str:

@@ -108,9 +108,9 @@ def test_wrong_usage_is_status_2(functions: Functions, words: tuple[str, ...]) -
 
 def test_an_address_with_two_open_runs_is_ambiguous(functions: Functions) -> None:
     """It says which ones there are; with one of them ended it is clear again."""
-    functions.set(OPERATOR_TOKEN="operator-token")
+    functions.set(OPERATOR_TOKEN="operator-5c2e9a7f1b")
     functions.client("postcall-maybe").post(
-        "/", json={"email": ADDRESS}, headers={"Authorization": "Bearer operator-token"}
+        "/", json={"email": ADDRESS}, headers={"Authorization": "Bearer operator-5c2e9a7f1b"}
     )
     other = f"{ids.enrollment_prefix('postcall-maybe', ADDRESS)}-1"
     result = evergreen("pause", ADDRESS)

@@ -17,7 +17,7 @@ from shared.ledger.version import VERSION
 from shared.operations.enrollment_actions import EnrollmentActions
 from tests.support.functions_client import ADDRESS, Functions, deployed
 
-TOKEN = "operator-token"
+TOKEN = "operator-5c2e9a7f1b"
 RUN = f"{ids.enrollment_prefix('christmas', ADDRESS)}-1"
 HERE = f"/api/enrollments/{RUN}"
 

@@ -138,11 +138,11 @@ def test_a_made_up_cookie_opens_nothing(app: WSGIApplication, redis: Redis, cook
 
 def test_a_new_password_logs_everyone_out(valkey_server: valkey.Valkey, redis: Redis, tmp_path: Path) -> None:
     """The cookies are signed with a key that is derived from it."""
-    with console(valkey_server, tmp_path, CONSOLE_PASSWORD="the first one") as first:
+    with console(valkey_server, tmp_path, CONSOLE_PASSWORD="the first one of two") as first:
         desk = Desk(first)
-        desk.sign_in("the first one")
+        desk.sign_in("the first one of two")
         assert is_in(desk)
-    with console(valkey_server, tmp_path, CONSOLE_PASSWORD="the second one") as second:
+    with console(valkey_server, tmp_path, CONSOLE_PASSWORD="the second one of two") as second:
         desk.app = desk.client.application = second
         assert not is_in(desk)
 

@@ -44,7 +44,7 @@ class TestSources:
         (tmp_path / "resend-api-key" / "resend-api-key").write_text("re_folder")
         assert load({}, tmp_path).resend_api_key == "re_folder"
         (tmp_path / "internal-token").mkdir()
-        assert load({"INTERNAL_TOKEN": "environment"}, tmp_path).internal_token == "environment", (
+        assert load({"INTERNAL_TOKEN": "internal-8f3b1d6c4e"}, tmp_path).internal_token == "internal-8f3b1d6c4e", (
             "an empty folder holds no secret"
         )
 
@@ -200,7 +200,7 @@ class TestRequire:
     def test_all_missing_are_named(self) -> None:
         """Each missing setting, and where each can be put."""
         with pytest.raises(SettingsError) as caught:
-            Settings(internal_token="set").require("resend_api_key", "internal_token", "unsubscribe_key")
+            Settings(internal_token="internal-8f3b1d6c4e").require("resend_api_key", "internal_token", "unsubscribe_key")
         message = str(caught.value)
         assert message.startswith(
             "missing: RESEND_API_KEY, UNSUBSCRIBE_KEY. Set each in the environment, as NAME_FILE=<path>"
@@ -209,5 +209,5 @@ class TestRequire:
 
     def test_nothing_missing(self) -> None:
         """It returns the settings."""
-        found = Settings(internal_token="set")
+        found = Settings(internal_token="internal-8f3b1d6c4e")
         assert found.require("internal_token") is found

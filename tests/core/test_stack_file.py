@@ -91,14 +91,14 @@ def test_no_function_connects_when_it_is_loaded() -> None:
     """The server loads every function before it forks: a connection opened then would be shared by two processes."""
     environ = {
         **os.environ,
-        "INTERNAL_TOKEN": "a",
-        "OPERATOR_TOKEN": "d",
-        "CALCOM_WEBHOOK_SECRET": "e",
-        "UNSUBSCRIBE_KEY": "b",
+        "INTERNAL_TOKEN": "internal-8f3b1d6c4e",
+        "OPERATOR_TOKEN": "operator-5c2e9a7f1b",
+        "CALCOM_WEBHOOK_SECRET": "calcom-7e4a1c9d5b",
+        "UNSUBSCRIBE_KEY": "unsubscribe-4d1f7a9c3e8b2056f1a3",
         "RESEND_API_KEY": "re_c",
         "RESEND_FROM_EMAIL": "Evergreen <hello@evergreen.example.org>",
         "POSTAL_ADDRESS": "1 Sample Street",
-        "RESEND_WEBHOOK_SECRET": "whsec_Zg==",
+        "RESEND_WEBHOOK_SECRET": "whsec_bWVhc3VyZWQsIGFuZCBub2JvZHkncyBvd24=",
     }
     loaded = subprocess.run(
         [sys.executable, "-c", LOAD_ALL], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=WITHIN

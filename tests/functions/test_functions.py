@@ -338,7 +338,7 @@ class TestUnsubscribe:
 
     def test_another_key_rejects_the_link(self, functions: Functions) -> None:
         """A link belongs to the secret that made it."""
-        functions.set(UNSUBSCRIBE_KEY="another")
+        functions.set(UNSUBSCRIBE_KEY=DEFAULTS["UNSUBSCRIBE_KEY"][::-1])
         assert functions.client("unsubscribe").post(LINK).status_code == 401
 
     def test_a_business_name_is_shown_as_text(self, functions: Functions) -> None:

@@ -54,9 +54,9 @@ def verify(name: str, body: bytes, later: int = 0) -> None:
     """Verify a body with the vector of a sample, `later` seconds later."""
     signed, now = vector(name)
     if name.startswith("calcom/"):
-        calcom.verify(body, signed["headers"]["X-Cal-Signature-256"], signed["secret"])
+        calcom.verify(body, signed["headers"]["X-Cal-Signature-256"], (signed["secret"],))
     else:
-        calendly.verify(body, signed["headers"]["Calendly-Webhook-Signature"], signed["secret"], now + later)
+        calendly.verify(body, signed["headers"]["Calendly-Webhook-Signature"], (signed["secret"],), now + later)
 
 
 def test_no_sample_is_left_out() -> None:

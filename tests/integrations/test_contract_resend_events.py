@@ -52,7 +52,7 @@ def proved(name: str, body: bytes, later: int = 0) -> str:
     """Verify a body with the vector of a sample, this many seconds later."""
     signed, now = vector(name)
     with time_machine.travel(now + later, tick=False):
-        return verify(body, signed["headers"], signed["secret"])
+        return verify(body, signed["headers"], (signed["secret"],))
 
 
 def read(name: str) -> DeliveryEvent | None:

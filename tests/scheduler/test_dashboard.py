@@ -32,7 +32,7 @@ from tests.support.send_function import SendFunction, calling, serving
 from tests.support.waiting import WITHIN
 from tests.support.world import World
 
-PASSWORD = "the right one"
+PASSWORD = "the right one, 41 teapots"
 RIGHT = ("evergreen", PASSWORD)
 SETTINGS = Settings(console_password=PASSWORD, public_url="https://evergreen.example.org")
 ADDRESS = "ada@example.org"

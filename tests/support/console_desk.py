@@ -29,7 +29,7 @@ from shared.ledger.client import Ledger
 from tests.support.functions_client import ROOT, deployed
 
 PASSWORD = "correct horse battery staple"
-TOKEN = "operator-token"
+TOKEN = "operator-5c2e9a7f1b"
 ADA: dict[str, Any] = {
     "email": "ada@example.org",
     "name": "Ada Lovelace",

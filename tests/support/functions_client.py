@@ -38,7 +38,7 @@ from tests.support.waiting import WITHIN
 from tests.support.world import ADA
 
 ROOT = Path(__file__).resolve().parents[2]
-SECRET = "whsec_" + base64.b64encode(b"made-up secret of a website").decode()
+SECRET = "whsec_" + base64.b64encode(b"made-up secret of a shop for 41 teapots").decode()
 ADDRESS = str(ADA["email"])
 NOWHERE = "http://127.0.0.1:9"  # the discard port, on which nothing listens
 DEFAULTS = {
@@ -46,8 +46,8 @@ DEFAULTS = {
     "RESEND_API_URL": NOWHERE,
     "RESEND_FROM_EMAIL": "Evergreen <hello@evergreen.example.org>",
     "RESEND_RATE": "1000",
-    "INTERNAL_TOKEN": "internal-token",
-    "UNSUBSCRIBE_KEY": "unsubscribe-key",
+    "INTERNAL_TOKEN": "internal-8f3b1d6c4e",
+    "UNSUBSCRIBE_KEY": "unsubscribe-4d1f7a9c3e8b2056f1a3",
     "POSTAL_ADDRESS": "1 Main Street, Springfield",
     "BOOKING_URL": "https://cal.com/evergreen/call",
     "WEBHOOK_RATE_PER_IP": "1000/second",

@@ -61,7 +61,7 @@ def calling(function: SendFunction, server: Valkey, monkeypatch: pytest.MonkeyPa
     """
     monkeypatch.setenv("REDIS_URL", server.url)
     monkeypatch.setenv("REDIS_PASSWORD", server.password)
-    monkeypatch.setenv("INTERNAL_TOKEN", "internal")
+    monkeypatch.setenv("INTERNAL_TOKEN", "internal-8f3b1d6c4e")
     monkeypatch.setenv("SEND_FUNCTION_URL", function.url)
     monkeypatch.delenv("DISCORD_WEBHOOK_URL", raising=False)
     caches = (services.current_settings, services.ledger, jobs._pool, jobs._notifier)

@@ -17,8 +17,8 @@ from local import gateway, site, stack
 from shared.core.settings import Settings
 from shared.web import challenge
 
-CALCOM_SECRET = "calcom-secret-of-a-test"
-OPERATOR_TOKEN = "operator-token-of-a-test"
+CALCOM_SECRET = "calcom-7e4a1c9d5b"
+OPERATOR_TOKEN = "operator-5c2e9a7f1b"
 
 
 @dataclass

@@ -21,9 +21,9 @@ OPERATOR = ("postcall-maybe", "onboarding-start")
 CALENDARS = ("calcom-booking", "calendly-noshow")
 WEBHOOKS = (*FORMS, *OPERATOR, *CALENDARS, "resend-events")
 PROOFS = {
-    "OPERATOR_TOKEN": "operator-token",
-    "CALCOM_WEBHOOK_SECRET": "calcom-secret",
-    "CALENDLY_SIGNING_KEY": "calendly-key",
+    "OPERATOR_TOKEN": "operator-5c2e9a7f1b",
+    "CALCOM_WEBHOOK_SECRET": "calcom-7e4a1c9d5b",
+    "CALENDLY_SIGNING_KEY": "calendly-2b8d6f0a4c",
 }
 PROOFS |= {"RESEND_WEBHOOK_SECRET": SECRET}
 TOKEN = {"Authorization": f"Bearer {PROOFS['OPERATOR_TOKEN']}"}

@@ -27,8 +27,8 @@ from tests.support.provider_double import MemoryProvider
 SETTINGS = Settings(
     resend_api_key="re_test",
     resend_from_email="Evergreen <hello@evergreen.example.org>",
-    internal_token="internal",
-    unsubscribe_key="unsubscribe",
+    internal_token="internal-8f3b1d6c4e",
+    unsubscribe_key="unsubscribe-4d1f7a9c3e8b2056f1a3",
     postal_address="1 Main Street, Springfield",
     resend_rate=1000,
     resend_batch_above=1_000_000,
