@@ -10,8 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,7 +19,7 @@ from shared import serve
 from shared.core import stack_file
 from shared.core.errors import SettingsError
 from shared.web.function_app import function_app
-from tests.support.own_port import own_port
+from tests.support.served import get, served
 from tests.support.waiting import WITHIN, until
 
 ECHO = """
@@ -78,40 +76,6 @@ def all_functions(tmp_path: Path) -> Client:
         (tmp_path / "functions" / name / "main.py").write_text(f"NAME = {name!r}\n{ECHO}")
     (tmp_path / "stack.yml").write_text(STACK)
     return Client(serve.every_function(tmp_path / "stack.yml"))
-
-
-@contextmanager
-def served(directory: Path, code: str, **environ: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A real server process around one function, and its port."""
-    source = directory / "main.py"
-    source.write_text(code)
-    given = {"FUNCTION_SOURCE": str(source), "FUNCTION_TARGET": "handle", "HOST": "127.0.0.1", **environ}
-    with own_port() as port:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "shared.serve"],
-            cwd=stack_file.ROOT,
-            env={**os.environ, **given, "PORT": str(port)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            until(lambda: get(port, "/_/ready") == 200)
-            yield process, port
-        finally:
-            process.kill()
-            process.communicate()
-
-
-def get(port: int, path: str) -> int | None:
-    """The status of an answer over a new connection; None when nothing listens."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WITHIN)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status
-    except ConnectionRefusedError:
-        return None
-    finally:
-        connection.close()
 
 
 def announces_the_end(connection: http.client.HTTPConnection) -> bool:
