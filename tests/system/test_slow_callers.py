@@ -18,7 +18,7 @@ import pytest
 
 from shared import serve
 from shared.core import stack_file
-from shared.web import worker
+from shared.web import server, worker
 from tests.support.own_port import own_port
 from tests.support.served import get, served
 from tests.support.waiting import WITHIN, until
@@ -65,6 +65,15 @@ NOT_HTTP = {
 }
 
 
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a server with two threads, which survives every test here."""
+    with served(tmp_path_factory.mktemp("function"), LENGTH, THREADS="2") as (process, port):
+        (worker_process,) = psutil.Process(process.pid).children()
+        yield port
+        assert worker_process in psutil.Process(process.pid).children()
+
+
 def opened(port: int, sends: bytes = b"") -> socket.socket:
     """A connection over which something has been sent."""
     caller = socket.create_connection(("127.0.0.1", port), timeout=WITHIN)
@@ -102,24 +111,24 @@ class TestOthersAreServed:
     """Nobody waits for a caller who is slow."""
 
     @pytest.mark.parametrize("many", [60, 200, 500])
-    def test_any_number_of_slow_bodies(self, tmp_path: Path, many: int) -> None:
+    def test_any_number_of_slow_bodies(self, port: int, many: int) -> None:
         """With two threads and hundreds of unfinished bodies, the next request is answered while all are still held."""
-        with served(tmp_path, LENGTH, THREADS="2") as (_, port), ExitStack() as held:
+        with ExitStack() as held:
             slow = [held.enter_context(opened(port, SLOW["a byte of a body"])) for _ in range(many)]
             assert get(port, "/") == get(port, "/_/health") == 200
             assert all(map(still_open, slow[-20:]))
 
     @pytest.mark.parametrize("kind", SLOW)
-    def test_every_kind_of_slowness(self, tmp_path: Path, kind: str) -> None:
+    def test_every_kind_of_slowness(self, port: int, kind: str) -> None:
         """The same for whatever a caller can be slow with, reading included."""
-        with served(tmp_path, LENGTH, THREADS="2") as (_, port), ExitStack() as held:
+        with ExitStack() as held:
             slow = [held.enter_context(opened(port, SLOW[kind])) for _ in range(30)]
             assert get(port, "/") == get(port, "/_/ready") == 200
             assert kind == "too much, and not the rest" or all(map(still_open, slow))
 
-    def test_more_connections_than_there_is_room_for(self, tmp_path: Path) -> None:
+    def test_more_connections_than_there_is_room_for(self, port: int) -> None:
         """Where there are too many, the oldest idle one makes room for the newest."""
-        with served(tmp_path, LENGTH, THREADS="2") as (_, port), ExitStack() as held:
+        with ExitStack() as held:
             idle = [held.enter_context(opened(port)) for _ in range(worker.CONNECTIONS + 100)]
             assert get(port, "/") == 200
             until(lambda: idle[0].recv(1, socket.MSG_DONTWAIT) == b"")
@@ -142,15 +151,12 @@ class TestOthersAreServed:
             assert grown < 4 * worker.MEMORY < 700 * len(body), grown
 
     @pytest.mark.parametrize("kind", NOT_HTTP)
-    def test_what_is_no_request_ends_nothing_but_itself(self, tmp_path: Path, kind: str) -> None:
-        """It is refused or dropped by the same process that serves the next one."""
-        with served(tmp_path, LENGTH) as (process, port):
-            children = psutil.Process(process.pid).children()
-            with opened(port, NOT_HTTP[kind]) as caller:
-                caller.shutdown(socket.SHUT_WR)
-                assert b" 200 OK" not in rest(caller) or kind == "an asterisk"
-            assert get(port, "/") == 200
-            assert psutil.Process(process.pid).children() == children
+    def test_what_is_no_request_ends_nothing_but_itself(self, port: int, kind: str) -> None:
+        """It is refused or dropped, and the next one is served."""
+        with opened(port, NOT_HTTP[kind]) as caller:
+            caller.shutdown(socket.SHUT_WR)
+            assert b" 200 OK" not in rest(caller) or kind == "an asterisk"
+        assert get(port, "/") == 200
 
 
 class TestDeadlines:
@@ -160,26 +166,26 @@ class TestDeadlines:
         ("kind", "drips"),
         [("a line", b"X-A: " + b"a" * 60), ("a byte of a body", b"x" * 60), ("half a chunk", b"x" * 60)],
     )
-    def test_a_byte_a_second_is_too_slow(self, tmp_path: Path, kind: str, drips: bytes) -> None:
+    def test_a_byte_a_second_is_too_slow(self, port: int, kind: str, drips: bytes) -> None:
         """The caller gets a short 408 in JSON, although bytes kept arriving."""
-        with served(tmp_path, LENGTH) as (_, port), opened(port, SLOW[kind]) as caller:
+        with opened(port, SLOW[kind]) as caller:
             head, _, body = trickled(caller, drips).partition(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 408 ")
             assert json.loads(body) == {"status": "error", "message": "the request did not arrive in time"}
 
-    def test_a_connection_that_says_nothing_is_closed(self, tmp_path: Path) -> None:
+    def test_a_connection_that_says_nothing_is_closed(self, port: int) -> None:
         """Without an answer: it has asked nothing."""
-        with served(tmp_path, LENGTH) as (_, port), opened(port) as caller:
+        with opened(port) as caller:
             assert rest(caller) == b""
 
-    def test_a_body_over_the_limit_has_no_longer(self, tmp_path: Path) -> None:
+    def test_a_body_over_the_limit_has_no_longer(self, port: int) -> None:
         """Reading on, so that its caller sees the 413, ends at the same deadline."""
-        with served(tmp_path, LENGTH) as (_, port), opened(port, SLOW["too much, and not the rest"]) as caller:
+        with opened(port, SLOW["too much, and not the rest"]) as caller:
             assert trickled(caller, b"x" * 60).startswith(b"HTTP/1.1 408 ")
 
-    def test_a_kept_connection_has_new_deadlines(self, tmp_path: Path) -> None:
+    def test_a_kept_connection_has_new_deadlines(self, port: int) -> None:
         """An idle one is kept for longer than a header may take; then its next request is served."""
-        with served(tmp_path, LENGTH) as (_, port), opened(port, ASK) as caller:
+        with opened(port, ASK) as caller:
             assert caller.recv(65536).startswith(b"HTTP/1.1 200 ")
             time.sleep(worker.HEADER + 2 * worker.SWEEP)
             caller.sendall(ASK)
@@ -189,17 +195,16 @@ class TestDeadlines:
 class TestProtocol:
     """What HTTP/1.1 allows goes on working."""
 
-    def test_a_caller_that_waits_to_be_asked_for_its_body_is_asked_once(self, tmp_path: Path) -> None:
+    def test_a_caller_that_waits_to_be_asked_for_its_body_is_asked_once(self, port: int) -> None:
         """Expect: 100-continue is answered before the body, and the answer follows."""
-        with served(tmp_path, LENGTH) as (_, port):
-            head = HEAD + b"Content-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
-            with opened(port, head) as caller:
-                assert caller.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
-                caller.sendall(b"{}")
-                assert rest(caller).startswith(b"HTTP/1.1 200 ")
+        head = HEAD + b"Content-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+        with opened(port, head) as caller:
+            assert caller.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            caller.sendall(b"{}")
+            assert rest(caller).startswith(b"HTTP/1.1 200 ")
 
     @pytest.mark.parametrize("at_once", [1, 7, 10_000])
-    def test_requests_in_a_row_are_answered_in_a_row(self, tmp_path: Path, at_once: int) -> None:
+    def test_requests_in_a_row_are_answered_in_a_row(self, port: int, at_once: int) -> None:
         """Pipelined, in packets of any size, with and without bodies."""
         requests = (
             HEAD + b"Content-Length: 3\r\n\r\nabc",
@@ -207,26 +212,28 @@ class TestProtocol:
             CHUNKED + b"2\r\nab\r\n3;x=y\r\ncde\r\n0\r\n\r\n",
             HEAD + b"Content-Length: 1\r\nConnection: close\r\n\r\nx",
         )
-        with served(tmp_path, LENGTH) as (_, port), opened(port) as caller:
+        with opened(port) as caller:
             data = b"".join(requests)
             for start in range(0, len(data), at_once):
                 caller.sendall(data[start : start + at_once])
             answers = rest(caller).split(b"HTTP/1.1 200 OK\r\n")[1:]
             assert [answer.rpartition(b"\r\n")[2] for answer in answers] == [b"3", b"0", b"5", b"1"]
 
-    def test_a_long_answer_arrives_whole(self, tmp_path: Path) -> None:
+    def test_a_long_answer_arrives_whole(self, port: int) -> None:
         """More than the system takes at once is sent as the caller reads it."""
         ask = b"GET /?long=1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-        with served(tmp_path, LENGTH) as (_, port), opened(port, ask) as caller:
+        with opened(port, ask) as caller:
             assert len(rest(caller).partition(b"\r\n\r\n")[2]) == 20_000_000
 
 
-# A function of each kind, and one that keeps a thread until the test lets it go.
+# Two public functions and the inner one: the same code, which keeps a thread until the test lets it go.
 STACK = """
+x-function: &function {environment: {FUNCTION_SOURCE: functions/f/main.py, FUNCTION_TARGET: handle}}
+x-public: &public {annotations: {evergreen/public: "true"}}
 functions:
-  {public}: {{environment: {{FUNCTION_SOURCE: functions/f/main.py}}, annotations: {{evergreen/public: "true"}}}}
-  health: {{environment: {{FUNCTION_SOURCE: functions/f/main.py}}, annotations: {{evergreen/public: "true"}}}}
-  send-email: {{environment: {{FUNCTION_SOURCE: functions/f/main.py}}}}
+  signup: {<<: [*function, *public]}
+  health: {<<: [*function, *public]}
+  send-email: *function
 """
 WAITING = """
 import os
@@ -252,7 +259,7 @@ def all_served(directory: Path, **environ: str) -> Iterator[int]:
     """Every function of STACK in one process with two threads a group; its port."""
     (directory / "functions" / "f").mkdir(parents=True)
     (directory / "functions" / "f" / "main.py").write_text(WAITING)
-    (directory / "stack.yml").write_text(STACK.format(public="signup"))
+    (directory / "stack.yml").write_text(STACK)
     with own_port() as port:
         process = subprocess.Popen(
             [sys.executable, "-c", SERVE_ALL, str(directory / "stack.yml")],
@@ -278,7 +285,7 @@ class TestGroups:
                 ask = b"GET /webhook/signup?wait=1 HTTP/1.1\r\nHost: a\r\n\r\n"
                 busy = [held.enter_context(opened(port, ask)) for _ in range(20)]
                 handling = [held.enter_context(test.accept()[0]) for _ in range(2)]
-                paths = ("/function/send-email", "/health", "/webhook/health", "/function/health", *serve_probes())
+                paths = ("/function/send-email", "/health", "/webhook/health", "/function/health", *server.PROBES)
                 assert [get(port, path) for path in paths] == [200] * len(paths)
                 assert all(map(still_open, busy))
                 for waiting in handling:
@@ -308,8 +315,3 @@ class TestGroups:
     def test_only_what_a_path_names_has_threads_of_its_own(self, path: str, group: str) -> None:
         """A stranger's odd path uses the threads of strangers."""
         assert serve.group(path) == group
-
-
-def serve_probes() -> tuple[str, ...]:
-    """The paths that a platform probes."""
-    return "/_/health", "/_/ready"
