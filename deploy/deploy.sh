@@ -37,6 +37,9 @@ check_files() {
     https://?*) ;;
     *) stop "PUBLIC_URL does not begin with https://." "Write https:// and the host, such as https://evergreen.example.org." ;;
   esac
+  if [[ $platform == knative && ,$(value "$settings" TRUSTED_PROXIES), != *,127.0.0.1,* ]]; then
+    stop "TRUSTED_PROXIES in $settings lacks 127.0.0.1, so Knative's queue-proxy would count as every visitor." "Write TRUSTED_PROXIES=10.42.0.0/16,127.0.0.1,::1 (the first is your pods' network)."
+  fi
   [[ -n $(value "$settings" CORS_ORIGINS) ]] || say "Note: CORS_ORIGINS is empty, so no web page may post a form."
   [[ $(value "$settings" TESTING_MODE) != true ]] || say "Note: TESTING_MODE is on: minutes instead of days."
 }

@@ -14,7 +14,7 @@ from shared.core.settings import load
 from shared.core.startup import or_exit
 from shared.web import server
 
-FUNCTIONS = ("function", "webhook", *serve.AT_THE_ROOT)
+FUNCTIONS = ("function", "webhook", *serve.AT_THE_ROOT, serve.CONFIRM)
 
 
 def with_site(functions: WSGIApplication, website: WSGIApplication) -> WSGIApplication:
@@ -40,7 +40,7 @@ def main() -> None:
         functions = serve.every_function()
         app = with_site(functions, site.create(settings, stack.place(os.environ), functions))
     # gunicorn's worker is a separate process and would hold the port for a while after its parent is killed.
-    server.run(app, settings, post_fork=lambda arbiter, worker: die_with_parent(worker.ppid))
+    server.run(app, settings, apart=serve.group, post_fork=lambda arbiter, worker: die_with_parent(worker.ppid))
 
 
 if __name__ == "__main__":

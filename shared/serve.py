@@ -21,6 +21,10 @@ from shared.web.function_app import NoFunctionError, function_app
 from shared.web.server import json_response, run
 
 AT_THE_ROOT = ("health", "unsubscribe", "console")
+CONFIRM = (
+    "confirm"  # the page that confirms an address, also at the root: the function unsubscribe, at its path /confirm
+)
+APART = ("send-email", "health")  # with threads of their own, which no visitor's request can occupy
 _logger = log.logger("serve")
 
 
@@ -45,6 +49,8 @@ def every_function(stack_file: Path = functions.STACK_FILE) -> WSGIApplication:
 
     def dispatch(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         words = environ["PATH_INFO"].removeprefix("/").split("/")
+        if words[0] == CONFIRM:
+            words = ["unsubscribe", *words]
         for depth in (2, 1):
             if app := routes.get("/".join(words[:depth])):
                 # Werkzeug's own mounting leaves PATH_INFO empty; Flask then redirects, which loses a POST.
@@ -56,6 +62,17 @@ def every_function(stack_file: Path = functions.STACK_FILE) -> WSGIApplication:
         )
 
     return dispatch
+
+
+def group(path: str) -> str:
+    """Which threads answer a path where one process serves every function: "" are those that most functions share.
+
+    Args:
+        path: as it was sent.
+    """
+    first, _, rest = path.removeprefix("/").partition("/")
+    name = rest.partition("/")[0] if first in ("function", "webhook") else first
+    return name if name in APART else ""
 
 
 def _apps(listed: list[functions.Function]) -> dict[str, WSGIApplication]:
@@ -99,7 +116,7 @@ def main() -> None:
             if source
             else every_function()
         )
-    run(app, settings)
+    run(app, settings, apart=(lambda path: "") if source else group)
 
 
 if __name__ == "__main__":

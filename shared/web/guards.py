@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from ipaddress import ip_address
 
 from flask import Request
 from limits import parse as parse_limit
@@ -16,6 +15,7 @@ from shared.core.errors import TooManyRequests, WebhookError
 from shared.integrations import standard_webhooks
 from shared.ledger import ids, limits
 from shared.ledger.orders import Limit
+from shared.web import visitor
 
 _logger = log.logger("guards")
 
@@ -91,19 +91,8 @@ def _verify_signature(request: Request, data: bytes, secrets: tuple[str, ...]) -
 
 
 def client_ip(request: Request) -> str:
-    """The sender's IP: the peer's, or the one that a trusted proxy reports."""
-    networks = services.current_settings().trusted_networks
-    chain = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
-    address = request.remote_addr or "unknown"
-    while chain:
-        try:
-            trusted = any(ip_address(address) in network for network in networks)
-        except ValueError:
-            break
-        if not trusted:
-            break
-        address = chain.pop()
-    return address
+    """Whom limits count: the visitor's IPv4 address, or the /64 of an IPv6 address."""
+    return visitor.identify(request, services.current_settings().trusted_networks).networks[0]
 
 
 def limit(kind: str, who: str, rate: str) -> Limit:

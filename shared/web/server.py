@@ -1,4 +1,4 @@
-"""Runs a WSGI app behind gunicorn: probes, draining on SIGTERM, and finishing what is in flight."""
+"""Runs a WSGI app behind gunicorn: probes, deadlines, draining on SIGTERM, and finishing what is in flight."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from gunicorn.glogging import Logger
 from werkzeug import Response
 
 from shared.core.settings import Settings
+from shared.web.worker import CONNECTIONS, Worker
 
 # seconds; longer than the worker and common proxies keep an idle connection, so that none sends into a closing one
 KEEP_ALIVE = 120
+PROBES = ("/_/health", "/_/ready")
 
 
 def json_response(status: HTTPStatus, body: dict[str, str]) -> Response:
@@ -81,9 +83,12 @@ class _DrainingArbiter(Arbiter):  # type: ignore[misc]  # gunicorn ships no type
 
 
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
-    def __init__(self, app: WSGIApplication, settings: Settings, options: dict[str, Any]) -> None:
+    def __init__(
+        self, app: WSGIApplication, settings: Settings, apart: Callable[[str], str], options: dict[str, Any]
+    ) -> None:
         self.settings = settings
         self.options = options
+        self.apart = apart
         self.draining = mmap.mmap(-1, 1)  # one byte that gunicorn's main process and its worker share
         self.app = with_probes(app, lambda: bool(self.draining[0]))
         super().__init__()
@@ -92,12 +97,14 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         options = {
             "bind": f"{self.settings.host}:{self.settings.port}",
             "workers": 1,
-            "worker_class": "gthread",
+            "worker_class": Worker,
+            "worker_connections": CONNECTIONS,
             "threads": self.settings.threads,
             "keepalive": KEEP_ALIVE,
             "graceful_timeout": math.ceil(self.settings.http_timeout),  # as long as any caller waits for a response
             "logger_class": _PlainLogger,
             "control_socket_disable": True,
+            "sendfile": False,  # it would make a thread wait for its caller
             **self.options,
         }
         for name, value in options.items():
@@ -106,19 +113,26 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     def load(self) -> WSGIApplication:
         return self.app
 
+    def group(self, path: str) -> str:
+        """The threads that answer a path; the worker reads this."""
+        return "probes" if path in PROBES else self.apart(path)
+
     def run(self) -> None:
         _DrainingArbiter(self).run()
 
 
-def run(app: WSGIApplication, settings: Settings, **options: Any) -> None:
+def run(
+    app: WSGIApplication, settings: Settings, *, apart: Callable[[str], str] = lambda path: "", **options: Any
+) -> None:
     """Serve until SIGTERM; then drain, finish requests in flight and exit with status 0.
 
     Args:
         app: handles the requests.
-        settings: host, port, threads, drain and provider_timeout are read.
+        settings: host, port, threads, drain, provider_timeout and webhook_body_limit are read.
+        apart: names the group of threads that answers a path; "" is the one for most. Groups never wait for each other.
         options: gunicorn's settings, overriding those above.
     """
     # exempt loaded modules from GC scans: these would hold up requests for 80 ms, and unshare memory after the
     # fork
     gc.freeze()
-    _Server(app, settings, options).run()
+    _Server(app, settings, apart, options).run()

@@ -10,8 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,7 +19,7 @@ from shared import serve
 from shared.core import stack_file
 from shared.core.errors import SettingsError
 from shared.web.function_app import function_app
-from tests.support.own_port import own_port
+from tests.support.served import get, served
 from tests.support.waiting import WITHIN, until
 
 ECHO = """
@@ -30,6 +28,9 @@ def handle(request):
 """
 STACK = """
 functions:
+  unsubscribe:
+    environment: {FUNCTION_SOURCE: functions/unsubscribe/main.py, FUNCTION_TARGET: handle}
+    annotations: {evergreen/public: "true"}
   echo:
     environment: {FUNCTION_SOURCE: functions/echo/main.py, FUNCTION_TARGET: handle}
     annotations: {evergreen/public: "true"}
@@ -72,46 +73,12 @@ print(json.dumps({path: [answer.status_code, answer.headers.get("Retry-After")] 
 
 @pytest.fixture
 def all_functions(tmp_path: Path) -> Client:
-    """Three tiny functions behind the app of every function."""
-    for name in ("echo", "health", "inner"):
+    """Four tiny functions behind the app of every function."""
+    for name in ("echo", "health", "inner", "unsubscribe"):
         (tmp_path / "functions" / name).mkdir(parents=True)
         (tmp_path / "functions" / name / "main.py").write_text(f"NAME = {name!r}\n{ECHO}")
     (tmp_path / "stack.yml").write_text(STACK)
     return Client(serve.every_function(tmp_path / "stack.yml"))
-
-
-@contextmanager
-def served(directory: Path, code: str, **environ: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A real server process around one function, and its port."""
-    source = directory / "main.py"
-    source.write_text(code)
-    given = {"FUNCTION_SOURCE": str(source), "FUNCTION_TARGET": "handle", "HOST": "127.0.0.1", **environ}
-    with own_port() as port:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "shared.serve"],
-            cwd=stack_file.ROOT,
-            env={**os.environ, **given, "PORT": str(port)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            until(lambda: get(port, "/_/ready") == 200)
-            yield process, port
-        finally:
-            process.kill()
-            process.communicate()
-
-
-def get(port: int, path: str) -> int | None:
-    """The status of an answer over a new connection; None when nothing listens."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WITHIN)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status
-    except ConnectionRefusedError:
-        return None
-    finally:
-        connection.close()
 
 
 def announces_the_end(connection: http.client.HTTPConnection) -> bool:
@@ -123,9 +90,9 @@ def announces_the_end(connection: http.client.HTTPConnection) -> bool:
 
 
 def _started_with(directory: Path, missing: str, by: set[str]) -> subprocess.CompletedProcess[str]:
-    """A process that mounts three functions, of which some require a setting that is not given, and asks each of
+    """A process that mounts four functions, of which some require a setting that is not given, and asks each of
     them."""
-    for name in ("echo", "health", "inner"):
+    for name in ("echo", "health", "inner", "unsubscribe"):
         (directory / "functions" / name).mkdir(parents=True)
         requires = (
             f"from shared.core import settings\nsettings.load().require({missing.lower()!r})\n" if name in by else ""
@@ -164,13 +131,41 @@ class TestEveryFunction:
         """`/health` is the function of that name."""
         assert all_functions.get("/health").json == {"name": "health", "path": "/", "length": 0, "args": {}}
 
+    @pytest.mark.parametrize("path", ["/confirm", "/confirm/", "/function/unsubscribe/confirm"])
+    def test_confirm_is_a_page_of_unsubscribe(self, all_functions: Client, path: str) -> None:
+        """At the root it reaches that function, which can tell it from its other paths."""
+        answer = all_functions.get(f"{path}?token=t").json
+        assert answer and (answer["name"], answer["path"].rstrip("/"), answer["args"]) == (
+            "unsubscribe",
+            "/confirm",
+            {"token": "t"},
+        )
+
+    @pytest.mark.parametrize("path", ["/unsubscribe", "/unsubscribe/", "/webhook/unsubscribe"])
+    def test_unsubscribe_has_its_own_path(self, all_functions: Client, path: str) -> None:
+        """As before."""
+        answer = all_functions.get(path).json
+        assert answer and (answer["name"], answer["path"]) == ("unsubscribe", "/")
+
     def test_an_inner_function_has_no_public_url(self, all_functions: Client) -> None:
         """A function that stack.yml does not call public is reached under /function only."""
         assert all_functions.get("/function/inner").status_code == 200
         assert all_functions.get("/webhook/inner").status_code == 404
 
     @pytest.mark.parametrize(
-        "path", ["/", "/function/none", "/webhook/none", "/function", "/echo", "/console", "//function/echo"]
+        "path",
+        [
+            "/",
+            "/function/none",
+            "/webhook/none",
+            "/function",
+            "/echo",
+            "/console",
+            "//function/echo",
+            "/confirmed",
+            "/webhook/confirm",
+            "/function/confirm",
+        ],
     )
     def test_an_unknown_path_is_a_404_that_lists_nothing(self, all_functions: Client, path: str) -> None:
         """A wrong URL gets JSON that names no function."""
@@ -200,7 +195,7 @@ class TestEveryFunction:
 
     def test_a_setting_that_all_functions_lack_prevents_the_start(self, tmp_path: Path) -> None:
         """A process in which nothing could answer ends, and says why."""
-        ended = _started_with(tmp_path, "INTERNAL_TOKEN", {"echo", "health", "inner"})
+        ended = _started_with(tmp_path, "INTERNAL_TOKEN", {"echo", "health", "inner", "unsubscribe"})
         assert ended.returncode == 1
         assert "SettingsError: missing: INTERNAL_TOKEN." in ended.stderr
 
