@@ -128,6 +128,8 @@ def _health(now: Readings) -> Iterator[Metric]:
         yield _gauge(
             "scheduler_tick_age_seconds", "Time since the scheduler was last seen.", now.health.tick_age / 1000
         )
+    yield _gauge("memory_bytes", "Memory of Redis that counts towards its maxmemory.", now.health.memory)
+    yield _gauge("memory_limit_bytes", "Redis's maxmemory; 0: none.", now.health.memory_limit)
     yield _gauge("sending_stopped", "Whether the gate stops all sending.", now.health.gate is not None)
     yield _gauge("fenced", "Whether the fence stops all sending.", now.health.fence is not None)
     yield _gauge("suppressed_contacts", "Suppressed contacts.", now.gauges["suppressed"])

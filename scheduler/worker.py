@@ -73,9 +73,13 @@ class Worker(SimpleWorker):
             except RedisError as again:
                 if not services.is_away(again):
                     raise
+                self._meanwhile()
             else:
                 _logger.warning("redis.back")
                 return
+
+    def _meanwhile(self) -> None:
+        """Called about once a second while Redis accepts no writes."""
 
     def _appear(self) -> None:
         """Register again: RQ removes a worker that has been silent for long."""
@@ -194,7 +198,18 @@ class WatchfulWorker(Worker):
 
     RQ runs maintenance before it waits for a job, and an idle worker waits 15 seconds less than its TTL: hence the
     shorter TTL.
+
+    On a full Redis, RQ cannot work, but the ledger's alerts can still be raised and taken: so it goes on checking.
     """
+
+    _checked = float("-inf")
+
+    def _meanwhile(self) -> None:
+        """Check as often as ever: the owner must be told that the ledger is full."""
+        if monotonic() - self._checked >= MAINTENANCE:
+            self._checked = monotonic()
+            with suppress(RedisError):
+                jobs.look_around()
 
     def run_maintenance_tasks(self) -> None:
         """Run maintenance, and check."""

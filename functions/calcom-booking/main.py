@@ -22,6 +22,6 @@ def handle(request: Request) -> Response:
         calcom.verify(data, signature, SETTINGS.accepted("calcom_webhook_secret"))
     event = calcom.event(data)
     outcome = (
-        meetings.report(event, trigger="calcom-booking", intake=forms.intake(request)).what if event else "ignored"
+        meetings.report(event, trigger="calcom-booking", intake=forms.intake(request, data)).what if event else "ignored"
     )
     return endpoint.answer(200, {"status": "accepted", "outcome": outcome})

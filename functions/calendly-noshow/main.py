@@ -27,6 +27,6 @@ def handle(request: Request) -> Response:
         calendly.verify(data, signature, SETTINGS.accepted("calendly_signing_key"), time.time())
     event = calendly.event(data)
     outcome = (
-        meetings.report(event, trigger="calendly-booking", intake=forms.intake(request)).what if event else "ignored"
+        meetings.report(event, trigger="calendly-booking", intake=forms.intake(request, data)).what if event else "ignored"
     )
     return endpoint.answer(200, {"status": "accepted", "outcome": outcome})

@@ -11,6 +11,7 @@ services.current_settings().require("redis_url")
 # The problems that hold up emails, in words.
 REASONS = {
     Problem.TOO_NEW: "the ledger is from a newer release",
+    Problem.FULL: "the ledger is full",
     Problem.STOPPED: "sending is stopped",
     Problem.FENCED: "fenced: another copy of this ledger may be sending",
     Problem.SILENT: "the scheduler is silent",
@@ -52,4 +53,5 @@ def _numbers(health: Health) -> dict[str, object]:
         "recorders": health.workers["record"],
         "notifiers": health.workers["notify"],
         "outbox_depth": health.outbox,
+        "memory_used_percent": round(health.memory_used * 100),
     }

@@ -10,6 +10,10 @@ from shared.console.looks import span
 from shared.ledger.health import Health, Problem
 from shared.ledger.version import VERSION
 
+FULL = (
+    "Give Redis more memory (maxmemory), or remove what fills it: evergreen purge --since 2h --unconfirmed. Stopping, "
+    "unsubscribing and forgetting work meanwhile."
+)
 GATE = (
     "Due emails wait. If Resend gave the reason, sending resumes by itself once it is fixed; otherwise start it on "
     "the overview."
@@ -48,6 +52,9 @@ def _trouble(problem: Problem, health: Health, overview: Mapping[str, Any]) -> T
         case Problem.TOO_NEW:
             why = f"It has version {health.version}, and this console reads up to {VERSION}."
             return Trouble("The ledger is from a newer release", why, "Run the release that wrote it, or a newer one.")
+        case Problem.FULL:
+            why = f"Redis has used {_of_memory(health)}: it accepts no sign-up, and no email is sent."
+            return Trouble("The ledger is full", why, FULL)
         case Problem.STOPPED:
             return Trouble("Sending is stopped", f"{health.gate}.", GATE)
         case Problem.FENCED:
@@ -71,6 +78,9 @@ def _trouble(problem: Problem, health: Health, overview: Mapping[str, Any]) -> T
         case Problem.NO_RECORDER:
             fix = "Start the worker of the queue “record”. Emails still go out."
             return Trouble("Nothing is recorded in Notion", "No process reads the outbox.", fix, grave=False)
+        case Problem.MEMORY:
+            why = f"Redis has used {_of_memory(health)}; when all is used, nothing new is accepted or sent."
+            return Trouble("The ledger is filling up", why, FULL, grave=False)
         case Problem.BEHIND:
             why = f"{health.outbox} changes wait to be written there."
             return Trouble(
@@ -79,3 +89,7 @@ def _trouble(problem: Problem, health: Health, overview: Mapping[str, Any]) -> T
                 "Nothing if the number falls; otherwise run evergreen notion check.",
                 grave=False,
             )
+
+
+def _of_memory(health: Health) -> str:
+    return f"{health.memory_used:.0%} of its {health.memory_limit / 1_048_576:,.0f} MB".replace("%", " %")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from redis.exceptions import OutOfMemoryError
+
 from shared.core.errors import LedgerTooNew
 from shared.core.settings import Settings
 from shared.doctor.findings import Finding, Findings
 from shared.ledger.client import Ledger
 from shared.ledger.health import Health, Problem, read_health
 from shared.ledger.migrations import broke_off, waiting
+from shared.ledger.redis_errors import reason
 from shared.ledger.template_texts import TemplateTexts
 
 
@@ -73,6 +76,11 @@ def _at_work(ledger: Ledger, found: Settings) -> Findings:
                 yield Finding(
                     "fault", "fence", str(health.fence), "see `evergreen fence`; --take-over lets this copy send"
                 )
+            case Problem.MEMORY:
+                message = (
+                    f"{health.memory_used * 100:.0f} % of its memory is used; when it is full, nothing is accepted"
+                )
+                yield Finding("note", "Redis maxmemory", message, reason(OutOfMemoryError("OOM")).fix)
             case Problem.OVERDUE:
                 fix = "check the logs of scheduler and workers"
                 yield Finding(

@@ -12,8 +12,9 @@ class Visitor:
     """Where a request comes from.
 
     Attributes:
-        address: the IP address, as text; `unknown` if there is none.
-        networks: the networks that hold it, narrowest first: an IPv4 /32; or an IPv6 /64, /56 and /48.
+        address: the IP address in its usual form, IPv4 also where it was mapped into IPv6; `unknown` if there is none.
+        networks: what limits count, narrowest first: an IPv4 address, or the /64, /56 and /48 of an IPv6 address. All
+            unknown visitors count as one.
     """
 
     address: str

@@ -55,9 +55,9 @@ def rated(kind: str, who: str, rate: str, times: int = 1) -> Limit:
     return Limit(key=f"{kind}:{rate}:{ids.digest(who)}", most=amount * times, window=unit * 1000)
 
 
-def burst(visitor: Visitor, rate: str) -> list[Limit]:
-    """How many requests the networks of a visitor may send at once."""
-    return [rated("ip", network, rate, times) for network, times in zip(visitor.networks, WIDTHS, strict=False)]
+def burst(kind: str, visitor: Visitor, rate: str) -> list[Limit]:
+    """How many requests of a kind the networks of a visitor may send at once."""
+    return [rated(kind, network, rate, times) for network, times in zip(visitor.networks, WIDTHS, strict=False)]
 
 
 def _sustained(visitor: Visitor, rate: str) -> list[Limit]:

@@ -401,6 +401,18 @@ class Decisions:
         """Count an action that has limits."""
         return Counted(*(int(number) for number in self._decide("limit", {"limits": limits})))
 
+    def give_back(self, limit: Limit) -> None:
+        """Take an action off the count of its limit, because it does not count after all."""
+        self._decide("limit", {"limits": [limit], "back": True})
+
+    def sign_out(self, session: str, lasts: int) -> None:
+        """Remember that a console session has ended; see shared/ledger/sessions.py."""
+        self._decide("signout", {"session": session, "lasts": lasts * 1000})
+
+    def write_fence(self, fields: Mapping[str, str], without: Sequence[str]) -> None:
+        """Set some fields of the fence and remove others; see shared/ledger/fence_state.py."""
+        self._decide("fence", {"set": dict(fields), "remove": list(without)})
+
     def pace(self, provider: str, rate: float, *, longest: float) -> float:
         """Ask for a turn at a provider.
 

@@ -23,6 +23,7 @@ class FenceState:
     """
 
     def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
         self._redis = ledger.redis
 
     def read(self) -> dict[str, str]:
@@ -30,17 +31,12 @@ class FenceState:
         return cast(dict[str, str], self._redis.hgetall(ids.FENCE))  # the client decodes, which its types cannot say
 
     def keep(self, *without: str, **fields: str) -> None:
-        """Set some fields and remove others. If Redis is full, neither happens; it would accept the removal alone."""
-        with self._redis.pipeline() as pipe:
-            # text to text, which its types do not accept
-            pipe.hset(ids.FENCE, mapping=fields)  # type: ignore[arg-type]
-            if without:
-                pipe.hdel(ids.FENCE, *without)
-            pipe.execute()
+        """Set some fields and remove others, both or neither; also on a full ledger."""
+        self._ledger.write_fence(fields, without)
 
     def drop(self, *names: str) -> None:
         """Remove some fields."""
-        self._redis.hdel(ids.FENCE, *names)
+        self._ledger.write_fence({}, names)
 
     def server(self) -> str:
         """The id of this start of Redis; each restart has a new one."""

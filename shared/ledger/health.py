@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from shared.ledger import ids
 from shared.ledger.client import Ledger
@@ -15,6 +16,8 @@ from shared.ledger.version import too_new
 SILENT_AFTER = 15_000  # milliseconds without a tick of the scheduler
 OVERDUE_AFTER = 60_000  # milliseconds that a wake-up may be late
 SAMPLE = 50  # active enrollments that are audited at each look
+MEMORY_LOW = 0.7  # of maxmemory
+ONE_WRITE = 131_072  # bytes that a request's own buffers may take: with less, Redis refuses writes
 BEHIND = 100  # more changes than this waiting for Notion are worth reporting
 
 
@@ -22,6 +25,7 @@ class Problem(StrEnum):
     """What is wrong, the most serious first."""
 
     TOO_NEW = "too-new"  # a newer release uses the ledger, and this program makes no decisions on it
+    FULL = "full"  # Redis is at its maxmemory: nothing new is accepted or sent; what ends, stops or settles works
     STOPPED = "stopped"  # a person, a refused key or an exhausted quota holds back all sending
     FENCED = "fenced"  # another copy of this ledger may be sending
     SILENT = "silent"  # the scheduler releases nothing
@@ -29,6 +33,7 @@ class Problem(StrEnum):
     UNLISTED = "unlisted"  # an email is on no list, and nothing would look at it
     NO_SENDER = "no-sender"  # no worker takes from the queue `send`
     NO_RECORDER = "no-recorder"  # no worker takes from the queue `record`
+    MEMORY = "memory"  # it will be full soon
     BEHIND = "behind"  # the workers of `record` are at work, but Notion is behind
 
 
@@ -50,6 +55,8 @@ class Health:
         gate: why all sending is stopped, or None.
         fence: why this copy of the ledger may not send, or None.
         version: the ledger's; None if no ledger has been started yet.
+        memory: bytes of Redis that count towards its maxmemory.
+        memory_limit: that maxmemory; 0 if there is none.
     """
 
     tick_age: int | None
@@ -62,12 +69,25 @@ class Health:
     gate: str | None
     fence: str | None
     version: str | None
+    memory: int = 0
+    memory_limit: int = 0
+
+    @property
+    def memory_used(self) -> float:
+        """The share of maxmemory that is used; 0 if there is no limit."""
+        return self.memory / self.memory_limit if self.memory_limit else 0.0
+
+    @property
+    def full(self) -> bool:
+        """Whether Redis accepts nothing new, for want of memory."""
+        return bool(self.memory_limit) and self.memory + ONE_WRITE > self.memory_limit
 
     @property
     def problems(self) -> list[Problem]:
         """What is wrong, the most serious first."""
         wrong = {
             Problem.TOO_NEW: too_new(self.version),
+            Problem.FULL: self.full,
             Problem.STOPPED: self.gate is not None,
             Problem.FENCED: self.fence is not None,
             Problem.SILENT: self.tick_age is None or self.tick_age > SILENT_AFTER,
@@ -75,6 +95,7 @@ class Health:
             Problem.UNLISTED: self.unlisted > 0,
             Problem.NO_SENDER: not self.workers["send"],
             Problem.NO_RECORDER: not self.workers["record"],
+            Problem.MEMORY: self.memory_used >= MEMORY_LOW and not self.full,
             Problem.BEHIND: self.outbox > BEHIND
             and bool(self.workers["record"])
             and self.fence is None,  # else it waits for the fence
@@ -101,7 +122,8 @@ def read_health(ledger: Ledger) -> Health:
     pipe.hget(ids.GATE, "reason")
     pipe.hgetall(ids.FENCE)
     pipe.info("server")
-    version, tick, first, sample, scheduled, queued, *workers, outbox, gate, fence, server = pipe.execute()
+    pipe.info("memory")
+    version, tick, first, sample, scheduled, queued, *workers, outbox, gate, fence, server, memory = pipe.execute()
     now = ledger.now()
     return Health(
         tick_age=now - int(tick) if tick else None,
@@ -114,4 +136,11 @@ def read_health(ledger: Ledger) -> Health:
         gate=gate,
         fence=why_fenced(fence, server["run_id"]),
         version=version,
+        memory=_counted(memory),
+        memory_limit=int(memory.get("maxmemory", 0)),
     )
+
+
+def _counted(memory: dict[str, Any]) -> int:
+    """The bytes that Redis holds against its maxmemory: not the buffers for replicas and for its log."""
+    return int(memory["used_memory"]) - int(memory.get("mem_not_counted_for_evict", 0))

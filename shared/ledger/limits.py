@@ -5,7 +5,6 @@ from __future__ import annotations
 from shared.ledger.client import Ledger
 from shared.ledger.orders import Limit
 
-_LIMIT = "eg:limit:"
 REFUSED = "eg:limit:refused"  # a hash: how many proofs have failed, by function
 
 
@@ -16,5 +15,4 @@ def refused(ledger: Ledger, function: str) -> None:
 
 def give_back(ledger: Ledger, limit: Limit) -> None:
     """Take an attempt off the count, as it did not fail."""
-    if ledger.redis.exists(_LIMIT + limit.key):
-        ledger.redis.decr(_LIMIT + limit.key)
+    ledger.give_back(limit)

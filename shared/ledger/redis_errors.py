@@ -44,7 +44,12 @@ _BY_WORD = {  # how Redis's errors begin (https://redis.io/docs/latest/develop/r
     ),
     "NOPERM": Reason("REDIS_URL", "does not let its user do this", "give the user all commands and keys (ACL)"),
     "MISCONF": Reason("", "cannot write to its disk", _DISK),
-    "OOM": Reason("", "is full", "give it more memory (maxmemory), or find what fills it"),
+    "OOM": Reason(
+        "",
+        "is full",
+        "give it more memory (maxmemory), or remove what fills it, such as a flood of sign-ups: "
+        "`evergreen purge --since 2h --unconfirmed`",
+    ),
     "BUSY": Reason("", "is busy with a script", "wait a moment; if it stays busy, end the script: SCRIPT KILL"),
     "READONLY": Reason("REDIS_URL", "is a replica, which takes no writes", "name the primary in REDIS_URL"),
     "LOADING": Reason("", "is still loading its data", "wait until it has started"),

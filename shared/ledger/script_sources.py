@@ -1,7 +1,7 @@
 """The Lua scripts as Redis gets them: each decision in `scripts/`, preceded by what its head includes from `lua/`.
 
-A file's first line names what it uses: `-- @include base outbox`. An include may name others; each is added once,
-before what needs it.
+A file names what it uses: `-- @include base outbox`. An include may name others; each is added once, before what needs
+it. A script that must also run on a full ledger begins with `#!lua flags=allow-oom`, which stays its first line.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
+_FLAGS = re.compile(r"#!lua [^\n]*\n")
 _INCLUDE = re.compile(r"-- @include ([\w ]+)\n")
 
 
@@ -28,9 +29,15 @@ def sources(constants: Mapping[str, int]) -> dict[str, str]:
     }
 
 
+def flags(text: str) -> str:
+    """The line with a script's flags; empty if it has none."""
+    match = _FLAGS.match(text)
+    return match[0] if match else ""
+
+
 def included_by(text: str) -> list[str]:
-    """What a file's first line includes."""
-    match = _INCLUDE.match(text)
+    """What a file's first line includes; the line with a script's flags stands before it."""
+    match = _INCLUDE.match(text.removeprefix(flags(text)))
     return match[1].split() if match else []
 
 
@@ -44,4 +51,5 @@ def _whole(script: str, included: Mapping[str, str]) -> str:
                 order[name] = included[name]
 
     add(script)
-    return "".join([*order.values(), script])
+    head = flags(script)
+    return "".join([head, *order.values(), script.removeprefix(head)])

@@ -15,7 +15,7 @@ def end(ledger: Ledger, name: str, lasts: int) -> None:
         name: the session's random name.
         lasts: seconds that its cookie would stay valid.
     """
-    ledger.redis.set(_ENDED + name, "", ex=lasts)
+    ledger.sign_out(name, lasts)
 
 
 def has_ended(ledger: Ledger, name: str) -> bool:

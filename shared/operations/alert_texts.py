@@ -46,6 +46,17 @@ CAUSES = {
         "The scheduler is silent",
         "No email is sent until it is back. Restart the scheduler and read the end of its log.",
     ),
+    "memory": Cause(
+        "The ledger is filling up",
+        "When it is full, no sign-up is accepted and no email is sent. Give Redis more memory (maxmemory). If a flood "
+        "of sign-ups fills it, `evergreen purge --since 2h --unconfirmed` removes those that no one confirmed.",
+    ),
+    "full": Cause(
+        "The ledger is full",
+        "No sign-up is accepted and no email is sent, but nothing is lost, and stopping, unsubscribing and forgetting "
+        "work. Give Redis more memory (maxmemory). If a flood of sign-ups filled it, "
+        "`evergreen purge --since 2h --unconfirmed` removes those that no one confirmed.",
+    ),
     "unlisted": Cause(
         "An email was on no list",
         "It is back on its list, and goes out when it is due, or now. No part of Evergreen removes an email from the "

@@ -6,6 +6,7 @@ contact.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from shared.integrations.discord import Discord, Embed
 from shared.ledger import ids
 from shared.ledger.alerts import HOUR, Alert, Alerts
 from shared.ledger.client import Ledger
-from shared.ledger.health import Problem, read_health
+from shared.ledger.health import MEMORY_LOW, Health, Problem, read_health
 from shared.operations import alert_texts
 
 if TYPE_CHECKING:  # importing it would load everything that sending needs
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # importing it would load everything that sending needs
 STAY_FOR = 2.5  # seconds that a notifier waits itself; Discord's window is two. After a longer pause it is called again
 BUSY_AFTER = 30  # seconds, if the other side names none
 REFUSALS = 5
+DAY = 86_400  # seconds
 SLOWEST_RATE = 2  # requests a second that every Resend account has
 _logger = log.logger("alerts")
 
@@ -51,11 +53,30 @@ class Notifier:
     provider: Provider | None
     sleep: Callable[[float], None] = time.sleep
     _silent: bool = field(default=False, init=False)
+    _warned: tuple[int, float] = field(default=(0, float("-inf")), init=False)  # how full (tenths), and when
 
     def watch(self) -> None:
-        """Raise an alert when the scheduler is silent twice in a row: right after a start it may not have run yet."""
+        """Raise an alert when the scheduler is silent twice in a row (right after a start it may not have run yet), and
+        when the ledger is filling up or full."""
         health = read_health(self.ledger)
-        silent = Problem.SILENT in health.problems
+        self._watch_scheduler(health)
+        self._watch_memory(health)
+
+    def _watch_memory(self, health: Health) -> None:
+        """Alert at each further tenth of the memory from MEMORY_LOW on, and once a day while it stays there."""
+        level = 10 if health.full else math.floor(health.memory_used * 10)
+        before, at = self._warned
+        if level < before - 1:  # it fell, and did not only go up and down around a tenth
+            before = level
+        if level >= MEMORY_LOW * 10 and (level > before or time.monotonic() - at >= DAY):
+            used = f"{health.memory / 1_048_576:,.1f} of {health.memory_limit / 1_048_576:,.1f} MB are used."
+            Alerts(self.ledger).report("full" if health.full else "memory", used)
+            before, at = level, time.monotonic()
+        self._warned = before, at
+
+    def _watch_scheduler(self, health: Health) -> None:
+        # on a full ledger it cannot report its heartbeat, and that the ledger is full is an alert of its own
+        silent = Problem.SILENT in health.problems and not health.full
         if silent and self._silent:
             since = f"{health.tick_age // 1000} s ago" if health.tick_age is not None else "never"
             Alerts(self.ledger).report("silent", f"Its last heartbeat: {since}.")

@@ -12,10 +12,12 @@ from redis.exceptions import RedisError
 from shared import services
 from shared.core import log, proofs
 from shared.core.errors import TooManyRequests, WebhookError
+from shared.domain.visitors import Visitor
+from shared.intake import visits
 from shared.integrations import standard_webhooks
 from shared.ledger import ids, limits
 from shared.ledger.orders import Limit
-from shared.web import visitor
+from shared.web.visitor import identify
 
 _logger = log.logger("guards")
 
@@ -92,7 +94,29 @@ def _verify_signature(request: Request, data: bytes, secrets: tuple[str, ...]) -
 
 def client_ip(request: Request) -> str:
     """Whom limits count: the visitor's IPv4 address, or the /64 of an IPv6 address."""
-    return visitor.identify(request, services.current_settings().trusted_networks).networks[0]
+    return visitor(request).networks[0]
+
+
+def visitor(request: Request) -> Visitor:
+    """Where a request comes from."""
+    return identify(request, services.current_settings().trusted_networks)
+
+
+def limit_visits(request: Request, kind: str) -> int:
+    """Count a request by its sender's networks.
+
+    Args:
+        request: the request.
+        kind: what is counted, such as `challenge`; `ip` for forms.
+
+    Returns:
+        The ledger's time, in milliseconds since 1970 UTC.
+
+    Raises:
+        TooManyRequests: if WEBHOOK_RATE_PER_IP is exceeded.
+    """
+    limits = visits.burst(kind, visitor(request), services.current_settings().webhook_rate_per_ip)
+    return _count(kind, *limits)
 
 
 def limit(kind: str, who: str, rate: str) -> Limit:
@@ -116,7 +140,11 @@ def limit_rate(kind: str, who: str, rate: str) -> int:
     Raises:
         TooManyRequests: if the limit is exceeded.
     """
-    counted = services.ledger().limit(limit(kind, who, rate))
+    return _count(kind, limit(kind, who, rate))
+
+
+def _count(kind: str, *limits: Limit) -> int:
+    counted = services.ledger().limit(*limits)
     if counted.wait:
         _logger.warning("rate.limited", by=kind)
         raise TooManyRequests(counted.wait)

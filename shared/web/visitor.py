@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from flask import Request
 
+from shared.domain.visitors import Visitor
+
 UNKNOWN = "unknown"
 # One subscriber has a /64 at least, many have a /56, and a company a /48: single addresses cost nothing.
 IPV6_PREFIXES = (64, 56, 48)
-
-
-@dataclass(frozen=True)
-class Visitor:
-    """Where a request comes from.
-
-    Attributes:
-        address: the IP address in its usual form, IPv4 also where it was mapped into IPv6; `unknown` if there is none.
-        networks: what limits count, narrowest first: an IPv4 address, or the /64, /56 and /48 of an IPv6 address. All
-            unknown visitors count as one.
-    """
-
-    address: str
-    networks: tuple[str, ...]
 
 
 def identify(request: Request, trusted: Iterable[IPv4Network | IPv6Network]) -> Visitor:

@@ -15,6 +15,7 @@ from local import valkey
 from shared.console.session import LASTS
 from shared.ledger.health import read_health
 from tests.support.console_desk import PASSWORD, TOKEN, Desk, console
+from tests.support.refusing import refusing
 
 
 def is_in(desk: Desk) -> bool:
@@ -172,6 +173,20 @@ def test_our_own_form_works(desk: Desk, headers: dict[str, str]) -> None:
     desk.sign_in()
     assert desk.post("/sending/stop", {"reason": "a wrong price"}, headers=headers).status_code == 303
     assert read_health(desk.ledger).gate == "a wrong price"
+
+
+def test_the_owner_can_stop_a_full_ledger(desk: Desk, redis: Redis) -> None:
+    """Sign in, see what is wrong, stop all sending and sign out, which ends every copy of the cookie."""
+    with refusing(redis, "OOM"):
+        assert desk.sign_in("wrong").status_code == 401
+        assert desk.sign_in().status_code == 303
+        cookie = desk.cookie() or ""
+        assert "The ledger is full" in desk.get("/health").text
+        assert desk.post("/sending/stop", {"reason": "a flood"}).status_code == 303
+        assert read_health(desk.ledger).gate == "a flood"
+        assert desk.get_with(cookie).status_code == 200
+        assert desk.post("/logout").status_code == 303
+        assert desk.get_with(cookie).status_code == 401
 
 
 def test_the_token_of_another_session_is_refused(app: WSGIApplication, desk: Desk) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local import valkey
-from tests.support.functions_client import LINK, deployed
+from tests.support.functions_client import ADDRESS, LINK, SECRET, deployed, signed
 
 
 def test_503_while_it_is_unavailable_and_202_when_it_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,6 +48,28 @@ def test_a_full_redis_is_503(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         functions.ledger.redis.config_set("maxmemory", "1")
         answer = functions.sign_up()
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
-        assert functions.ledger.redis.dbsize() == 0
+        assert [key for key in functions.ledger.redis.scan_iter() if not key.startswith("eg:limit:")] == []
         functions.ledger.redis.config_set("maxmemory", "0")
         assert functions.sign_up().status_code == 202
+
+
+def test_a_full_ledger_can_be_unsubscribed_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the link in an email, and by what Resend reports; and health says at once what is wrong."""
+    with valkey.serve(tmp_path) as server, deployed(server, monkeypatch, RESEND_WEBHOOK_SECRET=SECRET) as functions:
+        functions.sign_up()
+        functions.sign_up({"email": "bob@example.org"})
+        functions.ledger.redis.config_set("maxmemory", "1")
+        assert functions.client("unsubscribe").post(LINK).status_code == 200
+        event = {
+            "type": "email.complained",
+            "created_at": "2026-11-30T09:00:00.000Z",
+            "data": {"email_id": "1", "to": ["bob@example.org"], "tags": {}},
+        }
+        body = json.dumps(event).encode()
+        proof = {name.replace("webhook-", "svix-"): value for name, value in signed(body).items()}
+        answer = functions.client("resend-events").post("/", data=body, headers=proof, content_type="application/json")
+        assert answer.status_code == 200
+        states = [getattr(functions.run(email), "state", None) for email in (ADDRESS, "bob@example.org")]
+        assert states == ["exited", "exited"]
+        health = functions.client("health").get("/")
+        assert (health.status_code, (health.json or {})["reasons"][0]) == (503, "the ledger is full")

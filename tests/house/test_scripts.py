@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.ledger.script_sources import FOLDER, included_by, sources
+from shared.ledger.script_sources import FOLDER, flags, included_by, sources
 
 INCLUDES = [
     "base",
@@ -29,6 +29,12 @@ INCLUDES = [
 FILES = sorted([*FOLDER.glob("lua/*.lua"), *FOLDER.glob("scripts/*.lua")])
 GIVEN = ("redis", "cjson", "KEYS", "ARGV")
 by_name = pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+
+
+def body(file: Path) -> str:
+    """A file without the line of its flags."""
+    text = file.read_text(encoding="utf-8")
+    return text.removeprefix(flags(text))
 
 
 def defined(source: str) -> set[str]:
@@ -78,14 +84,10 @@ def test_a_script_gets_each_include_once_and_in_order(script: str) -> None:
 @by_name
 def test_a_header_says_what_the_script_keeps_true(file: Path) -> None:
     """A decision's head says what it keeps true; an include's says what it is for."""
-    head = [
-        line
-        for line in file.read_text(encoding="utf-8").split("\n", 3)
-        if line.startswith("-- ") and "@include" not in line
-    ]
+    head = [line for line in body(file).split("\n", 3) if line.startswith("-- ") and "@include" not in line]
     assert head
     if file.parent.name == "scripts" and file.stem != "empty":
-        comment = re.match(r"(?:--[^\n]*\n)+", file.read_text(encoding="utf-8"))
+        comment = re.match(r"(?:--[^\n]*\n)+", body(file))
         assert comment and "Keeps true:" in comment[0]
 
 
@@ -155,7 +157,7 @@ def test_luacheck_finds_nothing(file: Path) -> None:
         else {name for include in INCLUDES[: INCLUDES.index(file.stem)] for name in DEFINED[include]}
     )
     ignored = ["211"] if file.parent.name == "lua" else []  # an include defines for others
-    source = re.sub(r"\$[A-Z_]+", "0", file.read_text(encoding="utf-8"))
+    source = re.sub(r"\$[A-Z_]+", "0", body(file))
     command = [
         luacheck,
         "-",

@@ -10,6 +10,7 @@ import pytest
 from shared.ledger.health import BEHIND, OVERDUE_AFTER, SILENT_AFTER, Health, Problem
 from shared.ledger.version import VERSION
 
+MB = 1_048_576
 WELL = Health(
     tick_age=SILENT_AFTER,
     overdue=OVERDUE_AFTER,
@@ -21,6 +22,8 @@ WELL = Health(
     gate=None,
     fence=None,
     version=str(VERSION),
+    memory=1,
+    memory_limit=100 * MB,
 )
 
 
@@ -37,6 +40,12 @@ def test_at_its_limits_everything_is_ok() -> None:
         ({"version": None}, []),
         ({"gate": "stopped manually"}, [Problem.STOPPED]),
         ({"fence": "another copy"}, [Problem.FENCED]),
+        ({"memory": 69 * MB}, []),
+        ({"memory": 70 * MB}, [Problem.MEMORY]),
+        ({"memory": 99 * MB}, [Problem.MEMORY]),
+        ({"memory": 100 * MB - 1}, [Problem.FULL]),  # one more request does not fit
+        ({"memory": 120 * MB, "gate": "x"}, [Problem.FULL, Problem.STOPPED]),
+        ({"memory": 120 * MB, "memory_limit": 0}, []),
         ({"tick_age": None}, [Problem.SILENT]),
         ({"tick_age": SILENT_AFTER + 1}, [Problem.SILENT]),
         ({"overdue": OVERDUE_AFTER + 1}, [Problem.OVERDUE]),

@@ -173,14 +173,14 @@ class TestScripts:
         } == {"cmdstat_get": 1} | ({} if marked else {"cmdstat_exists": 1})
 
     def test_a_full_redis_gets_no_mark_and_can_still_free_memory(self, ledger: Ledger, redis: Redis) -> None:
-        """What only removes continues; what would write is refused as ever, and the mark comes later."""
+        """What only removes continues; what would start something is refused, and the mark comes later."""
         redis.hset("eg:runs", "christmas-1", "1")
         redis.hset(ids.GATE, "reason", "a reason")
         redis.config_set("maxmemory", "1")
         try:
             ledger.start_sending()
             with pytest.raises(OutOfMemoryError):
-                ledger.alert("x", "x")
+                ledger.release()
         finally:
             redis.config_set("maxmemory", "0")
         assert redis.exists(ids.GATE, ids.VERSION) == 0

@@ -20,6 +20,7 @@ from shared.operations.alert_texts import CAUSES
 from shared.operations.alerts import REFUSALS, Notifier
 from tests.conftest import Clock
 from tests.support import patience
+from tests.support.refusing import refusing
 from tests.support.sandbox_server import Sandbox, stand_still
 from tests.support.waiting import WITHIN
 from tests.support.world import ADA, SETTINGS
@@ -309,6 +310,43 @@ def test_a_silent_scheduler_raises_an_alert(desk: Desk) -> None:
     assert desk.tell(notifier) == 1
     assert desk.titles() == ["The scheduler is silent"]
     assert "123 s ago" in desk.told()[0]["description"]
+
+
+def test_the_owner_is_warned_before_the_ledger_is_full(desk: Desk, redis: Redis) -> None:
+    """At 70 % of its memory, at each tenth more, and when it is full; then, too, the alert can be raised and sent."""
+    notifier, used = desk.notifier(), int(redis.info("memory")["used_memory"])
+    desk.ledger.redis.set(ids.TICK, desk.clock.now + 100 * 3_600_000)
+    try:
+        for limit, titles in (
+            (used * 2, []),
+            (used * 1.35, ["The ledger is filling up"]),
+            (used * 1.33, []),  # once is enough
+            (1, ["The ledger is full"]),
+            (1, []),
+            (used * 1.35, []),
+            (1, ["The ledger is full"]),  # again
+        ):
+            redis.config_set("maxmemory", int(limit))
+            before = len(desk.told())
+            notifier.watch()
+            notifier.watch()
+            desk.tell(notifier)
+            desk.clock.advance(hours=1)
+            desk.tell(notifier)
+            assert desk.titles()[before:] == titles, limit
+    finally:
+        redis.config_set("maxmemory", 0)
+    assert "evergreen purge" in desk.told()[0]["description"]
+
+
+def test_on_a_full_ledger_the_scheduler_is_not_called_silent(desk: Desk, redis: Redis) -> None:
+    """It cannot report its heartbeat: one cause, one alert."""
+    notifier = desk.notifier()
+    with refusing(redis, "OOM"):
+        for _ in range(3):
+            notifier.watch()
+        desk.tell(notifier)
+    assert desk.titles() == ["The ledger is full"]
 
 
 def test_raising_a_notice_wakes_the_worker(desk: Desk, redis: Redis) -> None:

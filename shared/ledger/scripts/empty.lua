@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- @include base outbox lifecycle
 -- Drop outbox entries, because there is no Notion.
 -- ARGV[2]: the maximum number of entries.

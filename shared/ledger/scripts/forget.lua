@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- @include base outbox erasure
 -- Erase a person. Keeps true: from here on, nothing of theirs is claimed, posted or reported; that they had an
 -- enrollment (eg:runs) and that they want no email (the suppression) is kept, under a digest. The other emails of an

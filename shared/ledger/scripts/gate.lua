@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- @include gate first_emails
 -- Stop all sending, or start it again, by a person's decision. Keeps true: behind the gate, nothing is claimed or
 -- passes its last look; only a person opens what a person closed,

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- @include base outbox
 -- Take the next alert for the owner. Keeps true: one worker at a time per alert; an alert taken by a worker that died
 -- comes again.

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- @include base turns
 -- Take a turn at a provider, or hold back requests to it for a while. Keeps true: all processes together send no more
 -- requests than the rate allows.

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- @include base outbox wakeups lifecycle
 -- Pause an enrollment. Keeps true: from here on, none of its steps is claimed or passes its last look; one that already
 -- has is not stopped.

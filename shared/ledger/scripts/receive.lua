@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- @include base outbox lists lifecycle contacts first_emails
 -- Process what the provider reports about an email or an address. Keeps true: each report takes effect once, with its
 -- mark in the same step; what was accepted is `sent`, regardless of source or time, even if a person has given up the

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- @include base outbox lifecycle
 -- An outbox entry was recorded in Notion, or could not be. Keeps true: what changed meanwhile is recorded again;
 -- nothing leaves the outbox unrecorded; the time for which a finished enrollment is kept begins when its end is

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- @include base outbox gate wakeups lifecycle first_emails turns clocks
 -- Record how a request ended. Keeps true: what was accepted is `sent`, regardless of source or time; what may have been
 -- accepted ends only as `sent` or `in-doubt`; a definite refusal leaves no trace of a post; the next due step of the

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- @include base outbox lifecycle
 -- Skip a step, for a reason. Keeps true: no request for a `skipped` step leaves any more; a request that was posted and
 -- whose outcome is open continues, unless it ended in doubt and a person decides; what may have been sent is marked as

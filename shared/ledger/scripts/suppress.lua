@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- @include outbox contacts
 -- Stop email to a contact: all of it, or marketing. Keeps true: from here on, no such step is claimed or passes its
 -- last look; one that already has is not stopped.

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- @include base outbox
 -- An alert was sent to the owner, or could not be. Keeps true: what came meanwhile is sent too, an alert when its quiet
 -- hour is over.
