@@ -1,13 +1,14 @@
 """What RQ calls.
 
-A job is only a wake-up: to check one step, to write the outbox to Notion, or to send alerts. The ledger decides."""
+A job is only a wake-up: to check one step, to ask for confirmations, to write the outbox to Notion, or to send alerts.
+The ledger decides."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -82,15 +83,27 @@ def _send_step(enrollment: str, step: int) -> None:
 
 def _ask(enrollment: str, step: int, request_id: str) -> dict[str, str] | None:
     """The send function's response; None if there was none, or not now."""
+    body = {"enrollment": enrollment, "step": step}
+    return _post("", body, request_id, enrollment=enrollment, step=step)
+
+
+@_leaving_a_newer_ledger()
+def confirm() -> None:
+    """Have the confirmation emails sent that are next; the scheduler finds those that are left."""
+    with suppress(JobTimeoutException):
+        _post("/confirmations", {}, "")
+
+
+def _post(path: str, body: dict[str, object], request_id: str, **known: object) -> dict[str, str] | None:
+    """Ask the send function; `known` is logged with a problem."""
     settings = services.current_settings()
     headers = {
         "Content-Type": "application/json",
         "Authorization": f"Bearer {settings.internal_token}",
         "X-Request-Id": request_id,
     }
-    body = json.dumps({"enrollment": enrollment, "step": step})
     try:
-        answer = _pool().request("POST", settings.send_function_url, body=body, headers=headers)
+        answer = _pool().request("POST", settings.send_function_url + path, body=json.dumps(body), headers=headers)
         if answer.status == 200:
             return dict(answer.json())
         problem = f"answered {answer.status}"
@@ -98,9 +111,7 @@ def _ask(enrollment: str, step: int, request_id: str) -> dict[str, str] | None:
             return {}
     except (HTTPError, ValueError) as error:
         problem = type(error).__name__
-    _logger.warning(
-        "send_function.unavailable", enrollment=enrollment, step=step, problem=problem, request_id=request_id
-    )
+    _logger.warning("send_function.unavailable", problem=problem, request_id=request_id, **known)
     return None
 
 

@@ -25,7 +25,7 @@ from shared.ledger.client import Ledger
 from shared.ledger.version import VERSION
 
 QUEUE = "send"
-ALLOWED = frozenset({"scheduler.jobs.send_step", "scheduler.jobs.record", "scheduler.jobs.notify"})
+ALLOWED = frozenset(f"scheduler.jobs.{name}" for name in ("send_step", "confirm", "record", "notify"))
 
 
 class Job(RQJob):

@@ -21,7 +21,7 @@ def handle(request: Request) -> Response:
         signature = request.headers.get("X-Cal-Signature-256")
         calcom.verify(data, signature, SETTINGS.accepted("calcom_webhook_secret"))
     event = calcom.event(data)
-    outcome = (
-        meetings.report(event, trigger="calcom-booking", intake=forms.intake(request, data)).what if event else "ignored"
-    )
-    return endpoint.answer(200, {"status": "accepted", "outcome": outcome})
+    if event is None:
+        return endpoint.answer(200, {"status": "accepted", "outcome": "ignored"})
+    done = meetings.report(event, trigger="calcom-booking", intake=forms.intake(request, data))
+    return endpoint.answer(200, {"status": "accepted", "outcome": done.what})

@@ -26,7 +26,7 @@ def handle(request: Request) -> Response:
         signature = request.headers.get("Calendly-Webhook-Signature")
         calendly.verify(data, signature, SETTINGS.accepted("calendly_signing_key"), time.time())
     event = calendly.event(data)
-    outcome = (
-        meetings.report(event, trigger="calendly-booking", intake=forms.intake(request, data)).what if event else "ignored"
-    )
-    return endpoint.answer(200, {"status": "accepted", "outcome": outcome})
+    if event is None:
+        return endpoint.answer(200, {"status": "accepted", "outcome": "ignored"})
+    done = meetings.report(event, trigger="calendly-booking", intake=forms.intake(request, data))
+    return endpoint.answer(200, {"status": "accepted", "outcome": done.what})

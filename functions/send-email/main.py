@@ -1,10 +1,12 @@
-"""send-email: sends one step of one enrollment, for a worker. Internal: never reachable from outside."""
+"""send-email: sends one step of one enrollment, for a worker; at `/confirmations`, the confirmation emails that are
+next. Internal: never reachable from outside."""
 
 from flask import Request, Response
 from pydantic import BaseModel, Field
 
 from shared import services
 from shared.emails.template_store import Store
+from shared.sending.confirmations import Confirmations
 from shared.sending.sender import Sender
 from shared.web import endpoint, guards
 
@@ -24,6 +26,7 @@ SENDER = Sender(
     provider=services.resend(),
     settings=SETTINGS,
 )
+CONFIRMATIONS = Confirmations(services.ledger(), services.resend(), SETTINGS)
 
 
 class Order(BaseModel):
@@ -37,6 +40,8 @@ class Order(BaseModel):
 def handle(request: Request) -> Response:
     """Verify, parse, send, report the result."""
     guards.require_bearer(request, SETTINGS.accepted("internal_token"))
+    if request.path.rstrip("/").endswith("/confirmations"):
+        return endpoint.answer(200, {"result": "asked", "count": CONFIRMATIONS.ask()})
     order = endpoint.parse(request, endpoint.body(request), Order)
     result = SENDER.send(order.enrollment, order.step)
     body: dict[str, object] = {"result": result.result, "until": result.until, "why": result.why}

@@ -1,68 +1,64 @@
-"""unsubscribe: the link in every email.
+"""unsubscribe: the links in emails to stop them, and at `/confirm`, to confirm an address.
 
-Opening it changes nothing; the page's button, or a mail program's one-click request (RFC 8058), does."""
+Opening a link changes nothing; the page's button does, or a mail program's one-click request (RFC 8058)."""
 
-from flask import Request, Response, render_template_string
+from flask import Request, Response
 from redis.exceptions import RedisError
 
 from shared import services
-from shared.core.errors import LedgerTooNew
-from shared.sending import unsubscribe_link
-from shared.web import endpoint, guards
+from shared.core.errors import EvergreenError
+from shared.intake import confirming
+from shared.sending import confirm_link, unsubscribe_link
+from shared.web import endpoint, forms, guards
+from shared.web.recipient_page import page
 
 SETTINGS = services.current_settings().require("redis_url", "unsubscribe_key")
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="robots" content="noindex"><title>{{ title }} · {{ business }}</title>
-<style>
-body { font: 1.1rem/1.6 system-ui, sans-serif; max-width: 32rem; margin: 15vh auto 0; padding: 0 1.25rem }
-h1 { font-size: 1.5rem; line-height: 1.25 }
-button { font: inherit; font-weight: 600; padding: .6rem 1.2rem; border: 0; border-radius: .4rem; cursor: pointer;
-  background: #1f6f54; color: #fff }
-button:focus-visible { outline: 3px solid #7bc4a6; outline-offset: 2px }
-</style>
-</head>
-<body><main><h1>{{ title }}</h1><p>{{ text }}</p>
-{% if ask %}<form method="post"><button>Unsubscribe</button></form>{% endif %}
-</main></body></html>"""
-
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-
-
-def _page(status: int, title: str, text: str, *, ask: bool = False) -> Response:
-    html = render_template_string(PAGE, title=title, text=text, ask=ask, business=SETTINGS.business_name)
-    response = Response(html, status, mimetype="text/html")
-    response.headers["Content-Security-Policy"] = POLICY
-    response.headers["Referrer-Policy"] = "no-referrer"
-    return response
+KEYS = SETTINGS.accepted("unsubscribe_key")
+STOP, CONFIRM = "Unsubscribe", "Yes, this is my address"
 
 
 @endpoint.function("unsubscribe", methods=("GET", "HEAD", "POST"))
 def handle(request: Request) -> Response:
-    """GET asks, POST unsubscribes; both need the token of the link."""
-    contact = unsubscribe_link.contact_of(request.args.get("token", ""), keys=SETTINGS.accepted("unsubscribe_key"))
+    """GET asks, POST decides; both need the token of the link."""
+    token = request.args.get("token", "")
+    return _confirm(request, token) if request.path.startswith("/confirm") else _unsubscribe(request, token)
+
+
+def _unsubscribe(request: Request, token: str) -> Response:
+    contact = unsubscribe_link.contact_of(token, keys=KEYS)
     if contact is None:
-        guards.refused("link")
-        return _page(
-            401,
-            "This link is incomplete",
-            "Please open it again from the email, or reply to the email to unsubscribe.",
-        )
+        return _incomplete("or reply to the email to unsubscribe.")
     if request.method != "POST":
-        return _page(
-            200, "Stop these emails?", f"You will get no more of them from {SETTINGS.business_name}.", ask=True
-        )
+        text = f"You will get no more of them from {SETTINGS.business_name}."
+        return page(200, "Stop these emails?", text, button=STOP)
     try:
         services.ledger().suppress(contact, "unsubscribed")
-    except (RedisError, LedgerTooNew):
-        response = _page(503, "That did not work just now", "Please press the button again in a minute.", ask=True)
-        response.headers["Retry-After"] = "60"
-        return response
-    return _page(
-        200,
-        "You are unsubscribed",
-        "You will get no more of these emails, only reminders of meetings that you book.",
-    )
+    except (RedisError, EvergreenError):
+        return _not_now(STOP)
+    text = "You will get no more of these emails, only reminders of meetings that you book."
+    return page(200, "You are unsubscribed", text)
+
+
+def _confirm(request: Request, token: str) -> Response:
+    asked = confirm_link.asked_of(token, keys=KEYS)
+    if asked is None:
+        return _incomplete("or sign up once more on our website.")
+    if request.method != "POST":
+        text = f"Then {SETTINGS.business_name} sends you the emails that you signed up for."
+        return page(200, "Is this your email address?", text, button=CONFIRM)
+    try:
+        is_confirmed = confirming.confirm(*asked, forms.intake(request, b""))
+    except (RedisError, EvergreenError):
+        return _not_now(CONFIRM)
+    if not is_confirmed:
+        return page(410, "This link has expired", "Please sign up once more on our website.")
+    return page(200, "Thank you, your address is confirmed", "Your first email is on its way.")
+
+
+def _incomplete(otherwise: str) -> Response:
+    guards.refused("link")
+    return page(401, "This link is incomplete", f"Please open it again from the email, {otherwise}")
+
+
+def _not_now(button: str) -> Response:
+    return page(503, "That did not work just now", "Please press the button again in a minute.", button=button)

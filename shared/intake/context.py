@@ -4,6 +4,7 @@ new one."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from shared.core.settings import Settings
 from shared.domain.catalog import Campaign, Catalog
@@ -45,6 +46,11 @@ class Intake:
     visitor: Visitor | None = None
     solved: Challenge | None = None
     confirms: str | None = None
+
+    @property
+    def instant(self) -> datetime:
+        """The webhook's time."""
+        return datetime.fromtimestamp(self.now / 1000, UTC)
 
 
 def exits(reason: str, at: int, intake: Intake) -> Exit:

@@ -139,6 +139,7 @@ def _order(form: Person, fields: dict[str, str], trigger: str, campaign: Campaig
         contact=ids.digest(form.email),
         fields=fields,
         source=trigger,
+        claimed=form.claimed_fields() or None,
         seen=ids.digest(f"{trigger}:{intake.key}") if intake.key else None,
         seen_ttl=SEEN_TTL,
         body=intake.body,

@@ -62,13 +62,14 @@ class Swept(NamedTuple):
 
 @dataclass(frozen=True)
 class Erased:
-    """How much was erased: enrollments, requests to the provider, updates waiting for Notion or the owner, and
-    meetings."""
+    """How much was erased: enrollments, requests to the provider, updates waiting for Notion or the owner, meetings,
+    and sign-ups that waited for a confirmation."""
 
     enrollments: int
     requests: int
     notes: int
     meetings: int
+    held: int
 
 
 @dataclass(frozen=True)

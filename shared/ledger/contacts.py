@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
-from shared.ledger import ids
+from shared.ledger import held, ids
 from shared.ledger.answers import Erased
 from shared.ledger.client import Ledger
 from shared.ledger.outbox import UNSURE
@@ -24,15 +25,19 @@ class ContactRecord:
         enrollments: the fields of each enrollment, by its id; those of a step are `<number>.<field>`.
         meetings: the fields of each meeting, by its key.
         exits: by reason, an instant; enrollments that began before it end.
+        consents: what the person agreed to and withdrew, the oldest first.
+        held: the sign-ups that wait for a confirmation, as they were stored.
     """
 
     contact: Mapping[str, str]
     enrollments: Mapping[str, Mapping[str, str]]
     meetings: Mapping[str, Mapping[str, str]]
     exits: Mapping[str, str]
+    consents: Sequence[Mapping[str, Any]] = ()
+    held: Sequence[str] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.contact or self.enrollments or self.meetings or self.exits)
+        return bool(self.contact or self.enrollments or self.meetings or self.exits or self.consents or self.held)
 
     @property
     def pages(self) -> set[str]:
@@ -78,7 +83,10 @@ class Contacts:
         meetings = {key: cast(dict[str, str], redis.hgetall(key)) for key in self._of(contact, "eg:meeting:*")}
         fields = cast(dict[str, str], redis.hgetall(ids.contact_key(contact)))
         exits = cast(dict[str, str], redis.hgetall(f"eg:exits:{contact}"))
-        return ContactRecord(fields, {run: kept for run, kept in enrollments.items() if kept}, meetings, exits)
+        enrollments = {run: kept for run, kept in enrollments.items() if kept}
+        consents = [json.loads(entry) for entry in cast(list[str], redis.lrange(f"eg:consents:{contact}", 0, -1))]
+        waiting = list(held.of_contact(self.ledger, contact).records.values())
+        return ContactRecord(fields, enrollments, meetings, exits, consents, waiting)
 
     def forget(self, contact: str) -> Erased:
         """Erase a contact, except for its suppression and the marks that prevent a second enrollment."""

@@ -6,6 +6,7 @@ from shared.domain.catalog import Campaign
 from shared.domain.enrollments import Contact, Enrollment, Step
 from shared.domain.states import EnrollmentState, StepState
 from shared.integrations.notion_values import Value, iso
+from shared.notion import proof_text
 from shared.notion.schema import NUMBERED
 
 RESENT = "resent manually: an earlier one may have arrived too"
@@ -30,6 +31,7 @@ def contact_values(contact: Contact, *, new: bool) -> dict[str, Value]:
         "Consent": _when(fields.get("consent_at")),
         "Subscription": contact.subscription,
     }
+    values["Proof"] = proof_text.written(contact, values)
     if new:
         values["Status"] = "Lead"
     # The owner may know what Evergreen does not: an empty value never overwrites theirs.

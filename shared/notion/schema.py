@@ -62,6 +62,7 @@ CONTACTS = Source(
         Property("Source", "select"),
         Property("Consent", "checkbox"),
         Property("Subscription", "select", options=("subscribed", "unsubscribed", "bounced", "complained")),
+        Property("Proof", "rich_text"),
     ),
 )
 TRACKER = Source(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,7 @@ BY_HAND = (
     "Your calendar (Cal.com, Calendly), your inbox and the Discord channel of alerts may mention the person.",
 )
 NO_NOTION = "NOTION_TOKEN is not set, so Notion was not searched: if you use it, set the token and run this again."
-_CONSENT = {"consent_at": "at", "consent_text": "text", "consent_page": "page"}
+_CONSENT = {"consent_at": "at", "consent_text": "text", "consent_page": "page", "consent_proof": "proof"}
 _INSTANTS = {
     *(
         "at",
@@ -42,7 +43,7 @@ _INSTANTS = {
         "posted",
         "sent",
     ),
-    *("delivered", "opened", "clicked", "complained", "bounced", "consent_at"),
+    *("delivered", "opened", "clicked", "complained", "bounced", "consent_at", "confirmed_at"),
 }
 _INTERNAL = {"contact", "lease", "look", "solo", "steps", "frozen", "alerted"}
 _logger = log.logger("privacy")
@@ -80,10 +81,12 @@ def export(email: str, ledger: Ledger) -> dict[str, Any] | None:
         "exported_at": iso(ledger.now()),
         "contact": _contact(held.contact),
         "consent": _consent(held.contact),
+        "consents": [dict(entry) | {"at": iso(int(entry["at"]))} for entry in held.consents],
         "suppression": {reason: iso(at) for reason, at in people.suppression(contact).reasons.items()},
         "enrollments": [_enrollment(run, fields) for run, fields in held.enrollments.items()],
         "meetings": [_spoken(fields) for fields in held.meetings.values()],
         "exits": {reason: iso(int(at)) for reason, at in held.exits.items()},
+        "waiting_for_confirmation": [json.loads(record) for record in held.held],
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from shared.core.settings import Settings
@@ -11,6 +11,7 @@ from shared.domain.catalog import Catalog
 from shared.domain.enrollments import normalized
 from shared.integrations.notion import Notion
 from shared.ledger import ids
+from shared.notion import proof_text
 from shared.notion.cells import Cells
 from shared.notion.schema import CONTACTS, EMAIL_LOG, TRACKER, Source
 from shared.recovery import tracker_rows
@@ -102,7 +103,20 @@ def _fields(cells: Cells, email: str) -> dict[str, str]:
         found["last_sent"] = str(last)
     if cells.text("Consent") not in (None, "False"):
         found["consent_at"] = str(cells.created)
-    return found
+    return found | _proofs(cells, email, found)
+
+
+def _proofs(cells: Cells, email: str, found: Mapping[str, str]) -> dict[str, str]:
+    """How the fields are proved, as the ledger keeps it; without the column Proof, none is."""
+    texts = {column: found[name] for column, name in (_TEXTS | _NUMBERS).items() if name in found}
+    proofs = proof_text.read(cells.text("Proof"), {"Email": email} | texts)
+    kept = {"proved": proofs.proved, "unproved": proofs.unproved}
+    ranks = {rank: f",{','.join(sorted(names))}," for rank, names in kept.items() if names}
+    if proofs.confirmed:
+        ranks["confirmed_at"] = str(cells.created)
+    if proofs.consent and "consent_at" in found:
+        ranks["consent_proof"] = proofs.consent
+    return ranks
 
 
 def _logged(cells: Cells, state: str) -> Logged:

@@ -97,7 +97,7 @@ def intake(request: Request, data: bytes, now: int | None = None) -> Intake:
         now or ledger.now(),
         endpoint.request_id(request),
         key=endpoint.idempotency_key(request),
-        body=ids.digest(data),
+        body=ids.digest(data.decode("latin-1")),  # any bytes
         page=page[0] if page else None,
         network=guards.visitor(request).networks[0] if settings.log_networks else None,
     )

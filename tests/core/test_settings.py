@@ -200,7 +200,9 @@ class TestRequire:
     def test_all_missing_are_named(self) -> None:
         """Each missing setting, and where each can be put."""
         with pytest.raises(SettingsError) as caught:
-            Settings(internal_token="internal-8f3b1d6c4e").require("resend_api_key", "internal_token", "unsubscribe_key")
+            Settings(internal_token="internal-8f3b1d6c4e").require(
+                "resend_api_key", "internal_token", "unsubscribe_key"
+            )
         message = str(caught.value)
         assert message.startswith(
             "missing: RESEND_API_KEY, UNSUBSCRIBE_KEY. Set each in the environment, as NAME_FILE=<path>"

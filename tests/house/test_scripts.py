@@ -21,8 +21,13 @@ INCLUDES = [
     "lists",
     "erasure",
     "lifecycle",
+    "ranks",
+    "consents",
     "contacts",
     "limits",
+    "first_emails",
+    "visits",
+    "holding",
     "turns",
     "clocks",
 ]

@@ -1,4 +1,4 @@
--- @include base rq_jobs limits
+-- @include base rq_jobs
 -- Sign-ups that are held until the owner of the mailbox confirms them, and who gets a confirmation email next.
 
 local HELD, HELD_BY, KEEP_HELD = 'eg:held', 'eg:held:networks', 7 * 86400000
@@ -75,7 +75,7 @@ local function hold_sign_up(h, may_ask)
   redis.call('HSET', asking, 'triggers', triggers, 'network', h.network)
   redis.call('PEXPIRE', asking, KEEP_HELD)
   if may_ask and redis.call('SET', 'eg:mailbox:' .. h.mailbox, h.contact, 'NX', 'PX', KEEP_HELD) then
-    redis.call('HSET', asking, 'since', int(now))
+    redis.call('HSET', asking, 'since', int(now), 'sent', '0')
     line_up(h.contact, h.network)
   end
 end

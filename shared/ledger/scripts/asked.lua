@@ -1,6 +1,6 @@
--- @include base outbox first_emails limits holding
--- A contact was asked for a confirmation, or could not be. Keeps true: one email and one reminder; one that could not be
--- sent is tried again.
+-- @include base first_emails holding
+-- A contact was asked for a confirmation, or could not be. Keeps true: one email and one reminder; one that could not
+-- be sent is tried again.
 -- ARGV[2]: {contact, outcome (sent, refused, wait), wait}.
 -- Returns 1, or 0 if nothing is held any more.
 local a = cjson.decode(ARGV[2])

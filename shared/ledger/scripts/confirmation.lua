@@ -1,6 +1,6 @@
--- @include base gate lists lifecycle contacts first_emails limits holding
--- Take the next contact who must be asked for a confirmation. Keeps true: one worker at a time per contact; one taken by
--- a worker that died comes again; no one is asked who has decided since, whose address bounced, or while sending is
+-- @include base gate contacts limits first_emails holding
+-- Take the next contact who must be asked for a confirmation. Keeps true: one worker at a time per contact; one taken
+-- by a worker that died comes again; no one is asked who has decided since, whose address bounced, or while sending is
 -- stopped; all workers together ask no more than a hundred in an hour, and no network takes the turns of others.
 -- ARGV[2]: {lease, fenced (the fence must be on)}.
 -- Returns {contact, number (1: the first email, 2: the reminder), since, [held record…]}, or {}.

@@ -1,4 +1,4 @@
--- @include base wakeups outbox lists lifecycle ranks contacts consents visits holding
+-- @include base outbox wakeups lists lifecycle ranks consents contacts visits holding
 -- Enroll a contact in a campaign, or only remember it, in one step. Keeps true: one enrollment per key unless re-entry
 -- allows another, one enrollment per event unless its calendar withdrew it and sent it again, one active enrollment per
 -- contact and group, one effect per idempotency key, no new enrollment for a suppressed address; a meeting ends as its
@@ -7,9 +7,9 @@
 -- ARGV[2]: {contact, fields, claimed (given, but not to be printed), source, consent: {text, page, source, network},
 -- seen, body, seen_ttl, answer, lead}; if nothing proves it: {visit (see visits.lua), hold: {id, trigger, mailbox,
 -- network, record}}; if it was held before: {confirms (its id)}; if it ends other enrollments: {exit: {reason, slugs,
--- before}}; if a calendar reports it: {meeting: {what, uid, at, starts, replaces, keep}}; if the webhook has a campaign:
--- {start: {key, slug, kind, request_id}}; and if the form has what it requires: {plan: {group, reentry, anchor,
--- warning, values, retakes, steps: [{number, offset, due, sent, skipped}]}}.
+-- before}}; if a calendar reports it: {meeting: {what, uid, at, starts, replaces, keep}}; if the webhook has a
+-- campaign: {start: {key, slug, kind, request_id}}; and if the form has what it requires: {plan: {group, reentry,
+-- anchor, warning, values, retakes, steps: [{number, offset, due, sent, skipped}]}}.
 -- Returns {what, enrollment or ''}, or {'duplicate', the first answer}.
 -- what: enrolled · exists · blocked · tracked · cancelled · ignored · held · repeated (too often for this address) ·
 -- refused (too often) · conflict (the key came with another body) · gone (it is not held any more).

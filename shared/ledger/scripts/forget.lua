@@ -1,10 +1,11 @@
 #!lua flags=allow-oom
--- @include base outbox erasure
+-- @include base outbox erasure holding
 -- Erase a person. Keeps true: from here on, nothing of theirs is claimed, posted or reported; that they had an
 -- enrollment (eg:runs) and that they want no email (the suppression) is kept, under a digest. The other emails of an
 -- unsettled batch are in doubt if its holder does not report: the request that could be repeated is erased.
 -- ARGV[2]: {contact, enrollments (that no list holds), meetings (keys)}.
--- Returns {enrollments, frozen requests, entries waiting for Notion and the owner, meetings}, how many of each.
+-- Returns {enrollments, frozen requests, entries waiting for Notion and the owner, meetings, held sign-ups}, how many
+-- of each.
 local a = cjson.decode(ARGV[2])
 local runs, requests, notes, meetings = 0, 0, 0, 0
 
@@ -23,6 +24,6 @@ notes = notes + untell(OUTBOX, 'contact:' .. a.contact) + untell(NOTICES, 'lead:
 
 local contact = 'eg:contact:' .. a.contact
 local kept = fields(contact, 'bounced', 'complained', 'manual', 'unsubscribed')
-redis.call('DEL', contact, 'eg:enrollments:' .. a.contact, 'eg:exits:' .. a.contact)
+redis.call('DEL', contact, 'eg:enrollments:' .. a.contact, 'eg:exits:' .. a.contact, 'eg:consents:' .. a.contact)
 for reason, at in pairs(kept) do redis.call('HSET', contact, reason, at) end
-return {runs, requests, notes, meetings}
+return {runs, requests, notes, meetings, drop_contacts_held(a.contact)}

@@ -1,4 +1,4 @@
--- @include base outbox contacts consents
+-- @include outbox consents contacts
 -- A contact may get email again, to the extent that a person decided. Keeps true: the list of suppressed contacts holds
 -- only those that are; an unsubscribe is lifted only together with the consent that lifts it. Enrollments that ended
 -- stay ended.

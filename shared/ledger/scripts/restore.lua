@@ -1,4 +1,4 @@
--- @include base outbox gate wakeups lists erasure lifecycle contacts
+-- @include base outbox gate wakeups lists erasure lifecycle ranks contacts
 -- Restore a person, and one of their enrollments, from Notion. Keeps true: an enrollment that already exists stays as
 -- it is, and so does a number that was given before; no enrollment for a suppressed contact, one active enrollment per
 -- contact and group; what was sent is never sent again, and no email id stands for two emails. An enrollment that began
@@ -26,7 +26,15 @@ local function number_of(run) return tonumber(string.match(run, '%d+$')) end
 local function there(run) return not gone[run] and redis.call('EXISTS', enrollment_key(run)) == 1 end
 
 local function remember()
-  for name, value in pairs(a.fields) do redis.call('HSETNX', contact, name, value) end
+  local known, proved, unproved = fields(contact, 'proved', 'unproved'), a.fields.proved, a.fields.unproved
+  a.fields.proved, a.fields.unproved = nil, nil
+  for name, value in pairs(a.fields) do
+    if redis.call('HSETNX', contact, name, value) == 1 then
+      if listed(proved, name) then known.proved = with(known.proved, name) end
+      if listed(unproved, name) then known.unproved = with(known.unproved, name) end
+    end
+  end
+  for rank, list in pairs(known) do redis.call('HSET', contact, rank, list) end
   if a.page then redis.call('HSETNX', contact, 'page', a.page) else dirty('contact', a.contact) end
   if a.reason and redis.call('HEXISTS', contact, a.reason) == 0 then suppress(a.contact, a.reason, 'restore') end
 end

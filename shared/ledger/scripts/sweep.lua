@@ -1,4 +1,4 @@
--- @include base rq_jobs gate wakeups outbox lists holding
+-- @include base rq_jobs outbox gate wakeups lists holding
 -- Find open steps whose wake-up is overdue, and look again at those that were also overdue a pass ago. Keeps true: no
 -- step is forgotten, even if a job, a worker or a registry was lost; it leaves the list of open steps only if its
 -- enrollment is gone, or if the ledger says that it needs no wake-up. So nothing here may swallow an error: a full
