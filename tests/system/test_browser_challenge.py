@@ -163,6 +163,12 @@ class TestWithout:
         page.route(re.compile("/altcha/"), lambda route: route.fulfill(status=404))
 
     @staticmethod
+    def no_script(page: Page) -> None:
+        """The owner has not copied challenge.js, or a browser extension blocks it."""
+        page.route(re.compile(r"challenge\.js"), lambda route: route.abort())
+        page.reload()
+
+    @staticmethod
     def no_worker(page: Page) -> None:
         """Its worker is missing, or the content policy forbids it."""
         page.route(re.compile(r"pbkdf2\.js"), lambda route: route.abort())
@@ -187,7 +193,7 @@ class TestWithout:
         page.add_init_script("Object.defineProperty(window, 'isSecureContext', { value: false })")
         page.reload()
 
-    @pytest.mark.parametrize("prepare", [no_files, no_worker, an_unknown_algorithm, no_json, no_https])
+    @pytest.mark.parametrize("prepare", [no_files, no_script, no_worker, an_unknown_algorithm, no_json, no_https])
     def test_the_form_goes_without(self, page: Page, webhooks: Webhooks, prepare: Prepare) -> None:
         """And the visitor notices nothing."""
         prepare(page)
