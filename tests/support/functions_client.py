@@ -50,8 +50,10 @@ DEFAULTS = {
     "UNSUBSCRIBE_KEY": "unsubscribe-4d1f7a9c3e8b2056f1a3",
     "POSTAL_ADDRESS": "1 Main Street, Springfield",
     "BOOKING_URL": "https://cal.com/evergreen/call",
-    "WEBHOOK_RATE_PER_IP": "1000/second",
-    "WEBHOOK_RATE_PER_ADDRESS": "1000/hour",
+    "WEBHOOK_RATE_PER_IP": "10000/second",
+    "WEBHOOK_RATE_PER_ADDRESS": "5000/hour",
+    "SIGNUPS_PER_HOUR": "0",
+    "SIGNUPS_PER_DAY": "0",
 }
 LINK = unsubscribe_link.link(ids.digest(ADDRESS), key=DEFAULTS["UNSUBSCRIBE_KEY"], public_url="")
 BEARER = {"Authorization": f"Bearer {DEFAULTS['INTERNAL_TOKEN']}"}

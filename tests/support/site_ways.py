@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 SCORES = {"assessment_score", "red_systems", "orange_systems", "yellow_systems", "green_systems"}
-CONSENT = {"consent", "consent_text"}
+CONSENT = {"consent", "consent_text", "altcha"}  # what each website form adds, for the local stack has challenges
 PERSON = {"email", "first_name", "timezone"}
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from shared.core.stack_file import ROOT
 from shared.web import challenge
 from tests.support import site_server
 from tests.support.site_server import Webhooks
@@ -154,6 +155,31 @@ class TestSolving:
         assert webhooks.received[0].body["red_systems"] == 8
 
 
+def test_the_html_in_the_docs_works_as_written(page: Page, asking: tuple[str, Webhooks]) -> None:
+    """The form of docs/website.md with what its part about challenges adds, for an Evergreen at another origin."""
+    blocks = re.findall(r"```html\n(.+?)```", (ROOT / "docs" / "website.md").read_text(encoding="utf-8"), re.DOTALL)
+    signup, added = blocks[:2]
+    form, *scripts = re.findall(r"<form.*?>|<script.+?</script>", added)
+    html = re.sub(r"<form.*?>", form, re.sub(r"<script.+?</script>", "", signup), count=1) + "".join(scripts)
+    html = re.sub(r'src="/(\w+\.js)"', r'src="/static/\1"', html)
+    page.route("**/signup.html", lambda route: route.fulfill(body=html, content_type="text/html"))
+    posted: list[Any] = []
+
+    def evergreen(route: Route) -> None:
+        posted.append(route.request.post_data_json)
+        asked = route.request.method == "GET"
+        answer = challenge.create(KEY, round(time.time() * 1000)) if asked else {"status": "accepted"}
+        route.fulfill(status=200 if asked else 202, json=answer, headers={"Access-Control-Allow-Origin": asking[0]})
+
+    page.route("https://hooks.example.org/webhook/signup", evergreen)
+    page.goto(f"{asking[0]}/signup.html")
+    page.get_by_label("Email").fill("ada@example.org")
+    page.get_by_label("Yes, send me").check()
+    page.click("text=Sign up")
+    page.get_by_text("Watch your inbox").wait_for()
+    assert posted[0] is None and challenge.verified(posted[-1]["altcha"], KEY, round(time.time() * 1000))
+
+
 class TestWithout:
     """Whatever goes wrong with a challenge, the form is posted."""
 
@@ -161,6 +187,12 @@ class TestWithout:
     def no_files(page: Page) -> None:
         """The owner has not copied altcha/."""
         page.route(re.compile("/altcha/"), lambda route: route.fulfill(status=404))
+
+    @staticmethod
+    def no_script(page: Page) -> None:
+        """The owner has not copied challenge.js, or a browser extension blocks it."""
+        page.route(re.compile(r"challenge\.js"), lambda route: route.abort())
+        page.reload()
 
     @staticmethod
     def no_worker(page: Page) -> None:
@@ -187,7 +219,7 @@ class TestWithout:
         page.add_init_script("Object.defineProperty(window, 'isSecureContext', { value: false })")
         page.reload()
 
-    @pytest.mark.parametrize("prepare", [no_files, no_worker, an_unknown_algorithm, no_json, no_https])
+    @pytest.mark.parametrize("prepare", [no_files, no_script, no_worker, an_unknown_algorithm, no_json, no_https])
     def test_the_form_goes_without(self, page: Page, webhooks: Webhooks, prepare: Prepare) -> None:
         """And the visitor notices nothing."""
         prepare(page)

@@ -183,7 +183,7 @@ def test_the_html_in_the_docs_works_as_written(page: Page, served: tuple[str, We
     """What an owner copies from docs/website.md, with only the script's address changed, sends both forms to
     another origin."""
     blocks = re.findall(r"```html\n(.+?)```", (ROOT / "docs" / "website.md").read_text(encoding="utf-8"), re.DOTALL)
-    signup, assessment = (re.sub(r'src="/(\w+\.js)"', r'src="/static/\1"', block) for block in blocks)
+    signup, _challenge, assessment = (re.sub(r'src="/(\w+\.js)"', r'src="/static/\1"', block) for block in blocks)
     answering = Answering(page, {**ACCEPTED, "headers": {"Access-Control-Allow-Origin": "*"}})
     page.route("**/signup.html", lambda route: route.fulfill(body=signup, content_type="text/html"))
     page.route("**/assessment.html", lambda route: route.fulfill(body=assessment, content_type="text/html"))

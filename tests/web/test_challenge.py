@@ -96,6 +96,12 @@ class TestVerified:
         assert solved and {challenge.verified(text, KEY, NOW) for text in spellings} <= {solved, None}
         assert challenge.verified(indented, KEY, NOW) == solved
 
+    def test_nothing_longer_than_the_field_is_read(self, payload: dict[str, Any]) -> None:
+        """Padding does not get past the limit."""
+        padding = " " * (challenge.LONGEST - len(encoded(payload)))
+        assert challenge.verified(encoded(payload) + padding, KEY, NOW)
+        assert challenge.verified(encoded(payload) + padding + " ", KEY, NOW) is None
+
     def test_two_challenges_have_two_ids(self, payload: dict[str, Any]) -> None:
         """Another visitor's is not taken for the spent one."""
         other = challenge.verified(encoded(solution(challenge.create(KEY, NOW))), KEY, NOW)

@@ -6,8 +6,7 @@
  *
  * data-evergreen  where the form goes.
  * data-done       afterwards: "#id" shows that element in the form's place, anything else is a page to go to. Without it, a line of text.
- * data-challenge  the browser does a second of work for the form, in the background, with the files in altcha/ beside this script. If that
- *                 fails, the form goes without.
+ * data-challenge  the browser does a second of work for the form, with challenge.js; if that fails, the form goes without.
  * data-error      on a field: what to say when the webhook refuses its value, instead of the webhook's own words.
  * data-number     on a hidden field: its value is a number.
  *
@@ -21,8 +20,7 @@
 
   const [GIVE_UP_AFTER, ATTEMPT_TIMEOUT] = [30_000, 10_000]; // ms; for all attempts together, and for one
   const [FIRST_PAUSE, LONGEST_PAUSE] = [500, 8_000]; // ms; a pause is twice the one before
-  const [SOLVE_WITHIN, SOLVED_FOR] = [15_000, 15 * 60_000]; // ms; a slow phone needs a few seconds, and a challenge is good for 20 minutes
-  const ALTCHA = new URL("altcha/", document.currentScript?.src ?? location.href);
+  const SOLVED_FOR = 15 * 60_000; // ms; a challenge is good for 20 minutes
   const TEXT = {
     sending: "Sending…",
     again: "This is taking longer than usual. Trying again…",
@@ -71,50 +69,15 @@
     return (hash >>> 0).toString(16);
   }
 
-  /** ALTCHA's widget, loaded as soon as a visitor turns to a form that needs it. */
-  let widget;
-  const loadWidget = () =>
-    (widget ??= import(new URL("altcha.min.js", ALTCHA)).then(() =>
-      window.$altcha.algorithms.set("PBKDF2/SHA-256", () => new Worker(new URL("pbkdf2.js", ALTCHA))),
-    ));
-
-  /** The solution of a new challenge from the form's own address. Nothing is shown: the form says that it is sending. */
-  async function work(element, challenge) {
-    await loadWidget();
-    const settings = { challenge, display: "invisible", minDuration: 0, humanInteractionSignature: false };
-    element.setAttribute("configuration", JSON.stringify(settings));
-    const ready = new Promise((resume) => element.addEventListener("load", resume, { once: true }));
-    document.body.append(element);
-    await ready;
-    return (await element.verify())?.payload;
-  }
-
-  /** The same, or nothing if it fails or takes too long. */
-  async function solve(challenge) {
-    const element = Object.assign(document.createElement("altcha-widget"), { hidden: true });
-    try {
-      return await Promise.race([work(element, challenge), new Promise((resume) => setTimeout(resume, SOLVE_WITHIN))]);
-    } catch {
-      return undefined;
-    } finally {
-      element.reset?.();
-      element.remove();
-    }
-  }
-
-  /**
-   * What goes with this very text: the key under which the webhook knows it, and the solved challenge, if the form needs one. Both stay the
-   * same until the form is accepted; both are new as soon as something was changed.
-   */
+  /** The key under which the webhook knows this very text, and the solved challenge that goes with it: the same until it is accepted. */
   async function proofsFor(place, text, challenge) {
     const mark = fingerprint(text);
     const [known, key, since, altcha] = (storage[place] || "").split(" ");
     if (known === mark && (!altcha || Date.now() - since < SOLVED_FOR)) return { key, altcha };
-    // Pages without https lack the first.
-    const fresh = { key: crypto.randomUUID?.() ?? crypto.getRandomValues(new Uint32Array(4)).join("-"), altcha: "" };
-    if (challenge) fresh.altcha = (await solve(challenge)) || "";
-    storage[place] = [mark, fresh.key, Date.now(), fresh.altcha].join(" ");
-    return fresh;
+    const fresh = crypto.randomUUID?.() ?? crypto.getRandomValues(new Uint32Array(4)).join("-"); // pages without https lack the first
+    const solution = (challenge && (await window.evergreenChallenge?.(challenge))) || "";
+    storage[place] = `${mark} ${fresh} ${Date.now()} ${solution}`;
+    return { key: fresh, altcha: solution };
   }
 
   /** How long a Retry-After asks to wait, in ms; 0 where there is none. It holds seconds or a date. */
@@ -232,10 +195,6 @@
     if (!event.target.matches("form[data-evergreen]")) return;
     event.preventDefault();
     if (event.target.getAttribute("aria-busy") !== "true") submit(event.target);
-  });
-
-  document.addEventListener("focusin", (event) => {
-    if (event.target.form?.matches("[data-evergreen][data-challenge]")) loadWidget().catch(() => {});
   });
 
   for (const form of document.querySelectorAll("form[data-evergreen]")) {

@@ -59,8 +59,9 @@ local function held_record(id)
   return record, id .. '@' .. network
 end
 
--- h: {id, contact, trigger, mailbox, network (digests), record}. One mailbox is asked once a week, with one reminder.
-local function hold_sign_up(h, may_ask)
+-- h: {id, contact, trigger, mailbox, network (digests), record}. One mailbox is asked once a week, with one reminder;
+-- not before `ask_from`, and not at all without it.
+local function hold_sign_up(h, ask_from)
   local _, before = held_record(h.id)
   if before then drop_held(before) else make_room() end
   local member = h.id .. '@' .. h.network
@@ -74,9 +75,13 @@ local function hold_sign_up(h, may_ask)
   if not string.find(triggers, ',' .. h.trigger .. ',', 1, true) then triggers = triggers .. h.trigger .. ',' end
   redis.call('HSET', asking, 'triggers', triggers, 'network', h.network)
   redis.call('PEXPIRE', asking, KEEP_HELD)
-  if may_ask and redis.call('SET', 'eg:mailbox:' .. h.mailbox, h.contact, 'NX', 'PX', KEEP_HELD) then
+  if ask_from and redis.call('SET', 'eg:mailbox:' .. h.mailbox, h.contact, 'NX', 'PX', KEEP_HELD) then
     redis.call('HSET', asking, 'since', int(now), 'sent', '0')
-    line_up(h.contact, h.network)
+    if ask_from <= now then
+      line_up(h.contact, h.network)
+    else
+      redis.call('ZADD', ASK_LATER, int(ask_from), h.contact)
+    end
   end
 end
 

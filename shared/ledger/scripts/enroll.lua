@@ -201,10 +201,18 @@ local function answer_before()
   return {'duplicate', answer or ''}
 end
 
-local function hold()
+-- A person who has just unsubscribed is not asked on the same day, because of what someone typed into a form.
+local AFTER_UNSUBSCRIBE = 86400000
+local function ask_from()
   local why = suppressed(a.contact, 'marketing')
+  if not why then return now end
+  if why ~= 'unsubscribed' or not a.consent then return nil end
+  return tonumber(redis.call('HGET', contact, why)) + AFTER_UNSUBSCRIBE
+end
+
+local function hold()
   a.hold.contact = a.contact
-  hold_sign_up(a.hold, not why or why == 'unsubscribed' and a.consent)
+  hold_sign_up(a.hold, ask_from())
   return {'held', ''}
 end
 
