@@ -109,6 +109,7 @@ def _booking(request: Request, uid: str) -> dict[str, Any]:
         "responses": {
             "name": {"label": "your_name", "value": request.name},
             "email": {"label": "email_address", "value": request.email},
+            "location": {"label": "location", "value": {"value": "link", "optionValue": ""}},
         },
         "location": "https://meet.example.org/northside",
         "bookerUrl": "https://cal.example.org",

@@ -21,7 +21,7 @@ _BUSINESS = _PERSON + '&+/()!?#:;*%|\u00b0\u00ae\u00a9"\u201c\u201d\u201e\u00ab\
 
 _OTHER_DOTS = str.maketrans(dict.fromkeys("\u3002\uff61\u06d4", "."))
 _LINK = re.compile(
-    r"//|\bwww\.|@|\b(?:https?|ftp|tel|sms|mailto|callto)\s*:"
+    r"//|\bwww\.|\S@\S|\b(?:https?|ftp|tel|sms|mailto|callto)\s*:"
     r"|[\[({]\s*(?:\.|dot|at)\s*[\])}]"
     r"|\s\.\s*[^\W\d_]{2}|\.\s+(?:com|net|org|example)\b"
     r"|(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])",

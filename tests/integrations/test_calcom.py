@@ -328,7 +328,9 @@ def test_a_place_with_a_link_in_it_is_none(location: Any) -> None:
     assert place(location=location, videoCallData=None, metadata=None) is None
 
 
-@pytest.mark.parametrize("location", ["1 King St. W., Toronto", "St.Catharines, 2nd floor", "+1 555 0100", "駅前"])
+@pytest.mark.parametrize(
+    "location", ["1 King St. W., Toronto", "St.Catharines, 2nd floor", "Cafe @ 5 Main St.", "+1 555 0100", "駅前"]
+)
 def test_a_place_in_words(location: str) -> None:
     """An address or a telephone number is shown as it was written, in one line."""
     assert place(location=location.replace(" ", "  "), videoCallData=5, metadata=[]) == location
