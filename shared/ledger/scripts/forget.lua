@@ -20,6 +20,7 @@ for _, meeting in ipairs(a.meetings) do
   if redis.call('HGET', meeting, 'contact') == a.contact then meetings = meetings + redis.call('DEL', meeting) end
 end
 notes = notes + untell(OUTBOX, 'contact:' .. a.contact) + untell(NOTICES, 'lead:' .. a.contact)
+  + redis.call('ZREM', LEADS, 'lead:' .. a.contact)
 
 local contact = 'eg:contact:' .. a.contact
 local kept = fields(contact, 'bounced', 'complained', 'manual', 'unsubscribed')
