@@ -61,7 +61,7 @@ def sign_up(form: SignUp, *, trigger: str, intake: Intake) -> Answer:
         start=start_of(campaign, form.email, intake) if campaign else None,
         plan=_sign_up_plan(form, campaign, intake) if campaign and enrolls else None,
     )
-    return _enroll(order, intake)
+    return _enroll(order, form, intake)
 
 
 def _sign_up_plan(form: SignUp, campaign: Campaign, intake: Intake) -> Plan:
@@ -99,7 +99,7 @@ def report(form: NoShow | PostCall | NewClient, *, trigger: str, intake: Intake)
         order = replace(order, start=start_of(campaign, subject, intake), plan=plan)
     if isinstance(form, NewClient):
         order = replace(order, exit=exits("client", intake.now, intake))
-    return _enroll(order, intake)
+    return _enroll(order, form, intake)
 
 
 def _plan(
@@ -131,12 +131,12 @@ def _order(form: Person, fields: dict[str, str], trigger: str, campaign: Campaig
         source=trigger,
         seen=ids.digest(f"{trigger}:{intake.key}") if intake.key else None,
         seen_ttl=SEEN_TTL,
-        answer=json.dumps([form.email, campaign.slug if campaign else None]),
+        answer=campaign.slug if campaign else "",
         limit=intake.limit,
     )
 
 
-def _enroll(order: Enroll, intake: Intake) -> Answer:
+def _enroll(order: Enroll, form: Person, intake: Intake) -> Answer:
     done = intake.ledger.enroll(order)
     if done.what == "limited":
         _logger.warning("rate.limited", by="address", request_id=intake.request_id)
@@ -146,8 +146,13 @@ def _enroll(order: Enroll, intake: Intake) -> Answer:
     _logger.info(
         "signed_up", trigger=order.source, outcome=done.what, enrollment=enrollment, request_id=intake.request_id
     )
-    email, campaign = json.loads(done.which if before else order.answer)
-    return Answer(email, campaign, done)
+    return Answer(form.email, _campaign_of(done.which if before else order.answer), done)
+
+
+def _campaign_of(answer: str) -> str | None:
+    """The campaign that an answer names; an earlier release's has the address, too."""
+    campaign = json.loads(answer)[1] if answer.startswith("[") else answer
+    return campaign or None
 
 
 def _zone(form: Person, campaign: Campaign, intake: Intake) -> str | None:

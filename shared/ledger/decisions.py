@@ -306,15 +306,28 @@ class Decisions:
         """
         return list(self._decide("lift", {"contact": contact, "reasons": list(reasons), "consent": consent}))
 
-    def forget(self, contact: str, *, enrollments: Sequence[str], meetings: Sequence[str]) -> Erased:
+    def forget(
+        self,
+        contact: str,
+        *,
+        enrollments: Sequence[str],
+        meetings: Sequence[str],
+        answers: Mapping[str, str] | None = None,
+    ) -> Erased:
         """Erase a contact, except for its suppression and the marks that prevent a second enrollment.
 
         Args:
             contact: its digest.
             enrollments: those that are on no list.
             meetings: the keys of the meetings.
+            answers: by key, the answers to write over those that hold the address.
         """
-        order = {"contact": contact, "enrollments": list(enrollments), "meetings": list(meetings)}
+        order = {
+            "contact": contact,
+            "enrollments": list(enrollments),
+            "meetings": list(meetings),
+            "answers": list((answers or {}).items()),
+        }
         return Erased(*(int(count) for count in self._decide("forget", order)))
 
     def restore(self, order: Restore) -> Became:
