@@ -82,7 +82,8 @@ def found_in_keys(server: valkey.Valkey) -> set[bytes]:
             b"zset": lambda key: b"\n".join(raw.zrange(key, 0, -1)),
         }
         found = {key for key in raw.scan_iter() if found_in(key + b"\n" + (read[raw.type(key)](key) or b""))}
-        return found | ({b"the slow commands"} if found_in(str(raw.slowlog_get(-1)).encode()) else set())
+        slow = b"\n".join(entry["command"] for entry in raw.slowlog_get(-1))
+        return found | ({b"the slow commands"} if found_in(slow) else set())
 
 
 def found_in_files(directory: Path) -> set[str]:
@@ -96,6 +97,7 @@ def server(tmp_path: Path) -> Iterator[valkey.Valkey]:
     with valkey.serve(tmp_path, 0, "secret") as found:
         with Redis.from_url(found.url, password=found.password) as redis:
             redis.config_set("rdbcompression", "no")
+            redis.config_set("slowlog-max-len", 100_000)
             redis.config_set("slowlog-log-slower-than", 0)
         yield found
 
