@@ -15,7 +15,10 @@ from shared import services
 from shared.domain.enrollments import normalized
 from shared.integrations.notion_values import iso
 from shared.ledger.contacts import Contacts, Suppression
+from shared.ledger.rewriting import Log
 from shared.operations import privacy, suppressions
+
+REWRITING = "Rewriting Redis's append-only file, which still contains the person; this may take a minute ..."
 
 
 def _address(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -36,7 +39,8 @@ address = click.argument("address", callback=_address)
 def forget(address: str, yes: bool, as_json: bool) -> None:
     """Erase a person, here and in Notion.
 
-    Keeps, under a hash of the address, that no campaign may start again for them and that they want no email."""
+    Keeps, under a hash of the address, that no campaign may start again for them and that they want no email. Redis's
+    append-only file is rewritten, so that the address is not in it either; what is left for you to do is printed."""
     found, ledger = clients.settings(), clients.ledger()
     if not yes:
         click.confirm(
@@ -44,9 +48,12 @@ def forget(address: str, yes: bool, as_json: bool) -> None:
             abort=True,
             err=True,
         )
-    done = privacy.forget(address, ledger, found, services.notion() if found.notion_token else None)
+    notion = services.notion() if found.notion_token else None
+    done = privacy.forget(address, ledger, found, notion, progress=lambda: click.echo(REWRITING, err=True))
     if as_json:
-        return print_json({"erased": asdict(done.erased), "notion_pages": done.pages, "by_hand": done.left})
+        return print_json(
+            {"erased": asdict(done.erased), "notion_pages": done.pages, "log": done.log, "by_hand": done.left}
+        )
     erased = done.erased
     counts = {
         "enrollments": erased.enrollments,
@@ -56,6 +63,8 @@ def forget(address: str, yes: bool, as_json: bool) -> None:
     }
     counts["pages moved to Notion's trash"] = done.pages
     console.print("Erased:", ", ".join(f"{name} {count}" for name, count in counts.items()), soft_wrap=True)
+    if done.log == Log.REWRITTEN:
+        console.print("Redis's append-only file was rewritten, and no longer contains the person.", soft_wrap=True)
     console.print("\nLeft for you to do:")
     for sentence in done.left:
         console.print(f"- {sentence}", soft_wrap=True)

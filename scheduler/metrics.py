@@ -121,6 +121,7 @@ def _backlog(now: Readings) -> Iterator[Metric]:
     )
     yield _gauge("outbox", "Changes not yet written to Notion.", now.health.outbox)
     yield _gauge("notices", "Alerts not yet sent to the owner.", now.gauges["notices"])
+    yield _gauge("leads", "Urgent leads not yet sent to the owner.", now.gauges["leads"])
 
 
 def _health(now: Readings) -> Iterator[Metric]:

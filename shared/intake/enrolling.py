@@ -3,6 +3,7 @@ steps on the schedule."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -68,7 +69,7 @@ def sign_up(form: SignUp, *, trigger: str, intake: Intake) -> Answer:
     if intake.visitor:
         measured = visits.visit(form.email, campaign, intake.visitor, intake.solved, intake.settings)
         order = replace(order, visit=measured, hold=held_forms.hold(form, trigger, intake.visitor, intake))
-    return _enroll(order, intake)
+    return _enroll(order, form, intake)
 
 
 def _sign_up_plan(form: SignUp, campaign: Campaign, intake: Intake) -> Plan:
@@ -109,7 +110,7 @@ def report(form: NoShow | PostCall | NewClient, *, trigger: str, intake: Intake)
         order = replace(order, start=start_of(campaign, subject, intake), plan=plan)
     if isinstance(form, NewClient):
         order = replace(order, exit=exits("client", intake.now, intake))
-    return _enroll(order, intake)
+    return _enroll(order, form, intake)
 
 
 def _plan(
@@ -147,7 +148,7 @@ def _order(form: Person, fields: dict[str, str], trigger: str, campaign: Campaig
     )
 
 
-def _enroll(order: Enroll, intake: Intake) -> Answer:
+def _enroll(order: Enroll, form: Person, intake: Intake) -> Answer:
     done = intake.ledger.enroll(order)
     before = done.what == "duplicate"
     _logger.info(
@@ -162,7 +163,13 @@ def _enroll(order: Enroll, intake: Intake) -> Answer:
         raise TooManyRequests(REFUSED_FOR)
     if done.what == "conflict":
         raise WebhookError(422, "this Idempotency-Key came before with another body; use a new key for each form")
-    return Answer(order.fields["email"], (done.which if before else order.answer) or None, done)
+    return Answer(form.email, _campaign_of(done.which if before else order.answer), done)
+
+
+def _campaign_of(answer: str) -> str | None:
+    """The campaign that an answer names; an earlier release's has the address, too."""
+    campaign = json.loads(answer)[1] if answer.startswith("[") else answer
+    return campaign or None
 
 
 def _zone(form: Person, campaign: Campaign, intake: Intake) -> str | None:

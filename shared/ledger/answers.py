@@ -74,12 +74,15 @@ class Erased:
 
 @dataclass(frozen=True)
 class Taken:
-    """An outbox entry or an alert: its name, its version, and an alert's count and latest detail."""
+    """An outbox entry or an alert: its name, its version, and an alert's count and latest detail.
+
+    A summary of leads is named `leads`, and has the name and the version of each in `members`."""
 
     member: str
     version: str
     count: int = 0
     detail: str = ""
+    members: tuple[tuple[str, str], ...] = ()
 
     @property
     def kind(self) -> str:

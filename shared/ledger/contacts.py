@@ -91,7 +91,10 @@ class Contacts:
     def forget(self, contact: str) -> Erased:
         """Erase a contact, except for its suppression and the marks that prevent a second enrollment."""
         return self.ledger.forget(
-            contact, enrollments=sorted(self._tracked(contact)), meetings=self._of(contact, "eg:meeting:*")
+            contact,
+            enrollments=sorted(self._tracked(contact)),
+            meetings=self._of(contact, "eg:meeting:*"),
+            answers=self._answers(contact),
         )
 
     def suppression(self, contact: str) -> Suppression:
@@ -113,6 +116,19 @@ class Contacts:
     def _tracked(self, contact: str) -> set[str]:
         prefix = ids.enrollment_key("")
         return {key.removeprefix(prefix) for key in self._of(contact, f"{prefix}*-0")}
+
+    def _answers(self, contact: str) -> dict[str, str]:
+        """The answers to Idempotency-Keys that name the contact's address, as an earlier release stored them; by their
+        keys, and without it."""
+        found = {}
+        for key in self.ledger.redis.scan_iter("eg:seen:*", count=1000):
+            answer = cast(str | None, self.ledger.redis.get(key)) or ""
+            if answer.startswith("["):
+                email, campaign = json.loads(answer)
+                whose = ids.digest(email)
+                if whose == contact:
+                    found[key] = campaign or ""
+        return found
 
     def _of(self, contact: str, pattern: str) -> list[str]:
         """The hashes of a pattern that name the contact. Scans the keys, so that it blocks nothing else."""

@@ -307,15 +307,28 @@ class Decisions:
         """
         return list(self._decide("lift", {"contact": contact, "reasons": list(reasons), "consent": consent}))
 
-    def forget(self, contact: str, *, enrollments: Sequence[str], meetings: Sequence[str]) -> Erased:
+    def forget(
+        self,
+        contact: str,
+        *,
+        enrollments: Sequence[str],
+        meetings: Sequence[str],
+        answers: Mapping[str, str] | None = None,
+    ) -> Erased:
         """Erase a contact, except for its suppression and the marks that prevent a second enrollment.
 
         Args:
             contact: its digest.
             enrollments: those that are on no list.
             meetings: the keys of the meetings.
+            answers: by key, the answers to write over those that hold the address.
         """
-        order = {"contact": contact, "enrollments": list(enrollments), "meetings": list(meetings)}
+        order = {
+            "contact": contact,
+            "enrollments": list(enrollments),
+            "meetings": list(meetings),
+            "answers": list((answers or {}).items()),
+        }
         return Erased(*(int(count) for count in self._decide("forget", order)))
 
     def restore(self, order: Restore) -> Became:
@@ -377,16 +390,26 @@ class Decisions:
         self._decide("alert", {"cause": cause, "detail": detail})
 
     def notice(self, *, lease: float) -> Taken | None:
-        """Take the next alert for the owner; `lease` is how many seconds sending it may take."""
+        """Take the next alert for the owner, or lead, or many leads as one; `lease` is how many seconds sending may
+        take."""
         found = self._decide("notice", {"lease": round(lease * 1000)})
-        return Taken(found[0], found[1], int(found[2] or 0), found[3] or "") if found else None
+        if not found:
+            return None
+        members = tuple(zip(*found[4:], strict=True)) if found[4:] else ((found[0], found[1]),)
+        return Taken(found[0], found[1], int(found[2] or 0), found[3] or "", members)
 
-    def told(self, member: str, version: str, *, count: int = 0, quiet: float = 0, wait: float | None = None) -> int:
-        """Mark an alert as sent to the owner, as it was when it was taken.
+    def told(
+        self,
+        members: Sequence[tuple[str, str]],
+        *,
+        count: int = 0,
+        quiet: float = 0,
+        wait: float | None = None,
+    ) -> int:
+        """Mark an alert, a lead or a summary as sent to the owner, as it was when it was taken.
 
         Args:
-            member: its name.
-            version: its version when it was taken.
+            members: the name and the version of each, as they were taken.
             count: how often it had come by then.
             quiet: seconds until the next alert for the same cause is sent.
             wait: it could not be sent; seconds until it is tried again.
@@ -394,7 +417,7 @@ class Decisions:
         Returns:
             How often it has failed.
         """
-        known = {"member": member, "version": version, "count": count}
+        known = {"members": list(members), "count": count}
         return int(self._decide("told", known | {"quiet": _milliseconds(quiet), "wait": _milliseconds(wait)}))
 
     def limit(self, *limits: Limit) -> Counted:

@@ -23,13 +23,14 @@ class Figures:
         self._redis = ledger.redis
 
     def backlog(self) -> dict[str, Any]:
-        """How many alerts are waiting to be sent to the owner, and the requests per second that Resend says it allows
-        (None until it does)."""
+        """How many alerts and leads are waiting to be sent to the owner, and the requests per second that Resend says
+        it allows (None until it does)."""
         pipe = self._redis.pipeline(transaction=False)
-        pipe.zcard("eg:notices")
+        pipe.zcard(ids.NOTICES)
+        pipe.zcard(ids.LEADS)
         pipe.get("eg:rate:resend")
-        notices, rate = pipe.execute()
-        return {"notices": notices, "resend_rate": float(rate) if rate else None}
+        alerts, leads, rate = pipe.execute()
+        return {"notices": alerts + leads, "resend_rate": float(rate) if rate else None}
 
     def next_steps(self, count: int) -> list[tuple[str, int]]:
         """The steps to look at next, as enrollment and number."""

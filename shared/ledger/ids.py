@@ -10,6 +10,7 @@ ACTIVE = "eg:in:active"
 GATE = "eg:gate"
 FENCE = "eg:fence"
 OUTBOX = "eg:outbox"
+NOTICES, LEADS = "eg:notices", "eg:notices:leads"  # what waits to be told to the owner: alerts, and leads
 TICK = "eg:tick"
 VERSION = "eg:version"
 SCHEDULED = "rq:scheduler:scheduled_jobs"

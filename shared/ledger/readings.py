@@ -22,7 +22,7 @@ class Readings:
         queued, workers, failed: by queue, the waiting jobs, the workers, and the jobs on RQ's failed list.
         lateness: emails by the upper end of their bucket in seconds, and the `sum` in milliseconds.
         counts: emails by the outcome of each request, and `held`, requests that hit the provider's rate limit.
-        gauges: `open` and `late` steps, waiting `notices`, `suppressed` contacts, `rejected` templates.
+        gauges: `open` and `late` steps, waiting `notices` and `leads`, `suppressed` contacts, `rejected` templates.
     """
 
     health: Health
@@ -60,7 +60,8 @@ def read(ledger: Ledger, slugs: Sequence[str]) -> Readings:
     pipe.hgetall("eg:counts")
     pipe.zcard(ids.OPEN)
     pipe.zcount(ids.OPEN, "-inf", now - OVERDUE_AFTER)
-    pipe.zcard("eg:notices")
+    pipe.zcard(ids.NOTICES)
+    pipe.zcard(ids.LEADS)
     pipe.zcard("eg:suppressed")
     pipe.hlen("eg:templates:rejected")
     answers = iter(pipe.execute())
@@ -75,7 +76,7 @@ def read(ledger: Ledger, slugs: Sequence[str]) -> Readings:
         failed={queue: numbers[2] for queue, numbers in queues.items()},
         lateness=_numbers(next(answers)),
         counts=_numbers(next(answers)),
-        gauges=dict(zip(("open", "late", "notices", "suppressed", "rejected"), answers, strict=True)),
+        gauges=dict(zip(("open", "late", "notices", "leads", "suppressed", "rejected"), answers, strict=True)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.core.settings import Settings
@@ -11,6 +12,7 @@ from shared.ledger.alerts import Alert
 
 COLORS = {"CRITICAL": 0xB3261E, "URGENT": 0xC77700, "OPTIMIZE": 0x1F6F54}
 ALERT = 0xC77700
+NAMED = 5  # leads of a summary that are named
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,27 @@ def lead(contact: Contact, settings: Settings) -> Embed:
         description="This result warrants a quick call.",
         color=COLORS[contact.segment],
         fields=tuple((title, value) for title, value in fields if value),
+        footer=settings.business_name,
+    )
+
+
+def leads(contacts: Sequence[Contact], settings: Settings, *, delayed: bool) -> Embed:
+    """More urgent contacts in a minute than are told one by one: how many, the first few, and where all are.
+
+    Args:
+        contacts: the people, the first first.
+        settings: for the business's name, and where the console is.
+        delayed: whether they could not be told at once, so that some came earlier.
+    """
+    shown = [lead(contact, settings) for contact in contacts[:NAMED]]
+    fields = [(each.title, ", ".join(f"{name}: {value}" for name, value in each.fields)) for each in shown]
+    more = f" The first {NAMED} are below." if len(contacts) > NAMED else ""
+    return Embed(
+        title=f"{len(contacts)} urgent leads{'' if delayed else ' in the last minute'}",
+        description=f"So many at once come as one message.{more} If these are not real people, a flood of sign-ups may "
+        f"be under way. All of them: {settings.public_url.rstrip('/')}/console/enrollments?segment=CRITICAL",
+        color=COLORS["CRITICAL"],
+        fields=tuple(fields),
         footer=settings.business_name,
     )
 

@@ -105,7 +105,8 @@ class Notifier:
             return False
         wait = BUSY_AFTER if error.retry_after is None else error.retry_after
         failures = alerts.failed(alert, wait)
-        known = {"kind": alert.kind, "subject": alert.subject, "detail": alert.detail, "why": error.reason}
+        subject = alert.subject or " ".join(alert.contacts)
+        known = {"kind": alert.kind, "subject": subject, "detail": alert.detail, "why": error.reason}
         if error.kind == "refused" and failures >= REFUSALS:
             _logger.error("alert.dropped", **known)
             alerts.told(alert)
@@ -123,17 +124,23 @@ class Notifier:
             self.discord.post(embed)
         elif self.provider and self.settings.alert_email:
             self._email(alert, embed, self.provider)
-        elif alert.kind == "lead":
-            _logger.info("lead", contact=alert.subject)
-        else:
+        elif alert.kind == "alert":
             _logger.error("alert", cause=alert.subject, count=alert.count, detail=alert.detail)
+        else:
+            for contact in alert.contacts:
+                _logger.info("lead", contact=contact)
 
     def _worded(self, alert: Alert) -> Embed | None:
-        """The text; None for a person who has since been forgotten."""
-        if alert.kind != "lead":
+        """The text; None for people who have since been forgotten."""
+        if alert.kind == "alert":
             return alert_texts.alert(alert, self.settings)
-        contact = self.ledger.contact(alert.subject)
-        return alert_texts.lead(contact, self.settings) if contact and "email" in contact.fields else None
+        held = [contact for each in alert.contacts if (contact := self.ledger.contact(each))]
+        known = [contact for contact in held if "email" in contact.fields]
+        if not known:
+            return None
+        if len(known) == 1:
+            return alert_texts.lead(known[0], self.settings)
+        return alert_texts.leads(known, self.settings, delayed=alert.count > 0)
 
     def _email(self, alert: Alert, embed: Embed, provider: Provider) -> None:
         text = alert_texts.as_text(embed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,16 +17,30 @@ from shared.ledger import ids
 from shared.ledger.answers import Erased
 from shared.ledger.client import Ledger
 from shared.ledger.contacts import REASONS, Contacts
+from shared.ledger.rewriting import Log, clear_slow_commands, rewrite
 from shared.notion import schema
 from shared.notion.schema import CONTACTS, EMAIL_LOG, TRACKER
 
 BY_HAND = (
     "Resend keeps its own log of the emails (and a contact, if you created one there): delete them in Resend.",
-    "Earlier Redis backups still contain the person: let them expire, and run this again after restoring one.",
+    "Earlier Redis backups still contain the person (copies of its append-only file, and snapshots; the local stack's "
+    "are in .local/backups): delete them or let them expire, and run this again after restoring one.",
     "Notion keeps trashed pages for 30 days: empty its trash to delete them now.",
     "Your calendar (Cal.com, Calendly), your inbox and the Discord channel of alerts may mention the person.",
 )
 NO_NOTION = "NOTION_TOKEN is not set, so Notion was not searched: if you use it, set the token and run this again."
+_IN_THE_LOG = "Redis's append-only file still contains the person"
+_LOG = {  # where it was not rewritten
+    Log.REFUSED: f"{_IN_THE_LOG}, if it keeps one: it does not let Evergreen rewrite it. Run BGREWRITEAOF as its "
+    "administrator; if it is a managed service, ask its provider when the file is rewritten, and when its backups end.",
+    Log.FAILED: f"{_IN_THE_LOG}: Redis could not rewrite it, and its log says why (often its disk is full). Fix that, "
+    "and run this again.",
+    Log.UNFINISHED: f"{_IN_THE_LOG} until Redis has rewritten it, which goes on by itself. It is done when INFO "
+    "persistence has aof_rewrite_in_progress:0; to wait for it, run this again.",
+}
+_SNAPSHOTS = "Redis's snapshot (dump.rdb), if it writes any, contains the person until the next one: run BGSAVE there."
+_REPLICAS = "Redis has replicas, which have files of their own: run BGREWRITEAOF (and BGSAVE) on each of them."
+_SLOW = "Redis's list of slow commands may name the person until it is empty: run SLOWLOG RESET as its administrator."
 _CONSENT = {"consent_at": "at", "consent_text": "text", "consent_page": "page", "consent_proof": "proof"}
 _INSTANTS = {
     *(
@@ -56,11 +70,13 @@ class Forgotten:
     Attributes:
         erased: how much in Redis.
         pages: how many pages were moved to Notion's trash.
+        log: what became of Redis's append-only file.
         left: what is left to do manually, in sentences.
     """
 
     erased: Erased
     pages: int
+    log: Log
     left: tuple[str, ...]
 
 
@@ -90,8 +106,16 @@ def export(email: str, ledger: Ledger) -> dict[str, Any] | None:
     }
 
 
-def forget(email: str, ledger: Ledger, settings: Settings, notion: Notion | None) -> Forgotten:
-    """Erase a person: scheduled emails, stored data, and their pages in Notion.
+def forget(
+    email: str,
+    ledger: Ledger,
+    settings: Settings,
+    notion: Notion | None,
+    *,
+    wait: float = 60,
+    progress: Callable[[], object] = lambda: None,
+) -> Forgotten:
+    """Erase a person: scheduled emails, stored data, their pages in Notion, and what Redis's files hold.
 
     Kept, under a digest of the address: in which campaigns they had an enrollment, so that none starts again, and
     whether they want no email. A repeat erases what is left.
@@ -101,14 +125,21 @@ def forget(email: str, ledger: Ledger, settings: Settings, notion: Notion | None
         ledger: the truth.
         settings: name the owner's databases.
         notion: the workspace; None leaves its pages alone.
+        wait: seconds to wait for Redis to rewrite its append-only file.
+        progress: called when that begins.
     """
     people, address = Contacts(ledger), normalized(email)
     contact = ids.digest(address)
     known = people.held(contact).pages
     erased = people.forget(contact)
     trashed, left = _trash(notion, settings, address, known) if notion else (0, [NO_NOTION])
-    _logger.info("forgotten", contact=contact, enrollments=erased.enrollments, pages=trashed)
-    return Forgotten(erased, trashed, (*left, *BY_HAND))
+    in_files = rewrite(ledger, wait, progress)
+    left += [_LOG[in_files.log]] if in_files.log in _LOG else []
+    left += [_SNAPSHOTS] if in_files.snapshots else []
+    left += [_REPLICAS] if in_files.replicas else []
+    left += [] if clear_slow_commands(ledger, (address, contact)) else [_SLOW]
+    _logger.info("forgotten", contact=contact, enrollments=erased.enrollments, pages=trashed, log=in_files.log)
+    return Forgotten(erased, trashed, in_files.log, (*left, *BY_HAND))
 
 
 def _trash(notion: Notion, settings: Settings, address: str, known: set[str]) -> tuple[int, list[str]]:

@@ -154,7 +154,7 @@ class TestAudit:
     def test_the_owner_gets_one_alert_with_the_count(self, world: World) -> None:
         """One message, with the number of emails and one of their ids; a read-only audit sends none."""
         run = world.sign_up()
-        world.redis.delete("eg:notices")  # the lead that Ada is
+        world.redis.delete(ids.LEADS)  # the lead that Ada is
         world.redis.zrem(ids.OPEN, f"{run}-2", f"{run}-3")
         world.ledger.audit_all()
         assert Alerts(world.ledger).take() is None

@@ -137,7 +137,7 @@ def test_a_finished_run_leaves_only_its_mark_and_the_contact(world: World) -> No
     for key in list(world.redis.scan_iter()):
         if ttl(world, key) is not None:
             world.redis.delete(key)
-    world.redis.delete("eg:notices", "eg:notices:versions")  # the owner got it
+    world.redis.delete(ids.NOTICES, ids.LEADS, "eg:notices:versions")  # the owner got it
     for _ in range(100):  # the lists are cleaned a few runs at a time
         world.ledger.sweep(set())
     assert {key for key in world.redis.scan_iter() if CONTACT in key or CONTACT in everything(world.redis, key)} == {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -347,6 +348,123 @@ def test_on_a_full_ledger_the_scheduler_is_not_called_silent(desk: Desk, redis: 
             notifier.watch()
         desk.tell(notifier)
     assert desk.titles() == ["The ledger is full"]
+
+
+def many(desk: Desk, count: int, name: str = "lead") -> None:
+    """This many urgent leads at once."""
+    for number in range(count):
+        desk.clock.advance(ms=1)
+        desk.lead(f"{name}{number}@example.org", first_name=f"{name.title()}{chr(65 + number % 26)}")
+
+
+def numbers(desk: Desk) -> list[int]:
+    """How many leads each message told of, in order."""
+    return [int(match[1]) if (match := re.match(r"(\d+) urgent leads", title)) else 1 for title in desk.titles()]
+
+
+@pytest.mark.parametrize("leads", [1, 10, 200])
+def test_an_alert_goes_ahead_of_leads(desk: Desk, leads: int) -> None:
+    """However many came before it."""
+    many(desk, leads)
+    desk.alerts.report("failed", "x")
+    desk.tell(desk.notifier())
+    assert desk.titles()[0] == "An email failed" and sum(numbers(desk)[1:]) == leads
+
+
+def test_an_alert_goes_ahead_of_leads_of_an_earlier_release(desk: Desk, redis: Redis) -> None:
+    """Which kept both on one list; their leads are still sent."""
+    many(desk, 30)
+    redis.rename(ids.LEADS, ids.NOTICES)
+    desk.clock.advance(seconds=1)
+    desk.alerts.report("failed", "x")
+    desk.tell(desk.notifier())
+    assert (desk.titles()[0], numbers(desk)[1:]) == ("An email failed", [30])
+    assert redis.zcard(ids.NOTICES) == redis.zcard(ids.LEADS) == redis.hlen("eg:notices:versions") == 0
+
+
+def test_many_leads_are_one_message(desk: Desk) -> None:
+    """How many, the first few as they are named one by one, and where all are."""
+    many(desk, 37)
+    desk.tell(desk.notifier())
+    (embed,) = desk.told()
+    assert embed["title"] == "37 urgent leads in the last minute"
+    assert [field["name"] for field in embed["fields"]] == [f"CRITICAL lead: Lead{letter}" for letter in "ABCDE"]
+    assert "lead0@example.org" in embed["fields"][0]["value"].replace("\\", "")
+    assert "/console/enrollments?segment=CRITICAL" in embed["description"].replace("\\", "")
+
+
+def test_ten_leads_a_minute_go_one_by_one(desk: Desk) -> None:
+    """The others wait for the minute's end, and are one message if they are more than ten; none is lost."""
+    notifier = desk.notifier()
+    many(desk, 10)
+    desk.clock.advance(seconds=1)
+    notifier.drain(WITHIN)
+    many(desk, 12, "late")
+    notifier.drain(WITHIN)
+    assert numbers(desk) == [1] * 10
+    desk.alerts.report("failed", "x")
+    notifier.drain(WITHIN)
+    assert desk.titles()[10:] == ["An email failed"]
+    desk.clock.advance(seconds=61)
+    notifier.drain(WITHIN)
+    assert numbers(desk)[11:] == [12]
+    desk.clock.advance(seconds=61)
+    many(desk, 3, "later")
+    notifier.drain(WITHIN)
+    assert numbers(desk)[12:] == [1] * 3
+
+
+def test_no_lead_of_a_summary_is_lost_when_the_worker_dies(desk: Desk) -> None:
+    """All come again after its lease, once, with what came meanwhile."""
+    many(desk, 25)
+    taken = desk.alerts.take()
+    assert taken and len(taken.members) == 25
+    assert desk.alerts.take() is None
+    many(desk, 5, "late")
+    desk.tell(desk.notifier())
+    desk.tell(desk.notifier())
+    desk.tell(desk.notifier())
+    assert sum(numbers(desk)) == 30
+    assert desk.ledger.redis.zcard(ids.LEADS) == 0
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 429, "retry_after": 40}])
+def test_a_summary_that_discord_does_not_take_comes_again(desk: Desk, fault: dict[str, Any]) -> None:
+    """With the same leads, and no claim that they came just now."""
+    many(desk, 25)
+    desk.fault("status", **fault)
+    notifier = desk.notifier()
+    for _ in range(4):
+        desk.tell(notifier)
+    assert desk.titles() == ["25 urgent leads"]
+
+
+def test_a_summary_names_nobody_who_was_forgotten(desk: Desk) -> None:
+    """Nor counts them."""
+    many(desk, 12)
+    desk.ledger.forget(ids.digest("lead0@example.org"), enrollments=[], meetings=[])
+    taken = desk.alerts.take()
+    assert taken and len(taken.members) == 11
+    desk.alerts.failed(taken, 0)
+    desk.ledger.redis.delete(ids.contact_key(ids.digest("lead1@example.org")))
+    desk.tell(desk.notifier())
+    assert numbers(desk) == [10] and "lead1@" not in str(desk.told())
+
+
+def test_many_leads_are_one_email(desk: Desk) -> None:
+    """Without Discord."""
+    many(desk, 37)
+    desk.tell(desk.notifier(discord=False, alert_email=OWNER))
+    (email,) = desk.box.get("/outbox.json")
+    assert email["subject"] == "37 urgent leads in the last minute"
+    assert "CRITICAL lead: LeadA: Email: lead0@example.org" in email["text"]
+
+
+def test_many_leads_are_logged_by_their_digests(desk: Desk, logs: CapturingLogger) -> None:
+    """Without Discord and without an address."""
+    many(desk, 12)
+    desk.tell(desk.notifier(discord=False))
+    assert len(logged(logs, "lead")) == 12 and "@" not in str(logs.calls)
 
 
 def test_raising_a_notice_wakes_the_worker(desk: Desk, redis: Redis) -> None:

@@ -39,7 +39,6 @@ HELD = (
     # the person
     r"eg:contact:[0-9a-f]{20}/(email|name|first_name|last_name|business_name|timezone|booking_url|consent_\w+)",
     r"eg:frozen:[\w-]+/body",  # the request to the provider, until its outcome is known, and for at most a day
-    r"eg:seen:[0-9a-f]{20}",  # the answer that an Idempotency-Key gets again, for a day
 )
 
 

@@ -192,13 +192,13 @@ local function meeting(m)
   return enrolls, what
 end
 
--- The answer that the same key got before, or nil. An earlier release stored no digest of the body.
+-- The answer that the same key got before, or nil. An earlier release stored only the answer.
 local function answer_before()
   local stored = redis.call('GET', 'eg:seen:' .. a.seen)
   if not stored then return nil end
   local body, answer = string.match(stored, '^(%x*) (.*)$')
   if body and body ~= a.body then return {'conflict', ''} end
-  return {'duplicate', answer or ''}
+  return {'duplicate', answer or stored}
 end
 
 -- A person who has just unsubscribed is not asked on the same day, because of what someone typed into a form.
