@@ -29,7 +29,7 @@ def handle(request):
 def documented() -> str:
     """The only block of the page that configures a proxy."""
     page = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
-    (block,) = [block for block in re.findall(r"^```\n(.*?)^```$", page, re.M | re.S) if "reverse_proxy" in block]
+    (block,) = [block for block in re.findall(r"^```\w*\n(.*?)^```$", page, re.M | re.S) if "reverse_proxy" in block]
     return str(block)
 
 
@@ -66,7 +66,8 @@ def asked(port: int, path: str, body: bytes | None = None, **headers: str) -> tu
 
 @pytest.mark.parametrize(
     "path",
-    ["/webhook/signup", "/unsubscribe?token=t", "/unsubscribe/", "/confirm?token=t", "/console", "/console/api/x", "/health"],
+    ["/webhook/signup", "/unsubscribe?token=t", "/unsubscribe/", "/confirm?token=t", "/console", "/console/api/x",
+     "/health"],
 )  # fmt: skip
 def test_what_is_public_arrives(caddy: int, path: str) -> None:
     """With its whole path."""
@@ -76,8 +77,9 @@ def test_what_is_public_arrives(caddy: int, path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/function/send-email", "/function/signup", "/_/ready", "/_/health", "/unsubscribed", "/confirmed", "/healthy",
-     "/webhook/../function/send-email", "/webhook/%2e%2e/function/send-email", "//function/send-email", "/metrics"],
+    ["/", "/function/send-email", "/function/signup", "/_/ready", "/_/health", "/unsubscribed", "/confirmed",
+     "/healthy", "/webhook/../function/send-email", "/webhook/%2e%2e/function/send-email", "//function/send-email",
+     "/metrics"],
 )  # fmt: skip
 def test_what_is_not_public_is_a_404(caddy: int, path: str) -> None:
     """From Caddy itself: it answers with nothing."""
