@@ -164,9 +164,7 @@ class TestCode:
         """It knows sockets, but makes and connects none."""
         (tree,) = [tree for name, tree in trees() if name == self.SERVER]
         called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-        assert not {
-            name for name in called if name.startswith("socket.") or name.endswith((".connect", ".connect_ex"))
-        }
+        assert not {name for name in called if name.startswith("socket.") or name.endswith((".connect", ".connect_ex"))}
 
     def test_rendering_an_email_loads_nothing(self) -> None:
         """The inliner would fetch style sheets; it is configured not to."""
