@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Create or update every secret in the cluster from a local file: one Kubernetes Secret each, named as Evergreen reads them.
-#   deploy/secrets.sh [--dry-run|--local] [FILE]     FILE: deploy/mine/secrets.env; --local only fills in the file, without a cluster
+#   deploy/secrets.sh [--dry-run|--local] [FILE]     FILE: deploy/mine/secrets.env; --local only fills in the file, and writes a file for each in secrets/ beside it
 # No value is printed or passed as an argument, where `ps` would show it. Evergreen's own secrets are generated if empty.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -42,7 +42,18 @@ done
 [[ -n $(value "$file" RESEND_API_KEY) ]] || stop "RESEND_API_KEY is empty in $file." "Create one that can send at https://resend.com/api-keys."
 case "$(value "$file" RESEND_API_KEY)" in re_*) ;; *) stop "RESEND_API_KEY does not look like a Resend key." "It begins with re_; copy it again, without quotes." ;; esac
 
-[[ -z $LOCAL ]] || exit 0
+# For compose: a container sees only the files that are mounted into it, and on this machine only the folder's owner does.
+if [[ -n $LOCAL ]]; then
+  folder="$(dirname "$file")/secrets"
+  mkdir -p "$folder"
+  chmod 700 "$folder"
+  while IFS= read -r name; do
+    key="$folder/$(tr 'A-Z_' 'a-z-' <<< "$name")"
+    value "$file" "$name" > "$key"
+    chmod 644 "$key"
+  done < <(names "$here/secrets.example.env")
+  exit 0
+fi
 
 # Until you have Resend's secret, a random one, not written to the file, makes Evergreen refuse every event.
 secret() {

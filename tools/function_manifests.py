@@ -70,6 +70,7 @@ def knative(name: str, function: Manifest) -> Manifest:
     }
     spec = {
         "timeoutSeconds": TIMEOUT,
+        "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "containers": [_container(function)],
         "volumes": [

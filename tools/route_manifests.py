@@ -8,6 +8,9 @@ from tools.function_manifests import Manifest, is_public
 
 HOST = "Host(`evergreen.example.org`)"  # kustomize inserts the host of PUBLIC_URL: deploy/components/settings
 PAGES = ("unsubscribe", "console", "health")  # public at the root too
+CONFIRM = f"{HOST} && PathRegexp(`^/confirm(/|$)`)"  # a page of the function unsubscribe, at the root only
+# A limit for each caller, then for what one may send.
+BEFORE = ("rate", "in-flight", "body", "safe-headers")
 
 
 def _paths(name: str) -> str:
@@ -29,7 +32,7 @@ def _ingress(routes: list[tuple[str, list[str]]]) -> Manifest:
         {
             "kind": "Rule",
             "match": match,
-            "middlewares": [{"name": name} for name in ("rate", "safe-headers", *middlewares)],
+            "middlewares": [{"name": name} for name in (*BEFORE, *middlewares)],
             "services": [{"name": "gateway", "port": "http"}],
         }
         for match, middlewares in routes
@@ -53,7 +56,11 @@ def routes(listed: dict[str, Manifest]) -> list[Manifest]:
     to_function = _middleware(
         "to-function", replacePathRegex={"regex": "^/(?:webhook/)?([^/]+)(/.*)?$", "replacement": "/function/$1$2"}
     )
-    return [to_function, _ingress([(_paths(name), ["to-function"]) for name in public])]
+    to_confirm = _middleware(
+        "to-confirm", replacePathRegex={"regex": "^/(confirm.*)$", "replacement": "/function/unsubscribe/$1"}
+    )
+    rules = [(_paths(name), ["to-function"]) for name in public]
+    return [to_function, to_confirm, _ingress([*rules, (CONFIRM, ["to-confirm"])])]
 
 
 def knative_routes(listed: dict[str, Manifest]) -> list[Manifest]:
@@ -68,4 +75,5 @@ def knative_routes(listed: dict[str, Manifest]) -> list[Manifest]:
         _middleware(f"to-{name}", headers={"customRequestHeaders": {"Host": f"{name}.evergreen.svc.cluster.local"}})
         for name in public
     ]
-    return [strip, *hosts, _ingress([(_paths(name), ["from-root", f"to-{name}"]) for name in public])]
+    rules = [(_paths(name), ["from-root", f"to-{name}"]) for name in public]
+    return [strip, *hosts, _ingress([*rules, (CONFIRM, ["to-unsubscribe"])])]

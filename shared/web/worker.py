@@ -320,7 +320,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
             return
         self.swept = now
         late = [(conn, end) for conn, (until, end) in self.waiting.items() if until <= now]
-        slow = sum(bool(conn.sock.received) for conn, _ in late)
+        slow = sum(end == self._too_late and bool(conn.sock.received) for conn, end in late)
         if slow:
             _logger.warning("requests.late", count=slow)
         for conn, end in late:

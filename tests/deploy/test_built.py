@@ -93,20 +93,32 @@ def test_the_owners_settings_are_used_everywhere(built: Built) -> None:
 def test_every_pod_is_limited_and_unprivileged(built: Built) -> None:
     """No root, no writable paths except mounts, no capabilities, no cluster token, and limits."""
     for pod, _, spec in pods(built[1]):
-        knative = "automountServiceAccountToken" not in spec
-        assert knative == ("timeoutSeconds" in spec), pod
-        if not knative:
-            assert spec["automountServiceAccountToken"] is False
-            assert spec["securityContext"]["runAsNonRoot"] is True
-            assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert spec["automountServiceAccountToken"] is False, pod
         (container,) = spec["containers"]
         assert container["securityContext"]["readOnlyRootFilesystem"] is True, pod
-        assert container["securityContext"]["allowPrivilegeEscalation"] is False
-        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         assert {"memory", "cpu"} <= set(container["resources"]["limits"]), pod
         assert {mount["name"] for mount in container["volumeMounts"]} == {
             volume["name"] for volume in spec["volumes"]
         } | ({"data"} if pod == "valkey" else set())
+
+
+def test_every_pod_fits_the_restricted_standard(built: Built) -> None:
+    """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted, which the namespace enforces."""
+    (namespace,) = of_kind(built[1], "Namespace")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    for pod, _, spec in pods(built[1]):
+        assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers", "ephemeralContainers"} & set(spec), pod
+        for volume in spec["volumes"]:
+            assert set(volume) - {"name"} <= {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"}
+        for container in spec["containers"]:
+            both = {**spec.get("securityContext", {}), **container["securityContext"]}
+            assert both["runAsNonRoot"] is True, pod
+            assert both.get("runAsUser") != 0, pod
+            assert both["seccompProfile"] == {"type": "RuntimeDefault"}, pod
+            assert both["allowPrivilegeEscalation"] is False, pod
+            assert both["capabilities"] == {"drop": ["ALL"]}, pod
+            assert not both.get("privileged"), pod
+            assert not any("hostPort" in port for port in container.get("ports", [])), pod
 
 
 def test_evergreens_pods_have_what_the_image_needs(built: Built) -> None:

