@@ -34,7 +34,9 @@ def evergreen(valkey_server: valkey.Valkey, redis: Redis) -> Iterator[str]:
     with own_port() as port:
         environ = {
             **os.environ,
-            **environment(valkey_server, HOST="127.0.0.1", PORT=str(port), OPERATOR_TOKEN="operator-5c2e9a7f1b", DRAIN="0s"),
+            **environment(
+                valkey_server, HOST="127.0.0.1", PORT=str(port), OPERATOR_TOKEN="operator-5c2e9a7f1b", DRAIN="0s"
+            ),
             "WEBSITE_WEBHOOK_SECRET": SECRET,
             "CALCOM_WEBHOOK_SECRET": "calcom-7e4a1c9d5b",
             "CALENDLY_SIGNING_KEY": "calendly-2b8d6f0a4c",
