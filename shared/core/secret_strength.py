@@ -56,6 +56,15 @@ def refuse_weak(secret: str, least: int = TOKEN) -> str:
     return secret
 
 
+def _signing_key(value: str) -> str:
+    try:
+        return refuse_weak(value, KEY)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}, and keep this one as UNSUBSCRIBE_KEY_PREVIOUS, or links already sent stop working"
+        ) from None
+
+
 def _webhook_secret(value: str) -> str:
     problem = "a Standard Webhooks secret is whsec_ followed by the key in base64"
     try:
@@ -73,5 +82,5 @@ def _webhook_secret(value: str) -> str:
 
 Password = Annotated[str, AfterValidator(lambda value: refuse_weak(value, PASSWORD))]
 Token = Annotated[str, AfterValidator(refuse_weak)]
-SigningKey = Annotated[str, AfterValidator(lambda value: refuse_weak(value, KEY))]
+SigningKey = Annotated[str, AfterValidator(_signing_key)]
 WebhookSecret = Annotated[str, AfterValidator(_webhook_secret)]

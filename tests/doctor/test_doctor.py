@@ -242,6 +242,18 @@ def test_a_pod_does_not_need_every_secret(world: World, monkeypatch: pytest.Monk
     assert [finding["about"] for finding in faults(doctor(world, monkeypatch, "--json"))] == ["POSTAL_ADDRESS"]
 
 
+def test_a_replaced_secret_that_still_counts_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a reminder, not as a fault; as a fault if both values are the same, because nothing was replaced."""
+    world.environ |= {"OPERATOR_TOKEN_PREVIOUS": "the one before, made of other words"}
+    result = doctor(world, monkeypatch, "--json")
+    told = [finding for finding in json.loads(result.stdout) if finding["about"] == "OPERATOR_TOKEN_PREVIOUS"]
+    assert [(finding["level"], "remove it" in finding["fix"]) for finding in told] == [("note", True)]
+    world.environ |= {"OPERATOR_TOKEN_PREVIOUS": world.environ["OPERATOR_TOKEN"]}
+    assert [finding["about"] for finding in faults(doctor(world, monkeypatch, "--json"))] == [
+        "OPERATOR_TOKEN and OPERATOR_TOKEN_PREVIOUS"
+    ]
+
+
 def test_no_secret_is_printed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even a wrong one."""
     world.environ |= {"OPERATOR_TOKEN": "shorty-of-mine, twice", "CONSOLE_PASSWORD": "shorty-of-mine, twice"}
