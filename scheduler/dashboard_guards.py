@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
+from threading import Lock
 from typing import Any
 
-from flask import Response, request
-from limits import parse
+from flask import Response, after_this_request, request
+from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
 from scheduler import dashboard_jobs
-from shared.core import log
+from shared.core import log, proofs
 from shared.core.settings import Settings
-from shared.web import guards
+from shared.web import known_browser
 
 USER = "evergreen"
-WRONG_PASSWORDS = parse("5/5 minutes")  # of one IP
+WRONG_PASSWORDS = 5, "5 minutes"  # of one network; of the wider ones around it, twice and four times as many
+OF_KNOWN = parse(known_browser.GUESSES)
 LONGEST_PAGE = 200
 PAGES = {"queues_overview", "jobs_overview", "job_view", "workers_overview"}
 DATA = {"list_queues", "list_jobs", "job_info", "list_workers"}
@@ -49,12 +50,9 @@ def refusal(status: HTTPStatus, sentence: str) -> Response:
     return Response(sentence + "\n", status, mimetype="text/plain")
 
 
-def _digest(text: str | None) -> bytes:
-    return hashlib.sha256((text or "").encode()).digest()
-
-
 def require_login(settings: Settings) -> Callable[[], Response | None]:
-    """Ask for user and password; after too many wrong guesses, even the right password must wait.
+    """Ask for user and password; after too many wrong guesses, even the right password must wait, but not in a browser
+    that has shown it before: through a port-forward everyone has the same address.
 
     Args:
         settings: console_password is the password.
@@ -63,26 +61,52 @@ def require_login(settings: Settings) -> Callable[[], Response | None]:
         A check to run before each request.
     """
     limiter = FixedWindowRateLimiter(MemoryStorage())
+    browsers = known_browser.KnownBrowsers([secrets.token_bytes(32)], cookie="evergreen_dashboard_known", path="/")
+    one_at_a_time = Lock()  # guesses at the same time do not get past the limit
 
     def check() -> Response | None:
-        who = guards.client_ip(request)
-        if not limiter.test(WRONG_PASSWORDS, who):
-            response = refusal(HTTPStatus.TOO_MANY_REQUESTS, "Too many wrong passwords. Wait five minutes.")
-            response.headers["Retry-After"] = str(WRONG_PASSWORDS.get_expiry())
-            return response
-        given = request.authorization
-        user, password = (given.username, given.password) if given and given.type == "basic" else (None, None)
-        right_user = hmac.compare_digest(_digest(user), _digest(USER))
-        if hmac.compare_digest(_digest(password), _digest(settings.console_password)) and right_user:
-            return None
-        if given:
-            limiter.hit(WRONG_PASSWORDS, who)
-            _logger.warning("proof.failed", proof="password")
+        networks, browser = known_browser.networks(request), browsers.name(request)
+        with one_at_a_time:
+            budgets = _budgets(networks, browser if browser and limiter.test(OF_KNOWN, browser) else None)
+            if not all(limiter.test(*budget) for budget in budgets):
+                _logger.warning("dashboard.limited", network=networks[0])
+                return _too_many()
+            if _is_right(settings):
+                if not browser:
+                    _logger.info("dashboard.signed_in", network=networks[0])
+                    after_this_request(lambda response: browsers.remember(request, response))
+                return None
+            if request.authorization:
+                for budget in budgets:
+                    limiter.hit(*budget)
+                _logger.warning("dashboard.refused", network=networks[0], known=bool(browser))
+                _logger.warning("proof.failed", proof="password")
         response = refusal(HTTPStatus.UNAUTHORIZED, f"The user is {USER}, the password is CONSOLE_PASSWORD.")
         response.headers["WWW-Authenticate"] = 'Basic realm="Evergreen", charset="UTF-8"'
         return response
 
     return check
+
+
+def _budgets(networks: Sequence[str], browser: str | None) -> list[tuple[RateLimitItem, str]]:
+    """What a wrong password counts towards: a known browser's own budget, or those of the networks."""
+    if browser:
+        return [(OF_KNOWN, browser)]
+    most, length = WRONG_PASSWORDS
+    return [(parse(f"{most << wider}/{length}"), network) for wider, network in enumerate(networks)]
+
+
+def _is_right(settings: Settings) -> bool:
+    given = request.authorization
+    user, password = (given.username, given.password) if given and given.type == "basic" else (None, None)
+    right = [proofs.is_one_of(user or "", [USER]), proofs.is_one_of(password or "", [settings.console_password])]
+    return all(right)
+
+
+def _too_many() -> Response:
+    response = refusal(HTTPStatus.TOO_MANY_REQUESTS, "Too many wrong passwords. Wait five minutes.")
+    response.headers["Retry-After"] = "300"
+    return response
 
 
 def read_only() -> Response | None:

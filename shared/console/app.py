@@ -42,9 +42,11 @@ def create_app(settings: Settings) -> Flask:
     Args:
         settings: operator_token gives access to the API; without console_password there is only a page that says so.
     """
+    keys = session.secret_keys(settings)
     app = Flask("shared.console", static_url_path="/assets")
     app.config.update(
-        SECRET_KEY=session.secret_key(settings),
+        SECRET_KEY=keys[-1],
+        SECRET_KEY_FALLBACKS=keys[:-1],
         SESSION_COOKIE_PATH=BASE,
         SESSION_COOKIE_SAMESITE="Strict",
         SESSION_REFRESH_EACH_REQUEST=False,

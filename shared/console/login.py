@@ -11,11 +11,10 @@ from werkzeug.wrappers import Response as Redirect
 from shared import services
 from shared.console import session
 from shared.console.looks import BASE, span
-from shared.core import log
 from shared.core.errors import WebhookError
 
 login = Blueprint("login", __name__)
-_logger = log.logger("console")
+_LIMITED = "Too many attempts. Try again in {}. A browser that has signed in here before does not have to wait."
 
 
 def door(*, over: bool = False, problem: str = "", status: int = 401, back: str = "/") -> Response:
@@ -43,13 +42,14 @@ def sign_in() -> Response | Redirect:
         session.check_form(settings)
         session.sign_in(request.form.get("password", ""), settings)
     except WebhookError as error:
-        text = f"Too many attempts. Try again in {span(error.retry_after)}." if error.retry_after else error.message
+        text = _LIMITED.format(span(error.retry_after)) if error.retry_after else error.message
         response = door(problem=text, status=error.status, back=request.form.get("back", "/"))
         if error.retry_after:
             response.headers["Retry-After"] = str(error.retry_after)
         return response
-    _logger.info("console.signed_in")
-    return redirect(within(request.form.get("back", "/")), 303)
+    signed_in = redirect(within(request.form.get("back", "/")), 303)
+    session.remember_browser(signed_in, settings)
+    return signed_in
 
 
 @login.get("/login")

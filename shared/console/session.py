@@ -1,4 +1,6 @@
-"""Access to the console: one password, Flask's session in a signed cookie, and a proof for each form."""
+"""Access to the console: one password, Flask's session in a signed cookie, and a proof for each form.
+
+Every decision about access is logged with the network that it came from, never with what was entered."""
 
 from __future__ import annotations
 
@@ -11,19 +13,24 @@ from urllib.parse import urlsplit
 from flask import Flask, Request, g, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFError, CSRFProtect  # type: ignore[import-untyped]  # shipped without types
+from werkzeug.wrappers import Response
 
 from shared import services
-from shared.core.errors import WebhookError
+from shared.console import attempts
+from shared.console.looks import BASE
+from shared.core import log, proofs
+from shared.core.errors import TooManyRequests, WebhookError
 from shared.core.settings import Settings
-from shared.ledger import limits, sessions
-from shared.web import guards
+from shared.ledger import sessions
+from shared.web import guards, known_browser
 
 LASTS = 12 * 3600  # seconds
-PER_ADDRESS = "5/5 minutes"
-OVERALL = "20/hour"
+IDLE = 30 * 60  # seconds without a request, after which it ends earlier
+_NOTED_EVERY = 60  # seconds; a request sooner than that does not change the cookie
 COOKIE = "evergreen_console"
 VISITOR = "evergreen_visitor"  # before the password is shown
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+KNOWN = "evergreen_known"  # after it was shown
+_logger = log.logger("console")
 csrf = CSRFProtect()
 
 
@@ -48,20 +55,42 @@ class Sessions(SecureCookieSessionInterface):
 
     def get_cookie_secure(self, app: Flask) -> bool:
         """Without TLS the cookie is set only for a browser on this machine."""
-        return request.host.rsplit(":", 1)[0].strip("[]") not in _LOOPBACK
+        return not known_browser.is_on_this_machine(request)
 
 
-def secret_key(settings: Settings) -> bytes:
-    """The key that signs the cookies: a new password or token ends every session, and cookies reveal nothing about the
-    password."""
-    return hmac.digest(settings.operator_token.encode(), b"console:" + settings.console_password.encode(), "sha256")
+def secret_keys(settings: Settings) -> list[bytes]:
+    """The keys that sign the cookies, the newest last: a new password or token ends every session and makes every
+    browser unknown, unless the old token is still accepted; cookies reveal nothing about the password."""
+    tokens = reversed(settings.accepted("operator_token"))
+    signed = b"console:" + settings.console_password.encode()
+    return [hmac.digest(token.encode(), signed, "sha256") for token in tokens]
 
 
 def is_signed_in() -> bool:
-    """Whether this browser has signed in within twelve hours, and not logged out."""
-    if not 0 <= time.time() - session.get("since", 0) < LASTS:
+    """Whether this browser has signed in within twelve hours, made a request within 30 minutes, and not signed out."""
+    if "since" not in session:
         return False
-    return not sessions.has_ended(services.ledger(), session["name"])
+    now = int(time.time())
+    seen = session.get("seen", session["since"])
+    if why := _ended(now, seen):
+        _logger.info("console.session_ended", why=why, network=_network())
+        session.pop("since")  # it is told once
+        return False
+    if now - seen >= _NOTED_EVERY:
+        session["seen"] = now
+    return True
+
+
+def _ended(now: int, seen: int) -> str | None:
+    if not 0 <= now - session["since"] < LASTS:
+        return "twelve hours"
+    if now - seen >= IDLE:
+        return "idle"
+    return "signed out" if sessions.has_ended(services.ledger(), session["name"]) else None
+
+
+def _network() -> str:
+    return known_browser.networks(request)[0]
 
 
 def check_form(settings: Settings) -> None:
@@ -98,22 +127,38 @@ def sign_in(password: str, settings: Settings) -> None:
     Raises:
         WebhookError: 429 after too many wrong passwords, 401 for a wrong password.
     """
-    attempts = ("console login", guards.client_ip(request), PER_ADDRESS), ("console logins", "all", OVERALL)
-    for attempt in attempts:
-        guards.limit_rate(*attempt)
-    given, known = (hashlib.sha256(text.encode()).digest() for text in (password, settings.console_password))
-    if not hmac.compare_digest(given, known):
+    networks = known_browser.networks(request)
+    browser = _known_browsers(settings).name(request)
+    try:
+        attempt = attempts.count(browser, networks)
+    except TooManyRequests as limited:
+        _logger.warning("console.limited", network=networks[0], seconds=limited.retry_after)
+        raise
+    if not proofs.is_one_of(password, [settings.console_password]):
+        attempts.failed(attempt)
         guards.refused("password")
+        _logger.warning("console.refused", network=networks[0], known=attempt.is_known)
         raise WebhookError(401, "Wrong password.")
-    for attempt in attempts:
-        limits.give_back(services.ledger(), guards.limit(*attempt))
+    attempts.succeeded(attempt)
     g.cookie = COOKIE
     session.clear()
-    session.update(name=secrets.token_urlsafe(16), since=int(time.time()))
+    now = int(time.time())
+    session.update(name=secrets.token_urlsafe(16), since=now, seen=now)
     session.permanent = True
+    _logger.info("console.signed_in", network=networks[0], known=attempt.is_known)
+
+
+def remember_browser(response: Response, settings: Settings) -> None:
+    """Let a browser that has just signed in prove it later, so that nobody else's guesses lock it out."""
+    _known_browsers(settings).remember(request, response)
+
+
+def _known_browsers(settings: Settings) -> known_browser.KnownBrowsers:
+    return known_browser.KnownBrowsers(secret_keys(settings), cookie=KNOWN, path=BASE)
 
 
 def sign_out() -> None:
-    """End the session, including every copy of its cookie."""
+    """End the session, including every copy of its cookie. The browser stays known."""
     sessions.end(services.ledger(), session["name"], LASTS)
     session.clear()
+    _logger.info("console.signed_out", network=_network())

@@ -16,8 +16,9 @@ _VARIED = 6  # different characters
 NEW = "create one with `openssl rand -hex 32`"
 _NEW_WEBHOOK = 'create one with `echo "whsec_$(openssl rand -base64 32)"`'
 _WORDS = (
-    "changethis changeme change replaceme replace placeholder example sample default dummy todo madeup test your my the please now here "
-    "supersecret secret passphrase password passwort passwd pass token apikey key signing webhook unsubscribe internal "
+    "changethis changeme change replaceme replace placeholder example sample default dummy todo madeup test "
+    "your my the please now here supersecret secret passphrase password passwort passwd pass token apikey key signing "
+    "webhook unsubscribe internal "
     "operator console calcom calendly resend website redis evergreen admin root letmein welcome iloveyou trustno1 "
     "qwertyuiop qwerty asdfghjkl asdf zxcvbnm 1q2w3e4r5t 1qaz2wsx abcdefghijklmnopqrstuvwxyz abcdef abc xxx "
     "01234567890 1234567890 0123456789 123456789 12345678 1234567 123456 12345 1234 123 987654321"
@@ -55,6 +56,15 @@ def refuse_weak(secret: str, least: int = TOKEN) -> str:
     return secret
 
 
+def _signing_key(value: str) -> str:
+    try:
+        return refuse_weak(value, KEY)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}, and keep this one as UNSUBSCRIBE_KEY_PREVIOUS, or links already sent stop working"
+        ) from None
+
+
 def _webhook_secret(value: str) -> str:
     problem = "a Standard Webhooks secret is whsec_ followed by the key in base64"
     try:
@@ -72,5 +82,5 @@ def _webhook_secret(value: str) -> str:
 
 Password = Annotated[str, AfterValidator(lambda value: refuse_weak(value, PASSWORD))]
 Token = Annotated[str, AfterValidator(refuse_weak)]
-SigningKey = Annotated[str, AfterValidator(lambda value: refuse_weak(value, KEY))]
+SigningKey = Annotated[str, AfterValidator(_signing_key)]
 WebhookSecret = Annotated[str, AfterValidator(_webhook_secret)]

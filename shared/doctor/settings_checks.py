@@ -32,7 +32,7 @@ _USEFUL = {
 _OWN = ("redis_password", "internal_token", "operator_token", "console_password", "unsubscribe_key", "challenge_key")
 _HIDDEN = (*_OWN, "calcom_webhook_secret", "calendly_signing_key", "website_webhook_secret", "resend_webhook_secret")
 _GIVEN = ("resend_api_key", "notion_token")
-_KEPT = "links in emails sent with the old UNSUBSCRIBE_KEY stop working"
+_KEPT = "keep the old UNSUBSCRIBE_KEY as UNSUBSCRIBE_KEY_PREVIOUS, or links already sent stop working"
 
 
 def required(found: Settings, in_pod: bool = False) -> Findings:

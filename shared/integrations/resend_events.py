@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from email.utils import parseaddr
 from typing import Literal
 
+from shared.core import proofs
 from shared.core.errors import WebhookError, masked
 from shared.domain.enrollments import normalized
-from shared.integrations import standard_webhooks
 from shared.integrations.payloads import milliseconds
 from shared.integrations.resend_event_payloads import Data, Post, Trouble
 
@@ -91,7 +91,7 @@ def verify(body: bytes, headers: Mapping[str, str], secrets: tuple[str, ...]) ->
     lowered = {name.lower(): value for name, value in headers.items()}
     given = {name: lowered.get(f"svix-{name}", "") for name in ("id", "timestamp", "signature")}
     standard = {f"webhook-{name}": value for name, value in given.items()}
-    if not standard_webhooks.is_signed(body, standard, secrets):
+    if not proofs.is_signed(body, standard, secrets):
         raise WebhookError(
             401,
             "the svix-* headers are missing, wrong or older than five minutes: RESEND_WEBHOOK_SECRET must be the "

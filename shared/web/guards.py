@@ -14,7 +14,6 @@ from shared.core import log, proofs
 from shared.core.errors import TooManyRequests, WebhookError
 from shared.domain.visitors import Visitor
 from shared.intake import visits
-from shared.integrations import standard_webhooks
 from shared.ledger import ids, limits
 from shared.ledger.orders import Limit
 from shared.web.visitor import identify
@@ -87,7 +86,7 @@ def prove_website(request: Request, data: bytes) -> bool:
 
 def _verify_signature(request: Request, data: bytes, secrets: tuple[str, ...]) -> None:
     headers = {name.lower(): value for name, value in request.headers.items()}
-    if not standard_webhooks.is_signed(data, headers, secrets):
+    if not proofs.is_signed(data, headers, secrets):
         refused("signature")
         raise WebhookError(401, "the signature is missing, wrong or too old")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -10,8 +11,10 @@ from wsgiref.types import WSGIApplication
 import pytest
 import time_machine
 from redis import Redis
+from structlog.testing import CapturingLogger
 
 from local import valkey
+from shared.console import session
 from shared.console.session import LASTS
 from shared.ledger.health import read_health
 from tests.support.console_desk import PASSWORD, TOKEN, Desk, console
@@ -67,25 +70,128 @@ def test_guessing_is_slowed_down(desk: Desk) -> None:
     answer = desk.sign_in()
     assert answer.status_code == 429
     assert 200 < int(answer.headers["Retry-After"]) <= 300
-    assert "Too many attempts. Try again in " in answer.text
+    assert "Too many attempts. Try again in " in answer.text and "signed in here before" in answer.text
 
 
-def test_guessing_from_many_addresses_is_slowed_down_too(app: WSGIApplication, redis: Redis) -> None:
-    """Twenty attempts an hour in all."""
-    statuses = []
-    for number in range(21):
+def at(app: WSGIApplication, address: str) -> Desk:
+    """Another browser, somewhere else."""
+    return Desk(app, address=address)
+
+
+def test_the_right_password_opens_while_others_guess(app: WSGIApplication, redis: Redis) -> None:
+    """From a network that has not guessed, however many others do: strangers cannot lock the owner out."""
+    for number in range(120):
+        assert at(app, f"198.18.{number}.7").sign_in("guess").status_code == 401
+    assert at(app, "192.0.2.9").sign_in().status_code == 303
+
+
+def test_guessing_from_many_networks_is_slowed_down(app: WSGIApplication, redis: Redis) -> None:
+    """After a hundred wrong passwords in an hour each network has two, not twenty; those that have had them wait."""
+    assert [at(app, "198.18.0.1").sign_in("guess").status_code for _ in range(3)] == [401] * 3
+    for number in range(97):
+        at(app, f"198.18.1.{number}").sign_in("guess")
+    assert [at(app, "192.0.2.9").sign_in("guess").status_code for _ in range(3)] == [401, 401, 429]
+    answer = at(app, "198.18.0.1").sign_in()
+    assert (answer.status_code, int(answer.headers["Retry-After"]) > 3000) == (429, True)
+
+
+def test_simultaneous_guesses_do_not_get_past_the_limit(app: WSGIApplication, redis: Redis) -> None:
+    """Each is counted before its password is looked at."""
+    forms = [(desk, desk.token()) for desk in (at(app, "198.18.0.1") for _ in range(16))]
+    with ThreadPoolExecutor(8) as pool:
+        answers = pool.map(lambda form: form[0].post("/login", {"password": "guess"}, token=form[1]), forms)
+    assert sorted(answer.status_code for answer in answers) == [401] * 5 + [429] * 11
+
+
+def test_right_passwords_do_not_count(app: WSGIApplication, redis: Redis) -> None:
+    """However many, and wrong ones before them still do."""
+    assert [at(app, "198.18.0.1").sign_in("guess").status_code for _ in range(4)] == [401] * 4
+    assert [at(app, "198.18.0.1").sign_in().status_code for _ in range(8)] == [303] * 8
+    assert [at(app, "198.18.0.1").sign_in("guess").status_code for _ in range(2)] == [401, 429]
+
+
+@pytest.mark.parametrize(
+    ("another", "guesses"),
+    [("2001:db8:1:100::{:x}", 5), ("2001:db8:1:1{:02x}::1", 10), ("2001:db8:1:{:x}00::1", 20)],
+    ids=["one /64", "one /56", "one /48"],
+)
+def test_another_address_of_a_network_is_no_other_visitor(
+    app: WSGIApplication, redis: Redis, another: str, guesses: int
+) -> None:
+    """IPv6 addresses cost nothing: a /64 is counted as one, and so are a /56 and a /48, with more guesses."""
+    statuses = [at(app, another.format(number + 1)).sign_in("guess").status_code for number in range(guesses + 1)]
+    assert statuses == [401] * guesses + [429]
+    assert at(app, "2001:db8:2::1").sign_in().status_code == 303
+
+
+def test_an_attempt_that_was_refused_counts_nowhere(app: WSGIApplication, redis: Redis) -> None:
+    """One /64 that goes on guessing locks out no neighbor in its /56."""
+    assert [at(app, "2001:db8::1").sign_in("guess").status_code for _ in range(20)] == [401] * 5 + [429] * 15
+    assert at(app, "2001:db8:0:1::1").sign_in().status_code == 303
+
+
+class TestKnownBrowsers:
+    """A browser that has signed in before."""
+
+    @pytest.fixture
+    def known(self, desk: Desk) -> Desk:
+        """One that has signed in and out."""
+        desk.sign_in()
+        desk.post("/logout")
+        return desk
+
+    def test_others_do_not_lock_it_out(self, app: WSGIApplication, known: Desk) -> None:
+        """Not even those in its own network."""
+        assert [Desk(app).sign_in("guess").status_code for _ in range(6)] == [401] * 5 + [429]
+        assert (Desk(app).sign_in().status_code, known.sign_in().status_code) == (429, 303)
+
+    def test_its_cookie_opens_nothing(self, app: WSGIApplication, known: Desk) -> None:
+        """It is no session, under either name, and it is hidden from scripts and other sites."""
+        cookie = known.cookie("evergreen_known")
+        assert cookie and not is_in(known)
+        assert Desk(app).get_with(cookie).status_code == 401
+        (line,) = (line for line in known.sign_in().headers.getlist("Set-Cookie") if line.startswith("evergreen_known"))
+        assert {"HttpOnly", "SameSite=Strict", "Path=/console"} <= set(line.split("; "))
+
+    def test_a_stolen_cookie_allows_a_few_guesses(self, app: WSGIApplication, known: Desk) -> None:
+        """Ten an hour in all copies together; then it is as if there were none, and the owner's password still
+        works."""
+        cookie = known.cookie("evergreen_known") or ""
+        statuses = []
+        for _ in range(16):
+            thief = at(app, "198.18.0.1")
+            thief.client.set_cookie("evergreen_known", cookie, domain="127.0.0.1", path="/console")
+            statuses.append(thief.sign_in("guess").status_code)
+        assert statuses == [401] * 15 + [429]
+        assert known.sign_in().status_code == 303
+
+    @pytest.mark.parametrize("cookie", ["", "x", "ImEi.aaaa.bbbb", "." * 500])
+    def test_a_made_up_cookie_is_none(self, app: WSGIApplication, redis: Redis, cookie: str) -> None:
+        """Its guesses count as everyone's."""
         desk = Desk(app)
-        token = desk.token()
-        form = {"token": token, "password": "guess"}
-        statuses.append(
-            desk.client.post(
-                "/console/login",
-                data=form,
-                base_url="http://127.0.0.1:8080",
-                environ_overrides={"REMOTE_ADDR": f"10.0.0.{number}"},
-            ).status_code
-        )
-    assert statuses == [401] * 20 + [429]
+        desk.client.set_cookie("evergreen_known", cookie, domain="127.0.0.1", path="/console")
+        assert [desk.sign_in("guess").status_code for _ in range(6)] == [401] * 5 + [429]
+
+    def test_a_new_password_ends_it(self, valkey_server: valkey.Valkey, redis: Redis, tmp_path: Path) -> None:
+        """Whoever knew the old one is a stranger."""
+        with console(valkey_server, tmp_path, CONSOLE_PASSWORD="the first one of two") as first:
+            desk = Desk(first)
+            desk.sign_in("the first one of two")
+        with console(valkey_server, tmp_path, CONSOLE_PASSWORD="the second one of two") as second:
+            desk.app = desk.client.application = second
+            assert [desk.sign_in("guess").status_code for _ in range(6)] == [401] * 5 + [429]
+
+    def test_it_lasts_half_a_year(self, app: WSGIApplication, known: Desk) -> None:
+        """From the last time that it signed in."""
+        start = datetime.now(UTC)
+        for days, status in ((179, 303), (181, 429)):
+            with time_machine.travel(start + timedelta(days=days), tick=False):
+                browser = Desk(app)
+                value = known.cookie("evergreen_known") or ""
+                browser.client.set_cookie("evergreen_known", value, domain="127.0.0.1", path="/console")
+                for _ in range(6):
+                    Desk(app).sign_in("guess")
+                assert browser.sign_in().status_code == status
 
 
 def test_the_cookie_is_hidden_from_scripts_other_sites_and_plain_http(app: WSGIApplication, redis: Redis) -> None:
@@ -110,15 +216,64 @@ def test_a_browser_without_the_cookie_is_told_why(desk: Desk) -> None:
 
 
 def test_a_session_ends_after_twelve_hours(desk: Desk) -> None:
-    """And the page says that it has ended."""
+    """Even if it is used all the time; and the page says that it has ended."""
     start = datetime.now(UTC)
     with time_machine.travel(start, tick=False) as clock:
         desk.sign_in()
-        clock.shift(timedelta(seconds=LASTS - 1))
+        for _ in range(LASTS // 1200 - 1):
+            clock.shift(timedelta(minutes=20))
+            assert is_in(desk)
+        clock.shift(timedelta(seconds=1199))
         assert is_in(desk)
         clock.shift(timedelta(seconds=2))
         answer = desk.get()
         assert (answer.status_code, "Your session has ended" in answer.text) == (401, True)
+
+
+@pytest.mark.parametrize("minutes", [31, 60 * 11])
+def test_a_session_ends_if_it_is_not_used(desk: Desk, minutes: int) -> None:
+    """After half an hour without a request, and a form that is then sent does nothing."""
+    with time_machine.travel(datetime.now(UTC), tick=False) as clock:
+        desk.sign_in()
+        kept = desk.cookie() or ""
+        token = desk.token()
+        for _ in range(3):
+            clock.shift(timedelta(minutes=29))
+            assert is_in(desk)
+        assert desk.get_with(kept).status_code == 401, "an old copy of the cookie has ended"
+        clock.shift(timedelta(minutes=minutes))
+        answer = desk.post("/sending/stop", {"reason": "mischief"}, token=token)
+        assert (answer.status_code, "Your session has ended" in answer.text) == (401, True)
+        assert not is_in(desk) and read_health(desk.ledger).gate is None
+
+
+def test_every_decision_is_logged_with_its_network(
+    app: WSGIApplication, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signed in, refused, limited, signed out and ended; never with what was entered."""
+    logger = CapturingLogger()
+    monkeypatch.setattr(session, "_logger", logger)
+    desk, stranger = at(app, "192.0.2.9"), at(app, "2001:db8::7")
+    desk.sign_in()
+    kept = desk.cookie() or ""
+    desk.post("/logout")
+    for _ in range(6):
+        stranger.sign_in("tell-tale")
+    desk.sign_in()
+    desk.get_with(kept)
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=1), tick=False):
+        desk.get()
+        desk.get()
+    assert [(*call.args, call.kwargs["network"], call.kwargs.get("why")) for call in logger.calls] == [
+        ("console.signed_in", "192.0.2.9/32", None),
+        ("console.signed_out", "192.0.2.9/32", None),
+        *[("console.refused", "2001:db8::/64", None)] * 5,
+        ("console.limited", "2001:db8::/64", None),
+        ("console.signed_in", "192.0.2.9/32", None),
+        ("console.session_ended", "192.0.2.9/32", "signed out"),
+        ("console.session_ended", "192.0.2.9/32", "idle"),
+    ]
+    assert "tell-tale" not in str(logger.calls) and PASSWORD not in str(logger.calls)
 
 
 def test_logging_out_ends_the_session_for_every_copy(desk: Desk) -> None:

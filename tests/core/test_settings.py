@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
 from shared.core.errors import SettingsError
-from shared.core.settings import SECRETS_DIR, Settings, load
+from shared.core.settings import PAIRS, SECRETS_DIR, Settings, load
 from shared.core.value_types import seconds
 
 
@@ -187,6 +188,72 @@ class TestValues:
     def test_a_wrong_secret_is_not_shown(self, tmp_path: Path) -> None:
         """A refusal ends up in a log, so it never repeats a secret."""
         assert "hunter2" not in refusal(tmp_path, REDIS_PASSWORD="hunter2", RESEND_API_KEY="hunter2", PORT="http")
+
+    @pytest.mark.parametrize(
+        "weak",
+        [
+            "short",
+            "changeme",
+            "a" * 40,
+            "ab" * 20,
+            "1234567890123456",
+            "change-me-please-now",
+            "my-secret-password-123",
+        ],
+    )
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "INTERNAL_TOKEN",
+            "OPERATOR_TOKEN",
+            "UNSUBSCRIBE_KEY",
+            "CALCOM_WEBHOOK_SECRET",
+            "CALENDLY_SIGNING_KEY",
+            "CONSOLE_PASSWORD",
+            "REDIS_PASSWORD",
+            "WEBSITE_WEBHOOK_SECRET",
+            "RESEND_WEBHOOK_SECRET",
+        ],
+    )
+    def test_a_secret_that_can_be_guessed_is_refused(self, tmp_path: Path, name: str, weak: str) -> None:
+        """Too short, a placeholder, or of few characters; the message says how to make a good one, and does not repeat
+        it."""
+        signs = name.endswith("WEBHOOK_SECRET") and not name.startswith("CALCOM")
+        value = "whsec_" + b64encode((weak * 2).encode()).decode() if signs else weak
+        message = refusal(tmp_path, **{"REDIS_URL": "redis://redis.example.org", name: value})
+        assert f"{name}: can be guessed: " in message and "openssl rand" in message
+        assert value not in message and weak not in message.replace("too short", "")
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("CONSOLE_PASSWORD", "purple spoon"),
+            ("OPERATOR_TOKEN", "b7f2a90c41d8e653"),
+            ("CALCOM_WEBHOOK_SECRET", "Rain over Springfield!"),
+            ("UNSUBSCRIBE_KEY", "b7f2a90c41d8e653" * 2),
+            ("RESEND_WEBHOOK_SECRET", "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+            ("REDIS_PASSWORD", "x"),  # on this machine
+        ],
+    )
+    def test_a_good_secret_is_taken(self, tmp_path: Path, name: str, value: str) -> None:
+        """A person types the password, so it may be shorter."""
+        assert getattr(load({name: value}, tmp_path), name.lower()) == value
+
+    @pytest.mark.parametrize("name", [name.upper() for name in PAIRS])
+    def test_a_previous_value_needs_a_new_one(self, tmp_path: Path, name: str) -> None:
+        """Otherwise what should have a proof would be open, or closed, by mistake; weak ones are refused there, too."""
+        good = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+        assert f"{name}_PREVIOUS: is set without {name};" in refusal(tmp_path, **{f"{name}_PREVIOUS": good})
+        assert f"{name}_PREVIOUS: " in refusal(tmp_path, **{name: good, f"{name}_PREVIOUS": "changeme"})
+
+    def test_a_previous_value_is_read_beside_the_new_one(self, tmp_path: Path) -> None:
+        """As a file, or in the folder of the new value where a platform mounts folders; an empty one is none."""
+        (tmp_path / "operator-token").mkdir()
+        (tmp_path / "operator-token" / "operator-token").write_text("b7f2a90c41d8e653")
+        (tmp_path / "operator-token" / "operator-token-previous").write_text("53e6d8410c9af2b7")
+        assert load({}, tmp_path).accepted("operator_token") == ("b7f2a90c41d8e653", "53e6d8410c9af2b7")
+        (tmp_path / "operator-token-previous").write_text("")
+        assert load({}, tmp_path).accepted("operator_token") == ("b7f2a90c41d8e653",)
 
     def test_settings_do_not_change(self) -> None:
         """You cannot change a setting in a running process."""

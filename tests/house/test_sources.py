@@ -17,7 +17,9 @@ from standardwebhooks import Webhook
 
 from local import stack, valkey
 from scheduler.rq_schedule import Job
+from shared.core import proofs
 from shared.core.stack_file import ROOT
+from shared.integrations import calendly
 
 SOURCES = [
     ROOT / "evergreen",
@@ -79,11 +81,26 @@ class TestComparisons:
 
     def test_every_proof_takes_constant_time(self) -> None:
         """Where a proof is checked, compare_digest does it, on bytes: on texts it raises for a letter beyond ASCII."""
-        for name in ("web/guards", "sending/unsubscribe_link", "integrations/calcom", "integrations/calendly"):
-            source = (ROOT / "shared" / f"{name}.py").read_text()
-            assert "hmac.compare_digest(" in source
+        for name in (
+            "shared/web/guards",
+            "shared/sending/signed_tokens",
+            "shared/integrations/calcom",
+            "shared/integrations/calendly",
+            "shared/console/session",
+            "scheduler/dashboard_guards",
+        ):
+            assert "proofs.is_one_of(" in (ROOT / f"{name}.py").read_text()
+        assert "hmac.compare_digest(" in inspect.getsource(proofs.is_one_of)
         assert "hmac.compare_digest(" in inspect.getsource(Webhook.verify)
-        assert "Webhook(secret).verify(" in (ROOT / "shared/integrations/resend_events.py").read_text()
+        for name in ("shared/web/guards", "shared/integrations/resend_events"):
+            assert "proofs.is_signed(" in (ROOT / f"{name}.py").read_text()
+        assert "Webhook(secret).verify(" in inspect.getsource(proofs)
+
+    def test_every_accepted_value_is_tried(self) -> None:
+        """How long a proof takes does not say which of two values it was: no search stops at the first that fits."""
+        for made in (proofs.is_one_of, proofs.is_signed, calendly.verify):
+            source = inspect.getsource(made)
+            assert "any([" in source and not re.search(r"any\((?!\[|keys\))", source)
 
 
 class TestCode:

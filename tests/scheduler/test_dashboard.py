@@ -15,11 +15,12 @@ import pytest
 from flask.testing import FlaskClient
 from redis import Redis
 from rq import Queue
+from structlog.testing import CapturingLogger
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
 from local.valkey import Valkey
-from scheduler import dashboard
+from scheduler import dashboard, dashboard_guards
 from scheduler.dashboard_guards import SHOWN
 from scheduler.dashboard_jobs import REGISTRIES
 from scheduler.rq_schedule import QUEUE, Job
@@ -323,6 +324,45 @@ class TestLogin:
         assert [stranger("evergreen", f"guess {number}").status_code for number in range(5)] == [401] * 5
         answer = stranger(*RIGHT)
         assert (answer.status_code, answer.headers["Retry-After"]) == (429, "300")
+
+    def test_a_browser_that_has_shown_it_is_not_locked_out(
+        self, world: World, raw: Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Through a port-forward everyone has the same address; its own guesses count, and the cookie alone opens
+        nothing. Each decision is logged with its network, never with the password."""
+        logger = CapturingLogger()
+        monkeypatch.setattr(dashboard_guards, "_logger", logger)
+        app = dashboard.create_app(SETTINGS, raw)
+        owner, guesser = app.test_client(), app.test_client()
+
+        def ask(client: FlaskClient, *auth: str) -> int:
+            headers = {"Authorization": _basic(*auth)} if auth else {}
+            return client.get("/0/data/queues.json", headers=headers).status_code
+
+        assert ask(owner, *RIGHT) == 200
+        assert [ask(guesser, "evergreen", "tell-tale") for _ in range(6)] == [401] * 5 + [429]
+        assert (ask(guesser, *RIGHT), ask(owner, *RIGHT), ask(owner)) == (429, 200, 401)
+        assert [ask(owner, "evergreen", "tell-tale") for _ in range(11)] == [401] * 10 + [429]
+        told = [(call.args[0], call.kwargs["network"]) for call in logger.calls if call.args != ("proof.failed",)]
+        here = "127.0.0.1/32"
+        assert told[:6] == [("dashboard.signed_in", here), *[("dashboard.refused", here)] * 5]
+        assert set(told[6:]) == {("dashboard.refused", here), ("dashboard.limited", here)}
+        assert "tell-tale" not in str(logger.calls) and PASSWORD not in str(logger.calls)
+
+    def test_another_address_of_a_network_is_no_other_visitor(self, world: World, raw: Redis) -> None:
+        """IPv6 addresses cost nothing; somewhere else the right password opens at once."""
+        client = dashboard.create_app(SETTINGS, raw).test_client()
+        statuses = [
+            client.get(
+                "/", headers={"Authorization": _basic(*auth)}, environ_overrides={"REMOTE_ADDR": address}
+            ).status_code
+            for *auth, address in (
+                *[("evergreen", "guess", f"2001:db8::{number}") for number in range(1, 6)],
+                (*RIGHT, "2001:db8::6"),
+                (*RIGHT, "2001:db8:0:1::1"),
+            )
+        ]
+        assert statuses == [401] * 5 + [429, 200]
 
     def test_a_request_without_a_password_is_not_a_guess(self, stranger: Callable[..., TestResponse]) -> None:
         """Each browser does so first."""

@@ -29,7 +29,7 @@ from shared.ledger.version import VERSION
 from tests.support.refusing import Refuse
 from tests.support.send_function import SendFunction, calling, serving
 from tests.support.waiting import until
-from tests.support.world import World
+from tests.support.world import SETTINGS, World
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_job_asks_the_send_function_for_its_step(world: World, raw: Redis, sen
     """The token and the request id of the webhook go along, and nothing of the job stays in Redis."""
     run = world.sign_up()
     work(raw)
-    assert send_function.asked == [({"enrollment": run, "step": 1}, "Bearer internal", "request-1")]
+    assert send_function.asked == [({"enrollment": run, "step": 1}, f"Bearer {SETTINGS.internal_token}", "request-1")]
     assert raw.keys(f"rq:job:{run}-1-*") == []
 
 

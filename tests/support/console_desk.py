@@ -68,13 +68,19 @@ class Desk:
     Attributes:
         app: the console's.
         host: where the browser believes to be.
+        address: where its requests come from.
     """
 
     app: WSGIApplication
     host: str = "127.0.0.1:8080"
+    address: str = "127.0.0.1"
 
     def __post_init__(self) -> None:
         self.client = Client(self.app)
+
+    @property
+    def _from(self) -> dict[str, Any]:
+        return {"base_url": f"http://{self.host}", "environ_overrides": {"REMOTE_ADDR": self.address}}
 
     @property
     def ledger(self) -> Ledger:
@@ -83,7 +89,7 @@ class Desk:
 
     def get(self, path: str = "", **options: Any) -> TestResponse:
         """Open a page, by its address below /console."""
-        return self.client.get(f"/console{path}", **{"base_url": f"http://{self.host}"} | options)
+        return self.client.get(f"/console{path}", **self._from | options)
 
     def token(self, path: str = "") -> str:
         """What the forms of a page carry."""
@@ -96,21 +102,17 @@ class Desk:
     ) -> TestResponse:
         """Send a form of a page, with its token unless there is another one."""
         proof = self.token("") if token is None else token
-        return self.client.post(
-            f"/console{path}", data={"token": proof} | (form or {}), **{"base_url": f"http://{self.host}"} | options
-        )
+        return self.client.post(f"/console{path}", data={"token": proof} | (form or {}), **self._from | options)
 
-    def cookie(self) -> str | None:
-        """The session's, as the browser keeps it."""
-        found = self.client.get_cookie("evergreen_console", self.host.partition(":")[0], "/console")
+    def cookie(self, name: str = "evergreen_console") -> str | None:
+        """The session's, or another, as the browser keeps it."""
+        found = self.client.get_cookie(name, self.host.partition(":")[0], "/console")
         return found.value if found else None
 
     def get_with(self, cookie: str, path: str = "") -> TestResponse:
         """Open a page as a browser that has just this cookie."""
         headers = {"Cookie": f"evergreen_console={cookie}"}
-        return Client(self.app, use_cookies=False).get(
-            f"/console{path}", base_url=f"http://{self.host}", headers=headers
-        )
+        return Client(self.app, use_cookies=False).get(f"/console{path}", headers=headers, **self._from)
 
     def sign_in(self, password: str = PASSWORD) -> TestResponse:
         """Show the password."""

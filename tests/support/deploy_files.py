@@ -35,6 +35,9 @@ OWN = {
 CLUSTER = """#!{python}
 import json, os, sys
 stdin = "" if sys.stdin.isatty() or not any(word in sys.argv for word in ("create", "apply")) else sys.stdin.read()
+for word in sys.argv:
+    if word.startswith("--from-file=") and not word.endswith("=/dev/stdin"):
+        stdin += open(word.rpartition("=")[2]).read()
 with open(os.environ["CALLS"], "a") as calls:
     calls.write(json.dumps([os.path.basename(sys.argv[0]), *sys.argv[1:]]) + "\\n")
 with open(os.environ["CALLS"] + ".stdin", "a") as inputs:

