@@ -22,6 +22,7 @@ from commands.notion import notion
 from commands.overview import Overview
 from commands.people import export, forget, suppress, unsuppress
 from commands.planning import plan
+from commands.purge import purge
 from commands.restore import restore
 from commands.simulating import simulate
 from commands.steering import COMMANDS as STEERING
@@ -54,7 +55,7 @@ def main() -> None:
 
 main.add_command(notion)
 main.add_command(templates)
-for command in (forget, export, import_people, suppress, unsuppress):
+for command in (forget, purge, export, import_people, suppress, unsuppress):
     main.add_command(command)
 for steering in (*STEERING, show, list_runs):
     main.add_command(steering)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import click
 
 from shared.core.settings import Settings
+from shared.core.value_types import seconds
 from shared.domain import timing
 from shared.domain.catalog import Campaign, Catalog
 
@@ -31,6 +33,13 @@ def instant(text: str, zone: ZoneInfo) -> int:
     except ValueError:
         raise click.BadParameter(f"{text!r} is not a valid time; write it like 2026-12-01T09:30") from None
     return round((found if found.tzinfo else found.replace(tzinfo=zone)).timestamp() * 1000)
+
+
+def ago(text: str, now: int, found: Settings) -> int:
+    """How far back: a duration such as 2h before `now`, or a time; in milliseconds since 1970 UTC."""
+    if re.fullmatch(r"\d+(\.\d+)?(ms|s|m|h|d)", text):
+        return now - round(float(seconds(text)) * 1000)
+    return instant(text, timing.zone(None, found.business_timezone))
 
 
 def zone_of(name: str | None, found: Settings) -> ZoneInfo:

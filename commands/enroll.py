@@ -17,7 +17,7 @@ from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
 from shared.core import faults, log
 from shared.domain.catalog import Campaign
-from shared.domain.forms import MeetingEvent, NewClient, NoShow, PostCall, SignUp
+from shared.domain.forms import MeetingEvent, NewClient, NoShow, PostCall, ProvedSignUp
 from shared.intake import enrolling, meetings
 from shared.intake.context import Intake
 from shared.integrations.notion_values import iso
@@ -95,13 +95,13 @@ def _enroll(body: dict[str, Any], campaign: Campaign, intake: Intake, starts: in
     """Call the use case behind the campaign's webhook."""
     try:
         if starts is not None:
-            contact = SignUp.model_validate(body).contact_fields()
+            contact = ProvedSignUp.model_validate(body).contact_fields()
             uid = f"by-hand-{ids.digest(contact['email'])}-{starts}"
             event = MeetingEvent("booked", f"{uid}-{intake.now}", uid, intake.now, starts=starts, contact=contact)
             return meetings.report(event, trigger=campaign.trigger, intake=intake)
         if model := REPORTS.get(campaign.trigger):
             return enrolling.report(model.model_validate(body), trigger=campaign.trigger, intake=intake).outcome
-        return enrolling.sign_up(SignUp.model_validate(body), trigger=campaign.trigger, intake=intake).outcome
+        return enrolling.sign_up(ProvedSignUp.model_validate(body), trigger=campaign.trigger, intake=intake).outcome
     except ValidationError as error:
         wrong = "; ".join(f"{where or 'it'}: {what}" for where, what in faults.all_of(error))
         raise click.BadParameter(wrong) from None

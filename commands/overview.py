@@ -26,6 +26,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "import": "Import people from a CSV file",
         "export": "Print everything stored about a person",
         "forget": "Erase a person, here and in Notion",
+        "purge": "Erase the sign-ups of a flood",
         "suppress": "Stop all email to an address",
         "unsuppress": "Allow email to an address again",
     },

@@ -5,7 +5,7 @@ Instants are milliseconds since 1970 UTC.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -70,6 +70,24 @@ class Erased:
     notes: int
     meetings: int
     held: int
+
+
+@dataclass(frozen=True)
+class Purged:
+    """How much a purge erased, or would: contacts, their enrollments, held sign-ups; and their pages in Notion."""
+
+    contacts: int = 0
+    enrollments: int = 0
+    held: int = 0
+    pages: Collection[str] = frozenset()
+
+    def __add__(self, other: Purged) -> Purged:
+        return Purged(
+            self.contacts + other.contacts,
+            self.enrollments + other.enrollments,
+            self.held + other.held,
+            frozenset((*self.pages, *other.pages)),
+        )
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from shared.ledger import held, ids
-from shared.ledger.answers import Erased
+from shared.ledger.answers import Erased, Purged
 from shared.ledger.client import Ledger
 from shared.ledger.outbox import UNSURE
 
 REASONS = ("complained", "bounced", "manual", "unsubscribed")
+SLICE = 200  # keys that one step of a purge looks through
 _SUPPRESSED = "eg:suppressed"
 
 
@@ -96,6 +97,24 @@ class Contacts:
             meetings=self._of(contact, "eg:meeting:*"),
             answers=self._answers(contact),
         )
+
+    def purge(self, since: int, slugs: Sequence[str], *, dry: bool = False) -> Iterator[Purged]:
+        """Erase what unproved sign-ups have left since an instant (milliseconds since 1970 UTC), part by part.
+
+        Args:
+            since: what came before stays.
+            slugs: every campaign.
+            dry: only count.
+        """
+        prefix, cursor, first = ids.contact_key(""), 0, True
+        while cursor or first:
+            cursor, keys = cast(tuple[int, list[str]], self.ledger.redis.scan(cursor, match=f"{prefix}*", count=SLICE))
+            done = self.ledger.purge(since, [key.removeprefix(prefix) for key in keys], slugs, dry=dry)
+            yield done if first or not dry else replace(done, held=0)  # a count has them all each time
+            first = False
+        while not dry and done.held:
+            done = self.ledger.purge(since, [], slugs)
+            yield done
 
     def suppression(self, contact: str) -> Suppression:
         """Why a contact gets no email; without reasons if it may get email."""

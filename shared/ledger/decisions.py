@@ -22,6 +22,7 @@ from shared.ledger.answers import (
     Counted,
     Enrolled,
     Erased,
+    Purged,
     Released,
     Swept,
     Taken,
@@ -330,6 +331,19 @@ class Decisions:
             "answers": list((answers or {}).items()),
         }
         return Erased(*(int(count) for count in self._decide("forget", order)))
+
+    def purge(self, since: int, contacts: Sequence[str], slugs: Sequence[str], *, dry: bool = False) -> Purged:
+        """Erase what unproved sign-ups have left since an instant.
+
+        Args:
+            since: in milliseconds since 1970 UTC.
+            contacts: those to look at; proved, confirmed and earlier ones stay.
+            slugs: every campaign.
+            dry: only count.
+        """
+        order = {"since": since, "contacts": list(contacts), "slugs": list(slugs), "held": BATCH, "dry": dry}
+        found, enrollments, held, pages = self._decide("purge", order)
+        return Purged(int(found), int(enrollments), int(held), frozenset(pages))
 
     def restore(self, order: Restore) -> Became:
         """Restore a person, and one of their enrollments, from Notion."""

@@ -28,6 +28,7 @@ INCLUDES = [
     "first_emails",
     "visits",
     "holding",
+    "forgetting",
     "turns",
     "clocks",
 ]

@@ -33,7 +33,11 @@ local function drop_held(member)
   local id, network = string.match(member, '^(.+)@(.+)$')
   redis.call('ZREM', HELD, member)
   redis.call('ZREM', HELD_BY .. ':' .. network, member)
-  if tonumber(redis.call('ZINCRBY', HELD_BY, -1, network)) <= 0 then redis.call('ZREM', HELD_BY, network) end
+  if tonumber(redis.call('ZINCRBY', HELD_BY, -1, network)) <= 0 then
+    redis.call('ZREM', HELD_BY, network)
+    redis.call('ZREM', ASK_TURNS, network)
+    redis.call('DEL', line_key(network))
+  end
   return redis.call('DEL', held_key(id))
 end
 
@@ -76,7 +80,7 @@ local function hold_sign_up(h, ask_from)
   redis.call('HSET', asking, 'triggers', triggers, 'network', h.network)
   redis.call('PEXPIRE', asking, KEEP_HELD)
   if ask_from and redis.call('SET', 'eg:mailbox:' .. h.mailbox, h.contact, 'NX', 'PX', KEEP_HELD) then
-    redis.call('HSET', asking, 'since', int(now), 'sent', '0')
+    redis.call('HSET', asking, 'since', int(now), 'sent', '0', 'mailbox', h.mailbox)
     if ask_from <= now then
       line_up(h.contact, h.network)
     else
@@ -95,9 +99,10 @@ local function held_ids(contact)
   return list
 end
 
--- Forget all sign-ups that a contact has held. Returns how many.
+-- Forget all sign-ups that a contact has held. Returns how many. A mailbox that was asked is not asked again this week.
 local function drop_contacts_held(contact)
-  local dropped = 0
+  local dropped, asking = 0, fields(asking_key(contact), 'sent', 'mailbox')
+  if asking.sent == '0' then redis.call('DEL', 'eg:mailbox:' .. asking.mailbox) end
   for _, id in ipairs(held_ids(contact)) do
     local _, member = held_record(id)
     dropped = dropped + drop_held(member)
