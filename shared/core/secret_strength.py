@@ -33,12 +33,12 @@ def weakness(secret: str, least: int) -> str | None:
         secret: its text.
         least: characters that it must have.
     """
-    own = _PLACEHOLDERS.sub("", re.sub(r"[\W_]", "", secret.lower()))
+    own, placeholders = _PLACEHOLDERS.subn("", re.sub(r"[\W_]", "", secret.lower()))
     if len(secret) < least:
         return f"it has fewer than {least} characters"
     if len(set(secret)) < _VARIED:
         return "it repeats a few characters"
-    return "it is a placeholder or an example" if len(own) < _VARIED else None
+    return "it is a placeholder or an example" if placeholders and len(own) < _VARIED else None
 
 
 def refuse_weak(secret: str, least: int = TOKEN) -> str:
@@ -75,7 +75,8 @@ def _webhook_secret(value: str) -> str:
         raise ValueError(problem)
     if value and len(key) < WEBHOOK:
         raise ValueError(f"can be guessed: its key has fewer than {WEBHOOK} bytes; {_NEW_WEBHOOK}")
-    if value and (why := weakness(key.decode("latin-1"), WEBHOOK)):
+    text = key.decode("latin-1")
+    if value and (why := weakness(text if text.isprintable() and text.isascii() else key.hex(), WEBHOOK)):
         raise ValueError(f"can be guessed: {why}; {_NEW_WEBHOOK}")
     return value
 
