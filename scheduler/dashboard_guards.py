@@ -17,7 +17,7 @@ from limits.strategies import FixedWindowRateLimiter
 from scheduler import dashboard_jobs
 from shared.core import log, proofs
 from shared.core.settings import Settings
-from shared.web import known_browser
+from shared.web import guards, known_browser
 
 USER = "evergreen"
 WRONG_PASSWORDS = 5, "5 minutes"  # of one network; of the wider ones around it, twice and four times as many
@@ -65,7 +65,7 @@ def require_login(settings: Settings) -> Callable[[], Response | None]:
     one_at_a_time = Lock()  # guesses at the same time do not get past the limit
 
     def check() -> Response | None:
-        networks, browser = known_browser.networks(request), browsers.name(request)
+        networks, browser = guards.visitor(request).networks, browsers.name(request)
         with one_at_a_time:
             budgets = _budgets(networks, browser if browser and limiter.test(OF_KNOWN, browser) else None)
             if not all(limiter.test(*budget) for budget in budgets):

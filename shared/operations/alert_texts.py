@@ -59,6 +59,18 @@ CAUSES = {
         "work. Give Redis more memory (maxmemory). If a flood of sign-ups filled it, "
         "`evergreen purge --since 2h --unconfirmed` removes those that no one confirmed.",
     ),
+    "held": Cause(
+        "Unusually many sign-ups",
+        "New ones wait until the owner of each address confirms it, and reminders and other emails go out as usual. If "
+        "it is a flood, `evergreen purge --since 2h --unconfirmed` erases it; if it is real, raise SIGNUPS_PER_HOUR or "
+        "SIGNUPS_PER_DAY.",
+    ),
+    "first-emails": Cause(
+        "First emails to new sign-ups are stopped",
+        "Too many bounced, which harms your sender's name: someone may be signing up addresses that do not exist. Look "
+        "at the latest sign-ups, purge a flood with `evergreen purge --since 2h --unconfirmed`, and then run `evergreen "
+        "start-sending`.",
+    ),
     "unlisted": Cause(
         "An email was on no list",
         "It is back on its list, and goes out when it is due, or now. No part of Evergreen removes an email from the "
