@@ -69,17 +69,17 @@ def require_login(settings: Settings) -> Callable[[], Response | None]:
         with one_at_a_time:
             budgets = _budgets(networks, browser if browser and limiter.test(OF_KNOWN, browser) else None)
             if not all(limiter.test(*budget) for budget in budgets):
-                _logger.warning("dashboard.limited", network=networks[0])
+                _logger.warning("dashboard.limited", network=guards.network(request))
                 return _too_many()
             if _is_right(settings):
                 if not browser:
-                    _logger.info("dashboard.signed_in", network=networks[0])
+                    _logger.info("dashboard.signed_in", network=guards.network(request))
                     after_this_request(lambda response: browsers.remember(request, response))
                 return None
             if request.authorization:
                 for budget in budgets:
                     limiter.hit(*budget)
-                _logger.warning("dashboard.refused", network=networks[0], known=bool(browser))
+                _logger.warning("dashboard.refused", network=guards.network(request), known=bool(browser))
                 _logger.warning("proof.failed", proof="password")
         response = refusal(HTTPStatus.UNAUTHORIZED, f"The user is {USER}, the password is CONSOLE_PASSWORD.")
         response.headers["WWW-Authenticate"] = 'Basic realm="Evergreen", charset="UTF-8"'

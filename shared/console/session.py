@@ -78,7 +78,7 @@ def is_signed_in() -> bool:
     now = int(time.time())
     seen = session.get("seen", session["since"])
     if why := _ended(now, seen):
-        _logger.info("console.session_ended", why=why, network=_network())
+        _logger.info("console.session_ended", why=why, network=guards.network(request))
         session.pop("since")  # it is told once
         return False
     if now - seen >= _NOTED_EVERY:
@@ -92,10 +92,6 @@ def _ended(now: int, seen: int) -> str | None:
     if now - seen >= IDLE:
         return "idle"
     return "signed out" if sessions.has_ended(services.ledger(), session["name"]) else None
-
-
-def _network() -> str:
-    return guards.visitor(request).networks[0]
 
 
 def form_token() -> str:
@@ -142,12 +138,12 @@ def sign_in(password: str, settings: Settings) -> None:
     try:
         attempt = attempts.count(browser, networks)
     except TooManyRequests as limited:
-        _logger.warning("console.limited", network=networks[0], seconds=limited.retry_after)
+        _logger.warning("console.limited", network=guards.network(request), seconds=limited.retry_after)
         raise
     if not proofs.is_one_of(password, [settings.console_password]):
         attempts.failed(attempt)
         guards.refused("password")
-        _logger.warning("console.refused", network=networks[0], known=attempt.is_known)
+        _logger.warning("console.refused", network=guards.network(request), known=attempt.is_known)
         raise WebhookError(401, "Wrong password.")
     attempts.succeeded(attempt)
     g.cookie = COOKIE
@@ -155,7 +151,7 @@ def sign_in(password: str, settings: Settings) -> None:
     now = int(time.time())
     session.update(name=secrets.token_urlsafe(16), since=now, seen=now)
     session.permanent = True
-    _logger.info("console.signed_in", network=networks[0], known=attempt.is_known)
+    _logger.info("console.signed_in", network=guards.network(request), known=attempt.is_known)
 
 
 def remember_browser(response: Response, settings: Settings) -> None:
@@ -171,4 +167,4 @@ def sign_out() -> None:
     """End the session, including every copy of its cookie. The browser stays known."""
     sessions.end(services.ledger(), session["name"], LASTS)
     session.clear()
-    _logger.info("console.signed_out", network=_network())
+    _logger.info("console.signed_out", network=guards.network(request))

@@ -68,8 +68,8 @@ CAUSES = {
     "first-emails": Cause(
         "First emails to new sign-ups are stopped",
         "Too many bounced, which harms your sender's name: someone may be signing up addresses that do not exist. Look "
-        "at the latest sign-ups, purge a flood with `evergreen purge --since 2h --unconfirmed`, and then run `evergreen "
-        "start-sending`.",
+        "at the latest sign-ups, purge a flood with `evergreen purge --since 2h --unconfirmed`, and then run "
+        "`evergreen start-sending`.",
     ),
     "unlisted": Cause(
         "An email was on no list",

@@ -94,6 +94,11 @@ def visitor(request: Request) -> Visitor:
     return identify(request, services.current_settings().trusted_networks)
 
 
+def network(request: Request) -> str | None:
+    """The network that the log and a consent name; None if LOG_NETWORKS is off."""
+    return visitor(request).networks[0] if services.current_settings().log_networks else None
+
+
 def limit_visits(request: Request, kind: str) -> int:
     """Count a request by its sender's networks.
 
