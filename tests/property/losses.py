@@ -141,6 +141,7 @@ class LedgersGetLost(LedgersGoBack):
         self.kept = None
         self.rows = self.rows.read(self.redis)
         self.redis.flushdb()
+        self.rig.ledger.refusals.coming.clear()
         self.rig.expiry.at = {}
         self.rig.watch.lose(self.rows.suppressed)
         FenceState(self.rig.ledger).keep(on="1", why=UNKNOWN)

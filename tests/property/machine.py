@@ -227,8 +227,15 @@ class Rig:
         ends = {"sent", "skipped"} if campaign.late.policy == "skip" else {"sent"}
         if ids.email_id(name, number) in self.watch.forgotten:  # what it posts may not be what the provider knows
             ends |= {"in-doubt"}
-        nameless = number == NAMED and not self.redis.hexists(f"eg:contact:{run['contact']}", "business_name")
-        return ends | {"failed"} if nameless else ends
+        return ends | {"failed"} if number == NAMED and self._is_nameless(run) else ends
+
+    def _is_nameless(self, run: Mapping[str, str]) -> bool:
+        """Whether an email that names the business cannot be written: no business is known, or a transactional one would
+        print what nothing proves."""
+        known = self.ledger.contact(run["contact"])
+        if known is None or "business_name" not in known.fields:
+            return True
+        return run["kind"] == "transactional" and known.proves("first_name") and not known.proves("business_name")
 
     def _repeatable(self, step: Mapping[str, str]) -> bool:
         """Whether a request that was posted will surely be repeated as it was: all its members may go, and there is
