@@ -33,12 +33,25 @@ CAMPAIGNS = (
         (0, 1, 24),
         group="nurture",
         late={"after": "12h", "policy": "shift"},
+        confirm="under-load",
         requires=["assessment"],
         exit_on=["booked"],
     ),
-    _campaign("course", (0, 2), group="nurture", late={"after": "2h", "policy": "send"}, reentry="when-finished"),
     _campaign(
-        "notices", (0, 24), kind="transactional", late={"after": "1h", "policy": "skip"}, reentry="when-finished"
+        "course",
+        (0, 2),
+        confirm="always",
+        group="nurture",
+        late={"after": "2h", "policy": "send"},
+        reentry="when-finished",
+    ),
+    _campaign(
+        "notices",
+        (0, 24),
+        kind="transactional",
+        confirm="never",
+        late={"after": "1h", "policy": "skip"},
+        reentry="when-finished",
     ),
     _campaign(
         BOOKING,

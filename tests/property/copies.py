@@ -19,6 +19,7 @@ from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.fence_state import FenceState
 from shared.recovery.fence import Fence
+from shared.sending.confirmations import Confirmations
 from tests.conftest import Clock
 from tests.property.snapshots import snapshot
 from tests.property.watch import Watch
@@ -185,5 +186,6 @@ class LedgersGoBack(WorkersWork):
             now = snapshot(copy.redis)
             for look in [*(ids.parse_job_id(job) for job in now.queue), *(ids.parse_email_id(id) for id in now.open)]:
                 sender.send(*look)
+            Confirmations(copy.ledger, Forbidden(), self.rig.settings, lambda _: None).ask()
             suspects, _ = copy.ledger.sweep(suspects)
             copy.clock.advance(seconds=61)

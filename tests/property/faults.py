@@ -8,6 +8,7 @@ from hypothesis.stateful import precondition, rule
 from shared.ledger import ids
 from tests.property.decisions import WHICH, PersonsDecide, pick
 from tests.property.refusals import REFUSALS
+from tests.property.snapshots import ASK
 from tests.property.watched import HOUR
 from tests.support.provider_double import DAY
 
@@ -54,6 +55,8 @@ class MachinesFail(PersonsDecide):
             (self.redis.lpush if now == "first" else self.redis.rpush)(ids.QUEUE, job)
 
     def _lose(self, job: str) -> None:
-        self.rig.watch.lost.add(ids.email_id(*ids.parse_job_id(job)))
         self.redis.lrem(ids.QUEUE, 0, job)
         self.redis.delete(f"rq:job:{job}")
+        if job.startswith(ASK):
+            return
+        self.rig.watch.lost.add(ids.email_id(*ids.parse_job_id(job)))

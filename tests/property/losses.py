@@ -22,7 +22,8 @@ from tests.property.refusals import may_be_refused
 from tests.property.snapshots import HOLDING, snapshot, steps
 
 _SUPPRESSED = ("complained", "bounced", "unsubscribed", "manual")
-_KEPT = ("email", "first_name", "business_name", "assessment_score", "consent_at", "last_sent")
+_RANKS = ("proved", "unproved", "confirmed_at", "consent_proof")
+_KEPT = ("email", "first_name", "business_name", "assessment_score", "consent_at", "last_sent", *_RANKS)
 _KNOWN = ("sent", "by", "id", "why")
 
 
@@ -53,6 +54,11 @@ class Rows:
             if "email" in found:
                 people[ids.digest(found["email"])] = found
         return Rows({**self.runs, **runs}, {**self.people, **people})
+
+    def without(self, contact: str) -> Rows:
+        """The same, with the rows of a contact in the trash."""
+        runs = {name: run for name, run in self.runs.items() if run["contact"] != contact}
+        return Rows(runs, {digest: person for digest, person in self.people.items() if digest != contact})
 
     @property
     def suppressed(self) -> dict[str, str]:
@@ -135,6 +141,7 @@ class LedgersGetLost(LedgersGoBack):
         self.kept = None
         self.rows = self.rows.read(self.redis)
         self.redis.flushdb()
+        self.rig.ledger.refusals.coming.clear()
         self.rig.expiry.at = {}
         self.rig.watch.lose(self.rows.suppressed)
         FenceState(self.rig.ledger).keep(on="1", why=UNKNOWN)

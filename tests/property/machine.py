@@ -12,12 +12,14 @@ from redis.exceptions import RedisError
 
 from shared.ledger import ids
 from shared.operations.enrollment_actions import EnrollmentActions
+from shared.sending.confirmations import Confirmations
 from shared.sending.sender import Sender
 from tests.conftest import Clock
 from tests.property.campaigns import CATALOG, NAMED, SHORTER, TEMPLATES
+from tests.property.door_invariants import check_door
 from tests.property.expiry import Expiry
 from tests.property.invariants import Invariants
-from tests.property.snapshots import BAD_ENDS, OPEN_STATES, Snapshot, snapshot
+from tests.property.snapshots import ASK, BAD_ENDS, OPEN_STATES, Snapshot, snapshot
 from tests.property.watch import Watch
 from tests.property.watched import HOUR, FailingProvider, WatchedLedger
 from tests.property.worker import rest
@@ -42,7 +44,15 @@ class Rig:
     """
 
     def __init__(
-        self, redis: Redis, real: Clock, *, testing_mode: bool, batches: bool, rate: float, notion: bool
+        self,
+        redis: Redis,
+        real: Clock,
+        *,
+        testing_mode: bool,
+        batches: bool,
+        rate: float,
+        notion: bool,
+        limits: Mapping[str, object],
     ) -> None:
         self.redis = redis
         self.batches, self.notion = batches, notion
@@ -55,6 +65,7 @@ class Rig:
             "testing_mode": testing_mode,
             "resend_batch_above": 1 if batches else 10**6,
             "resend_rate": rate,
+            **limits,
         }
         if notion:  # without one, there is no fence
             changes |= {"notion_token": "ntn_test", "notion_email_sequence_db_id": "tracker"}
@@ -75,17 +86,26 @@ class Rig:
         """What must be true between any two decisions; whether all workers are `idle` tells if what is due must be on
         its way."""
         Invariants(now, self.watch, self.provider.taken, self.latest, idle and self.steady).check()
+        check_door(self.redis, self.watch)
 
     def shorten(self) -> None:
         """Take the last letter out of the campaign's file; workers that began before have read the old one."""
         self.sender = replace(self.sender, catalog=SHORTER)
 
     def next_job(self) -> tuple[str, int] | None:
-        """Take a job off the queue; like RQ, pass over one whose hash is gone."""
+        """Take a job off the queue; like RQ, pass over one whose hash is gone. One that asks for confirmations is done
+        at once."""
         while job := str(self.redis.lpop(ids.QUEUE) or ""):
             if self.redis.delete(f"rq:job:{job}"):
-                return ids.parse_job_id(job)
+                if not job.startswith(ASK):
+                    return ids.parse_job_id(job)
+                self.ask()
         return None
+
+    def ask(self) -> None:
+        """What a job does that asks for confirmations: `scheduler.jobs.confirm`, without HTTP."""
+        with suppress(RedisError):
+            Confirmations(self.ledger, self.provider, self.settings, self._sleep).ask()
 
     @property
     def actions(self) -> EnrollmentActions:
@@ -207,8 +227,15 @@ class Rig:
         ends = {"sent", "skipped"} if campaign.late.policy == "skip" else {"sent"}
         if ids.email_id(name, number) in self.watch.forgotten:  # what it posts may not be what the provider knows
             ends |= {"in-doubt"}
-        nameless = number == NAMED and not self.redis.hexists(f"eg:contact:{run['contact']}", "business_name")
-        return ends | {"failed"} if nameless else ends
+        return ends | {"failed"} if number == NAMED and self._is_nameless(run) else ends
+
+    def _is_nameless(self, run: Mapping[str, str]) -> bool:
+        """Whether an email that names the business cannot be written: no business is known, or a transactional one would
+        print what nothing proves."""
+        known = self.ledger.contact(run["contact"])
+        if known is None or "business_name" not in known.fields:
+            return True
+        return run["kind"] == "transactional" and known.proves("first_name") and not known.proves("business_name")
 
     def _repeatable(self, step: Mapping[str, str]) -> bool:
         """Whether a request that was posted will surely be repeated as it was: all its members may go, and there is

@@ -14,6 +14,7 @@ from shared.ledger import ids
 OPEN_STATES = ("scheduled", "sending")
 HOLDING = ("active", "paused")
 BAD_ENDS = ("failed", "in-doubt")
+ASK = "confirm-"  # how the jobs begin that ask for confirmations
 
 _READ = """
 local found, last = {}, redis.call('HGETALL', 'eg:runs')
@@ -39,7 +40,7 @@ class Snapshot:
     Attributes:
         runs: every enrollment that is kept, as its hash, by id.
         scheduled: the jobs on the schedule, and when each is due, in seconds since 1970 UTC.
-        queue: the jobs on the queue.
+        queue: the jobs on the queue that look at an email.
         open: the email ids that are looked at, and when, in milliseconds since 1970 UTC.
         gate: the gate's fields.
     """
@@ -81,7 +82,8 @@ def snapshot(redis: Redis) -> Snapshot:
     found, scheduled, queue, opened, gate = _answer(redis, keys)
     runs = {name: _pairs(flat) for name, flat in found if flat}
     scores = [{member: float(score) for member, score in _pairs(flat).items()} for flat in (scheduled, opened)]
-    return Snapshot(runs, scores[0], queue, scores[1], _pairs(gate))
+    looks = [job for job in queue if not job.startswith(ASK)]
+    return Snapshot(runs, scores[0], looks, scores[1], _pairs(gate))
 
 
 def _answer(redis: Redis, keys: tuple[str, ...]) -> Any:

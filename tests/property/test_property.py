@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 
 import pytest
@@ -24,10 +24,11 @@ from redis import Redis
 
 from local.valkey import Valkey
 from tests.conftest import START, Clock
+from tests.property import scripts
 from tests.property.copies import Copy
 from tests.property.decisions import PEOPLE
+from tests.property.door import StrangersCome
 from tests.property.faults import MachinesFail
-from tests.property.losses import LedgersGetLost
 from tests.property.machine import Rig
 from tests.property.snapshots import BAD_ENDS, OPEN_STATES
 from tests.property.workers import WorkersWork
@@ -37,9 +38,19 @@ SEARCHES = 2 if EXAMPLES else 1  # a long search goes in two processes
 REST_WITHIN = (
     1500  # passes after which nothing may be open any more: two hours that the provider wants to be left alone take 600
 )
+# Of the sign-ups that prove nothing: none is reached, those of a network, those of all.
+LIMITS: tuple[dict[str, object], ...] = (
+    {"signups_per_hour": 0, "signups_per_day": 0},
+    {"webhook_rate_per_ip": "1/second", "webhook_rate_per_address": "2/hour"},
+    {"signups_per_hour": 2, "signups_per_day": 3},
+)
 SILENT = (
+    "intake.confirming",
+    "intake.delivery_events",
     "intake.enrolling",
     "intake.meetings",
+    "operations.suppressions",
+    "sending.confirmations",
     "sending.sender",
     "sending.late_policy",
     "operations.enrollment_actions",
@@ -47,7 +58,7 @@ SILENT = (
 )
 
 
-class Promise(LedgersGetLost, MachinesFail, WorkersWork):
+class Promise(StrangersCome, MachinesFail, WorkersWork):
     """Everything that can happen to a small Evergreen, in any order."""
 
     def __init__(self, redis: Redis, copies: Sequence[Copy], real: Clock) -> None:
@@ -61,10 +72,21 @@ class Promise(LedgersGetLost, MachinesFail, WorkersWork):
         notion=st.booleans(),
         rate=st.sampled_from([1000, 1000, 2]),
         crowd=st.sampled_from([0, 1, 1, 2, 2, 3, 4]),
+        limits=st.sampled_from(LIMITS),
     )
-    def begin(self, testing_mode: bool, batches: bool, notion: bool, rate: float, crowd: int) -> None:
+    def begin(
+        self, testing_mode: bool, batches: bool, notion: bool, rate: float, crowd: int, limits: dict[str, object]
+    ) -> None:
         self.real.now = START
-        self.rig = Rig(self.redis, self.real, testing_mode=testing_mode, batches=batches, rate=rate, notion=notion)
+        self.rig = Rig(
+            self.redis,
+            self.real,
+            testing_mode=testing_mode,
+            batches=batches,
+            rate=rate,
+            notion=notion,
+            limits=limits,
+        )
         self.look_at_the_word()
         self.look_at_the_word(a_minute_is_over=True)  # from then on it is sure to be the only copy
         for email in PEOPLE[:crowd]:
@@ -128,27 +150,45 @@ class Promise(LedgersGetLost, MachinesFail, WorkersWork):
         assert not hidden, f"RQ's failed list does not show {hidden}"
 
 
+def look_for_a_story(
+    server: Valkey, monkeypatch: pytest.MonkeyPatch, chosen: settings, planted: Mapping[str, str] | None = None
+) -> None:
+    """Try stories, and raise what the first one breaks.
+
+    Args:
+        server: its databases 0 to 2 are used.
+        monkeypatch: undoes what is changed.
+        chosen: how many stories, and which.
+        planted: a bug, as for `scripts.change`.
+    """
+    scripts.change(monkeypatch, planted)
+    monkeypatch.setattr("shared.sending.confirmations.written", scripts.short_email)
+    silent = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    for module in SILENT:
+        monkeypatch.setattr(f"shared.{module}._logger", silent)
+    url, known = server.url.removesuffix("0"), {"password": server.password, "decode_responses": True}
+    redis, *others = [Redis.from_url(f"{url}{number}", **known, single_connection_client=True) for number in range(3)]
+    copies, real = [Copy(other) for other in others], Clock()
+    for module in ("sender", "confirmations"):
+        monkeypatch.setattr(f"shared.sending.{module}.time", SimpleNamespace(monotonic=lambda: real.now / 1000))
+    run_state_machine_as_test(
+        lambda: Promise(redis, copies, real),  # type: ignore[arg-type]  # hypothesis only calls it
+        settings=chosen,
+    )
+
+
 @pytest.mark.parametrize("search", range(SEARCHES))
 def test_the_promise_holds_whatever_happens(
     valkey_server: Valkey, monkeypatch: pytest.MonkeyPatch, search: int
 ) -> None:
     """No sequence of events makes an email go out twice, too early, out of order or to a person who left, or lets one
     be forgotten."""
-    silent = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    for module in SILENT:
-        monkeypatch.setattr(f"shared.{module}._logger", silent)
-    url, known = valkey_server.url.removesuffix("0"), {"password": valkey_server.password, "decode_responses": True}
-    redis, *others = [Redis.from_url(f"{url}{number}", **known, single_connection_client=True) for number in range(3)]
-    copies, real = [Copy(other) for other in others], Clock()
-    monkeypatch.setattr("shared.sending.sender.time", SimpleNamespace(monotonic=lambda: real.now / 1000))
-    run_state_machine_as_test(
-        lambda: Promise(redis, copies, real),  # type: ignore[arg-type]  # hypothesis only calls it
-        settings=settings(
-            max_examples=EXAMPLES // SEARCHES or 100,
-            stateful_step_count=40,
-            deadline=None,
-            derandomize=not EXAMPLES,
-            phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
-            suppress_health_check=list(HealthCheck),
-        ),
+    chosen = settings(
+        max_examples=EXAMPLES // SEARCHES or 100,
+        stateful_step_count=40,
+        deadline=None,
+        derandomize=not EXAMPLES,
+        phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
     )
+    look_for_a_story(valkey_server, monkeypatch, chosen)

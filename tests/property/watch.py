@@ -12,6 +12,7 @@ from typing import Any
 from shared.domain.enrollments import Enrollment
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from tests.property.door_watch import REMEMBERED, Door
 from tests.property.snapshots import OPEN_STATES, Snapshot
 
 LEASE = 45_000
@@ -54,6 +55,7 @@ class Watch:
         delivered: the keys of the calendars' events that began a run.
         forgotten: steps that were posted, of which a ledger that went back in time knows nothing.
         excused: how often a forgotten step may be accepted once more, as no key could tell the provider.
+        door: what strangers and owners of mailboxes did.
     """
 
     first_due: dict[str, int] = field(default_factory=dict)
@@ -80,6 +82,7 @@ class Watch:
     delivered: set[str] = field(default_factory=set)
     forgotten: set[str] = field(default_factory=set)
     excused: Counter[str] = field(default_factory=Counter)
+    door: Door = field(default_factory=Door)
 
     def blocked(self, contact: str, kind: str) -> bool:
         """Whether a suppression forbids this kind of email to a contact."""
@@ -94,7 +97,7 @@ class Watch:
         self.ended.update(now.in_state("exited", "cancelled"))
         self.jobs |= dict.fromkeys([*now.queue, *now.scheduled])
 
-    def decided(self, script: str, asked: Mapping[str, Any], answer: Any) -> None:
+    def decided(self, script: str, asked: Mapping[str, Any], answer: Any, now: int) -> None:
         """A person or a form has decided something."""
         match script:
             case "pause" if answer == "paused":
@@ -110,8 +113,15 @@ class Watch:
                 self.by_hand = "reason" in asked
             case "suppress":
                 self.suppressed[asked["contact"]].add(asked["reason"])
-            case "enroll" if asked.get("consent"):
+            case "receive" if answer == "suppressed":
+                self.suppressed[asked["contact"]].add(asked["what"])
+            case "lift":
+                self.suppressed[asked["contact"]].difference_update(answer)
+            case "enroll" if asked.get("consent") and "visit" not in asked and answer[0] in REMEMBERED:
                 self.suppressed[asked["contact"]].discard("unsubscribed")
+            case "confirmation" if answer:
+                self.door.asks(self, answer, now)
+        self.door.decided(script, asked, answer, now)
 
     def claimed(self, ledger: Ledger, items: Sequence[Sequence[Any]], token: str) -> None:
         """A claim gave these items, which begin with enrollment and step."""
@@ -125,6 +135,8 @@ class Watch:
         assert run.state == "active", f"{id} is claimed, and its run is {run.state}"
         self.whose[run.id] = run.contact, run.kind
         self._may_go(id, "is claimed")
+        if not step.posted:
+            self.door.claimed(run.contact)
         if id not in self.forced:
             assert now >= max(step.due, self.first_due[id]) or id in self.begun, f"{id} is claimed before it is due"
             earlier = [s for s in run.steps if s.number < number and s.state in OPEN_STATES]
@@ -192,6 +204,7 @@ class Watch:
                 assert (state, following) == ("sending", str(until)), f"{id} was settled by who does not hold it"
             if outcome == "accepted":
                 self.unlearned.pop(id, None)
+                self.door.written.update(self.whose.get(ids.parse_email_id(id)[0], ())[:1])
             elif held and outcome in _SURELY_NOT and state != "in-doubt":
                 self.unlearned[id].pop(token, None)
             if held or outcome == "accepted":
@@ -212,10 +225,12 @@ class Watch:
         self.raised.clear()
         self.jobs.clear()
         self.delivered.clear()
+        self.door.lose()
 
     def restore(self, now: Snapshot) -> None:
         """The ledger is back; the provider's list has told what became of each request."""
         self.unknown = False
+        self.door.restore()
         for id in now.states:
             if now.states[id] != "in-doubt":
                 self.unlearned.pop(id, None)
@@ -239,5 +254,8 @@ class Watch:
             name: getattr(self, name)
             for name in ("anew", "misled", "lost", "pushed", "forgotten", "excused", "doubted")
         }
+        links = self.door.links
         vars(self).update(vars(deepcopy(before)) | kept)
+        self.door.links = links
+        self.door.mails.clear()
         self.lost |= before.lost  # the jobs that workers held when the copy was made

@@ -16,6 +16,7 @@ from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.script_runner import as_json
 from tests.conftest import Clock
+from tests.property.door_watch import own
 from tests.property.refusals import Refusals
 from tests.property.snapshots import steps
 from tests.property.watch import Watch, email_id
@@ -42,8 +43,12 @@ class WatchedLedger(Ledger):
         times = self.refusals.times()
         with self.refusals.met():
             for _ in range(times):
-                answer = super()._decide(script, order, *texts)
                 asked = json.loads(as_json(order))
+                who = asked["contact"] if script == "enroll" and "visit" in asked else None
+                before = own(self.redis, who) if who else None
+                answer = super()._decide(script, order, *texts)
+                if who:
+                    self.watch.door.visited(who, answer[0], before, own(self.redis, who))
                 if isinstance(asked, dict):
                     self._tell(script, asked, answer, *texts)
         return answer
@@ -64,7 +69,9 @@ class WatchedLedger(Ledger):
         elif script == "settle":
             self.watch.settled(asked["outcome"], asked["token"], self.now(), answer)
         else:
-            self.watch.decided(script, asked, answer)
+            self.watch.decided(script, asked, answer, self.now())
+        if script == "receive":
+            self.watch.door.stopped = bool(self.redis.exists("eg:firsts:stopped"))
 
     def _check_company(self, enrollment: str, number: int, late: Mapping[str, int]) -> None:
         """What goes along in a batch need not go alone, and no late policy is still to be applied to it."""
@@ -93,6 +100,7 @@ class FailingProvider(MemoryProvider):
         self.real, self.watch = real, watch
         self.outcome, self.retry_after, self.mute = "accepted", 0, False
         self.taken: list[str] = []
+        self._noted = 0
         self._last: dict[str, tuple[int, str]] = {}  # when each email was taken last, and under which key
 
     def _take(self, emails: list[dict[str, Any]], key: str) -> Accepted:
@@ -100,7 +108,8 @@ class FailingProvider(MemoryProvider):
         rest("provider")
         if self.real.now - left > SLACK:
             raise Killed  # its own timeouts have ended such a worker long ago
-        self.watch.arrived(key, json.dumps(emails if key.startswith("batch-") else emails[0]), emails)
+        if not key.startswith("confirm-"):
+            self.watch.arrived(key, json.dumps(emails if key.startswith("batch-") else emails[0]), emails)
         outcome, self.outcome = self.outcome, "accepted"
         if outcome == "lost":
             self.faults.append("lost")
@@ -128,7 +137,11 @@ class FailingProvider(MemoryProvider):
 
         A step that a ledger has forgotten is taken again, through no fault, after the provider's day, after a batch,
         whose key is no longer known, or where a person had it sent under another key."""
-        for email in self.accepted[len(self.taken) :]:
+        new, self._noted = self.accepted[self._noted :], len(self.accepted)
+        for email in new:
+            if key.startswith("confirm-"):
+                self.watch.door.mailed(email, key)
+                continue
             id = email_id(email)
             at, before = self._last.get(id, (0, ""))
             other = before != key and not key.startswith("batch-")

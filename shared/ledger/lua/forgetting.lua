@@ -1,4 +1,4 @@
--- @include base outbox erasure holding
+-- @include base outbox erasure first_emails holding
 -- Erase all that is kept about a contact, but for what must stay.
 
 -- What is kept under a key of its own, beside the contact itself.
@@ -20,6 +20,8 @@ local function erase_contact(contact, enrollments)
   local key = 'eg:contact:' .. contact
   local kept = fields(key, 'bounced', 'complained', 'manual', 'unsubscribed')
   redis.call('DEL', key)
+  redis.call('ZREM', FIRSTS, contact)
+  redis.call('SREM', FIRSTS_BOUNCED, contact)
   for _, prefix in ipairs(OWN) do redis.call('DEL', prefix .. contact) end
   for reason, at in pairs(kept) do redis.call('HSET', key, reason, at) end
   return runs, requests, notes, drop_contacts_held(contact)

@@ -28,15 +28,19 @@ local function line_up(contact, network)
   ask_soon()
 end
 
+-- A contact stands in one line at most, that of the network for which it was asked first.
+local function leave_line(contact)
+  local network = redis.call('HGET', asking_key(contact), 'network')
+  if network then redis.call('LREM', line_key(network), 0, contact) end
+  redis.call('ZREM', ASK_LATER, contact)
+end
+
 -- Forget a held sign-up; `member` is its id and network, as on the list.
 local function drop_held(member)
   local id, network = string.match(member, '^(.+)@(.+)$')
-  redis.call('ZREM', HELD, member)
   redis.call('ZREM', HELD_BY .. ':' .. network, member)
-  if tonumber(redis.call('ZINCRBY', HELD_BY, -1, network)) <= 0 then
+  if redis.call('ZREM', HELD, member) == 1 and tonumber(redis.call('ZINCRBY', HELD_BY, -1, network)) <= 0 then
     redis.call('ZREM', HELD_BY, network)
-    redis.call('ZREM', ASK_TURNS, network)
-    redis.call('DEL', line_key(network))
   end
   return redis.call('DEL', held_key(id))
 end
@@ -70,17 +74,18 @@ local function hold_sign_up(h, ask_from)
   if before then drop_held(before) else make_room() end
   local member = h.id .. '@' .. h.network
   redis.call('SET', held_key(h.id), h.network .. ' ' .. h.record, 'PX', KEEP_HELD)
-  redis.call('ZADD', HELD, int(now), member)
+  if redis.call('ZADD', HELD, int(now), member) == 1 then redis.call('ZINCRBY', HELD_BY, 1, h.network) end
   redis.call('ZADD', HELD_BY .. ':' .. h.network, int(now), member)
   redis.call('PEXPIRE', HELD_BY .. ':' .. h.network, KEEP_HELD)
-  redis.call('ZINCRBY', HELD_BY, 1, h.network)
   local asking = asking_key(h.contact)
   local triggers = redis.call('HGET', asking, 'triggers') or ','
   if not string.find(triggers, ',' .. h.trigger .. ',', 1, true) then triggers = triggers .. h.trigger .. ',' end
-  redis.call('HSET', asking, 'triggers', triggers, 'network', h.network)
+  redis.call('HSET', asking, 'triggers', triggers)
   redis.call('PEXPIRE', asking, KEEP_HELD)
   if ask_from and redis.call('SET', 'eg:mailbox:' .. h.mailbox, h.contact, 'NX', 'PX', KEEP_HELD) then
-    redis.call('HSET', asking, 'since', int(now), 'sent', '0', 'mailbox', h.mailbox)
+    leave_line(h.contact)
+    redis.call('HDEL', asking, 'tried', 'tried_at')
+    redis.call('HSET', asking, 'since', int(now), 'sent', '0', 'mailbox', h.mailbox, 'network', h.network)
     if ask_from <= now then
       line_up(h.contact, h.network)
     else
@@ -101,14 +106,15 @@ end
 
 -- Forget all sign-ups that a contact has held. Returns how many. A mailbox that was asked is not asked again this week.
 local function drop_contacts_held(contact)
-  local dropped, asking = 0, fields(asking_key(contact), 'sent', 'mailbox')
-  if asking.sent == '0' then redis.call('DEL', 'eg:mailbox:' .. asking.mailbox) end
+  local dropped, asking = 0, fields(asking_key(contact), 'sent', 'mailbox', 'tried')
+  local own = asking.mailbox and redis.call('GET', 'eg:mailbox:' .. asking.mailbox) == contact
+  if own and asking.sent == '0' and not asking.tried then redis.call('DEL', 'eg:mailbox:' .. asking.mailbox) end
+  leave_line(contact)
   for _, id in ipairs(held_ids(contact)) do
     local _, member = held_record(id)
     dropped = dropped + drop_held(member)
   end
   redis.call('DEL', asking_key(contact))
-  redis.call('ZREM', ASK_LATER, contact)
   return dropped
 end
 
@@ -129,7 +135,7 @@ local function next_in_line()
     local contact = redis.call('LPOP', line_key(network))
     if not contact then
       redis.call('ZREM', ASK_TURNS, network)
-    elseif #held_ids(contact) > 0 then
+    elseif redis.call('HEXISTS', asking_key(contact), 'since') == 1 and #held_ids(contact) > 0 then
       redis.call('ZINCRBY', ASK_TURNS, 1, network)
       return contact
     end

@@ -27,6 +27,6 @@ local function remember_fields(contact, given, is_proof)
   if unproved ~= ',' then set.unproved = unproved else gone[#gone + 1] = 'unproved' end
   local flat = {}
   for field, value in pairs(set) do flat[#flat + 1] = field; flat[#flat + 1] = value end
-  redis.call('HSET', contact, unpack(flat))
+  if #flat > 0 then redis.call('HSET', contact, unpack(flat)) end
   if #gone > 0 then redis.call('HDEL', contact, unpack(gone)) end
 end

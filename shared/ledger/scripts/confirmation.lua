@@ -13,24 +13,45 @@ local function refuses(contact)
   return why and (why ~= 'unsubscribed' or tonumber(redis.call('HGET', 'eg:contact:' .. contact, why)) >= since)
 end
 
+-- The number of the next email, or nil if both have left. One whose outcome was not learned while the provider
+-- remembers it counts as sent.
+local function next_number(contact)
+  local v = fields(asking_key(contact), 'sent', 'tried', 'tried_at')
+  local number = tonumber(v.sent) + 1
+  if tonumber(v.tried) == number and now >= tonumber(v.tried_at) + WINDOW then
+    redis.call('HSET', asking_key(contact), 'sent', int(number))
+    number = number + 1
+  end
+  if number > 2 then return nil end
+  if tonumber(v.tried) ~= number then
+    redis.call('HSET', asking_key(contact), 'tried', int(number), 'tried_at', int(now))
+  end
+  return number
+end
+
 local function next_contact()
   line_up_later()
   while may_ask_now() do
     local contact = next_in_line()
-    if not contact or not refuses(contact) then return contact end
-    drop_contacts_held(contact)
+    if not contact then return nil end
+    if refuses(contact) then
+      drop_contacts_held(contact)
+    else
+      local number = next_number(contact)
+      if number then return contact, number end
+    end
   end
 end
 
 local stopped = shut(gate()) or a.fenced and redis.call('HEXISTS', FENCE, 'on') == 0 or first_emails_stopped()
-local contact = not stopped and next_contact()
+local contact, number
+if not stopped then contact, number = next_contact() end
 if not contact then
   redis.call('DEL', ASK_JOB)
   return {}
 end
 wait_after(ASKED)
 redis.call('ZADD', ASK_LATER, int(now + a.lease), contact)
-local v = fields(asking_key(contact), 'sent', 'since')
 local records = {}
 for i, id in ipairs(held_ids(contact)) do records[i] = held_record(id) end
-return {contact, tonumber(v.sent or '0') + 1, v.since, records}
+return {contact, number, redis.call('HGET', asking_key(contact), 'since'), records}

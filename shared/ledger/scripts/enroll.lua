@@ -35,7 +35,7 @@ local function remember()
   redis.call('HSETNX', contact, 'source', a.source)
   remember_fields(contact, a.fields, proof == 'proved')
   for field, text in pairs(a.claimed or {}) do redis.call('HSET', contact, 'claimed.' .. field, text) end
-  if a.confirms then redis.call('HSETNX', contact, 'confirmed_at', int(now)) end
+  if a.confirms then redis.call('HSET', contact, 'confirmed_at', int(now)) end
   if a.consent then consent() end
   if a.lead and redis.call('HGET', contact, 'lead') ~= a.lead then
     redis.call('HSET', contact, 'lead', a.lead)

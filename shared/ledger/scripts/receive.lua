@@ -38,6 +38,7 @@ end
 local function accept(id)
   local enrollment, number = parse_email_id(id)
   local contact = redis.call('HGET', enrollment_key(enrollment), 'contact')
+  if is_first_email(contact) then first_email_sent(contact) end
   if tonumber(redis.call('HGET', 'eg:contact:' .. contact, 'last_sent') or '0') < a.sent then
     redis.call('HSET', 'eg:contact:' .. contact, 'last_sent', int(a.sent))
     dirty('contact', contact)

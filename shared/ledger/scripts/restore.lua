@@ -29,12 +29,17 @@ local function remember()
   local known, proved, unproved = fields(contact, 'proved', 'unproved'), a.fields.proved, a.fields.unproved
   a.fields.proved, a.fields.unproved = nil, nil
   for name, value in pairs(a.fields) do
-    if redis.call('HSETNX', contact, name, value) == 1 then
+    local beats = listed(known.unproved, name) and not listed(unproved, name)  -- a form that came in after the loss
+    if beats or redis.call('HEXISTS', contact, name) == 0 then
+      redis.call('HSET', contact, name, value)
+      known.unproved = without(known.unproved, name)
       if listed(proved, name) then known.proved = with(known.proved, name) end
       if listed(unproved, name) then known.unproved = with(known.unproved, name) end
     end
   end
-  for rank, list in pairs(known) do redis.call('HSET', contact, rank, list) end
+  for rank, list in pairs(known) do
+    if list == ',' then redis.call('HDEL', contact, rank) else redis.call('HSET', contact, rank, list) end
+  end
   if a.page then redis.call('HSETNX', contact, 'page', a.page) else dirty('contact', a.contact) end
   if a.reason and redis.call('HEXISTS', contact, a.reason) == 0 then suppress(a.contact, a.reason, 'restore') end
 end
