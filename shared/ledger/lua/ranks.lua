@@ -17,6 +17,11 @@ local function remember_fields(contact, given, is_proof)
     if is_proof then
       set[field], proved, unproved = value, with(proved, field), without(unproved, field)
       gone[#gone + 1] = 'claimed.' .. field
+      local typed = SAME[field]  -- the other form of the name, from a stranger
+      if typed and not given[typed] and known[typed] and listed(unproved, typed) then
+        set['claimed.' .. typed], unproved = known[typed], without(unproved, typed)
+        gone[#gone + 1] = typed
+      end
     elseif not is_kept(field) and not (SAME[field] and is_kept(SAME[field])) then
       set[field], unproved = value, with(unproved, field)
     elseif known[field] ~= value then
@@ -27,6 +32,6 @@ local function remember_fields(contact, given, is_proof)
   if unproved ~= ',' then set.unproved = unproved else gone[#gone + 1] = 'unproved' end
   local flat = {}
   for field, value in pairs(set) do flat[#flat + 1] = field; flat[#flat + 1] = value end
-  redis.call('HSET', contact, unpack(flat))
+  if #flat > 0 then redis.call('HSET', contact, unpack(flat)) end
   if #gone > 0 then redis.call('HDEL', contact, unpack(gone)) end
 end

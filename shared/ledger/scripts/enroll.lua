@@ -132,10 +132,12 @@ local function create(enrollment)
   if not open then end_enrollment(enrollment, 'completed') end
 end
 
--- A retaken assessment counts in the open enrollment, unless a proved one began it.
+-- A retaken assessment counts in the open enrollment. A stranger's counts only in one that a stranger began: not in a
+-- proved one, nor in one of an earlier release or a restore.
 local function retake(enrollment)
   local key = enrollment_key(enrollment)
-  if proof ~= 'proved' and redis.call('HGET', key, 'proof') == 'proved' or not is_open(enrollment) then return end
+  local began = redis.call('HGET', key, 'proof') or 'proved'
+  if proof ~= 'proved' and began == 'proved' or not is_open(enrollment) then return end
   redis.call('HSET', key, 'values', plan.values)
   dirty('enrollment', enrollment)
 end
