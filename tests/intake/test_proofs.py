@@ -6,11 +6,16 @@ from typing import Any
 
 import pytest
 
-from shared.domain.enrollments import SCORES
+from shared.domain.enrollments import SCORES, Contact
+from shared.emails.page import Brand
+from shared.emails.rendering import compile_template
 from shared.ledger import ids
+from shared.ledger.claims import Item
 from shared.ledger.client import Ledger
+from shared.sending.composing import compose
 from tests.conftest import Clock
 from tests.support.strangers import ADDRESS, CONTACT, Door
+from tests.support.world import World
 
 VALUES = {
     "first_name": ("Ada", "Eve"),
@@ -21,6 +26,13 @@ VALUES = {
     "red_systems": (2, 0),
     "green_systems": (3, 8),
 }
+TEMPLATE = compile_template(
+    "Subject: Good morning\nPreview: A few words for you, and no more\n\n"
+    'Hi {{ first_name | default("there") }}, {{ name | default("-") }} of {{ business_name | default("none") }}.',
+    name="made-up",
+    brand=Brand("Northside", "48 Mill Street, Guelph", "#1f6f54"),
+    reason="You are receiving this email because you asked for it.",
+)
 every_field = pytest.mark.parametrize("field", VALUES)
 
 
@@ -115,6 +127,24 @@ def scores(door: Door, slug: str = "scored") -> dict[str, str]:
     run = door.enrollment(slug)
     assert run
     return {name: value for name, value in run.values.items() if name in SCORES}
+
+
+class TestPrinted:
+    """What an email prints."""
+
+    @pytest.mark.parametrize("slug", ["onboarding", "booking-reminder", "christmas"])
+    @pytest.mark.parametrize("is_proved", [True, False])
+    def test_a_transactional_email_mixes_no_strangers_text_with_a_proved_name(
+        self, world: World, slug: str, is_proved: bool
+    ) -> None:
+        """A client whose name is proved reads no business that a stranger typed; marketing says what the form said."""
+        ranks = {"proved": ",first_name,", "unproved": ",business_name,name,"} if is_proved else {}
+        fields = {"email": ADDRESS, "first_name": "Ada", "business_name": "Prize Office", "name": "Eve Moneypenny"}
+        item = Item("x-1", 1, slug, "request-1", Contact(fields | ranks), {"red_systems": "2"})
+        templates = dict.fromkeys(world.sender.catalog.sources, TEMPLATE)
+        email = compose(item, catalog=world.sender.catalog, templates=templates, settings=world.settings)
+        hidden = is_proved and slug != "christmas"
+        assert email and ("Ada, - of none." if hidden else "Ada, Eve Moneypenny of Prize Office.") in email["text"]
 
 
 class TestScores:

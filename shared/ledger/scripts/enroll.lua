@@ -11,8 +11,9 @@
 -- campaign: {start: {key, slug, kind, request_id}}; and if the form has what it requires: {plan: {group, reentry,
 -- anchor, warning, values, retakes, steps: [{number, offset, due, sent, skipped}]}}.
 -- Returns {what, enrollment or ''}, or {'duplicate', the first answer}.
--- what: enrolled · exists · blocked · tracked · cancelled · ignored · held · repeated (too often for this address) ·
--- refused (too often) · conflict (the key came with another body) · gone (it is not held any more).
+-- what: enrolled · exists · blocked · tracked · cancelled · ignored · held · asks (held, but no one who posts a form
+-- learns that the address is unsubscribed) · repeated (too often for this address) · refused (too often) · conflict
+-- (the key came with another body) · gone (it is not held any more).
 local a = cjson.decode(ARGV[2])
 local start, plan = a.start or {}, a.plan or {}
 
@@ -35,7 +36,7 @@ local function remember()
   redis.call('HSETNX', contact, 'source', a.source)
   remember_fields(contact, a.fields, proof == 'proved')
   for field, text in pairs(a.claimed or {}) do redis.call('HSET', contact, 'claimed.' .. field, text) end
-  if a.confirms then redis.call('HSETNX', contact, 'confirmed_at', int(now)) end
+  if a.confirms then redis.call('HSET', contact, 'confirmed_at', int(now)) end
   if a.consent then consent() end
   if a.lead and redis.call('HGET', contact, 'lead') ~= a.lead then
     redis.call('HSET', contact, 'lead', a.lead)
@@ -212,10 +213,10 @@ local function ask_from()
   return tonumber(redis.call('HGET', contact, why)) + AFTER_UNSUBSCRIBE
 end
 
-local function hold()
+local function hold(what)
   a.hold.contact = a.contact
   hold_sign_up(a.hold, ask_from())
-  return {'held', ''}
+  return {what, ''}
 end
 
 local before = a.seen and answer_before()
@@ -225,10 +226,11 @@ if a.confirms then
   if not member then return {'gone', ''} end
   drop_held(member)
 end
-local turned = a.visit and (needs_the_owner() and 'held' or turned_away(a.visit))
+local turned = a.visit and turned_away(a.visit)
 if turned == 'repeated' or turned == 'refused' then return {turned, ''} end
 if a.seen then redis.call('SET', 'eg:seen:' .. a.seen, a.body .. ' ' .. a.answer, 'PX', int(a.seen_ttl)) end
-if turned == 'held' then return hold() end
+if turned == 'held' then return hold('held') end
+if needs_the_owner() then return hold('asks') end
 if a.meeting then
   local enrolls, what = meeting(a.meeting)
   if a.exit then exit_enrollments() end
