@@ -129,7 +129,7 @@ class TestHistory:
         """What a person typed is theirs to see, before anyone has confirmed it."""
         door.post("always", name="Ada Lovelace")
         found = privacy.export(ADDRESS, door.ledger)
-        assert found and found["waiting_for_confirmation"][0]["form"]["name"] == "Ada Lovelace"
+        assert found and found["waiting_for_confirmation"][0]["name"] == "Ada Lovelace"
         privacy.forget(ADDRESS, door.ledger, door.settings, None)
         assert privacy.export(ADDRESS, door.ledger) is None
 

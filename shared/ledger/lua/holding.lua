@@ -3,13 +3,12 @@
 
 local HELD, HELD_BY, KEEP_HELD = 'eg:held', 'eg:held:networks', 7 * 86400000
 local MOST_HELD = 20000
-local ASK_TURNS, ASK_LATER, ASK_JOB = 'eg:ask:turns', 'eg:ask:later', 'eg:ask:job'
+local ASK, ASK_LATER, ASK_JOB = 'eg:ask', 'eg:ask:later', 'eg:ask:job'
 local REMIND_AFTER = 86400000
 local ASKED = {key = 'confirmations', most = 100, window = 3600000}  -- confirmation emails in an hour
 
 local function held_key(id) return 'eg:held:' .. id end
 local function asking_key(contact) return 'eg:asking:' .. contact end
-local function line_key(network) return 'eg:ask:' .. network end
 
 -- A worker sends the confirmation emails that are ready.
 local function ask_soon()
@@ -21,19 +20,20 @@ local function ask_soon()
   redis.call('RPUSH', QUEUE, job)
 end
 
+-- The networks take turns: who is the third that a network has held waits for the second of all others.
+local TURN = 1e13
 local function line_up(contact, network)
-  redis.call('RPUSH', line_key(network), contact)
-  redis.call('PEXPIRE', line_key(network), KEEP_HELD)
-  redis.call('ZADD', ASK_TURNS, 'NX', 0, network)
+  local turn = tonumber(redis.call('ZSCORE', HELD_BY, network) or '1')
+  redis.call('ZADD', ASK, 'NX', turn * TURN + now, contact)
   ask_soon()
 end
 
 -- Forget a held sign-up; `member` is its id and network, as on the list.
 local function drop_held(member)
   local id, network = string.match(member, '^(.+)@(.+)$')
-  redis.call('ZREM', HELD, member)
-  redis.call('ZREM', HELD_BY .. ':' .. network, member)
-  if tonumber(redis.call('ZINCRBY', HELD_BY, -1, network)) <= 0 then redis.call('ZREM', HELD_BY, network) end
+  if redis.call('ZREM', HELD, member) == 1 and tonumber(redis.call('ZINCRBY', HELD_BY, -1, network)) <= 0 then
+    redis.call('ZREM', HELD_BY, network)
+  end
   return redis.call('DEL', held_key(id))
 end
 
@@ -44,12 +44,21 @@ local function drop_expired()
   end
 end
 
+-- The oldest that a network has. A list for each network would cost more than looking for it.
+local function oldest_of(network)
+  for start = 0, MOST_HELD, 500 do
+    for _, member in ipairs(redis.call('ZRANGE', HELD, start, start + 499)) do
+      if string.match(member, '@(.+)$') == network then return member end
+    end
+  end
+end
+
 -- If too many are held, the oldest of the network that has most makes room.
 local function make_room()
   drop_expired()
   if redis.call('ZCARD', HELD) < MOST_HELD then return end
   local largest = redis.call('ZREVRANGE', HELD_BY, 0, 0)[1]
-  drop_held(redis.call('ZRANGE', HELD_BY .. ':' .. largest, 0, 0)[1])
+  drop_held(oldest_of(largest))
 end
 
 local function held_record(id)
@@ -66,16 +75,13 @@ local function hold_sign_up(h, ask_from)
   if before then drop_held(before) else make_room() end
   local member = h.id .. '@' .. h.network
   redis.call('SET', held_key(h.id), h.network .. ' ' .. h.record, 'PX', KEEP_HELD)
-  redis.call('ZADD', HELD, int(now), member)
-  redis.call('ZADD', HELD_BY .. ':' .. h.network, int(now), member)
-  redis.call('PEXPIRE', HELD_BY .. ':' .. h.network, KEEP_HELD)
-  redis.call('ZINCRBY', HELD_BY, 1, h.network)
+  if redis.call('ZADD', HELD, int(now), member) == 1 then redis.call('ZINCRBY', HELD_BY, 1, h.network) end
   local asking = asking_key(h.contact)
   local triggers = redis.call('HGET', asking, 'triggers') or ','
   if not string.find(triggers, ',' .. h.trigger .. ',', 1, true) then triggers = triggers .. h.trigger .. ',' end
-  redis.call('HSET', asking, 'triggers', triggers, 'network', h.network)
+  redis.call('HSET', asking, 'triggers', triggers)
   redis.call('PEXPIRE', asking, KEEP_HELD)
-  if ask_from and redis.call('SET', 'eg:mailbox:' .. h.mailbox, h.contact, 'NX', 'PX', KEEP_HELD) then
+  if ask_from and redis.call('SET', 'eg:mailbox:' .. h.mailbox, '', 'NX', 'PX', KEEP_HELD) then
     redis.call('HSET', asking, 'since', int(now), 'sent', '0')
     if ask_from <= now then
       line_up(h.contact, h.network)
@@ -103,6 +109,7 @@ local function drop_contacts_held(contact)
     dropped = dropped + drop_held(member)
   end
   redis.call('DEL', asking_key(contact))
+  redis.call('ZREM', ASK, contact)
   redis.call('ZREM', ASK_LATER, contact)
   return dropped
 end
@@ -111,23 +118,21 @@ end
 local function line_up_later()
   for _, contact in ipairs(redis.call('ZRANGEBYSCORE', ASK_LATER, '-inf', int(now), 'LIMIT', 0, 100)) do
     redis.call('ZREM', ASK_LATER, contact)
-    local network = redis.call('HGET', asking_key(contact), 'network')
-    if network then line_up(contact, network) end
+    local _, member = held_record(held_ids(contact)[1] or '')
+    if member then line_up(contact, string.match(member, '@(.+)$')) end
   end
 end
 
--- The next contact to ask, or nil: the networks take turns, and the one that had fewest goes first.
+-- Whether a contact's mailbox is asked, not another of its addresses, and for something that is still held.
+local function is_asked(contact)
+  return redis.call('HEXISTS', asking_key(contact), 'since') == 1 and #held_ids(contact) > 0
+end
+
+-- The next contact to ask, or nil.
 local function next_in_line()
   while true do
-    local network = redis.call('ZRANGE', ASK_TURNS, 0, 0)[1]
-    if not network then return nil end
-    local contact = redis.call('LPOP', line_key(network))
-    if not contact then
-      redis.call('ZREM', ASK_TURNS, network)
-    elseif #held_ids(contact) > 0 then
-      redis.call('ZINCRBY', ASK_TURNS, 1, network)
-      return contact
-    end
+    local contact = redis.call('ZPOPMIN', ASK)[1]
+    if not contact or is_asked(contact) then return contact end
   end
 end
 
@@ -136,8 +141,9 @@ local function may_ask_now()
   return tonumber(redis.call('GET', 'eg:limit:' .. ASKED.key) or '0') < ASKED.most
 end
 
--- Have a worker send those that are ready.
+-- Forget those whose week is over, and have a worker send those that are ready.
 local function ask_if_ready()
-  local ready = redis.call('ZCARD', ASK_TURNS) + redis.call('ZCOUNT', ASK_LATER, '-inf', int(now))
+  drop_expired()
+  local ready = redis.call('ZCARD', ASK) + redis.call('ZCOUNT', ASK_LATER, '-inf', int(now))
   if ready > 0 and may_ask_now() then ask_soon() end
 end
