@@ -32,11 +32,9 @@ def confirm(contact: str, since: int, intake: Intake) -> bool:
 
 
 def _confirm(id: str, one: held_forms.HeldForm, intake: Intake) -> None:
-    form = one.form
+    form, trigger = one.form, held_forms.trigger_of(id)
     if form.email_1_status == "sent":  # the website sent the first email; the others count from now
         form = form.model_copy(update={"email_1_sent_at": intake.instant})
-    came = replace(
-        intake, request_id=one.request_id, page=one.page, network=one.network, confirms=id, visitor=None, key=None
-    )
-    enrolling.sign_up(form, trigger=one.trigger, intake=came)
-    _logger.info("sign_up.confirmed", trigger=one.trigger, request_id=one.request_id)
+    came = replace(intake, page=one.page, network=one.network, confirms=id, visitor=None, key=None)
+    enrolling.sign_up(form, trigger=trigger, intake=came)
+    _logger.info("sign_up.confirmed", trigger=trigger, request_id=intake.request_id)

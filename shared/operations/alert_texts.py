@@ -60,16 +60,16 @@ CAUSES = {
         "`evergreen purge --since 2h --unconfirmed` removes those that no one confirmed.",
     ),
     "held": Cause(
-        "Unusually many sign-ups",
-        "New ones wait until the owner of each address confirms it, and reminders and other emails go out as usual. If "
-        "it is a flood, `evergreen purge --since 2h --unconfirmed` erases it; if it is real, raise SIGNUPS_PER_HOUR or "
-        "SIGNUPS_PER_DAY.",
+        "More sign-ups than usual: new ones wait for a confirmation",
+        "Nothing is lost: each person gets an email with a button, and is enrolled once they press it. If this is your "
+        "own success, raise SIGNUPS_PER_HOUR or SIGNUPS_PER_DAY. If it is a flood, "
+        "`evergreen purge --since 2h --unconfirmed` removes those that no one confirmed.",
     ),
     "first-emails": Cause(
-        "First emails to new sign-ups are stopped",
-        "Too many bounced, which harms your sender's name: someone may be signing up addresses that do not exist. Look "
-        "at the latest sign-ups, purge a flood with `evergreen purge --since 2h --unconfirmed`, and then run "
-        "`evergreen start-sending`.",
+        "First emails to new addresses have stopped, because too many bounced",
+        "Someone may be signing up addresses that do not exist, which harms your domain's reputation. People you know "
+        "get their emails as before; new sign-ups wait. Look at the latest sign-ups, remove what is false "
+        "(`evergreen purge --since 2h --unconfirmed`), then run `evergreen start-sending`.",
     ),
     "unlisted": Cause(
         "An email was on no list",
