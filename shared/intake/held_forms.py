@@ -13,7 +13,7 @@ from shared.intake.context import Intake
 from shared.ledger import ids
 from shared.ledger.enroll_orders import Hold
 
-MOST = 340  # bytes of a record: with its keys, a held sign-up takes less than 1 KB
+MOST = 300  # bytes of a record: with its keys, a held sign-up takes less than 1 KB
 _WHOLE, _START = 120, 40  # characters of a consent that is kept whole, and of the start of a longer one
 _PAGE = 120  # characters of the page's address
 # What makes room, in this order; the address, the scores and whether the person agreed are always kept.
