@@ -24,7 +24,7 @@ def confirm(contact: str, since: int, intake: Intake) -> bool:
         Whether the address is confirmed: now, or by this link before.
     """
     found = held.of_contact(intake.ledger, contact)
-    if found.since == since:
+    if found.since and found.since == since:
         for id, record in found.records.items():
             _confirm(id, held_forms.read(record), intake)
     known = intake.ledger.contact(contact)
