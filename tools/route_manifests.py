@@ -8,6 +8,7 @@ from tools.function_manifests import Manifest, is_public
 
 HOST = "Host(`evergreen.example.org`)"  # kustomize inserts the host of PUBLIC_URL: deploy/components/settings
 PAGES = ("unsubscribe", "console", "health")  # public at the root too
+CONFIRM = f"{HOST} && PathRegexp(`^/confirm/?$`)"  # a second page of the function unsubscribe
 
 
 def _paths(name: str) -> str:
@@ -53,7 +54,11 @@ def routes(listed: dict[str, Manifest]) -> list[Manifest]:
     to_function = _middleware(
         "to-function", replacePathRegex={"regex": "^/(?:webhook/)?([^/]+)(/.*)?$", "replacement": "/function/$1$2"}
     )
-    return [to_function, _ingress([(_paths(name), ["to-function"]) for name in public])]
+    to_confirm = _middleware(
+        "to-confirm", replacePathRegex={"regex": "^/confirm/?$", "replacement": "/function/unsubscribe/confirm"}
+    )
+    matches = [(_paths(name), ["to-function"]) for name in public]
+    return [to_function, to_confirm, _ingress([*matches, (CONFIRM, ["to-confirm"])])]
 
 
 def knative_routes(listed: dict[str, Manifest]) -> list[Manifest]:
@@ -68,4 +73,5 @@ def knative_routes(listed: dict[str, Manifest]) -> list[Manifest]:
         _middleware(f"to-{name}", headers={"customRequestHeaders": {"Host": f"{name}.evergreen.svc.cluster.local"}})
         for name in public
     ]
-    return [strip, *hosts, _ingress([(_paths(name), ["from-root", f"to-{name}"]) for name in public])]
+    matches = [(_paths(name), ["from-root", f"to-{name}"]) for name in public]
+    return [strip, *hosts, _ingress([*matches, (CONFIRM, ["to-unsubscribe"])])]
