@@ -118,8 +118,12 @@ class TestPages:
     def test_what_strangers_claimed_is_shown_as_such(self, ada: Desk, redis: Redis) -> None:
         """Under a heading of its own, as text and without invisible characters; without a claim there is none."""
         assert "<h2>Claimed</h2>" not in ada.get(HERE).text
-        claimed = {"claimed.name": "<i>Eve</i>", "claimed.red_systems": "8", "claimed.timezone": "Asia\x1b[2J/Tokyo"}
-        redis.hset(ids.contact_key(ids.digest("ada@example.org")), mapping=claimed | {"confirmed_at": 1_800_000_000_000})
+        claimed: dict[Any, Any] = {
+            "claimed.name": "<i>Eve</i>",
+            "claimed.red_systems": "8",
+            "claimed.timezone": "Asia\x1b[2J/Tokyo",
+        }
+        redis.hset(ids.contact_key(ids.digest("ada@example.org")), mapping=claimed | {"confirmed_at": "1800000000000"})
         text = ada.get(HERE).text
         assert "<h2>Claimed</h2>" in text and "Nothing proves it" in text and "<dt>Address confirmed</dt>" in text
         for shown in ("<dd>&lt;i&gt;Eve&lt;/i&gt;</dd>", "<dt>Red systems</dt><dd>8</dd>", "<dd>Asia[2J/Tokyo</dd>"):

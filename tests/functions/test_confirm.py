@@ -56,7 +56,9 @@ def email(functions: Functions) -> dict[str, Any]:
 def links(found: dict[str, Any]) -> list[str]:
     """Every link of an email, in its HTML, its text and its headers."""
     headers = found["headers"]["List-Unsubscribe"]
-    return re.findall(r"https://mail\.example\.org/[^\s\"'<>)]+", html.unescape(found["html"]) + " " + found["text"] + " " + headers)
+    return re.findall(
+        r"https://mail\.example\.org/[^\s\"'<>)]+", html.unescape(found["html"]) + " " + found["text"] + " " + headers
+    )
 
 
 def path(url: str) -> str:
@@ -67,7 +69,7 @@ def path(url: str) -> str:
 
 def contents(redis: Redis) -> dict[str, Any]:
     """All that the ledger holds, but for what was refused."""
-    return {key: redis.dump(key) for key in redis.keys("eg:*") if key != "eg:limit:refused"}
+    return {str(key): redis.dump(key) for key in redis.keys("eg:*") if key != "eg:limit:refused"}
 
 
 def visit(functions: Functions, link: str, method: str = "GET", **options: Any) -> TestResponse:

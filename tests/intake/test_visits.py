@@ -77,7 +77,9 @@ class TestNetworks:
         rated(door, webhook_rate_per_ip="1/second")
 
         def until_held(networks: Any) -> int:
-            return sum(1 for _ in itertools.takewhile(lambda net: door.outcomes(1, "plain", *net) == ["enrolled"], networks))
+            return sum(
+                1 for _ in itertools.takewhile(lambda net: door.outcomes(1, "plain", *net) == ["enrolled"], networks)
+            )
 
         assert until_held(itertools.repeat(SIX)) == 3
         door.redis.flushall()
@@ -97,7 +99,9 @@ class TestNetworks:
     def test_a_solved_challenge_is_let_through_once(self, door: Door) -> None:
         """It is worth a place above the network's limit; the same one again is worth nothing."""
         assert door.outcomes(31)[-1] == "held"
-        first, again = (door.post(email=f"{name}@example.org", solved=solved(1)).outcome.what for name in ("eve", "bob"))
+        first, again = (
+            door.post(email=f"{name}@example.org", solved=solved(1)).outcome.what for name in ("eve", "bob")
+        )
         assert (first, again) == ("enrolled", "held")
 
     def test_a_challenge_may_be_demanded(self, door: Door) -> None:
@@ -154,7 +158,9 @@ class TestAddresses:
             door.post()
         assert door.post("other", CAFE, first_name="Ada").outcome.what == "enrolled"
 
-    @pytest.mark.parametrize("others", [("2001:db8:1:3::/64", *SIX[1:]), ("2001:db8:1:ff::/64", "2001:db8:1:f0::/56", SIX[2])])
+    @pytest.mark.parametrize(
+        "others", [("2001:db8:1:3::/64", *SIX[1:]), ("2001:db8:1:ff::/64", "2001:db8:1:f0::/56", SIX[2])]
+    )
     def test_a_v6_subscriber_is_one_network(self, door: Door, others: tuple[str, ...]) -> None:
         """A /48 has no more tries for an address than an IPv4 address has."""
         outcomes = [door.post("plain", *networks).outcome.what for networks in (SIX, others) for _ in range(3)]
@@ -178,7 +184,9 @@ class TestCeilings:
         for number in range(9):
             door.outcomes(1, "plain", f"192.0.2.{number}/32")
         outcomes = [
-            door.post("plain", f"198.51.100.{number}/32", solved=solved(number), email=f"s{number}@example.org").outcome.what
+            door.post(
+                "plain", f"198.51.100.{number}/32", solved=solved(number), email=f"s{number}@example.org"
+            ).outcome.what
             for number in range(9)
         ]
         assert outcomes == ["enrolled"] * 4 + ["held"] * 5
@@ -348,4 +356,4 @@ class TestRoom:
         door.ask()
         door.ledger.sweep(())
         kinds = ("eg:held", "eg:ask", "eg:mailbox")
-        assert not [key for key in door.redis.keys("eg:*") if key.startswith(kinds) and key != "eg:ask:job"]
+        assert not [key for key in map(str, door.redis.keys("eg:*")) if key.startswith(kinds) and key != "eg:ask:job"]

@@ -322,7 +322,7 @@ class TestBounces:
     def test_first_emails_of_campaigns_wait_and_others_go(self, world: World) -> None:
         """A stranger's first email waits while they are stopped; whom the operator enrolled, gets theirs."""
         door = Door(world.ledger, world.clock, world.settings, world.sender.catalog, world.provider)
-        scores = {"assessment_score": 45, "red_systems": 2}
+        scores: dict[str, Any] = {"assessment_score": 45, "red_systems": 2}
         for number in range(4):
             door.post("christmas-signup", f"10.0.0.{number}/32", email=f"p{number}@example.org", **scores)
         world.work()
@@ -344,7 +344,7 @@ class TestJobs:
 
     def jobs(self, door: Door) -> list[str]:
         """The jobs on the queue that ask."""
-        return [job for job in door.redis.lrange(ids.QUEUE, 0, -1) if job.startswith("confirm-")]
+        return [job for job in map(str, door.redis.lrange(ids.QUEUE, 0, -1)) if job.startswith("confirm-")]
 
     def test_a_held_sign_up_brings_a_job(self, door: Door) -> None:
         """One, however many are held at once."""

@@ -64,7 +64,8 @@ class Door:
     provider: MemoryProvider = None  # type: ignore[assignment]  # one of its own, made below
 
     def __post_init__(self) -> None:
-        self.provider = self.provider or MemoryProvider(self.clock)
+        if self.provider is None:
+            self.provider = MemoryProvider(self.clock)
 
     @property
     def redis(self) -> Redis:
@@ -76,7 +77,12 @@ class Door:
         return Intake(self.ledger, self.catalog, self.settings, self.clock.now, "request-1", **more)
 
     def post(
-        self, trigger: str = "plain", *networks: str, solved: Challenge | None = None, key: str | None = None, **form: Any
+        self,
+        trigger: str = "plain",
+        *networks: str,
+        solved: Challenge | None = None,
+        key: str | None = None,
+        **form: Any,
     ) -> Answer:
         """A stranger posts a form (Ada's by default) from their networks, narrowest first."""
         came = networks or (HOME,)
@@ -92,7 +98,9 @@ class Door:
     def outcomes(self, times: int, trigger: str = "plain", *networks: str, **form: Any) -> list[str]:
         """What becomes of that many sign-ups, each of another address."""
         return [
-            self.post(trigger, *networks, **{"email": f"p{self.redis.incr('test:people')}@example.org"} | form).outcome.what
+            self.post(
+                trigger, *networks, **{"email": f"p{self.redis.incr('test:people')}@example.org"} | form
+            ).outcome.what
             for _ in range(times)
         ]
 

@@ -38,7 +38,11 @@ def functions(
     (file,) = own.glob("christmas/campaign.*")
     file.write_text(file.read_text().replace("requires: [assessment]", "requires: [assessment]\nconfirm: always"))
     with deployed(
-        valkey_server, monkeypatch, CAMPAIGNS_DIR=str(own), RESEND_API_URL=f"{box.url}/resend", BUSINESS_NAME="Northside"
+        valkey_server,
+        monkeypatch,
+        CAMPAIGNS_DIR=str(own),
+        RESEND_API_URL=f"{box.url}/resend",
+        BUSINESS_NAME="Northside",
     ) as found:
         yield found
 
