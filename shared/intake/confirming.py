@@ -24,7 +24,7 @@ def confirm(contact: str, since: int, intake: Intake) -> bool:
         Whether the address is confirmed: now, or by this link before.
     """
     found = held.of_contact(intake.ledger, contact)
-    records = found.records if found.since == since else {}
+    records = found.records if found.since and found.since == since else {}
     if any([_confirm(id, held_forms.read(record), intake) for id, record in records.items()]):
         return True
     known = intake.ledger.contact(contact)
