@@ -102,7 +102,7 @@ class TestOnce:
         assert door.ask() == [ADDRESS]
         assert door.confirm()
         assert door.enrollment("always") and door.enrollment("again") and door.held() == []
-        assert held.count(door.ledger) == 0
+        assert int(door.redis.zcard("eg:held")) == 0
 
     def test_the_latest_form_of_a_webhook_counts(self, door: Door) -> None:
         """As it does for one that is not held."""
