@@ -195,7 +195,7 @@ class TestAWholeRun:
         assert {"email.sent", "email.not_sent", "email.trouble"} <= set(events)
         assert all("request_id" in json.loads(line) for line in lines)
         private = [ADDRESS, ".private", "@", "Roberta", "Ada", *environment(valkey_server).values()]
-        assert not [(line, word) for line in lines for word in private if word and word in line]
+        assert not [(line, word) for line in lines for word in private if word not in ("", "0") and word in line]
 
     def test_a_failed_proof_is_logged(self, redis: Redis, valkey_server: valkey.Valkey) -> None:
         """Each refused signature and token leaves a warning that says which proof it was."""
