@@ -66,6 +66,7 @@ def test_who_confirms_a_second_time_is_told_so(world: World) -> None:
     ask(world)
     assert confirm(world)
     world.clock.advance(hours=24 * 20)
+    world.redis.delete(*world.redis.keys("eg:mailbox:*"), *world.redis.keys("eg:asking:*"))  # their week is over
     visit(world, trigger="signup")
     assert ask(world) == [ADA]
     assert confirm(world)
@@ -123,7 +124,8 @@ def test_the_networks_count_what_they_hold(world: World) -> None:
     """A sign-up that is held again after its week, before it was cleared away, counts once."""
     for number in range(150):
         visit(world, email=f"bot-{number}@example.org")
-    world.clock.advance(hours=24 * 7 + 1)
+        world.clock.advance(seconds=1)
+    world.clock.advance(hours=24 * 7)
     for number in (149, 148):
         world.redis.delete(f"eg:held:{ids.digest(f'bot-{number}@example.org')}-christmas-signup")
         visit(world, email=f"bot-{number}@example.org")
