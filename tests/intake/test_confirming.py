@@ -78,9 +78,9 @@ class TestDecidedThen:
     def test_a_lead_is_news_then(self, door: Door) -> None:
         """No one calls a person who may not have typed it."""
         door.post("always", assessment_score=10, red_systems=5)
-        assert door.redis.keys("eg:notices") == []
+        assert door.redis.zcard("eg:notices:leads") == 0
         assert door.confirm()
-        assert door.redis.zrange("eg:notices", 0, -1) == [f"lead:{CONTACT}"]
+        assert door.redis.zrange("eg:notices:leads", 0, -1) == [f"lead:{CONTACT}"]
 
 
 class TestOnce:

@@ -10,7 +10,7 @@ from redis import Redis
 
 from tests.property.watch import Watch
 
-MOST_HELD = 4  # instead of 20,000
+MOST_HELD = 2  # instead of 20,000
 RANKED = ("email", "first_name", "business_name", "assessment_score")
 
 _READ = """

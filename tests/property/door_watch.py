@@ -71,6 +71,7 @@ class Door:
         held: since when each sign-up is held, by id; some may be gone already.
         unsubscribed: when a contact did, if it still is.
         confirmed: the contacts whose address was confirmed.
+        forgotten: the contacts who were erased.
         written: the contacts of whom an email was accepted.
         links: the links that emails brought: contact, and since when it was asked.
         mails: which emails a mailbox got that asked, as (since, number).
@@ -86,6 +87,7 @@ class Door:
     held: dict[str, int] = field(default_factory=dict)
     unsubscribed: dict[str, int] = field(default_factory=dict)
     confirmed: set[str] = field(default_factory=set)
+    forgotten: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
     links: list[tuple[str, int]] = field(default_factory=list)
     mails: defaultdict[str, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
@@ -134,6 +136,7 @@ class Door:
     def _forgotten(self, contact: str) -> None:
         for known in (self.proved, self.consents, self.before):
             known.pop(contact, None)
+        self.forgotten.add(contact)
         self.confirmed.discard(contact)
         self.written.discard(contact)
         self._let_go(contact)

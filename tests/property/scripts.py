@@ -13,7 +13,7 @@ from tests.property.door_invariants import MOST_HELD
 
 SMALLER = {
     "MOST_HELD = 20000": f"MOST_HELD = {MOST_HELD}",
-    "LAST, MOST_BOUNCED = 100, 3": "LAST, MOST_BOUNCED = 100, 1",
+    "LAST, MOST_BOUNCED = 100, 3": "LAST, MOST_BOUNCED = 100, 0",
     "key = 'confirmations', most = 100": "key = 'confirmations', most = 5",
 }
 
