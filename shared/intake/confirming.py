@@ -24,17 +24,19 @@ def confirm(contact: str, since: int, intake: Intake) -> bool:
         Whether the address is confirmed: now, or by this link before.
     """
     found = held.of_contact(intake.ledger, contact)
-    if found.since == since:
-        for id, record in found.records.items():
-            _confirm(id, held_forms.read(record), intake)
+    records = found.records if found.since and found.since == since else {}
+    if any([_confirm(id, held_forms.read(record), intake) for id, record in records.items()]):
+        return True
     known = intake.ledger.contact(contact)
     return known is not None and int(known.fields.get("confirmed_at", 0)) >= since
 
 
-def _confirm(id: str, one: held_forms.HeldForm, intake: Intake) -> None:
+def _confirm(id: str, one: held_forms.HeldForm, intake: Intake) -> bool:
+    """Enroll one held sign-up; returns whether it was still held."""
     form, trigger = one.form, held_forms.trigger_of(id)
     if form.email_1_status == "sent":  # the website sent the first email; the others count from now
         form = form.model_copy(update={"email_1_sent_at": intake.instant})
     came = replace(intake, page=one.page, network=one.network, confirms=id, visitor=None, key=None)
-    enrolling.sign_up(form, trigger=trigger, intake=came)
+    answer = enrolling.sign_up(form, trigger=trigger, intake=came)
     _logger.info("sign_up.confirmed", trigger=trigger, request_id=intake.request_id)
+    return answer.outcome.what != "gone"

@@ -84,6 +84,8 @@ def _written(form: SignUp, intake: Intake) -> str:
     for name in _SPARED:
         if len(_json(fields)) > MOST:
             fields.pop(name, None)
+    if form.consent_text and "consent_text" not in fields:
+        fields["consent_text"] = _digest(form.consent_text)
     return _json(fields).decode()
 
 
@@ -96,4 +98,8 @@ def _shortened(text: str) -> str:
     """The start of a long consent, and a digest that proves which text it was."""
     if len(text) <= _WHOLE:
         return text
-    return f"{text[:_START]}… (sha256 {hashlib.sha256(text.encode()).hexdigest()})"
+    return f"{text[:_START]}… {_digest(text)}"
+
+
+def _digest(text: str) -> str:
+    return f"(sha256 {hashlib.sha256(text.encode()).hexdigest()})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -132,7 +133,7 @@ def test_show_uses_the_persons_time_zone(functions: Functions) -> None:
 
 def test_show_names_what_strangers_claimed(functions: Functions) -> None:
     """As text: no markup of the terminal's, and no control character."""
-    claimed = {"claimed.name": "[red]Eve[/]", "claimed.timezone": "\x1b[2JAsia/Tokyo"}
+    claimed: dict[Any, Any] = {"claimed.name": "[red]Eve[/]", "claimed.timezone": "\x1b[2JAsia/Tokyo"}
     functions.ledger.redis.hset(ids.contact_key(ids.digest(ADDRESS)), mapping=claimed)
     shown = evergreen("show", ADDRESS).stdout
     assert "Claimed in a form, not used: name “[red]Eve[/]”" in shown

@@ -103,7 +103,11 @@ def test_resume_says_which_dates_count(functions: Functions) -> None:
 
 def test_what_strangers_claimed_is_apart_from_the_facts(functions: Functions) -> None:
     """A program sees both, and which is which."""
-    known = {"business_name": "Engines", "claimed.business_name": "Spies", "confirmed_at": "1800000000000"}
+    known: dict[Any, Any] = {
+        "business_name": "Engines",
+        "claimed.business_name": "Spies",
+        "confirmed_at": "1800000000000",
+    }
     functions.ledger.redis.hset(ids.contact_key(ids.digest(ADDRESS)), mapping=known)
     found = get(functions, HERE)
     assert (found["facts"]["business_name"], found["claimed"]) == ("Engines", {"business_name": "Spies"})

@@ -119,9 +119,8 @@ class TestPages:
         """Under a heading of its own, as text and without invisible characters; without a claim there is none."""
         assert "<h2>Claimed</h2>" not in ada.get(HERE).text
         claimed = {"claimed.name": "<i>Eve</i>", "claimed.red_systems": "8", "claimed.timezone": "Asia\x1b[2J/Tokyo"}
-        redis.hset(
-            ids.contact_key(ids.digest("ada@example.org")), mapping=claimed | {"confirmed_at": 1_800_000_000_000}
-        )
+        known: dict[Any, Any] = claimed | {"confirmed_at": 1_800_000_000_000}
+        redis.hset(ids.contact_key(ids.digest("ada@example.org")), mapping=known)
         text = ada.get(HERE).text
         assert "<h2>Claimed</h2>" in text and "Nothing proves it" in text and "<dt>Address confirmed</dt>" in text
         for shown in ("<dd>&lt;i&gt;Eve&lt;/i&gt;</dd>", "<dt>Red systems</dt><dd>8</dd>", "<dd>Asia[2J/Tokyo</dd>"):

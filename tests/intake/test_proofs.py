@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -17,7 +17,7 @@ from tests.conftest import Clock
 from tests.support.strangers import ADDRESS, CONTACT, Door
 from tests.support.world import World
 
-VALUES = {
+VALUES: dict[str, tuple[Any, Any]] = {
     "first_name": ("Ada", "Eve"),
     "name": ("Ada Lovelace", "Eve Moneypenny"),
     "business_name": ("Engines", "Spies"),
@@ -90,7 +90,7 @@ class TestRanks:
     @pytest.mark.parametrize("is_proved", [True, False])
     def test_a_name_is_one_name(self, door: Door, known: str, typed: str, is_proved: bool) -> None:
         """Whoever is known by one form of the name gets no other from a stranger."""
-        given, other = str(VALUES[known][0]), str(VALUES[typed][1])
+        given, other = VALUES[known][0], VALUES[typed][1]
         if is_proved:
             door.prove(**{known: given})
         else:
@@ -150,8 +150,8 @@ class TestPrinted:
 class TestScores:
     """An assessment counts in the enrollment that it starts."""
 
-    FIRST: dict[str, Any] = {"assessment_score": 30, "red_systems": 3}
-    SECOND: dict[str, Any] = {"assessment_score": 90, "green_systems": 8}
+    FIRST: ClassVar[dict[str, Any]] = {"assessment_score": 30, "red_systems": 3}
+    SECOND: ClassVar[dict[str, Any]] = {"assessment_score": 90, "green_systems": 8}
 
     def test_a_strangers_scores_count_in_the_enrollment_that_they_start(self, door: Door) -> None:
         """Also beside proved ones, which stay the contact's."""

@@ -399,4 +399,4 @@ class TestRoom:
         door.ask()
         door.ledger.sweep(())
         kinds = ("eg:held", "eg:ask", "eg:mailbox")
-        assert not [key for key in door.redis.keys("eg:*") if key.startswith(kinds) and key != "eg:ask:job"]
+        assert not [key for key in map(str, door.redis.keys("eg:*")) if key.startswith(kinds) and key != "eg:ask:job"]

@@ -105,7 +105,8 @@ class LedgersGoBack(WorkersWork):
         return Fence(ledger, self.rig.settings, cast(Notion, self.tracker), sleep=lambda _: None)
 
     def take_the_word(self) -> None:
-        """This ledger may send, regardless of other copies."""
+        """This ledger may send, regardless of other copies; a person tries until it works."""
+        self.rig.ledger.refusals.coming.clear()
         if self.rig.notion:
             self.fence(self.rig.ledger).claim()
             self.rig.watch.fenced = False
@@ -114,6 +115,7 @@ class LedgersGoBack(WorkersWork):
         """What the scheduler does every few seconds."""
         if self.rig.notion:
             if a_minute_is_over:
+                self.rig.ledger.refusals.coming.clear()
                 FenceState(self.rig.ledger).keep(at="0")
             with suppress(RedisError):
                 self.fence(self.rig.ledger).poll()

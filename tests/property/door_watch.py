@@ -74,7 +74,7 @@ class Door:
         written: the contacts of whom an email was accepted.
         links: the links that emails brought: contact, and since when it was asked.
         mails: which emails a mailbox got that asked, as (since, number).
-        told: when the ledger heard that a contact was asked, as (contact, since).
+        asked: when a contact was asked for the first time, by contact and since.
         stopped: whether first emails to unproved addresses were stopped.
         confirmations: how many held sign-ups were confirmed.
         latest: the latest time that was seen.
@@ -89,7 +89,7 @@ class Door:
     written: set[str] = field(default_factory=set)
     links: list[tuple[str, int]] = field(default_factory=list)
     mails: defaultdict[str, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
-    told: dict[str, int] = field(default_factory=dict)
+    asked: dict[tuple[str, int], int] = field(default_factory=dict)
     stopped: bool = False
     confirmations: int = 0
     latest: int = 0
@@ -108,8 +108,6 @@ class Door:
                 self.consents[asked["contact"]] = "proved", asked.get("consent")
             case "gate" if "reason" not in asked:
                 self.stopped = False
-            case "asked" if asked["outcome"] == "sent":
-                self.told.setdefault(asked["contact"], now)
             case "forget":
                 self._forgotten(asked["contact"])
         self.latest = max(self.latest, now)
@@ -135,7 +133,7 @@ class Door:
 
     def _forgotten(self, contact: str) -> None:
         for known in (self.proved, self.consents, self.before):
-            known.pop(contact, None)  # type: ignore[attr-defined]  # all are dicts
+            known.pop(contact, None)
         self.confirmed.discard(contact)
         self.written.discard(contact)
         self._let_go(contact)
@@ -168,9 +166,9 @@ class Door:
         mine = [at for id, at in self.held.items() if id.startswith(contact)]
         assert any(now < at + WEEK + 1000 for at in mine), f"{contact} is asked, and nothing is held any longer"
         assert number in (1, 2), f"{contact} is asked for the {number}. time"
-        told = self.told.get(contact, now)
-        if number == 2 and now >= self.latest:
-            assert now >= told + 24 * HOUR or told < since, f"{contact} is reminded within a day"
+        first = self.asked.setdefault((contact, since), now)
+        soon = number == 2 and self.latest <= now < first + 23 * HOUR
+        assert not soon, f"{contact} is reminded within a day"
 
     def mailed(self, email: Mapping[str, Any], key: str) -> None:
         """The provider has taken an email that asks."""
@@ -191,8 +189,8 @@ class Door:
         """The ledger is gone."""
         self.before = {**self.before, **self.proved}
         self.proved.clear()
-        for known in (self.consents, self.held, self.unsubscribed, self.mails, self.told):
-            known.clear()  # type: ignore[attr-defined]  # all are dicts
+        for known in (self.consents, self.held, self.unsubscribed, self.mails, self.asked):
+            known.clear()
         self.confirmed.clear()
         self.stopped = False
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 from redis import Redis
 
@@ -59,6 +60,14 @@ class Rows:
         """The same, with the rows of a contact in the trash."""
         runs = {name: run for name, run in self.runs.items() if run["contact"] != contact}
         return Rows(runs, {digest: person for digest, person in self.people.items() if digest != contact})
+
+    def without_proofs(self) -> Rows:
+        """The same, where the owner has no column for what is proved."""
+        people = {
+            contact: {name: value for name, value in person.items() if name not in _RANKS}
+            for contact, person in self.people.items()
+        }
+        return Rows(self.runs, people)
 
     @property
     def suppressed(self) -> dict[str, str]:
@@ -134,9 +143,10 @@ class LedgersGetLost(LedgersGoBack):
     rows = Rows({}, {})
 
     @precondition(lambda self: self.rig.notion and not self.rig.watch.unknown)
-    @rule()
-    def the_ledger_is_lost(self) -> None:
-        """Redis is gone, and a new one is fenced off until what Notion knew is back in it."""
+    @rule(proofs=st.booleans())
+    def the_ledger_is_lost(self, proofs: bool) -> None:
+        """Redis is gone, and a new one is fenced off until what Notion knew is back in it, perhaps without
+        what was proved."""
         self.kill(list(self.workers))
         self.kept = None
         self.rows = self.rows.read(self.redis)
@@ -144,6 +154,9 @@ class LedgersGetLost(LedgersGoBack):
         self.rig.ledger.refusals.coming.clear()
         self.rig.expiry.at = {}
         self.rig.watch.lose(self.rows.suppressed)
+        if not proofs:
+            self.rows = self.rows.without_proofs()
+            self.rig.watch.door.written |= set(self.rows.people)
         FenceState(self.rig.ledger).keep(on="1", why=UNKNOWN)
 
     @precondition(lambda self: self.rig.watch.unknown)

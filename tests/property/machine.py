@@ -230,8 +230,8 @@ class Rig:
         return ends | {"failed"} if number == NAMED and self._is_nameless(run) else ends
 
     def _is_nameless(self, run: Mapping[str, str]) -> bool:
-        """Whether an email that names the business cannot be written: no business is known, or a transactional one would
-        print what nothing proves."""
+        """Whether an email that names the business cannot be written: none is known, or a transactional one would print
+        what nothing proves."""
         known = self.ledger.contact(run["contact"])
         if known is None or "business_name" not in known.fields:
             return True

@@ -38,9 +38,7 @@ PLANTED: dict[str, tuple[Mapping[str, str], str]] = {
         "is held, and has",
     ),
     "a mailbox is asked each time": (
-        {
-            "redis.call('SET', 'eg:mailbox:' .. h.mailbox, h.contact, 'NX', ": "redis.call('SET', 'eg:mailbox:' .. h.mailbox, h.contact, "
-        },
+        {"h.mailbox, h.contact, 'NX', ": "h.mailbox, h.contact, "},
         "in the same week|confirmation email twice",
     ),
     "who has left is asked": ({"if refuses(contact) then": "if false then"}, "has unsubscribed since|is asked, and is"),

@@ -1,4 +1,4 @@
--- @include base rq_jobs
+-- @include base rq_jobs first_emails
 -- Sign-ups that are held until the owner of the mailbox confirms them, and who gets a confirmation email next.
 
 local HELD, HELD_BY, KEEP_HELD = 'eg:held', 'eg:held:networks', 7 * 86400000
@@ -163,5 +163,5 @@ end
 local function ask_if_ready()
   drop_expired()
   local ready = redis.call('ZCARD', ASK) + redis.call('ZCOUNT', ASK_LATER, '-inf', int(now))
-  if ready > 0 and may_ask_now() then ask_soon() end
+  if ready > 0 and may_ask_now() and not first_emails_stopped() then ask_soon() end
 end
