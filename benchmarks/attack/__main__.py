@@ -178,7 +178,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, provider.serve(Path(folder)) as stub:
             outcome = run(scenario, Path(folder), stub, asked.seconds)
         rows.append(outcome.row(scenario.title))
-        print(f"{rows[-1]}\n  told: {outcome.attacked.words}, purge: {outcome.purged}", flush=True)
+        print(f"{rows[-1]}\n  quiet: {outcome.quiet.memory} MB, told: {outcome.attacked.words}", flush=True)
         problems += [f"{name}: {problem}" for problem in outcome.problems(scenario)]
     print(HEAD + "\n".join(rows))
     print("\nEverything holds." if not problems else "\nDOES NOT HOLD:\n" + "\n".join(problems))

@@ -55,7 +55,7 @@ PLANTED: dict[str, tuple[Mapping[str, str], str]] = {
         "name them|are held",
     ),
     "too many are held": (
-        {"if redis.call('ZCARD', HELD) < MOST_HELD then return end": "if true then return end"},
+        {"if redis.call('ZCARD', HELD) >= MOST_HELD then": "if false then"},
         "5 are held",
     ),
 }

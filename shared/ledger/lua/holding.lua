@@ -75,7 +75,7 @@ end
 
 -- Forget a held sign-up that has had its time or makes room. Without it, nothing is kept of a contact who was not asked
 -- yet, so that a flood leaves no more than what is held; who was asked can still use the link for a later one.
-local function let_go(member)
+local function give_up(member)
   drop_held(member)
   local contact = string.match(member, '^(%x+)')
   if #held_ids(contact) == 0 and redis.call('HEXISTS', asking_key(contact), 'tried') == 0 then
@@ -86,7 +86,7 @@ end
 -- Forget those whose week is over, some at a time.
 local function drop_expired()
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', HELD, '-inf', int(now - KEEP_HELD), 'LIMIT', 0, 100)) do
-    let_go(member)
+    give_up(member)
   end
 end
 
@@ -104,7 +104,7 @@ end
 -- If too many are held, the oldest of the network that has most makes room.
 local function make_room()
   drop_expired()
-  if redis.call('ZCARD', HELD) >= MOST_HELD then let_go(oldest_of_largest()) end
+  if redis.call('ZCARD', HELD) >= MOST_HELD then give_up(oldest_of_largest()) end
 end
 
 -- h: {id, contact, trigger, mailbox, network (digests), record}. One mailbox is asked once a week, with one reminder;
