@@ -142,7 +142,13 @@ class TestOfEarlierReleases:
     def test_a_form_changes_nothing(self, ledger: Ledger, clock: Clock, changes: dict[str, Any]) -> None:
         """Whether it repeats what is known, or says something else."""
         world = World(ledger, clock)
-        known: dict[Any, Any] = {"email": ADA, "first_name": "Ada", "assessment_score": "45", "created": "1", "source": "import"}
+        known: dict[Any, Any] = {
+            "email": ADA,
+            "first_name": "Ada",
+            "assessment_score": "45",
+            "created": "1",
+            "source": "import",
+        }
         ledger.redis.hset(ids.contact_key(CONTACT), mapping=known)
         visit(world, **changes)
         fields = ledger.redis.hgetall(ids.contact_key(CONTACT))

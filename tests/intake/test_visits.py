@@ -325,6 +325,49 @@ class TestRoom:
         assert not door.held("p1@example.org") and not door.held("p21@example.org")
         assert len(door.redis.keys("eg:held:*-always")) == 10
 
+    def test_what_made_room_leaves_nothing(self, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Neither a mark of its mailbox nor a place in the line: a flood that goes on for days takes no more room."""
+        fewer(door, monkeypatch, 10)
+        door.outcomes(30, "always")
+        held_then = sorted(door.redis.keys("eg:*"))
+        for number in range(3):
+            door.outcomes(30, "always", f"198.51.100.{number}/32")
+            assert len(door.redis.keys("eg:asking:*")) == len(door.redis.keys("eg:mailbox:*")) == 10
+            assert int(door.redis.zcard("eg:ask")) + int(door.redis.zcard("eg:ask:later")) == 10
+            assert len(door.redis.keys("eg:*")) <= len(held_then) + 3 * 3  # the limits of three networks
+
+    def test_a_mailbox_that_was_asked_is_not_asked_again_for_having_made_room(
+        self, door: Door, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Once a week, however often its sign-up is pushed out and comes again."""
+        fewer(door, monkeypatch, 10)
+        door.post("always", email="ada@example.org")
+        assert door.ask() == ["ada@example.org"]
+        door.clock.advance(seconds=1)
+        door.outcomes(10, "always")
+        assert not door.held("ada@example.org")
+        door.post("always", email="ada@example.org")
+        assert "ada@example.org" not in door.ask()
+
+    def test_another_sign_up_of_the_same_person_stays(self, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Only the one that makes room is forgotten; the person is still asked for the other."""
+        fewer(door, monkeypatch, 10)
+        door.post("always", email="ada@example.org")
+        door.clock.advance(seconds=1)
+        door.post("again", CAFE, email="ada@example.org")
+        door.clock.advance(seconds=1)
+        door.outcomes(9, "always")
+        assert [id.partition("-")[2] for id in door.held("ada@example.org")] == ["again"]
+        assert "ada@example.org" in door.ask()
+
+    def test_those_whose_week_is_over_leave_the_line(self, door: Door) -> None:
+        """However many were never asked."""
+        door.outcomes(20, "always")
+        door.clock.advance(hours=7 * 24)
+        door.ledger.sweep(set())
+        assert int(door.redis.zcard("eg:ask")) == int(door.redis.zcard("eg:ask:later")) == 0
+        assert door.redis.keys("eg:mailbox:*") == door.redis.keys("eg:asking:*") == []
+
     def test_room_is_made_after_a_quiet_week_too(self, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
         """Those whose week is over leave first, and what is left of their networks stops no one."""
         fewer(door, monkeypatch, 150)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from shared.domain.visitors import Visitor
 from shared.intake import confirming, enrolling, meetings
 from shared.ledger import held, ids
 from shared.ledger.answers import Purged
+from shared.ledger.contacts import Contacts
 from shared.ledger.rewriting import Log
 from shared.operations import purging
 from tests.support.world import World
@@ -123,3 +125,12 @@ def test_memory_is_given_back(flooded: World) -> None:
     assert done.log in (Log.REWRITTEN, Log.ABSENT)
     left = sum(int(flooded.redis.memory_usage(key) or 0) for key in keys(flooded))
     assert left < 20_000
+
+
+def test_it_ends_even_where_a_record_has_expired(flooded: World) -> None:
+    """A place on the list whose record Redis has already let go is taken off, too."""
+    for key in list(flooded.redis.scan_iter("eg:held:*-christmas-signup"))[:50]:
+        flooded.redis.delete(key)
+    steps = itertools.islice(Contacts(flooded.ledger).purge(flooded.clock.now - HOUR, SLUGS), 50)
+    assert len(list(steps)) < 50
+    assert flooded.redis.zcard(ids.HELD) == 0

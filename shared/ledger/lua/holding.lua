@@ -42,10 +42,51 @@ local function drop_held(member)
   return redis.call('DEL', held_key(id))
 end
 
+local function held_record(id)
+  local text = redis.call('GET', held_key(id))
+  if not text then return nil end
+  local network, record = string.match(text, '^(%S+) (.*)$')
+  return record, id .. '@' .. network
+end
+
+-- The ids of a contact's sign-ups that are still held.
+local function held_ids(contact)
+  local list = {}
+  for trigger in string.gmatch(redis.call('HGET', asking_key(contact), 'triggers') or '', '[^,]+') do
+    local id = contact .. '-' .. trigger
+    if redis.call('EXISTS', held_key(id)) == 1 then list[#list + 1] = id end
+  end
+  return list
+end
+
+-- Forget all sign-ups that a contact has held. Returns how many. A mailbox that was asked is not asked again this week.
+local function drop_contacts_held(contact)
+  local dropped, asking = 0, fields(asking_key(contact), 'mailbox', 'tried')
+  local is_own = asking.mailbox and redis.call('GET', 'eg:mailbox:' .. asking.mailbox) == contact
+  if is_own and not asking.tried then redis.call('DEL', 'eg:mailbox:' .. asking.mailbox) end
+  leave_line(contact)
+  for _, id in ipairs(held_ids(contact)) do
+    local _, member = held_record(id)
+    dropped = dropped + drop_held(member)
+  end
+  redis.call('DEL', asking_key(contact))
+  return dropped
+end
+
+-- Forget a held sign-up that has had its time or makes room. Without it, nothing is kept of a contact who was not asked
+-- yet, so that a flood leaves no more than what is held; who was asked can still use the link for a later one.
+local function give_up(member)
+  drop_held(member)
+  local contact = string.match(member, '^(%x+)')
+  if #held_ids(contact) == 0 and redis.call('HEXISTS', asking_key(contact), 'tried') == 0 then
+    drop_contacts_held(contact)
+  end
+end
+
 -- Forget those whose week is over, some at a time.
 local function drop_expired()
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', HELD, '-inf', int(now - KEEP_HELD), 'LIMIT', 0, 100)) do
-    drop_held(member)
+    give_up(member)
   end
 end
 
@@ -63,14 +104,7 @@ end
 -- If too many are held, the oldest of the network that has most makes room.
 local function make_room()
   drop_expired()
-  if redis.call('ZCARD', HELD) >= MOST_HELD then drop_held(oldest_of_largest()) end
-end
-
-local function held_record(id)
-  local text = redis.call('GET', held_key(id))
-  if not text then return nil end
-  local network, record = string.match(text, '^(%S+) (.*)$')
-  return record, id .. '@' .. network
+  if redis.call('ZCARD', HELD) >= MOST_HELD then give_up(oldest_of_largest()) end
 end
 
 -- h: {id, contact, trigger, mailbox, network (digests), record}. One mailbox is asked once a week, with one reminder;
@@ -96,30 +130,6 @@ local function hold_sign_up(h, ask_from)
       redis.call('ZADD', ASK_LATER, int(ask_from), h.contact)
     end
   end
-end
-
--- The ids of a contact's sign-ups that are still held.
-local function held_ids(contact)
-  local list = {}
-  for trigger in string.gmatch(redis.call('HGET', asking_key(contact), 'triggers') or '', '[^,]+') do
-    local id = contact .. '-' .. trigger
-    if redis.call('EXISTS', held_key(id)) == 1 then list[#list + 1] = id end
-  end
-  return list
-end
-
--- Forget all sign-ups that a contact has held. Returns how many. A mailbox that was asked is not asked again this week.
-local function drop_contacts_held(contact)
-  local dropped, asking = 0, fields(asking_key(contact), 'mailbox', 'tried')
-  local is_own = asking.mailbox and redis.call('GET', 'eg:mailbox:' .. asking.mailbox) == contact
-  if is_own and not asking.tried then redis.call('DEL', 'eg:mailbox:' .. asking.mailbox) end
-  leave_line(contact)
-  for _, id in ipairs(held_ids(contact)) do
-    local _, member = held_record(id)
-    dropped = dropped + drop_held(member)
-  end
-  redis.call('DEL', asking_key(contact))
-  return dropped
 end
 
 -- Reminders and second tries whose time has come get back in line.
