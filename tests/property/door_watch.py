@@ -135,7 +135,7 @@ class Door:
 
     def _forgotten(self, contact: str) -> None:
         for known in (self.proved, self.consents, self.before):
-            known.pop(contact, None)  # type: ignore[attr-defined]  # all are dicts
+            known.pop(contact, None)
         self.forgotten.add(contact)
         self.confirmed.discard(contact)
         self.written.discard(contact)
@@ -193,7 +193,7 @@ class Door:
         self.before = {**self.before, **self.proved}
         self.proved.clear()
         for known in (self.consents, self.held, self.unsubscribed, self.mails, self.asked):
-            known.clear()  # type: ignore[attr-defined]  # all are dicts
+            known.clear()
         self.confirmed.clear()
         self.stopped = False
 
