@@ -32,10 +32,13 @@ VISITORS = (
 )
 LATER = st.sampled_from([0, 0, 0, 1, 25, 80, 169])  # hours: after the reminder, and after a week
 WHO = st.sampled_from(STRANGERS)
+LEAVES = st.sampled_from([None, None, None, "unsubscribed", "bounced"])
 
 
 class StrangersCome(LedgersGetLost):
     """The rules of those who prove nothing, and of what proves it after all."""
+
+    reports = 0  # how many the provider has made
 
     @rule(
         email=WHO,
@@ -54,14 +57,42 @@ class StrangersCome(LedgersGetLost):
         for _ in range(times):
             self._visit(form, trigger, visitor)
 
-    @rule(email=WHO, visitor=st.sampled_from(VISITORS), consent=st.sampled_from([None, True, True]), later=LATER)
+    @rule(
+        email=WHO,
+        visitor=st.sampled_from(VISITORS),
+        trigger=st.sampled_from(FORMS),
+        leaves=LEAVES,
+        consent=st.sampled_from([None, True, True]),
+    )
+    @may_be_refused
+    def a_stranger_follows_somebody(
+        self, email: str, visitor: Visitor, trigger: str, leaves: str | None, consent: bool | None
+    ) -> None:
+        """The operator knows them, perhaps they have left, and then somebody posts a form with their address."""
+        known = {"email": email, "first_name": "Countess", "business_name": "Engines", "assessment_score": 40}
+        self.sign_up(known | {"consent": True, "consent_text": "Yes"}, trigger)
+        if leaves:
+            self.rig.ledger.suppress(ids.digest(email), leaves)
+        typed = {"first_name": "Mallory", "business_name": "Scams", "assessment_score": 90, "consent": consent}
+        self._visit({"email": email, "consent_text": "I agree"} | typed, trigger, visitor)
+
+    @rule(
+        email=WHO,
+        visitor=st.sampled_from(VISITORS),
+        consent=st.sampled_from([None, True, True]),
+        later=LATER,
+        leaves=LEAVES,
+    )
     @may_be_refused
     def the_owner_of_a_mailbox_signs_up_and_confirms(
-        self, email: str, visitor: Visitor, consent: bool | None, later: float
+        self, email: str, visitor: Visitor, consent: bool | None, later: float, leaves: str | None
     ) -> None:
+        """At once, or after a while, and perhaps after leaving."""
         self._visit({"email": email, "business_name": "Engines", "consent": consent}, "course", visitor)
         self.rig.ask()
         links = [link for link in self.rig.watch.door.links if link[0] == ids.digest(email)]
+        if leaves:
+            self.rig.ledger.suppress(ids.digest(email), leaves)
         self.rig.forward(round(later * HOUR))
         for contact, since in links[-1:]:
             self._confirm(contact, since)
@@ -88,13 +119,17 @@ class StrangersCome(LedgersGetLost):
     @may_be_refused
     def the_provider_reports_an_address(self, which: int, what: str) -> None:
         address = pick(self.rig.provider.accepted[::-1], which)["to"]
-        event = DeliveryEvent(
-            f"report-{self.rig.clock.now}-{which}",
-            what,  # type: ignore[arg-type]  # one of the reports
-            self.rig.clock.now,
-            address if isinstance(address, str) else address[0],
-        )
-        delivery_events.receive(event, self.rig.ledger)
+        self._report_address(address if isinstance(address, str) else address[0], what)
+
+    @rule(first=WHO, second=WHO, visitor=st.sampled_from(VISITORS))
+    @may_be_refused
+    def a_first_email_bounces(self, first: str, second: str, visitor: Visitor) -> None:
+        """Two addresses that nothing proves: the one bounces before the other got its first email."""
+        self._visit({"email": first}, "notices", visitor)
+        self.rig.see()
+        self.rig.work_and_move_on()
+        self._visit({"email": second}, "notices", visitor)
+        self._report_address(first, "bounced")
 
     @rule(who=WHO, has_consent=st.booleans())
     @may_be_refused
@@ -104,11 +139,15 @@ class StrangersCome(LedgersGetLost):
             unsuppress(who, self.rig.ledger, has_consent=has_consent)
 
     @precondition(lambda self: not self.rig.watch.unknown)
-    @rule(who=WHO)
+    @rule(who=WHO, visitor=st.sampled_from(VISITORS), first=st.sampled_from(["nothing", "visit", "ask"]))
     @may_be_refused
-    def somebody_is_forgotten(self, who: str) -> None:
+    def somebody_is_forgotten(self, who: str, visitor: Visitor, first: str) -> None:
         """Nothing names them any longer, but the marks that keep them from getting emails."""
         contact = ids.digest(who)
+        if first != "nothing":
+            self._visit({"email": who, "consent": True}, "course", visitor)
+        if first == "ask":
+            self.rig.ask()
         Contacts(self.rig.ledger).forget(contact)
         self.rows = self.rows.without(contact)
         left = told_of(self.redis, contact, who)
@@ -119,6 +158,16 @@ class StrangersCome(LedgersGetLost):
         vars(intake)["visitor"], vars(intake)["network"] = visitor, visitor.address
         with suppress(TooManyRequests):
             enrolling.sign_up(SignUp.model_validate(form), trigger=trigger, intake=intake)
+
+    def _report_address(self, address: str, what: str) -> None:
+        self.reports += 1
+        event = DeliveryEvent(
+            f"report-{self.reports}",
+            what,  # type: ignore[arg-type]  # one of the reports
+            self.rig.clock.now,
+            address,
+        )
+        delivery_events.receive(event, self.rig.ledger)
 
     def _confirm(self, contact: str, since: int) -> None:
         door = self.rig.watch.door

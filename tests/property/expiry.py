@@ -48,10 +48,11 @@ class Expiry:
 
     def take_over(self) -> None:
         """Learn what was given a time to live since; whole seconds, for some milliseconds of it have passed on the
-        machine."""
+        machine. What got another name meanwhile stays."""
         found = cast(list[tuple[str, int]], self.redis.eval(_TAKE_OVER, 0, str(FAR)))
         self.at = {
-            key: self.at[key] if left < 0 else self.clock.now + math.ceil(left / 1000) * 1000 for key, left in found
+            key: self.at.get(key, FAR) if left < 0 else self.clock.now + math.ceil(left / 1000) * 1000
+            for key, left in found
         }
 
     def let_go(self) -> None:

@@ -26,7 +26,7 @@ PLANTED: dict[str, tuple[Mapping[str, str], str]] = {
     ),
     "a confirmation lifts every suppression": (
         {"if redis.call('HDEL', contact, 'unsubscribed') == 1": "if redis.call('HDEL', contact, 'bounced', 'manual')"},
-        "and the ledger does not know|gets no email",
+        "and the ledger does not know|address is suppressed",
     ),
     "what was confirmed stays held": ({"  drop_held(member)\nend\nlocal turned": "end\nlocal turned"}, "are held"),
     "what is held is remembered, too": (

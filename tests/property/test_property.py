@@ -132,7 +132,7 @@ class Promise(StrangersCome, MachinesFail, WorkersWork):
         self.restore()
         self.rig.see()
         self.take_the_word()
-        if watch.by_hand:
+        if watch.by_hand or watch.door.stopped:
             self.rig.actions.start_sending()
         self.resume_all()
         ends = self.rig.ends()
