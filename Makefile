@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENTRIES = $(wildcard functions/*/main.py)
 WORKERS ?= 2
+EXAMPLES ?= 5000
 export COVERAGE_FILE := $(CURDIR)/$(VENV)/coverage
 
 # Your Python only creates the environment; the environment's own Python installs into it.
@@ -36,8 +37,8 @@ test: setup-dev ## run every test, with the coverage of all processes
 test-live: setup-dev ## test your real Resend and Notion accounts; docs/live.md says what it does there
 	@$(BIN)/pytest -o python_files='live_*.py' tests/live $(ARGS)
 
-property: setup-dev ## search for a sequence of events that breaks the promise (5,000 examples)
-	@EVERGREEN_PROPERTY_EXAMPLES=5000 $(BIN)/pytest -n $(WORKERS) tests/property/test_property.py $(ARGS)
+property: setup-dev ## search for a sequence of events that breaks the promise (EXAMPLES=5000)
+	@EVERGREEN_PROPERTY_EXAMPLES=$(EXAMPLES) $(BIN)/pytest -n $(WORKERS) tests/property/test_property.py $(ARGS)
 
 check: setup-dev ## check style, types and imports
 	@$(BIN)/ruff check --quiet
