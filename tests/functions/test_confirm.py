@@ -142,6 +142,11 @@ class TestPressing:
         assert (answer.status_code, answer.mimetype) == (410, "text/html")
         assert "has expired" in answer.text and "sign up" in answer.text and "<form" not in answer.text
 
+    def test_what_is_wrong_with_a_request_is_no_trouble_of_ours(self, functions: Functions, link: str) -> None:
+        """A key that is none is refused, and says so; it is not told to come again in a minute."""
+        answer = functions.client("unsubscribe").post(link, headers={"Idempotency-Key": "\xe9"})
+        assert (answer.status_code, answer.headers.get("Retry-After")) == (400, None)
+
     def test_redis_unavailable(self, functions: Functions, link: str) -> None:
         """Opening needs no Redis; pressing says that it did not work, and keeps the button."""
         functions.set(REDIS_URL="redis://127.0.0.1:9/0")
