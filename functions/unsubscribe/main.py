@@ -52,7 +52,7 @@ def _confirm(request: Request, token: str) -> Response:
         return _not_now(CONFIRM)
     if not is_confirmed:
         return page(410, "This link has expired", "Please sign up once more on our website.")
-    return page(200, "Thank you, your address is confirmed", "Your first email is on its way.")
+    return page(200, "Thank you, your address is confirmed", f"{SETTINGS.business_name} sends you the emails that you signed up for.")
 
 
 def _incomplete(otherwise: str) -> Response:
