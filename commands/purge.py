@@ -32,7 +32,7 @@ def purge(since: str, unconfirmed: bool, yes: bool, as_json: bool) -> None:
     found, ledger, slugs = clients.settings(), clients.ledger(), list(services.catalog().campaigns)
     start = ago(since, ledger.now(), found)
     if not yes:
-        console.print(_sentence("This erases", purging.count(ledger, start, slugs, follow)))
+        click.echo(_sentence("This erases", purging.count(ledger, start, slugs, follow)), err=True)
         click.confirm("Erase them for good?", abort=True, err=True)
     done = purging.purge(ledger, start, slugs, services.notion() if found.notion_token else None, follow)
     if as_json:
@@ -48,6 +48,6 @@ def purge(since: str, unconfirmed: bool, yes: bool, as_json: bool) -> None:
 
 def _sentence(start: str, count: Purged) -> str:
     return (
-        f"{start} {count.held} sign-ups that wait for confirmation, {count.contacts} contacts and "
+        f"{start} {count.held} sign-ups awaiting confirmation, {count.contacts} contacts and "
         f"{count.enrollments} enrollments."
     )

@@ -29,30 +29,34 @@ def _unsubscribe(request: Request, token: str) -> Response:
     if contact is None:
         return _incomplete("or reply to the email to unsubscribe.")
     if request.method != "POST":
-        text = f"You will get no more of them from {SETTINGS.business_name}."
+        text = f"{SETTINGS.business_name} will not send you any more of them."
         return page(200, "Stop these emails?", text, button=STOP)
     try:
         services.ledger().suppress(contact, "unsubscribed")
     except (RedisError, EvergreenError):
         return _not_now(STOP)
-    text = "You will get no more of these emails, only reminders of meetings that you book."
+    text = "You won't get any more of these emails, only reminders of meetings you book."
     return page(200, "You are unsubscribed", text)
 
 
 def _confirm(request: Request, token: str) -> Response:
     asked = confirm_link.asked_of(token, keys=KEYS)
     if asked is None:
-        return _incomplete("or sign up once more on our website.")
+        return _incomplete("or sign up again on our website.")
     if request.method != "POST":
-        text = f"Then {SETTINGS.business_name} sends you the emails that you signed up for."
+        text = f"If it is, press the button, and {SETTINGS.business_name} will send you the emails you signed up for."
         return page(200, "Is this your email address?", text, button=CONFIRM)
     try:
         is_confirmed = confirming.confirm(*asked, forms.intake(request, b""))
     except (RedisError, LedgerError):
         return _not_now(CONFIRM)
     if not is_confirmed:
-        return page(410, "This link has expired", "Please sign up once more on our website.")
-    return page(200, "Thank you, your address is confirmed", f"{SETTINGS.business_name} sends you the emails that you signed up for.")
+        return page(410, "This link has expired", "Please sign up again on our website.")
+    return page(
+        200,
+        "Thank you, your address is confirmed",
+        f"{SETTINGS.business_name} will now send you the emails you signed up for.",
+    )
 
 
 def _incomplete(otherwise: str) -> Response:
@@ -61,4 +65,4 @@ def _incomplete(otherwise: str) -> Response:
 
 
 def _not_now(button: str) -> Response:
-    return page(503, "That did not work just now", "Please press the button again in a minute.", button=button)
+    return page(503, "That didn't work", "Please press the button again in a minute.", button=button)

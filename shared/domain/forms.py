@@ -13,6 +13,8 @@ from shared.domain import names
 from shared.domain.enrollments import SCORES, normalized
 from shared.domain.segments import Segment, segment
 
+LONGEST_SOLUTION = 2000  # characters
+
 
 def _one_line(value: Any) -> Any:
     return " ".join(value.split()) if isinstance(value, str) else value
@@ -20,6 +22,11 @@ def _one_line(value: Any) -> Any:
 
 def _no_link(value: str) -> str | None:
     return None if names.carries_link(value) else value
+
+
+def _solution(value: Any) -> str | None:
+    """A challenge's solution; any other content counts as none."""
+    return value if isinstance(value, str) and len(value) <= LONGEST_SOLUTION else None
 
 
 def _aware(value: datetime) -> datetime:
@@ -100,7 +107,7 @@ class SignUp(Person):
     email_1_sent_at: Instant | None = None
     email_1_status: Literal["sent", "failed"] | None = None
     fax_number: str | None = None
-    altcha: Annotated[str, Field(max_length=2000)] | None = None
+    altcha: Annotated[str | None, BeforeValidator(_solution)] = None
 
     @model_validator(mode="after")
     def _at_most_eight_systems(self) -> SignUp:

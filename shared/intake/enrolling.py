@@ -22,7 +22,7 @@ from shared.ledger.enroll_orders import Enroll
 SEEN_TTL = 24 * timing.HOUR
 REFUSED_FOR = 60_000  # milliseconds
 MESSAGE = "Thank you. Your details have arrived."
-ASKED = "Thank you. Please open the email we are sending you, and confirm your address."
+ASKED = "Thank you. Please open the email we are sending you to confirm your address."
 _logger = log.logger("enrolling")
 
 

@@ -102,4 +102,4 @@ def _shortened(text: str) -> str:
 
 
 def _digest(text: str) -> str:
-    return f"(sha256 {hashlib.sha256(text.encode()).hexdigest()})"
+    return f"(sha256 {hashlib.sha256(text.encode()).hexdigest()[:32]})"

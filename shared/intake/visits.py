@@ -7,13 +7,14 @@ from limits import parse
 from shared.core.settings import Settings
 from shared.domain.catalog import Campaign
 from shared.domain.timing import DAY, HOUR, MINUTE
-from shared.domain.visitors import Visitor
+from shared.domain.visitors import Visitor, mailbox
 from shared.ledger import ids, limits
 from shared.ledger.enroll_orders import Challenge, Visit
 from shared.ledger.orders import Limit
 
 # A network's sign-ups are held above these multiples of WEBHOOK_RATE_PER_IP in a second: offices share an address.
 SUSTAINED = ((MINUTE, 3), (HOUR, 10), (DAY, 30))
+SPELLINGS = 3  # of one mailbox that may sign up in a week; others are held
 WIDTHS = (1, 4, 16)  # by how much more a /56 and a /48 may do than a /64
 
 
@@ -27,18 +28,22 @@ def visit(email: str, campaign: Campaign | None, visitor: Visitor, solved: Chall
         solved: the challenge that the visitor solved, if any.
         found: the limits.
     """
-    ceilings = (("hour", HOUR, found.signups_per_hour), ("day", DAY, found.signups_per_day))
-    group = "solved" if solved else "unproved"
+    own = mailbox(email)
     return Visit(
         confirm=campaign.confirm if campaign else "under-load",
-        ceilings=[
-            Limit(key=f"sign-ups:{group}:{name}", most=most, window=window) for name, window, most in ceilings if most
-        ],
+        ceilings=_ceilings("unproved", found),
+        solved_ceilings=_ceilings("solved", found),
         networks=_sustained(visitor, found.webhook_rate_per_ip),
-        address=limits.limit("address", f"{email} {visitor.networks[-1]}", found.webhook_rate_per_address),
+        mailbox=Limit(key=f"spellings:{ids.digest(own)}", most=SPELLINGS, window=7 * DAY),
+        address=limits.limit("address", f"{own} {visitor.networks[-1]}", found.webhook_rate_per_address),
         challenge=solved,
         must_solve=bool(found.challenge_key) and found.challenge == "always",
     )
+
+
+def _ceilings(group: str, found: Settings) -> list[Limit]:
+    windows = (("hour", HOUR, found.signups_per_hour), ("day", DAY, found.signups_per_day))
+    return [Limit(key=f"sign-ups:{group}:{name}", most=most, window=window) for name, window, most in windows if most]
 
 
 def burst(kind: str, visitor: Visitor, rate: str) -> list[Limit]:
@@ -47,9 +52,9 @@ def burst(kind: str, visitor: Visitor, rate: str) -> list[Limit]:
 
 
 def _sustained(visitor: Visitor, rate: str) -> list[Limit]:
-    """The widest network first: what it holds back is not counted by the narrower ones."""
+    """The narrowest network first: what it holds back is not counted by the wider ones."""
     item = parse(rate)
-    widths = reversed(list(zip(visitor.networks, WIDTHS, strict=False)))
+    widths = zip(visitor.networks, WIDTHS, strict=False)
     return [
         Limit(
             key=f"sign-ups:{window}:{ids.digest(network)}",

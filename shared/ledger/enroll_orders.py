@@ -80,8 +80,10 @@ class Visit:
 
     Attributes:
         confirm: when the campaign wants its sign-ups confirmed.
-        ceilings: limits for all sign-ups together; above one, they are held.
-        networks: limits for the visitor's networks, the widest first; above one, they are held.
+        ceilings: limits for all sign-ups together, and `solved_ceilings` for those with a solved challenge; above one,
+            they are held.
+        networks: limits for the visitor's networks, the narrowest first; above one, they are held.
+        mailbox: how many spellings of one mailbox may sign up; others are held.
         address: the limit for this address from this network; above it, nothing happens.
         challenge: the challenge that the visitor solved.
         must_solve: whether a sign-up without a solved challenge is held.
@@ -89,7 +91,9 @@ class Visit:
 
     confirm: Confirm
     ceilings: Sequence[Limit]
+    solved_ceilings: Sequence[Limit]
     networks: Sequence[Limit]
+    mailbox: Limit
     address: Limit
     challenge: Challenge | None = None
     must_solve: bool = False

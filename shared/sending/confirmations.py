@@ -34,7 +34,7 @@ def written(asking: Asking, address: str, settings: Settings) -> dict[str, Any]:
     """The email that asks, in the provider's form.
 
     Args:
-        asking: who is asked, and for the how-manieth time.
+        asking: who is asked, and which email it is (1 or 2).
         address: the contact's.
         settings: the sender.
     """

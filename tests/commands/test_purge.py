@@ -40,10 +40,10 @@ def is_known(redis: Redis) -> bool:
 def test_it_says_what_it_would_erase_and_asks(evergreen: Commands, redis: Redis) -> None:
     """With `n` nothing is gone; with `y` all of it is, and it says how much that was."""
     refused = evergreen("purge", "--since", "2h", "--unconfirmed", answer="n\n")
-    assert "This erases 0 sign-ups that wait for confirmation, 1 contacts and 1 enrollments." in refused.output
+    assert "This erases 0 sign-ups awaiting confirmation, 1 contacts and 1 enrollments." in refused.output
     assert refused.exit_code == 1 and is_known(redis)
     done = evergreen("purge", "--since", "2h", "--unconfirmed", answer="y\n")
-    assert "Erased: 0 sign-ups that wait for confirmation, 1 contacts and 1 enrollments." in done.output
+    assert "Erased: 0 sign-ups awaiting confirmation, 1 contacts and 1 enrollments." in done.output
     assert done.exit_code == 0 and not is_known(redis)
 
 

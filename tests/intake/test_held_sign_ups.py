@@ -66,7 +66,6 @@ def test_who_confirms_a_second_time_is_told_so(world: World) -> None:
     ask(world)
     assert confirm(world)
     world.clock.advance(hours=24 * 20)
-    world.redis.delete(*world.redis.keys("eg:mailbox:*"), *world.redis.keys("eg:asking:*"))  # their week is over
     visit(world, trigger="signup")
     assert ask(world) == [ADA]
     assert confirm(world)

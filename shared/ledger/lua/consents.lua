@@ -9,19 +9,22 @@ local function add_consent(contact, entry)
   local last = redis.call('LINDEX', key, -1)
   last = last and cjson.decode(last) or {}
   local same = last.what == entry.what and last.text == entry.text
-  if same and (STRENGTH[last.proof] or 0) >= STRENGTH[entry.proof] then return end
-  if entry.proof == 'unproved' and redis.call('LLEN', key) >= MOST_UNPROVED then return end
+  if same and (STRENGTH[last.proof] or 0) >= STRENGTH[entry.proof] then return true end
+  if entry.proof == 'unproved' and redis.call('LLEN', key) >= MOST_UNPROVED then return false end
   entry.at = now
   redis.call('RPUSH', key, cjson.encode(entry))
+  return true
 end
 
--- The contact agrees. Only a stronger proof replaces the words of an earlier consent.
+-- The contact agrees. Only as strong a proof replaces the words of an earlier consent; one of an earlier release, or of
+-- a restore, counts as confirmed.
 local function agree(contact, consent)
   local key = 'eg:contact:' .. contact
   local known = fields(key, 'consent_at', 'consent_proof')
-  add_consent(contact, {what = 'given', text = consent.text, page = consent.page, source = consent.source,
-    network = consent.network, proof = consent.proof})
-  if consent.proof == 'unproved' and known.consent_at and known.consent_proof ~= 'unproved' then return end
+  local is_kept = add_consent(contact, {what = 'given', text = consent.text, page = consent.page,
+    source = consent.source, network = consent.network, proof = consent.proof})
+  local before = known.consent_at and STRENGTH[known.consent_proof or 'confirmed'] or 0
+  if not is_kept or before > STRENGTH[consent.proof] then return end
   redis.call('HDEL', key, 'consent_text', 'consent_page')
   redis.call('HSET', key, 'consent_at', int(now), 'consent_proof', consent.proof)
   if consent.text then redis.call('HSET', key, 'consent_text', consent.text) end

@@ -59,11 +59,12 @@ local function held_ids(contact)
   return list
 end
 
--- Forget all sign-ups that a contact has held. Returns how many. A mailbox that was asked is not asked again this week.
-local function drop_contacts_held(contact)
+-- Forget all sign-ups that a contact has held. Returns how many. A mailbox that was asked is not asked again this week,
+-- unless its owner has answered.
+local function drop_contacts_held(contact, has_answered)
   local dropped, asking = 0, fields(asking_key(contact), 'mailbox', 'tried')
   local is_own = asking.mailbox and redis.call('GET', 'eg:mailbox:' .. asking.mailbox) == contact
-  if is_own and not asking.tried then redis.call('DEL', 'eg:mailbox:' .. asking.mailbox) end
+  if is_own and (has_answered or not asking.tried) then redis.call('DEL', 'eg:mailbox:' .. asking.mailbox) end
   leave_line(contact)
   for _, id in ipairs(held_ids(contact)) do
     local _, member = held_record(id)
@@ -107,10 +108,14 @@ local function make_room()
   if redis.call('ZCARD', HELD) >= MOST_HELD then give_up(oldest_of_largest()) end
 end
 
+-- Whether a held sign-up has a consent, by the name of its field (shared/intake/held_forms.py).
+local function agrees(record) return cjson.decode(record).c == true end
+
 -- h: {id, contact, trigger, mailbox, network (digests), record}. One mailbox is asked once a week, with one reminder;
 -- not before `ask_from`, and not at all without it.
 local function hold_sign_up(h, ask_from)
-  local _, before = held_record(h.id)
+  local record, before = held_record(h.id)
+  if record and agrees(record) then h.record = record end  -- no later form takes back what the owner may confirm
   if before then drop_held(before) else make_room() end
   local member = h.id .. '@' .. h.network
   redis.call('SET', held_key(h.id), h.network .. ' ' .. h.record, 'PX', KEEP_HELD)

@@ -26,7 +26,10 @@ local function needs_the_owner()
 end
 
 local function consent()
-  if redis.call('HDEL', contact, 'unsubscribed') == 1 then unlist_suppressed(a.contact) end
+  if redis.call('HDEL', contact, 'unsubscribed') == 1 then
+    redis.call('HDEL', contact, 'consent_at', 'consent_proof')  -- what was withdrawn with it
+    unlist_suppressed(a.contact)
+  end
   a.consent.proof = proof
   agree(a.contact, a.consent)
 end
@@ -225,12 +228,13 @@ if a.confirms then
   local _, member = held_record(a.confirms)
   if not member then return {'gone', ''} end
   drop_held(member)
+  if #held_ids(a.contact) == 0 then drop_contacts_held(a.contact, true) end
 end
-local turned = a.visit and turned_away(a.visit)
+local turned = a.visit and turned_away(a.visit, a.contact)
 if turned == 'repeated' or turned == 'refused' then return {turned, ''} end
-if a.seen then redis.call('SET', 'eg:seen:' .. a.seen, a.body .. ' ' .. a.answer, 'PX', int(a.seen_ttl)) end
 if turned == 'held' then return hold('held') end
 if needs_the_owner() then return hold('asks') end
+if a.seen then redis.call('SET', 'eg:seen:' .. a.seen, a.body .. ' ' .. a.answer, 'PX', int(a.seen_ttl)) end
 if a.meeting then
   local enrolls, what = meeting(a.meeting)
   if a.exit then exit_enrollments() end

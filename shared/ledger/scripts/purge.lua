@@ -12,14 +12,18 @@ local function is_unproved(contact)
   return v.created and tonumber(v.created) >= a.since and v.unproved and not v.proved and not v.confirmed_at
 end
 
+-- Note the pages of a hash. Returns whether an email of it has left, or may have.
 local pages = {}
 local function note_pages(key)
-  local flat = redis.call('HGETALL', key)
+  local flat, has_left = redis.call('HGETALL', key), false
   for i = 1, #flat, 2 do
+    has_left = has_left or string.match(flat[i], '%.posted$') ~= nil
+      or flat[i + 1] == 'sending' or flat[i + 1] == 'in-doubt'
     if (flat[i] == 'page' or string.match(flat[i], '%.page$')) and flat[i + 1] ~= '?' then
       pages[#pages + 1] = flat[i + 1]
     end
   end
+  return has_left
 end
 
 local function purge(contact)
@@ -28,7 +32,7 @@ local function purge(contact)
   local was_sent_to = redis.call('HEXISTS', 'eg:contact:' .. contact, 'last_sent') == 1
   local tracked = {}
   note_pages('eg:contact:' .. contact)
-  for _, run in ipairs(runs) do note_pages(enrollment_key(run)) end
+  for _, run in ipairs(runs) do was_sent_to = note_pages(enrollment_key(run)) or was_sent_to end
   for i, slug in ipairs(a.slugs) do
     local key = slug .. '-' .. contact
     tracked[i] = key .. '-0'
