@@ -131,7 +131,7 @@ def test_the_networks_count_what_they_hold(world: World) -> None:
         visit(world, email=f"bot-{number}@example.org")
     world.ledger.sweep([])
     world.ledger.sweep([])
-    assert [score for _, score in world.redis.zrange("eg:held:networks", 0, -1, withscores=True)] == [2]
+    assert world.redis.zrange("eg:held:networks", 0, -1, withscores=True)[0][1] == 2
 
 
 class TestOfEarlierReleases:
@@ -142,7 +142,7 @@ class TestOfEarlierReleases:
         """Whether it repeats what is known, or says something else."""
         world = World(ledger, clock)
         known = {"email": ADA, "first_name": "Ada", "assessment_score": "45", "created": "1", "source": "import"}
-        ledger.redis.hset(ids.contact_key(CONTACT), mapping=known)
+        ledger.redis.hset(ids.contact_key(CONTACT), items=[text for pair in known.items() for text in pair])
         visit(world, **changes)
         fields = ledger.redis.hgetall(ids.contact_key(CONTACT))
         assert {name: fields[name] for name in known} == known
