@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENTRIES = $(wildcard functions/*/main.py)
 WORKERS ?= 2
+EXAMPLES ?= 5000
 export COVERAGE_FILE := $(CURDIR)/$(VENV)/coverage
 
 # Your Python only creates the environment; the environment's own Python installs into it.
@@ -13,7 +14,7 @@ SET_UP = python=$(BIN)/python; $$python -ISc 'import sys; sys.exit(sys.version_i
 	GOALS='$(MAKECMDGOALS)' $$python tools/set_up.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-live property check bench bench-peers soak chaos backup manifests openapi screenshots audit lock clean
+.PHONY: help setup setup-dev run test test-live property check bench bench-peers bench-attack soak chaos backup manifests openapi screenshots audit lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -36,8 +37,8 @@ test: setup-dev ## run every test, with the coverage of all processes
 test-live: setup-dev ## test your real Resend and Notion accounts; docs/live.md says what it does there
 	@$(BIN)/pytest -o python_files='live_*.py' tests/live $(ARGS)
 
-property: setup-dev ## search for a sequence of events that breaks the promise (5,000 examples)
-	@EVERGREEN_PROPERTY_EXAMPLES=5000 $(BIN)/pytest -n $(WORKERS) tests/property/test_property.py $(ARGS)
+property: setup-dev ## search for a sequence of events that breaks the promise (EXAMPLES=5000)
+	@EVERGREEN_PROPERTY_EXAMPLES=$(EXAMPLES) $(BIN)/pytest -n $(WORKERS) tests/property/test_property.py $(ARGS)
 
 check: setup-dev ## check style, types and imports
 	@$(BIN)/ruff check --quiet
@@ -56,6 +57,9 @@ bench: setup-dev ## compare speed, lateness and size with the last recorded run 
 # The others: Celery, Dramatiq, Huey, arq, rq-scheduler and Prefect.
 bench-peers: setup-dev ## compare with Celery and five others (an hour; ARGS="--rounds 1": 12 minutes)
 	@$(BIN)/python -m benchmarks.peers $(ARGS)
+
+bench-attack: setup-dev ## measure what customers notice of floods, slow callers and a full ledger (18 minutes; ARGS="--seconds 20")
+	@$(BIN)/python -m benchmarks.attack $(ARGS)
 
 soak: setup-dev ## run a week's work in 20 minutes and see if anything grows (ARGS="--minutes 5")
 	@$(BIN)/python -m benchmarks.soak $(ARGS)

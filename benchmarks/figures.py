@@ -140,24 +140,25 @@ def read_last() -> dict[str, dict[str, float]]:
     return figures
 
 
-def write_section(name: str, text: str) -> None:
-    """Put a text into docs/performance.md, between the marks of its name.
+def write_section(name: str, text: str, document: Path = DOCUMENT) -> None:
+    """Put a text into a document, between the marks of its name.
 
     Args:
         name: as in `<!-- name -->` and `<!-- /name -->`.
         text: Markdown.
+        document: docs/performance.md, or another.
 
     Raises:
         ValueError: where the page has no such marks.
     """
-    page = DOCUMENT.read_text(encoding="utf-8")
+    page = document.read_text(encoding="utf-8")
     before, _, rest = page.partition(f"<!-- {name} -->\n")
     _, mark, after = rest.partition(f"<!-- /{name} -->")
     if not mark:
         raise ValueError(
-            f"{DOCUMENT.name} has no <!-- {name} --> and <!-- /{name} -->; put both where the table should stand"
+            f"{document.name} has no <!-- {name} --> and <!-- /{name} -->; put both where the table should stand"
         )
-    DOCUMENT.write_text(f"{before}<!-- {name} -->\n{text}\n<!-- /{name} -->{after}", encoding="utf-8")
+    document.write_text(f"{before}<!-- {name} -->\n{text}\n<!-- /{name} -->{after}", encoding="utf-8")
 
 
 def shown(value: float) -> str:

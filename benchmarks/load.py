@@ -45,11 +45,12 @@ class Connection:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def post(self, path: str, body: bytes) -> int:
-        """Post JSON; returns the status, or 0 where nothing was answered."""
+    async def post(self, path: str, body: bytes, visitor: str = "") -> int:
+        """Post JSON, from this visitor if one is named; returns the status, or 0 where nothing was answered."""
+        came_by = f"X-Forwarded-For: {visitor}\r\n" if visitor else ""
         head = (
             f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: "
-            f"{len(body)}\r\n\r\n"
+            f"{len(body)}\r\n{came_by}\r\n"
         ).encode()
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
@@ -73,7 +74,9 @@ class Connection:
             self._streams = None
 
 
-async def _load(port: int, path: str, bodies: Sequence[bytes], per_second: float, connections: int) -> Answers:
+async def _load(
+    port: int, path: str, bodies: Sequence[bytes], per_second: float, connections: int, visitors: Sequence[str]
+) -> Answers:
     found, waiting = Answers(), iter(enumerate(bodies))
     began = time.perf_counter()
 
@@ -82,7 +85,7 @@ async def _load(port: int, path: str, bodies: Sequence[bytes], per_second: float
         for number, body in waiting:
             due = began + number / per_second if per_second else time.perf_counter()
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            found.statuses[await connection.post(path, body)] += 1
+            found.statuses[await connection.post(path, body, visitors[number % len(visitors)])] += 1
             found.times.append((time.perf_counter() - due) * 1000)
         connection.close()
 
@@ -93,7 +96,13 @@ async def _load(port: int, path: str, bodies: Sequence[bytes], per_second: float
 
 
 def post_all(
-    port: int, path: str, forms: Sequence[dict[str, Any]], *, per_second: float = 0, connections: int = CONNECTIONS
+    port: int,
+    path: str,
+    forms: Sequence[dict[str, Any]],
+    *,
+    per_second: float = 0,
+    connections: int = CONNECTIONS,
+    visitors: Sequence[str] = ("",),
 ) -> Answers:
     """Post forms, each once.
 
@@ -103,5 +112,7 @@ def post_all(
         forms: the JSON bodies.
         per_second: the even rate at which they leave; 0 for as fast as they are answered.
         connections: at the same time.
+        visitors: the addresses that they come from, in turn, as a trusted proxy reports them; "" is our own.
     """
-    return asyncio.run(_load(port, path, [json.dumps(form).encode() for form in forms], per_second, connections))
+    bodies = [json.dumps(form).encode() for form in forms]
+    return asyncio.run(_load(port, path, bodies, per_second, connections, visitors))

@@ -54,7 +54,7 @@ SECRETS = {
 }
 
 
-class _Pipelined(Ledger):
+class Pipelined(Ledger):
     """A ledger whose scripts run when its pipeline does; no one waits for their answers."""
 
     def enroll(self, order: Enroll) -> Enrolled:
@@ -92,7 +92,7 @@ class Filler:
         """
         for first in range(0, count, AT_ONCE):
             pipe = self.redis.pipeline(transaction=False)
-            ledger = _Pipelined(pipe, clock=lambda: self.now)
+            ledger = Pipelined(pipe, clock=lambda: self.now)
             intake = Intake(ledger, self._catalog, self._settings, anchor, "benchmark")
             for _ in range(min(AT_ONCE, count - first)):
                 self._signed_up += 1

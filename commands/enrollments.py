@@ -82,6 +82,8 @@ def print_enrollments(runs: list[dict[str, Any]], as_json: bool) -> None:
         person, state = escape(run["email"] or ""), _colored(run["state"])
         console.print(f"[bold]{run['campaign_name']}[/], {person}: {state}{why}\n{run['id']}", soft_wrap=True)
         console.print(_emails(run))
+        for name, text in run["claimed"].items():
+            console.print(f"Claimed in a form, not used: {name.replace('_', ' ')} “{escape(text)}”", soft_wrap=True)
 
 
 def _emails(run: dict[str, Any]) -> Table:

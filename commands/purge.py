@@ -19,9 +19,7 @@ from shared.operations import purging
 
 @click.command(cls=Command, epilog="evergreen purge --since 2h --unconfirmed")
 @click.option("--since", required=True, metavar="TIME", help="How far back: 2h, 3d, or a time like 2026-12-01T09:30.")
-@click.option(
-    "--unconfirmed", is_flag=True, help="Say that you mean sign-ups that nothing proves and no one confirmed."
-)
+@click.option("--unconfirmed", is_flag=True, help="Only sign-ups that nothing proves and no one confirmed.")
 @yes
 @as_json
 @speaks_plainly

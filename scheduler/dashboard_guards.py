@@ -17,7 +17,7 @@ from limits.strategies import FixedWindowRateLimiter
 from scheduler import dashboard_jobs
 from shared.core import log, proofs
 from shared.core.settings import Settings
-from shared.web import known_browser
+from shared.web import guards, known_browser
 
 USER = "evergreen"
 WRONG_PASSWORDS = 5, "5 minutes"  # of one network; of the wider ones around it, twice and four times as many
@@ -65,21 +65,21 @@ def require_login(settings: Settings) -> Callable[[], Response | None]:
     one_at_a_time = Lock()  # guesses at the same time do not get past the limit
 
     def check() -> Response | None:
-        networks, browser = known_browser.networks(request), browsers.name(request)
+        networks, browser = guards.visitor(request).networks, browsers.name(request)
         with one_at_a_time:
             budgets = _budgets(networks, browser if browser and limiter.test(OF_KNOWN, browser) else None)
             if not all(limiter.test(*budget) for budget in budgets):
-                _logger.warning("dashboard.limited", network=networks[0])
+                _logger.warning("dashboard.limited", network=guards.network(request))
                 return _too_many()
             if _is_right(settings):
                 if not browser:
-                    _logger.info("dashboard.signed_in", network=networks[0])
+                    _logger.info("dashboard.signed_in", network=guards.network(request))
                     after_this_request(lambda response: browsers.remember(request, response))
                 return None
             if request.authorization:
                 for budget in budgets:
                     limiter.hit(*budget)
-                _logger.warning("dashboard.refused", network=networks[0], known=bool(browser))
+                _logger.warning("dashboard.refused", network=guards.network(request), known=bool(browser))
                 _logger.warning("proof.failed", proof="password")
         response = refusal(HTTPStatus.UNAUTHORIZED, f"The user is {USER}, the password is CONSOLE_PASSWORD.")
         response.headers["WWW-Authenticate"] = 'Basic realm="Evergreen", charset="UTF-8"'

@@ -21,7 +21,7 @@ FIELDS = {
     "orange_systems": "How many are orange, 0 to 8; two or more are URGENT.",
     "yellow_systems": "How many are yellow, 0 to 8.",
     "green_systems": "How many are green, 0 to 8; the four colors are at most 8 together.",
-    "consent": "Whether the person agreed to get emails; only `true` undoes an earlier unsubscribe.",
+    "consent": "Whether the person agreed to get emails. `true` undoes an unsubscribe, once it is proved or confirmed.",
     "consent_text": "The text that the person agreed to; stored with the time and the page.",
     "email_1_sent_at": (
         "When the website sent the first email; delays count from then. At most 30 days ago; UTC if it has no zone."

@@ -6,7 +6,7 @@ from flask import Request, Response
 from redis.exceptions import RedisError
 
 from shared import services
-from shared.core.errors import EvergreenError
+from shared.core.errors import EvergreenError, LedgerError
 from shared.intake import confirming
 from shared.sending import confirm_link, unsubscribe_link
 from shared.web import endpoint, forms, guards
@@ -48,11 +48,11 @@ def _confirm(request: Request, token: str) -> Response:
         return page(200, "Is this your email address?", text, button=CONFIRM)
     try:
         is_confirmed = confirming.confirm(*asked, forms.intake(request, b""))
-    except (RedisError, EvergreenError):
+    except (RedisError, LedgerError):
         return _not_now(CONFIRM)
     if not is_confirmed:
         return page(410, "This link has expired", "Please sign up once more on our website.")
-    return page(200, "Thank you, your address is confirmed", "Your first email is on its way.")
+    return page(200, "Thank you, your address is confirmed", f"{SETTINGS.business_name} sends you the emails that you signed up for.")
 
 
 def _incomplete(otherwise: str) -> Response:

@@ -61,6 +61,7 @@ def create_app(settings: Settings) -> Flask:
     app.session_interface = session.Sessions()
     session.csrf.init_app(app)
     looks.set_up(app.jinja_env)
+    app.jinja_env.globals["form_token"] = session.form_token
     for part in (login, pages, campaign_pages, decisions, api):
         app.register_blueprint(part)
     app.before_request(_admit)

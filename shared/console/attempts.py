@@ -29,7 +29,7 @@ from shared import services
 from shared.core.errors import TooManyRequests
 from shared.ledger import limits
 from shared.ledger.orders import Limit
-from shared.web import guards, known_browser
+from shared.web import known_browser
 
 SHORT, LONG, LONG_UNDER_ATTACK = (5, "5 minutes"), (20, "hour"), (2, "hour")
 OVERALL = "100/hour"  # wrong passwords of unknown browsers; above it, networks have LONG_UNDER_ATTACK
@@ -55,7 +55,7 @@ def count(browser: str | None, networks: Sequence[str]) -> Attempt:
     """
     ledger = services.ledger()
     if browser:
-        own = guards.limit("console browser", browser, known_browser.GUESSES)
+        own = limits.limit("console browser", browser, known_browser.GUESSES)
         if not limits.wait(ledger, own) and not ledger.limit(own).wait:
             return Attempt([own], is_known=True)
     budgets = _budgets(networks, under_attack=bool(limits.wait(ledger, _overall())))
@@ -82,15 +82,15 @@ def failed(attempt: Attempt) -> None:
 
 
 def _overall() -> Limit:
-    return guards.limit("console logins", "all", OVERALL)
+    return limits.limit("console logins", "all", OVERALL)
 
 
 def _budgets(networks: Sequence[str], *, under_attack: bool) -> list[Limit]:
     """Two budgets for each network; both lengths of the longer one are counted under the same key."""
     found = []
     for wider, network in enumerate(networks):
-        short = guards.limit("console login", network, f"{SHORT[0] << wider}/{SHORT[1]}")
-        long = guards.limit("console login", network, f"{LONG[0] << wider}/{LONG[1]}")
+        short = limits.limit("console login", network, f"{SHORT[0] << wider}/{SHORT[1]}")
+        long = limits.limit("console login", network, f"{LONG[0] << wider}/{LONG[1]}")
         most = LONG_UNDER_ATTACK[0] << wider if under_attack else long.most
         found += [short, Limit(key=long.key, most=most, window=long.window)]
     return found

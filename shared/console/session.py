@@ -12,7 +12,12 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Request, g, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
-from flask_wtf.csrf import CSRFError, CSRFProtect  # type: ignore[import-untyped]  # shipped without types
+from flask_wtf.csrf import (  # type: ignore[import-untyped]  # shipped without types
+    CSRFError,
+    CSRFProtect,
+    generate_csrf,
+    validate_csrf,
+)
 from werkzeug.wrappers import Response
 
 from shared import services
@@ -73,7 +78,7 @@ def is_signed_in() -> bool:
     now = int(time.time())
     seen = session.get("seen", session["since"])
     if why := _ended(now, seen):
-        _logger.info("console.session_ended", why=why, network=_network())
+        _logger.info("console.session_ended", why=why, network=guards.network(request))
         session.pop("since")  # it is told once
         return False
     if now - seen >= _NOTED_EVERY:
@@ -89,8 +94,9 @@ def _ended(now: int, seen: int) -> str | None:
     return "signed out" if sessions.has_ended(services.ledger(), session["name"]) else None
 
 
-def _network() -> str:
-    return known_browser.networks(request)[0]
+def form_token() -> str:
+    """The proof that a form came from our pages. In hex, it needs no quoting wherever it is copied to."""
+    return str(generate_csrf().encode().hex())
 
 
 def check_form(settings: Settings) -> None:
@@ -102,8 +108,8 @@ def check_form(settings: Settings) -> None:
     try:
         if not _from_here(settings):
             raise CSRFError
-        csrf.protect()
-    except CSRFError:
+        validate_csrf(bytes.fromhex(request.form.get("token", "")).decode())
+    except (CSRFError, ValueError):  # validate_csrf's own is a ValueError
         guards.refused("form")
         message = "This form is out of date, or was not sent from the console. Nothing was done. Open the page again."
         raise WebhookError(403, message) from None
@@ -127,17 +133,17 @@ def sign_in(password: str, settings: Settings) -> None:
     Raises:
         WebhookError: 429 after too many wrong passwords, 401 for a wrong password.
     """
-    networks = known_browser.networks(request)
+    networks = guards.visitor(request).networks
     browser = _known_browsers(settings).name(request)
     try:
         attempt = attempts.count(browser, networks)
     except TooManyRequests as limited:
-        _logger.warning("console.limited", network=networks[0], seconds=limited.retry_after)
+        _logger.warning("console.limited", network=guards.network(request), seconds=limited.retry_after)
         raise
     if not proofs.is_one_of(password, [settings.console_password]):
         attempts.failed(attempt)
         guards.refused("password")
-        _logger.warning("console.refused", network=networks[0], known=attempt.is_known)
+        _logger.warning("console.refused", network=guards.network(request), known=attempt.is_known)
         raise WebhookError(401, "Wrong password.")
     attempts.succeeded(attempt)
     g.cookie = COOKIE
@@ -145,7 +151,7 @@ def sign_in(password: str, settings: Settings) -> None:
     now = int(time.time())
     session.update(name=secrets.token_urlsafe(16), since=now, seen=now)
     session.permanent = True
-    _logger.info("console.signed_in", network=networks[0], known=attempt.is_known)
+    _logger.info("console.signed_in", network=guards.network(request), known=attempt.is_known)
 
 
 def remember_browser(response: Response, settings: Settings) -> None:
@@ -161,4 +167,4 @@ def sign_out() -> None:
     """End the session, including every copy of its cookie. The browser stays known."""
     sessions.end(services.ledger(), session["name"], LASTS)
     session.clear()
-    _logger.info("console.signed_out", network=_network())
+    _logger.info("console.signed_out", network=guards.network(request))

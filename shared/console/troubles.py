@@ -14,6 +14,10 @@ FULL = (
     "Give Redis more memory (maxmemory), or remove what fills it: evergreen purge --since 2h --unconfirmed. Stopping, "
     "unsubscribing and forgetting work meanwhile."
 )
+FIRST_EMAILS = (
+    "New sign-ups wait for confirmation, and other emails go out. Look at the latest sign-ups; evergreen purge erases "
+    "those of a flood. Then start sending on the overview."
+)
 GATE = (
     "Due emails wait. If Resend gave the reason, sending resumes by itself once it is fixed; otherwise start it on "
     "the overview."
@@ -78,6 +82,9 @@ def _trouble(problem: Problem, health: Health, overview: Mapping[str, Any]) -> T
         case Problem.NO_RECORDER:
             fix = "Start the worker of the queue “record”. Emails still go out."
             return Trouble("Nothing is recorded in Notion", "No process reads the outbox.", fix, grave=False)
+        case Problem.FIRST_EMAILS:
+            why = "More than 3 of the last 100 bounced, so someone may be signing up addresses that do not exist."
+            return Trouble("First emails to new sign-ups are stopped", why, FIRST_EMAILS)
         case Problem.MEMORY:
             why = f"Redis has used {_of_memory(health)}; when all is used, nothing new is accepted or sent."
             return Trouble("The ledger is filling up", why, FULL, grave=False)

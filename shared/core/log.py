@@ -68,7 +68,7 @@ def begin(**known: str) -> None:
     """Add these values to each line until the next request begins here.
 
     Args:
-        known: the request's id and the function's name.
+        known: the request's id, the function's name, and the network that it came from.
     """
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(**known)

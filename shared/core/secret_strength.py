@@ -16,12 +16,10 @@ _VARIED = 6  # different characters
 NEW = "create one with `openssl rand -hex 32`"
 _NEW_WEBHOOK = 'create one with `echo "whsec_$(openssl rand -base64 32)"`'
 _WORDS = (
-    "changethis changeme change replaceme replace placeholder example sample default dummy todo madeup test "
-    "your my the please now here supersecret secret passphrase password passwort passwd pass token apikey key signing "
-    "webhook unsubscribe internal "
-    "operator console calcom calendly resend website redis evergreen admin root letmein welcome iloveyou trustno1 "
-    "qwertyuiop qwerty asdfghjkl asdf zxcvbnm 1q2w3e4r5t 1qaz2wsx abcdefghijklmnopqrstuvwxyz abcdef abc xxx "
-    "01234567890 1234567890 0123456789 123456789 12345678 1234567 123456 12345 1234 123 987654321"
+    "changethis changeme change replaceme replace placeholder example sample default dummy todo your my the please now "
+    "here supersecret secret passphrase password passwort passwd pass token apikey key admin root letmein welcome "
+    "iloveyou trustno1 qwertyuiop qwerty asdfghjkl asdf zxcvbnm 1q2w3e4r5t 1qaz2wsx abcdefghijklmnopqrstuvwxyz abcdef "
+    "abc xxx 01234567890 1234567890 0123456789 123456789 12345678 1234567 123456 12345 1234 123 987654321"
 )
 _PLACEHOLDERS = re.compile("|".join(sorted(_WORDS.split(), key=len, reverse=True)))
 
@@ -33,12 +31,12 @@ def weakness(secret: str, least: int) -> str | None:
         secret: its text.
         least: characters that it must have.
     """
-    own = _PLACEHOLDERS.sub("", re.sub(r"[\W_]", "", secret.lower()))
+    own, placeholders = _PLACEHOLDERS.subn("", re.sub(r"[\W_]", "", secret.lower()))
     if len(secret) < least:
         return f"it has fewer than {least} characters"
     if len(set(secret)) < _VARIED:
         return "it repeats a few characters"
-    return "it is a placeholder or an example" if len(own) < _VARIED else None
+    return "it is a placeholder or an example" if placeholders and len(own) < _VARIED else None
 
 
 def refuse_weak(secret: str, least: int = TOKEN) -> str:
@@ -56,7 +54,7 @@ def refuse_weak(secret: str, least: int = TOKEN) -> str:
     return secret
 
 
-def _signing_key(value: str) -> str:
+def _unsubscribe_key(value: str) -> str:
     try:
         return refuse_weak(value, KEY)
     except ValueError as error:
@@ -75,12 +73,13 @@ def _webhook_secret(value: str) -> str:
         raise ValueError(problem)
     if value and len(key) < WEBHOOK:
         raise ValueError(f"can be guessed: its key has fewer than {WEBHOOK} bytes; {_NEW_WEBHOOK}")
-    if value and (why := weakness(key.decode("latin-1"), WEBHOOK)):
+    text = key.decode("latin-1")
+    if value and (why := weakness(text if text.isprintable() and text.isascii() else key.hex(), WEBHOOK)):
         raise ValueError(f"can be guessed: {why}; {_NEW_WEBHOOK}")
     return value
 
 
 Password = Annotated[str, AfterValidator(lambda value: refuse_weak(value, PASSWORD))]
 Token = Annotated[str, AfterValidator(refuse_weak)]
-SigningKey = Annotated[str, AfterValidator(_signing_key)]
+SigningKey = Annotated[str, AfterValidator(_unsubscribe_key)]
 WebhookSecret = Annotated[str, AfterValidator(_webhook_secret)]

@@ -84,7 +84,7 @@ class Settings(BaseModel):
     operator_token: Token = ""
     operator_token_previous: Token = ""
     console_password: Password = ""
-    challenge_key: SigningKey = ""
+    challenge_key: Token = ""
 
     discord_webhook_url: Annotated[
         str, Field(pattern=r"^(https?://\S+)?$", examples=["https://discord.com/api/webhooks/1/secret"])

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from shared.domain.names import visible
 from shared.domain.segments import SEGMENTS, Segment, segment
 from shared.domain.states import EnrollmentState, Kind, StepState
 
@@ -97,7 +98,8 @@ class Contact:
     def claimed(self) -> dict[str, str]:
         """What unproved forms wanted to change, or gave and must not be printed."""
         prefix = "claimed."
-        return {name.removeprefix(prefix): text for name, text in self.fields.items() if name.startswith(prefix)}
+        found = {name.removeprefix(prefix): text for name, text in self.fields.items() if name.startswith(prefix)}
+        return {name: visible(found[name]) for name in sorted(found)}
 
     @property
     def segment(self) -> Segment:

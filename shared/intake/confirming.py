@@ -24,7 +24,7 @@ def confirm(contact: str, since: int, intake: Intake) -> bool:
         Whether the address is confirmed: now, or by this link before.
     """
     found = held.of_contact(intake.ledger, contact)
-    records = found.records if found.since == since else {}
+    records = found.records if found.since and found.since == since else {}
     if any([_confirm(id, held_forms.read(record), intake) for id, record in records.items()]):
         return True
     known = intake.ledger.contact(contact)
@@ -33,12 +33,10 @@ def confirm(contact: str, since: int, intake: Intake) -> bool:
 
 def _confirm(id: str, one: held_forms.HeldForm, intake: Intake) -> bool:
     """Enroll one held sign-up; returns whether it was still held."""
-    form = one.form
+    form, trigger = one.form, held_forms.trigger_of(id)
     if form.email_1_status == "sent":  # the website sent the first email; the others count from now
         form = form.model_copy(update={"email_1_sent_at": intake.instant})
-    came = replace(
-        intake, request_id=one.request_id, page=one.page, network=one.network, confirms=id, visitor=None, key=None
-    )
-    answer = enrolling.sign_up(form, trigger=one.trigger, intake=came)
-    _logger.info("sign_up.confirmed", trigger=one.trigger, request_id=one.request_id)
+    came = replace(intake, page=one.page, network=one.network, confirms=id, visitor=None, key=None)
+    answer = enrolling.sign_up(form, trigger=trigger, intake=came)
+    _logger.info("sign_up.confirmed", trigger=trigger, request_id=intake.request_id)
     return answer.outcome.what != "gone"

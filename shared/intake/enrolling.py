@@ -156,7 +156,6 @@ def _enroll(order: Enroll, form: Person, intake: Intake) -> Answer:
         trigger=order.source,
         outcome=done.what,
         enrollment=None if before else done.which,
-        network=intake.network,
         request_id=intake.request_id,
     )
     if done.what == "refused":

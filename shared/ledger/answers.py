@@ -17,9 +17,9 @@ class Enrolled(NamedTuple):
 
     Attributes:
         what: `enrolled`, `exists`, `blocked`, `tracked`, `cancelled` or `ignored`; `duplicate`: it came before;
-            `conflict`: its key came before with another body; `held`: it waits for a confirmation; `repeated`: it came
-            too often for this address, and does nothing; `refused`: it came too often; `gone`: it is not held any
-            more.
+            `conflict`: its key came before with another body; `held`: it waits for a confirmation; `asks`: so
+            does this, for an unsubscribed address, but the answer does not say so; `repeated`: it came too often for
+            this address, and does nothing; `refused`: it came too often; `gone`: it is not held any more.
         which: the enrollment's id, or empty; for a duplicate, the first answer.
     """
 

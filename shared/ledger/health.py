@@ -33,6 +33,7 @@ class Problem(StrEnum):
     UNLISTED = "unlisted"  # an email is on no list, and nothing would look at it
     NO_SENDER = "no-sender"  # no worker takes from the queue `send`
     NO_RECORDER = "no-recorder"  # no worker takes from the queue `record`
+    FIRST_EMAILS = "first-emails"  # too many first emails to unproved addresses bounced, and no more of them leave
     MEMORY = "memory"  # it will be full soon
     BEHIND = "behind"  # the workers of `record` are at work, but Notion is behind
 
@@ -57,6 +58,8 @@ class Health:
         version: the ledger's; None if no ledger has been started yet.
         memory: bytes of Redis that count towards its maxmemory.
         memory_limit: that maxmemory; 0 if there is none.
+        first_emails_stopped: whether first emails to unproved addresses wait for a person.
+        held: sign-ups that wait for a confirmation.
     """
 
     tick_age: int | None
@@ -71,6 +74,8 @@ class Health:
     version: str | None
     memory: int = 0
     memory_limit: int = 0
+    first_emails_stopped: bool = False
+    held: int = 0
 
     @property
     def memory_used(self) -> float:
@@ -95,6 +100,7 @@ class Health:
             Problem.UNLISTED: self.unlisted > 0,
             Problem.NO_SENDER: not self.workers["send"],
             Problem.NO_RECORDER: not self.workers["record"],
+            Problem.FIRST_EMAILS: self.first_emails_stopped,
             Problem.MEMORY: self.memory_used >= MEMORY_LOW and not self.full,
             Problem.BEHIND: self.outbox > BEHIND
             and bool(self.workers["record"])
@@ -123,7 +129,10 @@ def read_health(ledger: Ledger) -> Health:
     pipe.hgetall(ids.FENCE)
     pipe.info("server")
     pipe.info("memory")
-    version, tick, first, sample, scheduled, queued, *workers, outbox, gate, fence, server, memory = pipe.execute()
+    pipe.exists(ids.FIRSTS_STOPPED)
+    pipe.zcard(ids.HELD)
+    version, tick, first, sample, scheduled, queued, *workers = (answers := pipe.execute())[:-7]
+    outbox, gate, fence, server, memory, stopped, held = answers[-7:]
     now = ledger.now()
     return Health(
         tick_age=now - int(tick) if tick else None,
@@ -138,6 +147,8 @@ def read_health(ledger: Ledger) -> Health:
         version=version,
         memory=_counted(memory),
         memory_limit=int(memory.get("maxmemory", 0)),
+        first_emails_stopped=bool(stopped),
+        held=held,
     )
 
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from shared.ledger.client import Ledger
-
-_HELD = "eg:held"
+from shared.ledger.ids import HELD
 
 
 @dataclass(frozen=True)
@@ -28,11 +27,6 @@ def of_contact(ledger: Ledger, contact: str) -> Held:
     """What a contact (its digest) has held."""
     asking = cast(dict[str, str], ledger.redis.hgetall(f"eg:asking:{contact}"))
     ids = [f"{contact}-{trigger}" for trigger in asking.get("triggers", "").split(",") if trigger]
-    texts = cast(list[str | None], ledger.redis.mget([f"{_HELD}:{id}" for id in ids])) if ids else []
+    texts = cast(list[str | None], ledger.redis.mget([f"{HELD}:{id}" for id in ids])) if ids else []
     records = {id: text.partition(" ")[2] for id, text in zip(ids, texts, strict=True) if text}
     return Held(int(asking.get("since", 0)), records)
-
-
-def count(ledger: Ledger) -> int:
-    """How many sign-ups are held."""
-    return int(ledger.redis.zcard(_HELD))

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from typing import cast
 
+from limits import parse
+
+from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.orders import Limit
 
 _LIMIT = "eg:limit:"
 REFUSED = "eg:limit:refused"  # a hash: how many proofs have failed, by function
+
+
+def limit(kind: str, who: str, rate: str, times: int = 1) -> Limit:
+    """A limit that the ledger counts.
+
+    Args:
+        kind: what it counts by, such as `ip`.
+        who: whose requests; stored as a digest.
+        rate: such as `10/second` or `5/5 minutes`.
+        times: how often that much is allowed.
+    """
+    item = parse(rate)
+    return Limit(key=f"{kind}:{rate}:{ids.digest(who)}", most=item.amount * times, window=item.get_expiry() * 1000)
 
 
 def refused(ledger: Ledger, function: str) -> None:

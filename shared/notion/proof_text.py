@@ -1,6 +1,7 @@
 """The column Proof of a contact's row: how each of its values is proved, and a mark of the value that Evergreen wrote.
 
-A value that no longer has its mark, or that has none, was edited by the owner, and counts as proved."""
+A value that no longer has its mark, or that has none, was edited by the owner, and counts as proved. One from a restore
+or an earlier release is unknown: neither proved nor unproved."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ COLUMNS = {
     "Assessment Score": "assessment_score",
     **{f"{color} Systems": f"{color.lower()}_systems" for color in ("Red", "Orange", "Yellow", "Green")},
 }
-_ENTRY = re.compile(r"([A-Z][A-Za-z ]*?): (proved|unproved|confirmed)(?: \(([0-9a-f]{4})\))?")
+_ENTRY = re.compile(r"([A-Z][A-Za-z ]*?): (proved|unproved|unknown|confirmed)(?: \(([0-9a-f]{4})\))?")
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def written(contact: Contact, values: Mapping[str, Value]) -> str | None:
     found = {column: _rank(contact, name) for column, name in columns.items() if values.get(column) is not None}
     if "confirmed_at" in fields:
         found["Email"] = "confirmed"
-    entries = [f"{column}: {rank} ({_mark(values[column])})" for column, rank in found.items() if rank]
+    entries = [f"{column}: {rank} ({_mark(values[column])})" for column, rank in found.items()]
     if "consent_proof" in fields:
         entries.append(f"Consent: {fields['consent_proof']}")
     return ", ".join(entries) or None
@@ -62,22 +63,23 @@ def read(text: str | None, cells: Mapping[str, str]) -> Proofs:
         text: what the column says; None if there is no such column.
         cells: the row's values as text, by Evergreen's column names.
     """
-    if not text:
+    entries = {column: (rank, mark) for column, rank, mark in _ENTRY.findall(text or "")}
+    if not entries:
         return Proofs()
-    entries = {column: (rank, mark) for column, rank, mark in _ENTRY.findall(text)}
-    found = Proofs(
-        confirmed=entries.get("Email", ("", ""))[0] == "confirmed", consent=entries.get("Consent", [None])[0]
-    )
+    (email, _), (consent, _) = entries.get("Email", ("", "")), entries.get("Consent", (None, ""))
+    found = Proofs(confirmed=email == "confirmed", consent=consent)
     for column, name in ({"Email": "email", "Name": "name"} | COLUMNS).items():
         rank, mark = entries.get(column, ("proved", ""))
-        if column in cells:
-            edited = mark != _mark(cells[column])
-            (found.proved if edited or rank == "proved" else found.unproved).add(name)
+        if column in cells and (rank == "proved" or mark != _mark(cells[column])):
+            found.proved.add(name)
+        elif column in cells and rank == "unproved":
+            found.unproved.add(name)
     return found
 
 
-def _rank(contact: Contact, name: str) -> str | None:
-    return next((rank for rank in ("proved", "unproved") if name in contact.fields.get(rank, "").split(",")), None)
+def _rank(contact: Contact, name: str) -> str:
+    ranks = ("proved", "unproved")
+    return next((rank for rank in ranks if name in contact.fields.get(rank, "").split(",")), "unknown")
 
 
 def _mark(value: object) -> str:

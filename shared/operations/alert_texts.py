@@ -59,6 +59,18 @@ CAUSES = {
         "work. Give Redis more memory (maxmemory). If a flood of sign-ups filled it, "
         "`evergreen purge --since 2h --unconfirmed` removes those that no one confirmed.",
     ),
+    "held": Cause(
+        "More sign-ups than usual: new ones wait for a confirmation",
+        "Nothing is lost: each person gets an email with a button, and is enrolled once they press it. If this is your "
+        "own success, raise SIGNUPS_PER_HOUR or SIGNUPS_PER_DAY. If it is a flood, "
+        "`evergreen purge --since 2h --unconfirmed` removes those that no one confirmed.",
+    ),
+    "first-emails": Cause(
+        "First emails to new addresses have stopped, because too many bounced",
+        "Someone may be signing up addresses that do not exist, which harms your domain's reputation. People you know "
+        "get their emails as before; new sign-ups wait. Look at the latest sign-ups, remove what is false "
+        "(`evergreen purge --since 2h --unconfirmed`), then run `evergreen start-sending`.",
+    ),
     "unlisted": Cause(
         "An email was on no list",
         "It is back on its list, and goes out when it is due, or now. No part of Evergreen removes an email from the "

@@ -121,6 +121,8 @@ class EnrollmentQueries:
         ]
         return {
             "sending_stopped": health.gate,
+            "first_emails_stopped": health.first_emails_stopped,
+            "held": health.held,
             "fenced": health.fence,
             "scheduler_age_ms": health.tick_age,
             "workers": health.workers["send"],

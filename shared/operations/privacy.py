@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from shared.core import log
 from shared.core.errors import NotionError
 from shared.core.settings import Settings
 from shared.domain.enrollments import normalized
+from shared.intake import held_forms
 from shared.integrations.notion import Notion
 from shared.integrations.notion_values import iso
 from shared.ledger import ids
@@ -102,7 +102,7 @@ def export(email: str, ledger: Ledger) -> dict[str, Any] | None:
         "enrollments": [_enrollment(run, fields) for run, fields in held.enrollments.items()],
         "meetings": [_spoken(fields) for fields in held.meetings.values()],
         "exits": {reason: iso(int(at)) for reason, at in held.exits.items()},
-        "waiting_for_confirmation": [json.loads(record) for record in held.held],
+        "waiting_for_confirmation": [held_forms.fields_of(record) for record in held.held],
     }
 
 

@@ -15,6 +15,7 @@ from shared import services
 from shared.core import log
 from shared.core.errors import LedgerTooNew, WebhookError
 from shared.integrations import payloads
+from shared.web import guards
 
 Model = TypeVar("Model", bound=BaseModel)
 Handler = Callable[[Request], Response]
@@ -50,7 +51,8 @@ def function(name: str, *, methods: tuple[str, ...] = ("POST",), cors: bool = Fa
         @functools.wraps(handler)
         def handle(request: Request) -> Response:
             request_id = log.request_id(request.headers.get("X-Request-Id"))
-            log.begin(request_id=request_id, function=name)
+            network = guards.network(request)
+            log.begin(request_id=request_id, function=name, **({"network": network} if network else {}))
             request.environ["evergreen.request_id"] = request_id
             response = _respond(handler, request, methods, cors)
             response.headers["X-Request-Id"] = request_id

@@ -99,5 +99,5 @@ def intake(request: Request, data: bytes, now: int | None = None) -> Intake:
         key=endpoint.idempotency_key(request),
         body=ids.digest(data.decode("latin-1")),  # any bytes
         page=page[0] if page else None,
-        network=guards.visitor(request).networks[0] if settings.log_networks else None,
+        network=guards.network(request),
     )

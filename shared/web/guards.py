@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from flask import Request
-from limits import parse as parse_limit
 from redis.exceptions import RedisError
 
 from shared import services
@@ -14,8 +13,7 @@ from shared.core import log, proofs
 from shared.core.errors import TooManyRequests, WebhookError
 from shared.domain.visitors import Visitor
 from shared.intake import visits
-from shared.ledger import ids, limits
-from shared.ledger.orders import Limit
+from shared.ledger import limits
 from shared.web.visitor import identify
 
 _logger = log.logger("guards")
@@ -91,14 +89,14 @@ def _verify_signature(request: Request, data: bytes, secrets: tuple[str, ...]) -
         raise WebhookError(401, "the signature is missing, wrong or too old")
 
 
-def client_ip(request: Request) -> str:
-    """Whom limits count: the visitor's IPv4 address, or the /64 of an IPv6 address."""
-    return visitor(request).networks[0]
-
-
 def visitor(request: Request) -> Visitor:
     """Where a request comes from."""
     return identify(request, services.current_settings().trusted_networks)
+
+
+def network(request: Request) -> str | None:
+    """The network that the log and a consent name; None if LOG_NETWORKS is off."""
+    return visitor(request).networks[0] if services.current_settings().log_networks else None
 
 
 def limit_visits(request: Request, kind: str) -> int:
@@ -114,36 +112,8 @@ def limit_visits(request: Request, kind: str) -> int:
     Raises:
         TooManyRequests: if WEBHOOK_RATE_PER_IP is exceeded.
     """
-    limits = visits.burst(kind, visitor(request), services.current_settings().webhook_rate_per_ip)
-    return _count(kind, *limits)
-
-
-def limit(kind: str, who: str, rate: str) -> Limit:
-    """A limit that the ledger counts.
-
-    Args:
-        kind: what it counts by, such as `ip`.
-        who: whose requests; stored as a digest.
-        rate: such as `10/second`.
-    """
-    item = parse_limit(rate)
-    return Limit(key=f"{kind}:{rate}:{ids.digest(who)}", most=item.amount, window=item.get_expiry() * 1000)
-
-
-def limit_rate(kind: str, who: str, rate: str) -> int:
-    """Count a request; arguments as for `limit`.
-
-    Returns:
-        The ledger's time, in milliseconds since 1970 UTC.
-
-    Raises:
-        TooManyRequests: if the limit is exceeded.
-    """
-    return _count(kind, limit(kind, who, rate))
-
-
-def _count(kind: str, *limits: Limit) -> int:
-    counted = services.ledger().limit(*limits)
+    rates = visits.burst(kind, visitor(request), services.current_settings().webhook_rate_per_ip)
+    counted = services.ledger().limit(*rates)
     if counted.wait:
         _logger.warning("rate.limited", by=kind)
         raise TooManyRequests(counted.wait)

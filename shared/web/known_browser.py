@@ -10,14 +10,11 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TypeVar
 
 from flask import Request
 from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
-
-from shared.web import guards
 
 LASTS = 180 * 24 * 3600  # seconds
 GUESSES = "10/hour"  # of one known browser
@@ -77,15 +74,3 @@ class KnownBrowsers:
 def is_on_this_machine(request: Request) -> bool:
     """Whether the browser opened an address of its own machine, where there is no TLS."""
     return request.host.rsplit(":", 1)[0].strip("[]") in _LOOPBACK
-
-
-def networks(request: Request) -> tuple[str, ...]:
-    """Where a request comes from, the narrowest network first: one IPv4 address, or an IPv6 /64, /56 and /48."""
-    try:
-        address = ip_address(guards.client_ip(request))
-    except ValueError:
-        return ("unknown",)
-    if isinstance(address, IPv6Address):
-        address = address.ipv4_mapped or address
-    prefixes = (64, 56, 48) if isinstance(address, IPv6Address) else (32,)
-    return tuple(str(ip_network((address, prefix), strict=False)) for prefix in prefixes)

@@ -217,7 +217,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
             self._read_on(conn)
         elif wire.expects_continue and wire.body_until:
             wire.expects_continue = False
-            self._send_continue(conn)
+            if wire.framing.http_version >= (1, 1):
+                self._send_continue(conn)
 
     def _send_continue(self, conn: TConn) -> None:
         try:
@@ -311,10 +312,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
 
     def murder_pending(self) -> None:
         """gunicorn's hook, called in every round of the loop: end what has taken too long, or is in the way."""
-        while self.no_files or self.held > MEMORY or self.nr_conns >= self.worker_connections:
+        while self.held > MEMORY and self._drop_oldest(lambda conn: bool(conn.sock.counted)):
+            pass
+        while (self.no_files or self.nr_conns >= self.worker_connections) and self._make_room():
             self.no_files = False
-            if not self._make_room():
-                break
         now = time.monotonic()
         if now < self.swept + SWEEP:
             return
@@ -333,17 +334,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
             self._close(conn)
 
     def _make_room(self) -> bool:
-        """Close the connection that has waited longest, an idle one first, so that new ones get in.
+        """Close one connection, an idle one first, so that new ones get in.
 
         Returns:
             Whether there was one that waits.
         """
-        if self.keepalived_conns:
-            conn = self.keepalived_conns.popleft()
-            self.poller.unregister(conn.sock)
-            self._close(conn)
-            return True
-        oldest = next(iter(self.waiting), None)
+        if not self.keepalived_conns:
+            return self._drop_oldest(lambda conn: True)
+        conn = self.keepalived_conns.popleft()
+        self.poller.unregister(conn.sock)
+        self._close(conn)
+        return True
+
+    def _drop_oldest(self, which: Callable[[TConn], bool]) -> bool:
+        oldest = next(filter(which, self.waiting), None)
         if oldest:
             self._close(oldest)
         return oldest is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -128,6 +129,16 @@ def test_show_uses_the_persons_time_zone(functions: Functions) -> None:
     assert "Christmas 2025" in shown and "When (America/Vancouver)" in shown
     assert "Fri 2027-01-15 00:00:00" in shown
     assert shown.count("scheduled") == 7 and "[red]" in shown
+
+
+def test_show_names_what_strangers_claimed(functions: Functions) -> None:
+    """As text: no markup of the terminal's, and no control character."""
+    claimed: dict[Any, Any] = {"claimed.name": "[red]Eve[/]", "claimed.timezone": "\x1b[2JAsia/Tokyo"}
+    functions.ledger.redis.hset(ids.contact_key(ids.digest(ADDRESS)), mapping=claimed)
+    shown = evergreen("show", ADDRESS).stdout
+    assert "Claimed in a form, not used: name “[red]Eve[/]”" in shown
+    assert "timezone “[2JAsia/Tokyo”" in shown and "\x1b" not in shown
+    assert json.loads(evergreen("show", RUN, "--json").stdout)[0]["claimed"]["name"] == "[red]Eve[/]"
 
 
 def test_list_filters_and_pages(functions: Functions) -> None:

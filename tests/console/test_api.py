@@ -101,6 +101,19 @@ def test_resume_says_which_dates_count(functions: Functions) -> None:
     assert decide(functions, "/resume")["steps"][1]["due"] > before
 
 
+def test_what_strangers_claimed_is_apart_from_the_facts(functions: Functions) -> None:
+    """A program sees both, and which is which."""
+    known: dict[Any, Any] = {
+        "business_name": "Engines",
+        "claimed.business_name": "Spies",
+        "confirmed_at": "1800000000000",
+    }
+    functions.ledger.redis.hset(ids.contact_key(ids.digest(ADDRESS)), mapping=known)
+    found = get(functions, HERE)
+    assert (found["facts"]["business_name"], found["claimed"]) == ("Engines", {"business_name": "Spies"})
+    assert found["confirmed_at"] == "2027-01-15T08:00:00.000Z"
+
+
 def test_a_step_is_skipped_sent_now_and_retried(functions: Functions) -> None:
     """The three decisions about one step."""
     assert decide(functions, "/steps/2/skip")["steps"][1]["why"] == "skipped manually"

@@ -303,6 +303,22 @@ def test_a_new_password_logs_everyone_out(valkey_server: valkey.Valkey, redis: R
         assert not is_in(desk)
 
 
+@pytest.mark.parametrize(("previous", "status"), [(TOKEN, 200), ("", 401)])
+def test_a_session_outlives_a_token_that_is_replaced(
+    valkey_server: valkey.Valkey, redis: Redis, tmp_path: Path, previous: str, status: int
+) -> None:
+    """As long as the previous one is accepted; without it every session ends, as when a token has leaked."""
+    with console(valkey_server, tmp_path) as first:
+        desk = Desk(first)
+        desk.sign_in()
+    new = {"OPERATOR_TOKEN": f"new-{TOKEN}", "OPERATOR_TOKEN_PREVIOUS": previous}
+    with console(valkey_server, tmp_path, **new) as second:
+        desk.app = desk.client.application = second
+        assert desk.get().status_code == status
+        bearers = [{"Authorization": f"Bearer {token}"} for token in (f"new-{TOKEN}", TOKEN)]
+        assert [desk.get("/api/overview", headers=bearer).status_code for bearer in bearers] == [200, status]
+
+
 @pytest.mark.parametrize(
     ("token", "headers"),
     [

@@ -115,6 +115,17 @@ class TestPages:
             assert "<script>alert" not in desk.get(path).text
         assert "&lt;script&gt;" in desk.get(HERE).text
 
+    def test_what_strangers_claimed_is_shown_as_such(self, ada: Desk, redis: Redis) -> None:
+        """Under a heading of its own, as text and without invisible characters; without a claim there is none."""
+        assert "<h2>Claimed</h2>" not in ada.get(HERE).text
+        claimed = {"claimed.name": "<i>Eve</i>", "claimed.red_systems": "8", "claimed.timezone": "Asia\x1b[2J/Tokyo"}
+        known: dict[Any, Any] = claimed | {"confirmed_at": 1_800_000_000_000}
+        redis.hset(ids.contact_key(ids.digest("ada@example.org")), mapping=known)
+        text = ada.get(HERE).text
+        assert "<h2>Claimed</h2>" in text and "Nothing proves it" in text and "<dt>Address confirmed</dt>" in text
+        for shown in ("<dd>&lt;i&gt;Eve&lt;/i&gt;</dd>", "<dt>Red systems</dt><dd>8</dd>", "<dd>Asia[2J/Tokyo</dd>"):
+            assert shown in text
+
     def test_a_preview_is_sandboxed(self, desk: Desk) -> None:
         """Each segment has its own text; only our own pages may frame it, and it runs no scripts."""
         page = desk.get("/campaigns/christmas/christmas_email_2?segment=URGENT")

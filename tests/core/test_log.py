@@ -184,10 +184,10 @@ class TestAWholeRun:
                 Call("health", {}),
                 Call(str(crash), {"method": "POST", "data": BOB}),
             ]
-            settings = environment(
-                valkey_server, RESEND_API_URL=f"{box.url}/resend", WEBHOOK_RATE_PER_ADDRESS="3/hour", LOG_LEVEL="INFO"
-            )
-            answers, lines = drive([*calls, *[sign_up(bob)] * 2], settings)
+            settings = environment(valkey_server, RESEND_API_URL=f"{box.url}/resend", LOG_LEVEL="INFO")
+            answers, lines = drive(calls, settings)
+            limited, more = drive([sign_up(bob)] * 2, settings | {"WEBHOOK_RATE_PER_IP": "1/hour"})
+        answers, lines = answers + limited, lines + more
         statuses = [status for status, _ in answers]
         assert statuses == [*[202] * 6, 422, 422, 400, 405, *[200] * 5, 401, 401, 200, 503, 500, 202, 429]
         events = [json.loads(line)["event"] for line in lines]
@@ -195,7 +195,7 @@ class TestAWholeRun:
         assert {"email.sent", "email.not_sent", "email.trouble"} <= set(events)
         assert all("request_id" in json.loads(line) for line in lines)
         private = [ADDRESS, ".private", "@", "Roberta", "Ada", *environment(valkey_server).values()]
-        assert not [(line, word) for line in lines for word in private if word and word in line]
+        assert not [(line, word) for line in lines for word in private if word not in ("", "0") and word in line]
 
     def test_a_failed_proof_is_logged(self, redis: Redis, valkey_server: valkey.Valkey) -> None:
         """Each refused signature and token leaves a warning that says which proof it was."""

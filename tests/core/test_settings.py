@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+from base64 import b64encode, b85encode, urlsafe_b64encode
+from hashlib import sha256
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -238,6 +239,20 @@ class TestValues:
     def test_a_good_secret_is_taken(self, tmp_path: Path, name: str, value: str) -> None:
         """A person types the password, so it may be shorter."""
         assert getattr(load({name: value}, tmp_path), name.lower()) == value
+
+    def test_what_evergreen_generates_is_taken(self, tmp_path: Path) -> None:
+        """However often: no random secret looks like a placeholder."""
+        for number in range(2000):
+            digest = sha256(str(number).encode())
+            load(
+                {
+                    "UNSUBSCRIBE_KEY": digest.hexdigest(),
+                    "OPERATOR_TOKEN": urlsafe_b64encode(digest.digest()).decode().rstrip("="),
+                    "CONSOLE_PASSWORD": b85encode(digest.digest()[:12]).decode(),
+                    "RESEND_WEBHOOK_SECRET": "whsec_" + b64encode(digest.digest()[:24]).decode(),
+                },
+                tmp_path,
+            )
 
     @pytest.mark.parametrize("name", [name.upper() for name in PAIRS])
     def test_a_previous_value_needs_a_new_one(self, tmp_path: Path, name: str) -> None:

@@ -1,172 +1,178 @@
-"""Held sign-ups: who is asked, how often, and what a confirmation changes."""
+"""The owner of a mailbox confirms what was held: then, and only then, it is a sign-up."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 import pytest
 
-from shared.core.errors import SendError
-from shared.domain.forms import SignUp
-from shared.domain.visitors import Visitor
-from shared.intake import confirming, delivery_events, enrolling
-from shared.integrations.resend_events import DeliveryEvent
+from shared.domain.catalog import Catalog
+from shared.domain.timing import DAY, HOUR
+from shared.intake import confirming
 from shared.ledger import held, ids
 from shared.ledger.client import Ledger
-from shared.ledger.contacts import Contacts
-from shared.ledger.restore_orders import Restore
-from shared.sending.confirmations import Confirmations
-from tests.conftest import Clock
-from tests.support.world import SETTINGS, World
-
-ADA = "ada@example.org"
-CONTACT = ids.digest(ADA)
-HOLDS = SETTINGS.model_copy(update={"challenge_key": "challenge-4d1f7a9c3e8b2056f1a3", "challenge": "always"})
+from shared.operations import privacy
+from tests.conftest import START, Clock
+from tests.support.strangers import ADDRESS, CAFE, CONTACT, Door, campaign
 
 
 @pytest.fixture
-def world(ledger: Ledger, clock: Clock) -> World:
-    """An Evergreen that holds every sign-up that proves nothing."""
-    return World(ledger, clock, HOLDS)
+def door(ledger: Ledger, clock: Clock) -> Door:
+    return Door(ledger, clock)
 
 
-def visit(world: World, address: str = "192.0.2.1", trigger: str = "christmas-signup", **form: Any) -> None:
-    """A stranger posts a form."""
-    body = {"email": ADA, "first_name": "Ada", "assessment_score": 45, **form}
-    intake = replace(world.intake, visitor=Visitor(address, (address,)))
-    enrolling.sign_up(SignUp.model_validate(body), trigger=trigger, intake=intake)
+class TestDecidedThen:
+    """What is decided when the button is pressed, not when the form was posted."""
+
+    def test_the_anchor_is_the_confirmation(self, door: Door) -> None:
+        """The delays of the emails count from there."""
+        door.post("always")
+        door.clock.advance(hours=30)
+        assert door.confirm()
+        run = door.enrollment("always")
+        assert run and run.anchor == START + 30 * HOUR
+        assert [step.due for step in run.steps] == [START + 30 * HOUR + day * DAY for day in range(3)]
+
+    def test_also_where_the_website_sent_the_first_email(self, door: Door) -> None:
+        """Its time is not the anchor: the second email waits a day from the confirmation."""
+        steps = [
+            {"number": 1, "after": "0h", "template": "x", "sent_by": "website-if-reported"},
+            {"number": 2, "after": "24h", "template": "x"},
+        ]
+        door.catalog = Catalog({"always": campaign("always", confirm="always", steps=steps)}, {})
+        door.post("always", email_1_status="sent", email_1_sent_at="2027-01-15T07:00:00Z")
+        door.clock.advance(hours=40)
+        assert door.confirm()
+        run = door.enrollment("always")
+        assert run and [step.state for step in run.steps] == ["sent", "scheduled"]
+        assert run.step(2).due == door.clock.now + DAY
+
+    def test_re_entry_is_decided_then(self, door: Door) -> None:
+        """One that was open when the form came and is over by now may begin again; one that is open, not."""
+        door.prove("again")
+        first = door.enrollment("again")
+        assert first
+        door.post("again")
+        door.ledger.cancel(first.id, "by hand")
+        assert door.confirm()
+        second = door.enrollment("again", number=2)
+        assert second and second.state == "active"
+        door.redis.delete(*door.redis.keys("eg:mailbox:*"))
+        door.clock.advance(hours=1)
+        door.post("again")
+        assert door.confirm() and door.enrollment("again", number=3) is None
+
+    def test_the_group_is_decided_then(self, door: Door) -> None:
+        """Whoever entered another campaign of the group meanwhile stays there."""
+        door.post("nurture")
+        door.post("other", CAFE)
+        assert door.enrollment("other")
+        assert door.confirm()
+        assert door.enrollment("nurture") is None
+
+    def test_a_bounce_since_is_respected(self, door: Door) -> None:
+        """An address that is known by then to get no email is not enrolled."""
+        door.post("always", consent=True)
+        door.ledger.suppress(CONTACT, "bounced")
+        door.confirm()
+        assert door.enrollment("always") is None
+
+    def test_a_lead_is_news_then(self, door: Door) -> None:
+        """No one calls a person who may not have typed it."""
+        door.post("always", assessment_score=10, red_systems=5)
+        assert door.redis.zcard("eg:notices:leads") == 0
+        assert door.confirm()
+        assert door.redis.zrange("eg:notices:leads", 0, -1) == [f"lead:{CONTACT}"]
 
 
-def ask(world: World) -> list[str]:
-    """Send the confirmation emails that are ready; returns whom they went to."""
-    before = len(world.provider.accepted)
-    Confirmations(world.ledger, world.provider, world.settings, lambda _: None).ask()
-    return [email["to"][0] for email in world.provider.accepted[before:]]
+class TestOnce:
+    """Pressing the button."""
+
+    def test_twice_is_fine(self, door: Door) -> None:
+        """The second time changes nothing, and says the same."""
+        door.post("always", consent=True)
+        since = held.of_contact(door.ledger, CONTACT).since
+        assert door.confirm(since=since)
+        before = {key: door.redis.dump(key) for key in door.redis.keys("eg:*")}
+        assert door.confirm(since=since)
+        assert {key: door.redis.dump(key) for key in door.redis.keys("eg:*")} == before
+
+    def test_it_confirms_all_that_the_address_has_held(self, door: Door) -> None:
+        """Two forms, one email, one button."""
+        for trigger in ("always", "again"):
+            door.post(trigger)
+        assert door.ask() == [ADDRESS]
+        assert door.confirm()
+        assert door.enrollment("always") and door.enrollment("again") and door.held() == []
+        assert int(door.redis.zcard("eg:held")) == 0
+
+    def test_the_latest_form_of_a_webhook_counts(self, door: Door) -> None:
+        """As it does for one that is not held."""
+        door.post("always", first_name="Eve", consent=True)
+        door.post("always", first_name="Ada")
+        assert door.confirm()
+        assert door.fields()["first_name"] == "Ada" and "consent_at" not in door.fields()
+
+    def test_a_second_confirmation_in_another_week(self, door: Door) -> None:
+        """Who has confirmed once and is held again later is asked again, and confirms again."""
+        door.post("always")
+        assert door.confirm()
+        door.redis.delete(*door.redis.keys("eg:mailbox:*"))
+        door.clock.advance(hours=24 * 8)
+        door.post("again")
+        assert door.ask() == [ADDRESS] and door.confirm()
+        assert door.enrollment("again")
+
+    def test_typed_text_stays_unproved(self, door: Door) -> None:
+        """Only the address and the consent are confirmed."""
+        door.post("always", name="Eve Moneypenny", consent=True, consent_text="Yes.")
+        assert door.confirm()
+        known = door.fields()
+        assert "name" in known["unproved"].split(",") and "proved" not in known
+        assert known["consent_proof"] == "confirmed" and known["confirmed_at"] == str(door.clock.now)
 
 
-def confirm(world: World) -> bool:
-    """Press the button of the latest email."""
-    return confirming.confirm(CONTACT, held.of_contact(world.ledger, CONTACT).since, world.intake)
+class TestLinks:
+    """Which links still confirm."""
 
+    def test_what_is_held_again_within_the_week_is_confirmed_by_the_same_email(self, door: Door) -> None:
+        """The mailbox gets no second one."""
+        door.post("always")
+        assert door.ask() == [ADDRESS]
+        since = held.of_contact(door.ledger, CONTACT).since
+        door.clock.advance(hours=1)
+        door.post("again", CAFE)
+        assert door.ask() == []
+        assert door.confirm(since=since) and door.enrollment("again")
 
-@pytest.mark.parametrize("others", [0, 1])
-def test_a_second_visit_from_elsewhere_keeps_the_first_in_line(world: World, others: int) -> None:
-    """Somebody else who posts the same address does not prevent the email that asks."""
-    visit(world)
-    for number in range(others):
-        visit(world, email=f"other-{number}@example.org")
-    visit(world, "192.0.2.2")
-    assert ADA in ask(world)
+    def test_an_old_link_confirms_nothing_new(self, door: Door) -> None:
+        """What was held after its week belongs to another email."""
+        door.post("always")
+        old = held.of_contact(door.ledger, CONTACT).since
+        door.redis.delete(*door.redis.keys("eg:mailbox:*"), *door.redis.keys("eg:asking:*"))
+        door.clock.advance(hours=24 * 8)
+        door.post("again")
+        assert not door.confirm(since=old)
+        assert door.fields() == {} and door.held()
 
+    def test_after_a_week_there_is_nothing_to_confirm(self, door: Door) -> None:
+        """The link says that it has expired."""
+        door.post("always")
+        since = held.of_contact(door.ledger, CONTACT).since
+        door.redis.delete(*door.redis.keys("eg:held:*-always"))  # as Redis's own clock does
+        assert not door.confirm(since=since) and door.fields() == {}
 
-def test_who_confirms_a_second_time_is_told_so(world: World) -> None:
-    """A sign-up that is held weeks after the first confirmation can be confirmed, too."""
-    visit(world)
-    ask(world)
-    assert confirm(world)
-    world.clock.advance(hours=24 * 20)
-    world.redis.delete(*world.redis.keys("eg:mailbox:*"), *world.redis.keys("eg:asking:*"))  # their week is over
-    visit(world, trigger="signup")
-    assert ask(world) == [ADA]
-    assert confirm(world)
+    def test_after_forget_there_is_nothing_to_confirm(self, door: Door) -> None:
+        """A person who was erased is not brought back by an old email."""
+        door.post("always")
+        since = held.of_contact(door.ledger, CONTACT).since
+        privacy.forget(ADDRESS, door.ledger, door.settings, None)
+        assert not door.confirm(since=since) and door.fields() == {}
 
-
-def test_a_repeated_report_keeps_the_reminder(world: World) -> None:
-    """That an email has left may be reported by two workers; there is one reminder nevertheless."""
-    visit(world)
-    ask(world)
-    world.ledger.asked(CONTACT, "sent")
-    world.clock.advance(hours=23)
-    assert ask(world) == []
-    world.clock.advance(hours=1)
-    assert ask(world) == [ADA]
-    world.clock.advance(hours=48)
-    assert ask(world) == []
-
-
-def test_an_email_of_unknown_outcome_is_not_sent_again_after_a_day(world: World) -> None:
-    """Once the provider may have forgotten the key, what perhaps arrived counts as arrived."""
-    visit(world)
-    world.provider.faults.append("lost")
-    assert ask(world) == [ADA]
-    world.clock.advance(hours=25)
-    ask(world)
-    assert [email["tags"][0]["value"] for email in world.provider.accepted] == ["1", "2"]
-
-
-def test_who_was_perhaps_asked_is_not_asked_again_after_leaving(world: World) -> None:
-    """An email whose outcome is unknown uses up the mailbox's week, also if the held sign-up is dropped."""
-    visit(world)
-    world.provider.faults.append("lost")
-    ask(world)
-    Contacts(world.ledger).forget(CONTACT)
-    visit(world)
-    world.clock.advance(hours=30)
-    assert ask(world) == []
-
-
-def test_forgetting_leaves_no_place_in_line(world: World) -> None:
-    """Neither in a network's line, nor for a reminder, nor among the first emails."""
-    visit(world)
-    Contacts(world.ledger).forget(CONTACT)
-    assert not world.redis.keys("eg:ask:192*")
-    assert not [key for key in world.redis.scan_iter("eg:ask:*") if world.redis.type(key) == "list"]
-    visit(world)
-    ask(world)
-    world.provider.faults.append(SendError("ambiguous", "no answer"))
-    Contacts(world.ledger).forget(CONTACT)
-    assert world.redis.zscore("eg:firsts", CONTACT) is None
-    assert world.redis.zscore("eg:ask:later", CONTACT) is None
-
-
-def test_the_networks_count_what_they_hold(world: World) -> None:
-    """A sign-up that is held again after its week, before it was cleared away, counts once."""
-    for number in range(150):
-        visit(world, email=f"bot-{number}@example.org")
-        world.clock.advance(seconds=1)
-    world.clock.advance(hours=24 * 7)
-    for number in (149, 148):
-        world.redis.delete(f"eg:held:{ids.digest(f'bot-{number}@example.org')}-christmas-signup")
-        visit(world, email=f"bot-{number}@example.org")
-    world.ledger.sweep([])
-    world.ledger.sweep([])
-    assert world.redis.zrange("eg:held:networks", 0, -1, withscores=True)[0][1] == 2
-
-
-class TestOfEarlierReleases:
-    """A contact whose fields are on no list of proofs."""
-
-    @pytest.mark.parametrize("changes", [{}, {"first_name": "Ada", "assessment_score": 45}, {"first_name": "Mallory"}])
-    def test_a_form_changes_nothing(self, ledger: Ledger, clock: Clock, changes: dict[str, Any]) -> None:
-        """Whether it repeats what is known, or says something else."""
-        world = World(ledger, clock)
-        known = {"email": ADA, "first_name": "Ada", "assessment_score": "45", "created": "1", "source": "import"}
-        ledger.redis.hset(ids.contact_key(CONTACT), items=[text for pair in known.items() for text in pair])
-        visit(world, **changes)
-        fields = ledger.redis.hgetall(ids.contact_key(CONTACT))
-        assert {name: fields[name] for name in known} == known
-
-    @pytest.mark.parametrize("ranks", [{"proved": ",email,first_name,"}, {}])
-    def test_what_is_restored_beats_a_form(self, ledger: Ledger, clock: Clock, ranks: dict[str, str]) -> None:
-        """A stranger who came between a loss and the restore leaves no name behind."""
-        visit(World(ledger, clock), first_name="Mallory")
-        ledger.restore(Restore(contact=CONTACT, fields={"email": ADA, "first_name": "Ada"} | ranks))
-        fields = ledger.redis.hgetall(ids.contact_key(CONTACT))
-        assert fields["first_name"] == "Ada"
-        assert "first_name" not in fields.get("unproved", "")
-        assert ("first_name" in fields.get("proved", "")) == bool(ranks)
-
-
-def test_a_report_that_overtakes_the_answer_counts_the_first_email(ledger: Ledger, clock: Clock) -> None:
-    """Bounces of first emails count, also where the provider's report came before the worker's."""
-    world = World(ledger, clock)
-    visit(world)
-    world.provider.faults.append("lost")
-    world.work()
-    enrollment = f"{ids.enrollment_prefix('christmas', ADA)}-1"
-    step = next(step.number for step in world.run(enrollment).steps if step.posted)
-    delivery_events.receive(
-        DeliveryEvent("one", "accepted", clock.now, ADA, ids.email_id(enrollment, step), "id-0"), ledger
-    )
-    assert world.redis.zscore("eg:firsts", CONTACT) is not None
+    def test_another_address_of_the_mailbox_is_not_confirmed_by_it(self, door: Door) -> None:
+        """A link is good for the address to which it was sent."""
+        door.post("always", email="ada+1@example.org")
+        door.post("always", email="ada+2@example.org")
+        assert door.ask() == ["ada+1@example.org"]
+        since = held.of_contact(door.ledger, ids.digest("ada+1@example.org")).since
+        assert not confirming.confirm(ids.digest("ada+2@example.org"), since, door.intake())
+        assert not confirming.confirm(ids.digest("ada+2@example.org"), 0, door.intake())
+        assert door.held("ada+2@example.org")

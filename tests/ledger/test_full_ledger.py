@@ -24,7 +24,18 @@ from tests.support.world import ADA, World
 CONTACT = ids.digest(str(ADA["email"]))
 BOB = "bob@example.org"
 ON_A_FULL_LEDGER = {
-    *("pause", "cancel", "skip", "suppress", "receive", "gate", "settle", "forget", "fence"),  # end, stop, settle
+    *(
+        "pause",
+        "cancel",
+        "skip",
+        "suppress",
+        "receive",
+        "gate",
+        "settle",
+        "forget",
+        "purge",
+        "fence",
+    ),  # end, stop, settle
     *("alert", "notice", "told", "recorded", "empty"),  # the owner is told; what was done frees memory
     *("limit", "signout", "pace"),  # the console's login and logout, and turns for alerts and for trashing pages
 }

@@ -44,6 +44,7 @@ EXPIRING = {  # what expires by itself, and the longest that it may stay, in mil
 STAYING = {  # what stays, because it must
     r"eg:runs": "which campaigns somebody had, by digest: so that nobody gets them twice",
     r"eg:contact:[0-9a-f]{20}": "the person, until forgotten",
+    r"eg:consents:[0-9a-f]{20}": "what the person agreed to, until forgotten",
     r"eg:suppressed": "who wants no email, by digest",
     r"eg:tally:.+|eg:lateness|eg:counts": "counters",
     r"eg:recent|eg:of:.+|eg:in:.+": "lists, which the sweeper takes runs off that are gone",

@@ -63,7 +63,7 @@ def test_the_widget_is_the_one_that_was_looked_at() -> None:
 def test_forms_bring_a_challenge_where_there_is_a_key(tmp_path: Path, webhooks: Webhooks) -> None:
     """Those of visitors, and neither the operator's nor the calendar's."""
     where = place(tmp_path)
-    with_key = site.create(settings(where, challenge_key="key"), where, webhooks.app).test_client()
+    with_key = site.create(settings(where, challenge_key="a-key-7e4a1c9d5b2f8063"), where, webhooks.app).test_client()
     without = site.create(settings(where), where, webhooks.app).test_client()
     for path in site.PAGES:
         forms = re.findall(r"<form[^>]*data-evergreen[^>]*>", with_key.get(path).get_data(as_text=True))

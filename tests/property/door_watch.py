@@ -124,7 +124,7 @@ class Door:
             assert now < since + WEEK + 1000, f"{confirms} is confirmed after a week"
             self.confirmed.add(contact)
             self.confirmations += 1
-        if what == "held":
+        if what in ("held", "asks"):
             self.held[asked["hold"]["id"]] = now
         booked = asked.get("meeting", {}).get("what") == "booked"
         if "visit" in asked or not (what in REMEMBERED or (booked and what == "ignored")):

@@ -51,7 +51,7 @@ PLANTED: dict[str, tuple[Mapping[str, str], str]] = {
         "name them|are held",
     ),
     "too many are held": (
-        {"if redis.call('ZCARD', HELD) < MOST_HELD then return end": "if true then return end"},
+        {"if redis.call('ZCARD', HELD) >= MOST_HELD then": "if false then"},
         "3 are held",
     ),
 }

@@ -37,6 +37,8 @@ class WatchedLedger(Ledger):
         self.refusals = Refusals(redis)
 
     def _decide(self, script: str, order: object, *texts: str) -> Any:
+        if script == "fence":  # how it is kept where Redis refuses that has tests of its own
+            return super()._decide(script, order, *texts)
         rest(script)
         times = self.refusals.times()
         with self.refusals.met():

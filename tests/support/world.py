@@ -98,10 +98,13 @@ class World:
         return self.ledger.release_all()
 
     def next_job(self) -> tuple[str, int] | None:
-        """Take a look off the queue, as a worker does; like RQ, forget the job."""
-        job = str(self.redis.lpop(ids.QUEUE) or "")
-        self.redis.delete(f"rq:job:{job}")
-        return ids.parse_job_id(job) if job else None
+        """Take a look off the queue, as a worker does; like RQ, forget the job. The jobs that ask for confirmations are
+        passed over."""
+        while job := str(self.redis.lpop(ids.QUEUE) or ""):
+            self.redis.delete(f"rq:job:{job}")
+            if not job.startswith("confirm-"):
+                return ids.parse_job_id(job)
+        return None
 
     def work(self) -> list[Result]:
         """Release what is due and send what is on the queue, until nothing moves."""

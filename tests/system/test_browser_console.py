@@ -110,6 +110,7 @@ def enter(page: Page, url: str, password: str) -> None:
     page.keyboard.press("Enter")
 
 
+@pytest.mark.usefixtures("signed_in")  # the others' session begins before the guesses
 def test_guesses_of_others_do_not_lock_the_owner_out(chromium: Browser, url: str, redis: Redis) -> None:
     """In the owner's browser the password works, even after signing out, while the one that guessed has to wait."""
     owner, guesser = chromium.new_context(), chromium.new_context()

@@ -135,13 +135,15 @@ class TestOthersAreServed:
             assert still_open(idle[-1])
 
     def test_memory_is_bounded(self, tmp_path: Path) -> None:
-        """Seven hundred bodies that almost arrive take less than what they promise."""
+        """Seven hundred bodies that almost arrive take less than they promise, and end no one else's connection."""
         with served(tmp_path, LENGTH, THREADS="2") as (process, port), ExitStack() as held:
 
             def size() -> int:
                 family = [psutil.Process(process.pid), *psutil.Process(process.pid).children()]
                 return sum(part.memory_info().rss for part in family)
 
+            kept = held.enter_context(opened(port, ASK))
+            assert kept.recv(65536).startswith(b"HTTP/1.1 200 ")
             before = size()
             body = HEAD + b"Content-Length: 120000\r\n\r\n" + b"x" * 119_999
             for _ in range(700):
@@ -149,6 +151,8 @@ class TestOthersAreServed:
             assert get(port, "/") == 200
             grown = size() - before
             assert grown < 4 * worker.MEMORY < 700 * len(body), grown
+            kept.sendall(ASK)
+            assert kept.recv(65536).startswith(b"HTTP/1.1 200 "), "it took none, so it was left alone"
 
     @pytest.mark.parametrize("kind", NOT_HTTP)
     def test_what_is_no_request_ends_nothing_but_itself(self, port: int, kind: str) -> None:

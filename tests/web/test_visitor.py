@@ -11,7 +11,8 @@ from werkzeug.test import EnvironBuilder
 
 from shared.core.settings import load
 from shared.core.stack_file import ROOT
-from shared.web.visitor import Visitor, identify
+from shared.domain.visitors import Visitor
+from shared.web.visitor import identify
 from tools import manifests
 from tools.function_manifests import substituted
 

@@ -38,6 +38,7 @@ _CONTACTS = _properties(
     Source="select",
     Consent="checkbox",
     Subscription=_select("subscribed", "unsubscribed", "bounced", "complained"),
+    Proof="rich_text",
 )
 _TRACKER = _properties(
     Name="title",

@@ -1,15 +1,14 @@
--- @include base rq_jobs
+-- @include base rq_jobs first_emails
 -- Sign-ups that are held until the owner of the mailbox confirms them, and who gets a confirmation email next.
 
 local HELD, HELD_BY, KEEP_HELD = 'eg:held', 'eg:held:networks', 7 * 86400000
 local MOST_HELD = 20000
-local ASK_TURNS, ASK_LATER, ASK_JOB = 'eg:ask:turns', 'eg:ask:later', 'eg:ask:job'
+local ASK, ASK_LATER, ASK_JOB = 'eg:ask', 'eg:ask:later', 'eg:ask:job'
 local REMIND_AFTER = 86400000
 local ASKED = {key = 'confirmations', most = 100, window = 3600000}  -- confirmation emails in an hour
 
 local function held_key(id) return 'eg:held:' .. id end
 local function asking_key(contact) return 'eg:asking:' .. contact end
-local function line_key(network) return 'eg:ask:' .. network end
 
 -- A worker sends the confirmation emails that are ready.
 local function ask_soon()
@@ -21,43 +20,26 @@ local function ask_soon()
   redis.call('RPUSH', QUEUE, job)
 end
 
+-- The networks take turns: who is the third that a network has held waits for the second of all others.
+local TURN = 1e13
 local function line_up(contact, network)
-  redis.call('RPUSH', line_key(network), contact)
-  redis.call('PEXPIRE', line_key(network), KEEP_HELD)
-  redis.call('ZADD', ASK_TURNS, 'NX', 0, network)
+  local turn = tonumber(redis.call('ZSCORE', HELD_BY, network) or '1')
+  redis.call('ZADD', ASK, 'NX', turn * TURN + now, contact)
   ask_soon()
 end
 
--- A contact stands in one line at most, that of the network for which it was asked first.
 local function leave_line(contact)
-  local network = redis.call('HGET', asking_key(contact), 'network')
-  if network then redis.call('LREM', line_key(network), 0, contact) end
+  redis.call('ZREM', ASK, contact)
   redis.call('ZREM', ASK_LATER, contact)
 end
 
 -- Forget a held sign-up; `member` is its id and network, as on the list.
 local function drop_held(member)
   local id, network = string.match(member, '^(.+)@(.+)$')
-  redis.call('ZREM', HELD_BY .. ':' .. network, member)
   if redis.call('ZREM', HELD, member) == 1 and tonumber(redis.call('ZINCRBY', HELD_BY, -1, network)) <= 0 then
     redis.call('ZREM', HELD_BY, network)
   end
   return redis.call('DEL', held_key(id))
-end
-
--- Forget those whose week is over, some at a time.
-local function drop_expired()
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', HELD, '-inf', int(now - KEEP_HELD), 'LIMIT', 0, 100)) do
-    drop_held(member)
-  end
-end
-
--- If too many are held, the oldest of the network that has most makes room.
-local function make_room()
-  drop_expired()
-  if redis.call('ZCARD', HELD) < MOST_HELD then return end
-  local largest = redis.call('ZREVRANGE', HELD_BY, 0, 0)[1]
-  drop_held(redis.call('ZRANGE', HELD_BY .. ':' .. largest, 0, 0)[1])
 end
 
 local function held_record(id)
@@ -65,33 +47,6 @@ local function held_record(id)
   if not text then return nil end
   local network, record = string.match(text, '^(%S+) (.*)$')
   return record, id .. '@' .. network
-end
-
--- h: {id, contact, trigger, mailbox, network (digests), record}. One mailbox is asked once a week, with one reminder;
--- not before `ask_from`, and not at all without it.
-local function hold_sign_up(h, ask_from)
-  local _, before = held_record(h.id)
-  if before then drop_held(before) else make_room() end
-  local member = h.id .. '@' .. h.network
-  redis.call('SET', held_key(h.id), h.network .. ' ' .. h.record, 'PX', KEEP_HELD)
-  if redis.call('ZADD', HELD, int(now), member) == 1 then redis.call('ZINCRBY', HELD_BY, 1, h.network) end
-  redis.call('ZADD', HELD_BY .. ':' .. h.network, int(now), member)
-  redis.call('PEXPIRE', HELD_BY .. ':' .. h.network, KEEP_HELD)
-  local asking = asking_key(h.contact)
-  local triggers = redis.call('HGET', asking, 'triggers') or ','
-  if not string.find(triggers, ',' .. h.trigger .. ',', 1, true) then triggers = triggers .. h.trigger .. ',' end
-  redis.call('HSET', asking, 'triggers', triggers)
-  redis.call('PEXPIRE', asking, KEEP_HELD)
-  if ask_from and redis.call('SET', 'eg:mailbox:' .. h.mailbox, h.contact, 'NX', 'PX', KEEP_HELD) then
-    leave_line(h.contact)
-    redis.call('HDEL', asking, 'tried', 'tried_at')
-    redis.call('HSET', asking, 'since', int(now), 'sent', '0', 'mailbox', h.mailbox, 'network', h.network)
-    if ask_from <= now then
-      line_up(h.contact, h.network)
-    else
-      redis.call('ZADD', ASK_LATER, int(ask_from), h.contact)
-    end
-  end
 end
 
 -- The ids of a contact's sign-ups that are still held.
@@ -106,9 +61,9 @@ end
 
 -- Forget all sign-ups that a contact has held. Returns how many. A mailbox that was asked is not asked again this week.
 local function drop_contacts_held(contact)
-  local dropped, asking = 0, fields(asking_key(contact), 'sent', 'mailbox', 'tried')
-  local own = asking.mailbox and redis.call('GET', 'eg:mailbox:' .. asking.mailbox) == contact
-  if own and asking.sent == '0' and not asking.tried then redis.call('DEL', 'eg:mailbox:' .. asking.mailbox) end
+  local dropped, asking = 0, fields(asking_key(contact), 'mailbox', 'tried')
+  local is_own = asking.mailbox and redis.call('GET', 'eg:mailbox:' .. asking.mailbox) == contact
+  if is_own and not asking.tried then redis.call('DEL', 'eg:mailbox:' .. asking.mailbox) end
   leave_line(contact)
   for _, id in ipairs(held_ids(contact)) do
     local _, member = held_record(id)
@@ -118,27 +73,84 @@ local function drop_contacts_held(contact)
   return dropped
 end
 
+-- Forget a held sign-up that has had its time or makes room. Without it, nothing is kept of a contact who was not asked
+-- yet, so that a flood leaves no more than what is held; who was asked can still use the link for a later one.
+local function give_up(member)
+  drop_held(member)
+  local contact = string.match(member, '^(%x+)')
+  if #held_ids(contact) == 0 and redis.call('HEXISTS', asking_key(contact), 'tried') == 0 then
+    drop_contacts_held(contact)
+  end
+end
+
+-- Forget those whose week is over, some at a time.
+local function drop_expired()
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', HELD, '-inf', int(now - KEEP_HELD), 'LIMIT', 0, 100)) do
+    give_up(member)
+  end
+end
+
+-- The oldest that the largest network has. A list for each network would cost more than looking for it among the oldest
+-- of all; where it is not there, no network is large, and the oldest of all goes.
+local function oldest_of_largest()
+  local largest = redis.call('ZREVRANGE', HELD_BY, 0, 0)[1]
+  local oldest = redis.call('ZRANGE', HELD, 0, 1999)
+  for _, member in ipairs(oldest) do
+    if string.match(member, '@(.+)$') == largest then return member end
+  end
+  return oldest[1]
+end
+
+-- If too many are held, the oldest of the network that has most makes room.
+local function make_room()
+  drop_expired()
+  if redis.call('ZCARD', HELD) >= MOST_HELD then give_up(oldest_of_largest()) end
+end
+
+-- h: {id, contact, trigger, mailbox, network (digests), record}. One mailbox is asked once a week, with one reminder;
+-- not before `ask_from`, and not at all without it.
+local function hold_sign_up(h, ask_from)
+  local _, before = held_record(h.id)
+  if before then drop_held(before) else make_room() end
+  local member = h.id .. '@' .. h.network
+  redis.call('SET', held_key(h.id), h.network .. ' ' .. h.record, 'PX', KEEP_HELD)
+  if redis.call('ZADD', HELD, int(now), member) == 1 then redis.call('ZINCRBY', HELD_BY, 1, h.network) end
+  local asking = asking_key(h.contact)
+  local triggers = redis.call('HGET', asking, 'triggers') or ','
+  if not string.find(triggers, ',' .. h.trigger .. ',', 1, true) then triggers = triggers .. h.trigger .. ',' end
+  redis.call('HSET', asking, 'triggers', triggers)
+  redis.call('PEXPIRE', asking, KEEP_HELD)
+  if ask_from and redis.call('SET', 'eg:mailbox:' .. h.mailbox, h.contact, 'NX', 'PX', KEEP_HELD) then
+    leave_line(h.contact)
+    redis.call('HDEL', asking, 'tried', 'tried_at')
+    redis.call('HSET', asking, 'since', int(now), 'sent', '0', 'mailbox', h.mailbox)
+    if ask_from <= now then
+      line_up(h.contact, h.network)
+    else
+      redis.call('ZADD', ASK_LATER, int(ask_from), h.contact)
+    end
+  end
+end
+
 -- Reminders and second tries whose time has come get back in line.
 local function line_up_later()
   for _, contact in ipairs(redis.call('ZRANGEBYSCORE', ASK_LATER, '-inf', int(now), 'LIMIT', 0, 100)) do
     redis.call('ZREM', ASK_LATER, contact)
-    local network = redis.call('HGET', asking_key(contact), 'network')
-    if network then line_up(contact, network) end
+    local _, member = held_record(held_ids(contact)[1] or '')
+    if member then line_up(contact, string.match(member, '@(.+)$')) end
   end
 end
 
--- The next contact to ask, or nil: the networks take turns, and the one that had fewest goes first.
+-- Whether a contact's mailbox is asked, not another of its addresses, and for something that is still held.
+local function is_asked(contact)
+  return redis.call('HEXISTS', asking_key(contact), 'since') == 1 and #held_ids(contact) > 0
+end
+
+-- The next contact to ask, or nil.
 local function next_in_line()
   while true do
-    local network = redis.call('ZRANGE', ASK_TURNS, 0, 0)[1]
-    if not network then return nil end
-    local contact = redis.call('LPOP', line_key(network))
-    if not contact then
-      redis.call('ZREM', ASK_TURNS, network)
-    elseif redis.call('HEXISTS', asking_key(contact), 'since') == 1 and #held_ids(contact) > 0 then
-      redis.call('ZINCRBY', ASK_TURNS, 1, network)
-      return contact
-    end
+    local contact = redis.call('ZPOPMIN', ASK)[1]
+    if not contact or is_asked(contact) then return contact end
   end
 end
 
@@ -147,8 +159,9 @@ local function may_ask_now()
   return tonumber(redis.call('GET', 'eg:limit:' .. ASKED.key) or '0') < ASKED.most
 end
 
--- Have a worker send those that are ready.
+-- Forget those whose week is over, and have a worker send those that are ready.
 local function ask_if_ready()
-  local ready = redis.call('ZCARD', ASK_TURNS) + redis.call('ZCOUNT', ASK_LATER, '-inf', int(now))
-  if ready > 0 and may_ask_now() then ask_soon() end
+  drop_expired()
+  local ready = redis.call('ZCARD', ASK) + redis.call('ZCOUNT', ASK_LATER, '-inf', int(now))
+  if ready > 0 and may_ask_now() and not first_emails_stopped() then ask_soon() end
 end

@@ -17,6 +17,11 @@ local function remember_fields(contact, given, is_proof)
     if is_proof then
       set[field], proved, unproved = value, with(proved, field), without(unproved, field)
       gone[#gone + 1] = 'claimed.' .. field
+      local typed = SAME[field]  -- the other form of the name, from a stranger
+      if typed and not given[typed] and known[typed] and listed(unproved, typed) then
+        set['claimed.' .. typed], unproved = known[typed], without(unproved, typed)
+        gone[#gone + 1] = typed
+      end
     elseif not is_kept(field) and not (SAME[field] and is_kept(SAME[field])) then
       set[field], unproved = value, with(unproved, field)
     elseif known[field] ~= value then

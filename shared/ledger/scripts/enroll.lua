@@ -11,8 +11,9 @@
 -- campaign: {start: {key, slug, kind, request_id}}; and if the form has what it requires: {plan: {group, reentry,
 -- anchor, warning, values, retakes, steps: [{number, offset, due, sent, skipped}]}}.
 -- Returns {what, enrollment or ''}, or {'duplicate', the first answer}.
--- what: enrolled · exists · blocked · tracked · cancelled · ignored · held · repeated (too often for this address) ·
--- refused (too often) · conflict (the key came with another body) · gone (it is not held any more).
+-- what: enrolled · exists · blocked · tracked · cancelled · ignored · held · asks (held, but no one who posts a form
+-- learns that the address is unsubscribed) · repeated (too often for this address) · refused (too often) · conflict
+-- (the key came with another body) · gone (it is not held any more).
 local a = cjson.decode(ARGV[2])
 local start, plan = a.start or {}, a.plan or {}
 
@@ -132,10 +133,12 @@ local function create(enrollment)
   if not open then end_enrollment(enrollment, 'completed') end
 end
 
--- A retaken assessment counts in the open enrollment, unless a proved one began it.
+-- A retaken assessment counts in the open enrollment. A stranger's counts only in one that a stranger began: not in a
+-- proved one, nor in one of an earlier release or a restore.
 local function retake(enrollment)
   local key = enrollment_key(enrollment)
-  if proof ~= 'proved' and redis.call('HGET', key, 'proof') == 'proved' or not is_open(enrollment) then return end
+  local began = redis.call('HGET', key, 'proof') or 'proved'
+  if proof ~= 'proved' and began == 'proved' or not is_open(enrollment) then return end
   redis.call('HSET', key, 'values', plan.values)
   dirty('enrollment', enrollment)
 end
@@ -210,10 +213,10 @@ local function ask_from()
   return tonumber(redis.call('HGET', contact, why)) + AFTER_UNSUBSCRIBE
 end
 
-local function hold()
+local function hold(what)
   a.hold.contact = a.contact
   hold_sign_up(a.hold, ask_from())
-  return {'held', ''}
+  return {what, ''}
 end
 
 local before = a.seen and answer_before()
@@ -223,10 +226,11 @@ if a.confirms then
   if not member then return {'gone', ''} end
   drop_held(member)
 end
-local turned = a.visit and (needs_the_owner() and 'held' or turned_away(a.visit))
+local turned = a.visit and turned_away(a.visit)
 if turned == 'repeated' or turned == 'refused' then return {turned, ''} end
 if a.seen then redis.call('SET', 'eg:seen:' .. a.seen, a.body .. ' ' .. a.answer, 'PX', int(a.seen_ttl)) end
-if turned == 'held' then return hold() end
+if turned == 'held' then return hold('held') end
+if needs_the_owner() then return hold('asks') end
 if a.meeting then
   local enrolls, what = meeting(a.meeting)
   if a.exit then exit_enrollments() end

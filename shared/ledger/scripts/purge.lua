@@ -46,5 +46,8 @@ for _, contact in ipairs(a.contacts) do
 end
 if a.dry then return {contacts, enrollments, redis.call('ZCOUNT', HELD, int(a.since), '+inf'), pages} end
 local held = redis.call('ZRANGEBYSCORE', HELD, int(a.since), '+inf', 'LIMIT', 0, a.held)
-for _, member in ipairs(held) do drop_contacts_held(string.match(member, '^(%x+)')) end
+for _, member in ipairs(held) do
+  drop_contacts_held(string.match(member, '^(%x+)'))
+  drop_held(member)  -- also one whose record has expired
+end
 return {contacts, enrollments, #held, pages}
