@@ -79,6 +79,7 @@ class Door:
         stopped: whether first emails to unproved addresses were stopped.
         confirmations: how many held sign-ups were confirmed.
         latest: the latest time that was seen.
+        steady: whether Redis's clock was never set: by another clock, the provider forgets a key too early.
     """
 
     proved: defaultdict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
@@ -95,6 +96,7 @@ class Door:
     stopped: bool = False
     confirmations: int = 0
     latest: int = 0
+    steady: bool = True
 
     def decided(self, script: str, asked: Mapping[str, Any], answer: Any, now: int) -> None:
         """The ledger has decided something that may concern the door."""
@@ -178,7 +180,8 @@ class Door:
         _, contact, since, number = key.split("-")
         self.links.append((contact, int(since)))
         mails = self.mails[mailbox(email["to"][0])]
-        assert (int(since), int(number)) not in mails, f"{contact} gets the same confirmation email twice"
+        again = (int(since), int(number)) in mails and self.steady
+        assert not again, f"{contact} gets the same confirmation email twice"
         other = [at for at, _ in mails if at != int(since) and abs(at - int(since)) < WEEK]
         assert not other, f"{contact} is asked again in the same week"
         mails.append((int(since), int(number)))

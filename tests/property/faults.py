@@ -31,7 +31,7 @@ class MachinesFail(PersonsDecide):
         if how == "on":
             rig.forward(ms)
         else:
-            rig.steady = False
+            rig.steady = rig.watch.door.steady = False
             rig.set_clock(rig.clock.now + {"back": -ms, "ahead": ms, "still": 0}[how])
             rig.real.now += ms if how == "still" else 0
 

@@ -254,8 +254,8 @@ class Watch:
             name: getattr(self, name)
             for name in ("anew", "misled", "lost", "pushed", "forgotten", "excused", "doubted")
         }
-        links = self.door.links
+        links, steady = self.door.links, self.door.steady
         vars(self).update(vars(deepcopy(before)) | kept)
-        self.door.links = links
+        self.door.links, self.door.steady = links, steady
         self.door.mails.clear()
         self.lost |= before.lost  # the jobs that workers held when the copy was made
