@@ -38,7 +38,7 @@ def link(functions: Functions) -> str:
     """The link of the email that asks Ada."""
     assert functions.sign_up({"name": "Eve Moneypenny"}).json == {
         "status": "accepted",
-        "message": "Thank you. Please open the email we are sending you, and confirm your address.",
+        "message": "Thank you. Please open the email we are sending you to confirm your address.",
         "email": ADDRESS,
         "campaign": "christmas",
     }

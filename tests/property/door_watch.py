@@ -123,6 +123,7 @@ class Door:
             since = self.held.pop(confirms)
             assert now < since + WEEK + 1000, f"{confirms} is confirmed after a week"
             self.confirmed.add(contact)
+            self.mails.pop(mailbox(asked["fields"]["email"]), None)  # its owner has answered, and may be asked again
             self.confirmations += 1
         if what in ("held", "asks"):
             self.held[asked["hold"]["id"]] = now
@@ -132,8 +133,10 @@ class Door:
         if not confirms:
             self.proved[contact].update(asked["fields"])
         if asked.get("consent"):
-            self.unsubscribed.pop(contact, None)
-            self.consents[contact] = "confirmed" if confirms else "proved", asked["consent"].get("text")
+            withdrawn = self.unsubscribed.pop(contact, None) is not None
+            is_kept = confirms and not withdrawn and self.consents.get(contact, ("", None))[0] == "proved"
+            if not is_kept:
+                self.consents[contact] = "confirmed" if confirms else "proved", asked["consent"].get("text")
 
     def _forgotten(self, contact: str) -> None:
         for known in (self.proved, self.consents, self.before):

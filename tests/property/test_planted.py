@@ -17,7 +17,7 @@ PLANTED: dict[str, tuple[Mapping[str, str], str]] = {
         "was proved to be|stranger changes",
     ),
     "a form replaces a proved consent": (
-        {"if consent.proof == 'unproved' and known.consent_at": "if false and known.consent_at"},
+        {"before > STRENGTH[consent.proof]": "false"},
         "has agreed as",
     ),
     "a form lifts an unsubscribe": (
@@ -26,9 +26,9 @@ PLANTED: dict[str, tuple[Mapping[str, str], str]] = {
     ),
     "a confirmation lifts every suppression": (
         {"if redis.call('HDEL', contact, 'unsubscribed') == 1": "if redis.call('HDEL', contact, 'bounced', 'manual')"},
-        "and the ledger does not know|address is suppressed",
+        "and the ledger does not know|address is suppressed|has agreed as",
     ),
-    "what was confirmed stays held": ({"  drop_held(member)\nend\nlocal turned": "end\nlocal turned"}, "are held"),
+    "what was confirmed stays held": ({"  drop_held(member)\n  if #held_ids(a.contact)": "  if #held_ids(a.contact)"}, "are held"),
     "what is held is remembered, too": (
         {"  a.hold.contact = a.contact": "  a.hold.contact = a.contact remember()"},
         "is held, and has",

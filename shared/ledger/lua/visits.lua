@@ -56,7 +56,8 @@ local function must_wait(v, solved, contact)
 end
 
 -- v: {ceilings, solved_ceilings, networks (narrowest first), mailbox (how many spellings), address (limits), confirm
--- (never, always, under-load), challenge: {id, keep}, must_solve}. Returns nil to let it through, or held · refused · repeated.
+-- (never, always, under-load), challenge: {id, keep}, must_solve}. Returns nil to let it through, or held, refused or
+-- repeated.
 local function turned_away(v, contact)
   local solved = is_solved(v.challenge)
   if must_wait(v, solved, contact) then
