@@ -28,7 +28,10 @@ PLANTED: dict[str, tuple[Mapping[str, str], str]] = {
         {"if redis.call('HDEL', contact, 'unsubscribed') == 1": "if redis.call('HDEL', contact, 'bounced', 'manual')"},
         "and the ledger does not know|address is suppressed|has agreed as",
     ),
-    "what was confirmed stays held": ({"  drop_held(member)\n  if #held_ids(a.contact)": "  if #held_ids(a.contact)"}, "are held"),
+    "what was confirmed stays held": (
+        {"  drop_held(member)\n  if #held_ids(a.contact)": "  if #held_ids(a.contact)"},
+        "are held",
+    ),
     "what is held is remembered, too": (
         {"  a.hold.contact = a.contact": "  a.hold.contact = a.contact remember()"},
         "is held, and has",
