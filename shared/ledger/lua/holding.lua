@@ -91,14 +91,17 @@ local function drop_expired()
 end
 
 -- The oldest that the largest network has. A list for each network would cost more than looking for it among the oldest
--- of all; where it is not there, no network is large, and the oldest of all goes.
+-- of all; where it is not there, or no network has a two-hundredth of the places, no network is large, and the oldest of
+-- all goes. So a flood from many networks costs no search for each of its sign-ups.
 local function oldest_of_largest()
-  local largest = redis.call('ZREVRANGE', HELD_BY, 0, 0)[1]
-  local oldest = redis.call('ZRANGE', HELD, 0, 1999)
-  for _, member in ipairs(oldest) do
-    if string.match(member, '@(.+)$') == largest then return member end
+  local network, count = unpack(redis.call('ZREVRANGE', HELD_BY, 0, 0, 'WITHSCORES'))
+  local ending = '@' .. (network or '')
+  for first = 0, tonumber(count or '0') * 200 >= MOST_HELD and 1900 or -1, 100 do
+    for _, member in ipairs(redis.call('ZRANGE', HELD, first, first + 99)) do
+      if string.sub(member, -#ending) == ending then return member end
+    end
   end
-  return oldest[1]
+  return redis.call('ZRANGE', HELD, 0, 0)[1]
 end
 
 -- If too many are held, the oldest of the network that has most makes room.
