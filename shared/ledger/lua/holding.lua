@@ -10,8 +10,15 @@ local ASKED = {key = 'confirmations', most = 100, window = 3600000}  -- confirma
 local function held_key(id) return 'eg:held:' .. id end
 local function asking_key(contact) return 'eg:asking:' .. contact end
 
--- A worker sends the confirmation emails that are ready.
+-- Whether a confirmation email may leave in this hour.
+local function may_ask_now()
+  return tonumber(redis.call('GET', 'eg:limit:' .. ASKED.key) or '0') < ASKED.most
+end
+
+-- A worker sends the confirmation emails that are ready. While none may leave, none is woken: in a flood it would be, for
+-- each sign-up, and customers' emails would wait behind it. The sweep wakes one when the hour is over.
 local function ask_soon()
+  if not may_ask_now() or first_emails_stopped() then return end
   if not redis.call('SET', ASK_JOB, '', 'NX', 'PX', 60000) then return end
   mark()
   local job = 'confirm-' .. int(redis.call('INCR', 'eg:jobs'))
@@ -157,14 +164,9 @@ local function next_in_line()
   end
 end
 
--- Whether a confirmation email may leave in this hour.
-local function may_ask_now()
-  return tonumber(redis.call('GET', 'eg:limit:' .. ASKED.key) or '0') < ASKED.most
-end
-
 -- Forget those whose week is over, and have a worker send those that are ready.
 local function ask_if_ready()
   drop_expired()
   local ready = redis.call('ZCARD', ASK) + redis.call('ZCOUNT', ASK_LATER, '-inf', int(now))
-  if ready > 0 and may_ask_now() and not first_emails_stopped() then ask_soon() end
+  if ready > 0 then ask_soon() end
 end
