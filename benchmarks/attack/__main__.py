@@ -85,8 +85,8 @@ def run(scenario: Scenario, directory: Path, stub: Provider, seconds: float) -> 
 
         found = stretch(subject, catalog, "attacked", seconds, attack)
         purged = purge(subject)
-        after = memory(subject)
         more_lost, more_twice = missing(subject, [found])
+        after = memory(subject)  # an email on its way is kept whole until it has left
         return Outcome(quiet, found, lost + more_lost, twice + more_twice, after, purged, scenario.fills)
 
 

@@ -325,6 +325,33 @@ class TestRoom:
         assert not door.held("p1@example.org") and not door.held("p21@example.org")
         assert len(door.redis.keys("eg:held:*-always")) == 10
 
+    def test_a_flood_from_many_networks_costs_no_search(self, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where no network has many, the oldest of all goes at once: one look at one place for each sign-up."""
+        fewer(door, monkeypatch, 1000)
+        networks = [f"10.0.{number // 250}.{number % 250}/32" for number in range(1010)]
+        for network in networks[:1000]:
+            door.outcomes(1, "always", network)
+            door.clock.advance(seconds=1)
+        door.redis.config_resetstat()
+        for network in networks[1000:]:
+            door.outcomes(1, "always", network)
+        assert [bool(door.held(f"p{number}@example.org")) for number in (1, 10, 11, 1000, 1010)] == [False] * 2 + [
+            True
+        ] * 3
+        assert door.redis.info("commandstats")["cmdstat_zrange"]["calls"] == 10
+
+    def test_one_network_among_many_makes_room_for_itself(self, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Those who came before it, each from a network of their own, stay."""
+        fewer(door, monkeypatch, 400)
+        for number in range(350):
+            door.outcomes(1, "always", f"10.0.{number // 250}.{number % 250}/32")
+            door.clock.advance(seconds=1)
+        for _ in range(100):
+            door.outcomes(1, "always")
+            door.clock.advance(seconds=1)
+        kept = [bool(door.held(f"p{number}@example.org")) for number in (1, 350, 351, 400, 401, 450)]
+        assert kept == [True, True, False, False, True, True]
+
     def test_what_made_room_leaves_nothing(self, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
         """Neither a mark of its mailbox nor a place in the line: a flood that goes on for days takes no more room."""
         fewer(door, monkeypatch, 10)

@@ -111,6 +111,24 @@ class TestTurns:
         next_hour(door)
         assert len(sent + door.ask()) == len({*sent, *[email["to"][0] for email in door.provider.accepted]}) == 130
 
+    def test_a_flood_wakes_no_worker_while_none_may_leave(self, door: Door) -> None:
+        """Customers' emails wait on the same queue: when the hour's share is sent, no job comes until the next hour."""
+        door.outcomes(110, "always")
+        door.ask()
+        door.redis.delete(ids.QUEUE)
+        door.outcomes(20, "always", CAFE)
+        door.ledger.sweep(())
+        assert door.redis.llen(ids.QUEUE) == 0
+        next_hour(door)
+        door.ledger.sweep(())
+        assert door.redis.llen(ids.QUEUE) == 1
+
+    def test_a_flood_wakes_no_worker_while_first_emails_are_stopped(self, door: Door) -> None:
+        """As long as no one may be asked at all."""
+        door.redis.set(ids.FIRSTS_STOPPED, "1")
+        door.outcomes(20, "always")
+        assert door.redis.llen(ids.QUEUE) == 0
+
     def test_a_flood_takes_no_ones_turn(self, door: Door) -> None:
         """Whoever comes after a thousand sign-ups of one network is asked before the second of these."""
         door.outcomes(150, "always", HOME)

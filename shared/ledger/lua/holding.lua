@@ -10,8 +10,15 @@ local ASKED = {key = 'confirmations', most = 100, window = 3600000}  -- confirma
 local function held_key(id) return 'eg:held:' .. id end
 local function asking_key(contact) return 'eg:asking:' .. contact end
 
--- A worker sends the confirmation emails that are ready.
+-- Whether a confirmation email may leave in this hour.
+local function may_ask_now()
+  return tonumber(redis.call('GET', 'eg:limit:' .. ASKED.key) or '0') < ASKED.most
+end
+
+-- A worker sends the confirmation emails that are ready. While none may leave, none is woken: in a flood it would be, for
+-- each sign-up, and customers' emails would wait behind it. The sweep wakes one when the hour is over.
 local function ask_soon()
+  if not may_ask_now() or first_emails_stopped() then return end
   if not redis.call('SET', ASK_JOB, '', 'NX', 'PX', 60000) then return end
   mark()
   local job = 'confirm-' .. int(redis.call('INCR', 'eg:jobs'))
@@ -92,14 +99,17 @@ local function drop_expired()
 end
 
 -- The oldest that the largest network has. A list for each network would cost more than looking for it among the oldest
--- of all; where it is not there, no network is large, and the oldest of all goes.
+-- of all; where it is not there, or no network has a two-hundredth of the places, no network is large, and the oldest of
+-- all goes. So a flood from many networks costs no search for each of its sign-ups.
 local function oldest_of_largest()
-  local largest = redis.call('ZREVRANGE', HELD_BY, 0, 0)[1]
-  local oldest = redis.call('ZRANGE', HELD, 0, 1999)
-  for _, member in ipairs(oldest) do
-    if string.match(member, '@(.+)$') == largest then return member end
+  local network, count = unpack(redis.call('ZREVRANGE', HELD_BY, 0, 0, 'WITHSCORES'))
+  local ending = '@' .. (network or '')
+  for first = 0, tonumber(count or '0') * 200 >= MOST_HELD and 1900 or -1, 100 do
+    for _, member in ipairs(redis.call('ZRANGE', HELD, first, first + 99)) do
+      if string.sub(member, -#ending) == ending then return member end
+    end
   end
-  return oldest[1]
+  return redis.call('ZRANGE', HELD, 0, 0)[1]
 end
 
 -- If too many are held, the oldest of the network that has most makes room.
@@ -159,14 +169,9 @@ local function next_in_line()
   end
 end
 
--- Whether a confirmation email may leave in this hour.
-local function may_ask_now()
-  return tonumber(redis.call('GET', 'eg:limit:' .. ASKED.key) or '0') < ASKED.most
-end
-
 -- Forget those whose week is over, and have a worker send those that are ready.
 local function ask_if_ready()
   drop_expired()
   local ready = redis.call('ZCARD', ASK) + redis.call('ZCOUNT', ASK_LATER, '-inf', int(now))
-  if ready > 0 and may_ask_now() and not first_emails_stopped() then ask_soon() end
+  if ready > 0 then ask_soon() end
 end
