@@ -15,8 +15,8 @@ local function may_ask_now()
   return tonumber(redis.call('GET', 'eg:limit:' .. ASKED.key) or '0') < ASKED.most
 end
 
--- A worker sends the confirmation emails that are ready. While none may leave, none is woken: in a flood it would be, for
--- each sign-up, and customers' emails would wait behind it. The sweep wakes one when the hour is over.
+-- A worker sends the confirmation emails that are ready. While none may leave, none is woken: in a flood it would be,
+-- for each sign-up, and customers' emails would wait behind it. The sweep wakes one when the hour is over.
 local function ask_soon()
   if not may_ask_now() or first_emails_stopped() then return end
   if not redis.call('SET', ASK_JOB, '', 'NX', 'PX', 60000) then return end
@@ -98,8 +98,8 @@ local function drop_expired()
 end
 
 -- The oldest that the largest network has. A list for each network would cost more than looking for it among the oldest
--- of all; where it is not there, or no network has a two-hundredth of the places, no network is large, and the oldest of
--- all goes. So a flood from many networks costs no search for each of its sign-ups.
+-- of all; where it is not there, or no network has a two-hundredth of the places, no network is large, and the oldest
+-- of all goes. So a flood from many networks costs no search for each of its sign-ups.
 local function oldest_of_largest()
   local network, count = unpack(redis.call('ZREVRANGE', HELD_BY, 0, 0, 'WITHSCORES'))
   local ending = '@' .. (network or '')
