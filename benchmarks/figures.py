@@ -140,17 +140,18 @@ def read_last() -> dict[str, dict[str, float]]:
     return figures
 
 
-def write_section(name: str, text: str, document: Path = DOCUMENT) -> None:
+def write_section(name: str, text: str, document: Path | None = None) -> None:
     """Put a text into a document, between the marks of its name.
 
     Args:
         name: as in `<!-- name -->` and `<!-- /name -->`.
         text: Markdown.
-        document: docs/performance.md, or another.
+        document: another than docs/performance.md.
 
     Raises:
         ValueError: where the page has no such marks.
     """
+    document = document or DOCUMENT
     page = document.read_text(encoding="utf-8")
     before, _, rest = page.partition(f"<!-- {name} -->\n")
     _, mark, after = rest.partition(f"<!-- /{name} -->")
