@@ -65,7 +65,7 @@ def ask(functions: Functions) -> None:
 def open_email(page: Page, box: Sandbox) -> None:
     """Open the email in the sandbox's outbox, and follow its button."""
     page.goto(box.url)
-    page.get_by_text("Please confirm your email address").first.click()
+    page.get_by_text("Please confirm your sign-up").first.click()
     frame = page.frame_locator("iframe").first
     link = frame.get_by_role("link", name=BUTTON).get_attribute("href", timeout=WITHIN * 1000)
     assert link and "/confirm?token=" in link
