@@ -1,8 +1,8 @@
-"""How often the console's password may be tried: slow for whoever guesses, and never closed to its owner.
+"""How often the console's password may be tried: slow for people who guess, and never closed to its owner.
 
 Only wrong passwords count. Three rules, each for a reason:
 
-- A browser that has signed in before (see known_browser) has a budget of its own, so nobody else can spend it.
+- A browser that has signed in before (see known_browser) has a budget of its own, which no one else can spend.
 - Any other browser shares its network's budget: 5 wrong passwords in 5 minutes, 20 in an hour. An IPv6 network is
   counted by its /64, and with twice and four times as many by its /56 and /48, because single addresses cost nothing.
 - Above 100 wrong passwords in an hour from all networks together, a network that has had 2 in that hour waits. No limit

@@ -155,7 +155,7 @@ def sign_in(password: str, settings: Settings) -> None:
 
 
 def remember_browser(response: Response, settings: Settings) -> None:
-    """Let a browser that has just signed in prove it later, so that nobody else's guesses lock it out."""
+    """Let a browser that has just signed in prove it later, so that the guesses of others do not lock it out."""
     _known_browsers(settings).remember(request, response)
 
 

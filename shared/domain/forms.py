@@ -54,7 +54,7 @@ NAMES = ("name", "first_name", "business_name")
 class Person(BaseModel):
     """The person a webhook is about. Unknown fields are ignored; an empty field counts as not given.
 
-    Whoever reports it has proved who they are, so an email may print the names as they were given.
+    The report is proved, so an email may print the names as they were given.
     """
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
@@ -90,7 +90,7 @@ class Person(BaseModel):
 class SignUp(Person):
     """What a website form posts, with or without an assessment.
 
-    Anybody can post a form, so a name counts only if it can be nothing but a name. `name`, `first_name` and
+    Anyone can post a form, so a name counts only if it can be nothing but a name. `name`, `first_name` and
     `business_name` hold what was typed; `contact_fields` has what an email may print, `claimed_fields` the rest.
     """
 

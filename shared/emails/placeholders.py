@@ -29,7 +29,7 @@ TYPED = ("first_name", "name", "business_name", "meeting_title", "meeting_place"
 
 # Control characters, line and paragraph separators, direction overrides and halves of surrogate pairs.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
-_JOINER = "\u2060"  # a word joiner: nobody sees it, and no mail program finds a link across it
+_JOINER = "\u2060"  # a word joiner: no reader sees it, and no mail program finds a link across it
 _LINKED = re.compile(
     "(?<=\\w)[.\u3002\uff0e\uff61](?=\\w)|(?<=\\S)[@\uff20](?=\\S)|(?<=\\w)[:\uff1a](?=\\S)|(?<=/)(?=/)"
 )

@@ -165,7 +165,7 @@ def _values(booking: Booking) -> dict[str, str]:
 def _place(booking: Booking) -> str | None:
     """Where to meet: a video link, else the location as it was written, never an app's code.
 
-    `location` is whatever the booker's browser sent, unless that named a kind of place that the host offers: then it is
+    `location` is what the booker's browser sent, unless that named a kind of place that the host offers: then it is
     what the host entered for it (getLocationValueForDB). Anything else is words, and counts only without a link.
     """
     plain = booking.plain_location

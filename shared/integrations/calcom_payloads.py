@@ -61,7 +61,7 @@ class Video(Part):
 
 
 class Metadata(Part):
-    """What came with the booking; whatever a booker adds to it replaces what Cal.com wrote."""
+    """What came with the booking; what a booker adds to it replaces what Cal.com wrote."""
 
     video_call_url: Loose[Line] = None
 

@@ -48,7 +48,7 @@ def create(key: str, now: int) -> dict[str, Any]:
 
 
 def verified(payload: str | None, key: str, now: int) -> Solved | None:
-    """What a form's solution is worth; never raises, whatever was posted.
+    """What a form's solution is worth; never raises.
 
     Args:
         payload: the form's field `altcha`.
@@ -67,7 +67,7 @@ def verified(payload: str | None, key: str, now: int) -> Solved | None:
             return None
         signature = str(given.challenge.signature)  # one spelling only: the library compares it exactly
         expires = int((given.challenge.parameters.data or {})["expires"])
-    except Exception:  # a stranger wrote it: whatever cannot be read is not solved
+    except Exception:  # a stranger wrote it: what cannot be read is not solved
         return None
     if not now < expires <= now + LIFETIME:
         return None

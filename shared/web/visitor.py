@@ -18,7 +18,7 @@ def identify(request: Request, trusted: Iterable[IPv4Network | IPv6Network]) -> 
     """The visitor behind the proxies: the peer, or what trusted proxies report of theirs.
 
     Each proxy adds its own peer to `X-Forwarded-For`, on the right. So the header is read from there, for as long as
-    the address before is that of a trusted proxy; whatever a visitor wrote into it is further to the left.
+    the address before is that of a trusted proxy; what a visitor wrote into it is further to the left.
 
     Args:
         request: the request.

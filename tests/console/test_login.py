@@ -173,7 +173,7 @@ class TestKnownBrowsers:
         assert [desk.sign_in("guess").status_code for _ in range(6)] == [401] * 5 + [429]
 
     def test_a_new_password_ends_it(self, valkey_server: valkey.Valkey, redis: Redis, tmp_path: Path) -> None:
-        """Whoever knew the old one is a stranger."""
+        """A browser that knew the old one is a stranger."""
         with console(valkey_server, tmp_path, CONSOLE_PASSWORD="the first one of two") as first:
             desk = Desk(first)
             desk.sign_in("the first one of two")

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001  # the names are written in their own scripts
-"""Which names of strangers an email prints: real ones of many scripts do, whatever could be anything else does not."""
+"""Which names of strangers an email prints: real ones in many scripts, and nothing that could be anything else."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def names(table: str) -> list[str]:
 
 @pytest.mark.parametrize("name", names(PEOPLE))
 def test_real_names_of_people_are_printed(name: str) -> None:
-    """Whatever the script: with marks, joiners, apostrophes, hyphens, initials and titles, also without a space after
+    """In every script: with marks, joiners, apostrophes, hyphens, initials and titles, also without a space after
     the dot."""
     assert read_name(name).printed == unicodedata.normalize("NFKC", name)
     assert read_name(name).claimed is None

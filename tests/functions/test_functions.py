@@ -105,7 +105,7 @@ class TestChristmasSignup:
             functions.sign_up({"email": "bob@example.org", "first_name": "Bob"}, headers=key),
         ]
         assert again[0].data == first.data
-        assert ADDRESS not in again[1].text, "no answer holds somebody else's address"
+        assert ADDRESS not in again[1].text, "no answer holds another person's address"
         assert functions.contact("bob@example.org") is None
         assert functions.sign_up({"email": "bob@example.org"}, headers={"Idempotency-Key": "form-2"}).json == accepted(
             "bob@example.org"

@@ -60,7 +60,7 @@ class TestDecidedThen:
         assert door.confirm() and door.enrollment("again", number=3) is None
 
     def test_the_group_is_decided_then(self, door: Door) -> None:
-        """Whoever entered another campaign of the group meanwhile stays there."""
+        """A person who entered another campaign of the group meanwhile stays there."""
         door.post("nurture")
         door.post("other", CAFE)
         assert door.enrollment("other")

@@ -195,7 +195,7 @@ class TestUnsubscribed:
         assert Contacts(door.ledger).suppressions() == []
 
     def test_forgetting_starts_no_new_week(self, door: Door) -> None:
-        """Who was asked and then forgotten is not asked again at once, whoever posts the form."""
+        """Who was asked and then forgotten is not asked again at once, no matter who posts the form."""
         unsubscribed(door)
         door.post(consent=True)
         assert door.ask(hours=25) == [ADDRESS]
@@ -239,7 +239,7 @@ class TestUnsubscribed:
         assert outcomes == ["asks"] * 5 + ["repeated"] * 2
 
     def test_the_operator_lifts_it(self, door: Door) -> None:
-        """Whoever proves who they are needs no one's button."""
+        """A proved sign-up needs no button."""
         unsubscribed(door)
         door.prove("agreed", consent=True)
         assert door.enrollment("agreed") and "unsubscribed" not in door.fields()

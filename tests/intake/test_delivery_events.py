@@ -431,7 +431,7 @@ class TestFunction:
         good = svix(data)
         bad = [
             {},
-            svix(data, secret="whsec_" + base64.b64encode(b"the key of somebody else, not ours").decode()),
+            svix(data, secret="whsec_" + base64.b64encode(b"the key of another sender, not ours").decode()),
             svix(data, at=time.time() - 301),
             svix(data, at=time.time() + 600),
             svix(data + b" "),
@@ -452,7 +452,7 @@ class TestFunction:
         """While the secret is being changed, Svix signs with both."""
         data = body("email.complained")
         good = svix(data)
-        other = svix(data, secret="whsec_" + base64.b64encode(b"the key of somebody else, not ours").decode())
+        other = svix(data, secret="whsec_" + base64.b64encode(b"the key of another sender, not ours").decode())
         both = good | {"svix-signature": f"{other['svix-signature']} {good['svix-signature']}"}
         assert functions.post(data, "resend-events", headers=both).status_code == 200
 

@@ -52,7 +52,7 @@ def confirm(world: World) -> bool:
 
 @pytest.mark.parametrize("others", [0, 1])
 def test_a_second_visit_from_elsewhere_keeps_the_first_in_line(world: World, others: int) -> None:
-    """Somebody else who posts the same address does not prevent the email that asks."""
+    """A second visitor who posts the same address does not prevent the email that asks."""
     visit(world)
     for number in range(others):
         visit(world, email=f"other-{number}@example.org")

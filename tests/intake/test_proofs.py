@@ -89,7 +89,7 @@ class TestRanks:
     @pytest.mark.parametrize(("known", "typed"), [("name", "first_name"), ("first_name", "name")])
     @pytest.mark.parametrize("is_proved", [True, False])
     def test_a_name_is_one_name(self, door: Door, known: str, typed: str, is_proved: bool) -> None:
-        """Whoever is known by one form of the name gets no other from a stranger."""
+        """A person known by one form of the name gets no other from a stranger."""
         given, other = VALUES[known][0], VALUES[typed][1]
         if is_proved:
             door.prove(**{known: given})
@@ -115,7 +115,7 @@ class TestRanks:
         assert door.fields()["name"] == "Ada Lovelace" and "proved" not in door.fields()
 
     def test_what_is_no_name_is_claimed_and_not_printed(self, door: Door) -> None:
-        """A link instead of a name is shown to the owner, whatever is known."""
+        """A link instead of a name is shown to the owner, no matter what is known."""
         door.post(first_name="Click evil.example.com", business_name="x" * 300)
         fields = door.fields()
         assert "first_name" not in fields and "business_name" not in fields
@@ -170,7 +170,7 @@ class TestScores:
         }
 
     def test_a_proved_retake_always_counts(self, door: Door) -> None:
-        """Whoever began it."""
+        """No matter who began it."""
         door.post("scored", **self.FIRST)
         door.prove("scored", **self.SECOND)
         assert scores(door)["assessment_score"] == "90"

@@ -276,7 +276,7 @@ class TestSize:
 
     @pytest.mark.parametrize("form", LARGE)
     def test_it_keeps_what_enrolls(self, door: Door, form: str) -> None:
-        """Whatever is left out: the address, the consent and the scores are there, and it can be read again."""
+        """No matter what is left out, the address, the consent and the scores are there, and it can be read again."""
         door.post("always", **LARGE[form])
         (record,) = held.of_contact(door.ledger, ids.digest(ADDRESS)).records.values()
         assert len(record.encode()) <= held_forms.MOST
@@ -286,7 +286,7 @@ class TestSize:
         assert door.confirm()
 
     def test_a_long_consent_is_kept_as_its_start_and_a_digest(self, door: Door) -> None:
-        """Which proves what the words were, to whoever has them."""
+        """Which proves what the words were, to anyone who has them."""
         door.post("always", **LARGE["long"])
         assert door.confirm()
         assert door.fields()["consent_text"].startswith("F" * 40 + "… (sha256 ")

@@ -224,7 +224,7 @@ def place(**change: Any) -> str | None:
     ],
 )
 def test_the_video_apps_own_link_counts(told: str | None) -> None:
-    """Whatever a booker put into the booking page's address as `metadata`, also on the same host."""
+    """What a booker put into the booking page's address as `metadata`, also on the same host."""
     assert place(metadata={"videoCallUrl": told}) == "https://video.example.org/room"
 
 

@@ -1,4 +1,4 @@
-"""A ledger at its maxmemory, on a real Valkey: nothing new starts; whatever ends, stops or settles works, whole."""
+"""A ledger at its maxmemory, on a real Valkey: nothing new starts; what ends, stops or settles works, whole."""
 
 from __future__ import annotations
 

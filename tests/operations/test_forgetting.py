@@ -117,7 +117,7 @@ def sign_up(world: World, key: str) -> None:
 
 
 def live(world: World) -> None:
-    """The person signs up twice, books a meeting, gets an email, and one stays unsettled; somebody else's life goes
+    """The person signs up twice, books a meeting, gets an email, and one stays unsettled; another person's life goes
     on."""
     sign_up(world, "key-1")
     world.provider.faults.append(SendError("ambiguous", "no answer"))
@@ -141,7 +141,7 @@ def test_a_person_leaves_traces_until_forgotten(world: World, server: valkey.Val
 
 
 def test_no_trace_is_left_in_redis_or_its_files(world: World, server: valkey.Valkey, tmp_path: Path) -> None:
-    """Whatever the spelling, and in whatever key, value, job or file; others keep theirs."""
+    """In every spelling, and in every key, value, job and file; others keep theirs."""
     live(world)
     told: list[str] = []
     with capture_logs() as logs:

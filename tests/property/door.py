@@ -68,7 +68,7 @@ class StrangersCome(LedgersGetLost):
     def a_stranger_follows_somebody(
         self, email: str, visitor: Visitor, trigger: str, leaves: str | None, consent: bool | None
     ) -> None:
-        """The operator knows them, perhaps they have left, and then somebody posts a form with their address."""
+        """The operator knows them, perhaps they have left, and then a stranger posts a form with their address."""
         known = {"email": email, "first_name": "Countess", "business_name": "Engines", "assessment_score": 40}
         self.sign_up(known | {"consent": True, "consent_text": "Yes"}, trigger)
         if leaves:

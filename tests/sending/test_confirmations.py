@@ -61,7 +61,7 @@ class TestOnce:
         ],
     )
     def test_all_addresses_of_a_mailbox_are_one(self, door: Door, others: tuple[str, ...]) -> None:
-        """Whatever tags or dots a stranger adds, its owner gets one email and one reminder."""
+        """No matter what tags or dots a stranger adds, its owner gets one email and one reminder."""
         for email in others:
             door.post("always", email=email)
         sent = door.ask() + door.ask(hours=25) + door.ask(hours=25)
@@ -130,7 +130,7 @@ class TestTurns:
         assert door.redis.llen(ids.QUEUE) == 0
 
     def test_a_flood_takes_no_ones_turn(self, door: Door) -> None:
-        """Whoever comes after a thousand sign-ups of one network is asked before the second of these."""
+        """A visitor who comes after a thousand sign-ups of one network is asked before the second of these."""
         door.outcomes(150, "always", HOME)
         for number in range(3):
             door.post("always", f"198.51.100.{number}/32", email=f"honest{number}@example.org")

@@ -181,7 +181,7 @@ def test_the_html_in_the_docs_works_as_written(page: Page, asking: tuple[str, We
 
 
 class TestWithout:
-    """Whatever goes wrong with a challenge, the form is posted."""
+    """The form is posted, no matter what goes wrong with a challenge."""
 
     @staticmethod
     def no_files(page: Page) -> None:

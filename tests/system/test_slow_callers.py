@@ -108,7 +108,7 @@ def trickled(caller: socket.socket, data: bytes) -> bytes:
 
 
 class TestOthersAreServed:
-    """Nobody waits for a caller who is slow."""
+    """No one waits for a caller who is slow."""
 
     @pytest.mark.parametrize("many", [60, 200, 500])
     def test_any_number_of_slow_bodies(self, port: int, many: int) -> None:
@@ -120,7 +120,7 @@ class TestOthersAreServed:
 
     @pytest.mark.parametrize("kind", SLOW)
     def test_every_kind_of_slowness(self, port: int, kind: str) -> None:
-        """The same for whatever a caller can be slow with, reading included."""
+        """The same for everything that a caller can be slow with, reading included."""
         with ExitStack() as held:
             slow = [held.enter_context(opened(port, SLOW[kind])) for _ in range(30)]
             assert get(port, "/") == get(port, "/_/ready") == 200

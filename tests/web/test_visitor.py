@@ -1,4 +1,4 @@
-"""Who visits: the right hop on every platform, in one form, whatever strangers and proxies write."""
+"""Who visits: the right hop on every platform, in one form, no matter what strangers and proxies write."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class TestForm:
          "203.0.113.7/32", "<script>", "1" * 8000, "\xff"],
     )  # fmt: skip
     def test_garbage_is_unknown_and_one_visitor(self, garbage: str) -> None:
-        """Whatever stands left of it is not believed."""
+        """What stands left of it is not believed."""
         found = seen("127.0.0.1", f"{VISITOR}, {garbage}", "127.0.0.1")
         assert found == Visitor("unknown", ("unknown",)) or garbage == "[::1"
 
@@ -154,7 +154,7 @@ class TestNetworks:
     """What limits count."""
 
     def test_an_ipv4_address_is_its_own_network(self) -> None:
-        """Whoever has one has no other."""
+        """A visitor with one has no other."""
         assert seen("203.0.113.9", None).networks == ("203.0.113.9/32",)
 
     def test_an_ipv6_address_is_in_three(self) -> None:
