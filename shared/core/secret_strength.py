@@ -16,10 +16,10 @@ _VARIED = 6  # different characters
 NEW = "create one with `openssl rand -hex 32`"
 _NEW_WEBHOOK = 'create one with `echo "whsec_$(openssl rand -base64 32)"`'
 _WORDS = (
-    "changethis changeme change replaceme replace placeholder example sample default dummy todo your my the please now "
+    "changethis changeme change replaceme replace placeholder example sample default your my the please now "
     "here supersecret secret passphrase password passwort passwd pass token apikey key admin root letmein welcome "
     "iloveyou trustno1 qwertyuiop qwerty asdfghjkl asdf zxcvbnm 1q2w3e4r5t 1qaz2wsx abcdefghijklmnopqrstuvwxyz abcdef "
-    "abc xxx 01234567890 1234567890 0123456789 123456789 12345678 1234567 123456 12345 1234 123 987654321"
+    "abc 01234567890 1234567890 0123456789 123456789 12345678 1234567 123456 12345 1234 123 987654321"
 )
 _PLACEHOLDERS = re.compile("|".join(sorted(_WORDS.split(), key=len, reverse=True)))
 

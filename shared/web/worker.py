@@ -209,9 +209,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         try:
             wire.framing.feed(data)
             group = self.app.group(_path(wire.framing)) if wire.framing.is_complete else None
-        except (
-            Exception
-        ):  # gunicorn's other parser, in a thread, says what is wrong with it
+        except Exception:  # gunicorn's other parser, in a thread, says what is wrong with it
             group = ""
         if group is not None:
             self._answer(conn, self.groups[group])

@@ -427,3 +427,33 @@ class TestRoom:
         door.ledger.sweep(())
         kinds = ("eg:held", "eg:ask", "eg:mailbox")
         assert not [key for key in map(str, door.redis.keys("eg:*")) if key.startswith(kinds) and key != "eg:ask:job"]
+
+
+class TestReview:
+    """What a stranger could still do at the limits, and no longer can."""
+
+    def test_a_fourth_spelling_of_a_mailbox_is_held(self, door: Door) -> None:
+        """Plus-tags and Gmail's dots would bring the same person one sequence after the other."""
+        spellings = ("ada@gmail.com", "a.da@gmail.com", "ada+1@gmail.com", "ad.a+2@googlemail.com")
+        outcomes = [door.post(email=email).outcome.what for email in spellings]
+        assert outcomes == ["enrolled", "enrolled", "enrolled", "held"]
+        assert door.post("other", email=spellings[0]).outcome.what == "enrolled"
+
+    def test_a_replayed_challenge_takes_no_place_of_those_who_solve(self, door: Door) -> None:
+        """A spent one counts as none, also in the ceiling that it counts towards."""
+        rated(door, signups_per_hour=2)
+        replayed = [door.post(email=f"eve{n}@example.org", solved=solved(1)).outcome.what for n in range(6)]
+        assert replayed == ["enrolled", "enrolled", "enrolled", "held", "held", "held"]
+        assert door.post(email="bob@example.org", solved=solved(2)).outcome.what == "enrolled"
+
+    def test_one_subscriber_does_not_use_up_the_share_of_a_wider_network(self, door: Door) -> None:
+        """What its own /64 holds back counts in no wider network."""
+        mine, other = "2001:db8:1:1::/64", "2001:db8:1:2::/64"
+        wider = ("2001:db8:1::/56", "2001:db8:1::/48")
+        door.outcomes(300, "plain", mine, *wider)
+        assert door.outcomes(30, "plain", other, *wider) == ["enrolled"] * 30
+
+    def test_what_is_held_keeps_no_key_of_its_answer(self, door: Door) -> None:
+        """Else a new Idempotency-Key with each form would fill the ledger; the same one holds the same form again."""
+        assert [door.post("always", key="key-1").outcome.what for _ in range(2)] == ["held", "held"]
+        assert door.redis.keys("eg:seen:*") == [] and door.redis.zcard("eg:held") == 1

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shared.core.errors import SendError
 from shared.domain.forms import MeetingEvent, SignUp
 from shared.domain.visitors import Visitor
 from shared.intake import confirming, enrolling, meetings
@@ -92,6 +93,19 @@ def test_no_id_stands_for_two_emails(flooded: World) -> None:
     assert visits(flooded, "flood7@example.org") == "exists"
     flooded.work()
     assert len(flooded.provider.email_ids) == len(set(flooded.provider.email_ids))
+
+
+def test_an_email_in_flight_keeps_its_mark(flooded: World) -> None:
+    """Its request may have been accepted already: the same id must not be posted with another content."""
+    email = "flood7@example.org"
+    flooded.provider.faults.append(SendError("ambiguous", "no answer"))
+    run = f"{ids.enrollment_prefix('christmas', email)}-1"
+    flooded.sender.send(run, 1)
+    assert flooded.states(run)[0] == "sending"
+    purged(flooded, flooded.clock.now - HOUR)
+    assert flooded.ledger.enrollment(run) is None
+    an_hour_later(flooded)
+    assert visits(flooded, email) == "exists"
 
 
 @pytest.mark.parametrize("how", ["confirmed", "booked", "imported", "earlier", "unsubscribed"])
