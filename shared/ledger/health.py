@@ -34,7 +34,7 @@ class Problem(StrEnum):
     NO_SENDER = "no-sender"  # no worker takes from the queue `send`
     NO_RECORDER = "no-recorder"  # no worker takes from the queue `record`
     FIRST_EMAILS = "first-emails"  # too many first emails to unproved addresses bounced, and no more of them leave
-    MEMORY = "memory"  # it will be full soon
+    MEMORY = "memory"  # it will be full soon; at nine tenths it refuses sign-ups that prove nothing
     BEHIND = "behind"  # the workers of `record` are at work, but Notion is behind
 
 

@@ -50,8 +50,8 @@ CAUSES = {
     ),
     "memory": Cause(
         "The ledger is filling up",
-        "When it is full, no sign-up is accepted and no email is sent. Give Redis more memory (maxmemory). If a flood "
-        "of sign-ups fills it, `evergreen purge --since 2h --unconfirmed` removes those that no one confirmed.",
+        "At 90 % your forms are refused; when it is full, no email is sent. Give Redis more memory (maxmemory). If a "
+        "flood of sign-ups fills it, `evergreen purge --since 2h --unconfirmed` removes those that no one confirmed.",
     ),
     "full": Cause(
         "The ledger is full",

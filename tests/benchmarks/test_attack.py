@@ -27,7 +27,7 @@ def stretch(answers: tuple[float, ...] = (0.1,), refused: tuple[int, ...] = (), 
 
 def outcome(attacked: Stretch, **changes: Any) -> Outcome:
     """An attack after which nothing is left."""
-    return replace(Outcome(stretch(), attacked, 0, 0, 4.1, 2.0, False), **changes)
+    return replace(Outcome(stretch(), attacked, 0, 0, 4.1, 2.0), **changes)
 
 
 def test_all_is_well() -> None:

@@ -19,6 +19,7 @@ from shared.ledger.script_sources import FOLDER, flags, sources
 from shared.operations import privacy
 from tests.support.batches import batching, crowd
 from tests.support.refusing import refusing
+from tests.support.strangers import ADDRESS, Door
 from tests.support.world import ADA, World
 
 CONTACT = ids.digest(str(ADA["email"]))
@@ -177,6 +178,30 @@ def test_nothing_starts(world: World, run: str, raw: Redis, what: str) -> None:
     with refusing(world.redis, "OOM"), pytest.raises(OutOfMemoryError):
         STARTS[what](world, run)
     assert everything() == before
+
+
+BALLAST = 64 * 2**20  # bytes, so that a twentieth is more than what a request's own buffers take
+
+
+def test_no_visitor_takes_the_last_tenth(world: World) -> None:
+    """Above nine tenths of the memory a form that proves nothing is refused and leaves nothing; all else goes on."""
+    door, run = Door(world.ledger, world.clock), world.sign_up()
+    door.post("always")
+    assert door.ask() == [ADDRESS]
+    world.redis.setrange("ballast", BALLAST, "x")
+    used, before = read_health(world.ledger).memory, world.redis.dbsize()
+    world.redis.config_set("maxmemory", round(used / 0.95))
+    try:
+        with pytest.raises(OutOfMemoryError):
+            door.post(email=BOB)
+        assert world.redis.dbsize() == before
+        assert door.prove(email=BOB).outcome.what == "enrolled"
+        assert door.confirm()
+        world.work()
+    finally:
+        world.redis.config_set("maxmemory", "0")
+    assert world.states(run)[0] == "sent"
+    assert door.post(email="carol@example.org").outcome.what == "enrolled"
 
 
 def fills_in_flight(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

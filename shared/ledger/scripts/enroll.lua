@@ -3,7 +3,8 @@
 -- allows another, one enrollment per event unless its calendar withdrew it and sent it again, one active enrollment per
 -- contact and group, one effect per idempotency key, no new enrollment for a suppressed address; a meeting ends as its
 -- latest event says, regardless of their order of arrival, and ends only its own enrollments; what a visit says changes
--- nothing that is proved and lifts no unsubscribe; a held sign-up is confirmed once.
+-- nothing that is proved and lifts no unsubscribe, and takes none of the last tenth of the memory; a held sign-up is
+-- confirmed once.
 -- ARGV[2]: {contact, fields, claimed (given, but not to be printed), source, consent: {text, page, source, network},
 -- seen, body, seen_ttl, answer, lead}; if nothing proves it: {visit (see visits.lua), hold: {id, trigger, mailbox,
 -- network, record}}; if it was held before: {confirms (its id)}; if it ends other enrollments: {exit: {reason, slugs,
@@ -224,6 +225,7 @@ end
 
 local before = a.seen and answer_before()
 if before then return before end
+if a.visit and no_room_for_visitors() then return redis.error_reply('OOM no room for a sign-up that proves nothing') end
 if a.confirms then
   local _, member = held_record(a.confirms)
   if not member then return {'gone', ''} end
