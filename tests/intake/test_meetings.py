@@ -152,6 +152,17 @@ def test_a_meeting_that_keeps_its_uid_can_move_too(world: World) -> None:
     assert due_steps(reminders(world, new)) == ["scheduled", "scheduled"]
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_two_bookings_of_the_same_millisecond(world: World, first: int) -> None:
+    """The later meeting counts, whichever booking arrives first, or once more."""
+    events = [booked(world, days=9, key="earlier"), booked(world, days=10, key="later")]
+    for event in (events[first], events[1 - first]):
+        report(world, event)
+    assert report(world, replace(events[0], key="again")) == "ignored"
+    assert due_steps(reminders(world, events[0])) in ([], ["cancelled", "cancelled"])
+    assert due_steps(reminders(world, events[1])) == ["scheduled", "scheduled"]
+
+
 def test_any_order_of_booking_moving_and_cancelling_ends_the_same(world: World) -> None:
     """In any order of the four events, only the meeting that remains in the end gets reminders."""
     for number, order in enumerate(itertools.permutations(range(4))):

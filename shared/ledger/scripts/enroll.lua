@@ -165,11 +165,18 @@ local function drop(uid, why)
   redis.call('PEXPIRE', meeting_key(uid), int(a.meeting.keep))
 end
 
+-- Whether a booking was followed by what is known. Of two from the same millisecond the later meeting counts, whichever
+-- arrives first.
+local function is_superseded(m, known)
+  local at = tonumber(known.at or '-1')
+  return at > m.at or at == m.at and tonumber(known.starts) > m.starts
+end
+
 -- Each returns whether the event enrolls, and if not, what became of it.
 local meet = {}
 function meet.booked(m, known)
   if m.replaces then drop(m.replaces, 'the meeting was moved') end
-  if known.gone or known.at and tonumber(known.at) > m.at then return false, 'ignored' end
+  if known.gone or is_superseded(m, known) then return false, 'ignored' end
   if known.starts and tonumber(known.starts) ~= m.starts then take_back(known.run, 'the meeting was moved') end
   redis.call('HSET', meeting_key(m.uid), 'at', int(m.at), 'starts', int(m.starts), 'contact', a.contact)
   return true
