@@ -85,7 +85,7 @@ class TestSolving:
         page.focus("#newsletter-name")
         page.keyboard.press("Enter")
         page.get_by_role("status").filter(has_text="Sending…").wait_for()
-        page.wait_for_function("document.querySelector('altcha-widget')?.getState?.() === 'verifying'")
+        page.locator("altcha-widget [data-state=verifying]").wait_for(state="attached")
         assert page.locator("altcha-widget *").evaluate_all("all => all.every(one => !one.checkVisibility())")
         assert page.get_by_role("button").count() + page.get_by_role("checkbox").count() == buttons
         assert page.evaluate("document.documentElement.scrollWidth") == 320
@@ -241,7 +241,7 @@ class TestWithout:
         page.route(re.compile("/webhook/"), lambda route: None if route.request.method == "GET" else route.fallback())
         fill(page)
         page.get_by_role("button", name="Sign up").click()
-        page.wait_for_function("document.querySelector('altcha-widget')?.getState?.() === 'verifying'")
+        page.locator("altcha-widget [data-state=verifying]").wait_for(state="attached")
         page.clock.fast_forward(15_001)
         page.locator("#newsletter-done").wait_for()
         assert "altcha" not in webhooks.received[0].body
