@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import secrets
 import shutil
 import sys
 import threading
@@ -102,7 +104,11 @@ def chaos(plan: Plan, directory: Path, keep: Path) -> Report:
         keep: where the diary and the logs go.
     """
     environ = environ_for(
-        directory, TESTING_STEP=f"{plan.width:g}s", PROVIDER_TIMEOUT=f"{plan.provider_timeout:g}s", NOTION_RATE="1000"
+        directory,
+        TESTING_STEP=f"{plan.width:g}s",
+        PROVIDER_TIMEOUT=f"{plan.provider_timeout:g}s",
+        NOTION_RATE="1000",
+        WEBSITE_WEBHOOK_SECRET="whsec_" + base64.b64encode(secrets.token_bytes(24)).decode(),
     )
     with start(environ) as trial:
         chosen = stack.environment(stack.place(environ), environ)
