@@ -8,7 +8,7 @@ from shared.ledger.health import Health, Problem, read_health
 from shared.web import endpoint
 
 services.current_settings().require("redis_url")
-# The problems that hold up emails, in words.
+# The problems that hold up emails or sign-ups, in words.
 REASONS = {
     Problem.TOO_NEW: "the ledger is from a newer release",
     Problem.FULL: "the ledger is full",
@@ -17,6 +17,7 @@ REASONS = {
     Problem.SILENT: "the scheduler is silent",
     Problem.OVERDUE: "an email is overdue",
     Problem.UNLISTED: "an email is on no list",
+    Problem.NO_ROOM: "the ledger is 90 % full: forms are refused",
 }
 
 

@@ -85,6 +85,9 @@ def _trouble(problem: Problem, health: Health, overview: Mapping[str, Any]) -> T
         case Problem.FIRST_EMAILS:
             why = "More than 3 of the last 100 bounced, so someone may be signing up addresses that do not exist."
             return Trouble("First emails to new sign-ups are stopped", why, FIRST_EMAILS)
+        case Problem.NO_ROOM:
+            why = f"Redis has used {_of_memory(health)}. At 100 % no email is sent."
+            return Trouble("The ledger is 90 % full: forms are refused", why, FULL, grave=False)
         case Problem.MEMORY:
             why = f"Redis has used {_of_memory(health)}. At 90 % forms are refused; at 100 % no email is sent."
             return Trouble("The ledger is filling up", why, FULL, grave=False)

@@ -76,7 +76,7 @@ def _at_work(ledger: Ledger, found: Settings) -> Findings:
                 yield Finding(
                     "fault", "fence", str(health.fence), "see `evergreen fence`; --take-over lets this copy send"
                 )
-            case Problem.MEMORY:
+            case Problem.NO_ROOM | Problem.MEMORY:
                 message = f"{health.memory_used * 100:.0f} % of its memory is used; at 90 % forms are refused"
                 yield Finding("note", "Redis maxmemory", message, reason(OutOfMemoryError("OOM")).fix)
             case Problem.OVERDUE:

@@ -17,6 +17,7 @@ SILENT_AFTER = 15_000  # milliseconds without a tick of the scheduler
 OVERDUE_AFTER = 60_000  # milliseconds that a wake-up may be late
 SAMPLE = 50  # active enrollments that are audited at each look
 MEMORY_LOW = 0.7  # of maxmemory
+NO_ROOM = 0.9  # of maxmemory, as in lua/visits.lua
 ONE_WRITE = 131_072  # bytes that a request's own buffers may take: with less, Redis refuses writes
 BEHIND = 100  # more changes than this waiting for Notion are worth reporting
 
@@ -34,7 +35,8 @@ class Problem(StrEnum):
     NO_SENDER = "no-sender"  # no worker takes from the queue `send`
     NO_RECORDER = "no-recorder"  # no worker takes from the queue `record`
     FIRST_EMAILS = "first-emails"  # too many first emails to unproved addresses bounced, and no more of them leave
-    MEMORY = "memory"  # it will be full soon; at nine tenths it refuses sign-ups that prove nothing
+    NO_ROOM = "no-room"  # nine tenths of the memory are used: forms that nothing proves are refused, all else goes on
+    MEMORY = "memory"  # it will be full soon
     BEHIND = "behind"  # the workers of `record` are at work, but Notion is behind
 
 
@@ -101,7 +103,8 @@ class Health:
             Problem.NO_SENDER: not self.workers["send"],
             Problem.NO_RECORDER: not self.workers["record"],
             Problem.FIRST_EMAILS: self.first_emails_stopped,
-            Problem.MEMORY: self.memory_used >= MEMORY_LOW and not self.full,
+            Problem.NO_ROOM: self.memory_used > NO_ROOM and not self.full,
+            Problem.MEMORY: MEMORY_LOW <= self.memory_used <= NO_ROOM and not self.full,
             Problem.BEHIND: self.outbox > BEHIND
             and bool(self.workers["record"])
             and self.fence is None,  # else it waits for the fence

@@ -12,7 +12,7 @@ from shared.core.errors import SendError
 from shared.ledger import ids, limits, sessions
 from shared.ledger.alerts import Alerts
 from shared.ledger.fence_state import FenceState
-from shared.ledger.health import read_health
+from shared.ledger.health import Problem, read_health
 from shared.ledger.orders import Limit, Report
 from shared.ledger.outbox import Outbox
 from shared.ledger.script_sources import FOLDER, flags, sources
@@ -195,6 +195,7 @@ def test_no_visitor_takes_the_last_tenth(world: World) -> None:
         with pytest.raises(OutOfMemoryError):
             door.post(email=BOB)
         assert world.redis.dbsize() == before
+        assert Problem.NO_ROOM in read_health(world.ledger).problems
         assert door.prove(email=BOB).outcome.what == "enrolled"
         assert door.confirm()
         world.work()

@@ -42,7 +42,8 @@ def test_at_its_limits_everything_is_ok() -> None:
         ({"fence": "another copy"}, [Problem.FENCED]),
         ({"memory": 69 * MB}, []),
         ({"memory": 70 * MB}, [Problem.MEMORY]),
-        ({"memory": 99 * MB}, [Problem.MEMORY]),
+        ({"memory": 90 * MB}, [Problem.MEMORY]),
+        ({"memory": 99 * MB}, [Problem.NO_ROOM]),
         ({"memory": 100 * MB - 1}, [Problem.FULL]),  # one more request does not fit
         ({"memory": 120 * MB, "gate": "x"}, [Problem.FULL, Problem.STOPPED]),
         ({"memory": 120 * MB, "memory_limit": 0}, []),
