@@ -120,7 +120,13 @@ def for_run(run: Mapping[str, Any]) -> list[Decision]:
             return [PAUSE, CANCEL]
         case EnrollmentState.PAUSED:
             return [RESUME, CATCH_UP, CANCEL]
-        case EnrollmentState.COMPLETED | EnrollmentState.EXITED | EnrollmentState.CANCELLED | EnrollmentState.TRACKING:
+        case (
+            EnrollmentState.COMPLETED
+            | EnrollmentState.FAILED
+            | EnrollmentState.EXITED
+            | EnrollmentState.CANCELLED
+            | EnrollmentState.TRACKING
+        ):
             return []
 
 
@@ -132,7 +138,7 @@ def for_step(run: Mapping[str, Any], step: Mapping[str, Any]) -> list[Decision]:
         step: one of its steps.
     """
     enrollment = EnrollmentState(run["state"])
-    may_retry = enrollment in (EnrollmentState.ACTIVE, EnrollmentState.COMPLETED)
+    may_retry = enrollment in (EnrollmentState.ACTIVE, EnrollmentState.COMPLETED, EnrollmentState.FAILED)
     match StepState(step["state"]):
         case StepState.SCHEDULED if enrollment == EnrollmentState.ACTIVE:
             return [SEND_NOW, SKIP]

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-SendFault = Literal["refused", "closed", "quota", "rate", "wait", "ambiguous", "busy", "conflict"]
+SendFault = Literal["refused", "rejected", "closed", "quota", "rate", "wait", "ambiguous", "busy", "conflict"]
 NotionFault = Literal["busy", "unsure", "gone", "denied", "refused"]
 AlertFault = Literal["gone", "busy", "refused"]
 
@@ -118,10 +118,10 @@ class SendError(EvergreenError):
     """The email provider did not accept a request. What is known about it decides what happens next.
 
     Attributes:
-        kind: definitely not accepted: `refused` (this email, permanently), `closed` (nothing can be sent: key or
-            domain), `quota` (nothing until the reset), `rate` (too many requests), `wait` (unreachable). Possibly
-            accepted: `ambiguous`, `busy` (the same key is in progress at the provider), `conflict` (repeating it cannot
-            show what happened).
+        kind: definitely not accepted: `refused` (this email, permanently), `rejected` (any email to this address),
+            `closed` (nothing can be sent: key, domain or sender), `quota` (nothing until the reset), `rate` (too many
+            requests), `wait` (unreachable). Possibly accepted: `ambiguous`, `busy` (the same key is in progress at the
+            provider), `conflict` (repeating it cannot show what happened).
         reason: a short sentence without addresses, kept in the ledger and shown to the owner.
         retry_after: seconds to wait before another try, if the provider said so.
         date: the time by the provider's clock, in milliseconds since 1970 UTC, if the provider itself responded.

@@ -37,6 +37,11 @@ class EnrollmentState(_State):
     )
     PAUSED = ("paused", "none of its emails are sent", "a person resumes or cancels it, an exit ends it")
     COMPLETED = ("completed", "each step has ended", "nothing; a person's retry makes it active again")
+    FAILED = (
+        "failed",
+        "none of its emails was sent, and at least one was refused; or the provider takes no email for the address",
+        "a person's retry of an email makes it active again",
+    )
     EXITED = ("exited", "something the campaign lists in `exit_on`, or a suppression, ended it", "nothing")
     CANCELLED = ("cancelled", "a person or a cancelled meeting ended it", "nothing")
     TRACKING = (
@@ -53,6 +58,7 @@ class EnrollmentState(_State):
                 return True
             case (
                 EnrollmentState.COMPLETED
+                | EnrollmentState.FAILED
                 | EnrollmentState.EXITED
                 | EnrollmentState.CANCELLED
                 | EnrollmentState.TRACKING
@@ -112,8 +118,9 @@ class Outcome(StrEnum):
 
     ACCEPTED = "accepted"
     REFUSED = "refused"  # definitely not accepted, and never will be
+    REJECTED = "rejected"  # the same, because of the address: so the enrollment ends, too
     SKIPPED = "skipped"  # there is nothing to send: the campaign no longer has the step
-    DISSOLVED = "dissolved"  # a batch that was refused: each email goes on its own
+    DISSOLVED = "dissolved"  # a batch that was refused: its emails go again in smaller ones, at last on their own
     WAITING = "waiting"  # definitely not accepted, for a temporary reason: no attempt is counted
     FAILING = "failing"  # it cannot be written now, because a template is wrong
     AMBIGUOUS = "ambiguous"  # possibly accepted: repeat the same request

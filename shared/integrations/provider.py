@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 CLOCK_SHARE = 0.2  # the share of a request's timeout that asking the provider for its time may take
+
+
+@dataclass(frozen=True)
+class NotAccepted:
+    """One email of a batch whose others were accepted.
+
+    Attributes:
+        reason: a short sentence without addresses.
+        rejected: whether the address is the reason.
+    """
+
+    reason: str
+    rejected: bool
 
 
 @dataclass(frozen=True)
@@ -13,14 +27,16 @@ class Accepted:
     """What the provider accepted.
 
     Attributes:
-        ids: the provider's ids, one for each email.
+        ids: the provider's ids, one for each email; empty for one that was not accepted.
         rate: the requests per second that it says it allows.
         date: the time by its clock, in milliseconds since 1970 UTC, if it said so.
+        others: the emails of a batch that were definitely not accepted, by their position; fewer than all.
     """
 
     ids: list[str]
     rate: float | None
     date: int | None = None
+    others: Mapping[int, NotAccepted] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,8 +62,10 @@ class Provider(Protocol):
     def send(self, email: dict[str, Any], *, key: str) -> Accepted:
         """Send one email; raises SendError."""
 
-    def send_batch(self, emails: list[dict[str, Any]], *, key: str) -> Accepted:
-        """Send several in one request; raises SendError."""
+    def send_batch(self, emails: list[dict[str, Any]], *, key: str, permissive: bool) -> Accepted:
+        """Send several in one request; raises SendError.
+
+        `permissive`: an email that is wrong stops none of the others."""
 
     def time(self) -> int | None:
         """The time by the provider's clock, in milliseconds since 1970 UTC; None if it does not say."""

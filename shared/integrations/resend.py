@@ -113,11 +113,16 @@ class Resend:
             _refuse(error)
         return accepted(answer)
 
-    def send_batch(self, emails: list[dict[str, Any]], *, key: str) -> Accepted:
-        """Send up to 100 emails in one request; either all or none are accepted. Parameters and errors as for
-        `send`."""
+    def send_batch(self, emails: list[dict[str, Any]], *, key: str, permissive: bool) -> Accepted:
+        """Send up to 100 emails in one request. Parameters and errors as for `send`, and:
+
+        Args:
+            permissive: Resend accepts the valid emails and names the others
+                (https://resend.com/changelog/batch-validation-modes), instead of all or none.
+        """
+        options: Any = {"idempotency_key": key, "batch_validation": "permissive" if permissive else "strict"}
         try:
-            answer: Any = resend.Batch.send(emails, {"idempotency_key": key})  # type: ignore[arg-type]  # as above
+            answer: Any = resend.Batch.send(emails, options)  # type: ignore[arg-type]  # as above
         except (ResendError, NoContentError) as error:
             _refuse(error)
         return accepted_batch(answer, len(emails))

@@ -12,44 +12,78 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from shared.core.errors import SendError, SendFault, masked
-from shared.integrations.provider import Accepted, Listed
+from shared.integrations.provider import Accepted, Listed, NotAccepted
 
-# Codes after which nothing can be sent until a person fixes the setup; 404 and 405 mean that the address is not
-# Resend's.
+# Codes after which nothing can be sent until a person fixes the setup (the sender is the same in every email); 404 and
+# 405 mean that the address is not Resend's.
 _CLOSED_STATUS = {401, 403, 404, 405}
-_CLOSED_TYPES = {"missing_api_key", "invalid_api_key", "restricted_api_key", "suspended_api_key", "invalid_permission"}
+_CLOSED_TYPES = {
+    "missing_api_key",
+    "invalid_api_key",
+    "restricted_api_key",
+    "suspended_api_key",
+    "invalid_permission",
+    "invalid_from_address",
+}
 _QUOTA_TYPES = {"daily_quota_exceeded", "monthly_quota_exceeded", "email_above_quota"}
 
 
 def accepted(answer: Any) -> Accepted:
     """What the response to one email says; raises SendError `ambiguous` if it names no id."""
-    return _accepted(answer, [answer])
+    return Accepted(_ids([answer]), *_rate_and_date(answer))
 
 
 def accepted_batch(answer: Any, count: int) -> Accepted:
-    """What the response to a batch says.
+    """What the response to a batch says: `data` has an id for each accepted email, in their order, and `errors` the
+    position and the error of each of the others.
 
     Args:
         answer: the response.
         count: the number of emails in the batch.
 
     Raises:
-        SendError: `ambiguous` if it does not name an id for each, `conflict` if it is about another number of emails.
+        SendError: `ambiguous` if it does not name an id for each accepted email, `conflict` if it is not about each
+            email of the batch once, `closed` if the sender is refused.
     """
-    found = _accepted(answer, answer.get("data") if isinstance(answer, dict) else None)
-    if len(found.ids) != count:
-        raise SendError("conflict", f"Resend answered for {len(found.ids)} of {count} emails")
-    return found
+    said = answer if isinstance(answer, dict) else {}
+    errors = _errors(said.get("errors") or [], count)
+    ids = [] if errors and said.get("data") == [] else _ids(said.get("data"))
+    if len(ids) + len(errors) != count:
+        raise SendError("conflict", f"Resend answered for {len(ids) + len(errors)} of {count} emails")
+    others = {at: _not_accepted(message) for at, message in errors.items()}
+    if not ids and any(_refused(message) == "closed" for message in errors.values()):
+        raise SendError("closed", others[0].reason)
+    accepted_ids = iter(ids)
+    every = ["" if at in others else next(accepted_ids) for at in range(count)]
+    return Accepted(every, *_rate_and_date(said), others)
 
 
-def _accepted(answer: Any, entries: Any) -> Accepted:
-    """Read the ids and the rate; even if the response is malformed, the email may have been accepted."""
+def _not_accepted(message: str) -> NotAccepted:
+    return NotAccepted(f"Resend refuses it: {masked(message, 200)}", _refused(message) == "rejected")
+
+
+def _errors(entries: Any, count: int) -> dict[int, str]:
+    """The error of each email that was not accepted, by its position in the batch."""
+    known = entries if isinstance(entries, list) else [None]
+    named = [entry for entry in known if isinstance(entry, dict) and type(entry.get("index")) is int]
+    errors = {entry["index"]: str(entry.get("message")) for entry in named if 0 <= entry["index"] < count}
+    if len(errors) != len(known):
+        raise SendError("conflict", "Resend's errors do not say which emails of the batch they are about")
+    return errors
+
+
+def _ids(entries: Any) -> list[str]:
+    """The ids of accepted emails; even if the response is malformed, they may have been accepted."""
     known = entries if isinstance(entries, list) else []
     ids = [id for entry in known if (id := _id_of(entry))]
     if not ids or len(ids) != len(known):
         raise SendError("ambiguous", "Resend's answer names no email id")
+    return ids
+
+
+def _rate_and_date(answer: Mapping[str, Any]) -> tuple[float | None, int | None]:
     headers = {name.lower(): value for name, value in (answer.get("http_headers") or {}).items()}
-    return Accepted(ids, _number(headers.get("ratelimit-limit")), date(headers))
+    return _number(headers.get("ratelimit-limit")), date(headers)
 
 
 def _id_of(entry: Any) -> str | None:
@@ -75,10 +109,10 @@ def refusal(status: int, code: str, message: str, headers: Mapping[str, str]) ->
     """Sort an error response by what is known: definitely not accepted, or possibly accepted."""
     reason = f"Resend answered {status} {code}: {masked(message, 200)}"
     retry_after = _number({name.lower(): value for name, value in headers.items()}.get("retry-after"))
-    return SendError(_kind(status, code), reason, retry_after, date(headers))
+    return SendError(_kind(status, code, message), reason, retry_after, date(headers))
 
 
-def _kind(status: int, code: str) -> SendFault:
+def _kind(status: int, code: str, message: str) -> SendFault:
     if code in _QUOTA_TYPES:
         return "quota"
     if status in _CLOSED_STATUS or code in _CLOSED_TYPES:
@@ -92,8 +126,16 @@ def _kind(status: int, code: str) -> SendFault:
     if code == "resource_locked":
         return "wait"
     if 400 <= status < 500 and status not in (408, 499):
-        return "refused"
+        return _refused(message)
     return "ambiguous"
+
+
+def _refused(message: str) -> SendFault:
+    """What a refusal is about, by the field that it names, as in "Invalid `to` field": the address, the sender (the
+    same for every email, so nothing can be sent), or this email."""
+    if "`from`" in message:
+        return "closed"
+    return "rejected" if "`to`" in message else "refused"
 
 
 def date(headers: Mapping[str, str]) -> int | None:

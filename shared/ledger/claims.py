@@ -24,6 +24,7 @@ class Claimed:
         items: the emails, the requested one first (in a repeated batch: the batch's own order).
         request: the id of the request that was posted before and must be repeated as it was; empty for a new one.
         body: that request, as JSON.
+        permissive: whether it was a batch in which a wrong email stops none of the others.
         ask_time: whether the provider must be asked for its time before this is posted.
     """
 
@@ -33,6 +34,7 @@ class Claimed:
     request: str
     body: str
     ask_time: bool = False
+    permissive: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,9 @@ def claim_answer(answer: Sequence[Any]) -> Claimed | Refused:
     if answer[0] != "claimed":
         what, until, why, state = answer
         return Refused(Refusal(what), instant(until), why, step_state(state))
-    _, wait, turn, emails, request, body, ask_time = answer
-    return Claimed(int(wait), int(turn), [_item(*email) for email in emails], request, body, bool(ask_time))
+    _, wait, turn, emails, request, body, ask_time, permissive = answer
+    items = [_item(*email) for email in emails]
+    return Claimed(int(wait), int(turn), items, request, body, bool(ask_time), bool(permissive))
 
 
 def _item(

@@ -182,6 +182,7 @@ class Decisions:
         request: str,
         body: str,
         spare: float,
+        permissive: bool = False,
         turn: int = 0,
         rate: float = 0,
         account: str | None = None,
@@ -195,6 +196,7 @@ class Decisions:
             request: the request's id, also its idempotency key.
             body: what will be posted, as JSON.
             spare: seconds that the lease must still last.
+            permissive: whether it is a batch in which a wrong email stops none of the others.
             turn: the turn at the provider, from the claim or from the last answer.
             rate, account: as for claim.
             date: the provider's time, in milliseconds since 1970 UTC, if it was just asked; 0: it did not say.
@@ -207,6 +209,7 @@ class Decisions:
             "token": token,
             "request": request,
             "spare": round(spare * 1000),
+            "permissive": permissive or None,
             "turn": turn,
             "rate": rate,
             "account": account,

@@ -6,7 +6,7 @@ Instants are milliseconds since 1970 UTC, durations are milliseconds, contacts a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.domain.states import Outcome
@@ -50,13 +50,24 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Apart:
+    """How one email of an accepted batch ended otherwise; its fields are those of Ending."""
+
+    outcome: Outcome
+    why: str
+    most: int | None = None
+
+
+@dataclass(frozen=True)
 class Ending:
     """How a request ended, and what was learned from it (settle.lua).
 
     Attributes:
         outcome: how it ended.
-        ids: the provider's ids for the emails that it accepted.
+        ids: the provider's ids for the emails that it accepted; empty for those in `others`.
         why: the reason, without an address.
+        most: the most emails of a batch that a dissolved one may join; 1: none.
+        others: the emails of an accepted batch that ended otherwise, by their ids.
         retry_after: the minimum wait before the next attempt.
         hold: how long to send the provider no requests.
         delays: the waits before attempts 2, 3 and all later ones.
@@ -70,6 +81,8 @@ class Ending:
     outcome: Outcome
     ids: Sequence[str] = ()
     why: str | None = None
+    most: int | None = None
+    others: Mapping[str, Apart] | None = None
     retry_after: int = 0
     hold: int | None = None
     delays: Sequence[int] = (0,)

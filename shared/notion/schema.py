@@ -74,7 +74,9 @@ TRACKER = Source(
         Property("Email", "email", required=True),
         Property("Campaign", "select", required=True),
         Property("Segment", "select", required=True, options=SEGMENTS),
-        Property("Status", "select", options=("Tracking", "Active", "Paused", "Completed", "Exited", "Cancelled")),
+        Property(
+            "Status", "select", options=("Tracking", "Active", "Paused", "Completed", "Failed", "Exited", "Cancelled")
+        ),
         Property("Anchor", "date"),
         Property("Paused At", "date"),
         Property("Next Email At", "date"),

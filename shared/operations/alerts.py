@@ -156,7 +156,7 @@ class Notifier:
         try:
             provider.send(email, key=key)
         except SendError as error:
-            if error.kind in ("refused", "conflict", "closed"):
+            if error.kind in ("refused", "rejected", "conflict", "closed"):
                 raise AlertError("refused", error.reason) from None
             raise AlertError("busy", error.reason, error.retry_after) from None
 

@@ -51,7 +51,7 @@ class EnrollmentActions:
         order = resume_order(
             run, run.paused_at, catch_up=catch_up, ledger=self.ledger, catalog=self.catalog, settings=self.settings
         )
-        fits = (EnrollmentState.ACTIVE, EnrollmentState.COMPLETED)
+        fits = (EnrollmentState.ACTIVE, EnrollmentState.COMPLETED, EnrollmentState.FAILED)
         return self._decided("resume", enrollment, self.ledger.resume(order), fits=fits)
 
     def cancel(self, enrollment: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from shared.domain.catalog import Campaign
 from shared.ledger import ids
 
-FINISHED = ("completed", "exited", "cancelled")
+FINISHED = ("completed", "failed", "exited", "cancelled")
 
 
 @dataclass
@@ -50,7 +50,7 @@ class EnrollmentRow:
 
     Attributes:
         id: the enrollment's.
-        status: active, paused, tracking, completed, exited or cancelled.
+        status: active, paused, tracking, completed, failed, exited or cancelled.
         marks: when each step was sent, according to the tracker.
         segment: according to the row.
         ticked: whether the owner has ticked Pause.

@@ -101,7 +101,7 @@ class Confirmations:
         twice; a conflict says that it has arrived."""
         _logger.warning("confirmation.not_sent", contact=asking.contact, why=error.reason, kind=error.kind)
         match error.kind:
-            case "refused":
+            case "refused" | "rejected":
                 self.ledger.asked(asking.contact, "refused")
             case "conflict":
                 self.ledger.asked(asking.contact, "sent")

@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from shared.core.errors import SendError
 from shared.core.settings import Settings
 from shared.domain.catalog import Campaign
 from shared.domain.states import Outcome
+from shared.integrations.provider import Accepted, NotAccepted
 from shared.ledger.client import Ledger
-from shared.ledger.orders import Ending
+from shared.ledger.orders import Apart, Ending
 
 LONGEST_WAIT = 3600  # seconds: the longest wait that a provider can ask for, except for its quota
 PROBE_AFTER = 60  # seconds until one email is tried again behind a closed gate
 UNREACHABLE_AFTER = 10
 BUSY_AFTER = 60
 RETRY_DELAYS = (60, 300, 3600)  # before the second attempt, the third, and all later ones; from the first post
+
+
+def of_answer(accepted: Accepted, members: Sequence[str]) -> Ending:
+    """How a request ended that the provider has answered.
+
+    An error that all emails of a batch share says nothing about one address: each goes on its own.
+
+    Args:
+        accepted: the answer.
+        members: the email ids in the request, in its order.
+    """
+    rate = f"{accepted.rate:g}" if accepted.rate else None
+    if len(accepted.others) == len(members):
+        why = accepted.others[0].reason
+        return Ending(Outcome.DISSOLVED, why=why, most=1, rate_seen=rate, date=accepted.date)
+    others = {members[at]: _apart(other) for at, other in accepted.others.items()}
+    return Ending(Outcome.ACCEPTED, ids=accepted.ids, others=others, rate_seen=rate, date=accepted.date)
+
+
+def _apart(other: NotAccepted) -> Apart:
+    if other.rejected:
+        return Apart(Outcome.REJECTED, other.reason)
+    return Apart(Outcome.DISSOLVED, other.reason, most=1)
 
 
 def of_error(error: SendError, size: int, *, ledger: Ledger, settings: Settings) -> Ending:
@@ -29,8 +54,12 @@ def of_error(error: SendError, size: int, *, ledger: Ledger, settings: Settings)
     """
     wait = round(min(error.retry_after or 0, LONGEST_WAIT) * 1000)
     match error.kind:
+        case "refused" | "rejected" if size > 1:
+            return Ending(Outcome.DISSOLVED, most=size // 2)
         case "refused":
-            return Ending(Outcome.DISSOLVED if size > 1 else Outcome.REFUSED)
+            return Ending(Outcome.REFUSED)
+        case "rejected":
+            return Ending(Outcome.REJECTED)
         case "closed":
             return Ending(Outcome.WAITING, gate=error.reason, gate_until=ledger.now() + PROBE_AFTER * 1000)
         case "quota":

@@ -11,14 +11,16 @@ from shared.ledger.claims import Claimed, Item
 
 @dataclass(frozen=True)
 class Post:
-    """One request: its emails' items, its id (also the idempotency key), what is posted, the same as it is frozen, and
-    its turn at the provider (milliseconds since 1970 UTC by the ledger's clock)."""
+    """One request: its emails' items, its id (also the idempotency key), what is posted, the same as it is frozen, its
+    turn at the provider (milliseconds since 1970 UTC by the ledger's clock), and for a batch, whether a wrong email
+    stops none of the others (an earlier release posted no such batches, and they are repeated as they were)."""
 
     items: list[Item]
     request: str
     emails: dict[str, Any] | list[dict[str, Any]]
     body: str
     turn: int
+    permissive: bool
 
     @classmethod
     def first(cls, written: list[tuple[Item, dict[str, Any]]], token: str, turn: int) -> Post:
@@ -32,12 +34,12 @@ class Post:
         items = [item for item, _ in written]
         alone = len(items) == 1
         emails = written[0][1] if alone else [email for _, email in written]
-        return cls(items, items[0].request if alone else f"batch-{token}", emails, json.dumps(emails), turn)
+        return cls(items, items[0].request if alone else f"batch-{token}", emails, json.dumps(emails), turn, not alone)
 
     @classmethod
     def repeated(cls, claim: Claimed) -> Post:
         """The request that was posted before, as it was frozen then."""
-        return cls(claim.items, claim.request, json.loads(claim.body), claim.body, claim.turn)
+        return cls(claim.items, claim.request, json.loads(claim.body), claim.body, claim.turn, claim.permissive)
 
     def without(self, gone: frozenset[str], token: str) -> Post:
         """A new request for the other emails; only for one that was never posted."""

@@ -24,7 +24,7 @@ from shared.ledger.alerts import Alerts
 from shared.ledger.claims import Claimed, Item, Leave, Refused, Settled
 from shared.ledger.client import Ledger
 from shared.ledger.decisions import AHEAD
-from shared.ledger.orders import Ending
+from shared.ledger.orders import Apart, Ending
 from shared.sending import endings, late_policy
 from shared.sending.composing import compose
 from shared.sending.post import Post
@@ -146,6 +146,7 @@ class Sender:
             request=post.request,
             body=post.body,
             spare=self.settings.provider_timeout * (1 + CLOCK_SHARE) + 1,
+            permissive=post.permissive,
             turn=turn,
             rate=self.settings.resend_rate,
             account=self._account,
@@ -198,23 +199,22 @@ class Sender:
         """Post a request; returns how it ended, as far as the provider's answer tells."""
         try:
             if isinstance(post.emails, list):
-                accepted = self.provider.send_batch(post.emails, key=post.request)
+                accepted = self.provider.send_batch(post.emails, key=post.request, permissive=post.permissive)
             else:
                 accepted = self.provider.send(post.emails, key=post.request)
         except SendError as error:
             ending = endings.of_error(error, len(post.items), ledger=self.ledger, settings=self.settings)
             return replace(ending, why=error.reason, date=error.date)
-        rate = f"{accepted.rate:g}" if accepted.rate else None
-        return Ending(Outcome.ACCEPTED, ids=accepted.ids, rate_seen=rate, date=accepted.date)
+        return endings.of_answer(accepted, [item.id for item in post.items])
 
     def _settle(self, items: list[Item], ending: Ending, token: str, asked: str) -> dict[str, Settled]:
         settled = self.ledger.settle([item.id for item in items], ending, token=token, at_work=asked)
         for item, state in zip(items, settled, strict=True):
-            _report(item, state, ending)
+            _report(item, state, (ending.others or {}).get(item.id, ending))
         return {state.id: state for state in settled}
 
 
-def _report(item: Item, settled: Settled, ending: Ending) -> None:
+def _report(item: Item, settled: Settled, ending: Ending | Apart) -> None:
     known = {"email_id": item.id, "state": settled.state, "request_id": item.request_id, "attempts": settled.attempts}
     if settled.state == StepState.SENT:
         _logger.info("email.sent", **known)

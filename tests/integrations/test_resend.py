@@ -47,7 +47,7 @@ KINDS = {
     (413, "content_too_large"): "refused",
     (422, "invalid_access"): "refused",
     (422, "invalid_attachment"): "refused",
-    (422, "invalid_from_address"): "refused",
+    (422, "invalid_from_address"): "closed",
     (422, "invalid_parameter"): "refused",
     (422, "invalid_region"): "refused",
     (422, "missing_required_field"): "refused",
@@ -88,7 +88,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
 def trouble(client: Resend, batch: int = 0, key: str = "key") -> SendError:
     """The error that sending (a batch of this size) must raise."""
     with pytest.raises(SendError) as caught:
-        client.send_batch([BODY] * batch, key=key) if batch else client.send(BODY, key=key)
+        client.send_batch([BODY] * batch, key=key, permissive=True) if batch else client.send(BODY, key=key)
     return caught.value
 
 
@@ -116,9 +116,24 @@ class TestAccepted:
     def test_a_batch(self, box: Sandbox, connect: Connect) -> None:
         """A hundred emails, one request, an id for each in their order."""
         accepted = connect(f"{box.url}/resend").send_batch(
-            [BODY | {"subject": str(n)} for n in range(100)], key="batch"
+            [BODY | {"subject": str(n)} for n in range(100)], key="batch", permissive=True
         )
         assert accepted.ids == [entry["id"] for entry in sorted(box.outbox(), key=lambda entry: int(entry["subject"]))]
+
+    def test_a_batch_with_a_wrong_address(self, box: Sandbox, connect: Connect) -> None:
+        """The others are accepted, each with its own id; the wrong one has its reason."""
+        batch = [BODY | {"subject": "0"}, BODY | {"to": ["jane@example.com"]}, BODY | {"subject": "2"}]
+        found = connect(f"{box.url}/resend").send_batch(batch, key="batch", permissive=True)
+        subjects = {entry["id"]: entry["subject"] for entry in box.outbox()}
+        assert [subjects.get(id) for id in found.ids] == ["0", None, "2"]
+        assert found.others[1].rejected and found.others[1].reason.startswith("Resend refuses it: Invalid `to` field.")
+
+    def test_a_strict_batch_with_a_wrong_address(self, box: Sandbox, connect: Connect) -> None:
+        """As an earlier release posted it: nothing of it is accepted."""
+        client = connect(f"{box.url}/resend")
+        with pytest.raises(SendError, match=r"^rejected: "):
+            client.send_batch([BODY, BODY | {"to": ["jane@example.com"]}], key="batch", permissive=False)
+        assert box.outbox() == []
 
     def test_connections_are_reused(self, connect: Connect) -> None:
         """Ten emails go over one connection; one that the server has closed is replaced."""
@@ -179,7 +194,7 @@ class TestRefused:
         assert trouble(connect(f"{box.url}/resend", key="sk_other")).kind == "closed"
         assert trouble(connect(f"{box.url}/nothing")).kind == "closed"
         client = connect(f"{box.url}/resend")
-        with pytest.raises(SendError, match=r"^refused: Resend answered 422 validation_error: "):
+        with pytest.raises(SendError, match=r"^rejected: Resend answered 422 validation_error: "):
             client.send(BODY | {"to": ["jane@example.com"]}, key="key")
         client.send(BODY, key="key")
         with pytest.raises(SendError, match=r"^conflict: "):
@@ -258,6 +273,41 @@ class TestSilence:
         """It is unknown which of the emails were accepted, and no repetition can tell."""
         with raw(answer(json.dumps({"data": [{"id": id} for id in ids]}).encode())) as server:
             assert trouble(connect(server.url), batch=2).kind == "conflict"
+
+    @pytest.mark.parametrize(
+        ("ids", "indexes"),
+        [
+            (["a", "b"], [1]),  # three answers for two emails
+            ([], [0]),  # one is missing
+            (["a"], [0, 0]),
+            (["a"], [2]),
+            (["a"], [-1]),
+            (["a"], ["1"]),
+            (["a"], [True]),
+            (["a"], [None]),
+        ],
+    )
+    def test_a_batch_answer_that_is_not_about_each_email_once(
+        self, connect: Connect, ids: list[str], indexes: list[object]
+    ) -> None:
+        """With errors, too: the batch is in doubt as a whole, and no id is given to another's email."""
+        errors = [{"index": index, "message": "Invalid `to` field."} for index in indexes]
+        with raw(answer(json.dumps({"data": [{"id": id} for id in ids], "errors": errors}).encode())) as server:
+            assert trouble(connect(server.url), batch=2).kind == "conflict"
+
+    @pytest.mark.parametrize("errors", ["no", 5, {"index": 1}, ["no"], [None], [{"message": "Invalid `to` field."}]])
+    def test_a_batch_answer_whose_errors_cannot_be_read(self, connect: Connect, errors: object) -> None:
+        """They may be about any email of the batch."""
+        with raw(answer(json.dumps({"data": [{"id": "a"}], "errors": errors}).encode())) as server:
+            assert trouble(connect(server.url), batch=2).kind == "conflict"
+
+    def test_an_error_about_the_sender_beside_accepted_emails(self, connect: Connect) -> None:
+        """What was accepted stays accepted."""
+        said = {"data": [{"id": "a"}], "errors": [{"index": 0, "message": "Invalid `from` field."}]}
+        with raw(answer(json.dumps(said).encode())) as server:
+            found = connect(server.url).send_batch([BODY] * 2, key="key", permissive=True)
+        assert (found.ids, list(found.others)) == (["", "a"], [0])
+        assert not found.others[0].rejected
 
     def test_a_redirect_is_not_followed(self, connect: Connect) -> None:
         """It would turn the POST into a GET, whose answer says nothing about the email."""

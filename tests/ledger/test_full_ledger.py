@@ -209,9 +209,9 @@ def fills_in_flight(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The ledger becomes full while the provider has the request."""
     take = world.provider._take
 
-    def take_and_fill(emails: list[dict[str, object]], key: str) -> object:
+    def take_and_fill(emails: list[dict[str, object]], key: str, *, permissive: bool) -> object:
         world.redis.config_set("maxmemory", "1")
-        return take(emails, key)
+        return take(emails, key, permissive=permissive)
 
     monkeypatch.setattr(world.provider, "_take", take_and_fill)
 

@@ -52,7 +52,7 @@ class KnowingProvider(MemoryProvider):
         for key, taken in TAKEN.items():
             email = json.loads(FROZEN) if key == LOST else {"tags": [{"name": "email_id", "value": key}]}
             self.accepted.append(email)
-            self._known[key] = (taken["at"], [email], [taken["id"]])
+            self._known[key] = (taken["at"], ([email], False), {"data": [{"id": taken["id"]}]})
 
     def send(self, email: dict[str, Any], *, key: str) -> Accepted:
         """Take one email, or answer as before."""

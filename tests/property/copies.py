@@ -61,7 +61,7 @@ class Forbidden:
         """Take nothing."""
         raise AssertionError(f"a copy behind its fence sends {key}")
 
-    def send_batch(self, emails: list[dict[str, Any]], *, key: str) -> Accepted:
+    def send_batch(self, emails: list[dict[str, Any]], *, key: str, permissive: bool) -> Accepted:
         """Take nothing."""
         raise AssertionError(f"a copy behind its fence sends {key}")
 

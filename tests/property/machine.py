@@ -247,4 +247,6 @@ class Rig:
             if not run or run.state != "active" or run.step(number).state != "sending":
                 return False
         start = max(self.latest, int(step["next"]), int(self.redis.hget(ids.GATE, "until") or 0))
+        if self.provider.refused_in(step["frozen"]):
+            return False
         return bool(members and first) and start + 5 * HOUR < int(step["posted"]) + 23 * HOUR

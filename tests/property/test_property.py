@@ -70,12 +70,20 @@ class Promise(StrangersCome, MachinesFail, WorkersWork):
         testing_mode=st.booleans(),
         batches=st.booleans(),
         notion=st.booleans(),
+        permissive=st.booleans(),
         rate=st.sampled_from([1000, 1000, 2]),
         crowd=st.sampled_from([0, 1, 1, 2, 2, 3, 4]),
         limits=st.sampled_from(LIMITS),
     )
     def begin(
-        self, testing_mode: bool, batches: bool, notion: bool, rate: float, crowd: int, limits: dict[str, object]
+        self,
+        testing_mode: bool,
+        batches: bool,
+        notion: bool,
+        permissive: bool,
+        rate: float,
+        crowd: int,
+        limits: dict[str, object],
     ) -> None:
         self.real.now = START
         self.rig = Rig(
@@ -87,6 +95,7 @@ class Promise(StrangersCome, MachinesFail, WorkersWork):
             notion=notion,
             limits=limits,
         )
+        self.rig.provider.permissive = permissive
         self.look_at_the_word()
         self.look_at_the_word(a_minute_is_over=True)  # from then on it is sure to be the only copy
         for email in PEOPLE[:crowd]:
@@ -108,6 +117,7 @@ class Promise(StrangersCome, MachinesFail, WorkersWork):
     @rule(passes=st.integers(1, 3))
     def all_goes_well(self, passes: int) -> None:
         self.rig.ledger.refusals.coming.clear()
+        self.rig.provider.refuses.clear()
         self.look_at_the_word()
         for _ in range(passes):
             self.rig.work_and_move_on()
@@ -129,6 +139,7 @@ class Promise(StrangersCome, MachinesFail, WorkersWork):
         watch = self.rig.watch
         watch.lost |= {worker.id for worker in self.workers}
         self.rig.ledger.refusals.coming.clear()
+        self.rig.provider.refuses.clear()
         self.restore()
         self.rig.see()
         self.take_the_word()

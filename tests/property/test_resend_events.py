@@ -52,13 +52,13 @@ class Scene:
     def fateful(self, take: Any) -> Any:
         """A request with what happens between the provider's yes and ours."""
 
-        def taken(email: Any, *, key: str) -> Accepted:
+        def taken(email: Any, *, key: str, **mode: bool) -> Accepted:
             fate, self.fate = self.fate, "fine"
             if "lost" in fate:
                 self.world.provider.faults.append("lost")
             known = len(self.world.provider.accepted)
             try:
-                answer: Accepted = take(self.world.provider, email, key=key)
+                answer: Accepted = take(self.world.provider, email, key=key, **mode)
             finally:
                 if "told" in fate and len(self.world.provider.accepted) > known:
                     self.report("delivered", known)

@@ -16,7 +16,7 @@ from tests.property.door_watch import REMEMBERED, Door
 from tests.property.snapshots import OPEN_STATES, Snapshot
 
 LEASE = 45_000
-_SURELY_NOT = ("refused", "waiting", "dissolved")
+_SURELY_NOT = ("refused", "rejected", "waiting", "dissolved")
 
 
 def email_id(email: Mapping[str, Any]) -> str:
@@ -102,7 +102,7 @@ class Watch:
         match script:
             case "pause" if answer == "paused":
                 self.held.add(asked["enrollment"])
-            case "resume" if answer in ("active", "completed"):
+            case "resume" if answer in ("active", "completed", "failed"):
                 self.held.discard(asked["enrollment"])
             case "skip" if answer == "skipped":
                 self.skipped.add(ids.email_id(asked["enrollment"], asked["step"]))
@@ -195,9 +195,11 @@ class Watch:
                 f"{id} was perhaps accepted, and is posted as another request"
             )
 
-    def settled(self, outcome: str, token: str, now: int, answer: Sequence[Sequence[str]]) -> None:
-        """The ledger was told an outcome, and answered with id, state and next look of each member."""
+    def settled(self, ending: Mapping[str, Any], now: int, answer: Sequence[Sequence[str]]) -> None:
+        """The ledger was told how a request ended, and answered with id, state and next look of each member."""
+        token = ending["token"]
         for id, state, following, *_ in answer:
+            outcome = ending.get("others", {}).get(id, ending)["outcome"]
             holder, until = self.leases.get(id, ("", 0))
             held = holder == token
             if outcome != "accepted" and not held and until > now:

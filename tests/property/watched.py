@@ -67,7 +67,7 @@ class WatchedLedger(Ledger):
         elif script == "post":
             self.watch.given_back([id for id in asked["members"] if not self._leased(id)], asked["token"])
         elif script == "settle":
-            self.watch.settled(asked["outcome"], asked["token"], self.now(), answer)
+            self.watch.settled(asked, self.now(), answer)
         else:
             self.watch.decided(script, asked, answer, self.now())
         if script == "receive":
@@ -77,7 +77,8 @@ class WatchedLedger(Ledger):
         """What goes along in a batch need not go alone, and no late policy is still to be applied to it."""
         run = self._hash(ids.enrollment_key(enrollment))
         step, id = steps(run)[number], ids.email_id(enrollment, number)
-        assert "solo" not in step and step.get("attempts", "0") == "0", f"{id} goes along in a batch, and must go alone"
+        alone = step.get("solo") == "1" or step.get("attempts", "0") != "0"
+        assert not alone, f"{id} goes along in a batch, and must go alone"
         in_time = self.now() - int(step["due"]) <= late[run["slug"]]
         assert in_time or "forced" in step or "catch_up" in run, f"{id} goes along in a batch, and is late"
 
@@ -103,7 +104,7 @@ class FailingProvider(MemoryProvider):
         self._noted = 0
         self._last: dict[str, tuple[int, str]] = {}  # when each email was taken last, and under which key
 
-    def _take(self, emails: list[dict[str, Any]], key: str) -> Accepted:
+    def _take(self, emails: list[dict[str, Any]], key: str, *, permissive: bool) -> Accepted:
         left = self.real.now
         rest("provider")
         if self.real.now - left > SLACK:
@@ -119,13 +120,18 @@ class FailingProvider(MemoryProvider):
                 SendError(cast(SendFault, outcome), f"the provider said {outcome}", self.retry_after or None, date)
             )
         try:
-            accepted = super()._take(emails, key)
+            accepted = super()._take(emails, key, permissive=permissive)
         finally:
             self._note(key)
             rest("answer")
         if outcome == "misanswered":
             raise SendError("conflict", "the provider answered for another number of emails")
         return replace(accepted, date=None) if self.mute else accepted
+
+    def refused_in(self, key: str) -> bool:
+        """Whether it took a batch with this key without some of its emails."""
+        _, _, answer = self._known.get(key, (0, None, {}))
+        return bool(answer.get("errors"))
 
     def time(self) -> int | None:
         """What time it is by its clock."""

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from shared.core.errors import ActionError
 from shared.ledger import ids
-from tests.property.decisions import WHICH, PersonsDecide, pick
+from tests.property.decisions import PEOPLE, WHICH, PersonsDecide, pick
 from tests.property.machine import GRACE
 from tests.property.snapshots import BAD_ENDS
 from tests.property.watch import LEASE
@@ -19,7 +19,7 @@ from tests.property.watched import HOUR
 from tests.property.worker import Worker
 
 LIKELY = ["lost", "lost", "ambiguous", "ambiguous", "accepted", "accepted"]
-SURE = ["refused", "refused", "rate", "wait", "wait", "quota", "closed"]
+SURE = ["refused", "rejected", "rate", "wait", "wait", "quota", "closed"]
 OUTCOMES = st.sampled_from([*LIKELY, *SURE, "misanswered", "mute", "lost mute", "busy", "conflict"])
 WAITS = st.sampled_from([0, 0, 0, 5, 90, 7200])  # the provider's Retry-After, in seconds
 
@@ -44,6 +44,14 @@ class WorkersWork(PersonsDecide):
         if job := self.rig.next_job():
             self.workers.append(Worker(ids.email_id(*job), lambda: self.rig.look(*job)))
             self._proceed(self.workers[-1], calls, outcome, retry_after)
+
+    @rule(
+        who=st.sets(st.sampled_from(PEOPLE), max_size=2),
+        field=st.sampled_from(["to", "to", "headers", "from"]),
+    )
+    def the_provider_refuses_emails_to(self, who: set[str], field: str) -> None:
+        """From now on, and no other ones; the field is the one that it finds wrong in them."""
+        self.rig.provider.refuses = dict.fromkeys(who, f"Invalid `{field}` field.")
 
     @precondition(lambda self: self.emails())
     @rule(which=WHICH)
@@ -110,7 +118,7 @@ class WorkersWork(PersonsDecide):
             self.rig.actions.stop_sending()
 
     @rule(
-        outcome=st.sampled_from(["conflict", "misanswered", "refused"]),
+        outcome=st.sampled_from(["conflict", "misanswered", "refused", "rejected"]),
         looks=st.integers(0, 3),
         hours=st.sampled_from([0, 0, 1, 22, 24]),
         which=WHICH,

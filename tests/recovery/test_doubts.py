@@ -44,9 +44,9 @@ class Unanswered:
         """Send one email."""
         return self._answer(lambda: self.real.send(email, key=key))
 
-    def send_batch(self, emails: list[dict[str, Any]], *, key: str) -> Accepted:
+    def send_batch(self, emails: list[dict[str, Any]], *, key: str, permissive: bool) -> Accepted:
         """Send several."""
-        return self._answer(lambda: self.real.send_batch(emails, key=key))
+        return self._answer(lambda: self.real.send_batch(emails, key=key, permissive=permissive))
 
     def time(self) -> int | None:
         """The time that it reports."""

@@ -254,8 +254,8 @@ class Mute(MemoryProvider):
         """Nothing."""
         self.asked += 1
 
-    def _take(self, emails: list[dict[str, Any]], key: str) -> Accepted:
-        return dataclasses.replace(super()._take(emails, key), date=None)
+    def _take(self, emails: list[dict[str, Any]], key: str, *, permissive: bool) -> Accepted:
+        return dataclasses.replace(super()._take(emails, key, permissive=permissive), date=None)
 
 
 def test_an_unavailable_time_is_requested_at_most_once_a_minute(apart: Apart) -> None:

@@ -302,9 +302,9 @@ class Steps(MemoryProvider):
 
     happens: Callable[[], object]
 
-    def _take(self, emails: list[dict[str, Any]], key: str) -> Accepted:
+    def _take(self, emails: list[dict[str, Any]], key: str, *, permissive: bool) -> Accepted:
         self.happens()
-        return super()._take(emails, key)
+        return super()._take(emails, key, permissive=permissive)
 
 
 def test_a_request_on_the_wire_still_arrives(world: World, actions: EnrollmentActions) -> None:

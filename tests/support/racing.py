@@ -116,7 +116,7 @@ class SharedProvider:
         """The shared time."""
         return SharedClock(self.redis).now
 
-    def send_batch(self, emails: list[dict[str, Any]], *, key: str) -> Accepted:
+    def send_batch(self, emails: list[dict[str, Any]], *, key: str, permissive: bool) -> Accepted:
         """No race here sends a batch."""
         raise AssertionError("a batch")
 

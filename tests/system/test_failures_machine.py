@@ -253,7 +253,7 @@ class _Resting:
         self.posts += 1
         return self.client.send(email, key=key)
 
-    def send_batch(self, emails: list[dict[str, Any]], *, key: str) -> Accepted:
+    def send_batch(self, emails: list[dict[str, Any]], *, key: str, permissive: bool) -> Accepted:
         """Never asked: only one email is ready."""
         raise AssertionError("a batch of one")
 

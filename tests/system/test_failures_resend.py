@@ -42,10 +42,10 @@ class Watched:
         self.sizes.append(1)
         return self.client.send(email, key=key)
 
-    def send_batch(self, emails: list[dict[str, Any]], *, key: str) -> Accepted:
+    def send_batch(self, emails: list[dict[str, Any]], *, key: str, permissive: bool) -> Accepted:
         """Several."""
         self.sizes.append(len(emails))
-        return self.client.send_batch(emails, key=key)
+        return self.client.send_batch(emails, key=key, permissive=permissive)
 
     def time(self) -> int | None:
         """The time that it reports."""

@@ -9,7 +9,7 @@ from local.sandbox.notion.records import Records
 from local.sandbox.notion.users import PERSON
 
 _SEGMENTS = ("CRITICAL", "URGENT", "OPTIMIZE")
-_STATUSES = ("Tracking", "Active", "Paused", "Completed", "Exited", "Cancelled")
+_STATUSES = ("Tracking", "Active", "Paused", "Completed", "Failed", "Exited", "Cancelled")
 _SENT = {f"Email {number} Sent": "date" for number in range(1, 8)}
 
 

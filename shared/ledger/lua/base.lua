@@ -3,7 +3,8 @@
 -- enrollment's hash are `<number>.<field>`:
 --   state, due, offset; next (not before this instant: due, retry, or the end of a lease); look (counts its wake-ups);
 --   attempts; lease (who holds it); posted (first post whose outcome is not a definite refusal); ambiguous (an outcome
---   was never learned); frozen (the request that was posted); solo (must not join a batch); sent, by, id, why.
+--   was never learned); frozen (the request that was posted); solo (how many emails a batch may have that it joins; 1:
+--   it goes alone); sent, by, id, why.
 
 -- No program makes decisions on a ledger whose version it does not know: this check comes before anything else is read
 -- or written. A ledger without a mark is new, or comes from a release that set none; then it has version 1: a scheduler
@@ -62,7 +63,7 @@ local function step_of(enrollment, step)
     s .. 'forced')
   return {state = v[1] or nil, due = tonumber(v[2]), next = tonumber(v[3]), look = v[4] or '0',
     attempts = tonumber(v[5]) or 0, lease = v[6] or nil, posted = tonumber(v[7]), ambiguous = v[8] == '1',
-    frozen = v[9] or nil, solo = v[10] == '1', why = v[11] or nil, forced = v[12] == '1'}
+    frozen = v[9] or nil, most = tonumber(v[10]), why = v[11] or nil, forced = v[12] == '1'}
 end
 
 -- Set fields of a step; false removes one.

@@ -46,20 +46,21 @@ local function end_enrollment(enrollment, state, why)
   dirty('enrollment', enrollment)
 end
 
--- A step has ended: the next due one may go, or the enrollment is complete.
+-- A step has ended: the next due one may go, or the enrollment is over; it has failed if none of its emails was sent,
+-- or perhaps sent, and one failed.
 local function advance(enrollment)
-  local key = enrollment_key(enrollment)
+  local key, ended = enrollment_key(enrollment), {}
   if redis.call('HGET', key, 'state') ~= 'active' then return end
-  local open = false
   for _, step in ipairs(steps_in_order(enrollment)) do
     local v = redis.call('HMGET', key, step .. '.state', step .. '.next')
     if v[1] == 'scheduled' or v[1] == 'sending' then
       if v[1] == 'scheduled' and tonumber(v[2]) <= now then wake(enrollment, step, now) end
-      open = true
-      break
+      return
     end
+    ended[v[1]] = true
   end
-  if not open then end_enrollment(enrollment, 'completed') end
+  local failed = ended.failed and not ended.sent and not ended['in-doubt']
+  end_enrollment(enrollment, failed and 'failed' or 'completed')
 end
 
 -- Remove the step from the doubts, and all its wake-ups from RQ's failed list: it needs no attention any more.

@@ -11,7 +11,7 @@ end
 
 -- The lists that hold an enrollment: all, a campaign's, those in a state, and a campaign's in a state; the latest
 -- first.
-local STATES = {'active', 'paused', 'completed', 'exited', 'cancelled'}
+local STATES = {'active', 'paused', 'completed', 'failed', 'exited', 'cancelled'}
 local function slug_of(enrollment) return string.match(enrollment, '^(.+)%-%x+%-%d+$') or '' end
 local function list_names(enrollment, state)
   return 'eg:in:' .. state, 'eg:in:' .. state .. ':' .. slug_of(enrollment)

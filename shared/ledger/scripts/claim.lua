@@ -8,9 +8,10 @@
 -- learned), longest_wait, batch (0: none), batch_above (0: by the rate), account (a digest of the provider's key), date
 -- (the provider's time; 0: it was asked, and did not say)}
 -- Returns {'claimed', wait, turn, [item…], frozen request id or '', frozen body or '', whether the provider must be
--- asked for its time (1 or 0)} with item = [enrollment, step, slug, request_id, [contact…], values, retries], or {what,
--- until or '', why or '', the step's state or ''} with what: gone · done (with its state) · not-yet · waits · closed ·
--- pace · late (until is its due time) · unheard (ask the provider for its time, and claim again).
+-- asked for its time (1 or 0), whether the frozen one is a permissive batch (1 or 0)} with item = [enrollment, step,
+-- slug, request_id, [contact…], values, retries], or {what, until or '', why or '', the step's state or ''} with what:
+-- gone · done (with its state) · not-yet · waits · closed · pace · late (until is its due time) · unheard (ask the
+-- provider for its time, and claim again).
 local a = cjson.decode(ARGV[2])
 local rate = rate_of('resend', a.rate)
 local batch_above = a.batch_above > 0 and a.batch_above or math.min(rate, 20)
@@ -98,22 +99,24 @@ local function repeat_frozen(s, id)
     local enrollment, step = parse_email_id(member)
     items[i] = take(enrollment, step, true)
   end
-  return {'claimed', at - now, at, items, s.frozen, frozen.body, 0}
+  return {'claimed', at - now, at, items, s.frozen, frozen.body, 0, frozen.permissive and 1 or 0}
 end
 
--- Others from the head of the queue that may go with the first. A job whose step needs no wake-up any more, or will be
--- woken by an earlier one, is dropped; the rest go back in their order.
-local function fill(items)
+-- Others from the head of the queue that may go with the first, as many as each of them may go with. A job whose step
+-- needs no wake-up any more, or will be woken by an earlier one, is dropped; the rest go back in their order.
+local function fill(items, most)
   local back = {}
   for _, job in ipairs(redis.call('LPOP', QUEUE, a.batch) or {}) do
     local enrollment, step = parse_job_id(job)
     local known, s = pcall(step_of, enrollment, step)  -- an entry that is not ours must not stop the others
     if not known then s = nil end
     local ready = s and s.state == 'scheduled' and s.next <= now
-    local fresh = ready and not s.solo and s.due >= taken_over and s.attempts == 0
+    local fits = math.min(most, s and s.most or most)
+    local fresh = ready and #items < fits and s.due >= taken_over and s.attempts == 0
     local kept = fresh and (held_up(enrollment, step) or barrier(enrollment)
       or late(enrollment, s) or too_soon(enrollment, s) or is_stopped_first(enrollment))
     if fresh and not kept then
+      most = fits
       items[#items + 1] = take(enrollment, step)
       redis.call('DEL', 'rq:job:' .. job)
     elseif s and (ready and held_up(enrollment, step)
@@ -189,9 +192,11 @@ local function claim()
     return stop('pace', now + longer)
   end
   local items = {take(enrollment, step)}
-  local alone = s.attempts > 0 or s.solo or s.due < taken_over or held
-  if not alone and redis.call('LLEN', QUEUE) >= batch_above and batch_allowed() then fill(items) end
-  return {'claimed', at - now, at, items, '', '', should_ask() and 1 or 0}
+  local alone = s.attempts > 0 or s.most == 1 or s.due < taken_over or held
+  if not alone and redis.call('LLEN', QUEUE) >= batch_above and batch_allowed() then
+    fill(items, s.most or a.batch + 1)
+  end
+  return {'claimed', at - now, at, items, '', '', should_ask() and 1 or 0, 0}
 end
 
 if a.date and a.date > 0 then hear(a.date) end

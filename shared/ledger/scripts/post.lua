@@ -3,8 +3,9 @@
 -- outcome; nothing leaves after a pause, an end, a suppression, a closed gate or a lost fence was acknowledged; a
 -- request is frozen before its first post and never changes while it may have been accepted; attempts are counted when
 -- they are made; no second has more requests than the rate.
--- ARGV[2]: {token, members, request, spare, turn, rate, account (a digest of the provider's key), date (the provider's
--- time, if it was just asked; 0: it did not say)}; ARGV[3]: the request's body.
+-- ARGV[2]: {token, members, request, permissive (a batch in which a wrong email stops none of the others), spare, turn,
+-- rate, account (a digest of the provider's key), date (the provider's time, if it was just asked; 0: it did not say)};
+-- ARGV[3]: the request's body.
 -- Returns {now, milliseconds until its turn, 1 if the sender must ask again, else 0, [members that may not go]}: it
 -- asks again if the turn is another one, or after writing the request without some of its members; or {} if it must not
 -- be posted.
@@ -85,6 +86,7 @@ local function freeze()
     redis.call('HSET', key, 'body', ARGV[3], 'members', table.concat(a.members, ','), 'first',
       known and int(now + known) or '')
     if a.account then redis.call('HSET', key, 'account', a.account) end
+    if a.permissive then redis.call('HSET', key, 'permissive', '1') end
     redis.call('PEXPIRE', key, 86400000)
   end
   for _, id in ipairs(a.members) do

@@ -9,10 +9,11 @@ local a = cjson.decode(ARGV[2])
 -- Why an enrollment may not continue, or nil.
 local function obstacle(enrollment)
   local e = fields(enrollment_key(enrollment), 'state', 'kind', 'contact', 'group')
-  if e.state ~= 'active' and e.state ~= 'completed' then return 'the enrollment is ' .. (e.state or 'forgotten') end
+  local over = e.state == 'completed' or e.state == 'failed'
+  if e.state ~= 'active' and not over then return 'the enrollment is ' .. (e.state or 'forgotten') end
   local why = suppressed(e.contact, e.kind)
   if why then return 'the contact is suppressed: ' .. why end
-  local other = e.state == 'completed' and e.group
+  local other = over and e.group
     and redis.call('HGET', 'eg:contact:' .. e.contact, 'group.' .. e.group)
   if other and other ~= enrollment and is_open(other) then
     return 'the contact is in another campaign of the same group'
@@ -22,7 +23,7 @@ end
 local function reopen(enrollment)
   local key = enrollment_key(enrollment)
   local e = fields(key, 'state', 'contact', 'group')
-  if e.state ~= 'completed' then return end
+  if e.state == 'active' then return end
   enter(enrollment, 'active')
   redis.call('HDEL', key, 'ended')
   redis.call('PERSIST', key)
