@@ -23,6 +23,7 @@ STEPS = campaigns.STEPS
 CONSOLE_AT = 100_000  # enrollments
 SIZES = (1_000, 10_000, 100_000, 1_000_000)  # scheduled steps
 LIMITS = (2, 10)  # requests a second
+DUE, REFUSED_EVERY = 2_000, 50
 SLOW = 100  # milliseconds that a slow provider takes
 
 
@@ -192,6 +193,33 @@ def limit(plan: Plan, subject: Subject, report: Report) -> None:
             Figure(f"{name}: answered 429", found["refused"], "", fixed=True, target=0),
             Figure(f"{name}: lost", plan.due - len(arrivals), "emails", fixed=True, target=0),
         )
+
+
+def wrong_addresses(plan: Plan, subject: Subject, report: Report) -> None:
+    """Many due at once at the slowest limit, all addresses good, and then one in fifty refused."""
+    del plan
+    took = [_drain_good(subject, every) for every in (0, REFUSED_EVERY)]
+    found, name = subject.provider.count(), f"{DUE:,} due, {LIMITS[0]} requests/s, 1 in {REFUSED_EVERY} refused"
+    report.add(
+        Figure(f"{name}: time, compared with none refused", took[1] / took[0], "times", fixed=True, target=1.2),
+        Figure(f"{name}: refused", found["rejected"], "emails", fixed=True),
+        Figure(f"{name}: refused ones that came again", found["asked_again"], "emails", fixed=True, target=0),
+    )
+
+
+def _drain_good(subject: Subject, refused_every: int) -> float:
+    """How many seconds the good ones of many emails take that are due at once."""
+    subject.provider.set(per_second=LIMITS[0])
+    learn_rate(subject)
+    subject.provider.set(per_second=LIMITS[0])
+    due = time.time() + 3 + DUE / 300
+    subject.sign_up("once", [due] * DUE, refused_every=refused_every)
+    good = DUE - (-(-DUE // refused_every) if refused_every else 0)
+    subject.provider.wait_for(good, not_before=due)
+    arrivals, _ = subject.provider.first_arrivals()
+    if len(arrivals) < good:
+        raise RuntimeError(f"{good - len(arrivals)} of {good} emails did not come")
+    return max(arrivals.values()) - due
 
 
 def ledger(plan: Plan, directory: Path, report: Report) -> None:

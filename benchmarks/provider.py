@@ -38,7 +38,8 @@ class Provider:
         requests.post(f"{self.url}/set", json={"delay_ms": delay_ms, **limit}, timeout=10).raise_for_status()
 
     def count(self) -> dict[str, int]:
-        """How many emails (`count`), `requests` and `refused` ones."""
+        """How many emails (`count`), `requests` and `refused` ones; how many emails to wrong addresses (`rejected`),
+        and how often one of these came again (`asked_again`)."""
         found: dict[str, int] = requests.get(f"{self.url}/count", timeout=30).json()
         return found
 

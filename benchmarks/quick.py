@@ -1,8 +1,8 @@
 """`python -m benchmarks.quick [WHAT ...] [--customers 300] [--most 1000000] [--due 10000] [--record]`: Evergreen's
 figures.
 
-WHAT is any of webhook, spread, burst, limit, singly, kill, ledger; without it all of them. `--record` makes this run
-the one that later ones are compared with, and puts its figures into docs/performance.md.
+WHAT is any of webhook, spread, burst, limit, wrong_addresses, singly, kill, ledger; without it all of them. `--record`
+makes this run the one that later ones are compared with, and puts its figures into docs/performance.md.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks.subject import SINGLY, Subject, evergreen
 
 Part = Callable[[Plan, Subject, Report], None]
 STACKS: dict[str, tuple[tuple[Part, ...], dict[str, str]]] = {  # what is measured on one stack, and its settings
-    "in batches": ((parts.webhook, parts.spread, parts.burst, parts.limit), {}),
+    "in batches": ((parts.webhook, parts.spread, parts.burst, parts.limit, parts.wrong_addresses), {}),
     "singly": ((parts.singly,), {"RESEND_BATCH_ABOVE": SINGLY, "SEND_WORKERS": "4"}),
     "killed": (
         (parts.kill,),

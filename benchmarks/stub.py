@@ -2,8 +2,9 @@
 PORT`.
 
 It takes `POST /emails` and `POST /emails/batch`, keeps each email's `email_id` tag with the time, answers an
-`Idempotency-Key` that it knows as before, and refuses what is over its limit with 429. `POST /set {delay_ms,
-per_second}` changes how it behaves and forgets all. It imports nothing of Evergreen's: it serves every contender.
+`Idempotency-Key` that it knows as before, and refuses what is over its limit with 429, and an address that begins with
+`refused` with 422; a permissive batch is taken without it. `POST /set {delay_ms, per_second}` changes how it behaves
+and forgets all. It imports nothing of Evergreen's: it serves every contender.
 """
 
 from __future__ import annotations
@@ -13,11 +14,15 @@ import json
 import re
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
+from typing import Any
 
 UNLIMITED = 100_000
 _TAG = re.compile(rb'"name":\s*"email_id",\s*"value":\s*"([^"]+)"')
 _LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
+_PERMISSIVE = re.compile(rb"\r\nx-batch-validation:\s*permissive", re.IGNORECASE)
+_REFUSED = b'"refused'
+_WHY = "Invalid `to` field."
 _KEY = re.compile(rb"\r\nidempotency-key:\s*(\S+)", re.IGNORECASE)
 
 
@@ -33,6 +38,7 @@ class Mailbox:
         self.delay = wanted.get("delay_ms", 0) / 1000
         self.per_second = int(wanted.get("per_second", UNLIMITED))
         self.mails: list[tuple[str, float]] = []
+        self.rejected: Counter[bytes] = Counter()
         self.answered: dict[bytes, bytes] = {}
         self.requests = self.refused = 0
         self._recent: deque[float] = deque()
@@ -50,18 +56,35 @@ class Mailbox:
         self._recent.append(now)
         return False
 
-    def accept(self, key: bytes | None, body: bytes, *, batch: bool) -> bytes:
-        """Take a request's emails, once for each key."""
+    def accept(self, key: bytes | None, body: bytes, *, batch: bool, permissive: bool) -> tuple[int, bytes]:
+        """Take a request's emails, once for each key; returns the status and the answer."""
         self.requests += 1
         if key and key in self.answered:
-            return self.answered[key]
+            return 200, self.answered[key]
+        errors: list[dict[str, Any]] = []
+        if _REFUSED in body:
+            errors, body = self._reject(body)
+        if errors and not permissive:
+            return 422, json.dumps({"statusCode": 422, "name": "validation_error", "message": _WHY}).encode()
         now, first = time.time(), len(self.mails)
         self.mails += [(tag.decode(), now) for tag in _TAG.findall(body)]
         taken = [{"id": f"stub-{number}"} for number in range(first, len(self.mails))]
-        answer = json.dumps({"data": taken} if batch else taken[0]).encode()
+        answer = json.dumps({"data": taken, "errors": errors} if batch else taken[0]).encode()
         if key:
             self.answered[key] = answer
-        return answer
+        return 200, answer
+
+    def _reject(self, body: bytes) -> tuple[list[dict[str, Any]], bytes]:
+        """The errors of a request, and its body without the emails that have one."""
+        posted = json.loads(body)
+        emails, good, errors = posted if isinstance(posted, list) else [posted], [], []
+        for index, email in enumerate(emails):
+            if any(address.startswith("refused") for address in email["to"]):
+                errors.append({"index": index, "message": _WHY})
+                self.rejected.update(_TAG.findall(json.dumps(email).encode()))
+            else:
+                good.append(email)
+        return errors, json.dumps(good).encode()
 
 
 class Server(asyncio.Protocol):
@@ -95,11 +118,16 @@ class Server(asyncio.Protocol):
         if box.full():
             return self._answer(429, b'{"statusCode": 429, "name": "rate_limit_exceeded", "message": "over the limit"}')
         key = _KEY.search(head)
-        answer = box.accept(key[1] if key else None, body, batch=path == b"/emails/batch")
+        status, answer = box.accept(
+            key[1] if key else None,
+            body,
+            batch=path == b"/emails/batch",
+            permissive=_PERMISSIVE.search(head) is not None,
+        )
         if box.delay:
-            asyncio.get_running_loop().call_later(box.delay, self._answer, 200, answer)
+            asyncio.get_running_loop().call_later(box.delay, self._answer, status, answer)
         else:
-            self._answer(200, answer)
+            self._answer(status, answer)
 
     def _control(self, path: bytes, body: bytes) -> bytes:
         box = self._mailbox
@@ -109,7 +137,14 @@ class Server(asyncio.Protocol):
             return json.dumps(box.mails).encode()
         unique = len({name for name, _ in box.mails}) if path == b"/unique" else 0
         return json.dumps(
-            {"count": len(box.mails), "unique": unique, "requests": box.requests, "refused": box.refused}
+            {
+                "count": len(box.mails),
+                "unique": unique,
+                "requests": box.requests,
+                "refused": box.refused,
+                "rejected": len(box.rejected),
+                "asked_again": box.rejected.total() - len(box.rejected),
+            }
         ).encode()
 
     def _answer(self, status: int, body: bytes) -> None:

@@ -65,6 +65,7 @@ class Subject:
         *,
         per_second: float = 0,
         connections: int = load.CONNECTIONS,
+        refused_every: int = 0,
     ) -> load.Answers:
         """Let customers sign up; raises RuntimeError where one was refused.
 
@@ -74,8 +75,11 @@ class Subject:
                 own.
             per_second: see `load.post_all`.
             connections: see `load.post_all`.
+            refused_every: the provider refuses the address of each customer with such a number; 0: of none.
         """
         forms = [self._form(anchor) for anchor in anchors]
+        for form in forms[::refused_every] if refused_every else []:
+            form["email"] = f"refused-{form['email']}"
         answers = load.post_all(
             self.port, f"/webhook/{campaigns.TRIGGERS[campaign]}", forms, per_second=per_second, connections=connections
         )

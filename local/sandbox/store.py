@@ -10,6 +10,7 @@ import json
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,18 @@ CREATE TABLE IF NOT EXISTS answers (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS limits (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
+SHOW_REFUSED = 20
 _EMAIL = "SELECT position, id, received_at, idempotency_key, body FROM emails"
+
+
+@dataclass(frozen=True)
+class RefusedEmail:
+    """An email that Resend would not take: to whom, about what, why, and when (seconds since 1970)."""
+
+    recipients: str
+    subject: str
+    why: str
+    at: float
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,9 @@ class Store:
     Args:
         path: the SQLite file, or None to keep everything in memory.
         clock: returns the time in seconds since 1970.
+
+    Attributes:
+        refused: the latest emails that were refused, the latest first; only until the sandbox stops.
     """
 
     def __init__(self, path: Path | None, clock: Callable[[], float] = time.time) -> None:
@@ -62,6 +77,7 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
         self.lock = threading.RLock()
         self.clock = clock
+        self.refused: deque[RefusedEmail] = deque(maxlen=SHOW_REFUSED)
         self.db = sqlite3.connect(path or ":memory:", check_same_thread=False)
         # Survives a killed process, which is enough for a stand-in; a sync would only disturb measurements on the same
         # disk.
@@ -76,6 +92,7 @@ class Store:
 
     def reset(self) -> None:
         """Forget everything."""
+        self.refused.clear()
         with self.lock, self.db:
             for table in ("emails", "answers", "limits"):
                 self.db.execute(f"DELETE FROM {table}")  # noqa: S608 - the names are the three above

@@ -116,7 +116,14 @@ def blueprint(state: State) -> Blueprint:
         now = state.store.clock()
         rows = [_row(email, now) for email in emails[:PAGE_SIZE]]
         return render_template(
-            "outbox.html", rows=rows, count=state.store.count(), search=search, older=older, first_page=before is None
+            "outbox.html",
+            rows=rows,
+            refused=list(state.store.refused) if before is None and not search else [],
+            rfc3339=rfc3339,
+            count=state.store.count(),
+            search=search,
+            older=older,
+            first_page=before is None,
         )
 
     @pages.get("/emails/<email_id>")

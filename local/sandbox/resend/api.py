@@ -20,12 +20,13 @@ from local.sandbox import injection
 from local.sandbox.emails import Email
 from local.sandbox.faults import Faults
 from local.sandbox.limits import Admission, Limiter
+from local.sandbox.mailboxes import as_list
 from local.sandbox.refusal import Refusal
 from local.sandbox.resend import quota
 from local.sandbox.resend.answers import answer, invalid, refuse, refuse_by_fault, refuse_http
 from local.sandbox.resend.events import Events
 from local.sandbox.resend.idempotency import Keys, fingerprint
-from local.sandbox.store import Answer, Store
+from local.sandbox.store import Answer, RefusedEmail, Store
 from local.sandbox.validation import check_batch, check_email
 
 MAX_BODY = 64 * 1024 * 1024
@@ -71,7 +72,11 @@ class ResendApp:
     def send(self) -> Response:
         """`POST /emails`: one email."""
         email = _body()
-        check_email(email)
+        try:
+            check_email(email)
+        except Refusal as refusal:
+            self._note_refused(email, refusal.message)
+            raise
         return self._accept([email], email, lambda ids: {"id": ids[0]})
 
     def send_batch(self) -> Response:
@@ -79,6 +84,8 @@ class ResendApp:
         emails = _body()
         permissive = request.headers.get("x-batch-validation", "strict") == "permissive"
         good, errors = check_batch(emails, permissive)
+        for error in errors:
+            self._note_refused(emails[error["index"]], error["message"])
         reported = {"errors": errors} if permissive else {}
         return self._accept(good, emails, lambda ids: {"data": [{"id": email_id} for email_id in ids], **reported})
 
@@ -142,6 +149,14 @@ class ResendApp:
             accepted = self._store.accept(list(zip(ids, emails, strict=True)), remembered, key)
         self._events.announce(accepted)
         return answer(text)
+
+    def _note_refused(self, email: Any, why: str) -> None:
+        """For the outbox's page, where an owner looks for the email."""
+        known = email if isinstance(email, dict) else {}
+        recipients = ", ".join(map(str, as_list(known.get("to"))))
+        self._store.refused.appendleft(
+            RefusedEmail(recipients, str(known.get("subject", "")), why, self._store.clock())
+        )
 
     def _end_key(self, _error: BaseException | None) -> None:
         if key := g.pop("key", None):

@@ -219,6 +219,19 @@ def test_the_outbox_page_lists_and_finds_emails(box: Sandbox) -> None:
     assert "Nothing matches" in page(box, "/?q=%25")
 
 
+def test_the_outbox_page_shows_what_was_refused(box: Sandbox) -> None:
+    """With the address and the reason, for an email alone and in a batch; not in a search, and not after a reset."""
+    refused(to="ada@example.com", subject="Alone")
+    batch: Any = [EMAIL, EMAIL | {"to": "ada@example.com", "subject": "Together"}]
+    resend.Batch.send(batch, {"batch_validation": "permissive"})
+    text = page(box, "/")
+    assert text.count("to ada@example.com, ") == 2
+    assert "“Alone”" in text and "“Together”" in text and "Invalid `to` field." in text
+    assert "“Alone”" not in page(box, "/?q=example")
+    box.post("/reset")
+    assert "Refused" not in page(box, "/")
+
+
 def test_a_long_outbox_has_pages(box: Sandbox) -> None:
     """Fifty emails make a page, and the link to older ones leads to the rest."""
     # plain dicts
