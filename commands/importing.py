@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from collections import Counter
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.progress import track
@@ -15,12 +17,88 @@ from commands.overview import Command
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
 from shared.core import log
-from shared.intake import csv_file, csv_import
+from shared.intake import csv_people
 from shared.intake.context import Intake
-from shared.intake.csv_file import Sheet
-from shared.intake.csv_rows import Fault
+from shared.intake.csv_file import ENCODINGS
+from shared.intake.csv_import import Import, Result
+from shared.intake.csv_people import People
 
 TRIGGERS = ("signup", "assessment", "christmas-signup", "christmas-assessment")
+LISTED = 20  # lines
+WORDS = {
+    "enrolled": "enrolled",
+    "exists": "enrolled before",
+    "blocked": "blocked by another enrollment",
+    "stored": "only stored",
+    "suppressed": "suppressed",
+    "refused": "refused",
+}
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
+
+
+@dataclass
+class Outcome:
+    """What became of a file, or would.
+
+    Attributes:
+        counts: how many people, or lines that were refused, had each result.
+        listed: the first of those that have a reason, and `more`: how many others have one.
+    """
+
+    people: People
+    applied: bool
+    counts: Counter[str] = field(default_factory=Counter)
+    listed: list[Result] = field(default_factory=list)
+    more: int = 0
+
+    def add(self, result: Result, most: int) -> None:
+        """Count a result, and list it if it has a reason and fewer than `most` are listed."""
+        self.counts[result.what] += 1
+        if result.message and len(self.listed) < most:
+            self.listed.append(result)
+        else:
+            self.more += bool(result.message)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it."""
+        refused = [asdict(result) for result in self.listed if result.what == "refused"]
+        return {
+            "applied": self.applied,
+            "encoding": ENCODINGS[self.people.file.encoding],
+            "people": self.people.count,
+            "merged": self.people.doubles,
+            "ignored_columns": self.people.file.ignored,
+            "counts": self.counts,
+            "faults": refused,
+            "notes": [asdict(result) for result in self.listed if result.what != "refused"],
+        }
+
+    def print(self) -> None:
+        """The counts first, then the reasons."""
+        file = self.people.file
+        assumed = " (assumed, as it is not UTF-8)" if file.encoding == "cp1252" else ""
+        separator = SEPARATORS.get(file.delimiter, file.delimiter)
+        console.print(f"Read as {ENCODINGS[file.encoding]}{assumed}, separated by {separator}.", markup=False)
+        if file.ignored:
+            console.print(f"Ignored columns: {', '.join(file.ignored)}", markup=False)
+        console.print(f"People: {self.people.count}. Lines merged: {self.people.doubles}.")
+        console.print(self._summary(), markup=False)
+        table = Table("Line", "Column", "Result", "Why", box=None, pad_edge=False)
+        for each in self.listed:
+            table.add_row(str(each.line), each.field, each.what, each.message)
+        if table.rows:
+            console.print(table)
+        if self.more:
+            console.print(f"… and {self.more} more; --json lists them all.")
+        if not self.applied:
+            console.print("Nothing was changed; add --apply to import.")
+
+    def _summary(self) -> str:
+        order = dict.fromkeys((*WORDS, *self.counts))
+        found = ", ".join(f"{self.counts[what]} {WORDS.get(what, what)}" for what in order if self.counts[what])
+        if self.counts.total() == self.counts["refused"]:
+            return f"Nothing {'was' if self.applied else 'would be'} imported{': ' + found if found else ''}."
+        return f"{'Imported' if self.applied else 'With --apply'}: {found}."
 
 
 @click.command(
@@ -41,44 +119,28 @@ TRIGGERS = ("signup", "assessment", "christmas-signup", "christmas-assessment")
 def import_people(file: Path, applying: bool, trigger: str | None, consent_on_file: bool, as_json: bool) -> None:
     """Import people from a CSV file.
 
-    Columns: email, name, first_name, business_name, timezone, scores, consent, consent_text, campaign, start. Invalid
-    lines are listed and skipped. Exit status 1 if there are any."""
+    Columns: email, name, first_name, business_name, timezone, scores, consent, consent_text, campaign, start, and what
+    other tools call them; and the status columns of other email tools. People who unsubscribed, bounced or complained
+    there get no email from here either. Invalid lines are listed and skipped. Exit status 1 if there are any."""
     found, ledger, catalog = clients.settings(), clients.ledger(), services.catalog()
     campaign = catalog.triggered_by(trigger) if trigger else None
     if trigger and not campaign:
         raise click.UsageError(f"no campaign starts with {trigger}")
     now = ledger.now()
-    sheet = csv_file.read(file, campaign=campaign.slug if campaign else None, now=now)
-    if trigger and "consent" not in sheet.columns and not consent_on_file:
+    people = csv_people.read(file, campaign=campaign.slug if campaign else None, now=now, zone=found.business_timezone)
+    if trigger and "consent" not in people.file.columns and not consent_on_file:
         raise click.UsageError(
             "the file has no column `consent`; add one (yes or no), or --consent-on-file if you can prove consent"
         )
-    notes: list[Fault] = []
-    if applying:
-        intake = Intake(ledger, catalog, found, now, log.request_id(), page=f"import of {file.name}")
-        done = csv_import.apply(sheet.rows, intake, trigger=trigger, consent_on_file=consent_on_file)
-        notes += filter(None, track(done, "Importing", len(sheet.rows), console=console, disable=as_json))
-    _report(sheet, notes, applying, as_json)
-    sys.exit(bool(sheet.faults))
-
-
-def _report(sheet: Sheet, notes: list[Fault], applied: bool, as_json: bool) -> None:
+    intake = Intake(ledger, catalog, found, now, log.request_id(), page=f"import of {file.name}")
+    planned = Import(people, intake, trigger, consent_on_file)
+    done = planned.apply() if applying else planned.preview()
+    total = people.count + len(people.faults)
+    outcome = Outcome(people, applied=applying)
+    for result in track(done, "Importing" if applying else "Checking", total, console=console, disable=as_json):
+        outcome.add(result, most=sys.maxsize if as_json else LISTED)
     if as_json:
-        shown = {"faults": [asdict(fault) for fault in sheet.faults], "notes": [asdict(note) for note in notes]}
-        return print_json(
-            {"applied": applied, "people": len(sheet.rows), "merged": sheet.doubles, "ignored_columns": sheet.unknown}
-            | shown
-        )
-    if sheet.unknown:
-        console.print(f"Ignored columns: {', '.join(sheet.unknown)}", markup=False)
-    table = Table("Line", "Column", "Problem", box=None, pad_edge=False)
-    for each in [*sheet.faults, *notes]:
-        table.add_row(str(each.line), each.field, each.message)
-    if table.rows:
-        console.print(table)
-    agreed = sum(row.form.consent is True for row in sheet.rows)
-    console.print(
-        f"People: {len(sheet.rows)}, with consent: {agreed}. Lines merged: {sheet.doubles}. Faults: "
-        f"{len(sheet.faults)}."
-    )
-    console.print("Imported." if applied else "Nothing was changed; add --apply to import.")
+        print_json(outcome.as_json())
+    else:
+        outcome.print()
+    sys.exit(bool(outcome.counts["refused"]))

@@ -293,10 +293,10 @@ class Decisions:
         """Open the gate, regardless of what closed it."""
         self._decide("gate", {})
 
-    def suppress(self, contact: str, reason: str) -> int:
+    def suppress(self, contact: str, reason: str, *, source: str = "link") -> int:
         """Stop email to a contact, for `bounced`, `complained`, `unsubscribed` or `manual`; returns how many
-        enrollments that ended."""
-        return int(self._decide("suppress", {"contact": contact, "reason": reason}))
+        enrollments that ended. `source` is who reports an unsubscribe."""
+        return int(self._decide("suppress", {"contact": contact, "reason": reason, "source": source}))
 
     def lift(self, contact: str, reasons: Sequence[str], *, consent: str | None = None) -> list[str]:
         """Let a contact get email again.
