@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import pytest
 import requests
@@ -281,19 +283,23 @@ class TestImport:
         return file
 
     def test_it_is_a_dry_run_by_default(self, evergreen: Any, redis: Redis, file: Path) -> None:
-        """The file is checked, its faults are named, and nothing is changed."""
+        """It says what would happen to how many, then to which lines and why, and nothing is changed."""
         done = evergreen("import", str(file), "--trigger", "christmas-assessment")
         assert done.exit_code == 1
-        assert "3" in done.output and "email" in done.output and "People: 2, with consent: 1" in done.output
+        assert "Read as UTF-8, separated by semicolons." in done.output
         assert "Ignored columns: shoe_size" in done.output and "--apply" in done.output
+        assert "With --apply: 1 enrolled, 1 only stored, 1 refused." in done.output
+        reasons = [line.split()[:3] for line in done.output[done.output.index("Why") :].splitlines()]
+        assert ["3", "email", "refused"] in reasons and ["4", "consent", "stored"] in reasons
         assert redis.keys("eg:contact:*") == []
 
     def test_apply(self, evergreen: Any, redis: Redis, file: Path) -> None:
-        """The person who agreed is enrolled, the other one is only remembered, and the output says so."""
+        """The person who agreed is enrolled, the other one is only stored, and the output says so."""
         done = evergreen("import", str(file), "--trigger", "christmas-assessment", "--apply", "--json")
         said = json.loads(done.stdout)
         assert (said["applied"], said["people"], [fault["line"] for fault in said["faults"]]) == (True, 2, [3])
         assert [note["line"] for note in said["notes"]] == [4]
+        assert said["counts"] == {"enrolled": 1, "stored": 1, "refused": 1}
         assert len(redis.keys("eg:contact:*")) == 2
         assert [key.split("-")[0] for key in cast(list[str], redis.keys("eg:enrollment:*"))] == ["eg:enrollment:five"]
 
@@ -305,5 +311,31 @@ class TestImport:
         assert (refused.exit_code, "--consent-on-file" in refused.output) == (2, True)
         assert redis.keys("eg:contact:*") == []
         done = evergreen("import", str(file), "--trigger", "christmas-assessment", "--apply", "--consent-on-file")
-        assert done.exit_code == 0 and "Imported." in done.output
+        assert done.exit_code == 0 and "Imported: 1 enrolled." in done.output
         assert len(redis.keys("eg:enrollment:*")) == 1
+
+    def test_people_of_another_tool(self, evergreen: Any, tmp_path: Path) -> None:
+        """Suppressed ones are no fault, and no trigger is needed; a date counts where the business is, and an encoding
+        that is only assumed is named."""
+        file = tmp_path / "people.csv"
+        file.write_bytes("email,name,status\na@example.org,Zo\xeb,cleaned\n".encode("cp1252"))
+        done = evergreen("import", str(file), "--apply")
+        assert (done.exit_code, "Imported: 1 suppressed." in done.output) == (0, True)
+        assert "Read as Windows-1252 (assumed, as it is not UTF-8)" in done.output
+        assert [list(each["reasons"]) for each in evergreen.json("suppress", "--list")] == [["bounced"]]
+        evergreen.set(BUSINESS_TIMEZONE="Pacific/Kiritimati")
+        start = datetime.now(ZoneInfo("Pacific/Kiritimati")).date() - timedelta(days=30)
+        file.write_text(f"email,start\nb@example.org,{start}\n")
+        assert "more than 30 days ago" in evergreen("import", str(file)).output
+
+    @pytest.mark.parametrize("applying", [[], ["--apply"]])
+    def test_nothing_is_imported(self, evergreen: Any, tmp_path: Path, applying: list[str]) -> None:
+        """It never says that it was; and of many reasons the first ones are listed."""
+        file = tmp_path / "people.csv"
+        file.write_text("email,status\n" + "".join(f"n{number}@example.org,pending\n" for number in range(25)))
+        done = evergreen("import", str(file), *applying)
+        assert done.exit_code == 1 and "Imported" not in done.output and "25 refused" in done.output
+        assert "n24" not in done.output and "… and 5 more" in done.output
+        file.write_text("email\n")
+        done = evergreen("import", str(file), *applying)
+        assert (done.exit_code, "Nothing w" in done.output, "Imported" in done.output) == (0, True, False)
