@@ -119,9 +119,9 @@ class Outcome:
 def import_people(file: Path, applying: bool, trigger: str | None, consent_on_file: bool, as_json: bool) -> None:
     """Import people from a CSV file.
 
-    Columns: email, name, first_name, business_name, timezone, scores, consent, consent_text, campaign, start, and what
-    other tools call them; and the status columns of other email tools. People who unsubscribed, bounced or complained
-    there get no email from here either. Invalid lines are listed and skipped. Exit status 1 if there are any."""
+    Columns: email, name, first_name, business_name, timezone, scores, consent, consent_text, campaign, start. People
+    who unsubscribed, bounced or complained in another email tool are suppressed, if its export says so. Invalid or
+    unclear lines are listed and skipped. Exit status 1 if there are any."""
     found, ledger, catalog = clients.settings(), clients.ledger(), services.catalog()
     campaign = catalog.triggered_by(trigger) if trigger else None
     if trigger and not campaign:

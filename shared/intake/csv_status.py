@@ -46,7 +46,9 @@ _WORDS = {
     **dict.fromkeys(("unconfirmed", "pending", "inactive"), NOT_CONFIRMED),
 }
 # Columns that must say something about each person.
-_IN_WORDS = frozenset({"status", "subscription", "subscription_status", "subscriber_status", "email_marketing_status"})
+_IN_WORDS = frozenset(
+    {"status", "subscription", "subscription_status", "subscriber_status", "email_marketing", "email_marketing_status"}
+)
 _SUBSCRIBED = frozenset({"subscribed", "subscribed_to_emails", "is_subscribed"})
 # What a yes means; a no, or nothing, leaves the others to decide.
 _OBJECTIONS = {
