@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, field
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,13 @@ from shared.intake.csv_import import Import, Result
 from shared.intake.csv_people import People
 
 TRIGGERS = ("signup", "assessment", "christmas-signup", "christmas-assessment")
-LISTED = 20  # lines
+LISTED = 20  # lines of each result
 WORDS = {
     "enrolled": "enrolled",
+    "suppressed": "suppressed",
     "exists": "enrolled before",
     "blocked": "blocked by another enrollment",
     "stored": "only stored",
-    "suppressed": "suppressed",
     "refused": "refused",
 }
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
@@ -42,26 +44,23 @@ class Outcome:
 
     Attributes:
         counts: how many people, or lines that were refused, had each result.
-        listed: the first of those that have a reason, and `more`: how many others have one.
+        listed: the first of each result, if they have a reason.
     """
 
     people: People
     applied: bool
     counts: Counter[str] = field(default_factory=Counter)
-    listed: list[Result] = field(default_factory=list)
-    more: int = 0
+    listed: defaultdict[str, list[Result]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, result: Result, most: int) -> None:
-        """Count a result, and list it if it has a reason and fewer than `most` are listed."""
+        """Count a result, and list it if it has a reason and fewer than `most` of its kind are listed."""
         self.counts[result.what] += 1
-        if result.message and len(self.listed) < most:
-            self.listed.append(result)
-        else:
-            self.more += bool(result.message)
+        if result.message and len(self.listed[result.what]) < most:
+            self.listed[result.what].append(result)
 
     def as_json(self) -> dict[str, Any]:
         """All of it."""
-        refused = [asdict(result) for result in self.listed if result.what == "refused"]
+        reasons = {what: [asdict(result) for result in results] for what, results in self.listed.items()}
         return {
             "applied": self.applied,
             "encoding": ENCODINGS[self.people.file.encoding],
@@ -69,8 +68,8 @@ class Outcome:
             "merged": self.people.doubles,
             "ignored_columns": self.people.file.ignored,
             "counts": self.counts,
-            "faults": refused,
-            "notes": [asdict(result) for result in self.listed if result.what != "refused"],
+            "faults": reasons.pop("refused", []),
+            "notes": sorted(chain(*reasons.values()), key=itemgetter("line")),
         }
 
     def print(self) -> None:
@@ -84,12 +83,13 @@ class Outcome:
         console.print(f"People: {self.people.count}. Lines merged: {self.people.doubles}.")
         console.print(self._summary(), markup=False)
         table = Table("Line", "Column", "Result", "Why", box=None, pad_edge=False)
-        for each in self.listed:
-            table.add_row(str(each.line), each.field, each.what, each.message)
+        for what in dict.fromkeys(("refused", "suppressed", *self.listed)):
+            for each in self.listed[what]:
+                table.add_row(str(each.line), each.field, what, each.message)
+            if self.listed[what] and (more := self.counts[what] - len(self.listed[what])):
+                table.add_row("…", "", what, f"and {more} more; --json lists them all")
         if table.rows:
             console.print(table)
-        if self.more:
-            console.print(f"… and {self.more} more; --json lists them all.")
         if not self.applied:
             console.print("Nothing was changed; add --apply to import.")
 

@@ -23,7 +23,7 @@ class People:
     Attributes:
         file: where they stand.
         faults: the lines that cannot be used.
-        reasons: by contact, why they get no email; whoever is not in it may.
+        reasons: by contact, why they get no email.
         count: how many people there are.
         doubles: how many lines were merged into an earlier one of the same address.
     """

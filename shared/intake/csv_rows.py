@@ -83,12 +83,9 @@ def checked(line: int, cells: Mapping[str, str], scope: Scope) -> tuple[Row | No
 
 def _form(line: int, cells: Mapping[str, str]) -> tuple[ProvedSignUp | None, list[Fault]]:
     try:
-        form = ProvedSignUp.model_validate({"email": ""} | {name: cells[name] for name in PERSONAL if name in cells})
+        return ProvedSignUp.model_validate({name: cells[name] for name in PERSONAL if name in cells}), []
     except ValidationError as error:
         return None, list(_faults(line, error))
-    if cells.get("consent") and form.consent is None:
-        return None, [Fault(line, "consent", YES_OR_NO)]
-    return form, []
 
 
 def _faults(line: int, error: ValidationError) -> Iterator[Fault]:

@@ -3,16 +3,17 @@
 Where each tool says it (column: values):
 
 - Mailchimp: three or four files. UNSUB_TIME and CLEAN_TIME are in the unsubscribed and the cleaned one (sample files in
-  TryGhost/migrate, packages/mg-mailchimp-members); the nonsubscribed one is known only by its name. API, `status`:
-  subscribed, unsubscribed, cleaned, pending, transactional (not subscribed), archived.
+  TryGhost/migrate, packages/mg-mailchimp-members); the nonsubscribed one is known only by its name. In its API, a
+  `status` is subscribed, unsubscribed, cleaned, pending, transactional (not subscribed) or archived.
 - Kit (ConvertKit), `state` or `status`: active, cancelled, bounced, complained, inactive (not confirmed)
   (developers.kit.com, subscribers; help.kit.com, "Subscriber types").
-- Keila, `Status`: active, unsubscribed, unreachable (lib/keila_web, contacts CSV export).
+- Keila, `Status`: active, unsubscribed, unreachable (pentacent/keila, ContactsCsvExport).
 - Ghost: `subscribed_to_emails` true or false; `email_disabled` after a bounce or a complaint (TryGhost/Ghost,
-  members/csv/unparse).
+  members-csv/lib/unparse.js and pull request 29598).
 - listmonk, `status`: enabled, disabled, blocklisted (cmd/subscribers.go). The subscription to a list (confirmed,
   unconfirmed, unsubscribed) is not in the export: knadh/listmonk issue 2855.
-- Brevo: `EMAIL_BLACKLISTED`, or a status subscribed or blocklisted (developers.brevo.com, contacts/export).
+- Brevo: a subscription status subscribed or blocklisted (developers.brevo.com, contacts/export; help.brevo.com, "Manage
+  the subscription status"), in other exports `EMAIL_BLACKLISTED`.
 - Loops: `Subscribed` true or false (loops.so/docs/add-users/csv-upload). Resend: `unsubscribed` true or false.
 - HubSpot: "Unsubscribed from all email", "Email hard bounce reason" (knowledge.hubspot.com).
 - Evergreen's own contacts in Notion, `Subscription`: subscribed, unsubscribed, bounced, complained.
@@ -26,7 +27,7 @@ from collections.abc import Mapping
 from shared.intake.csv_columns import Fault, normalized
 
 MAY_GET_EMAIL = "may get email"
-NOT_CONFIRMED = "has not confirmed the subscription; only a new sign-up can"
+NOT_CONFIRMED = "has not confirmed the subscription; they can sign up again"
 UNCLEAR = "not a known status; write active or unsubscribed, or rename the column if it means something else"
 MISSING = "empty; write active or unsubscribed, or rename the column if it means something else"
 UNSUBSCRIBED, BOUNCED, COMPLAINED = REASONS = ("unsubscribed", "bounced", "complained")
