@@ -29,6 +29,7 @@ class Intake:
         page: the page of the website that it came from, stored with a consent.
         network: the network that it came from, stored with a consent.
         leads: whether the owner is alerted at once to an urgent assessment.
+        lifts: whether a consent counts after an unsubscribe; one that was given before it does not.
         visitor: who sent it, if nothing proves it; then limits apply, and `solved` is the challenge that they solved.
         confirms: the id of the held sign-up that the owner of the mailbox confirms.
     """
@@ -43,6 +44,7 @@ class Intake:
     page: str | None = None
     network: str | None = None
     leads: bool = True
+    lifts: bool = True
     visitor: Visitor | None = None
     solved: Challenge | None = None
     confirms: str | None = None

@@ -63,4 +63,4 @@ class Fault:
 
 def normalized(header: str) -> str:
     """A column's name as the tables here have it: `E-mail 1 - Value` is `e_mail_1_value`."""
-    return "_".join(header.strip("\ufeff").casefold().replace("-", " ").replace("_", " ").split())
+    return "_".join(header.strip("\ufeff?:* ").casefold().replace("-", " ").replace("_", " ").split())

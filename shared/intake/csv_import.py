@@ -148,5 +148,5 @@ def _starting(form: SignUp, start: int | None, now: int) -> SignUp:
 
 
 def _at(start: int | None, intake: Intake) -> Intake:
-    """A campaign that begins later counts as if its form came in then."""
-    return replace(intake, leads=False, now=max(start or 0, intake.now))
+    """A campaign that begins later counts as if its form came in then. A consent on a list lifts no unsubscribe."""
+    return replace(intake, leads=False, lifts=False, now=max(start or 0, intake.now))

@@ -29,7 +29,7 @@ def consent(form: SignUp, trigger: str, intake: Intake) -> Consent | None:
     """What the person agrees to, and on which page; the ledger adds when. None if they agree to nothing."""
     if not form.consent:
         return None
-    return Consent(text=form.consent_text, page=intake.page, source=trigger, network=intake.network)
+    return Consent(text=form.consent_text, page=intake.page, source=trigger, network=intake.network, lifts=intake.lifts)
 
 
 def has_all(form: SignUp, campaign: Campaign) -> bool:

@@ -57,13 +57,14 @@ class Start:
 
 @dataclass(frozen=True, kw_only=True)
 class Consent:
-    """What a contact agrees to: the words, the page of the website, the trigger or the program it came by, and the
-    network it came from."""
+    """What a contact agrees to: the words, the page of the website, the trigger or the program it came by, the network
+    it came from, and whether it counts after an unsubscribe."""
 
     text: str | None
     page: str | None
     source: str
     network: str | None = None
+    lifts: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

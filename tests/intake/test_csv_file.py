@@ -29,7 +29,7 @@ def day(days: float) -> str:
     "content",
     [
         "email,name,red_systems\nada@example.org,Ada,2\n",
-        "\ufeffE-Mail;Name;Red Systems\r\nADA@example.org ; Ada;2\r\n\r\n",
+        "\ufeffE-Mail*;Name:;Red Systems\r\nADA@example.org ; Ada;2\r\n\r\n",
         '"Email"\t"name"\t"red-systems"\t"Shoe size"\n"ada@example.org"\t"Ada"\t2\t39\n\n\t\t\t\n',
         "email|name|red_systems\nada@example.org|Ada|2\n",
         "email,name,red_systems\rada@example.org,Ada,2\r",
@@ -41,7 +41,7 @@ def day(days: float) -> str:
         "\n,,\n# exported today\n\nemail,name,red_systems\n\nada@example.org,Ada,2\n",
         '"# exported, for you",,\nemail,name,red_systems\nada@example.org,Ada,2\n',
         "#,email,name,red_systems\n1,ada@example.org,Ada,2\n",
-        'email,name,red_systems,"notes; old; and; new"\nada@example.org,Ada,2,\n',
+        'email,name,red_systems,"notes; old; and; new; and; more"\nada@example.org,Ada,2,\n',
         'email;name;red_systems;"one, two, three,\nfour"\nada@example.org;Ada;2;x\n',
     ],
 )

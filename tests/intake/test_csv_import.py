@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from shared.intake.csv_import import NO_CONSENT, NO_SCORES, OBSTACLES, Result
+import pytest
+
+from shared.intake.csv_import import NO_CONSENT, NO_SCORES, OBSTACLES, Import, Result
 from shared.ledger import ids
 from tests.conftest import START
-from tests.support.spreadsheets import CAMPAIGN, bring, people
+from tests.support.spreadsheets import CAMPAIGN, bring, importing, people
 from tests.support.world import World
 
 HEAD = "email,first_name,red_systems,consent\n"
@@ -74,6 +76,16 @@ def test_an_import_lifts_no_suppression(tmp_path: Path, world: World) -> None:
     world.ledger.suppress(ids.digest("a@example.org"), "unsubscribed")
     (note,) = bring(world, people(tmp_path, HEAD + "a@example.org,A,1,yes\n"))
     assert (note.what, note.message) == ("stored", "gets no email (unsubscribed)")
+    contact = world.ledger.contact(ids.digest("a@example.org"))
+    assert contact and contact.subscription == "unsubscribed" and "consent_at" not in contact.fields
+
+
+def test_an_unsubscribe_during_the_import_counts(tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if it comes after the import has looked for one, and before it enrolls the person."""
+    world.ledger.suppress(ids.digest("a@example.org"), "unsubscribed")
+    monkeypatch.setattr(Import, "_suppressed", lambda *_: [])
+    started = importing(world, people(tmp_path, HEAD + "a@example.org,A,1,yes\n"))
+    assert [each.what for each in started.apply()] == ["stored"]
     contact = world.ledger.contact(ids.digest("a@example.org"))
     assert contact and contact.subscription == "unsubscribed" and "consent_at" not in contact.fields
 

@@ -26,7 +26,9 @@ local function needs_the_owner()
   return a.visit and a.consent and redis.call('HEXISTS', contact, 'unsubscribed') == 1
 end
 
+-- One that does not lift (`lifts` is false) was given before the unsubscribe.
 local function consent()
+  if a.consent.lifts == false and redis.call('HEXISTS', contact, 'unsubscribed') == 1 then return end
   if redis.call('HDEL', contact, 'unsubscribed') == 1 then
     redis.call('HDEL', contact, 'consent_at', 'consent_proof')  -- what was withdrawn with it
     unlist_suppressed(a.contact)
