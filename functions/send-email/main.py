@@ -42,7 +42,7 @@ def handle(request: Request) -> Response:
     guards.require_bearer(request, SETTINGS.accepted("internal_token"))
     if request.path.rstrip("/").endswith("/confirmations"):
         return endpoint.answer(200, {"result": "asked", "count": CONFIRMATIONS.ask()})
-    order = endpoint.parse(request, endpoint.body(request), Order)
+    order = endpoint.parse(request, endpoint.body(request), Order.model_validate)
     result = SENDER.send(order.enrollment, order.step)
     body: dict[str, object] = {"result": result.result, "until": result.until, "why": result.why}
     return endpoint.answer(429 if result.paced else 200, body, retry_after=1 if result.paced else None)

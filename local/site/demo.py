@@ -60,7 +60,7 @@ def blueprint(settings: Settings, where: stack.Place, webhooks: WSGIApplication)
 
     @endpoint.function("demo-calcom")
     def book(request: Request) -> Response:
-        wish = endpoint.parse(request, endpoint.body(request), calcom.Request)
+        wish = endpoint.parse(request, endpoint.body(request), calcom.Request.model_validate)
         uid = _uid(wish, request)
         event = calcom.event(wish, uid, datetime.now(UTC))
         data, headers = calcom.signed(event, settings.calcom_webhook_secret)

@@ -183,7 +183,7 @@ def _decided(enrollment: str, decide: Callable[[EnrollmentActions], object], ste
 def _body(model: type[Body]) -> Body:
     """The request's body; an empty one has no fields."""
     data = endpoint.body(request)
-    return endpoint.parse(request, data, model) if data else model()
+    return endpoint.parse(request, data, model.model_validate) if data else model()
 
 
 def _faulty(field: str, message: str) -> WebhookError:

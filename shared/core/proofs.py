@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping, Sequence
 
 from standardwebhooks import Webhook, WebhookVerificationError
+
+_SIGNATURE = re.compile(r"\bv1,[A-Za-z0-9+/]{43}=")
 
 
 def is_one_of(given: str, accepted: Sequence[str]) -> bool:
@@ -34,8 +37,10 @@ def is_signed(body: bytes, headers: Mapping[str, str], secrets: tuple[str, ...])
 
 
 def _is_signed(body: bytes, headers: Mapping[str, str], secret: str) -> bool:
+    # The library gives up at the first malformed signature of the list, though a later one may be right.
+    signatures = " ".join(_SIGNATURE.findall(headers.get("webhook-signature", "")))
     try:
-        Webhook(secret).verify(body, dict(headers), json_parse=False)
+        Webhook(secret).verify(body, {**headers, "webhook-signature": signatures}, json_parse=False)
     except (WebhookVerificationError, ValueError):  # malformed headers raise ValueError (binascii's and unicode's too)
         return False
     return True

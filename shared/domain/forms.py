@@ -2,22 +2,72 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, EmailStr, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    EmailStr,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from shared.domain import names
 from shared.domain.enrollments import SCORES, normalized
 from shared.domain.segments import Segment, segment
 
 LONGEST_SOLUTION = 2000  # characters
+# Faults that refuse a form: those of our own rules, and numbers out of their range.
+_REFUSED = {"value_error", "greater_than_equal", "less_than_equal", "finite_number"}
+_NUMBER = re.compile(r"([+-]?\d+)(?:[.,](\d+))?\s*%?")
+_YES = re.compile(r"(?:yes|ja|oui|s[iíì]|i (?:agree|accept|consent)|agreed?|accept(?:ed)?|checked)\b")
+_NO = re.compile(r"\b(?:no|not|never|but|unless|nein|nicht|kein\w*|non|pas)\b|n['’]t\b")
+_STATUSES = {"delivered": "sent", "error": "failed", "failure": "failed"}  # what else websites call it
+
+
+def _text(value: Any) -> Any:
+    """Text without the half characters that a script leaves when it cuts an emoji."""
+    return value.encode(errors="ignore").decode() if isinstance(value, str) else value
 
 
 def _one_line(value: Any) -> Any:
-    return " ".join(value.split()) if isinstance(value, str) else value
+    return " ".join(_text(value).split()) if isinstance(value, str) else value
+
+
+def _cut(most: int) -> AfterValidator:
+    return AfterValidator(lambda text: text if len(text) <= most else f"{text[: most - 1]}…")
+
+
+def _number(value: Any) -> Any:
+    """A whole number, also from text such as `45 %` or `62,5`; a half is rounded up."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    if isinstance(value, str) and (found := _NUMBER.fullmatch(value.strip())):
+        value = float(f"{found[1]}.{found[2] or 0}")
+    return math.floor(value + 0.5) if isinstance(value, float) and math.isfinite(value) else value
+
+
+def _agreement(value: Any) -> Any:
+    """A checkbox's text: one that begins with a yes, and takes nothing back, is a yes."""
+    if not isinstance(value, str):
+        return value
+    said = value.strip().lower()
+    return True if _YES.match(said) and not _NO.search(said) else said
+
+
+def _status(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    said = value.strip().lower()
+    return _STATUSES.get(said, said)
 
 
 def _no_link(value: str) -> str | None:
@@ -41,13 +91,29 @@ Email = Annotated[
     BeforeValidator(lambda value: normalized(value) if isinstance(value, str) else value),
     Field(max_length=200),
 ]
-Name = Annotated[str, BeforeValidator(_one_line), Field(max_length=100)]
+Name = Annotated[str, BeforeValidator(_one_line), _cut(100)]
 # What a booker may have typed into a calendar: with a link in it, it counts as not given.
 Words = Annotated[Name, AfterValidator(_no_link)]
 # What a stranger typed: of any length, as a name that is none refuses no sign-up.
 Typed = Annotated[str, BeforeValidator(_one_line)]
-Instant = Annotated[datetime, AfterValidator(_aware)]
-Systems = Annotated[int, Field(ge=0, le=8)]
+Instant = Annotated[
+    datetime,
+    AfterValidator(_aware),
+    BeforeValidator(
+        lambda value: value.strip() if isinstance(value, str) else value,
+        json_schema_input_type=datetime | date | float | Annotated[str, Field(pattern=r"^\d+(\.\d+)?$")],
+    ),
+]
+Score = Annotated[
+    int,
+    Field(ge=0, le=100),
+    BeforeValidator(_number, json_schema_input_type=Annotated[float, Field(ge=0, le=100)] | str),
+]
+Systems = Annotated[
+    int,
+    Field(ge=0, le=8),
+    BeforeValidator(_number, json_schema_input_type=Annotated[float, Field(ge=0, le=8)] | str),
+]
 NAMES = ("name", "first_name", "business_name")
 
 
@@ -57,7 +123,8 @@ class Person(BaseModel):
     The report is proved, so an email may print the names as they were given.
     """
 
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, coerce_numbers_to_str=True)
+    _left_out: dict[str, Any] = {}
 
     email: Email
     name: Name | None = None
@@ -82,9 +149,16 @@ class Person(BaseModel):
         kept = ("email", *NAMES, *SCORES, "timezone", "booking_url")
         return {field: str(value) for field in kept if (value := getattr(self, field, None)) is not None}
 
+    @property
+    def left_out(self) -> list[str]:
+        """The fields whose values could not be read."""
+        return sorted(self._left_out)
+
     def claimed_fields(self) -> dict[str, str]:
-        """What was given but may not be printed, for the owner to see."""
-        return {}
+        """What was given but may not be printed or could not be read, at most 100 characters each, for the owner to
+        see."""
+        texts = {name: names.claimed(str(value)) for name, value in self._left_out.items() if isinstance(value, str | int | float)}
+        return {name: text for name, text in texts.items() if text}
 
 
 class SignUp(Person):
@@ -97,17 +171,35 @@ class SignUp(Person):
     name: Typed | None = None
     first_name: Typed | None = None
     business_name: Typed | None = None
-    assessment_score: int | None = Field(default=None, ge=0, le=100)
+    assessment_score: Score | None = None
     red_systems: Systems | None = None
     orange_systems: Systems | None = None
     yellow_systems: Systems | None = None
     green_systems: Systems | None = None
-    consent: bool | None = None
-    consent_text: Annotated[str, Field(max_length=2000)] | None = None
+    consent: Annotated[bool, BeforeValidator(_agreement, json_schema_input_type=bool | str)] | None = None
+    consent_text: Annotated[str, BeforeValidator(_text), _cut(2000)] | None = None
     email_1_sent_at: Instant | None = None
-    email_1_status: Literal["sent", "failed"] | None = None
-    fax_number: str | None = None
+    email_1_status: (
+        Annotated[Literal["sent", "failed"], BeforeValidator(_status, json_schema_input_type=str)] | None
+    ) = None
+    fax_number: Annotated[Any, Field(json_schema_extra={"type": "string"})] = None
     altcha: Annotated[str | None, BeforeValidator(_solution)] = None
+
+    @classmethod
+    def posted(cls, fields: Mapping[str, Any]) -> Self:
+        """A form that a website posts: what cannot be read is left out, as it must not cost the sign-up.
+
+        Raises:
+            ValidationError: if the address is missing or unreadable, or a number or a time is out of its range.
+        """
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            unfit = {str(fault["loc"][0]) for fault in error.errors() if fault["loc"] and fault["type"] not in _REFUSED}
+        unfit.discard("email")
+        form = cls.model_validate({name: value for name, value in fields.items() if name not in unfit})
+        form._left_out = {name: fields[name] for name in unfit}
+        return form
 
     @model_validator(mode="after")
     def _at_most_eight_systems(self) -> SignUp:
@@ -122,8 +214,9 @@ class SignUp(Person):
         return {field: value for field, value in fields.items() if value is not None}
 
     def claimed_fields(self) -> dict[str, str]:
-        """What was given as a name but may not be printed, at most 100 characters each, for the owner to see."""
-        return {field: name.claimed for field, name in self._names().items() if name.claimed is not None}
+        """The same, with the names that an email must not print."""
+        claimed = {field: name.claimed for field, name in self._names().items() if name.claimed is not None}
+        return super().claimed_fields() | claimed
 
     def _names(self) -> dict[str, names.Name]:
         given = {field: getattr(self, field) for field in NAMES}

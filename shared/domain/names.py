@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from itertools import dropwhile
 
 PERSON, BUSINESS = 40, 80  # characters
 CLAIMED = 100  # characters of what is only shown to the owner
@@ -36,6 +37,10 @@ cloud page win loan bid zip mov icu buzz email download money cash bank onion lo
 قطر مصر السعودية امارات ایران عمان موقع شبكة بازار
 """  # noqa: RUF001  # Cyrillic domains are written in Cyrillic
 _DOMAINS = frozenset(_COMMON.split())
+_TITLES = frozenset("mr mrs ms miss mx dr prof sir madam lord lady rev herr frau hr fru mme mlle señor señora sra".split())
+# What follows a name after a comma.
+_SUFFIXES = frozenset("jr sr ii iii iv phd md dds esq mba cpa rn inc ltd llc gmbh".split())
+_MANY = frozenset("the family families familie familia famille team and und & +".split())  # more than one person
 _LEGAL_FORMS = ("co.kg", "co.ohg", "co.kgaa")
 
 
@@ -63,15 +68,38 @@ def read_name(given: str, *, business: bool = False) -> Name:
         given: what was typed.
         business: whether it names a business, not a person.
     """
-    claimed = visible(given[:_LONGEST])[:CLAIMED] or None
     if len(given) > _LONGEST:
-        return Name(None, claimed)
+        return Name(None, claimed(given))
     name = normal(given)
     if not name:
         return Name(None, None)
     plain = " ".join(given.split()) == name  # nothing in it was disguised
     printable = _is_name(name, business) and (not carries_link(name) or (business and plain and _is_website_name(name)))
-    return Name(name, None) if printable else Name(None, claimed)
+    return Name(name, None) if printable else Name(None, claimed(given))
+
+
+def claimed(given: str) -> str | None:
+    """The beginning of what a stranger typed, for the owner to see; None if nothing in it is visible."""
+    return visible(given[:_LONGEST])[:CLAIMED] or None
+
+
+def first_name(full: str) -> str | None:
+    """The word of a full name that a greeting may use; None if that is unclear, as in `Ms Lee` or `The Smith Family`.
+
+    Args:
+        full: as people type it: `Ada Lovelace`, `Lovelace, Ada` or `Dr. Ada Lovelace`.
+    """
+    last, _, first = full.partition(",")
+    used = last if not first.strip() or _plain(first.split()[0]) in _SUFFIXES else first
+    words = [word for word in used.split() if word in _MANY or any(each.isalnum() for each in word)]
+    given = list(dropwhile(lambda word: _plain(word) in _TITLES, words))
+    if not given or len(given) == 1 < len(words) or any(_plain(word) in _MANY for word in words):
+        return None
+    return None if given[0].endswith(".") else given[0].strip(",;")
+
+
+def _plain(word: str) -> str:
+    return word.strip(".,").replace(".", "").lower()
 
 
 def carries_link(text: str) -> bool:

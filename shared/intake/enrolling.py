@@ -56,20 +56,37 @@ def sign_up(form: SignUp, *, trigger: str, intake: Intake) -> Answer:
         TooManyRequests: if too many come from the visitor's network, and the campaign holds none.
     """
     campaign = intake.catalog.triggered_by(trigger)
-    enrolls = campaign is not None and form_values.has_all(form, campaign)
+    enrolls = _enrolls(form, campaign)
     fields = form_values.fields(form, intake.settings.booking_url)
     order = replace(
-        _order(form, fields, trigger, campaign if enrolls else None, intake),
+        _order(form, fields, trigger, enrolls, intake),
         consent=form_values.consent(form, trigger, intake),
         lead=form_values.lead(form) if intake.leads else None,
         start=start_of(campaign, form.email, intake) if campaign else None,
-        plan=_sign_up_plan(form, campaign, intake) if campaign and enrolls else None,
+        plan=_sign_up_plan(form, enrolls, intake) if enrolls else None,
         confirms=intake.confirms,
     )
     if intake.visitor:
         measured = visits.visit(form.email, campaign, intake.visitor, intake.solved, intake.settings)
         order = replace(order, visit=measured, hold=held_forms.hold(form, trigger, intake.visitor, intake))
     return _enroll(order, form, intake)
+
+
+def thanks(form: SignUp, *, trigger: str, intake: Intake) -> Answer:
+    """The answer that `sign_up` gives to such a form, without doing anything.
+
+    Args:
+        form: what was posted.
+        trigger: the webhook's name.
+        intake: where it came in.
+    """
+    enrolls = _enrolls(form, intake.catalog.triggered_by(trigger))
+    return Answer(form.email, enrolls.slug if enrolls else None)
+
+
+def _enrolls(form: SignUp, campaign: Campaign | None) -> Campaign | None:
+    """The campaign of a trigger, if the form has what it requires."""
+    return campaign if campaign and form_values.has_all(form, campaign) else None
 
 
 def _sign_up_plan(form: SignUp, campaign: Campaign, intake: Intake) -> Plan:
@@ -153,6 +170,7 @@ def _enroll(order: Enroll, form: Person, intake: Intake) -> Answer:
     before = done.what == "duplicate"
     _logger.info(
         "signed_up",
+        **({"left_out": form.left_out} if form.left_out else {}),
         trigger=order.source,
         outcome=done.what,
         enrollment=None if before else done.which,

@@ -32,10 +32,17 @@ Loose = Annotated[Anything | None, WrapValidator(_or_none)]
 Line = Annotated[str, Field(max_length=1000)]
 
 
+def _not_json(constant: str) -> None:
+    """Python reads NaN, Infinity and -Infinity, which are not JSON."""
+    raise ValueError(constant)
+
+
 def json_object(body: bytes) -> dict[str, Any]:
-    """A body as a JSON object; raises WebhookError 400 if it is not one."""
+    """A body as a JSON object (RFC 8259: in UTF-8, without NaN); raises WebhookError 400 if it is not one."""
     try:
-        posted = json.loads(body)
+        posted = json.loads(body.decode("utf-8-sig"), parse_constant=_not_json)
+    except UnicodeDecodeError:
+        raise WebhookError(400, "the body is not JSON in UTF-8") from None
     except (ValueError, RecursionError):
         posted = None
     if not isinstance(posted, dict):

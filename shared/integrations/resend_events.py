@@ -6,16 +6,17 @@ https://docs.svix.com/receiving/verifying-payloads/how-manual (signature; Svix's
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parseaddr
 from typing import Literal
 
+from pydantic import ValidationError
+
 from shared.core import proofs
 from shared.core.errors import WebhookError, masked
 from shared.domain.enrollments import normalized
-from shared.integrations.payloads import milliseconds
+from shared.integrations.payloads import json_object, milliseconds
 from shared.integrations.resend_event_payloads import Data, Post, Trouble
 
 TAG = "email_id"  # ours, on each email that we send
@@ -114,8 +115,8 @@ def event(body: bytes, key: str) -> DeliveryEvent | None:
         WebhookError: 400 if the body is not a JSON object with a type.
     """
     try:
-        post = Post.model_validate(json.loads(body))
-    except (ValueError, RecursionError):
+        post = Post.model_validate(json_object(body))
+    except ValidationError:
         raise WebhookError(400, "the body is not a JSON object with a type") from None
     data = post.data or Data()
     what = _what(post.type, data)

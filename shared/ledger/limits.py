@@ -12,6 +12,7 @@ from shared.ledger.orders import Limit
 
 _LIMIT = "eg:limit:"
 REFUSED = "eg:limit:refused"  # a hash: how many proofs have failed, by function
+TRAPPED = "eg:limit:honeypot"  # a hash: how many forms had the hidden field filled in, by function
 
 
 def limit(kind: str, who: str, rate: str, times: int = 1) -> Limit:
@@ -30,6 +31,11 @@ def limit(kind: str, who: str, rate: str, times: int = 1) -> Limit:
 def refused(ledger: Ledger, function: str) -> None:
     """Count a proof that a function refused."""
     ledger.redis.hincrby(REFUSED, function, 1)
+
+
+def trapped(ledger: Ledger, function: str) -> None:
+    """Count a form whose hidden field is filled in."""
+    ledger.redis.hincrby(TRAPPED, function, 1)
 
 
 def wait(ledger: Ledger, limit: Limit) -> int:

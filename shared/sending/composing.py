@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.core.errors import RenderingError
 from shared.core.settings import Settings
+from shared.domain import names
 from shared.domain.catalog import Campaign, Catalog
 from shared.domain.enrollments import Contact
 from shared.emails.template_store import Templates
@@ -71,7 +72,7 @@ def _printable(contact: Contact, campaign: Campaign) -> Contact:
 def _values(contact: Contact, item: Item, settings: Settings) -> dict[str, str]:
     """What fills the template's placeholders: the settings', the contact's, and above these the webhook's values."""
     known = {"booking_url": settings.booking_url, **contact.fields, **item.values}
-    called = known.get("name", "").split()[:1]
-    if "first_name" not in known and called and not called[0].endswith("."):  # a title or an initial is no name
-        known["first_name"] = called[0]
+    called = known.pop("first_name", "").strip(" ,;") or names.first_name(known.get("name", ""))
+    if called:
+        known["first_name"] = called
     return known | {"segment": contact.segment, "sender_name": settings.business_name}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import TypeVar
 
 from flask import Request, Response
 
@@ -12,10 +13,11 @@ from shared.core.errors import WebhookError
 from shared.domain.forms import NewClient, NoShow, PostCall, ProvedSignUp, SignUp
 from shared.intake import enrolling
 from shared.intake.context import Intake
-from shared.intake.enrolling import Answer
 from shared.ledger import ids
 from shared.ledger.enroll_orders import Challenge
 from shared.web import challenge, endpoint, guards
+
+Report = TypeVar("Report", NoShow, PostCall, NewClient)
 
 
 def website(request: Request, *, trigger: str) -> Response:
@@ -33,10 +35,11 @@ def website(request: Request, *, trigger: str) -> Response:
     data = endpoint.body(request)
     proved = guards.prove_website(request, data)
     now = None if proved else guards.limit_visits(request, "ip")
-    form = endpoint.parse(request, data, ProvedSignUp if proved else SignUp)
-    if form.fax_number:  # only a robot fills in the hidden field
-        return endpoint.answer(202, Answer(form.email, None).body)
+    form = endpoint.parse(request, data, (ProvedSignUp if proved else SignUp).posted)
     found = intake(request, data, now)
+    if form.fax_number:  # only a robot fills in the hidden field, or a browser's autofill
+        guards.trapped()
+        return endpoint.answer(202, enrolling.thanks(form, trigger=trigger, intake=found).body)
     if now is not None:
         found = replace(found, visitor=guards.visitor(request), solved=_solved(form, now))
     return endpoint.answer(202, enrolling.sign_up(form, trigger=trigger, intake=found).body)
@@ -63,7 +66,7 @@ def new_challenge(request: Request) -> Response:
     return endpoint.answer(200, challenge.create(settings.challenge_key, guards.limit_visits(request, "challenge")))
 
 
-def reported(request: Request, data: bytes, model: type[NoShow | PostCall | NewClient], *, trigger: str) -> Response:
+def reported(request: Request, data: bytes, model: type[Report], *, trigger: str) -> Response:
     """Handle what the operator reports, once it is proved: parse, enroll, answer 202.
 
     Args:
@@ -75,7 +78,7 @@ def reported(request: Request, data: bytes, model: type[NoShow | PostCall | NewC
     Raises:
         WebhookError: if the request is unreadable or invalid.
     """
-    form = endpoint.parse(request, data, model)
+    form = endpoint.parse(request, data, model.model_validate)
     return endpoint.answer(202, enrolling.report(form, trigger=trigger, intake=intake(request, data)).body)
 
 

@@ -45,6 +45,12 @@ def refused(proof: str) -> None:
         limits.refused(services.ledger(), log.known("function"))
 
 
+def trapped() -> None:
+    """Log and count a form whose hidden field is filled in: it does nothing, so the owner must be able to see it."""
+    _logger.warning("honeypot.filled")
+    limits.trapped(services.ledger(), log.known("function"))
+
+
 def require_bearer(request: Request, tokens: tuple[str, ...]) -> None:
     """Admit only the holder of one of these tokens; raises WebhookError 401."""
     given = request.headers.get("Authorization", "")
