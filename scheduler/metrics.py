@@ -68,6 +68,8 @@ def _campaigns(now: Readings) -> Iterator[Metric]:
     yield _counters("enrollments", "Enrollments by campaign.", ["campaign"], enrolled)
     runs: Numbers = {(slug, state): number for slug, states in now.states.items() for state, number in states.items()}
     yield _gauges("runs", "Stored enrollments, by campaign and state.", ["campaign", "state"], runs)
+    trapped: Numbers = {(form,): number for form, number in now.trapped.items()}
+    yield _counters("honeypot", "Forms whose hidden field was filled in.", ["form"], trapped)
     yield _counters(
         "emails", "Emails by campaign and how they ended.", ["campaign", "result"], _over_steps(now, RESULTS)
     )

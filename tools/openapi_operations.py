@@ -23,7 +23,7 @@ REPORTS = {
     ),
 }
 _ERRORS = {
-    400: "The body is not a JSON object, or the Idempotency-Key is malformed.",
+    400: "The body is not a JSON object in UTF-8, is malformed or ends too early; or the Idempotency-Key is malformed.",
     401: "The proof is missing or wrong.",
     413: "The body is over 64 KiB.",
     415: "The content type is not application/json.",

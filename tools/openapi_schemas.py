@@ -24,7 +24,8 @@ FIELDS = {
     "consent": "Whether the person agreed to get emails. `true` undoes an unsubscribe, once it is proved or confirmed.",
     "consent_text": "The text that the person agreed to; stored with the time and the page.",
     "email_1_sent_at": (
-        "When the website sent the first email; delays count from then. At most 30 days ago; UTC if it has no zone."
+        "When the website sent the first email; delays count from then. "
+        "A date is its midnight; UTC if it has no zone. At most 30 days ago."
     ),
     "email_1_status": (
         "`sent`: the website has sent the first email. `failed`: Evergreen sends it; the website must not try again."

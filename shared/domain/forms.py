@@ -29,7 +29,7 @@ LONGEST_SOLUTION = 2000  # characters
 _REFUSED = {"value_error", "greater_than_equal", "less_than_equal", "finite_number"}
 _NUMBER = re.compile(r"([+-]?\d+)(?:[.,](\d+))?\s*%?")
 _YES = re.compile(r"(?:yes|ja|oui|s[iíì]|i (?:agree|accept|consent)|agreed?|accept(?:ed)?|checked)\b")
-_NO = re.compile(r"\b(?:no|not|never|but|unless|nein|nicht|kein\w*|non|pas)\b|n['’]t\b")
+_NO = re.compile(r"\b(?:no|not|never|but|unless|nein|nicht|kein\w*|non|pas)\b|n['\u2019]t\b")
 _STATUSES = {"delivered": "sent", "error": "failed", "failure": "failed"}  # what else websites call it
 
 
@@ -157,12 +157,15 @@ class Person(BaseModel):
     def claimed_fields(self) -> dict[str, str]:
         """What was given but may not be printed or could not be read, at most 100 characters each, for the owner to
         see."""
-        texts = {name: names.claimed(str(value)) for name, value in self._left_out.items() if isinstance(value, str | int | float)}
-        return {name: text for name, text in texts.items() if text}
+        given = {
+            name: str(value) if isinstance(value, str | int | float) else "(not text)"
+            for name, value in self._left_out.items()
+        }
+        return {name: names.claimed(text) or "(not readable)" for name, text in given.items()}
 
 
 class SignUp(Person):
-    """What a website form posts, with or without an assessment.
+    """What a website form posts; a value that cannot be read is left out.
 
     Anyone can post a form, so a name counts only if it can be nothing but a name. `name`, `first_name` and
     `business_name` hold what was typed; `contact_fields` has what an email may print, `claimed_fields` the rest.

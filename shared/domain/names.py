@@ -37,10 +37,10 @@ cloud page win loan bid zip mov icu buzz email download money cash bank onion lo
 قطر مصر السعودية امارات ایران عمان موقع شبكة بازار
 """  # noqa: RUF001  # Cyrillic domains are written in Cyrillic
 _DOMAINS = frozenset(_COMMON.split())
-_TITLES = frozenset("mr mrs ms miss mx dr prof sir madam lord lady rev herr frau hr fru mme mlle señor señora sra".split())
-# What follows a name after a comma.
-_SUFFIXES = frozenset("jr sr ii iii iv phd md dds esq mba cpa rn inc ltd llc gmbh".split())
-_MANY = frozenset("the family families familie familia famille team and und & +".split())  # more than one person
+_BEFORE = "mr mrs ms miss mx dr prof sir madam lord lady rev herr frau hr fru mme mlle señor señora sra"
+_AFTER = "jr sr ii iii iv phd md dds esq mba cpa rn inc ltd llc gmbh"  # after a comma
+_SEVERAL = "the family families familie familia famille team and und & +"
+_TITLES, _SUFFIXES, _MANY = (frozenset(words.split()) for words in (_BEFORE, _AFTER, _SEVERAL))
 _LEGAL_FORMS = ("co.kg", "co.ohg", "co.kgaa")
 
 

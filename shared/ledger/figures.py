@@ -10,6 +10,7 @@ from shared.domain.enrollments import SCORES, Contact
 from shared.domain.states import LISTED
 from shared.ledger import ids
 from shared.ledger.client import Ledger
+from shared.ledger.limits import TRAPPED
 
 
 class Figures:
@@ -24,13 +25,18 @@ class Figures:
 
     def backlog(self) -> dict[str, Any]:
         """How many alerts and leads are waiting to be sent to the owner, and the requests per second that Resend says
-        it allows (None until it does)."""
+        it allows (None until it does); and how many forms had the hidden field filled in."""
         pipe = self._redis.pipeline(transaction=False)
         pipe.zcard(ids.NOTICES)
         pipe.zcard(ids.LEADS)
         pipe.get("eg:rate:resend")
-        alerts, leads, rate = pipe.execute()
-        return {"notices": alerts + leads, "resend_rate": float(rate) if rate else None}
+        pipe.hvals(TRAPPED)
+        alerts, leads, rate, trapped = pipe.execute()
+        return {
+            "notices": alerts + leads,
+            "resend_rate": float(rate) if rate else None,
+            "honeypot": sum(map(int, trapped)),
+        }
 
     def next_steps(self, count: int) -> list[tuple[str, int]]:
         """The steps to look at next, as enrollment and number."""

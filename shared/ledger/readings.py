@@ -9,6 +9,7 @@ from shared.domain.states import LISTED, EnrollmentState
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.health import OVERDUE_AFTER, Health, read_health
+from shared.ledger.limits import TRAPPED
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Readings:
         queued, workers, failed: by queue, the waiting jobs, the workers, and the jobs on RQ's failed list.
         lateness: emails by the upper end of their bucket in seconds, and the `sum` in milliseconds.
         counts: emails by the outcome of each request, and `held`, requests that hit the provider's rate limit.
+        trapped: by form, how often its hidden field was filled in.
         gauges: `open` and `late` steps, waiting `notices` and `leads`, `suppressed` contacts, `rejected` templates.
     """
 
@@ -33,6 +35,7 @@ class Readings:
     failed: dict[str, int]
     lateness: dict[str, int]
     counts: dict[str, int]
+    trapped: dict[str, int]
     gauges: dict[str, int]
 
 
@@ -58,6 +61,7 @@ def read(ledger: Ledger, slugs: Sequence[str]) -> Readings:
         pipe.zcard(f"rq:failed:{queue}")
     pipe.hgetall("eg:lateness")
     pipe.hgetall("eg:counts")
+    pipe.hgetall(TRAPPED)
     pipe.zcard(ids.OPEN)
     pipe.zcount(ids.OPEN, "-inf", now - OVERDUE_AFTER)
     pipe.zcard(ids.NOTICES)
@@ -76,6 +80,7 @@ def read(ledger: Ledger, slugs: Sequence[str]) -> Readings:
         failed={queue: numbers[2] for queue, numbers in queues.items()},
         lateness=_numbers(next(answers)),
         counts=_numbers(next(answers)),
+        trapped=_numbers(next(answers)),
         gauges=dict(zip(("open", "late", "notices", "leads", "suppressed", "rejected"), answers, strict=True)),
     )
 

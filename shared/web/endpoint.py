@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from flask import Request, Response, jsonify
+from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, ValidationError
 from redis.exceptions import RedisError
 
@@ -117,11 +118,14 @@ def body(request: Request) -> bytes:
     """The whole request body.
 
     Raises:
-        WebhookError: 413 if it is larger than WEBHOOK_BODY_LIMIT, however it was sent.
+        WebhookError: 413 if it is larger than WEBHOOK_BODY_LIMIT, however it was sent; 400 if it is malformed.
     """
     limit = services.current_settings().webhook_body_limit
     # Not get_data(): behind a gateway that sends chunks, Flask's own limit would silently cut off the body.
-    data = request.stream.read(limit + 1) if request.content_length is None or request.content_length <= limit else b""
+    try:
+        data = request.stream.read(limit + 1) if (request.content_length or 0) <= limit else b""
+    except (OSError, ParseException):  # such as in what follows the last chunk
+        raise WebhookError(400, "the body is malformed or ends too early") from None
     if len(data) > limit or (request.content_length or 0) > limit:
         raise WebhookError(413, f"the body is larger than {limit} bytes")
     return data

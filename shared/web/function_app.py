@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from wsgiref.types import WSGIApplication
@@ -11,6 +12,7 @@ from wsgiref.types import WSGIApplication
 import flask
 import functions_framework
 from functions_framework.exceptions import InvalidTargetTypeException, MissingTargetException
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException
 
 from shared.core.errors import SettingsError
@@ -59,9 +61,10 @@ def function_app(source: Path, target: str) -> WSGIApplication:
 
 def _read_on(response: flask.Response) -> flask.Response:
     """Read the rest of the body, up to a limit: a caller that cannot send it all does not see the response."""
-    for _ in range(READ_ON // 65536):
-        if not flask.request.stream.read(65536):
-            break
+    with suppress(OSError, ParseException):  # the rest is malformed, or does not come
+        for _ in range(READ_ON // 65536):
+            if not flask.request.stream.read(65536):
+                break
     return response
 
 

@@ -28,6 +28,7 @@ from shared.core import log
 HEADER, BODY, ANSWER = 5.0, 10.0, 30.0
 LINGER = 2.0  # seconds in which a caller that is told to go may read why
 HEADER_LIMIT = 65_536  # bytes; what chunks add to a body counts too
+LARGEST_CHUNK = 1 << 63  # bytes; a size beyond this is no size
 MEMORY = 16 * 1024 * 1024  # bytes of all requests that are still arriving
 CONNECTIONS = 800  # below the 1,024 files that a process may open by default
 SWEEP = 0.5  # seconds between two looks at the deadlines
@@ -37,6 +38,7 @@ READ = 65_536  # bytes
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REFUSED = {
+    HTTPStatus.BAD_REQUEST: "the body is malformed or ends too early",
     HTTPStatus.REQUEST_TIMEOUT: "the request did not arrive in time",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the request is too large",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "the header is too large",
@@ -182,14 +184,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
             self._look(conn, data)
 
     def _read(self, conn: TConn, _readable: Any) -> bytes:
-        """What has arrived; at the end of a connection nothing, and it is closed."""
+        """What has arrived; at the end of a connection nothing, and it is closed, after a 400 to half a body."""
         try:
             data: bytes = conn.sock.socket.recv(READ)
         except BlockingIOError:
             return b""
         except OSError:
             data = b""
-        if not data:
+        if not data and conn.sock.body_until:
+            self._refuse(conn, HTTPStatus.BAD_REQUEST)
+        elif not data:
             self._close(conn)
         return data
 
@@ -208,10 +212,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         wire = conn.sock
         try:
             wire.framing.feed(data)
+            malformed = wire.framing._chunk_size >= LARGEST_CHUNK
             group = self.app.group(_path(wire.framing)) if wire.framing.is_complete else None
-        except Exception:  # gunicorn's other parser, in a thread, says what is wrong with it
-            group = ""
-        if group is not None:
+        except Exception:
+            malformed, group = True, ""
+        if malformed and wire.body_until:
+            self._refuse(conn, HTTPStatus.BAD_REQUEST)
+        elif group is not None:  # of a malformed header, gunicorn's other parser, in a thread, says what is wrong
             self._answer(conn, self.groups[group])
         elif len(wire.received) > self.most:
             self._read_on(conn)
@@ -294,6 +301,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
 
     def _linger(self, conn: TConn) -> None:
         """Half-close: a connection that is closed while its caller still sends would lose the answer."""
+        conn.sock.body_until = 0.0
         try:
             conn.sock.socket.shutdown(socket.SHUT_WR)
         except OSError:

@@ -94,8 +94,7 @@ def test_a_proved_name_counts_as_given(given: str) -> None:
         proved = model.model_validate(fields)
         assert proved.contact_fields() == fields
         assert proved.claimed_fields() == {}
-    with pytest.raises(ValidationError):
-        ProvedSignUp.model_validate(fields | {"name": "x" * 101})
+        assert model.model_validate(fields | {"name": "x" * 101}).name == "x" * 99 + "…"
 
 
 def test_only_a_proved_form_is_printed_as_given(functions: Functions) -> None:
@@ -118,7 +117,7 @@ def test_scores_have_limits(score: str) -> None:
     for value in right:
         assert getattr(form(**{score: value}), score) == int(value)
         assert form(**{score: value}).assessed
-    wrong: list[Any] = [-1, top + 1, 0.5, "many", 1e400, 10**30, float("nan"), [1], {"a": 1}]
+    wrong: list[Any] = [-1, top + 1, "many", 1e400, 10**30, float("nan"), [1], {"a": 1}, True, False]
     for value in wrong:
         with pytest.raises(ValidationError) as caught:
             form(**{score: value})
@@ -141,6 +140,9 @@ def test_there_are_eight_systems() -> None:
         ("2026-11-01T10:00:00", 10),
         (1793527200, 10),
         ("1793527200000", 10),
+        (" 1793527200.0 ", 10),
+        ("2026-11-01", 0),
+        ("2026-11-01 10:00", 10),
     ],
 )
 def test_a_time_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch, given: Any, instant: int) -> None:
@@ -155,16 +157,96 @@ def test_a_time_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch, given: An
 
 @pytest.mark.parametrize(
     "fields",
-    [{"email_1_sent_at": "yesterday"}, {"email_1_sent_at": 10**30}, {"email_1_sent_at": []},
-    {"email_1_status": "delivered"},
-     {"consent": "perhaps"}, {"consent_text": "x" * 2001}, {"timezone": "x" * 65}, {"booking_url": "x" * 501},
-     {"first_name": 5}, {"business_name": ["a"]}, {"name": {"first": "Ada"}}],
+    [{"email_1_sent_at": "yesterday"}, {"email_1_sent_at": 10**30}, {"email_1_sent_at": []}, {"email_1_sent_at": True},
+     {"email_1_status": "perhaps"}, {"email_1_status": 1}, {"consent": "perhaps"}, {"consent": 2}, {"consent": ["on"]},
+     {"consent_text": ["I agree"]}, {"timezone": "x" * 65}, {"timezone": {}}, {"booking_url": "x" * 501},
+     {"first_name": True}, {"business_name": ["a"]}, {"name": {"first": "Ada"}},
+     {"assessment_score": "12 of 100"}, {"red_systems": "two"}, {"green_systems": "nan"}, {"orange_systems": [1]},
+     {"yellow_systems": {"of": 8}}, {"assessment_score": "", "red_systems": "%"}],
 )  # fmt: skip
-def test_other_fields_have_limits(fields: dict[str, Any]) -> None:
-    """A value that is too long or of the wrong type names its field."""
+def test_what_cannot_be_read_is_left_out(fields: dict[str, Any]) -> None:
+    """It is refused where a person sees the error, and costs no visitor their sign-up; the owner sees what it was."""
+    unread = {name: value for name, value in fields.items() if value != ""}
     with pytest.raises(ValidationError) as caught:
         form(**fields)
-    assert {str(fault["loc"][0]) for fault in caught.value.errors()} == fields.keys()
+    assert {str(fault["loc"][0]) for fault in caught.value.errors()} == unread.keys()
+    posted = SignUp.posted({"email": ADDRESS, "first_name": "Ada", "green_systems": 8} | fields)
+    assert posted.left_out == sorted(unread)
+    assert posted.claimed_fields() == {
+        name: "(not text)" if isinstance(value, list | dict) else str(value)[:100] for name, value in unread.items()
+    }
+    assert {name: getattr(posted, name) for name in unread} == dict.fromkeys(unread)
+    assert (posted.first_name or "first_name" in unread) and (posted.green_systems == 8 or "green_systems" in unread)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"email": "ada"}, {"email": ["ada@example.org"]}, {"email": None}, *({score: True} for score in SCORES),
+     {"assessment_score": "101"}, {"assessment_score": 100.5}, {"assessment_score": "-1%"}, {"red_systems": "9.0"},
+     {"red_systems": 1e400}, {"email_1_sent_at": "0001-01-01T00:00:00Z"}, {"email_1_sent_at": 0}],
+)  # fmt: skip
+def test_a_posted_form_is_refused_for_few_things(fields: dict[str, Any]) -> None:
+    """The address, a number or a time out of its range, a boolean for a number; each is named, and nothing else is."""
+    with pytest.raises(ValidationError) as caught:
+        SignUp.posted({"email": ADDRESS, "timezone": [], "consent": "perhaps"} | fields)
+    assert [fault["loc"] for fault in caught.value.errors()] == [(name,) for name in fields]
+
+
+@pytest.mark.parametrize(
+    ("given", "score"),
+    [(62.5, 63), ("62.5", 63), (62.4, 62), (0.5, 1), (99.6, 100), ("45%", 45), (" 45 ", 45), ("45 %", 45), ("45,0", 45),
+     ("45.0", 45), ("44,5", 45), ("007", 7), ("+7", 7), ("-0", 0), ("45.%", None), ("4 5", None), ("0x10", None)],
+)  # fmt: skip
+def test_a_score_is_read_as_tools_write_it(given: Any, score: int | None) -> None:
+    """Fractions are rounded, a half up; a percent sign, a decimal comma and spaces do no harm."""
+    assert SignUp.posted({"email": ADDRESS, "assessment_score": given}).assessment_score == score
+
+
+@pytest.mark.parametrize(
+    ("given", "consent"),
+    [*((yes, True) for yes in (True, 1, "on", "ON ", "yes", "true", "1", "Yes, send me news", "Yes!", "Ja, gerne", "Sí",
+      "I agree to get emails", "oui", "accepted")),
+     *((no, False) for no in (False, 0, "off", "no", "NO", "false", "0", "n")),
+     *((unclear, None) for unclear in ("nein", "perhaps", "I do not agree", "I don't agree", "yes/no", "Yesterday",
+      "Yes, but only once", "Yes, don\u2019t", "No, yes", "not yet", "one", 2, "🙂"))],
+)  # fmt: skip
+def test_a_consent_is_read_as_a_checkbox_sends_it(given: Any, consent: bool | None) -> None:
+    """A yes counts in many words; what is unclear is none."""
+    posted = SignUp.posted({"email": ADDRESS, "consent": given})
+    assert posted.consent is consent
+    assert posted.left_out == (["consent"] if consent is None else [])
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [("Sent", "sent"), ("SENT ", "sent"), ("delivered", "sent"), ("Failed", "failed"), ("error", "failed"),
+     ("failure", "failed"), ("queued", None), ("", None)],
+)  # fmt: skip
+def test_the_first_emails_status_has_several_names(given: str, status: str | None) -> None:
+    """In capitals or not; an unknown one is left out."""
+    assert SignUp.posted({"email": ADDRESS, "email_1_status": given}).email_1_status == status
+
+
+def test_what_is_too_long_is_cut() -> None:
+    """A text that an email or the owner may see loses its end, and refuses no report either."""
+    assert form(consent_text="x" * 2001).consent_text == "x" * 1999 + "…"
+    assert NewClient.model_validate({"email": ADDRESS, "package": LONG}).package == "x" * 99 + "…"
+
+
+def test_a_number_may_be_a_name() -> None:
+    """Of a business, or of a missed call; of a person it is only claimed."""
+    posted = form(business_name=4711, first_name=5)
+    assert (posted.contact_fields()["business_name"], posted.claimed_fields()) == ("4711", {"first_name": "5"})
+    assert NoShow.model_validate({"email": ADDRESS, "event_id": 17}).event_id == "17"
+
+
+def test_half_an_emoji_costs_no_name() -> None:
+    """A script that cuts a text may leave half a character."""
+    posted = SignUp.posted(
+        {"email": ADDRESS, "first_name": "Ada \ud83d", "business_name": "\udc00", "consent_text": "Yes \ud83d"}
+    )
+    assert posted.contact_fields() == {"email": ADDRESS, "first_name": "Ada"}
+    assert (posted.consent_text, posted.left_out) == ("Yes ", [])
 
 
 def test_unknown_fields_are_ignored() -> None:
@@ -214,6 +296,8 @@ HOSTILE = [
     b'{"email":"ada@example.org","email_1_sent_at":Infinity,"red_systems":1}',
     b'{"email":"ada@example.org","red_systems":' + b"9" * 5000 + b"}",
     b'{"email":"ada@example.org","x":' + b"[" * 150 + b"]" * 150 + b"}",
+    *(b'{"email":"ada@example.org","consent":' + b"[" * deep + b"]" * deep + b"}" for deep in (800, 990, 20_000)),
+    b'{"email":"ada@example.org","timezone":' + b"9" * 4000 + b"}", b'{"email":"ada@example.org","\\ud800":1}',
     b'{"email":"ada@example.org","email":{"email":"bob@example.org"}}',
     b'{"email":"ada@example.org","red_systems":1,"red_systems":1}',
     b'{"email":"ada@example.org","name":"\xff\xfe"}', b'{"email":"ada@example.org","name":"\xed\xa0\x80"}',

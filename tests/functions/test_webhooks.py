@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from structlog.testing import CapturingLogger
 
 from local import valkey
 from shared.core.errors import SettingsError
 from shared.domain.enrollments import Enrollment
-from shared.ledger import ids
+from shared.intake import enrolling
+from shared.ledger import ids, limits
+from shared.web import guards
 from tests.support import calendar_samples
 from tests.support.functions_client import ADDRESS, SECRET, Functions, signed
 from tests.support.webhook_calls import (
@@ -172,7 +175,7 @@ class TestAnswers:
         )
 
     @pytest.mark.parametrize("name", WEBHOOKS)
-    @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b"[" * 50_000])
+    @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b"[" * 50_000, b'{"email": "a@b.org", "type": NaN}'])
     def test_a_body_that_is_not_a_json_object_is_400(self, functions: Functions, name: str, body: bytes) -> None:
         """Proved or not, it must be a JSON object."""
         assert (post(functions, name, body).status_code, kept(functions)) == (400, {})
@@ -207,10 +210,10 @@ class TestAnswers:
             ("assessment", {"email": "x", "red_systems": 9}, [["email"], ["red_systems"]]),
             ("assessment", {"email": ADDRESS, "red_systems": 5, "green_systems": 4}, [[]]),
             ("signup", {"name": "Ada"}, [["email"]]),
-            ("christmas-assessment", {"email": ADDRESS, "email_1_status": "perhaps"}, [["email_1_status"]]),
+            ("christmas-assessment", {"email": ADDRESS, "red_systems": True, "consent": "?"}, [["red_systems"]]),
             ("postcall-maybe", {"email": ADDRESS, "call_at": "soon"}, [["call_at"]]),
             ("postcall-maybe", {"email": ADDRESS, "call_at": "2020-01-01T00:00:00Z"}, [["call_at"]]),
-            ("onboarding-start", {"email": ADDRESS, "package": "x" * 101}, [["package"]]),
+            ("calendly-noshow", {"event": 5, "created_at": []}, [["event"]]),
             ("calcom-booking", {"triggerEvent": "BOOKING_CREATED", "createdAt": "now", "payload": {}}, None),
             ("calcom-booking", {}, [["triggerEvent"]]),
             ("calendly-noshow", {"event": "invitee.created"}, [["created_at"], ["payload"]]),
@@ -253,10 +256,35 @@ class TestForms:
     """What the website's forms share."""
 
     @pytest.mark.parametrize("name", FORMS)
-    def test_a_bot_is_thanked_and_ignored(self, functions: Functions, name: str) -> None:
-        """A form with the hidden field filled in leaves no trace."""
-        answer = post(functions, name, ADA | {"fax_number": "555 0100"})
-        assert (answer.status_code, (answer.json or {})["status"], kept(functions)) == (202, "accepted", {})
+    @pytest.mark.parametrize("fax", ["555 0100", 5550100, True, ["555"]])
+    def test_a_bot_is_thanked_and_ignored(
+        self, functions: Functions, monkeypatch: pytest.MonkeyPatch, name: str, fax: Any
+    ) -> None:
+        """A form with the hidden field filled in does nothing, which the owner can find; the answer is the usual."""
+        logger = CapturingLogger()
+        monkeypatch.setattr(guards, "_logger", logger)
+        answer = post(functions, name, ADA | {"fax_number": fax})
+        assert (answer.status_code, kept(functions)) == (202, {})
+        assert [call.args for call in logger.calls] == [("honeypot.filled",)]
+        assert functions.ledger.redis.hgetall(limits.TRAPPED) == {name: "1"}
+        assert answer.json == post(functions, name, ADA).json
+
+    @pytest.mark.parametrize("name", FORMS)
+    def test_what_cannot_be_read_costs_no_sign_up(
+        self, functions: Functions, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        """The rest of the form counts; the log names the fields, and the owner sees what was given."""
+        logger = CapturingLogger()
+        monkeypatch.setattr(enrolling, "_logger", logger)
+        odd = {"timezone": "x" * 65, "consent": "perhaps", "green_systems": "a few", "booking_url": ["x"]}
+        assert post(functions, name, ADA | odd).json == post(functions, name, ADA).json
+        contact = functions.contact()
+        assert contact and contact.claimed == odd | {"booking_url": "(not text)"}
+        assert contact.fields["first_name"] == ADA["first_name"] and "consent_at" not in contact.fields
+        assert [call.kwargs.get("left_out") for call in logger.calls if call.args == ("signed_up",)] == [
+            sorted(odd),
+            None,
+        ]
 
     @pytest.mark.parametrize("name", FORMS)
     def test_the_owners_pages_may_post(self, functions: Functions, name: str) -> None:

@@ -112,7 +112,7 @@ def _started_with(directory: Path, missing: str, by: set[str]) -> subprocess.Com
 class TestEveryFunction:
     """The app that serves all functions of stack.yml."""
 
-    @pytest.mark.parametrize("path", ["/function/echo", "/function/echo/", "/webhook/echo"])
+    @pytest.mark.parametrize("path", ["/function/echo", "/function/echo/", "/webhook/echo", "/webhook/echo/"])
     def test_a_post_reaches_the_function_without_a_redirect(self, all_functions: Client, path: str) -> None:
         """Both public URLs answer a POST at once, with the function seeing `/`."""
         answer = all_functions.post(path, data=b"12345")

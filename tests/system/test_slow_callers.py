@@ -32,6 +32,13 @@ def handle(request):
         return "x" * 20_000_000
     return str(len(request.get_data()))
 """
+OURS = """
+from shared.web import endpoint
+
+@endpoint.function("ours", methods=("GET", "POST"))
+def handle(request):
+    return endpoint.answer(200, {"length": len(endpoint.body(request))})
+"""
 # What a caller sends before it falls silent.
 SLOW = {
     "nothing": b"",
@@ -194,6 +201,57 @@ class TestDeadlines:
             time.sleep(worker.HEADER + 2 * worker.SWEEP)
             caller.sendall(ASK)
             assert caller.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+# Bodies that are malformed or end too early, after a header that is right.
+MALFORMED = {
+    "a size that is no number": CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n",
+    "a negative size": CHUNKED + b"-2\r\n{}\r\n0\r\n\r\n",
+    "a size with a prefix": CHUNKED + b"0x2\r\n{}\r\n0\r\n\r\n",
+    "no size": CHUNKED + b"\r\n{}\r\n0\r\n\r\n",
+    "a size that no machine has": CHUNKED + b"fffffffffffffffff\r\n{}",
+    "a size of 3,000 digits": CHUNKED + b"f" * 3000 + b"\r\n{}",
+    "a size line of 100 KB": CHUNKED + b"f" * 100_000,
+    "more data than its size": CHUNKED + b"2\r\n{}}\r\n0\r\n\r\n",
+    "no line end after the data": CHUNKED + b"2\r\n{}0\r\n\r\n",
+    "bare line feeds": CHUNKED + b"2\n{}\n0\n\n",
+    "a second chunk that is none": CHUNKED + b'2\r\n{"\r\nx\r\n',
+    "an extension that is none": CHUNKED + b"2;\x01\r\n{}\r\n0\r\n\r\n",
+    "a length after the chunks": CHUNKED + b"2\r\n{}\r\n0\r\nContent-Length: 5\r\n\r\n",
+    "a trailer that is none": CHUNKED + b"2\r\n{}\r\n0\r\nX\x00: y\r\n\r\n",
+    "an end within a chunk": CHUNKED + b"20\r\n{}",
+    "an end within a size": CHUNKED + b"2",
+    "an end before the last chunk": CHUNKED + b"2\r\n{}\r\n",
+    "an end within a body": HEAD + b"Content-Length: 20\r\n\r\n{}",
+    "a length and chunks": HEAD + b"Content-Length: 12\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+}
+
+
+@pytest.fixture(scope="module")
+def form_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a function that reads its body as all of ours do."""
+    with served(tmp_path_factory.mktemp("function"), OURS) as (_, port):
+        yield port
+
+
+class TestMalformed:
+    """What is half a request, or none."""
+
+    @pytest.mark.parametrize("kind", MALFORMED)
+    def test_a_malformed_body_is_400(self, form_port: int, kind: str) -> None:
+        """At once, once, and it ends the connection; the next one is served."""
+        with opened(form_port, MALFORMED[kind]) as caller:
+            caller.shutdown(socket.SHUT_WR)
+            head, _, rest_of_it = rest(caller).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ") and b"HTTP/1.1" not in rest_of_it
+        assert get(form_port, "/") == 200
+
+    @pytest.mark.parametrize("ends", [b"zz\r\n", b"10\r\nx", b""])
+    def test_a_body_over_the_limit_may_end_in_any_way(self, form_port: int, ends: bytes) -> None:
+        """It is refused for its size, or for its end."""
+        with opened(form_port, CHUNKED + (b"1000\r\n" + b"x" * 4096 + b"\r\n") * 40 + ends) as caller:
+            caller.shutdown(socket.SHUT_WR)
+            assert rest(caller)[:13] in (b"HTTP/1.1 413 ", b"HTTP/1.1 400 ")
 
 
 class TestProtocol:

@@ -40,17 +40,27 @@ class TestRefusals:
             b"email=a",
             b"[" * 60_000,
             b'{"a":' * 10_000,
-            b"\xff\xfe{}",
-            b"\xef\xbb\xbf" + FORM,
+            *(FORM[:-1] + b', "x": %b}' % word for word in (b"NaN", b"Infinity", b"-Infinity", b"[NaN]", b"9" * 5000)),
         ],
     )
     def test_a_body_that_is_not_a_json_object_is_400(self, functions: Functions, body: bytes) -> None:
-        """Anything but one JSON object in UTF-8 is answered 400 with a reason."""
+        """Anything but one JSON object is answered 400 with a reason."""
         answer = functions.post(body)
         assert (answer.status_code, answer.json) == (
             400,
             {"status": "error", "message": "the body is not a JSON object"},
         )
+
+    @pytest.mark.parametrize("body", [b"\xff\xfe{}", FORM.decode().encode("utf-16")])
+    def test_another_encoding_is_400(self, functions: Functions, body: bytes) -> None:
+        """The answer names the one that counts."""
+        answer = functions.post(body)
+        assert (answer.status_code, (answer.json or {})["message"]) == (400, "the body is not JSON in UTF-8")
+
+    def test_a_byte_order_mark_is_no_fault(self, functions: Functions) -> None:
+        """Some tools begin every text with one."""
+        assert functions.post(b"\xef\xbb\xbf" + FORM).status_code == 202
+        assert functions.run()
 
     @pytest.mark.parametrize("method", ["HEAD", "PUT", "PATCH", "DELETE"])
     def test_another_method_is_405(self, functions: Functions, method: str) -> None:
@@ -75,12 +85,14 @@ class TestRefusals:
 
     def test_wrong_fields_are_422_each_named(self, functions: Functions) -> None:
         """All faults are listed in pydantic's form, and none repeats what was posted."""
-        answer = functions.sign_up({"email": "secret-value", "assessment_score": 101, "red_systems": "many"})
+        answer = functions.sign_up(
+            {"email": "secret-value", "assessment_score": 101, "red_systems": True, "timezone": []}
+        )
         body = answer.json or {}
         assert (answer.status_code, body["status"]) == (422, "error")
         assert [fault["loc"] for fault in body["detail"]] == [["email"], ["assessment_score"], ["red_systems"]]
         assert all(fault.keys() == {"loc", "msg", "type"} for fault in body["detail"])
-        assert "secret-value" not in answer.text and "many" not in answer.text
+        assert "secret-value" not in answer.text and "101" not in answer.text
 
     def test_a_missing_address_is_422(self, functions: Functions) -> None:
         """The one field that is required is named."""
@@ -222,6 +234,8 @@ class TestSignature:
             {"webhook-signature": "v1,ü"},
             {"webhook-signature": signed(FORM)["webhook-signature"].replace("v1", "v2")},
             {"webhook-signature": "v1," * 1000},
+            {"webhook-signature": signed(FORM)["webhook-signature"].replace("v1", "v1a")},
+            {"webhook-signature": f"{signed(FORM + b' ')['webhook-signature']} v1,"},
         ],
     )  # fmt: skip
     def test_an_invalid_one_is_401(self, functions: Functions, changes: dict[str, str]) -> None:
@@ -233,6 +247,17 @@ class TestSignature:
             "the signature is missing, wrong or too old",
         )
         assert functions.contact() is None
+
+    @pytest.mark.parametrize(
+        "listed",
+        ["v1,not-base64!! {}", "nocomma {}", "{} v1,%%%", "v1a,AAAA  {}", "v1, {} v2,a,b", "v1,a,{}", ",,, {} ü"],
+    )
+    def test_of_several_the_valid_one_decides(self, functions: Functions, listed: str) -> None:
+        """Whatever else is in the list, before it or after it."""
+        functions.set(WEBSITE_WEBHOOK_SECRET=SECRET)
+        headers = signed(FORM)
+        headers["webhook-signature"] = listed.format(headers["webhook-signature"])
+        assert functions.post(FORM, headers=headers).status_code == 202
 
     @pytest.mark.parametrize("body", [b"", b"{", b"hello", b"[" * 50_000])
     def test_a_signed_body_that_is_not_json_is_400(self, functions: Functions, body: bytes) -> None:
@@ -260,6 +285,25 @@ class TestCors:
         }
         assert functions.contact() is None
         assert functions.sign_up(headers={"Origin": SITE}).headers["Access-Control-Allow-Origin"] == SITE
+
+    @pytest.mark.parametrize(
+        ("asked", "allowed"),
+        [
+            ("baggage,content-type,sentry-trace", "baggage,content-type,sentry-trace"),
+            ("Traceparent, Tracestate", "Traceparent, Tracestate"),
+            ("x-datadog-origin", "x-datadog-origin"),
+            ("", "Content-Type, Idempotency-Key, X-Request-Id"),
+            ("two words", "Content-Type, Idempotency-Key, X-Request-Id"),
+            ("größe", "Content-Type, Idempotency-Key, X-Request-Id"),
+        ],
+    )
+    def test_a_page_may_send_the_headers_that_it_asks_for(self, functions: Functions, asked: str, allowed: str) -> None:
+        """Scripts that trace requests add headers of their own, and a browser then asks for each."""
+        functions.set(CORS_ORIGINS=SITE)
+        asks = {"Origin": SITE, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": asked}
+        preflight = functions.client("christmas-signup").options("/", headers=asks)
+        assert preflight.headers["Access-Control-Allow-Headers"] == allowed
+        assert "Access-Control-Request-Headers" in preflight.headers["Vary"]
 
     @pytest.mark.parametrize(
         "origin",
