@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.names import carries_link, read_name
+from shared.domain.names import carries_link, first_name, read_name
 
 PEOPLE = """
 Ada | Ada Lovelace | O'Brien-Smith | O’Neil | D’Arcy | d'Angelo | N'Golo Kanté | Ngũgĩ wa Thiong'o | van der Berg
@@ -147,6 +147,27 @@ def test_limits_are_those_of_what_is_printed() -> None:
     assert read_name("x" * 80, business=True).printed == "x" * 80
     assert read_name("x" * 100_000, business=True).claimed == "x" * 100
     assert read_name("\ufdfa" * 40).printed is None, "a ligature that is eighteen letters"
+
+
+@pytest.mark.parametrize(
+    ("full", "first"),
+    [*((full, "Grace") for full in ("Grace Hopper", "Hopper, Grace", "Hopper,Grace B.", "Grace,", ", Grace",
+      "– Grace Hopper", "Mrs. Grace Hopper", "Prof. Dr. Grace Hopper", "Grace Hopper, PhD, MBA", "Hopper, Grace, Ph.D.",
+      "Grace Hopper Jr.")),
+     ("李", "李"), ("Mary St.John", "Mary"), ("R.Karthik", "R.Karthik"), ("Mary-Ann O'Neil", "Mary-Ann"),
+     *((unclear, None) for unclear in ("Mrs Hopper", "Dr. Özil", "Herr Müller", "MR", "the Hopper family", "Hopper, Mrs",
+      "Familie Hopper", "Mr. & Mrs. Hopper", "Grace and Vincent Hopper", "J. R. R. Tolkien", "", "-", ",", "&"))],
+)  # fmt: skip
+def test_a_greeting_names_one_person_or_no_one(full: str, first: str | None) -> None:
+    """Where the first name is clear, in whatever order and with whatever title."""
+    assert first_name(full) == first
+
+
+@given(st.text())
+def test_any_text_may_be_greeted(text: str) -> None:
+    """A greeting has one word of the name, and no comma after it."""
+    found = first_name(text)
+    assert found is None or (found in text and found.split() == [found.strip(",;")])
 
 
 @given(st.text(), st.booleans())

@@ -20,7 +20,7 @@ from shared.core.stack_file import ROOT
 from shared.domain.states import Outcome
 from shared.intake.delivery_events import receive
 from shared.integrations.resend_events import DeliveryEvent, What
-from shared.ledger import ids
+from shared.ledger import ids, limits
 from shared.ledger.client import Ledger
 from shared.ledger.health import SAMPLE
 from shared.ledger.orders import Ending
@@ -216,6 +216,13 @@ class TestMetrics:
             value(world, "failed_jobs", queue="send"),
             value(world, "notices"),
         ) == (1, 1, 1)
+
+    def test_forms_taken_for_a_robots(self, world: World) -> None:
+        """How many had the hidden field filled in, by form."""
+        assert value(world, "honeypot_total", form="signup") is None
+        for form in ("signup", "signup", "assessment"):
+            limits.trapped(world.ledger, form)
+        assert [value(world, "honeypot_total", form=form) for form in ("signup", "assessment")] == [2, 1]
 
     def test_signs_of_life(self, world: World) -> None:
         """The age of the scheduler's tick, unknown before its first; the gate; the fence."""

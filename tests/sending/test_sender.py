@@ -171,3 +171,21 @@ def test_a_decision_made_while_a_request_is_in_flight_counts(
         actions.resume(run)
         world.work()
         assert world.states(run)[0] == "sent"
+
+
+@pytest.mark.parametrize(
+    ("names", "greeting"),
+    [
+        ({"name": "Hopper, Grace"}, "Hi Grace,"),
+        ({"name": "Mrs Hopper"}, "Hi there,"),
+        ({"first_name": "Grace,"}, "Hi Grace,"),
+        ({"first_name": ",", "name": "Grace Hopper"}, "Hi Grace,"),
+        ({"first_name": "Mary Ann"}, "Hi Mary Ann,"),
+        ({}, "Hi there,"),
+    ],
+)
+def test_a_greeting(world: World, names: dict[str, str], greeting: str) -> None:
+    """It names the person as they are called, or no one."""
+    world.sign_up({"email": "grace@example.org", "assessment_score": 45, **names})
+    world.work()
+    assert greeting in world.provider.accepted[0]["text"].splitlines()
