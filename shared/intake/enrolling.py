@@ -56,14 +56,14 @@ def sign_up(form: SignUp, *, trigger: str, intake: Intake) -> Answer:
         TooManyRequests: if too many come from the visitor's network, and the campaign holds none.
     """
     campaign = intake.catalog.triggered_by(trigger)
-    enrolls = _enrolls(form, campaign)
+    entered = _entered(form, campaign)
     fields = form_values.fields(form, intake.settings.booking_url)
     order = replace(
-        _order(form, fields, trigger, enrolls, intake),
+        _order(form, fields, trigger, entered, intake),
         consent=form_values.consent(form, trigger, intake),
         lead=form_values.lead(form) if intake.leads else None,
         start=start_of(campaign, form.email, intake) if campaign else None,
-        plan=_sign_up_plan(form, enrolls, intake) if enrolls else None,
+        plan=_sign_up_plan(form, entered, intake) if entered else None,
         confirms=intake.confirms,
     )
     if intake.visitor:
@@ -80,11 +80,11 @@ def thanks(form: SignUp, *, trigger: str, intake: Intake) -> Answer:
         trigger: the webhook's name.
         intake: where it came in.
     """
-    enrolls = _enrolls(form, intake.catalog.triggered_by(trigger))
-    return Answer(form.email, enrolls.slug if enrolls else None)
+    entered = _entered(form, intake.catalog.triggered_by(trigger))
+    return Answer(form.email, entered.slug if entered else None)
 
 
-def _enrolls(form: SignUp, campaign: Campaign | None) -> Campaign | None:
+def _entered(form: SignUp, campaign: Campaign | None) -> Campaign | None:
     """The campaign of a trigger, if the form has what it requires."""
     return campaign if campaign and form_values.has_all(form, campaign) else None
 
@@ -170,8 +170,8 @@ def _enroll(order: Enroll, form: Person, intake: Intake) -> Answer:
     before = done.what == "duplicate"
     _logger.info(
         "signed_up",
-        **({"left_out": form.left_out} if form.left_out else {}),
         trigger=order.source,
+        left_out=form.left_out or None,
         outcome=done.what,
         enrollment=None if before else done.which,
         request_id=intake.request_id,

@@ -24,8 +24,8 @@ class Figures:
         self._redis = ledger.redis
 
     def backlog(self) -> dict[str, Any]:
-        """How many alerts and leads are waiting to be sent to the owner, and the requests per second that Resend says
-        it allows (None until it does); and how many forms had the hidden field filled in."""
+        """How many alerts and leads are waiting to be sent to the owner, the requests per second that Resend says it
+        allows (None until it does), and how many forms had the hidden field filled in."""
         pipe = self._redis.pipeline(transaction=False)
         pipe.zcard(ids.NOTICES)
         pipe.zcard(ids.LEADS)

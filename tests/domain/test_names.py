@@ -155,8 +155,8 @@ def test_limits_are_those_of_what_is_printed() -> None:
       "– Grace Hopper", "Mrs. Grace Hopper", "Prof. Dr. Grace Hopper", "Grace Hopper, PhD, MBA", "Hopper, Grace, Ph.D.",
       "Grace Hopper Jr.")),
      ("李", "李"), ("Mary St.John", "Mary"), ("R.Karthik", "R.Karthik"), ("Mary-Ann O'Neil", "Mary-Ann"),
-     *((unclear, None) for unclear in ("Mrs Hopper", "Dr. Özil", "Herr Müller", "MR", "the Hopper family", "Hopper, Mrs",
-      "Familie Hopper", "Mr. & Mrs. Hopper", "Grace and Vincent Hopper", "J. R. R. Tolkien", "", "-", ",", "&"))],
+     *((unclear, None) for unclear in ("Mrs Hopper", "Dr. Özil", "Herr Müller", "MR", "the Hopper family", "-", ",",
+      "Hopper, Mrs", "Familie Hopper", "Mr. & Mrs. Hopper", "Grace and Vincent Hopper", "J. R. R. Tolkien", "", "&"))],
 )  # fmt: skip
 def test_a_greeting_names_one_person_or_no_one(full: str, first: str | None) -> None:
     """Where the first name is clear, in whatever order and with whatever title."""
