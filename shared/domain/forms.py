@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -22,52 +20,12 @@ from pydantic import (
 
 from shared.domain import names
 from shared.domain.enrollments import SCORES, normalized
+from shared.domain.form_types import Consent, ConsentText, Score, Status, Systems, cut, one_line
 from shared.domain.segments import Segment, segment
 
 LONGEST_SOLUTION = 2000  # characters
 # Faults that refuse a form: those of our own rules, and numbers out of their range.
 _REFUSED = {"value_error", "greater_than_equal", "less_than_equal", "finite_number"}
-_NUMBER = re.compile(r"([+-]?\d+)(?:[.,](\d+))?\s*%?")
-_YES = re.compile(r"(?:yes|ja|oui|s[iíì]|i (?:agree|accept|consent)|agreed?|accept(?:ed)?|checked)\b")
-_NO = re.compile(r"\b(?:no|not|never|but|unless|nein|nicht|kein\w*|non|pas)\b|n['\u2019]t\b")
-_STATUSES = {"delivered": "sent", "error": "failed", "failure": "failed"}  # what else websites call it
-
-
-def _text(value: Any) -> Any:
-    """Text without the half characters that a script leaves when it cuts an emoji."""
-    return value.encode(errors="ignore").decode() if isinstance(value, str) else value
-
-
-def _one_line(value: Any) -> Any:
-    return " ".join(_text(value).split()) if isinstance(value, str) else value
-
-
-def _cut(most: int) -> AfterValidator:
-    return AfterValidator(lambda text: text if len(text) <= most else f"{text[: most - 1]}…")
-
-
-def _number(value: Any) -> Any:
-    """A whole number, also from text such as `45 %` or `62,5`; a half is rounded up."""
-    if isinstance(value, bool):
-        raise ValueError("must be a number, not true or false")
-    if isinstance(value, str) and (found := _NUMBER.fullmatch(value.strip())):
-        value = float(f"{found[1]}.{found[2] or 0}")
-    return math.floor(value + 0.5) if isinstance(value, float) and math.isfinite(value) else value
-
-
-def _agreement(value: Any) -> Any:
-    """A checkbox's text: one that begins with a yes, and takes nothing back, is a yes."""
-    if not isinstance(value, str):
-        return value
-    said = value.strip().lower()
-    return True if _YES.match(said) and not _NO.search(said) else said
-
-
-def _status(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    said = value.strip().lower()
-    return _STATUSES.get(said, said)
 
 
 def _no_link(value: str) -> str | None:
@@ -91,11 +49,11 @@ Email = Annotated[
     BeforeValidator(lambda value: normalized(value) if isinstance(value, str) else value),
     Field(max_length=200),
 ]
-Name = Annotated[str, BeforeValidator(_one_line), _cut(100)]
+Name = Annotated[str, BeforeValidator(one_line), cut(100)]
 # What a booker may have typed into a calendar: with a link in it, it counts as not given.
 Words = Annotated[Name, AfterValidator(_no_link)]
 # What a stranger typed: of any length, as a name that is none refuses no sign-up.
-Typed = Annotated[str, BeforeValidator(_one_line)]
+Typed = Annotated[str, BeforeValidator(one_line)]
 Instant = Annotated[
     datetime,
     AfterValidator(_aware),
@@ -103,16 +61,6 @@ Instant = Annotated[
         lambda value: value.strip() if isinstance(value, str) else value,
         json_schema_input_type=datetime | date | float | Annotated[str, Field(pattern=r"^\d+(\.\d+)?$")],
     ),
-]
-Score = Annotated[
-    int,
-    Field(ge=0, le=100),
-    BeforeValidator(_number, json_schema_input_type=Annotated[float, Field(ge=0, le=100)] | str),
-]
-Systems = Annotated[
-    int,
-    Field(ge=0, le=8),
-    BeforeValidator(_number, json_schema_input_type=Annotated[float, Field(ge=0, le=8)] | str),
 ]
 NAMES = ("name", "first_name", "business_name")
 
@@ -179,12 +127,10 @@ class SignUp(Person):
     orange_systems: Systems | None = None
     yellow_systems: Systems | None = None
     green_systems: Systems | None = None
-    consent: Annotated[bool, BeforeValidator(_agreement, json_schema_input_type=bool | str)] | None = None
-    consent_text: Annotated[str, BeforeValidator(_text), _cut(2000)] | None = None
+    consent: Consent | None = None
+    consent_text: ConsentText | None = None
     email_1_sent_at: Instant | None = None
-    email_1_status: (
-        Annotated[Literal["sent", "failed"], BeforeValidator(_status, json_schema_input_type=str)] | None
-    ) = None
+    email_1_status: Status | None = None
     fax_number: Annotated[Any, Field(json_schema_extra={"type": "string"})] = None
     altcha: Annotated[str | None, BeforeValidator(_solution)] = None
 

@@ -12,7 +12,7 @@ from redis import Redis
 from local import valkey
 from shared import services
 from shared.console.actions import OF_RUN, OF_STEP
-from shared.ledger import ids
+from shared.ledger import ids, limits
 from shared.ledger.health import read_health
 from shared.ledger.version import VERSION
 from tests.support.console_desk import RUN, Desk, console, set_step, sign_up, signed_in
@@ -125,6 +125,12 @@ class TestPages:
         assert "<h2>Claimed</h2>" in text and "Nothing proves it" in text and "<dt>Address confirmed</dt>" in text
         for shown in ("<dd>&lt;i&gt;Eve&lt;/i&gt;</dd>", "<dt>Red systems</dt><dd>8</dd>", "<dd>Asia[2J/Tokyo</dd>"):
             assert shown in text
+
+    def test_forms_with_the_hidden_field_filled_in_are_counted(self, desk: Desk, redis: Redis) -> None:
+        """They do nothing else, so the overview shows them, once there are any."""
+        assert "Hidden field filled in" not in desk.get("/").text
+        redis.hset(limits.TRAPPED, mapping={"signup": "40", "assessment": "7"})
+        assert re.search(r"Hidden field filled in</dt>\s*<dd[^>]*>47<", desk.get("/").text)
 
     def test_a_preview_is_sandboxed(self, desk: Desk) -> None:
         """Each segment has its own text; only our own pages may frame it, and it runs no scripts."""
