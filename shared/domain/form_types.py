@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 _NUMBER = re.compile(r"([+-]?\d+)(?:[.,](\d+))?\s*%?")
-_YES = re.compile(r"(?:yes|ja|oui|s[iíì]|i (?:agree|accept|consent)|agreed?|accept(?:ed)?|checked)\b")
+_YES = re.compile(r"(?:yes|ok|ja|oui|s[iíì]|i (?:agree|accept|consent)|agreed?|accept(?:ed)?|checked)\b")
 _NO = re.compile(r"\b(?:no|not|never|but|unless|nein|nicht|kein\w*|non|pas)\b|n['\u2019]t\b")
 _STATUSES = {"delivered": "sent", "error": "failed", "failure": "failed"}  # what else websites call it
 

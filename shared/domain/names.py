@@ -83,6 +83,19 @@ def claimed(given: str) -> str | None:
     return visible(given[:_LONGEST])[:CLAIMED] or None
 
 
+def called(first: str, full: str) -> str | None:
+    """What a greeting may call a person; None if nothing is clear.
+
+    Args:
+        first: what was given as the first name; empty if nothing.
+        full: what was given as the full name.
+    """
+    typed = first.strip(" ,;")
+    if typed and "," not in typed and _plain(typed) not in _TITLES:
+        return typed
+    return first_name(typed) or first_name(full)
+
+
 def first_name(full: str) -> str | None:
     """The word of a full name that a greeting may use; None if that is unclear, as in `Ms Lee` or `The Smith Family`.
 

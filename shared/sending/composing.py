@@ -72,7 +72,6 @@ def _printable(contact: Contact, campaign: Campaign) -> Contact:
 def _values(contact: Contact, item: Item, settings: Settings) -> dict[str, str]:
     """What fills the template's placeholders: the settings', the contact's, and above these the webhook's values."""
     known = {"booking_url": settings.booking_url, **contact.fields, **item.values}
-    called = known.pop("first_name", "").strip(" ,;") or names.first_name(known.get("name", ""))
-    if called:
+    if called := names.called(known.pop("first_name", ""), known.get("name", "")):
         known["first_name"] = called
     return known | {"segment": contact.segment, "sender_name": settings.business_name}

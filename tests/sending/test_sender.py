@@ -180,7 +180,10 @@ def test_a_decision_made_while_a_request_is_in_flight_counts(
         ({"name": "Mrs Hopper"}, "Hi there,"),
         ({"first_name": "Grace,"}, "Hi Grace,"),
         ({"first_name": ",", "name": "Grace Hopper"}, "Hi Grace,"),
+        ({"first_name": "Mr", "name": "Mr Hopper"}, "Hi there,"),
+        ({"first_name": "Hopper, Grace"}, "Hi Grace,"),
         ({"first_name": "Mary Ann"}, "Hi Mary Ann,"),
+        ({"first_name": "Dr. Özil"}, "Hi Dr. Özil,"),
         ({}, "Hi there,"),
     ],
 )
