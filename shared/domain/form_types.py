@@ -30,7 +30,7 @@ def cut(most: int) -> AfterValidator:
 
 
 def _number(value: Any) -> Any:
-    """A whole number, also from text such as `45 %` or `62,5`; a half is rounded up."""
+    """A whole number, also from text such as `70 %` or `70,5`; a half is rounded up."""
     if isinstance(value, bool):
         raise ValueError("must be a number, not true or false")
     if isinstance(value, str) and (found := _NUMBER.fullmatch(value.strip())):

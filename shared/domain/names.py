@@ -97,10 +97,10 @@ def called(first: str, full: str) -> str | None:
 
 
 def first_name(full: str) -> str | None:
-    """The word of a full name that a greeting may use; None if that is unclear, as in `Ms Lee` or `The Smith Family`.
+    """The word of a full name that a greeting may use; None if that is unclear, as in `Mrs Hopper` or `The Hopper Family`.
 
     Args:
-        full: as people type it: `Ada Lovelace`, `Lovelace, Ada` or `Dr. Ada Lovelace`.
+        full: as people type it: `Grace Hopper`, `Hopper, Grace` or `Dr. Grace Hopper`.
     """
     last, _, first = full.partition(",")
     used = last if not first.strip() or _plain(first.split()[0]) in _SUFFIXES else first
