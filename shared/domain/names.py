@@ -97,7 +97,7 @@ def called(first: str, full: str) -> str | None:
 
 
 def first_name(full: str) -> str | None:
-    """The word of a full name that a greeting may use; None if that is unclear, as in `Mrs Hopper` or `The Hopper Family`.
+    """The word of a full name that a greeting may use; None if that is unclear, as in `Mrs Hopper`.
 
     Args:
         full: as people type it: `Grace Hopper`, `Hopper, Grace` or `Dr. Grace Hopper`.

@@ -204,8 +204,8 @@ def test_a_score_is_read_as_tools_write_it(given: Any, score: int | None) -> Non
 
 @pytest.mark.parametrize(
     ("given", "consent"),
-    [*((yes, True) for yes in (True, 1, "on", "ON ", "yes", "true", "1", "Yes, keep me posted", "Yes!", "Ja, gerne", "Sí",
-      "I agree to get emails", "oui", "accepted")),
+    [*((yes, True) for yes in (True, 1, "on", "ON ", "yes", "true", "1", "Yes, keep me posted", "Yes!", "Sí",
+      "I agree to get emails", "Ja, gerne", "oui", "accepted")),
      *((no, False) for no in (False, 0, "off", "no", "NO", "false", "0", "n")),
      *((unclear, None) for unclear in ("nein", "perhaps", "I do not agree", "I don't agree", "yes/no", "Yesterday",
       "Yes, but only once", "Yes, don\u2019t", "No, yes", "not yet", "one", 2, "🙂"))],
