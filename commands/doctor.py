@@ -22,6 +22,7 @@ from shared.doctor import redis_checks, service_checks, settings_checks
 from shared.doctor.findings import Finding, Findings
 from shared.doctor.service_checks import Answer
 from shared.emails.template_store import compile_templates
+from shared.ledger.redis_errors import reason
 
 TIMEOUT = 5  # seconds per request
 
@@ -50,8 +51,8 @@ def _seen(check: Callable[[], Findings]) -> Findings:
     try:
         yield from check()
     except RedisError as error:
-        fix = "check its log, and what its user may do (ACL)"
-        yield Finding("fault", "Redis", f"refused the check ({type(error).__name__})", fix)
+        why = reason(error)
+        yield Finding("fault", "Redis", f"refused the check: it {why.what}", why.fix)
 
 
 def _checks() -> dict[str, Callable[[], Findings]]:
@@ -76,12 +77,7 @@ def _checks() -> dict[str, Callable[[], Findings]]:
 
 
 def _redis(found: Settings) -> Findings:
-    try:
-        ledger = services.ledger()
-    except ValueError:  # redis-py raises it for an address it cannot parse
-        yield Finding("fault", "REDIS_URL", "is not a valid Redis address", "write it like redis://redis:6379/0")
-    else:
-        yield from redis_checks.redis(ledger, found, lambda: time.time_ns() // 1_000_000)
+    yield from redis_checks.redis(services.ledger(), found, lambda: time.time_ns() // 1_000_000)
 
 
 def _campaigns(found: Settings) -> Findings:

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from rich.console import Console
 
 from shared.core.errors import EvergreenError
-from shared.ledger.redis_errors import reason
+from shared.ledger.redis_errors import explained
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 console = Console(highlight=False)
@@ -30,8 +30,7 @@ def speaks_plainly(command: Command) -> Command:
         except EvergreenError as error:
             raise click.ClickException(str(error)) from None
         except RedisError as error:
-            why = reason(error)
-            raise click.ClickException(f"Redis {why.what}; {why.fix}") from None
+            raise click.ClickException(explained(error)) from None
 
     return spoken  # type: ignore[return-value]  # wraps keeps the signature, which its type does not express
 

@@ -15,6 +15,7 @@ from shared.core import log
 from shared.core.errors import LedgerTooNew, NotionError
 from shared.ledger.client import Ledger
 from shared.ledger.fence_state import FenceState
+from shared.ledger.redis_errors import explained
 from shared.notion.template_pull import Puller
 from shared.operations.enrollment_actions import EnrollmentActions
 from shared.operations.notion_pause import NotionPause
@@ -83,7 +84,7 @@ class NotionPoll:
                     _logger.warning("poll.back")
                 self._away = ""
             except (NotionError, LedgerTooNew, RedisError) as error:
-                why = type(error).__name__ if isinstance(error, RedisError) else str(error)
+                why = explained(error) if isinstance(error, RedisError) else str(error)
                 if why != self._away:
                     _logger.warning("poll.unavailable", why=why)
                 self._away = why

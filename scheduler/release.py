@@ -21,6 +21,7 @@ from shared.core import log
 from shared.core.errors import LedgerTooNew
 from shared.core.startup import or_exit
 from shared.ledger.client import Ledger
+from shared.ledger.redis_errors import explained
 
 LONGEST_SLEEP = 0.25
 SWEEP_EVERY = 5.0
@@ -53,22 +54,22 @@ class Loop:
             try:
                 wait = self._pass()
                 self._too_new = False
+                if self._away:
+                    _logger.warning("redis.back")
+                self._away = False
             except LedgerTooNew as error:
                 if not self._too_new:
                     _logger.error("ledger.too_new", why=str(error))
                 self._too_new, wait = True, LONGEST_SLEEP
             except RedisError as error:
                 if not self._away:
-                    _logger.error("redis.unavailable", error=type(error).__name__)
+                    _logger.error("redis.unavailable", why=explained(error))
                 self._away, wait = True, LONGEST_SLEEP
             self.stop.wait(wait)
 
     def _pass(self) -> float:
         """Release what is due; returns the seconds until the next round."""
         done = self.ledger.release()
-        if self._away:
-            _logger.warning("redis.back")
-            self._away = False
         if time.monotonic() - self._swept >= SWEEP_EVERY:
             swept = self.ledger.sweep(self._suspects)
             self._suspects = swept.overdue

@@ -28,6 +28,7 @@ from shared import services
 from shared.core import log
 from shared.core.startup import or_exit
 from shared.ledger import ids
+from shared.ledger.redis_errors import explained, is_denied
 from shared.ledger.version import VERSION
 
 NOTIFY = "notify"
@@ -53,6 +54,10 @@ class Worker(SimpleWorker):
     max_connection_wait_time = 1.0
     _beat = _asked = float("-inf")
 
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self._told: set[str] = set()
+
     @contextmanager
     def _patient(self) -> Iterator[None]:
         """Drop the current work if Redis is unavailable or accepts no writes, and return when it is back."""
@@ -65,7 +70,7 @@ class Worker(SimpleWorker):
 
     def _wait(self, error: RedisError, write: Callable[[], Any]) -> None:
         """Wait until Redis accepts this write, or the worker must stop."""
-        _logger.error("redis.unavailable", error=type(error).__name__)
+        self._tell(error)
         while not self._stop_requested:
             sleep(self.max_connection_wait_time)
             try:
@@ -75,8 +80,16 @@ class Worker(SimpleWorker):
                     raise
                 self._meanwhile()
             else:
-                _logger.warning("redis.back")
+                if not is_denied(error):
+                    _logger.warning("redis.back")
+                    self._told.clear()
                 return
+
+    def _tell(self, error: RedisError) -> None:
+        """Log each reason once: a right that Redis's user lacks is missing every time."""
+        if (why := explained(error)) not in self._told:
+            _logger.error("redis.unavailable", why=why)
+            self._told.add(why)
 
     def _meanwhile(self) -> None:
         """Called about once a second while Redis accepts no writes."""
@@ -161,8 +174,10 @@ class Worker(SimpleWorker):
             with self.death_penalty_class(job.timeout, JobTimeoutException, job_id=job.id):
                 job.func(*job.args, **job.kwargs)
         except Exception as error:  # any error must go on the failed list, unless Redis is unavailable
-            if isinstance(error, RedisError) and services.is_away(error):
-                _logger.warning("job.left", job=job.id, problem=type(error).__name__)
+            if is_denied(error):
+                self._tell(cast(RedisError, error))
+            elif isinstance(error, RedisError) and services.is_away(error):
+                _logger.warning("job.left", job=job.id, why=explained(error))
             else:
                 self._fail(job, queue, execution)
                 execution = None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from redis import Redis
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ExecAbortError, MasterDownError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import ExecAbortError, MasterDownError, OutOfMemoryError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -23,6 +23,7 @@ from shared.domain.campaign_files import CAMPAIGNS, load
 from shared.domain.catalog import Catalog
 from shared.ledger.client import Ledger
 from shared.ledger.pacing import Pacer
+from shared.ledger.redis_errors import is_denied
 
 if TYPE_CHECKING:
     from shared.integrations.discord import Discord
@@ -59,7 +60,7 @@ def connect(found: Settings, *, decode: bool = True) -> Redis:
 
 def is_away(error: RedisError) -> bool:
     """Whether Redis is unavailable, or accepts no writes for now: full, a replica (or just made one), without its
-    replicas, unable to write to disk, busy with a script.
+    replicas, unable to write to disk, busy with a script, or its user (ACL) may not do this.
 
     Args:
         error: the error it returned or caused.
@@ -69,9 +70,7 @@ def is_away(error: RedisError) -> bool:
         (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError, MasterDownError, ExecAbortError),
     ):
         return True
-    return isinstance(error, ResponseError) and any(
-        word in str(error) for word in ("MISCONF ", "NOREPLICAS ", "UNBLOCKED ", "BUSY ")
-    )
+    return is_denied(error) or any(word in str(error) for word in ("MISCONF ", "NOREPLICAS ", "UNBLOCKED ", "BUSY "))
 
 
 @cache

@@ -5,6 +5,7 @@ from redis.exceptions import RedisError
 
 from shared import services
 from shared.ledger.health import Health, Problem, read_health
+from shared.ledger.redis_errors import reason
 from shared.web import endpoint
 
 services.current_settings().require("redis_url")
@@ -13,6 +14,7 @@ REASONS = {
     Problem.TOO_NEW: "the ledger is from a newer release",
     Problem.FULL: "the ledger is full",
     Problem.STOPPED: "sending is stopped",
+    Problem.NO_INFO: "Redis does not let its user run INFO: allow +info",
     Problem.FENCED: "fenced: another copy of this ledger may be sending",
     Problem.SILENT: "the scheduler is silent",
     Problem.OVERDUE: "an email is overdue",
@@ -33,8 +35,8 @@ def handle(_request: Request) -> Response:
     }
     try:
         health = read_health(services.ledger())
-    except RedisError:
-        reasons = ["Redis is unavailable"]
+    except RedisError as error:
+        reasons = [f"Redis is unavailable: it {reason(error).what}"]
     else:
         reasons = [REASONS[problem] for problem in health.problems if problem in REASONS]
         facts |= _numbers(health)

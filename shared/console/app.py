@@ -25,7 +25,7 @@ from shared.core import log
 from shared.core.errors import LedgerTooNew, WebhookError
 from shared.core.settings import Settings
 from shared.ledger.health import read_health
-from shared.ledger.redis_errors import reason
+from shared.ledger.redis_errors import explained, reason
 from shared.web import endpoint, guards
 
 POLICY = (
@@ -148,7 +148,7 @@ def _failed(error: Exception) -> Response:
                 endpoint.REDIS_RETRY_AFTER,
             )
         case RedisError():
-            _logger.error("redis.unavailable", error=type(error).__name__)
+            _logger.error("redis.unavailable", why=explained(error))
             text = (
                 f"Redis {reason(error).what}, so the console cannot show or change anything. Due emails wait until it "
                 "is back; none is lost."

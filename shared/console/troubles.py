@@ -61,6 +61,9 @@ def _trouble(problem: Problem, health: Health, overview: Mapping[str, Any]) -> T
             return Trouble("The ledger is full", why, FULL)
         case Problem.STOPPED:
             return Trouble("Sending is stopped", f"{health.gate}.", GATE)
+        case Problem.NO_INFO:
+            why = "How full it is cannot be watched; and with Notion, no email is sent."
+            return Trouble("Redis does not let its user run INFO", why, "Allow it: docs/deploy.md, Redis's user.")
         case Problem.FENCED:
             fix = "Stop the other copy; or, if this is the right one, let it take over: evergreen fence --take-over."
             return Trouble("Fenced: another copy of this ledger may be sending", f"{health.fence}.", fix)

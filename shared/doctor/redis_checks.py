@@ -11,6 +11,7 @@ from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from shared.core.settings import Settings
 from shared.doctor import ledger_checks
 from shared.doctor.findings import Finding, Findings, Level
+from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.redis_errors import reason
 
@@ -58,7 +59,8 @@ def _keeping(client: Redis) -> Findings:
         known = cast(dict[str, str], client.config_get(*_KEEPING))
     except ResponseError:
         wanted = ", ".join(f"{name} {value}" for name, (value, _, _) in _KEEPING.items())
-        yield Finding("note", "Redis", "does not show how it stores data", f"check it yourself: {wanted}")
+        message = "does not show how it stores data, so emails do not go in batches"
+        yield Finding("note", "Redis", message, f"let its user run CONFIG GET (+config|get), or check it: {wanted}")
         return
     wrong = {name: kept for name, kept in _KEEPING.items() if known.get(name) != kept[0]}
     for name, (value, level, loss) in wrong.items():
@@ -69,7 +71,12 @@ def _keeping(client: Redis) -> Findings:
 
 
 def _version(client: Redis) -> Findings:
-    said = client.info()
+    try:
+        said = client.info()
+    except ResponseError as error:
+        why = reason(error)
+        yield Finding("fault", "Redis", f"{why.what}: with Notion, no email is sent", why.fix)
+        return
     version = str(said["redis_version"])
     if int(version.split(".")[0]) < OLDEST:
         yield Finding("fault", "Redis", f"is version {version}", f"install version {OLDEST} or later, or Valkey")
@@ -83,7 +90,7 @@ def _version(client: Redis) -> Findings:
 
 def _writes(client: Redis) -> Findings:
     try:
-        client.setrange("no key of Evergreen", 0, "")  # a write that changes nothing
+        client.setrange(ids.UNUSED, 0, "")  # a write that changes nothing
     except ReadOnlyError:
         return  # a replica, already reported
     except ResponseError as error:

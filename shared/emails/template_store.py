@@ -20,6 +20,7 @@ from shared.domain.catalog import Catalog
 from shared.emails.page import Brand
 from shared.emails.rendering import Email, Template, compile_template
 from shared.ledger.client import Ledger
+from shared.ledger.redis_errors import explained
 from shared.ledger.template_texts import TemplateTexts
 
 REFRESH = 3.0  # seconds that a process waits before it asks Redis again
@@ -116,7 +117,7 @@ class Store(Mapping[Key, Template]):
                 return
             sources = self._last_good.sources()
         except RedisError as error:
-            _logger.warning("templates.not_read", error=type(error).__name__)
+            _logger.warning("templates.not_read", why=explained(error))
             return
         compiled = {key: self._compiled(key, sources[name_of(key)]) for key in self._files if name_of(key) in sources}
         self._edited = {key: template for key, template in compiled.items() if template}

@@ -44,7 +44,7 @@ def keeps_every_write(redis: Redis) -> bool:
     """
     try:
         known = cast(Mapping[str, str], redis.config_get(*_WANTED))
+        replication = cast(Mapping[str, Any], redis.info("replication"))
     except ResponseError:  # managed services forbid CONFIG
         return False
-    replication = cast(Mapping[str, Any], redis.info("replication"))
     return all(known.get(name) == value for name, value in _WANTED.items()) and not replication.get("connected_slaves")

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.fence_state import why_fenced
+from shared.ledger.redis_errors import is_denied
 from shared.ledger.version import too_new
 
 SILENT_AFTER = 15_000  # milliseconds without a tick of the scheduler
@@ -28,6 +31,7 @@ class Problem(StrEnum):
     TOO_NEW = "too-new"  # a newer release uses the ledger, and this program makes no decisions on it
     FULL = "full"  # Redis is at its maxmemory: nothing new is accepted or sent; what ends, stops or settles works
     STOPPED = "stopped"  # a person, a refused key or an exhausted quota holds back all sending
+    NO_INFO = "no-info"  # Redis's user (ACL) may not run INFO: its memory and its restarts are unknown
     FENCED = "fenced"  # another copy of this ledger may be sending
     SILENT = "silent"  # the scheduler releases nothing
     OVERDUE = "overdue"  # an email is due, and has not been looked at
@@ -62,6 +66,7 @@ class Health:
         memory_limit: that maxmemory; 0 if there is none.
         first_emails_stopped: whether first emails to unproved addresses wait for a person.
         held: sign-ups that wait for a confirmation.
+        no_info: whether Redis's user may not run INFO: memory is unknown, and a fence that is on lets nothing go.
     """
 
     tick_age: int | None
@@ -78,6 +83,7 @@ class Health:
     memory_limit: int = 0
     first_emails_stopped: bool = False
     held: int = 0
+    no_info: bool = False
 
     @property
     def memory_used(self) -> float:
@@ -96,7 +102,8 @@ class Health:
             Problem.TOO_NEW: too_new(self.version),
             Problem.FULL: self.full,
             Problem.STOPPED: self.gate is not None,
-            Problem.FENCED: self.fence is not None,
+            Problem.NO_INFO: self.no_info,
+            Problem.FENCED: self.fence is not None and not self.no_info,
             Problem.SILENT: self.tick_age is None or self.tick_age > SILENT_AFTER,
             Problem.OVERDUE: self.overdue > OVERDUE_AFTER,
             Problem.UNLISTED: self.unlisted > 0,
@@ -113,7 +120,7 @@ class Health:
 
 
 def read_health(ledger: Ledger) -> Health:
-    """Check the ledger in three round trips, regardless of its size; changes nothing.
+    """Check the ledger in four round trips, regardless of its size; changes nothing.
 
     Raises:
         RedisError: when Redis does not answer.
@@ -130,12 +137,11 @@ def read_health(ledger: Ledger) -> Health:
     pipe.zcard(ids.OUTBOX)
     pipe.hget(ids.GATE, "reason")
     pipe.hgetall(ids.FENCE)
-    pipe.info("server")
-    pipe.info("memory")
     pipe.exists(ids.FIRSTS_STOPPED)
     pipe.zcard(ids.HELD)
-    version, tick, first, sample, scheduled, queued, *workers = (answers := pipe.execute())[:-7]
-    outbox, gate, fence, server, memory, stopped, held = answers[-7:]
+    version, tick, first, sample, scheduled, queued, *workers = (answers := pipe.execute())[:-5]
+    outbox, gate, fence, stopped, held = answers[-5:]
+    info = _info(ledger)
     now = ledger.now()
     return Health(
         tick_age=now - int(tick) if tick else None,
@@ -146,15 +152,26 @@ def read_health(ledger: Ledger) -> Health:
         workers=dict(zip(ids.QUEUES, workers, strict=True)),
         outbox=outbox,
         gate=gate,
-        fence=why_fenced(fence, server["run_id"]),
+        fence=why_fenced(fence, info.get("run_id", "")),
         version=version,
-        memory=_counted(memory),
-        memory_limit=int(memory.get("maxmemory", 0)),
+        memory=_counted(info),
+        memory_limit=int(info.get("maxmemory", 0)),
         first_emails_stopped=bool(stopped),
         held=held,
+        no_info=not info,
     )
+
+
+def _info(ledger: Ledger) -> dict[str, Any]:
+    """Of the server and its memory; empty if Redis's user may not run INFO."""
+    try:
+        return ledger.redis.info("server", "memory")
+    except ResponseError as error:
+        if is_denied(error):
+            return {}
+        raise
 
 
 def _counted(memory: dict[str, Any]) -> int:
     """The bytes that Redis holds against its maxmemory: not the buffers for replicas and for its log."""
-    return int(memory["used_memory"]) - int(memory.get("mem_not_counted_for_evict", 0))
+    return int(memory.get("used_memory", 0)) - int(memory.get("mem_not_counted_for_evict", 0))

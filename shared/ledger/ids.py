@@ -14,6 +14,7 @@ NOTICES, LEADS = "eg:notices", "eg:notices:leads"  # what waits to be told to th
 TICK = "eg:tick"
 VERSION = "eg:version"
 HELD = "eg:held"
+UNUSED = "eg:unused"  # is never there
 FIRSTS_STOPPED = "eg:firsts:stopped"
 SCHEDULED = "rq:scheduler:scheduled_jobs"
 WORKERS, WORKER = "rq:workers", "rq:worker:"  # RQ's list of its workers, and the prefix of each worker's hash

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from dataclasses import dataclass
 
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
-    NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
@@ -33,16 +33,17 @@ class Reason:
 
 
 _DISK = "free some space on its disk; its log says what it could not write"
+_WRONG = Reason(
+    "REDIS_PASSWORD",
+    "refuses the password",
+    "put the one that Redis was started with (`requirepass`), or its user's, in REDIS_PASSWORD; in REDIS_URL, write # "
+    "as %23, @ as %40 and % as %25",
+)
 _BY_WORD = {  # how Redis's errors begin (https://redis.io/docs/latest/develop/reference/protocol-spec/)
     "NOAUTH": Reason("REDIS_PASSWORD", "requires a password", "set REDIS_PASSWORD"),
     "HELLO must be called with": Reason("REDIS_PASSWORD", "requires a password", "set REDIS_PASSWORD"),
-    "WRONGPASS": Reason(
-        "REDIS_PASSWORD", "refuses the password", "set the one that Redis was started with (`requirepass`)"
-    ),
-    "invalid username-password pair": Reason(
-        "REDIS_PASSWORD", "refuses the password", "set the one that Redis was started with (`requirepass`)"
-    ),
-    "NOPERM": Reason("REDIS_URL", "does not let its user do this", "give the user all commands and keys (ACL)"),
+    "WRONGPASS": _WRONG,
+    "invalid username-password pair": _WRONG,
     "MISCONF": Reason("", "cannot write to its disk", _DISK),
     "OOM": Reason(
         "",
@@ -60,7 +61,6 @@ _BY_WORD = {  # how Redis's errors begin (https://redis.io/docs/latest/develop/r
 }
 _BY_TYPE = {
     AuthenticationError: _BY_WORD["WRONGPASS"],
-    NoPermissionError: _BY_WORD["NOPERM"],
     OutOfMemoryError: _BY_WORD["OOM"],
     ReadOnlyError: _BY_WORD["READONLY"],
     BusyLoadingError: _BY_WORD["LOADING"],
@@ -83,13 +83,35 @@ _CLOSED = Reason(
 )
 
 
+def is_denied(error: Exception) -> bool:
+    """Whether Redis does not let its user (ACL) do this, perhaps inside a script.
+
+    Args:
+        error: what redis-py raised.
+    """
+    return isinstance(error, ResponseError) and re.search(r"\b[Nn]o permissions to\b", str(error)) is not None
+
+
+def _denied(text: str) -> Reason:
+    if command := re.search(r"to run the '([a-z|]+)'", text):
+        what, missing = f"run {command[1].replace('|', ' ').upper()}", f"+{command[1]}"
+    elif "channel" in text:
+        what, missing = "use RQ's channels", "&rq:*"
+    else:
+        what, missing = "use Evergreen's keys", "~eg:* ~rq:*"
+    fix = f"allow it: ACL SETUSER and the user's name, then {missing} (docs/deploy.md has all that Evergreen needs)"
+    return Reason("REDIS_URL", f"does not let its user {what}", fix)
+
+
 def reason(error: RedisError | OSError) -> Reason:
     """Why a request to Redis failed.
 
     Args:
         error: what redis-py raised.
     """
-    text = str(error)
+    if is_denied(error):
+        return _denied(str(error))
+    text = str(error).rpartition("of pipeline caused error: ")[2]
     for word, known in _BY_WORD.items():
         if text.startswith(word):
             return known
@@ -103,3 +125,13 @@ def reason(error: RedisError | OSError) -> Reason:
     if "SSL" in text or "Connection closed by server" in text or "reset by peer" in text:
         return _CLOSED
     return _REFUSED if isinstance(error, ResponseError) else _SILENT
+
+
+def explained(error: RedisError | OSError) -> str:
+    """Why a request to Redis failed and what to do, in one sentence.
+
+    Args:
+        error: what redis-py raised.
+    """
+    why = reason(error)
+    return f"Redis {why.what}; {why.fix}"

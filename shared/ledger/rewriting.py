@@ -57,13 +57,13 @@ def rewrite(ledger: Ledger, wait: float, progress: Callable[[], object]) -> Rewr
         save = cast(dict[str, str], ledger.redis.config_get("save")).get("save")
     except ResponseError:  # managed services forbid CONFIG
         save = None
-    replication = ledger.redis.info("replication")
+    replication = _info(ledger, "replication")
     return Rewritten(log, save != "", int(replication.get("connected_slaves", 0)))
 
 
 def _rewrite(ledger: Ledger, wait: float, progress: Callable[[], object]) -> Log:
     deadline = time.monotonic() + wait
-    found = _persistence(ledger)
+    found = _info(ledger, "persistence")
     if "aof_enabled" not in found:
         return Log.REFUSED
     if not found["aof_enabled"]:
@@ -77,7 +77,7 @@ def _rewrite(ledger: Ledger, wait: float, progress: Callable[[], object]) -> Log
         return Log.REFUSED
     if not _ends(ledger, deadline):
         return Log.UNFINISHED
-    return Log.REWRITTEN if _persistence(ledger).get("aof_last_bgrewrite_status") == "ok" else Log.FAILED
+    return Log.REWRITTEN if _info(ledger, "persistence").get("aof_last_bgrewrite_status") == "ok" else Log.FAILED
 
 
 def _begin(ledger: Ledger) -> bool:
@@ -93,15 +93,19 @@ def _begin(ledger: Ledger) -> bool:
 
 def _ends(ledger: Ledger, deadline: float) -> bool:
     """Wait until Redis is not rewriting it; returns whether that is before the deadline."""
-    while (found := _persistence(ledger)).get("aof_rewrite_in_progress") or found.get("aof_rewrite_scheduled"):
+    while (found := _info(ledger, "persistence")).get("aof_rewrite_in_progress") or found.get("aof_rewrite_scheduled"):
         if time.monotonic() > deadline:
             return False
         time.sleep(EVERY)
     return True
 
 
-def _persistence(ledger: Ledger) -> dict[str, Any]:
-    return ledger.redis.info("persistence")
+def _info(ledger: Ledger, section: str) -> dict[str, Any]:
+    """What Redis says; empty if it does not let its user ask."""
+    try:
+        return ledger.redis.info(section)
+    except ResponseError:
+        return {}
 
 
 def clear_slow_commands(ledger: Ledger, words: Iterable[str]) -> bool:

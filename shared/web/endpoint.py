@@ -16,6 +16,7 @@ from shared import services
 from shared.core import log
 from shared.core.errors import LedgerTooNew, WebhookError
 from shared.integrations import payloads
+from shared.ledger.redis_errors import explained
 from shared.web import guards
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -89,7 +90,7 @@ def _respond(handler: Handler, request: Request, methods: tuple[str, ...], cors:
         _logger.error("ledger.too_new", why=str(error))
         return answer(503, {"status": "error", "message": "try again in a moment"}, retry_after=REDIS_RETRY_AFTER)
     except RedisError as error:
-        _logger.error("redis.unavailable", error=type(error).__name__)
+        _logger.error("redis.unavailable", why=explained(error))
         return answer(503, {"status": "error", "message": "try again in a moment"}, retry_after=REDIS_RETRY_AFTER)
     except Exception:  # the last catch before the framework, which would show the exception's text to the caller
         _logger.exception("function.crashed")

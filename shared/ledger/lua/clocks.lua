@@ -8,15 +8,19 @@ local HEARD = 'eg:heard:resend'
 local SETTLED = 600000
 local JUST_NOW = 30000  -- a repetition relies on nothing older
 
--- The id of this start of Redis. (Its uptime would not help: Redis counts it by the wall clock.)
-local function this_start() return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') end
+-- The id of this start of Redis; nil if its user may not run INFO. (Its uptime would not help: Redis counts it by the
+-- wall clock.)
+local function this_start()
+  local server = redis.pcall('INFO', 'server')
+  return type(server) == 'string' and string.match(server, 'run_id:(%x+)') or nil
+end
 
 -- Remember the time that the provider reported, in milliseconds since 1970; nil if it did not. Its clock never goes
 -- back: a time older than the last one was delayed on its way.
 local function hear(said)
   local before = said and tonumber(redis.call('HGET', HEARD, 'said') or '0')
   if said and said >= before then
-    redis.call('HSET', HEARD, 'ahead', int(said - now), 'at', int(now), 'said', int(said), 'server', this_start())
+    redis.call('HSET', HEARD, 'ahead', int(said - now), 'at', int(now), 'said', int(said), 'server', this_start() or '')
   end
 end
 
