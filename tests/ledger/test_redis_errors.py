@@ -117,14 +117,29 @@ class TestRefusals:
         with refusing(redis, how):
             assert said(valkey_server.url, lambda client: client.set("a", "b"), password=valkey_server.password) == what
 
-    def test_a_user_with_too_few_rights(self, redis: Redis, valkey_server: valkey.Valkey) -> None:
-        """An ACL allows only some commands."""
-        redis.acl_setuser("poor", enabled=True, passwords=["+word"], commands=["+ping"])
+    @pytest.mark.parametrize(
+        ("ask", "what"),
+        [
+            (lambda client: client.get("eg:a"), "run GET"),
+            (lambda client: client.config_get("save"), "run CONFIG GET"),
+            (lambda client: client.pipeline().hget("eg:a", "b").execute(), "run HGET"),
+            (lambda client: client.eval("return redis.call('INFO')", 0), "run INFO"),
+            (lambda client: client.set("other", 1), "use Evergreen's keys"),
+            (lambda client: client.eval("return redis.call('SET', 'other', 1)", 0), "use Evergreen's keys"),
+            (lambda client: client.publish("rq:pubsub:a", "b"), "use RQ's channels"),
+        ],
+    )
+    def test_a_user_with_too_few_rights(
+        self, redis: Redis, valkey_server: valkey.Valkey, ask: Callable[[Redis], object], what: str
+    ) -> None:
+        """An ACL allows only some commands, keys and channels: what is missing is named, also within a script."""
+        allowed = ["+ping", "+eval", "+set", "+publish", "+multi", "+exec"]
+        redis.acl_setuser("poor", enabled=True, passwords=["+word"], keys=["eg:*"], commands=allowed)
         try:
-            what = said(valkey_server.url, lambda client: client.get("a"), username="poor", password="word")
+            found = said(valkey_server.url, ask, username="poor", password="word")
         finally:
             redis.acl_deluser("poor")
-        assert what == "does not let its user do this"
+        assert found == f"does not let its user {what}"
 
     def test_a_script_that_does_not_end(self, redis: Redis, valkey_server: valkey.Valkey) -> None:
         """Everything else waits for it."""
