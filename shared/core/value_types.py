@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -50,14 +50,39 @@ def _pairs(value: Any) -> Any:
 
 
 def _redis_url(value: str) -> str:
+    value = value.strip()
     try:
         url = urlsplit(value)
         valid = url.scheme in ("redis", "rediss", "unix") and url.port != 0 and not url.fragment
     except ValueError:  # the port is not a number
         valid = False
-    if not valid:
-        raise ValueError("is not valid; write it like redis://redis:6379/0, with # in a password as %23")
+    if not valid or ("@" in url.path + url.query and "@" not in url.netloc):  # the latter: a / or ? in a password
+        raise ValueError(
+            "is not valid; write it like redis://redis:6379/0, and in a password # as %23, / as %2F and ? as %3F, or "
+            "use REDIS_PASSWORD"
+        )
+    if re.search(r"%(?![0-9A-Fa-f]{2})", url.netloc) or "\ufffd" in unquote(url.netloc):
+        raise ValueError("has a % that stands for no character; write % in a password as %25, or use REDIS_PASSWORD")
+    if url.scheme != "unix" and not re.fullmatch(r"/?\d*", url.path):
+        raise ValueError("does not end with the number of a database, such as /0")
+    if url.scheme == "unix" and not url.path:
+        raise ValueError("names no socket; write it like unix:///run/valkey/valkey.sock")
+    _refuse_options(value)
     return value
+
+
+def _refuse_options(redis_url: str) -> None:
+    """Raise ValueError for options that the Redis client does not take."""
+    from redis import ConnectionPool
+    from redis.exceptions import RedisError
+
+    try:
+        ConnectionPool.from_url(redis_url).make_connection()  # opens nothing
+    except (TypeError, ValueError, RedisError):
+        names = ", ".join(parse_qs(urlsplit(redis_url).query))
+        raise ValueError(
+            f"has an option that is unknown, or a wrong value for one: {names}; those for TLS need rediss://"
+        ) from None
 
 
 def _known_zone(value: str) -> str:

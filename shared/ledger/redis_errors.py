@@ -74,7 +74,14 @@ _SILENT = Reason("REDIS_URL", "does not answer", "start it, correct REDIS_URL, o
 _REFUSED = Reason("", "refuses the request", "its own log says why")
 _NO_SUCH_HOST = Reason("REDIS_URL", "is not found: its host name is unknown", "correct the name in REDIS_URL")
 _CERTIFICATE = Reason(
-    "REDIS_URL", "has a certificate that is not trusted", "use the name in the certificate, or trust its authority"
+    "REDIS_URL",
+    "has a certificate that is not trusted",
+    "use the name in the certificate, or name its authority's: rediss://...?ssl_ca_certs=/path/ca.pem",
+)
+_FILE = Reason(
+    "REDIS_URL",
+    "is not reached: the socket or certificate that REDIS_URL names is missing, unreadable or of another kind",
+    "correct its path, and let this program read it",
 )
 _CLOSED = Reason(
     "REDIS_URL",
@@ -122,6 +129,8 @@ def reason(error: RedisError | OSError) -> Reason:
         return _NO_SUCH_HOST
     if "CERTIFICATE_VERIFY_FAILED" in text or isinstance(error.__cause__, ssl.SSLCertVerificationError):
         return _CERTIFICATE
+    if isinstance(error.__context__, FileNotFoundError | PermissionError) or re.search(r"\[X509|PEM lib", text):
+        return _FILE
     if "SSL" in text or "Connection closed by server" in text or "reset by peer" in text:
         return _CLOSED
     return _REFUSED if isinstance(error, ResponseError) else _SILENT

@@ -163,6 +163,12 @@ class TestValues:
             ("REDIS_URL", "redis://redis:99999/0"),
             ("REDIS_URL", "redis://:pass#word@redis:6379/0"),
             ("REDIS_URL", "redis://[::1:6379/0"),
+            ("REDIS_URL", "redis://redis:6379/first"),
+            ("REDIS_URL", "redis://redis:6379/0?db=first"),
+            ("REDIS_URL", "redis://redis:6379/0?retries=3"),
+            ("REDIS_URL", "redis://redis:6379/0?ssl_ca_certs=/ca.pem"),
+            ("REDIS_URL", "rediss://redis:6379/0?ssl_cert_reqs=perhaps"),
+            ("REDIS_URL", "unix://"),
             ("BOOKING_URL", "cal.com/northside"),
             ("PUBLIC_URL", "www.example.org"),
             ("LOG_LEVEL", "LOUD"),
@@ -185,6 +191,27 @@ class TestValues:
             name in message
             for name in ("PORT: ", "BRAND_COLOR: ", "BUSINESS_TIMEZONE: ", "'Toronto' is not a valid time zone")
         )
+
+    @pytest.mark.parametrize("rest", ["#u5", "/u5", "?u5", "%u5", "%ff"])
+    def test_a_password_that_is_not_escaped(self, tmp_path: Path, rest: str) -> None:
+        """A password in REDIS_URL that ends the address early is not shown; what to write is."""
+        for secret in ("x7Kq", "6379"):
+            message = refusal(tmp_path, REDIS_URL=f"redis://:{secret}{rest}@redis.example.org:6379/0")
+            assert "%2" in message and "REDIS_PASSWORD" in message
+            assert secret not in message.replace("redis://redis:6379/0", "") and "u5" not in message
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "redis://evergreen@redis.example.org:6379/0",
+            "rediss://redis.example.org/1?ssl_ca_certs=/etc/ssl/own.pem&ssl_check_hostname=false",
+            "unix://:pass%23word-8f3b1d6c@/run/valkey/valkey.sock?db=1",
+            " redis://127.0.0.1:6379/ ",
+        ],
+    )
+    def test_an_address_of_redis_is_taken(self, tmp_path: Path, url: str) -> None:
+        """A user, TLS, a socket and options."""
+        assert load({"REDIS_URL": url, "REDIS_PASSWORD": "9b1f0c7d5e3a8f6e2b4d"}, tmp_path).redis_url == url.strip()
 
     def test_a_wrong_secret_is_not_shown(self, tmp_path: Path) -> None:
         """A refusal ends up in a log, so it never repeats a secret."""

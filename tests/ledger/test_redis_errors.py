@@ -79,6 +79,19 @@ class TestConnecting:
         with tls(certificate, lambda _: None) as url:
             assert said(url.replace("https", "rediss")) == "has a certificate that is not trusted"
 
+    @pytest.mark.parametrize("option", ["ssl_ca_certs", "ssl_certfile"])
+    @pytest.mark.parametrize("file", ["absent.pem", "empty.pem"])
+    def test_a_certificate_that_cannot_be_read(self, certificate: Path, tmp_path: Path, option: str, file: str) -> None:
+        """The address names a file that is not there, or holds no certificate."""
+        (tmp_path / "empty.pem").touch()
+        with tls(certificate, lambda _: None) as url:
+            what = said(f"{url.replace('https', 'rediss')}?{option}={tmp_path / file}")
+        assert what.startswith("is not reached: the socket or certificate that REDIS_URL names is missing")
+
+    def test_a_socket_that_is_not_there(self, tmp_path: Path) -> None:
+        """The path is wrong, or Redis is not running."""
+        assert said(f"unix://{tmp_path}/none.sock").startswith("is not reached: the socket")
+
     def test_tls_is_expected(self, certificate: Path) -> None:
         """The address says redis://, and the server hangs up."""
         with tls(certificate, lambda _: None) as url:
