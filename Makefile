@@ -47,7 +47,7 @@ check: setup-dev ## check style, types and imports
 	@for entry in $(ENTRIES); do $(BIN)/mypy --no-error-summary $$entry || exit 1; done
 	@$(BIN)/lint-imports --no-cache --no-logo >$(VENV)/lint-imports.txt || { cat $(VENV)/lint-imports.txt; exit 1; }
 	@$(BIN)/pytest --quiet --no-header tests/house
-	@$(BIN)/shellcheck --external-sources deploy/*.sh .ci/run
+	@$(BIN)/shellcheck --external-sources deploy/*.sh deploy/base/*.sh .ci/run
 	@$(BIN)/python -m tools.manifests --check
 	@$(BIN)/pytest --quiet --no-header tests/deploy/test_manifests.py
 

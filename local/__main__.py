@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 
-from local import parts, secrets, stack, welcome
+from local import parts, secrets, stack, valkey, welcome
 from local.supervisor import StartError, Supervisor
 from shared.core import env_file, settings
 from shared.core.errors import LedgerTooNew, SettingsError
@@ -48,6 +48,14 @@ def _alone_in(directory: Path) -> Iterator[None]:
                 "LOCAL_DIR=.local-2 make run"
             ) from None
         yield
+
+
+def _cut_zeros(directory: Path) -> None:
+    """Repair Valkey's log after a power cut, and say so, also in the log of its part."""
+    if line := valkey.cut_zeros(directory / "valkey"):
+        say(line)
+        with (directory / "logs" / "valkey.log").open("a", encoding="utf-8") as log:
+            log.write(f"{line}\n")
 
 
 def _say_ready(where: stack.Place, environ: Mapping[str, str]) -> None:
@@ -90,6 +98,7 @@ def main() -> int:
             stack.refuse_ports_in_use(where)
             environ = stack.environment(where, owner)
             secrets.write_settings(where.directory, environ)
+            _cut_zeros(where.directory)
             supervisor = Supervisor(parts.stages(where, environ), where.directory, environ, say)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, lambda *_: supervisor.ask_to_stop())

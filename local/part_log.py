@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+DAMAGED = re.compile(  # how Valkey's log ends then
+    "Bad file format reading the append only file|Check RDB returned error|Unable to obtain the AOF file|AOF manifest"
+)
 ROTATE_AT = 10_000_000  # bytes of a log, checked when its part is started
 
 
@@ -22,8 +26,14 @@ class PartLog:
             self.path.replace(self.path.with_suffix(".log.1"))
 
     def refusal(self) -> str | None:
-        """Why the part cannot start, if its log ends with the reason: an invalid setting or campaign."""
+        """Why the part cannot start, if its log ends with the reason: an invalid setting or campaign, or a log of
+        Valkey that is damaged."""
         lines = self._lines()
+        if DAMAGED.search("\n".join(lines[-3:])):
+            return (
+                f"Valkey's data is damaged; the end of {self.path} says where. Put your latest backup in its place: "
+                "docs/backup.md. Without one, move the data away and rebuild the ledger from Notion: docs/restore.md."
+            )
         try:
             last = json.loads(lines[-1]) if lines else {}
         except ValueError:

