@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
-from dotenv import dotenv_values
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -26,8 +25,9 @@ from redis.retry import Retry
 
 from local import stack
 from local.ports import HOST
-from shared.core import settings
+from shared.core import env_file, settings
 from shared.core.errors import EvergreenError, SettingsError
+from shared.ledger.redis_errors import reason
 
 LOG = "appendonlydir"
 REWRITES = "auto-aof-rewrite-percentage"
@@ -106,11 +106,8 @@ def _to_disk(folder: Path) -> None:
 
 def main() -> int:
     """Make a backup and print its path; returns the exit status."""
-    given = {
-        name: value for name, value in dotenv_values(os.environ.get("ENV_FILE", ".env")).items() if value is not None
-    }
-    owner = {**given, **os.environ}
     try:
+        owner = {**env_file.read(Path(os.environ.get("ENV_FILE", ".env"))), **os.environ}
         where = stack.place(owner)
         parser = argparse.ArgumentParser(
             prog="python -m local.backup", description=__doc__.splitlines()[2] if __doc__ else None
@@ -128,10 +125,8 @@ def main() -> int:
         ) as redis:
             made = make(redis, where.directory / "valkey", asked.to, keep=asked.keep)
     except RedisError as error:
-        print(
-            f"No backup: Valkey does not respond ({type(error).__name__}). Start the stack with `make run`.",
-            file=sys.stderr,
-        )
+        why = reason(error).what
+        print(f"No backup: Valkey {why}. Start the stack with `make run`.", file=sys.stderr)
         return 1
     except (BackupError, SettingsError) as error:
         print(f"No backup: {error}", file=sys.stderr)

@@ -8,6 +8,7 @@ from io import StringIO
 from pathlib import Path
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from shared.core import faults
 from shared.core.errors import SettingsError
@@ -23,17 +24,39 @@ def read(path: Path) -> dict[str, str]:
         path: such as `.env`.
 
     Raises:
-        SettingsError: if the file cannot be read, is not UTF-8, or has a name that looks like a misspelled setting.
+        SettingsError: if the file cannot be read, is not UTF-8, has a line that sets nothing, or has a name that looks
+            like a misspelled setting.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path} is not UTF-8 text (byte {error.start}). Save it again as UTF-8.") from None
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}. Correct its permissions.") from None
+    text = _text(path)
+    for line in parse_stream(StringIO(text)):
+        if line.error or (line.key and line.value is None):
+            blank = line.original.string[: -len(line.original.string.lstrip())]
+            number = line.original.line + len(blank.splitlines())
+            raise SettingsError(
+                f"{path}, line {number}, is not of the form NAME=value. Correct it: quotes come in pairs, and comments "
+                "begin with #."
+            )
     given = {name: value for name, value in dotenv_values(stream=StringIO(text)).items() if value is not None}
     _refuse_misspelt(path, given)
     return given
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.is_dir():
+            raise SettingsError(f"{path} is a folder. Move it away: it must be a text file, or not exist.")
+        content = path.read_bytes() if path.is_file() else b""
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}. Correct its permissions.") from None
+    try:
+        text = content.decode("utf-8-sig")
+        wrong = text.find("\0")  # most of what is UTF-16 is UTF-8, too
+    except UnicodeDecodeError as error:
+        text, wrong = content[: error.start].decode("utf-8"), error.start
+    if wrong >= 0:
+        line = text[:wrong].count("\n") + 1
+        raise SettingsError(f"{path}, line {line}, is not UTF-8 text. Save the file again as UTF-8.")
+    return text
 
 
 def _refuse_misspelt(path: Path, given: Mapping[str, str]) -> None:
