@@ -32,25 +32,36 @@ from shared.core import env_file
 from shared.core.errors import SettingsError
 
 ROOT = Path(__file__).parents[1]
+REDIS = {"REDIS_URL", "REDIS_URL_FILE"}
 
 
 @click.group(cls=Overview, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Manage Evergreen.
 
-    Settings come from the environment and from .env. Without REDIS_URL, commands use the stack of `make run`."""
+    Settings come from the environment and from .env. Without REDIS_URL, and while `make run` is running, commands use
+    its stack; with REDIS_URL in the environment, or in a file that ENV_FILE names, they use that Redis."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # some terminals show only ASCII
-    stack = Path(os.environ.get("LOCAL_DIR", ROOT / ".local"))
     try:
-        env_file.add(Path(os.environ.get("ENV_FILE", ROOT / ".env")))
-        if "REDIS_URL" not in os.environ:
-            env_file.add(stack / "settings.env")
-        elif (stack / "pids.json").exists():
-            click.echo(f"REDIS_URL is set, so commands do not use the stack of `make run` in {stack}.", err=True)
+        _read_settings(Path(os.environ.get("LOCAL_DIR", ROOT / ".local")))
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
+
+
+def _read_settings(stack: Path) -> None:
+    """Add the owner's settings to the environment, and those of the stack if its Redis is the one to use."""
+    found = env_file.read(Path(os.environ.get("ENV_FILE", ROOT / ".env")))
+    is_running = (stack / "pids.json").exists()
+    if is_running and REDIS & found.keys() and not {*REDIS, "ENV_FILE"} & os.environ.keys():
+        found = {name: value for name, value in found.items() if name not in REDIS}  # `make run` does not use it either
+        click.echo(f"`make run` is running in {stack}: commands use its Redis, not REDIS_URL of .env.", err=True)
+    env_file.add(found)
+    if not REDIS & os.environ.keys():
+        env_file.add(env_file.read(stack / "settings.env"))
+    elif is_running:
+        click.echo(f"REDIS_URL is set, so commands do not use the stack of `make run` in {stack}.", err=True)
 
 
 main.add_command(notion)

@@ -98,6 +98,8 @@ def main() -> int:
             stack.refuse_ports_in_use(where)
             environ = stack.environment(where, owner)
             secrets.write_settings(where.directory, environ)
+            if {"REDIS_URL", "REDIS_URL_FILE"} & owner.keys():
+                say("REDIS_URL is not used: this stack has a Valkey of its own.")
             _cut_zeros(where.directory)
             supervisor = Supervisor(parts.stages(where, environ), where.directory, environ, say)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -146,7 +146,8 @@ def environment(where: Place, environ: Mapping[str, str]) -> dict[str, str]:
         "SEND_FUNCTION_URL": f"{where.url}/function/send-email",
         "PYTHONUNBUFFERED": "1",
     }
-    chosen = {**environ, **{name: value for name, value in defaults.items() if not given(name)}, **wiring}
+    owner = {name: value for name, value in environ.items() if name.removesuffix("_FILE") not in wiring}
+    chosen = {**owner, **{name: value for name, value in defaults.items() if not given(name)}, **wiring}
     settings.load(chosen).require("resend_api_key", "resend_from_email", "postal_address")
     return chosen
 

@@ -67,7 +67,7 @@ def _refuse_misspelt(path: Path, given: Mapping[str, str]) -> None:
             raise SettingsError(f"{path}: {name} is not a setting{hint}")
 
 
-def add(path: Path) -> None:
-    """Add a file's values to this process's environment, without overriding any; raises as `read`."""
-    for name, value in read(path).items():
+def add(found: Mapping[str, str]) -> None:
+    """Add a file's values to this process's environment, without overriding any."""
+    for name, value in found.items():
         os.environ.setdefault(name, value)

@@ -228,10 +228,16 @@ class TestEnvironment:
     def test_the_owners_settings_override_defaults_but_not_the_wiring(self, where: stack.Place) -> None:
         """A production setting, such as its Redis, does not divert the local stack."""
         chosen = stack.environment(
-            where, {"THREADS": "3", "REDIS_URL": "redis://production", "INTERNAL_TOKEN": "internal-8f3b1d6c4e"}
+            where,
+            {
+                "THREADS": "3",
+                "REDIS_URL": "redis://production",
+                "REDIS_URL_FILE": "/production",
+                "INTERNAL_TOKEN": "internal-8f3b1d6c4e",
+            },
         )
         assert (chosen["THREADS"], chosen["INTERNAL_TOKEN"]) == ("3", "internal-8f3b1d6c4e")
-        assert chosen["REDIS_URL"] == "redis://127.0.0.1:6390/0"
+        assert chosen["REDIS_URL"] == "redis://127.0.0.1:6390/0" and "REDIS_URL_FILE" not in chosen
 
     def test_generated_secrets_are_kept_and_private(self, where: stack.Place) -> None:
         """The same secrets come back at the next start, from files that no one else can read."""
