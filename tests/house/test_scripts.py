@@ -97,7 +97,21 @@ def test_a_header_says_what_the_script_keeps_true(file: Path) -> None:
         assert comment and "Keeps true:" in comment[0]
 
 
-READS = {"EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HMGET", "LLEN", "SMEMBERS", "TIME", "TYPE", "ZRANGE", "ZSCORE"}
+READS = {
+    "EXISTS",
+    "GET",
+    "HEXISTS",
+    "HGET",
+    "HGETALL",
+    "HMGET",
+    "INFO",
+    "LLEN",
+    "SMEMBERS",
+    "TIME",
+    "TYPE",
+    "ZRANGE",
+    "ZSCORE",
+}
 
 
 def commands(name: str, bodies: dict[str, str]) -> set[str]:

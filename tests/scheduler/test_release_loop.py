@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import structlog
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisAway
 
@@ -18,6 +19,7 @@ from scheduler.rq_schedule import Schedule
 from shared.ledger import ids
 from shared.ledger.answers import Swept
 from shared.ledger.client import Ledger
+from tests.support.refusing import forbidding
 from tests.support.waiting import until
 from tests.support.world import World
 
@@ -139,3 +141,17 @@ def test_it_shows_that_it_is_alive(world: World, raw: Redis) -> None:
     with going_on(world.ledger, raw):
         until(lambda: world.redis.get("eg:tick") == str(world.clock.now))
         until(lambda: bool(world.redis.keys("rq:scheduler_instance:*") or world.redis.keys("rq:scheduler:*")))
+
+
+def test_a_missing_right_is_logged_once(world: World, raw: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis's user (ACL) lacks a command of the audit, beside which all else goes on."""
+    logger = structlog.testing.CapturingLogger()
+    monkeypatch.setattr(release, "_logger", logger)
+    with going_on(world.ledger, raw):
+        with forbidding(world.redis, "dbsize"):
+            until(lambda: len(logger.calls) == 1)
+            world.sign_up()
+            until(lambda: queued(world) == 1)
+        until(lambda: len(logger.calls) == 2)
+    assert [call.args[0] for call in logger.calls] == ["redis.unavailable", "redis.back"]
+    assert "does not let its user run DBSIZE" in logger.calls[0].kwargs["why"]

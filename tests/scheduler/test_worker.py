@@ -26,7 +26,7 @@ from shared.ledger import ids
 from shared.ledger.alerts import Alerts
 from shared.ledger.health import read_health
 from shared.ledger.version import VERSION
-from tests.support.refusing import Refuse
+from tests.support.refusing import Refuse, forbidding
 from tests.support.send_function import SendFunction, calling, serving
 from tests.support.waiting import until
 from tests.support.world import SETTINGS, World
@@ -254,6 +254,18 @@ class TestRedisThatRefuses:
         assert waited == [Worker.max_connection_wait_time]
         assert said() == ["redis.unavailable", "redis.back"]
         assert raw.llen(ids.QUEUE) == 0 and raw.keys(f"rq:job:{run}-1-*") == []
+
+    def test_a_missing_right_is_logged_once(
+        self, world: World, raw: Redis, monkeypatch: pytest.MonkeyPatch, said: Callable[[], list[str]]
+    ) -> None:
+        """Redis's user (ACL) lacks a command that each job needs: nothing is on the failed list, and each email waits."""
+        monkeypatch.setattr(Worker, "max_connection_wait_time", 0.01)
+        runs = [world.sign_up(email=f"p{number}@example.org") for number in range(3)]
+        with forbidding(world.redis, "hmget"):
+            queue = work(raw)
+        assert said() == ["redis.unavailable"]
+        assert FailedJobRegistry(queue=queue).count == 0
+        assert [world.states(run)[0] for run in runs] == ["scheduled"] * 3
 
     def test_a_worker_waits_while_it_has_a_job(
         self,

@@ -51,3 +51,13 @@ def refusing(redis: Redis, how: str) -> Iterator[None]:
         yield
     finally:
         REFUSALS[how](redis, False)
+
+
+@contextmanager
+def forbidding(redis: Redis, command: str) -> Iterator[None]:
+    """Its user (ACL) may not run a command, for as long as this lasts."""
+    redis.acl_setuser("default", enabled=True, commands=[f"-{command}"])
+    try:
+        yield
+    finally:
+        redis.acl_setuser("default", enabled=True, commands=[f"+{command}"])

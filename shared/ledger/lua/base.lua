@@ -38,6 +38,12 @@ local function frozen_key(request) return 'eg:frozen:' .. request end
 local function parse_email_id(id) return string.match(id, '^(.+)%-(%d+)$') end
 local function parse_job_id(id) return string.match(id, '^(.+)%-(%d+)%-(%d+)$') end
 
+-- What Redis says of itself; '' if its user (ACL) may not ask.
+local function info(section)
+  local said = redis.pcall('INFO', section)
+  return type(said) == 'string' and said or ''
+end
+
 -- Whether a key holds a hash: a key of the wrong type must not stop the others.
 local function is_hash(key) return redis.call('TYPE', key).ok == 'hash' end
 

@@ -8,12 +8,8 @@ local HEARD = 'eg:heard:resend'
 local SETTLED = 600000
 local JUST_NOW = 30000  -- a repetition relies on nothing older
 
--- The id of this start of Redis; nil if its user may not run INFO. (Its uptime would not help: Redis counts it by the
--- wall clock.)
-local function this_start()
-  local server = redis.pcall('INFO', 'server')
-  return type(server) == 'string' and string.match(server, 'run_id:(%x+)') or nil
-end
+-- The id of this start of Redis, or nil. (Its uptime would not help: Redis counts it by the wall clock.)
+local function this_start() return string.match(info('server'), 'run_id:(%x+)') end
 
 -- Remember the time that the provider reported, in milliseconds since 1970; nil if it did not. Its clock never goes
 -- back: a time older than the last one was delayed on its way.

@@ -4,12 +4,12 @@
 local GATE, FENCE = 'eg:gate', 'eg:fence'
 
 -- Why this copy of the ledger may not send, or nil: if the fence is on, this start of Redis must have been confirmed in
--- Notion. Which start this is, only INFO tells.
+-- Notion.
 local function fenced()
   local v = redis.call('HMGET', FENCE, 'on', 'server', 'why')
   if not v[1] then return nil end
-  local server = redis.pcall('INFO', 'server')
-  if type(server) ~= 'string' then return 'fenced: Redis does not let its user run INFO' end
+  local server = info('server')
+  if server == '' then return 'fenced: Redis does not let its user run INFO' end
   if v[2] and string.find(server, 'run_id:' .. v[2], 1, true) then return nil end
   return 'fenced: ' .. (v[3] or 'waiting for a first answer from Notion')
 end

@@ -1,12 +1,10 @@
 -- @include base outbox limits first_emails
 -- What becomes of a sign-up that proves nothing: it is let through, held for confirmation, refused, or has no effect.
 
--- The last tenth of the memory is for people who are here already, so that no flood holds up their emails; if Redis's
--- user may not run INFO, its share is unknown.
+-- The last tenth of the memory is for people who are here already, so that no flood holds up their emails.
 local MOST_MEMORY = 0.9
 local function no_room_for_visitors()
-  local memory = redis.pcall('INFO', 'memory')
-  if type(memory) ~= 'string' then return false end
+  local memory = info('memory')
   local function bytes(name) return tonumber(string.match(memory, '\n' .. name .. ':(%d+)') or '0') end
   local most = bytes('maxmemory')
   return most > 0 and bytes('used_memory') - bytes('mem_not_counted_for_evict') > MOST_MEMORY * most
