@@ -19,12 +19,12 @@ from shared.core.stack_file import ROOT
 
 
 def say(line: str) -> None:
-    """Print to the terminal; the stack continues if the terminal is gone.
+    """Print to the terminal; the stack continues if the terminal is gone, or a file in its place is full.
 
     Args:
         line: the text.
     """
-    with suppress(BrokenPipeError):
+    with suppress(OSError):
         print(line, flush=True)
 
 
@@ -107,6 +107,9 @@ def main() -> int:
             supervisor.run(lambda: _say_ready(where, environ))
     except (SettingsError, StartError, LedgerTooNew) as error:
         print(f"Evergreen cannot start: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"Evergreen cannot start: {error.filename}: {error.strerror}. Fix that and try again.", file=sys.stderr)
         return 1
     say("Stopped.")
     return 0

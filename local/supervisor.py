@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +88,7 @@ class Supervisor:
         # each is a task for the thread of `run`
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._ready = False
+        self._is_full = False
         self._stopping = False
         self._hurried = False
 
@@ -132,9 +134,14 @@ class Supervisor:
         if self._stopping:
             return
         log = self._log(part)
-        log.rotate()
-        run = _Run(start(part.argv, log.path, self._environ, part.cwd), time.monotonic(), falls)
-        self._runs[part.name] = run
+        try:
+            log.rotate()
+            process = start(part.argv, log.path, self._environ, part.cwd)
+        except OSError as error:
+            self._not_written(error)
+            self._later(LONGEST_PAUSE, lambda: self._launch(part, falls))
+            return
+        run = self._runs[part.name] = _Run(process, time.monotonic(), falls)
         threading.Thread(target=self._report_end, args=(part, run), daemon=True).start()
         self._write_pids()
 
@@ -154,9 +161,21 @@ class Supervisor:
         pause = min(LONGEST_PAUSE, 2 ** (falls - 3)) if falls > 1 else 0
         when = f" in {pause:g} s" if pause else ""
         self._say(f"{part.name} ended ({_how(run.process)}); restarting it{when}. Its log: {self._log(part).path}")
-        again = threading.Timer(pause, self._events.put, [lambda: self._launch(part, falls)])
-        again.daemon = True
-        again.start()
+        self._later(pause, lambda: self._launch(part, falls))
+
+    def _later(self, seconds: float, task: Callable[[], None]) -> None:
+        timer = threading.Timer(seconds, self._events.put, [task])
+        timer.daemon = True
+        timer.start()
+
+    def _not_written(self, error: OSError) -> None:
+        """Say once that nothing can be written; before the stack is ready, that ends it."""
+        why = f"{self._directory} cannot be written ({error.strerror})"
+        if not self._ready:
+            raise StartError(f"{why}. Make room, or correct its permissions.") from None
+        if not self._is_full:
+            self._say(f"{why}. Make room: what has ended starts again then.")
+        self._is_full = True
 
     def _until(self, condition: Callable[[], bool], deadline: float) -> bool:
         """Run tasks until the condition holds; False if it does not by the deadline."""
@@ -180,7 +199,8 @@ class Supervisor:
             self._until(lambda: self._hurried or all(process.poll() is not None for process in processes), deadline)  # noqa: B023
             for process in processes:
                 kill_all(process)
-        (self._directory / "pids.json").unlink(missing_ok=True)
+        with suppress(OSError):
+            (self._directory / "pids.json").unlink(missing_ok=True)
 
     def _write_pids(self) -> None:
         pids: dict[str, dict[str, int | None]] = {"supervisor": {"pid": os.getpid(), "port": None}}
@@ -188,8 +208,16 @@ class Supervisor:
             if run := self._runs.get(part.name):
                 pids[part.name] = {"pid": run.process.pid, "port": part.port}
         unfinished = self._directory / "pids.json.new"
-        unfinished.write_text(json.dumps(pids, indent=2) + "\n", encoding="utf-8")
-        unfinished.rename(self._directory / "pids.json")
+        try:
+            unfinished.write_text(json.dumps(pids, indent=2) + "\n", encoding="utf-8")
+            unfinished.rename(self._directory / "pids.json")
+        except OSError as error:
+            self._not_written(error)
+            self._later(STEADY, self._write_pids)
+            return
+        if self._is_full:
+            self._say(f"{self._directory} can be written again.")
+        self._is_full = False
 
     def _log(self, part: Part) -> PartLog:
         return PartLog(self._directory / "logs" / f"{part.name}.log")

@@ -12,9 +12,11 @@ from contextlib import contextmanager, suppress
 from time import monotonic, sleep, time
 from typing import Any, cast
 
+from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
+from rq.exceptions import StopRequested
 from rq.executions import Execution
 from rq.job import Job as RQJob
 from rq.timeouts import JobTimeoutException
@@ -101,6 +103,12 @@ class Worker(SimpleWorker):
             register(self, pipe)
             super().heartbeat(pipeline=pipe)
             pipe.execute()
+
+    def _set_ip_address(self, connection: Redis) -> None:
+        """Show where the worker runs, if Redis says so; RQ asks before anything waits for an unavailable Redis."""
+        self.ip_address = "unknown"
+        with suppress(RedisError):
+            super()._set_ip_address(connection)
 
     def register_birth(self) -> None:
         """Start, as soon as Redis accepts that. RQ would handle SIGTERM only afterwards."""
@@ -269,7 +277,8 @@ def main(name: str = QUEUE) -> None:
         log_job_description=False,
     )
     gc.freeze()  # see shared/web/server.py
-    worker.work(logging_level="WARNING")
+    with suppress(StopRequested):  # raised where it still waits for Redis
+        worker.work(logging_level="WARNING")
 
 
 if __name__ == "__main__":

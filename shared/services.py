@@ -60,7 +60,7 @@ def connect(found: Settings, *, decode: bool = True) -> Redis:
 
 def is_away(error: RedisError) -> bool:
     """Whether Redis is unavailable, or accepts no writes for now: full, a replica (or just made one), without its
-    replicas, unable to write to disk, busy with a script, or its user (ACL) may not do this.
+    replicas, unable to write to disk, busy with a script, without that database, or its user (ACL) may not do this.
 
     Args:
         error: the error it returned or caused.
@@ -70,7 +70,9 @@ def is_away(error: RedisError) -> bool:
         (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError, MasterDownError, ExecAbortError),
     ):
         return True
-    return is_denied(error) or any(word in str(error) for word in ("MISCONF ", "NOREPLICAS ", "UNBLOCKED ", "BUSY "))
+    return is_denied(error) or any(
+        word in str(error) for word in ("MISCONF ", "NOREPLICAS ", "UNBLOCKED ", "BUSY ", "DB index is out of range")
+    )
 
 
 @cache

@@ -6,7 +6,8 @@ import logging
 import re
 import sys
 import uuid
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 from shared.core.optional_imports import without
 
@@ -22,6 +23,21 @@ def _without_addresses(_logger: Any, _method: str, event: structlog.typing.Event
     if "exception" in event:
         event["exception"] = _ADDRESS.sub("(address)", event["exception"])
     return event
+
+
+class _Lossy:
+    """A stream that loses a line which cannot be written, as on a full disk: the work goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def configure(level: str = "INFO") -> None:
@@ -41,7 +57,7 @@ def configure(level: str = "INFO") -> None:
     structlog.configure(
         processors=[*shared_steps, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _Lossy(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)

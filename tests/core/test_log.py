@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -229,3 +230,16 @@ class TestAWholeRun:
         assert answers[0][0] == 503
         assert [json.loads(line)["event"] for line in lines] == ["redis.unavailable", "answered"]
         assert "a-password" not in "".join(lines)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is always full")
+def test_a_full_disk_ends_nothing() -> None:
+    """A line that cannot be written is lost."""
+    code = (
+        "from shared.core import log; log.configure(); log.logger('a').error('b'); log.logger('a').error('c'); print(1)"
+    )
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-uc", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=full, timeout=WITHIN
+        )
+    assert (ended.returncode, ended.stdout) == (0, b"1\n")

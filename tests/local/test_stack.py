@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -41,6 +43,13 @@ def refused(environ: Mapping[str, str]) -> str:
     )
     assert ended.returncode == 1
     return ended.stderr
+
+
+def limit_files(pids: Iterable[int], size: int) -> None:
+    """Let the files of processes, and of those that they start, grow to this size and no further."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 class TestWholeStack:
@@ -113,6 +122,22 @@ class TestWholeStack:
             )
             assert said.returncode == 0, f"the command line finds the stack by itself: {said.stderr}"
             assert (tmp_path / "settings.env").stat().st_mode & 0o077 == 0
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can limit the files of another process")
+    def test_a_full_disk_is_survived(self, tmp_path: Path) -> None:
+        """Parts end and come back until there is room, which is said once; then everything goes on."""
+        with running(tmp_path) as run:
+            limit_files(run.pids().values(), 0)
+            os.kill(run.pids()["valkey"], signal.SIGKILL)
+            assert "Make room" in run.line_with(f"{tmp_path} cannot be written")
+            until(lambda: run.sign_up(SIGN_UP) == 503)
+            os.kill(run.pids()["worker"], signal.SIGKILL)
+            run.line_with("worker ended")
+            limit_files(run.pids().values(), resource.RLIM_INFINITY)
+            run.line_with(f"{tmp_path} can be written again")
+            until(run.healthy)
+            assert run.sign_up(SIGN_UP) == 202
+            until(lambda: run.outbox_count() >= 1)
 
     def test_two_stacks_do_not_share_a_directory(self, tmp_path: Path) -> None:
         """A second stack in the same directory says what to do and leaves the first alone."""

@@ -258,7 +258,7 @@ class TestRedisThatRefuses:
     def test_a_missing_right_is_logged_once(
         self, world: World, raw: Redis, monkeypatch: pytest.MonkeyPatch, said: Callable[[], list[str]]
     ) -> None:
-        """Redis's user (ACL) lacks a command that each job needs: nothing is on the failed list, and each email waits."""
+        """Redis's user (ACL) lacks a command that each job needs: nothing is on the failed list; each email waits."""
         monkeypatch.setattr(Worker, "max_connection_wait_time", 0.01)
         runs = [world.sign_up(email=f"p{number}@example.org") for number in range(3)]
         with forbidding(world.redis, "hmget"):
