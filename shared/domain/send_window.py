@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -32,6 +33,17 @@ def _days(text: Any) -> Any:
     return days
 
 
+def _clock_change(day: dt.date, zone: ZoneInfo) -> int:
+    """When the clock changes on a day, in seconds since 1970 UTC; if it does not, the day's end."""
+    start, end = (round(dt.datetime.combine(day + dt.timedelta(n), dt.time(), zone).timestamp()) for n in (0, 1))
+    seconds = range(start - 1, end)  # it may change at midnight
+
+    def offset(second: int) -> dt.timedelta | None:
+        return dt.datetime.fromtimestamp(second, zone).utcoffset()
+
+    return seconds[0] + bisect_left(seconds, True, key=lambda second: offset(second) != offset(seconds[0]))
+
+
 @dataclass(frozen=True)
 class Window:
     """The hours in which a campaign may send, in one time zone.
@@ -55,17 +67,22 @@ class Window:
         clock = local.time()
         return local.weekday() in self.days and clock >= self.opens and (self.closes is None or clock < self.closes)
 
+    def _openings(self, day: dt.date, zone: ZoneInfo) -> list[int]:
+        """The instants at which the window may open on a day. If the clock goes back, its time may come twice; if it
+        changes, that may open the window, too."""
+        opening = dt.datetime.combine(day, self.opens, zone)
+        found = {opening.timestamp(), opening.replace(fold=1).timestamp(), _clock_change(day, zone)}
+        return sorted(round(second * 1000) for second in found)
+
     def next_open(self, instant: int, zone: ZoneInfo) -> int:
         """The first instant at or after `instant` that is in the window."""
         local = dt.datetime.fromtimestamp(instant / 1000, zone)
         if self.always or self._contains(local):
             return instant
         for days_ahead in range(16):
-            day = local.date() + dt.timedelta(days=days_ahead)
-            opening = round(dt.datetime.combine(day, self.opens, zone).timestamp() * 1000)
-            # On a night when the clock skips it, the window may not exist; then the next one counts.
-            if opening >= instant and self._contains(dt.datetime.fromtimestamp(opening / 1000, zone)):
-                return opening
+            for opening in self._openings(local.date() + dt.timedelta(days_ahead), zone):
+                if opening >= instant and self._contains(dt.datetime.fromtimestamp(opening / 1000, zone)):
+                    return opening
         raise ValueError("a window needs at least one day")
 
 

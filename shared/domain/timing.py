@@ -5,9 +5,10 @@ Every instant is a whole number of milliseconds since 1970-01-01 UTC, as the led
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from shared.domain.send_window import Window
@@ -75,7 +76,8 @@ def testing(delays: Sequence[Delay], step: float) -> list[Delay]:
 def dues(anchor_at: int, delays: Sequence[Delay], window: Window | None, zone: ZoneInfo) -> dict[int, int]:
     """When each step is due.
 
-    A window never lets two steps out at once: they stay a day apart, or their own gap if that is shorter.
+    A window never lets two steps out at once: they stay a day apart, or their own gap if that is shorter. A day on which
+    the clock goes forward counts as one, so that no step misses its hour and waits for the next day.
 
     Args:
         anchor_at: the enrollment's anchor.
@@ -88,11 +90,26 @@ def dues(anchor_at: int, delays: Sequence[Delay], window: Window | None, zone: Z
     for delay in delays:
         instant = anchor_at + delay.milliseconds
         if window:
+            instant = days_later(anchor_at, delay.milliseconds, zone)
             if before:
-                instant = max(instant, found[before.number] + min(delay.milliseconds - before.milliseconds, DAY))
+                gap = min(delay.milliseconds - before.milliseconds, DAY)
+                instant = max(instant, days_later(found[before.number], gap, zone))
             instant = window.next_open(instant, zone)
         found[delay.number], before = instant, delay
     return found
+
+
+def days_later(instant: int, delay: int, zone: ZoneInfo) -> int:
+    """An instant plus a delay of milliseconds. One of a day or more keeps the hour where the clock goes forward; if it
+    skips that hour, it ends when the clock goes forward."""
+    later = instant + delay
+    gain = max(0, _offset(later, zone) - _offset(instant, zone)) if delay >= DAY else 0
+    hour = range(later - gain, later)
+    return hour.start + bisect_left(hour, True, key=lambda at: _offset(at, zone) == _offset(later, zone))
+
+
+def _offset(instant: int, zone: ZoneInfo) -> int:
+    return (datetime.fromtimestamp(instant / 1000, zone).utcoffset() or timedelta()) // timedelta(milliseconds=1)
 
 
 def shifted(late: Delay, now: int) -> int:

@@ -65,5 +65,5 @@ def _one_a_day(waiting: list[Step], earliest: int, day: int, window: Window | No
         if window:
             earliest = window.next_open(earliest, zone)
         nexts[step.number] = earliest
-        earliest += day
+        earliest = timing.days_later(earliest, day, zone)
     return nexts
