@@ -34,6 +34,7 @@ REPORTS: dict[str, type[NoShow | PostCall | NewClient]] = {
 }
 SENTENCES = {
     "enrolled": "[green]Enrolled.[/]",
+    "queued": "[yellow]Queued:[/] another enrollment of the same group is active; this one starts when that ends.",
     "exists": "[yellow]Nothing changed:[/] they are already enrolled in this campaign.",
     "blocked": "[yellow]Not enrolled:[/] another enrollment of the same group is active.",
     "tracked": (

@@ -22,6 +22,7 @@ COLORS = {
     "active": "green",
     "sent": "green",
     "paused": "yellow",
+    "queued": "yellow",
     "sending": "yellow",
     "failed": "bold red",
     "in-doubt": "bold red",
@@ -81,9 +82,17 @@ def print_enrollments(runs: list[dict[str, Any]], as_json: bool) -> None:
         why = f" ({escape(run['why'])})" if run["why"] else ""
         person, state = escape(run["email"] or ""), _colored(run["state"])
         console.print(f"[bold]{run['campaign_name']}[/], {person}: {state}{why}\n{run['id']}", soft_wrap=True)
+        if run["waits_for"]:
+            until = _local(run["queued_until"], run["timezone"])
+            console.print(f"Waits until {run['waits_for']} ends, at most until {until}.", soft_wrap=True)
+        if run["warning"]:
+            console.print(f"[yellow]Warning:[/] {escape(run['warning'])}", soft_wrap=True)
         console.print(_emails(run))
         for name, text in run["claimed"].items():
             console.print(f"Claimed in a form, not used: {name.replace('_', ' ')} “{escape(text)}”", soft_wrap=True)
+    for one in runs[0]["blocked"]:
+        at = _local(one["at"], runs[0]["timezone"])
+        console.print(f"Not enrolled in {one['campaign']} on {at}: {one['by']} was under way.", soft_wrap=True)
 
 
 def _emails(run: dict[str, Any]) -> Table:

@@ -120,6 +120,8 @@ def for_run(run: Mapping[str, Any]) -> list[Decision]:
             return [PAUSE, CANCEL]
         case EnrollmentState.PAUSED:
             return [RESUME, CATCH_UP, CANCEL]
+        case EnrollmentState.QUEUED:
+            return [CANCEL]
         case (
             EnrollmentState.COMPLETED
             | EnrollmentState.FAILED

@@ -81,6 +81,7 @@ class Campaign(_Data):
     kind: Kind = "marketing"
     reason: str | None = Field(default=None, min_length=1, max_length=200)
     group: str | None = None
+    queue_for: Annotated[_Written, Field(gt=0)] | None = None
     trigger: str
     requires: list[Literal["assessment", "consent"]] = []
     confirm: Confirm = "under-load"
@@ -106,6 +107,16 @@ class Campaign(_Data):
     def _meetings_stay(self) -> Campaign:
         if any(step.before is not None for step in self.steps) and (self.late.policy == "shift" or self.window):
             raise ValueError("steps before a meeting cannot be moved: use the late policy skip or send, and no window")
+        return self
+
+    @model_validator(mode="after")
+    def _queues(self) -> Campaign:
+        if self.queue_for is None:
+            return self
+        if self.group is None:
+            raise ValueError("queue_for is for a campaign with a `group`: what would it wait for?")
+        if self.window or any(step.before is not None for step in self.steps):
+            raise ValueError("a campaign with a window, or with steps before a meeting, cannot queue: leave out queue_for")
         return self
 
     def step(self, number: int) -> CampaignStep | None:

@@ -43,6 +43,7 @@ class Plan:
         values: what its emails may say about the occasion, and the form's scores, as JSON.
         steps: its emails.
         retakes: whether `values` replace those of an enrollment that is still open.
+        queue_for: how many milliseconds it waits if another campaign of the group is under way; None: not at all.
     """
 
     group: str | None
@@ -52,6 +53,7 @@ class Plan:
     values: str | None
     steps: Sequence[PlannedStep]
     retakes: bool = False
+    queue_for: int | None = None
 
 
 def plan_enrollment(
@@ -105,4 +107,5 @@ def plan_enrollment(
         warning=warning,
         values=json.dumps(values) if values else None,
         steps=[step(delay) for delay in delays],
+        queue_for=round(campaign.queue_for * 1000) if campaign.queue_for and len(by_website) < len(delays) else None,
     )

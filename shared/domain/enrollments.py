@@ -59,6 +59,9 @@ class Enrollment:
     paused_at: int | None = None
     steps: tuple[Step, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
+    group: str | None = None
+    queued_until: int | None = None
+    warning: str | None = None
 
     def step(self, number: int) -> Step:
         """The step with that number; raises KeyError if there is none."""
@@ -66,6 +69,21 @@ class Enrollment:
             if step.number == number:
                 return step
         raise KeyError(number)
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """A sign-up that enrolled no one, because another campaign of the same group was under way.
+
+    Attributes:
+        slug: the campaign that was asked for.
+        by: the enrollment that was under way.
+        at: the latest time, in milliseconds since 1970 UTC.
+    """
+
+    slug: str
+    by: str
+    at: int
 
 
 @dataclass(frozen=True)
@@ -100,6 +118,17 @@ class Contact:
         prefix = "claimed."
         found = {name.removeprefix(prefix): text for name, text in self.fields.items() if name.startswith(prefix)}
         return {name: visible(found[name]) for name in sorted(found)}
+
+    def holder_of(self, group: str | None) -> str | None:
+        """The enrollment that holds a group for them; None if none does."""
+        return self.fields.get(f"group.{group}")
+
+    @property
+    def blocked(self) -> list[Blocked]:
+        """The campaigns that they were not enrolled in, because another of the same group was under way."""
+        prefix = "blocked."
+        found = {name.removeprefix(prefix): text for name, text in self.fields.items() if name.startswith(prefix)}
+        return [Blocked(slug, found[slug].partition(" ")[2], int(found[slug].partition(" ")[0])) for slug in sorted(found)]
 
     @property
     def segment(self) -> Segment:

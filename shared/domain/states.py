@@ -36,6 +36,11 @@ class EnrollmentState(_State):
         "its last step ends it, a person pauses or cancels it, an exit ends it",
     )
     PAUSED = ("paused", "none of its emails are sent", "a person resumes or cancels it, an exit ends it")
+    QUEUED = (
+        "queued",
+        "another campaign of its group is under way; its emails are not yet scheduled",
+        "the end of the other makes it active; a person, an exit or the end of `queue_for` ends it",
+    )
     COMPLETED = ("completed", "each step has ended", "nothing; a person's retry makes it active again")
     FAILED = (
         "failed",
@@ -43,7 +48,7 @@ class EnrollmentState(_State):
         "a person's retry of an email makes it active again",
     )
     EXITED = ("exited", "something the campaign lists in `exit_on`, or a suppression, ended it", "nothing")
-    CANCELLED = ("cancelled", "a person or a cancelled meeting ended it", "nothing")
+    CANCELLED = ("cancelled", "a person, a cancelled meeting or the end of `queue_for` ended it", "nothing")
     TRACKING = (
         "tracking",
         "a sign-up without what the campaign requires: a row in the tracker, and no email",
@@ -54,7 +59,7 @@ class EnrollmentState(_State):
     def is_open(self) -> bool:
         """Whether its emails may still go out."""
         match self:
-            case EnrollmentState.ACTIVE | EnrollmentState.PAUSED:
+            case EnrollmentState.ACTIVE | EnrollmentState.PAUSED | EnrollmentState.QUEUED:
                 return True
             case (
                 EnrollmentState.COMPLETED

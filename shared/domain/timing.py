@@ -5,10 +5,9 @@ Every instant is a whole number of milliseconds since 1970-01-01 UTC, as the led
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from shared.domain.send_window import Window
@@ -100,16 +99,15 @@ def dues(anchor_at: int, delays: Sequence[Delay], window: Window | None, zone: Z
 
 
 def days_later(instant: int, delay: int, zone: ZoneInfo) -> int:
-    """An instant plus a delay of milliseconds. One of a day or more keeps the hour where the clock goes forward; if it
-    skips that hour, it ends when the clock goes forward."""
+    """An instant plus a delay of milliseconds; where the clock goes forward, one of a day or more keeps the hour and
+    the day."""
     later = instant + delay
-    gain = max(0, _offset(later, zone) - _offset(instant, zone)) if delay >= DAY else 0
-    hour = range(later - gain, later)
-    return hour.start + bisect_left(hour, True, key=lambda at: _offset(at, zone) == _offset(later, zone))
-
-
-def _offset(instant: int, zone: ZoneInfo) -> int:
-    return (datetime.fromtimestamp(instant / 1000, zone).utcoffset() or timedelta()) // timedelta(milliseconds=1)
+    if delay < DAY:
+        return later
+    wall = datetime.fromtimestamp(instant / 1000, zone) + timedelta(milliseconds=delay)
+    midnight = datetime.combine(wall.date(), time(), zone)
+    # of an hour that is skipped, the one before it counts, if it is on the same day
+    return min(later, round(max(wall.replace(fold=1).timestamp(), midnight.timestamp()) * 1000))
 
 
 def shifted(late: Delay, now: int) -> int:

@@ -94,6 +94,9 @@ class Ledger(Decisions):
             paused_at=instant(fields.get("paused_at")),
             steps=steps,
             values=json.loads(fields.get("values", "{}")),
+            group=fields.get("group"),
+            queued_until=instant(fields.get("queued_until")),
+            warning=fields.get("warning") or None,
         )
 
     def knows(self, enrollment: str) -> bool:

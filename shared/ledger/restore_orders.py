@@ -52,6 +52,7 @@ class RestoredEnrollment:
         created: when it began.
         exits: the reasons that end it.
         paused_at: since when it is paused, if it is.
+        queued_until: until when it waits for its group, if it does.
         ticked: whether its Pause is ticked.
         steps: all its steps, if it is open.
         why: why it is paused, and `notes` what the owner should know about it: both for the report.
@@ -60,7 +61,7 @@ class RestoredEnrollment:
     id: str
     key: str
     number: int
-    what: Literal["finished", "tracking", "active", "paused"]
+    what: Literal["finished", "tracking", "active", "paused", "queued"]
     slug: str | None = None
     kind: Kind | None = None
     reentry: Reentry | None = None
@@ -70,6 +71,7 @@ class RestoredEnrollment:
     created: int | None = None
     exits: Sequence[str] = ()
     paused_at: int | None = None
+    queued_until: int | None = None
     ticked: bool = False
     steps: Sequence[RestoredStep] = ()
     why: str | None = None

@@ -54,7 +54,7 @@ def tracker_values(run: Enrollment, contact: Contact, campaign: Campaign | None)
         "Anchor": iso(run.anchor),
         "Paused At": iso(run.paused_at),
         "Next Email At": iso(_next_email_at(run)),
-        "Last Error": _last_error(run),
+        "Last Error": _last_error(run, contact),
         "Enrollment ID": run.id,
     }
     for step in run.steps:
@@ -69,9 +69,14 @@ def _next_email_at(run: Enrollment) -> int | None:
     return min((step.next or step.due for step in run.steps if step.state.is_open), default=None)
 
 
-def _last_error(run: Enrollment) -> str | None:
+def _last_error(run: Enrollment, contact: Contact) -> str | None:
+    """What the owner should know: the latest trouble, what it waits for, or a warning from its beginning."""
     troubled = [step for step in run.steps if step.why and (step.state.is_open or step.state.needs_a_person)]
-    return f"Email {troubled[-1].number}: {troubled[-1].why}" if troubled else None
+    if troubled:
+        return f"Email {troubled[-1].number}: {troubled[-1].why}"
+    if run.queued_until is not None and run.state == EnrollmentState.QUEUED:
+        return f"waits for {contact.holder_of(run.group)}, until {iso(run.queued_until)} at most"
+    return run.warning
 
 
 def email_values(run: Enrollment, step: Step, contact: Contact, campaign: Campaign | None) -> dict[str, Value]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.domain.segments import SEGMENTS
+from shared.domain.states import EnrollmentState
 from shared.integrations.notion_values import Value
 
 NUMBERED = 7  # the tracker has a column for each of the first seven emails
@@ -74,9 +75,7 @@ TRACKER = Source(
         Property("Email", "email", required=True),
         Property("Campaign", "select", required=True),
         Property("Segment", "select", required=True, options=SEGMENTS),
-        Property(
-            "Status", "select", options=("Tracking", "Active", "Paused", "Completed", "Failed", "Exited", "Cancelled")
-        ),
+        Property("Status", "select", options=tuple(state.capitalize() for state in EnrollmentState)),
         Property("Anchor", "date"),
         Property("Paused At", "date"),
         Property("Next Email At", "date"),

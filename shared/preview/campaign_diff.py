@@ -18,6 +18,7 @@ _KEYS = {  # of a campaign, and to whom a change applies
     "name": "Notion's rows show it when they are next written",
     "kind": _NEW_RUNS,
     "group": _NEW_RUNS,
+    "queue_for": _NEW_RUNS,
     "trigger": _NEW_RUNS,
     "requires": _NEW_RUNS,
     "reentry": _NEW_RUNS,

@@ -43,6 +43,11 @@ class Draft:
         """The steps with an unknown outcome."""
         return (step for step in self.steps if step.state is None)
 
+    @property
+    def is_unsent(self) -> bool:
+        """Whether, once all is settled, none of its emails can have been sent by Evergreen."""
+        return all(step.state == StepState.SCHEDULED or step.by == "website" for step in self.steps)
+
     def may_be_sent(self, step: RestoredStep) -> bool:
         """Whether its time has come, or is about to."""
         return self.anchor is not None and step.due - EARLY <= self.until

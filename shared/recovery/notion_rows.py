@@ -50,7 +50,7 @@ class EnrollmentRow:
 
     Attributes:
         id: the enrollment's.
-        status: active, paused, tracking, completed, failed, exited or cancelled.
+        status: active, paused, queued, tracking, completed, failed, exited or cancelled.
         marks: when each step was sent, according to the tracker.
         segment: according to the row.
         ticked: whether the owner has ticked Pause.

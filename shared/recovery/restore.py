@@ -27,11 +27,12 @@ from shared.recovery import restored_enrollments, sent_list
 from shared.recovery.drafts import Draft, draft
 from shared.recovery.fence import UNKNOWN
 from shared.recovery.notion_reader import Reader
-from shared.recovery.notion_rows import FINISHED, Rows
+from shared.recovery.notion_rows import FINISHED, NotRestored, Rows
 from shared.recovery.restore_report import Report
 from shared.recovery.sent_list import EARLY, Follow, Lister, SentList, unseen
 from shared.recovery.step_outcomes import settle
 
+_BEGUN = "it was queued, and may have begun just before the loss: an email of it may have been sent"
 LOOK_BACK = timing.DAY  # emails sent early, just before the loss, are searched within this
 
 
@@ -101,10 +102,13 @@ class Restorer:
         runs = restored_enrollments.last_rows(rows, numbers, report.left)
         going_on = [run for run in runs if run.status not in FINISHED and run.number == numbers[run.key] > 0]
         drafts = [one for run in going_on if any((one := draft(run, rows, self.settings, now)).open)]
-        drafts.sort(key=lambda one: now if one.anchor is None else one.anchor)
+        drafts.sort(key=lambda one: (one.run.status == "queued", now if one.anchor is None else one.anchor))
         listed = self._listed(drafts, rows, now)
         settle(drafts, rows, listed, self.subjects)
         report.list_from = listed.reach
+        if begun := [one for one in drafts if one.run.status == "queued" and not one.is_unsent]:
+            report.left += [NotRestored(one.run.id, _BEGUN) for one in begun]
+            drafts = [one for one in drafts if one not in begun]
         return restored_enrollments.orders(drafts, runs, rows, numbers, catalog=self.catalog, now=now)
 
     def _listed(self, drafts: list[Draft], rows: Rows, now: int) -> SentList:
@@ -142,5 +146,6 @@ class _Foresight:
         """Add what became of an order."""
         self.gone.setdefault(order.contact, []).extend(became.thrown)
         group = order.run.group if order.run else None
-        if group and became.what == "restored" and became.state != EnrollmentState.COMPLETED:
+        takes_it = became.state in (EnrollmentState.ACTIVE, EnrollmentState.PAUSED)
+        if group and became.what == "restored" and takes_it:
             self.held.setdefault(order.contact, set()).add(group)

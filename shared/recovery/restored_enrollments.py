@@ -107,12 +107,13 @@ def _open(one: Draft, now: int) -> RestoredEnrollment:
     anchor = now if one.anchor is None else one.anchor
     return replace(
         _over(run, run.number, now),
-        what="paused" if why else "active",
+        what="queued" if run.status == "queued" else "paused" if why else "active",
         anchor=anchor,
         group=one.group,
         created=min(now, anchor if run.created is None else run.created),
         exits=run.campaign.exit_on,
         paused_at=now if one.anchor is None or run.paused_at is None else run.paused_at,
+        queued_until=anchor + round((run.campaign.queue_for or 0) * 1000),
         ticked=run.ticked,
         steps=one.steps,
         why=why,

@@ -57,7 +57,7 @@ def _add_contact(email: str, name: str | None, segment: str | None, rows: Rows) 
 
 def _status(cells: Cells) -> str:
     status = (cells.text("Status") or "active").lower()
-    if status in ("tracking", "paused", *FINISHED):
+    if status in ("tracking", "paused", "queued", *FINISHED):
         return status
     return "paused" if _is_ticked(cells) else "active"
 

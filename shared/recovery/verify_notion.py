@@ -25,7 +25,7 @@ _LOGGED = {
     StepState.FAILED: ("failed",),
     StepState.IN_DOUBT: ("in doubt",),
 }
-_OPEN = ("active", "paused")
+_OPEN = ("active", "paused", "queued")
 Index = dict[str, list[Cells]]
 
 

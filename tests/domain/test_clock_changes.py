@@ -88,6 +88,8 @@ def is_ever_open(day: date, window: Window, zone: ZoneInfo) -> bool:
 @example((ZoneInfo("America/Toronto"), date(2026, 3, 7)), 0, 150, Window(EVERY_DAY, time(2, 15), time(3, 10)))
 @example((ZoneInfo("Asia/Beirut"), date(2026, 3, 28)), 0, 30, Window(EVERY_DAY, time(0), time(1, 15)))
 @example((ZoneInfo("America/Santiago"), date(2026, 9, 5)), 0, 0, Window(EVERY_DAY, time(0), time(23, 1)))
+@example((ZoneInfo("America/Toronto"), date(2026, 3, 7)), 0, 120, Window(EVERY_DAY, time(1, 1), time(2, 1)))
+@example((ZoneInfo("America/Nuuk"), date(2026, 3, 27)), 0, 1410, Window(EVERY_DAY, time(22), time(23, 45)))
 def test_daily_emails_skip_no_day(night: tuple[ZoneInfo, date], before: int, minute: int, window: Window) -> None:
     """With an email each day, all are within the window, and between two there is no day on which it opens."""
     zone, day = night

@@ -19,6 +19,8 @@ INCLUDES = [
     "gate",
     "wakeups",
     "lists",
+    "suppression",
+    "queue",
     "erasure",
     "lifecycle",
     "ranks",

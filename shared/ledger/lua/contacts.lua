@@ -1,15 +1,5 @@
--- @include base lifecycle consents
--- Which contacts may get email: the only place that suppresses a contact, or says whether it is suppressed.
-
--- Why the contact may not get this kind of email, or nil.
-local function suppressed(contact, kind)
-  local v = redis.call('HMGET', 'eg:contact:' .. contact, 'bounced', 'complained', 'manual', 'unsubscribed')
-  if v[1] then return 'bounced' end
-  if v[2] then return 'complained' end
-  if v[3] then return 'suppressed manually' end
-  if v[4] and kind == 'marketing' then return 'unsubscribed' end
-  return nil
-end
+-- @include base suppression lifecycle consents
+-- Which contacts may get email: the only place that suppresses a contact.
 
 -- What stops all steps of an enrollment from being sent: its state or a suppression. Nil if nothing does.
 local function barrier(enrollment)
@@ -28,8 +18,8 @@ local function suppress(contact, reason, source)
   end
   redis.call('ZADD', 'eg:suppressed', 'NX', int(now), contact)
   local ended = 0
-  for _, enrollment in ipairs(redis.call('SMEMBERS', 'eg:enrollments:' .. contact)) do
-    if is_open(enrollment) and suppressed(contact, redis.call('HGET', enrollment_key(enrollment), 'kind')) then
+  for _, enrollment in ipairs(open_enrollments(contact)) do
+    if suppressed(contact, redis.call('HGET', enrollment_key(enrollment), 'kind')) then
       stop_enrollment(enrollment, 'exited', reason)
       ended = ended + 1
     end

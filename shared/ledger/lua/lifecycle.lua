@@ -1,4 +1,4 @@
--- @include base rq_jobs outbox wakeups lists
+-- @include base rq_jobs outbox wakeups lists queue
 -- How an enrollment and its steps move from one state to the next, and what ends with them.
 
 -- An outbox entry has been recorded; the time for which a finished enrollment is kept begins then.
@@ -11,27 +11,7 @@ local function told(member)
   end
 end
 
--- Move the enrollment to another state.
-local function enter(enrollment, state)
-  local key = enrollment_key(enrollment)
-  local before = redis.call('HGET', key, 'state')
-  if before then
-    for _, list in ipairs({list_names(enrollment, before)}) do redis.call('ZREM', list, enrollment) end
-  end
-  redis.call('HSET', key, 'state', state)
-  local created = redis.call('HGET', key, 'created') or int(now)
-  redis.call('ZADD', 'eg:recent', created, enrollment)
-  redis.call('ZADD', 'eg:of:' .. slug_of(enrollment), created, enrollment)
-  for _, list in ipairs({list_names(enrollment, state)}) do redis.call('ZADD', list, created, enrollment) end
-  local contact = redis.call('HGET', key, 'contact')
-  if state == 'active' or state == 'paused' then
-    redis.call('PERSIST', 'eg:enrollments:' .. contact)
-  else
-    keep_enrollments(contact)
-  end
-end
-
--- End the enrollment: its group is free, and it is kept for a while.
+-- End the enrollment: its group is free for the next, and it is kept for a while.
 local function end_enrollment(enrollment, state, why)
   local key = enrollment_key(enrollment)
   local e = fields(key, 'contact', 'group')
@@ -41,6 +21,7 @@ local function end_enrollment(enrollment, state, why)
   local contact = 'eg:contact:' .. e.contact
   if e.group and redis.call('HGET', contact, 'group.' .. e.group) == enrollment then
     redis.call('HDEL', contact, 'group.' .. e.group)
+    start_next(e.contact, e.group)
   end
   redis.call('PEXPIRE', key, KEEP_FINISHED)
   dirty('enrollment', enrollment)
@@ -137,5 +118,15 @@ end
 
 local function is_open(enrollment)
   local state = enrollment and redis.call('HGET', enrollment_key(enrollment), 'state')
-  return state == 'active' or state == 'paused'
+  return OPEN_STATES[state] == true
+end
+
+-- The contact's open enrollments. Queued ones come first, so that what ends all of them starts none.
+local function open_enrollments(contact)
+  local list = {}
+  for _, enrollment in ipairs(redis.call('SMEMBERS', 'eg:enrollments:' .. contact)) do
+    local queued = redis.call('HGET', enrollment_key(enrollment), 'state') == 'queued'
+    if is_open(enrollment) then table.insert(list, queued and 1 or #list + 1, enrollment) end
+  end
+  return list
 end

@@ -1,4 +1,4 @@
--- @include base gate contacts limits first_emails holding
+-- @include base gate suppression limits first_emails holding
 -- Take the next contact who must be asked for a confirmation. Keeps true: one worker at a time per contact; one taken
 -- by a worker that died comes again; no one is asked who has decided since, whose address bounced, or while sending is
 -- stopped; all workers together ask no more than a hundred in an hour, and no network takes the turns of others.

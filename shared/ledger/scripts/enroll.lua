@@ -1,4 +1,4 @@
--- @include base outbox wakeups lists lifecycle ranks consents contacts visits holding
+-- @include base outbox suppression queue lifecycle ranks consents contacts visits holding
 -- Enroll a contact in a campaign, or only remember it, in one step. Keeps true: one enrollment per key unless re-entry
 -- allows another, one enrollment per event unless its calendar withdrew it and sent it again, one active enrollment per
 -- contact and group, one effect per idempotency key, no new enrollment for a suppressed address; a meeting ends as its
@@ -10,11 +10,11 @@
 -- network, record}}; if it was held before: {confirms (its id)}; if it ends other enrollments: {exit: {reason, slugs,
 -- before}}; if a calendar reports it: {meeting: {what, uid, at, starts, replaces, keep}}; if the webhook has a
 -- campaign: {start: {key, slug, kind, request_id}}; and if the form has what it requires: {plan: {group, reentry,
--- anchor, warning, values, retakes, steps: [{number, offset, due, sent, skipped}]}}.
+-- anchor, warning, values, retakes, queue_for, steps: [{number, offset, due, sent, skipped}]}}.
 -- Returns {what, enrollment or ''}, or {'duplicate', the first answer}.
--- what: enrolled · exists · blocked · tracked · cancelled · ignored · held · asks (held, but no one who posts a form
--- learns that the address is unsubscribed) · repeated (too often for this address) · refused (too often) · conflict
--- (the key came with another body) · gone (it is not held any more).
+-- what: enrolled · queued · exists · blocked · tracked · cancelled · ignored · held · asks (held, but no one who posts
+-- a form learns that the address is unsubscribed) · repeated (too often for this address) · refused (too often) ·
+-- conflict (the key came with another body) · gone (it is not held any more).
 local a = cjson.decode(ARGV[2])
 local start, plan = a.start or {}, a.plan or {}
 
@@ -60,21 +60,22 @@ local function exit_enrollments()
   end
   redis.call('PEXPIRE', exits, KEEP_FINISHED)
   for _, slug in ipairs(a.exit.slugs) do ends[slug] = true end
-  for _, enrollment in ipairs(redis.call('SMEMBERS', 'eg:enrollments:' .. a.contact)) do
+  for _, enrollment in ipairs(open_enrollments(a.contact)) do
     local e = fields(enrollment_key(enrollment), 'slug', 'created')
-    if ends[e.slug] and is_open(enrollment) and tonumber(e.created) <= a.exit.before then
+    if ends[e.slug] and tonumber(e.created) <= a.exit.before then
       stop_enrollment(enrollment, 'exited', a.exit.reason)
     end
   end
 end
 
--- No enrollment, but a row for the owner to see: run 0, which a later enrollment takes over.
-local function track()
+-- No enrollment, but a row for the owner to see, perhaps with a warning: run 0, which a later enrollment takes over.
+local function track(warning)
   if not start.key then return 'tracked', '' end
   local enrollment = start.key .. '-0'
   if redis.call('HEXISTS', 'eg:runs', start.key) == 0 then
     redis.call('HSET', enrollment_key(enrollment), 'slug', start.slug, 'kind', start.kind, 'contact', a.contact,
-      'state', 'tracking', 'anchor', int(now), 'request_id', start.request_id, 'steps', '')
+      'state', 'tracking', 'anchor', int(now), 'request_id', start.request_id, 'steps', '',
+      'warning', warning or '')
     dirty('enrollment', enrollment)
   end
   return 'tracked', ''
@@ -84,59 +85,43 @@ local function meeting_key(uid) return 'eg:meeting:' .. uid end
 
 -- Whether the contact may go through it again, after an enrollment with this key.
 local function may_reenter(last)
+  if redis.call('HGET', enrollment_key(last), 'why') == WAITED then return true end
   if plan.reentry == 'never' or is_open(last) then return false end
   if plan.reentry ~= 'per-event' then return true end
   return a.meeting and redis.call('HEXISTS', meeting_key(a.meeting.uid), 'taken_back.' .. last) == 1
 end
 
--- Why there is no new enrollment, and which other one exists; or nothing, and the new enrollment's id.
-local function obstacle()
+-- What becomes of the sign-up, and the enrollment that it concerns.
+local function decide()
   local run = redis.call('HGET', 'eg:runs', start.key)
-  local last = run and start.key .. '-' .. run
+  local last, new = run and start.key .. '-' .. run, start.key .. '-' .. int((run or 0) + 1)
   if last and not may_reenter(last) then return 'exists', last end
-  if plan.group then
-    local other = redis.call('HGET', contact, 'group.' .. plan.group)
-    if is_open(other) then return 'blocked', other end
-  end
   if suppressed(a.contact, start.kind) then return track() end
-  return nil, start.key .. '-' .. int((run or 0) + 1)
+  local other = plan.group and redis.call('HGET', contact, 'group.' .. plan.group)
+  if not is_open(other) then return 'enrolled', new end
+  if plan.queue_for then return 'queued', new end
+  return 'blocked', other
 end
 
 local function create(enrollment)
-  local order = {}
-  for i, s in ipairs(plan.steps) do order[i] = int(s.number) end
+  local key = enrollment_key(enrollment)
   redis.call('HSET', 'eg:runs', start.key, string.match(enrollment, '%d+$'))
-  redis.call('HSET', enrollment_key(enrollment), 'slug', start.slug, 'kind', start.kind, 'contact', a.contact,
-    'anchor', int(plan.anchor), 'created', int(now), 'request_id', start.request_id, 'proof', proof,
-    'steps', table.concat(order, ','))
+  redis.call('HSET', key, 'slug', start.slug, 'kind', start.kind, 'contact', a.contact, 'anchor', int(plan.anchor),
+    'created', int(now), 'request_id', start.request_id, 'proof', proof, 'steps', '')
   local tracked = redis.call('HGET', enrollment_key(start.key .. '-0'), 'page')
-  if tracked then redis.call('HSET', enrollment_key(enrollment), 'page', tracked) end
+  if tracked then redis.call('HSET', key, 'page', tracked) end
   redis.call('DEL', enrollment_key(start.key .. '-0'))
-  if plan.warning then redis.call('HSET', enrollment_key(enrollment), 'warning', plan.warning) end
-  if plan.values then redis.call('HSET', enrollment_key(enrollment), 'values', plan.values) end
-  if plan.group then
-    redis.call('HSET', enrollment_key(enrollment), 'group', plan.group)
-    redis.call('HSET', contact, 'group.' .. plan.group, enrollment)
+  for _, field in ipairs({'warning', 'values', 'group'}) do
+    if plan[field] then redis.call('HSET', key, field, plan[field]) end
   end
+  redis.call('HDEL', contact, 'blocked.' .. start.slug)
   redis.call('SADD', 'eg:enrollments:' .. a.contact, enrollment)
-  enter(enrollment, 'active')
-  tally(enrollment, 'enrolled')
-  local open = false
-  for _, s in ipairs(plan.steps) do
-    local step = int(s.number)
-    if s.sent then
-      set_step(enrollment, step, {state = 'sent', due = s.due, offset = s.offset, sent = s.sent, by = 'website'})
-      dirty('email', email_id(enrollment, step))
-    elseif s.skipped then
-      set_step(enrollment, step, {state = 'skipped', due = s.due, offset = s.offset, why = s.skipped})
-    else
-      set_step(enrollment, step, {state = 'scheduled', due = s.due, offset = s.offset, next = s.due})
-      wake(enrollment, step, s.due)
-      open = true
-    end
-  end
-  dirty('enrollment', enrollment)
-  if not open then end_enrollment(enrollment, 'completed') end
+end
+
+-- Another enrollment holds the group. The owner sees that in the tracker, and with the contact.
+local function block(other)
+  redis.call('HSET', contact, 'blocked.' .. start.slug, int(now) .. ' ' .. other)
+  track('not enrolled, because ' .. other .. ' was under way')
 end
 
 -- A retaken assessment counts in the open enrollment. A stranger's counts only in one that a stranger began: not in a
@@ -258,15 +243,20 @@ elseif a.exit then
 end
 remember()
 if not plan.steps then return {track()} end
-local what, enrollment = obstacle()
-if not what then
+local what, enrollment = decide()
+if what == 'enrolled' then
   create(enrollment)
-  what = 'enrolled'
+  if not start_enrollment(enrollment, plan.steps) then end_enrollment(enrollment, 'completed') end
+elseif what == 'queued' then
+  create(enrollment)
+  queue_enrollment(enrollment, plan.steps, now + plan.queue_for)
+elseif what == 'blocked' then
+  block(enrollment)
 elseif what == 'exists' and plan.retakes then
   retake(enrollment)
 end
 -- one that blocks it belongs to something else, and does not end with the meeting
-local own = what == 'enrolled' or what == 'exists'
+local own = what == 'enrolled' or what == 'queued' or what == 'exists'
 if a.meeting and own then
   redis.call('HSET', meeting_key(a.meeting.uid), a.meeting.what == 'booked' and 'run' or 'recovery', enrollment)
 end

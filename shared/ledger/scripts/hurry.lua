@@ -1,4 +1,4 @@
--- @include base outbox wakeups contacts
+-- @include base outbox wakeups suppression
 -- Send a step now, because a person decided so: before its time, and ahead of its turn. Keeps true: only a waiting step
 -- of an active enrollment moves, and nothing goes to a suppressed contact.
 -- ARGV[2]: {enrollment, step}.

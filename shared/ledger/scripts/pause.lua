@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- @include base outbox wakeups lifecycle
+-- @include base outbox wakeups lists
 -- Pause an enrollment. Keeps true: from here on, none of its steps is claimed or passes its last look; one that already
 -- has is not stopped.
 -- ARGV[2]: {enrollment}.

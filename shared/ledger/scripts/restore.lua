@@ -1,4 +1,4 @@
--- @include base outbox gate wakeups lists erasure lifecycle ranks contacts
+-- @include base outbox gate wakeups lists suppression queue erasure lifecycle ranks contacts
 -- Restore a person, and one of their enrollments, from Notion. Keeps true: an enrollment that already exists stays as
 -- it is, and so does a number that was given before; no enrollment for a suppressed contact, one active enrollment per
 -- contact and group; what was sent is never sent again, and no email id stands for two emails. An enrollment that began
@@ -7,9 +7,9 @@
 -- lost one was over and allows re-entry, the new one gets the next number.
 -- ARGV[2]: {contact, fields, page, reason}; with {dry: {lost (the fence will be on), gone (what was discarded before),
 -- held (the group is taken)}} it only reports what would become of it; if there is an enrollment {run: {id, key,
--- number, slug, kind, reentry, what, page, anchor}}, what: finished · tracking · active · paused; for the latter two
--- also {group, created, exits (reasons that end it), paused_at, ticked, steps: [{number, offset, due, state, sent, by,
--- id, why, note, reports: {delivered: ms, …}, page}]}.
+-- number, slug, kind, reentry, what, page, anchor}}, what: finished · tracking · active · paused · queued; for the
+-- latter three also {group, created, exits (reasons that end it), paused_at, queued_until, ticked, steps: [{number,
+-- offset, due, state, sent, by, id, why, note, reports: {delivered: ms, …}, page}]}.
 -- Returns {what became of the enrollment, its state and why, [steps that a person skipped], [discarded enrollments],
 -- the one that was renumbered or '', its new id or ''}. What: restored · ended (the state is how) · marked · tracked ·
 -- exists · blocked · suppressed, or contact if there is none.
@@ -102,6 +102,11 @@ local function bring_back(plan, stand_in, e)
     plan.what, plan.state, plan.why = 'ended', e.state, e.why
     return
   end
+  if r.what == 'queued' then  -- it takes no place
+    plan.what = 'restored'
+    plan.state = 'queued'
+    return
+  end
   local other = r.group and redis.call('HGET', contact, 'group.' .. r.group)
   if other == stand_in or other and (gone[other] or not is_open(other)) then other = nil end
   if dry.held or other and not never_began(other) then
@@ -170,7 +175,7 @@ end
 -- Take the enrollment off the counts.
 local function untally(run)
   local e, last = fields(enrollment_key(run), 'state', 'why'), '0'
-  if number_of(run) > 0 then tally(run, 'enrolled', -1) end
+  if number_of(run) > 0 and e.state ~= 'queued' then tally(run, 'enrolled', -1) end
   for _, step in ipairs(steps_in_order(run)) do
     local state = step_of(run, step).state
     if state == 'cancelled' or state == 'skipped' then tally(run, step .. '.' .. state, -1) end
@@ -240,12 +245,17 @@ local function create(state)
   for i, s in ipairs(r.steps) do order[i] = int(s.number) end
   redis.call('HSET', key, 'slug', r.slug, 'kind', r.kind, 'contact', a.contact, 'anchor', int(r.anchor),
     'created', int(r.created), 'request_id', 'restored', 'steps', table.concat(order, ','), 'page', r.page)
-  enter(r.id, state)
-  if state == 'paused' then redis.call('HSET', key, 'paused_at', int(r.paused_at)) end
   if r.group then redis.call('HSET', key, 'group', r.group) end
-  if r.group and plan.what == 'restored' and waits() then redis.call('HSET', contact, 'group.' .. r.group, r.id) end
   redis.call('SADD', 'eg:enrollments:' .. a.contact, r.id)
   if r.ticked then redis.call('SADD', 'eg:ticked', r.id) end
+  if state == 'queued' then
+    queue_enrollment(r.id, r.steps, r.queued_until)
+    if not is_open(redis.call('HGET', contact, 'group.' .. r.group)) then start_next(a.contact, r.group) end
+    return
+  end
+  enter(r.id, state)
+  if state == 'paused' then redis.call('HSET', key, 'paused_at', int(r.paused_at)) end
+  if r.group and plan.what == 'restored' and waits() then redis.call('HSET', contact, 'group.' .. r.group, r.id) end
   tally(r.id, 'enrolled')
   local ended_badly, open = {}, false
   for _, s in ipairs(r.steps) do

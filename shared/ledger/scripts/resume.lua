@@ -1,4 +1,4 @@
--- @include base outbox wakeups lifecycle
+-- @include base outbox wakeups lists lifecycle
 -- Resume a paused enrollment. Keeps true: every step that was not sent is open again, at the time it is given; a step
 -- before a meeting never moves, and is skipped if its time has passed; a step that a person wanted now goes now; an
 -- order for another pause does nothing.

@@ -1,4 +1,4 @@
--- @include base outbox wakeups lifecycle contacts
+-- @include base outbox wakeups lists suppression lifecycle
 -- Retry a step that ended failed or in doubt, because a person decided so. Keeps true: what may have been accepted is
 -- repeated as it was while the provider remembers it; afterwards only if the person says `anew`, which is recorded; a
 -- finished enrollment is reopened only if its group is free.

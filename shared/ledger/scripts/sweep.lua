@@ -1,4 +1,4 @@
--- @include base rq_jobs outbox gate wakeups lists holding
+-- @include base rq_jobs outbox gate wakeups lists queue lifecycle holding
 -- Find open steps whose wake-up is overdue, and look again at those that were also overdue a pass ago. Keeps true: no
 -- step is forgotten, even if a job, a worker or a registry was lost; it leaves the list of open steps only if its
 -- enrollment is gone, or if the ledger says that it needs no wake-up. So nothing here may swallow an error: a full
@@ -6,6 +6,19 @@
 -- ARGV[2]: {grace, suspects, limit, queue_short}.
 -- Returns {overdue ids, how many were woken}.
 local a = cjson.decode(ARGV[2])
+
+-- A queued enrollment ends when its wait is over. If its group is free, the next begins, even if what ended the other
+-- one knew nothing of queues.
+local function look_at_queued(enrollment)
+  local key = enrollment_key(enrollment)
+  if not is_hash(key) then return redis.call('ZREM', WAITING, enrollment) end
+  local e = fields(key, 'contact', 'group', 'queued_until')
+  if tonumber(e.queued_until) <= now then return end_enrollment(enrollment, 'cancelled', WAITED) end
+  if not is_open(redis.call('HGET', 'eg:contact:' .. e.contact, 'group.' .. e.group)) then
+    start_next(e.contact, e.group)
+  end
+end
+
 -- Enrollments that are no longer kept leave the lists, a few at a time.
 for _, enrollment in ipairs(redis.call('ZRANDMEMBER', 'eg:recent', 20)) do
   if redis.call('EXISTS', enrollment_key(enrollment)) == 0 then unlist_enrollment(enrollment) end
@@ -18,6 +31,8 @@ for _, id in ipairs(redis.call('ZRANDMEMBER', DOUBTS, 20)) do
 end
 if redis.call('ZCOUNT', OUTBOX, '-inf', int(now)) > 0 then record_soon() end
 drop_expired()
+for _, enrollment in ipairs(redis.call('ZRANGE', WAITING, 0, 19)) do look_at_queued(enrollment) end
+for _, enrollment in ipairs(redis.call('ZRANDMEMBER', WAITING, 20)) do look_at_queued(enrollment) end
 if shut(gate()) then return {{}, 0} end
 ask_if_ready()
 if redis.call('LLEN', QUEUE) > a.queue_short then return {{}, 0} end
