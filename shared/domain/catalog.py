@@ -111,12 +111,12 @@ class Campaign(_Data):
 
     @model_validator(mode="after")
     def _queues(self) -> Campaign:
-        if self.queue_for is None:
-            return self
-        if self.group is None:
-            raise ValueError("queue_for is for a campaign with a `group`: what would it wait for?")
-        if self.window or any(step.before is not None for step in self.steps):
-            raise ValueError("a campaign with a window, or with steps before a meeting, cannot queue: leave out queue_for")
+        if self.queue_for and self.group is None:
+            raise ValueError("queue_for is only for a campaign with a `group`, whose other campaigns it waits for")
+        if self.queue_for and (self.window or any(step.before is not None for step in self.steps)):
+            raise ValueError(
+                "leave out queue_for: a campaign with a window, or with steps before a meeting, cannot wait"
+            )
         return self
 
     def step(self, number: int) -> CampaignStep | None:

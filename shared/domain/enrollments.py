@@ -127,8 +127,11 @@ class Contact:
     def blocked(self) -> list[Blocked]:
         """The campaigns that they were not enrolled in, because another of the same group was under way."""
         prefix = "blocked."
-        found = {name.removeprefix(prefix): text for name, text in self.fields.items() if name.startswith(prefix)}
-        return [Blocked(slug, found[slug].partition(" ")[2], int(found[slug].partition(" ")[0])) for slug in sorted(found)]
+        found = sorted(
+            (name.removeprefix(prefix), text) for name, text in self.fields.items() if name.startswith(prefix)
+        )
+        split = [(slug, *text.split(" ")) for slug, text in found]
+        return [Blocked(slug, by, int(at)) for slug, at, by in split]
 
     @property
     def segment(self) -> Segment:

@@ -75,8 +75,8 @@ def testing(delays: Sequence[Delay], step: float) -> list[Delay]:
 def dues(anchor_at: int, delays: Sequence[Delay], window: Window | None, zone: ZoneInfo) -> dict[int, int]:
     """When each step is due.
 
-    A window never lets two steps out at once: they stay a day apart, or their own gap if that is shorter. A day on which
-    the clock goes forward counts as one, so that no step misses its hour and waits for the next day.
+    A window never lets two steps out at once: they stay a day apart, or their own gap if that is shorter. Where the
+    clock goes forward, no step misses its hour and waits for the next day.
 
     Args:
         anchor_at: the enrollment's anchor.

@@ -16,8 +16,8 @@ class Enrolled(NamedTuple):
     """The result of a sign-up, a report or a meeting.
 
     Attributes:
-        what: `enrolled`, `queued`, `exists`, `blocked`, `tracked`, `cancelled` or `ignored`; `duplicate`: it came before;
-            `conflict`: its key came before with another body; `held`: it waits for a confirmation; `asks`: so
+        what: `enrolled`, `queued`, `exists`, `blocked`, `tracked`, `cancelled` or `ignored`; `duplicate`: it came
+            before; `conflict`: its key came before with another body; `held`: it waits for a confirmation; `asks`: so
             does this, for an unsubscribed address, but the answer does not say so; `repeated`: it came too often for
             this address, and does nothing; `refused`: it came too often; `gone`: it is not held any more.
         which: the enrollment's id, or empty; for a duplicate, the first answer.

@@ -141,6 +141,32 @@ def test_show_names_what_strangers_claimed(functions: Functions) -> None:
     assert json.loads(evergreen("show", RUN, "--json").stdout)[0]["claimed"]["name"] == "[red]Eve[/]"
 
 
+def test_show_names_the_warning(functions: Functions) -> None:
+    """What the owner should know about the start of an enrollment, also as JSON."""
+    functions.ledger.redis.hset(ids.enrollment_key(RUN), "warning", "email_1_sent_at is missing")
+    assert "Warning: email_1_sent_at is missing" in evergreen("show", ADDRESS).stdout
+    assert json.loads(evergreen("show", RUN, "--json").stdout)[0]["warning"] == "email_1_sent_at is missing"
+
+
+def test_show_names_what_a_group_blocked(functions: Functions) -> None:
+    """Which campaign, when in the person's time zone, and by which enrollment; also as JSON."""
+    assert evergreen("enroll", "busos", ADDRESS, "--red", "2").exit_code == 1
+    shown = evergreen("show", ADDRESS).stdout
+    assert re.search(rf"Not enrolled in busos on \w{{3}} [\d-]+ [\d:]+: {RUN} was under way\.", shown)
+    (blocked,) = json.loads(evergreen("show", ADDRESS, "--json").stdout)[0]["blocked"]
+    assert (blocked["campaign"], blocked["by"]) == ("busos", RUN)
+
+
+def test_show_names_what_a_queued_one_waits_for(functions: Functions) -> None:
+    """Which enrollment, and until when."""
+    run = f"{ids.enrollment_prefix('busos', ADDRESS)}-1"
+    known: dict[Any, Any] = {"slug": "busos", "kind": "marketing", "contact": ids.digest(ADDRESS), "group": "nurture"}
+    known |= {"state": "queued", "anchor": 0, "steps": "", "queued_until": 1_800_000_000_000}
+    functions.ledger.redis.hset(ids.enrollment_key(run), mapping=known)
+    shown = evergreen("show", run).stdout
+    assert f"Waits until {RUN} ends, at most until Fri 2027-01-15 00:00:00." in shown
+
+
 def test_list_filters_and_pages(functions: Functions) -> None:
     """The latest first, a page at a time."""
     for number in range(55):

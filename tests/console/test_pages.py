@@ -132,6 +132,25 @@ class TestPages:
         redis.hset(limits.TRAPPED, mapping={"signup": "40", "assessment": "7"})
         assert re.search(r"Hidden field filled in</dt>\s*<dd[^>]*>47<", desk.get("/").text)
 
+    def test_what_the_owner_should_know_of_an_enrollment(self, ada: Desk, redis: Redis) -> None:
+        """The warning from its start, and which campaign a group has blocked; without them there is neither."""
+        assert "Not enrolled" not in ada.get(HERE).text
+        redis.hset(ids.enrollment_key(RUN), "warning", "email_1_sent_at is missing")
+        redis.hset(ids.contact_key(ids.digest("ada@example.org")), "blocked.busos", f"1800000000000 {RUN}")
+        text = ada.get(HERE).text
+        assert "email_1_sent_at is missing" in text
+        assert "<h2>Not enrolled</h2>" in text and "busos" in text and "Fri 15 Jan 2027, 00:00" in text
+
+    def test_a_queued_enrollment_says_what_it_waits_for(self, ada: Desk, redis: Redis) -> None:
+        """With a link to that, and until when; it can only be canceled."""
+        contact = ids.digest("ada@example.org")
+        redis.hset(ids.contact_key(contact), "group.nurture", f"{RUN[:-1]}2")
+        redis.hset(ids.enrollment_key(RUN), mapping={"state": "queued", "steps": "", "queued_until": "1800000000000"})
+        text = ada.get(HERE).text
+        assert f'Queued: starts when <a href="/console/enrollments/{RUN[:-1]}2">' in text
+        assert "at most until <time" in text and f"/enrollments/{RUN}/cancel" in text
+        assert f"/enrollments/{RUN}/pause" not in text
+
     def test_a_preview_is_sandboxed(self, desk: Desk) -> None:
         """Each segment has its own text; only our own pages may frame it, and it runs no scripts."""
         page = desk.get("/campaigns/christmas/christmas_email_2?segment=URGENT")

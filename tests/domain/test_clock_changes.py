@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -98,7 +99,7 @@ def test_daily_emails_skip_no_day(night: tuple[ZoneInfo, date], before: int, min
     dues = list(timing.dues(window.next_open(start, zone), delays, window, zone).values())
     assert all(is_open(due, window, zone) for due in dues)
     dates = [wall(due, zone).date() for due in dues]
-    for one, other in zip(dates, dates[1:], strict=False):
+    for one, other in pairwise(dates):
         between = [one + timedelta(days) for days in range(1, (other - one).days)]
         assert not [day for day in between if is_ever_open(day, window, zone)]
 

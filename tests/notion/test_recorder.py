@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from shared.core.errors import SendError
+from shared.domain.forms import SignUp
+from shared.intake import enrolling
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.decisions import KEEP_FINISHED
@@ -19,7 +21,7 @@ from tests.conftest import Clock
 from tests.support import patience
 from tests.support.sandbox_server import Sandbox
 from tests.support.waiting import WITHIN
-from tests.support.world import World
+from tests.support.world import ADA, World
 
 SOURCES = {
     "contacts": "notion_businessx_db_id",
@@ -64,6 +66,39 @@ class Desk:
 @pytest.fixture
 def desk(ledger: Ledger, clock: Clock, box: Sandbox) -> Desk:
     return Desk(World(ledger, clock), box, "evergreen")
+
+
+def last_error(desk: Desk, **fields: Any) -> Any:
+    """What the tracker's row says after fields of the enrollment have changed."""
+    run = desk.world.sign_up()
+    desk.world.redis.hset(ids.enrollment_key(run), mapping=fields)
+    desk.record()
+    return desk.row("tracker")["Last Error"]
+
+
+def test_the_owner_sees_a_warning(desk: Desk) -> None:
+    """That the website said it sent the first email, but not when."""
+    assert last_error(desk, warning="email_1_sent_at is missing") == "email_1_sent_at is missing"
+
+
+def test_the_owner_sees_what_a_queued_enrollment_waits_for(desk: Desk) -> None:
+    """Which enrollment, and until when."""
+    known = {"state": "queued", "queued_until": "1800000000000"}
+    run = f"{ids.enrollment_prefix('christmas', 'ada@example.org')}-1"
+    assert last_error(desk, **known) == f"waits for {run}, until 2027-01-15T08:00:00.000+00:00 at most"
+    assert desk.row("tracker")["Status"] == "Queued"
+
+
+def test_the_owner_sees_what_a_group_blocked(desk: Desk) -> None:
+    """A row Tracking for the campaign that was asked for, with the reason; one row, however often they sign up."""
+    run = desk.world.sign_up()
+    for _ in range(2):
+        form = SignUp.model_validate(ADA)
+        enrolling.sign_up(form, trigger="assessment", intake=desk.world.intake)
+    desk.record()
+    row = next(row for row in desk.rows("tracker") if row["Status"] == "Tracking")
+    assert len(desk.rows("tracker")) == 2
+    assert (row["Campaign"], row["Last Error"]) == ("BusinessX Canada", f"not enrolled, because {run} was under way")
 
 
 def minute(instant: str | None) -> str | None:

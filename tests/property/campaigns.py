@@ -54,6 +54,15 @@ CAMPAIGNS = (
         reentry="when-finished",
     ),
     _campaign(
+        "encore",
+        (0, 24),
+        group="nurture",
+        queue_for="26h",
+        late={"after": "12h", "policy": "send"},
+        reentry="when-finished",
+        exit_on=["booked"],
+    ),
+    _campaign(
         BOOKING,
         (-24, -1),
         kind="transactional",

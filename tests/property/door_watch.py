@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 HOUR = 3_600_000
 WEEK = 7 * 24 * HOUR
-REMEMBERED = ("enrolled", "exists", "blocked", "tracked")
+REMEMBERED = ("enrolled", "queued", "exists", "blocked", "tracked")
 SUPPRESSED = ("bounced", "complained", "manual", "unsubscribed")
 MARKS = ("eg:runs", "eg:suppressed", "eg:mailbox:")  # what may name a contact who was forgotten
 

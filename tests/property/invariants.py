@@ -41,6 +41,7 @@ class Invariants:
                 self._check_end(id, step, id in taken)
         self._check_looks()
         self._check_groups()
+        self._check_queue()
         self._check_provider()
 
     def _check_run(self, name: str, run: Mapping[str, str]) -> None:
@@ -50,7 +51,7 @@ class Invariants:
             return
         assert name not in self.watch.ended or state in ("exited", "cancelled"), f"{name} had ended, and is {state}"
         assert name not in self.watch.held or state != "active", f"{name} was paused, and is {state}"
-        assert state not in HOLDING or not self.watch.blocked(run["contact"], run["kind"]), (
+        assert state not in (*HOLDING, "queued") or not self.watch.blocked(run["contact"], run["kind"]), (
             f"{name} is {state}, and the address is suppressed"
         )
 
@@ -103,6 +104,15 @@ class Invariants:
             if run["state"] in HOLDING and "group" in run
         ]
         assert len(set(groups)) == len(groups), "a contact has two open runs in one group"
+
+    def _check_queue(self) -> None:
+        """Who is queued has no steps, and waits for an open run of the group, until the sweeper ends that."""
+        held = {(run["contact"], run.get("group")) for run in self.now.runs.values() if run["state"] in HOLDING}
+        for name in self.now.in_state("queued"):
+            run = self.now.runs[name]
+            assert not self.now.steps[name], f"{name} is queued, and has steps"
+            over = int(run["queued_until"]) <= self.latest or self.watch.restored
+            assert over or (run["contact"], run["group"]) in held, f"{name} is queued, and its group is free"
 
     def _check_provider(self) -> None:
         """Nothing was accepted twice, and the emails of each enrollment went in their order."""

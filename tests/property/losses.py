@@ -4,6 +4,7 @@ Meanwhile people come, leave and decide as ever."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -85,7 +86,7 @@ class Rows:
         for name in sorted(self.runs, key=lambda name: int(name.rpartition("-")[2])):
             latest[name.rpartition("-")[0]] = name
         runs = [self._run(key, name, accepted) for key, name in latest.items()]
-        runs.sort(key=lambda run: (run.what == "finished", run.anchor))
+        runs.sort(key=lambda run: (run.what == "finished", run.what == "queued", run.anchor))
         return [self._order(self.runs[run.id]["contact"], run) for run in runs] + [
             self._order(contact) for contact in self.people
         ]
@@ -111,6 +112,16 @@ class Rows:
             page="page-of-the-run",
             anchor=int(run["anchor"]),
         )
+        if run["state"] == "queued":
+            return replace(
+                found,
+                what="queued",
+                group=campaign.group,
+                created=int(run["created"]),
+                exits=campaign.exit_on,
+                queued_until=int(run["queued_until"]),
+                steps=[_planned(step) for step in json.loads(run["plan"])],
+            )
         if run["state"] not in HOLDING:
             return found
         return replace(
@@ -122,6 +133,14 @@ class Rows:
             paused_at=int(run.get("paused_at", 0)),
             steps=[_step(number, step, f"{name}-{number}" in accepted) for number, step in steps(run).items()],
         )
+
+
+def _planned(step: Mapping[str, int]) -> RestoredStep:
+    """A step of an enrollment that is queued."""
+    found = RestoredStep(number=step["number"], offset=step["offset"], due=step["due"], state=StepState.SCHEDULED)
+    if "sent" in step:
+        found.state, found.sent, found.by = StepState.SENT, step["sent"], "website"
+    return found
 
 
 def _step(number: int, step: Mapping[str, str], accepted: bool) -> RestoredStep:

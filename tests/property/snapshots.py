@@ -68,7 +68,7 @@ class Snapshot:
 
 def steps(run: Mapping[str, str]) -> dict[int, dict[str, str]]:
     """The steps in an enrollment's hash, by number."""
-    found: dict[int, dict[str, str]] = {int(number): {} for number in run["steps"].split(",")}
+    found: dict[int, dict[str, str]] = {int(number): {} for number in run["steps"].split(",") if number}
     for key, value in run.items():
         number, dot, name = key.partition(".")
         if dot and number.isdigit():

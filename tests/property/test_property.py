@@ -149,11 +149,12 @@ class Promise(StrangersCome, MachinesFail, WorkersWork):
         ends = self.rig.ends()
         for _ in range(REST_WITHIN):
             now = self.rig.see()
-            if not (now.open or now.queue or now.scheduled):
+            if not (now.open or now.queue or now.scheduled or now.in_state("queued")):
                 break
             self.rig.work_and_move_on()
         self.rig.check(now)
         assert not (now.open or now.queue or now.scheduled), f"there is no rest: {now.states}"
+        assert not now.in_state("queued"), f"still queued: {now.in_state('queued')}"
         assert not set(OPEN_STATES) & set(now.states.values()), f"a step is forgotten: {now.states}"
         wrong = {id: now.states[id] for id, may in ends.items() if now.states[id] not in may}
         assert not wrong, f"could have been sent: {wrong}"

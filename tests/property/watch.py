@@ -53,6 +53,7 @@ class Watch:
             provider.
         unknown: whether the ledger was lost, and knows nothing yet of what was before.
         delivered: the keys of the calendars' events that began a run.
+        restored: whether the ledger was ever restored.
         forgotten: steps that were posted, of which a ledger that went back in time knows nothing.
         excused: how often a forgotten step may be accepted once more, as no key could tell the provider.
         door: what strangers and owners of mailboxes did.
@@ -79,6 +80,7 @@ class Watch:
     raised: set[str] = field(default_factory=set)
     misled: bool = False
     unknown: bool = False
+    restored: bool = False
     delivered: set[str] = field(default_factory=set)
     forgotten: set[str] = field(default_factory=set)
     excused: Counter[str] = field(default_factory=Counter)
@@ -132,6 +134,7 @@ class Watch:
 
     def _claimed(self, run: Enrollment, number: int, token: str, now: int) -> None:
         step, id = run.step(number), ids.email_id(run.id, number)
+        self.first_due.setdefault(id, step.due)  # it may have begun at the end of another run, just now
         assert run.state == "active", f"{id} is claimed, and its run is {run.state}"
         self.whose[run.id] = run.contact, run.kind
         self._may_go(id, "is claimed")
@@ -231,7 +234,7 @@ class Watch:
 
     def restore(self, now: Snapshot) -> None:
         """The ledger is back; the provider's list has told what became of each request."""
-        self.unknown = False
+        self.unknown, self.restored = False, True
         self.door.restore()
         for id in now.states:
             if now.states[id] != "in-doubt":

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from shared.domain.forms import SignUp
+from shared.intake import enrolling
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.operations.enrollment_actions import EnrollmentActions
 from shared.operations.notion_pause import NotionPause
 from tests.conftest import START, Clock
-from tests.support.lost_ledger import LostLedger, at
+from tests.support.lost_ledger import LostLedger, Unlisted, at
 from tests.support.sandbox_server import Sandbox, sandbox, text
+from tests.support.world import ADA
 
 HOUR = 3_600_000
 ADAS = "ada@example.org"
@@ -104,6 +108,61 @@ def test_nothing_is_sent_before_the_fence_is_claimed(lost: LostLedger) -> None:
     lost.fence.claim()
     lost.world.live(0.25)
     assert lost.sent().total() == 2
+
+
+def queue(lost: LostLedger) -> tuple[str, str]:
+    """Ada is in Christmas, and queued for another campaign of the group; returns both enrollments."""
+    catalog = lost.world.sender.catalog
+    busos = catalog.campaigns["busos"].model_copy(update={"queue_for": 14 * 24 * 3600.0})
+    own = dataclasses.replace(catalog, campaigns={**catalog.campaigns, "busos": busos})
+    lost.world.sender = dataclasses.replace(lost.world.sender, catalog=own)
+    lost.recorder.catalog = own
+    first = lost.world.sign_up()
+    lost.world.live(1)
+    form = SignUp.model_validate(ADA)
+    done = enrolling.sign_up(form, trigger="assessment", intake=lost.world.intake).outcome
+    assert done.what == "queued"
+    return first, done.which
+
+
+def test_a_queued_enrollment_is_restored_behind_the_other(lost: LostLedger) -> None:
+    """It starts when that ends, and each of its emails is sent once."""
+    first, run = queue(lost)
+    lost.world.live(47)
+    lost.record()
+    lost.lose()
+    report = lost.restore()
+    assert (report.runs["restored"], report.left, report.in_doubt) == (2, [], [])
+    assert (lost.world.run(first).state, lost.world.run(run).state) == ("active", "queued")
+    left = (lost.world.run(run).queued_until or 0) - lost.clock.now
+    assert 11 * 24 * HOUR < left < 13 * 24 * HOUR
+    lost.world.live(24 * 20)
+    assert lost.sent() == {
+        ids.email_id(one, number): 1 for one, last in ((first, 7), (run, 5)) for number in range(1, last + 1)
+    }
+
+
+def test_a_queued_enrollment_that_had_begun_is_not_begun_again(lost: LostLedger) -> None:
+    """Its row still says Queued, and Resend's list has its first email: it is listed, and over."""
+    first, run = queue(lost)
+    lost.record()
+    EnrollmentActions(lost.ledger, lost.world.sender.catalog, lost.settings).cancel(first)
+    lost.pass_minutes(1)
+    assert lost.sent()[ids.email_id(run, 1)] == 1
+    lost.lose()
+    report = lost.restore()
+    assert [one.row for one in report.left] == [run] and "may have begun" in report.left[0].why
+    lost.world.live(24 * 20)
+    assert lost.sent()[ids.email_id(run, 1)] == 1
+
+
+def test_without_a_list_a_queued_enrollment_is_not_restored(lost: LostLedger) -> None:
+    """It is unknown whether it had begun."""
+    _, run = queue(lost)
+    lost.record()
+    lost.lose()
+    report = lost.restore(Unlisted())
+    assert run in [one.row for one in report.left] and lost.ledger.enrollment(run) is None
 
 
 def test_a_second_restore_changes_nothing(lost: LostLedger) -> None:

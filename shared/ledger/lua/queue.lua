@@ -32,7 +32,8 @@ end
 
 -- Let the enrollment wait for the one that holds its group, until an instant at most.
 local function queue_enrollment(enrollment, steps, ends)
-  redis.call('HSET', enrollment_key(enrollment), 'plan', cjson.encode(steps), 'queued_until', int(ends))
+  redis.call('HSET', enrollment_key(enrollment), 'steps', '', 'plan', cjson.encode(steps), 'queued_until',
+    int(ends))
   enter(enrollment, 'queued')
   dirty('enrollment', enrollment)
 end

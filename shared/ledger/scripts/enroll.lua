@@ -107,7 +107,7 @@ local function create(enrollment)
   local key = enrollment_key(enrollment)
   redis.call('HSET', 'eg:runs', start.key, string.match(enrollment, '%d+$'))
   redis.call('HSET', key, 'slug', start.slug, 'kind', start.kind, 'contact', a.contact, 'anchor', int(plan.anchor),
-    'created', int(now), 'request_id', start.request_id, 'proof', proof, 'steps', '')
+    'created', int(now), 'request_id', start.request_id, 'proof', proof)
   local tracked = redis.call('HGET', enrollment_key(start.key .. '-0'), 'page')
   if tracked then redis.call('HSET', key, 'page', tracked) end
   redis.call('DEL', enrollment_key(start.key .. '-0'))
