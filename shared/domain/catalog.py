@@ -113,10 +113,9 @@ class Campaign(_Data):
     def _queues(self) -> Campaign:
         if self.queue_for and self.group is None:
             raise ValueError("queue_for is only for a campaign with a `group`, whose other campaigns it waits for")
-        if self.queue_for and (self.window or any(step.before is not None for step in self.steps)):
-            raise ValueError(
-                "leave out queue_for: a campaign with a window, or with steps before a meeting, cannot wait"
-            )
+        is_before = any(step.before is not None for step in self.steps)
+        if self.queue_for and (self.window or is_before):
+            raise ValueError("leave out queue_for: neither a campaign with a window nor a meeting's reminders can wait")
         return self
 
     def step(self, number: int) -> CampaignStep | None:

@@ -127,10 +127,8 @@ class Contact:
     def blocked(self) -> list[Blocked]:
         """The campaigns that they were not enrolled in, because another of the same group was under way."""
         prefix = "blocked."
-        found = sorted(
-            (name.removeprefix(prefix), text) for name, text in self.fields.items() if name.startswith(prefix)
-        )
-        split = [(slug, *text.split(" ")) for slug, text in found]
+        found = sorted((name, text) for name, text in self.fields.items() if name.startswith(prefix))
+        split = [(name.removeprefix(prefix), *text.split(" ")) for name, text in found]
         return [Blocked(slug, by, int(at)) for slug, at, by in split]
 
     @property

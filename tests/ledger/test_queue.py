@@ -268,8 +268,8 @@ class TestBlocked:
     ("settings", "words"),
     [
         ({"group": None}, "with a `group`"),
-        ({"window": {"days": "mon-fri"}}, "a campaign with a window"),
-        ({"steps": [{"number": 1, "before": "1h", "template": "x"}]}, "before a meeting"),
+        ({"window": {"days": "mon-fri"}}, "with a window"),
+        ({"steps": [{"number": 1, "before": "1h", "template": "x"}]}, "meeting's reminders"),
         ({"queue_for": "0h"}, "greater than 0"),
     ],
 )

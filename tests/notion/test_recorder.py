@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -71,7 +71,7 @@ def desk(ledger: Ledger, clock: Clock, box: Sandbox) -> Desk:
 def last_error(desk: Desk, **fields: Any) -> Any:
     """What the tracker's row says after fields of the enrollment have changed."""
     run = desk.world.sign_up()
-    desk.world.redis.hset(ids.enrollment_key(run), mapping=fields)
+    desk.world.redis.hset(ids.enrollment_key(run), mapping=cast(Any, fields))
     desk.record()
     return desk.row("tracker")["Last Error"]
 
