@@ -87,7 +87,8 @@ def print_enrollments(runs: list[dict[str, Any]], as_json: bool) -> None:
             console.print(f"Waits until {run['waits_for']} ends, at most until {until}.", soft_wrap=True)
         if run["warning"]:
             console.print(f"[yellow]Warning:[/] {escape(run['warning'])}", soft_wrap=True)
-        console.print(_emails(run))
+        if run["steps"]:
+            console.print(_emails(run))
         for name, text in run["claimed"].items():
             console.print(f"Claimed in a form, not used: {name.replace('_', ' ')} “{escape(text)}”", soft_wrap=True)
     for one in runs[0]["blocked"]:

@@ -74,8 +74,8 @@ def _last_error(run: Enrollment, contact: Contact) -> str | None:
     troubled = [step for step in run.steps if step.why and (step.state.is_open or step.state.needs_a_person)]
     if troubled:
         return f"Email {troubled[-1].number}: {troubled[-1].why}"
-    if run.queued_until is not None and run.state == EnrollmentState.QUEUED:
-        return f"waits for {contact.holder_of(run.group)}, until {iso(run.queued_until)} at most"
+    if run.queued_until is not None:  # it has not begun
+        return run.why or f"waits for {contact.holder_of(run.group)}, until {iso(run.queued_until)} at most"
     return run.warning
 
 

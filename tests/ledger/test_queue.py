@@ -162,6 +162,18 @@ def test_an_end_by_a_program_that_knows_no_queues(desk: Desk) -> None:
     assert desk.run(run).state == "active"
 
 
+def test_the_sweeper_starts_only_the_first(desk: Desk) -> None:
+    """Of several whose group is free, the earliest; an entry without an enrollment leaves the list."""
+    run = desk.queued()
+    desk.clock.advance(seconds=1)
+    third = desk.join("third").which
+    desk.redis.hdel(ids.contact_key(CONTACT), "group.nurture")
+    desk.redis.zadd("eg:waiting", {"second-0-1": 1, third: START + DAY})
+    desk.ledger.sweep(())
+    assert (desk.run(run).state, desk.run(third).state) == ("active", "queued")
+    assert desk.redis.zrange("eg:waiting", 0, -1) == [third]
+
+
 def test_the_wait_ends(desk: Desk) -> None:
     """After `queue_for`, it ends without an email, says why, and the person may sign up again."""
     run = desk.queued("short")

@@ -89,6 +89,11 @@ def test_the_owner_sees_what_a_queued_enrollment_waits_for(desk: Desk) -> None:
     assert desk.row("tracker")["Status"] == "Queued"
 
 
+def test_the_owner_sees_why_a_queued_enrollment_ended(desk: Desk) -> None:
+    """For example, because it waited for too long."""
+    assert last_error(desk, state="cancelled", queued_until=1, why="it waited") == "it waited"
+
+
 def test_the_owner_sees_what_a_group_blocked(desk: Desk) -> None:
     """A row Tracking for the campaign that was asked for, with the reason; one row, however often they sign up."""
     run = desk.world.sign_up()

@@ -11,8 +11,8 @@ local a = cjson.decode(ARGV[2])
 -- one knew nothing of queues.
 local function look_at_queued(enrollment)
   local key = enrollment_key(enrollment)
-  if not is_hash(key) then return redis.call('ZREM', WAITING, enrollment) end
-  local e = fields(key, 'contact', 'group', 'queued_until')
+  local e = is_hash(key) and fields(key, 'state', 'contact', 'group', 'queued_until') or {}
+  if e.state ~= 'queued' then return redis.call('ZREM', WAITING, enrollment) end
   if tonumber(e.queued_until) <= now then return end_enrollment(enrollment, 'cancelled', WAITED) end
   if not is_open(redis.call('HGET', 'eg:contact:' .. e.contact, 'group.' .. e.group)) then
     start_next(e.contact, e.group)
