@@ -79,7 +79,7 @@ def _folder_of(old: str, folder: Path) -> Iterator[Path]:
 
 
 def _participants(ledger: Ledger) -> list[Participant]:
-    """Every active or paused enrollment."""
+    """Every open enrollment."""
     found = []
     for name in follow(_names(ledger), "Reading the ledger"):
         run = ledger.enrollment(name)
@@ -89,7 +89,7 @@ def _participants(ledger: Ledger) -> list[Participant]:
 
 
 def _names(ledger: Ledger) -> Iterator[str]:
-    for state in (EnrollmentState.ACTIVE, EnrollmentState.PAUSED):
+    for state in (state for state in EnrollmentState if state.is_open):
         start: int | None = 0
         while start is not None:
             page = Listing(ledger).page(start, 500, state=state)

@@ -10,6 +10,7 @@ from typing import Any
 from shared.domain.catalog import Campaign, CampaignStep, Catalog
 from shared.domain.enrollments import Contact, Enrollment
 from shared.domain.segments import SEGMENTS
+from shared.domain.states import EnrollmentState
 from shared.emails.template_store import name_of
 
 _AT_ONCE = "applies to everyone at once"
@@ -58,14 +59,16 @@ class Change:
 
 @dataclass(frozen=True)
 class Participant:
-    """An active or paused enrollment, and its contact."""
+    """An open enrollment, and its contact."""
 
     enrollment: Enrollment
     contact: Contact
 
     def waits_for(self, number: int) -> bool:
-        """Whether a step is still to be sent."""
-        return any(step.number == number and step.state.is_open for step in self.enrollment.steps)
+        """Whether a step is still to be sent. A queued enrollment waits for all of them."""
+        return self.enrollment.state == EnrollmentState.QUEUED or any(
+            step.number == number and step.state.is_open for step in self.enrollment.steps
+        )
 
 
 def diff(
@@ -76,7 +79,7 @@ def diff(
     Args:
         old: the campaigns as they are deployed.
         new: the campaigns as they will be.
-        participants: the active and paused enrollments; None without a ledger.
+        participants: the open enrollments; None without a ledger.
         edited: names of templates that are sent with Notion's text instead of the file's.
     """
     changes: list[Change] = []

@@ -13,6 +13,7 @@ from redis import Redis
 
 from local import valkey
 from shared.domain.campaign_files import CAMPAIGNS
+from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.operations.enrollment_actions import EnrollmentActions
 from tests.conftest import Clock
@@ -142,3 +143,16 @@ def test_a_git_revision(evergreen: Commands, folder: Path) -> None:
     assert [each["what"] for each in evergreen.json("diff", "HEAD", "--offline")] == ["time"]
     wrong = evergreen("diff", "no-such-thing", "--offline")
     assert wrong.exit_code == 1 and "neither a folder nor a revision" in wrong.output
+
+
+def test_a_queued_enrollment_waits_for_every_step(
+    evergreen: Commands, world: World, folder: Path, redis: Redis
+) -> None:
+    """It has no steps yet, and gets the texts of the day on which they go out."""
+    bob = world.sign_up(email="bob@example.org", red_systems=0, orange_systems=0)
+    redis.hset(ids.enrollment_key(bob), mapping={"state": "queued", "steps": ""})
+    redis.zrem("eg:in:paused", bob)
+    redis.zadd("eg:in:queued", {bob: 1})
+    change(folder, r"\Z", "\nOne more line.\n", file="christmas_email_2.md")
+    change(folder, r"\Z", "\nOne more line.\n", file="christmas_email_3.md")
+    assert changes(evergreen) == [(2, "text", 1), (3, "text", 2)]
