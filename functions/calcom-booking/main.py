@@ -1,13 +1,14 @@
 """calcom-booking: Cal.com reports a meeting booked, moved, cancelled or missed.
 
-Every valid event is answered 200."""
+Everything that Cal.com signed is answered 200."""
+
+import time
 
 from flask import Request, Response
 
 from shared import services
-from shared.intake import meetings
 from shared.integrations import calcom
-from shared.web import endpoint, forms, guards
+from shared.web import calendars, endpoint, guards
 
 SETTINGS = services.current_settings().require("redis_url", "calcom_webhook_secret")
 services.catalog()
@@ -20,8 +21,5 @@ def handle(request: Request) -> Response:
     with guards.proving("signature"):
         signature = request.headers.get("X-Cal-Signature-256")
         calcom.verify(data, signature, SETTINGS.accepted("calcom_webhook_secret"))
-    event = calcom.event(data)
-    if event is None:
-        return endpoint.answer(200, {"status": "accepted", "outcome": "ignored"})
-    done = meetings.report(event, trigger="calcom-booking", intake=forms.intake(request, data))
-    return endpoint.answer(200, {"status": "accepted", "outcome": done.what})
+    found = calcom.events(data, round(time.time() * 1000))
+    return calendars.accept(request, data, found, calendar="Cal.com", trigger="calcom-booking")

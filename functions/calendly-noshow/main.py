@@ -9,7 +9,7 @@ from shared import services
 from shared.domain.forms import NoShow
 from shared.intake import meetings
 from shared.integrations import calendly
-from shared.web import endpoint, forms, guards
+from shared.web import calendars, endpoint, forms, guards
 
 SETTINGS = services.current_settings().require("redis_url", "calendly_signing_key|operator_token")
 services.catalog()
@@ -25,8 +25,6 @@ def handle(request: Request) -> Response:
     with guards.proving("signature"):
         signature = request.headers.get("Calendly-Webhook-Signature")
         calendly.verify(data, signature, SETTINGS.accepted("calendly_signing_key"), time.time())
-    event = calendly.event(data)
-    if event is None:
-        return endpoint.answer(200, {"status": "accepted", "outcome": "ignored"})
-    done = meetings.report(event, trigger="calendly-booking", intake=forms.intake(request, data))
-    return endpoint.answer(200, {"status": "accepted", "outcome": done.what})
+    return calendars.accept(
+        request, data, calendly.events(data), calendar="Calendly", trigger="calendly-booking"
+    )

@@ -102,6 +102,18 @@ class WebhookError(EvergreenError):
         self.retry_after = retry_after
 
 
+class Unread(WebhookError):
+    """A request whose body cannot be read: 400, unless its sender must be answered 200.
+
+    Args:
+        what: what is wrong with it, in words without a value.
+    """
+
+    def __init__(self, *what: str) -> None:
+        super().__init__(400, "; ".join(what))
+        self.what = what
+
+
 class TooManyRequests(WebhookError):
     """A rate limit was exceeded.
 

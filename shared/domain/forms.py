@@ -236,11 +236,16 @@ class MeetingEvent:
 
     Attributes:
         what: `booked`, `cancelled`, `no-show`, or `no-show-undone`.
-        key: the same for each delivery of the same event.
+        key: the same for each delivery of the same event; each attendee of the event has their own.
         uid: the meeting's id in its calendar.
         at: when it happened, by the calendar's clock.
         starts: when the meeting begins, if the calendar says so.
         replaces: the uid of the meeting that was moved to this one.
+        seated: whether several people may book a seat each under this uid; None if the event does not say.
+        listed: the place in the event's list of attendees, from 0: who books or moves a seat is the first.
+        series: the recurring series that the meeting is part of. A cancellation with it, but without `dates`, ends all
+            that remains of the series.
+        dates: the starts of the other meetings that are cancelled, too.
         contact: what is known about the booker: email, name, first_name, timezone.
         values: what an email may say about the meeting: meeting_title, meeting_place, reschedule_url.
     """
@@ -251,5 +256,22 @@ class MeetingEvent:
     at: int
     starts: int | None = None
     replaces: str | None = None
+    seated: bool | None = False
+    listed: int = 0
+    series: str | None = None
+    dates: tuple[int, ...] = ()
     contact: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CalendarReport:
+    """What was read of one delivery of a calendar; both are empty if it is about nothing that concerns us.
+
+    Attributes:
+        events: what happened, for each attendee that the event concerns.
+        unread: what could not be read, in words without a value.
+    """
+
+    events: tuple[MeetingEvent, ...] = ()
+    unread: tuple[str, ...] = ()

@@ -10,16 +10,40 @@ from shared.core import log
 from shared.domain import timing
 from shared.domain.catalog import Campaign
 from shared.domain.enrollment_plan import Plan, plan_enrollment
-from shared.domain.forms import MeetingEvent
+from shared.domain.forms import CalendarReport, MeetingEvent
 from shared.intake.context import Intake, exits, start_of
 from shared.ledger import ids
 from shared.ledger.answers import Enrolled
 from shared.ledger.enroll_orders import Enroll, Meeting
 
 SEEN_TTL = 7 * timing.DAY
+MOST_NAMED = 3  # of what could not be read, in an alert
 KEEP = 30 * timing.DAY  # after its start: a late event must still find its meeting
 NO_SHOW = "calendly-noshow"  # the trigger of a missed call, for every calendar
 _logger = log.logger("meetings")
+
+
+def report_all(found: CalendarReport, *, calendar: str, trigger: str, intake: Intake) -> str:
+    """Apply all that a calendar reports at once, and tell the owner what could not be read.
+
+    Each event is applied alone: where this stops between two of them, a repeated delivery does the rest.
+
+    Args:
+        found: what was read.
+        calendar: its name, for the owner.
+        trigger: which campaign a booking enrolls in.
+        intake: where it came in.
+
+    Returns:
+        The outcome of the first event that has one, as `report` gives it.
+    """
+    outcomes = [report(event, trigger=trigger, intake=intake).what for event in found.events]
+    if found.unread:
+        _logger.warning("meeting.unread", calendar=calendar, why=found.unread, request_id=intake.request_id)
+        why = "; ".join(found.unread[:MOST_NAMED])
+        intake.ledger.alert("calendar", f"{calendar}: {why} (request {intake.request_id} in the log)")
+    effective = [outcome for outcome in outcomes if outcome not in ("ignored", "duplicate")]
+    return (effective or outcomes or ["ignored"])[0]
 
 
 def report(event: MeetingEvent, *, trigger: str, intake: Intake) -> Enrolled:
@@ -33,6 +57,7 @@ def report(event: MeetingEvent, *, trigger: str, intake: Intake) -> Enrolled:
     Returns:
         `enrolled`, `exists`, `tracked`, `cancelled`, `ignored` or `duplicate`.
     """
+    reminds = intake.catalog.triggered_by(trigger)
     order = Enroll(
         contact=ids.digest(event.contact.get("email", "")),
         fields=dict(event.contact),
@@ -43,9 +68,16 @@ def report(event: MeetingEvent, *, trigger: str, intake: Intake) -> Enrolled:
         meeting=Meeting(
             what=event.what,
             uid=ids.digest(event.uid),
+            seat=_seat(event.uid, event),
+            seated=event.seated,
+            first=event.listed == 0,
             at=event.at,
             starts=event.starts,
             replaces=ids.digest(event.replaces) if event.replaces else None,
+            replaces_seat=_seat(event.replaces, event),
+            series=event.series,
+            dates=event.dates,
+            reminds=reminds.slug if reminds else None,
             keep=KEEP + max(0, (event.starts or 0) - intake.now),
         ),
     )
@@ -64,6 +96,12 @@ def report(event: MeetingEvent, *, trigger: str, intake: Intake) -> Enrolled:
     return done
 
 
+def _seat(uid: str | None, event: MeetingEvent) -> str | None:
+    """The attendee's seat in a booking, unless it can have no seats."""
+    email = event.contact.get("email")
+    return ids.digest(f"{uid}:{email}") if uid and email and event.seated is not False else None
+
+
 def _reminders(order: Enroll, event: MeetingEvent, trigger: str, intake: Intake) -> Enroll:
     campaign = intake.catalog.triggered_by(trigger)
     if campaign is None or event.starts is None:
@@ -74,7 +112,8 @@ def _reminders(order: Enroll, event: MeetingEvent, trigger: str, intake: Intake)
     values = {"reschedule_url": intake.settings.booking_url, **event.values, "meeting_day": day, "meeting_time": hour}
     anchor = event.starts if any(step.before is not None for step in campaign.steps) else event.at
     plan = _plan(campaign, anchor, event, intake, values)
-    return replace(order, start=start_of(campaign, f"{event.uid}:{event.starts}", intake), plan=plan)
+    subject = f"{event.uid}:{event.starts}" + (f":{event.contact['email']}" if event.seated else "")
+    return replace(order, start=start_of(campaign, subject, intake), plan=plan)
 
 
 def _recovery(order: Enroll, event: MeetingEvent, intake: Intake) -> Enroll:

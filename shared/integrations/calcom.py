@@ -1,7 +1,8 @@
 """What Cal.com posts: its signature, and a booking, a cancellation or a no-show as a MeetingEvent.
 
 Sources: Cal.com's page "Webhooks" (events, signature, payload of version 2021-10-20) and, for what it does not say, the
-source code (packages/features: webhooks/lib/sendPayload.ts, bookings/lib/handleNewBooking).
+source code (packages/features: webhooks/lib/sendPayload.ts, bookings/lib/handleNewBooking, handleSeats and
+handleCancelBooking).
 """
 
 from __future__ import annotations
@@ -9,17 +10,32 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from shared.core import proofs
-from shared.core.errors import WebhookError
-from shared.domain.forms import MeetingEvent
-from shared.integrations.calcom_payloads import Booking, NewBooking, NoShow, Post, Trigger
+from shared.core.errors import Unread, WebhookError
+from shared.domain.forms import CalendarReport, MeetingEvent
+from shared.integrations.calcom_payloads import Attendee, Booking, Mark, NewBooking, NoShow, Part, Post, Trigger
 from shared.integrations.payloads import given, https, json_object, milliseconds, read
 
 CLOUD, CLOUD_APP = "https://cal.com", "https://app.cal.com"
 PHONE_ONLY = "@sms.cal.com"
-_REFUSAL = "the event lacks what it needs; if the webhook in Cal.com has a custom payload template, remove it"
+Item = TypeVar("Item", bound=Part)
+
+
+class _Delivery(NamedTuple):
+    trigger: str
+    body: bytes
+    received: int
+
+    def at(self, post: Post[Any]) -> int:
+        return milliseconds(post.created_at) if post.created_at else self.received
+
+    def key(self, uid: str, post: Post[Any], listed: int, email: str) -> str:
+        """The key of the event for one attendee; the first one's is that of an earlier release, which read no other."""
+        when = milliseconds(post.created_at) if post.created_at else hashlib.sha256(self.body).hexdigest()
+        return f"calcom:{self.trigger}:{uid}:{when}" + (f":{email}" if listed else "")
 
 
 class _App(NamedTuple):
@@ -66,91 +82,154 @@ def verify(body: bytes, signature: str | None, secrets: tuple[str, ...]) -> None
         )
 
 
-def event(body: bytes) -> MeetingEvent | None:
-    """Read what Cal.com reports about a meeting.
+def events(body: bytes, received: int) -> CalendarReport:
+    """Read what Cal.com reports about a meeting. What cannot be read never costs what can.
 
-    Only what the event needs is required; any other value that does not fit counts as not given.
+    Only what an event needs is required; any other value that does not fit counts as not given.
+
+    Of an event with seats (seatsPerTimeSlot) each attendee counts: several bookers share one uid. A seat that is taken
+    or given back names its attendee; a slot that the host moves or cancels names all. A seat that moves names its
+    attendee first, and then may name those who have sat in the new slot all along (attendeeRescheduleSeatedBooking).
+    Of any other booking, the first attendee that can be read is the booker; guests come after.
 
     A booking that awaits confirmation (BOOKING_REQUESTED) does not count yet. But if it replaces another, Cal.com has
     already dropped that one and names it nowhere else (handleNewBooking), so it counts as a cancellation.
-    BOOKING_NO_SHOW_UPDATED lists the attendees whose mark has changed, without a start: `contact` holds the address of
-    the first one. AFTER_GUESTS_CAL_VIDEO_NO_SHOW, Cal.com's own guess from who was in the call, is ignored: only a
-    person's mark counts. A booker who left only a phone number is ignored, too.
+    A cancellation that names the recurring event is of all that remains of it (handleCancelBooking).
+    BOOKING_NO_SHOW_UPDATED lists the attendees whose mark has changed, without a start. AFTER_GUESTS_CAL_VIDEO_NO_SHOW,
+    Cal.com's own guess from who was in the call, is ignored: only a person's mark counts. A booker who left only a
+    phone number is ignored, too.
 
     Args:
         body: the raw body, already verified.
-
-    Returns:
-        The event, or None if it is ignored.
-
-    Raises:
-        WebhookError: 400 if the body is not a JSON object, 422 with the faulty fields if the event lacks what it needs.
+        received: when it arrived, in milliseconds since 1970 UTC; older releases of Cal.com do not say when it happened.
     """
-    posted = json_object(body)
-    trigger = read(Trigger, posted, _REFUSAL).trigger_event
-    match trigger:
-        case "BOOKING_CREATED" | "BOOKING_RESCHEDULED":
-            return _booked(trigger, read(Post[NewBooking], posted, _REFUSAL))
-        case "BOOKING_CANCELLED" | "BOOKING_REJECTED":
-            return _cancelled(trigger, read(Post[Booking], posted, _REFUSAL))
-        case "BOOKING_REQUESTED":
-            return _moved(trigger, read(Post[Booking], posted, _REFUSAL))
-        case "BOOKING_NO_SHOW_UPDATED":
-            return _marked(trigger, read(Post[NoShow], posted, _REFUSAL))
-    return None
+    try:
+        posted = json_object(body)
+        trigger = read(Trigger, posted).trigger_event
+        delivery = _Delivery(trigger, body, received)
+        match trigger:
+            case "BOOKING_CREATED" | "BOOKING_RESCHEDULED":
+                return _booked(delivery, read(Post[NewBooking], posted))
+            case "BOOKING_CANCELLED" | "BOOKING_REJECTED":
+                return _cancelled(delivery, read(Post[Booking], posted))
+            case "BOOKING_REQUESTED":
+                return _moved(delivery, read(Post[Booking], posted))
+            case "BOOKING_NO_SHOW_UPDATED":
+                return _marked(delivery, read(Post[NoShow], posted))
+    except Unread as error:
+        return CalendarReport(unread=error.what)
+    return CalendarReport()
 
 
-def _booked(trigger: str, post: Post[NewBooking]) -> MeetingEvent | None:
-    booking, at = post.payload, milliseconds(post.created_at)
-    if booking.attendees[0].email.endswith(PHONE_ONLY):
-        return None
-    return MeetingEvent(
-        what="booked",
-        key=f"calcom:{trigger}:{booking.uid}:{at}",
-        uid=booking.uid,
-        at=at,
-        starts=milliseconds(booking.start_time),
-        replaces=booking.reschedule_uid if booking.reschedule_uid != booking.uid else None,
-        contact=_contact(booking),
-        values=_values(booking),
+def _booked(delivery: _Delivery, post: Post[NewBooking]) -> CalendarReport:
+    booking = post.payload
+    people, unread = _attendees(booking)
+    return CalendarReport(
+        tuple(
+            MeetingEvent(
+                what="booked",
+                key=delivery.key(booking.uid, post, listed, person.email),
+                uid=booking.uid,
+                at=delivery.at(post),
+                starts=milliseconds(booking.start_time),
+                replaces=booking.reschedule_uid if booking.reschedule_uid != booking.uid else None,
+                seated=bool(booking.seats_per_time_slot),
+                listed=listed,
+                series=_series(booking),
+                contact=_contact(person),
+                values=_values(booking),
+            )
+            for listed, person in people
+            if not person.email.endswith(PHONE_ONLY)
+        ),
+        unread,
     )
 
 
-def _cancelled(trigger: str, post: Post[Booking]) -> MeetingEvent:
-    booking, at = post.payload, milliseconds(post.created_at)
-    starts = milliseconds(booking.start_time) if booking.start_time else None
-    return MeetingEvent(
-        "cancelled", f"calcom:{trigger}:{booking.uid}:{at}", booking.uid, at, starts, contact=_contact(booking)
+def _cancelled(delivery: _Delivery, post: Post[Booking]) -> CalendarReport:
+    booking, seated = post.payload, bool(post.payload.seats_per_time_slot)
+    people: Sequence[tuple[int, Attendee | None]]
+    people, unread = _attendees(booking)
+    if seated and not booking.attendees:
+        return CalendarReport(unread=("payload.attendees is missing",))
+    if not seated:  # the booking ends, regardless of whom it names
+        people, unread = people or [(0, None)], ()
+    dates = tuple(milliseconds(date) for date in booking.cancelled_dates or () if date)
+    return CalendarReport(
+        tuple(
+            MeetingEvent(
+                what="cancelled",
+                key=delivery.key(booking.uid, post, listed, person.email if person else ""),
+                uid=booking.uid,
+                at=delivery.at(post),
+                starts=milliseconds(booking.start_time) if booking.start_time else None,
+                seated=seated or None,
+                listed=listed,
+                series=_series(booking) if booking.cancelled_events_count != 1 else None,
+                dates=dates,
+                contact=_contact(person) if person else {},
+            )
+            for listed, person in people
+        ),
+        unread,
     )
 
 
-def _moved(trigger: str, post: Post[Booking]) -> MeetingEvent | None:
+def _moved(delivery: _Delivery, post: Post[Booking]) -> CalendarReport:
     booking = post.payload
     if booking.reschedule_uid is None:
-        return None
-    dropped = booking.model_copy(update={"uid": booking.reschedule_uid, "start_time": booking.reschedule_start_time})
-    return _cancelled(trigger, post.model_copy(update={"payload": dropped}))
+        return CalendarReport()
+    changes = {"uid": booking.reschedule_uid, "start_time": booking.reschedule_start_time, "recurring_event": None}
+    return _cancelled(delivery, post.model_copy(update={"payload": booking.model_copy(update=changes)}))
 
 
-def _marked(trigger: str, post: Post[NoShow]) -> MeetingEvent | None:
-    if not post.payload.attendees:
-        return None
-    uid, first, at = post.payload.booking_uid, post.payload.attendees[0], milliseconds(post.created_at)
-    return MeetingEvent(
-        what="no-show" if first.no_show else "no-show-undone",
-        key=f"calcom:{trigger}:{uid}:{at}",
-        uid=uid,
-        at=at,
-        contact={"email": first.email},
+def _marked(delivery: _Delivery, post: Post[NoShow]) -> CalendarReport:
+    uid = post.payload.booking_uid
+    marks, unread = _each(Mark, post.payload.attendees)
+    return CalendarReport(
+        tuple(
+            MeetingEvent(
+                what="no-show" if mark.no_show else "no-show-undone",
+                key=delivery.key(uid, post, listed, mark.email),
+                uid=uid,
+                at=delivery.at(post),
+                seated=None,
+                listed=listed,
+                contact={"email": mark.email},
+            )
+            for listed, mark in marks
+        ),
+        unread,
     )
 
 
-def _contact(booking: Booking) -> dict[str, str]:
-    """The booker is the first attendee; guests come after (handleNewBooking)."""
-    if not booking.attendees:
-        return {}
-    booker = booking.attendees[0]
-    return given(email=booker.email, name=booker.name, first_name=booker.first_name, timezone=booker.time_zone)
+def _series(booking: Booking) -> str | None:
+    """Cal.com posts no id of a series; a booker has one series of an event type."""
+    return str(booking.event_type_id) if booking.recurring_event is not None and booking.event_type_id else None
+
+
+def _attendees(booking: Booking) -> tuple[list[tuple[int, Attendee]], tuple[str, ...]]:
+    return _each(Attendee, booking.attendees or [], only_first=not booking.seats_per_time_slot)
+
+
+def _each(
+    model: type[Item], given: list[Any], *, only_first: bool = False
+) -> tuple[list[tuple[int, Item]], tuple[str, ...]]:
+    """Those of a list that can be read, each with its place, and what could not be read."""
+    found: list[tuple[int, Item]] = []
+    unread: list[str] = []
+    for number, item in enumerate(given):
+        try:
+            found.append((number, read(model, item, f"payload.attendees.{number}")))
+        except Unread as error:
+            unread += error.what
+        if found and only_first:
+            break
+    return found, tuple(unread)
+
+
+def _contact(person: Attendee) -> dict[str, str]:
+    return given(email=person.email, name=person.name, first_name=person.first_name, timezone=person.time_zone)
 
 
 def _values(booking: Booking) -> dict[str, str]:

@@ -7,21 +7,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from shared.domain.forms import Email, Instant, Words
 from shared.integrations.payloads import Line, Loose
 
 Payload = TypeVar("Payload")
-Item = TypeVar("Item")
 
-
-def _only_first(value: Any) -> Any:
-    return value[:1] if isinstance(value, list) else value
-
-
-First = Annotated[list[Item], BeforeValidator(_only_first)]
 Uid = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.~-]{1,200}$")]
 
 
@@ -40,7 +33,7 @@ class Trigger(Part):
 class Post(Part, Generic[Payload]):
     """The envelope: when it happened, and to what."""
 
-    created_at: Instant
+    created_at: Loose[Instant] = None
     payload: Payload
 
 
@@ -86,11 +79,16 @@ class Responses(Part):
 
 
 class Booking(Part):
-    """A booking; only its uid is required."""
+    """A booking; only its uid is required. Each attendee is read alone."""
 
     uid: Uid
     start_time: Loose[Instant] = None
-    attendees: Loose[First[Attendee]] = None
+    attendees: Loose[list[Any]] = None
+    seats_per_time_slot: Loose[int] = None
+    event_type_id: Loose[int] = None
+    recurring_event: Loose[dict[str, Any]] = None
+    cancelled_dates: Loose[list[Loose[Instant]]] = None
+    cancelled_events_count: Loose[int] = None
     event_title: Loose[Annotated[str, Field(max_length=200)]] = None
     title: Loose[Words] = None
     location: Loose[Line] = None
@@ -103,12 +101,20 @@ class Booking(Part):
     reschedule_uid: Loose[Uid] = None
     reschedule_start_time: Loose[Instant] = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _uid_by_another_name(cls, data: Any) -> Any:
+        """A booking that moves without a uid counts as the same booking at its new time."""
+        if isinstance(data, dict) and data.get("uid") is None:
+            return {**data, "uid": data.get("bookingUid") or data.get("rescheduleUid")}
+        return data
+
 
 class NewBooking(Booking):
     """A booking that emails will mention."""
 
     start_time: Instant
-    attendees: Annotated[First[Attendee], Field(min_length=1)]
+    attendees: Annotated[list[Any], Field(min_length=1)]
 
 
 class Mark(Part):
@@ -121,5 +127,5 @@ class Mark(Part):
 class NoShow(Part):
     """The attendees of a booking whose mark has changed."""
 
-    booking_uid: Uid
-    attendees: First[Mark]
+    booking_uid: Uid = Field(validation_alias=AliasChoices("bookingUid", "uid"))
+    attendees: list[Any]

@@ -9,22 +9,22 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from typing import Literal
+from typing import Any, Literal
 
 from shared.core import proofs
-from shared.core.errors import WebhookError
-from shared.domain.forms import MeetingEvent
-from shared.integrations.calendly_payloads import Invitee, Location, NewInvitee, Post, Trigger
+from shared.core.errors import Unread, WebhookError
+from shared.domain.forms import CalendarReport, MeetingEvent
+from shared.integrations.calendly_payloads import Invitee, Location, NamedInvitee, NewInvitee, Post, Trigger
 from shared.integrations.payloads import given, https, json_object, milliseconds, read
 
 TOLERANCE_SECONDS = 180
-_REFUSAL = "the event lacks what it needs"
 _WHAT: dict[str, Literal["booked", "cancelled", "no-show", "no-show-undone"]] = {
     "invitee.created": "booked",
     "invitee.canceled": "cancelled",
     "invitee_no_show.created": "no-show",
     "invitee_no_show.deleted": "no-show-undone",
 }
+_POSTS: dict[str, type[Post[Any]]] = {"booked": Post[NewInvitee], "cancelled": Post[Invitee]}
 
 
 def verify(body: bytes, header: str | None, keys: tuple[str, ...], now_seconds: float) -> None:
@@ -67,31 +67,33 @@ def _signed(header: str | None) -> tuple[str, list[str]]:
     return times[0], [value for name, _, value in pairs if name == "v1"]
 
 
-def event(body: bytes) -> MeetingEvent | None:
-    """Read what Calendly reports about a meeting.
+def events(body: bytes) -> CalendarReport:
+    """Read what Calendly reports about a meeting: at most one event.
 
     Only what the event needs is required; any other value that does not fit counts as not given.
 
     A reschedule arrives as an `invitee.canceled` of the old invitee and an `invitee.created` whose `old_invitee` names
     it, in either order.
 
+    Its uid is the last part of the invitee's URI; several invitees of one meeting have URIs of their own. Its key holds
+    the envelope's `created_at`, the time of the event and not of the delivery; a no-show mark has its own URI, which is
+    used instead.
+
     Args:
         body: the raw body, already verified.
-
-    Returns:
-        The event, or None if it is ignored. Its uid is the last part of the invitee's URI. Its key holds the envelope's
-        `created_at`, the time of the event and not of the delivery; a no-show mark has its own URI, which is used
-        instead.
-
-    Raises:
-        WebhookError: 400 if the body is not a JSON object, 422 with the faulty fields if the event lacks what it needs.
     """
-    posted = json_object(body)
-    name = read(Trigger, posted, _REFUSAL).event
-    what = _WHAT.get(name)
-    if what is None:
-        return None
-    post = read(Post[NewInvitee], posted, _REFUSAL) if what == "booked" else read(Post[Invitee], posted, _REFUSAL)
+    try:
+        posted = json_object(body)
+        name = read(Trigger, posted).event
+        event = _event(name, posted) if name in _WHAT else None
+    except Unread as error:
+        return CalendarReport(unread=error.what)
+    return CalendarReport((event,) if event else ())
+
+
+def _event(name: str, posted: dict[str, Any]) -> MeetingEvent:
+    what = _WHAT[name]
+    post = read(_POSTS.get(what, Post[NamedInvitee]), posted)
     invitee, meeting, at = post.payload, post.payload.scheduled_event, milliseconds(post.created_at)
     mark = invitee.no_show if what == "no-show" else None
     return MeetingEvent(

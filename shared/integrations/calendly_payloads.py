@@ -62,10 +62,10 @@ class Mark(Part):
 
 
 class Invitee(Part):
-    """An invitee; only the URI and the address are required."""
+    """An invitee; only the URI is required."""
 
     uri: InviteeUri
-    email: Email
+    email: Email | None = None
     name: Loose[Words] = None
     first_name: Loose[Words] = None
     timezone: Loose[Annotated[str, Field(max_length=64)]] = None
@@ -75,7 +75,13 @@ class Invitee(Part):
     no_show: Loose[Mark] = None
 
 
-class NewInvitee(Invitee):
+class NamedInvitee(Invitee):
+    """An invitee who may get an email."""
+
+    email: Email
+
+
+class NewInvitee(NamedInvitee):
     """An invitee whose meeting emails will mention."""
 
     scheduled_event: Meeting

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
-from shared.core.errors import WebhookError
+from shared.core.errors import Unread
 from shared.core.faults import sentence
 
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -38,33 +38,38 @@ def _not_json(constant: str) -> None:
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """A body as a JSON object (RFC 8259: in UTF-8, without NaN); raises WebhookError 400 if it is not one."""
+    """A body as a JSON object (RFC 8259: in UTF-8, without NaN); raises Unread if it is not one."""
     try:
         posted = json.loads(body.decode("utf-8-sig"), parse_constant=_not_json)
     except UnicodeDecodeError:
-        raise WebhookError(400, "the body is not JSON in UTF-8") from None
+        raise Unread("the body is not JSON in UTF-8") from None
     except (ValueError, RecursionError):
         posted = None
     if not isinstance(posted, dict):
-        raise WebhookError(400, "the body is not a JSON object")
+        raise Unread("the body is not a JSON object")
     return posted
 
 
-def read(model: type[Model], posted: dict[str, Any], refusal: str) -> Model:
+def read(model: type[Model], posted: object, place: str = "") -> Model:
     """What was posted, as a model.
 
     Args:
         model: the model.
-        posted: the JSON object.
-        refusal: the error message if it does not fit.
+        posted: the JSON value.
+        place: where it stands in what was posted.
 
     Raises:
-        WebhookError: 422 with the faulty fields.
+        Unread: with each faulty field.
     """
     try:
         return model.model_validate(posted)
     except ValidationError as error:
-        raise WebhookError(422, refusal, details=faults(error)) from None
+        raise Unread(*(_unread(place, fault) for fault in faults(error))) from None
+
+
+def _unread(place: str, fault: dict[str, Any]) -> str:
+    where = ".".join(str(part) for part in (place, *fault["loc"]) if part != "")
+    return f"{where} {'is missing' if fault['type'] == 'missing' else 'is not valid'}"
 
 
 def faults(error: ValidationError) -> list[dict[str, object]]:

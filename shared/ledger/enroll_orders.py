@@ -29,18 +29,31 @@ class Meeting:
 
     Attributes:
         what: what happened.
-        uid: a digest of the meeting's id.
+        uid: a digest of the booking's id.
+        seat: a digest of the booking's id and the attendee's address; None where no booking has seats.
+        seated: whether the booking has seats; None if the event does not say.
+        first: whether the attendee is the first that the event lists.
         at: when it happened.
         starts: when the meeting begins.
-        replaces: the digest of the meeting that was moved to this one.
+        replaces: the digest of the booking that was moved to this one, and `replaces_seat` of the seat there.
+        series: the series that it is part of; a cancellation with it, but without `dates`, ends all that remains.
+        dates: the starts of the other meetings that are cancelled.
+        reminds: the campaign that the calendar's bookings enroll in.
         keep: how long the meeting is remembered.
     """
 
     what: Literal["booked", "cancelled", "no-show", "no-show-undone"]
     uid: str
+    seat: str | None
+    seated: bool | None
+    first: bool
     at: int
     starts: int | None
     replaces: str | None
+    replaces_seat: str | None
+    series: str | None
+    dates: Sequence[int]
+    reminds: str | None
     keep: int
 
 

@@ -88,6 +88,12 @@ CAUSES = {
         "Another copy of Evergreen holds the fence",
         "This one sends nothing, so that no email is sent twice. Stop the other copy, or let this one take over.",
     ),
+    "calendar": Cause(
+        "A calendar reported something that could not be read",
+        "It was answered 200, so that the calendar keeps reporting, and has had no effect. Look at your latest bookings: "
+        "who has an address that is not valid gets no reminders, so write to them yourself. If Cal.com's webhook has a "
+        "custom payload template, remove it.",
+    ),
     "discord": Cause(
         "The Discord webhook no longer exists",
         "Create a new webhook in the channel's settings and set DISCORD_WEBHOOK_URL to its address. Until then, alerts "

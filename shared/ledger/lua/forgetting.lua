@@ -2,7 +2,7 @@
 -- Erase all that is kept about a contact, but for what must stay.
 
 -- What is kept under a key of its own, beside the contact itself.
-local OWN = {'eg:enrollments:', 'eg:exits:', 'eg:consents:'}
+local OWN = {'eg:enrollments:', 'eg:exits:', 'eg:consents:', 'eg:cancelled:'}
 
 -- `enrollments` are those that no list holds. That the contact wants no email is kept, under a digest. Returns how many
 -- enrollments, requests to the provider, entries to report and held sign-ups were erased.

@@ -1,22 +1,25 @@
--- @include base outbox suppression queue lifecycle ranks consents contacts visits holding
+-- @include base outbox suppression queue lifecycle ranks consents contacts visits holding meetings
 -- Enroll a contact in a campaign, or only remember it, in one step. Keeps true: one enrollment per key unless re-entry
 -- allows another, one enrollment per event unless its calendar withdrew it and sent it again, one active enrollment per
 -- contact and group, one effect per idempotency key, no new enrollment for a suppressed address; a meeting ends as its
--- latest event says, regardless of their order of arrival, and ends only its own enrollments; what a visit says changes
+-- latest event says, regardless of their order of arrival, and ends only its own enrollments, of several bookers of one
+-- booking each their own (lua/meetings.lua); what a visit says changes
 -- nothing that is proved and lifts no unsubscribe, and takes none of the last tenth of the memory; a held sign-up is
 -- confirmed once.
 -- ARGV[2]: {contact, fields, claimed (given, but not to be printed), source, consent: {text, page, source, network},
 -- seen, body, seen_ttl, answer, lead}; if nothing proves it: {visit (see visits.lua), hold: {id, trigger, mailbox,
 -- network, record}}; if it was held before: {confirms (its id)}; if it ends other enrollments: {exit: {reason, slugs,
--- before}}; if a calendar reports it: {meeting: {what, uid, at, starts, replaces, keep}}; if the webhook has a
--- campaign: {start: {key, slug, kind, request_id}}; and if the form has what it requires: {plan: {group, reentry,
--- anchor, warning, values, retakes, queue_for, steps: [{number, offset, due, sent, skipped}]}}.
+-- before}}; if a calendar reports it: {meeting: {what, uid, seat, seated, first, at, starts, replaces, replaces_seat,
+-- series, dates, reminds, keep}}; if the webhook has a campaign: {start: {key, slug, kind, request_id}}; and if the
+-- form has what it requires: {plan: {group, reentry, anchor, warning, values, retakes, queue_for, steps: [{number,
+-- offset, due, sent, skipped}]}}.
 -- Returns {what, enrollment or ''}, or {'duplicate', the first answer}.
 -- what: enrolled · queued · exists · blocked · tracked · cancelled · ignored · held · asks (held, but no one who posts
 -- a form learns that the address is unsubscribed) · repeated (too often for this address) · refused (too often) ·
 -- conflict (the key came with another body) · gone (it is not held any more).
 local a = cjson.decode(ARGV[2])
 local start, plan = a.start or {}, a.plan or {}
+local meeting_id
 
 local contact = 'eg:contact:' .. a.contact
 local proof = a.visit and 'unproved' or a.confirms and 'confirmed' or 'proved'
@@ -81,14 +84,12 @@ local function track(warning)
   return 'tracked', ''
 end
 
-local function meeting_key(uid) return 'eg:meeting:' .. uid end
-
 -- Whether the contact may go through it again, after an enrollment with this key.
 local function may_reenter(last)
   if redis.call('HGET', enrollment_key(last), 'why') == WAITED then return true end
   if plan.reentry == 'never' or is_open(last) then return false end
   if plan.reentry ~= 'per-event' then return true end
-  return a.meeting and redis.call('HEXISTS', meeting_key(a.meeting.uid), 'taken_back.' .. last) == 1
+  return meeting_id and is_taken_back(meeting_id, last)
 end
 
 -- What becomes of the sign-up, and the enrollment that it concerns.
@@ -108,6 +109,7 @@ local function create(enrollment)
   redis.call('HSET', 'eg:runs', start.key, string.match(enrollment, '%d+$'))
   redis.call('HSET', key, 'slug', start.slug, 'kind', start.kind, 'contact', a.contact, 'anchor', int(plan.anchor),
     'created', int(now), 'request_id', start.request_id, 'proof', proof)
+  if meeting_id then redis.call('HSET', key, 'meeting', meeting_id) end
   local tracked = redis.call('HGET', enrollment_key(start.key .. '-0'), 'page')
   if tracked then redis.call('HSET', key, 'page', tracked) end
   redis.call('DEL', enrollment_key(start.key .. '-0'))
@@ -132,65 +134,6 @@ local function retake(enrollment)
   if proof ~= 'proved' and began == 'proved' or not is_open(enrollment) then return end
   redis.call('HSET', key, 'values', plan.values)
   dirty('enrollment', enrollment)
-end
-
-local function cancel(enrollment, why)
-  if is_open(enrollment) then stop_enrollment(enrollment, 'cancelled', why) end
-end
-
--- The calendar withdraws what began an enrollment of the meeting; if it sends the same again, that is the next
--- enrollment.
-local function take_back(enrollment, why)
-  cancel(enrollment, why)
-  if enrollment then redis.call('HSET', meeting_key(a.meeting.uid), 'taken_back.' .. enrollment, '1') end
-end
-
--- The meeting will not take place; if its booking arrives only after this, it has no effect.
-local function drop(uid, why)
-  cancel(redis.call('HGET', meeting_key(uid), 'run'), why)
-  redis.call('HSET', meeting_key(uid), 'gone', '1')
-  redis.call('PEXPIRE', meeting_key(uid), int(a.meeting.keep))
-end
-
--- Whether a booking was followed by what is known. Of two from the same millisecond the later meeting counts, whichever
--- arrives first.
-local function is_superseded(m, known)
-  local at = tonumber(known.at or '-1')
-  return at > m.at or at == m.at and tonumber(known.starts) > m.starts
-end
-
--- Each returns whether the event enrolls, and if not, what became of it.
-local meet = {}
-function meet.booked(m, known)
-  if m.replaces then drop(m.replaces, 'the meeting was moved') end
-  if known.gone or is_superseded(m, known) then return false, 'ignored' end
-  if known.starts and tonumber(known.starts) ~= m.starts then take_back(known.run, 'the meeting was moved') end
-  redis.call('HSET', meeting_key(m.uid), 'at', int(m.at), 'starts', int(m.starts), 'contact', a.contact)
-  return true
-end
-function meet.cancelled(m)
-  drop(m.uid, 'the meeting was cancelled')
-  return false, 'cancelled'
-end
-meet['no-show'] = function(m, known)
-  local of_another = known.contact and known.contact ~= a.contact  -- a guest; only the booker is asked to book again
-  if known.gone or of_another or known.judged and tonumber(known.judged) >= m.at then return false, 'ignored' end
-  redis.call('HSET', meeting_key(m.uid), 'judged', int(m.at))
-  return true
-end
-meet['no-show-undone'] = function(m, known)
-  if known.judged and tonumber(known.judged) >= m.at then return false, 'ignored' end
-  redis.call('HSET', meeting_key(m.uid), 'judged', int(m.at))
-  take_back(known.recovery, 'the no-show was taken back')
-  return false, 'cancelled'
-end
-
--- Only what identifies the person at the meeting is remembered: a cancellation says nothing new about them.
-local function meeting(m)
-  local known = fields(meeting_key(m.uid), 'gone', 'at', 'starts', 'contact', 'judged', 'run', 'recovery')
-  local enrolls, what = meet[m.what](m, known)
-  redis.call('PEXPIRE', meeting_key(m.uid), int(m.keep))
-  return enrolls, what
 end
 
 -- The answer that the same key got before, or nil. An earlier release stored only the answer.
@@ -232,12 +175,14 @@ if turned == 'held' then return hold('held') end
 if needs_the_owner() then return hold('asks') end
 if a.seen then redis.call('SET', 'eg:seen:' .. a.seen, a.body .. ' ' .. a.answer, 'PX', int(a.seen_ttl)) end
 if a.meeting then
-  local enrolls, what = meeting(a.meeting)
-  if a.exit then exit_enrollments() end
+  local enrolls, what, which
+  meeting_id, enrolls, what, which = meeting(a.meeting, a.contact)
+  if a.exit and not which then exit_enrollments() end  -- one who has the seat already has booked nothing new
   if not enrolls then
     if a.meeting.what == 'booked' then remember() end
-    return {what, ''}
+    return {what, which or ''}
   end
+  if a.meeting.what ~= 'booked' and start.key then start.key = start.slug .. '-' .. meeting_id end
 elseif a.exit then
   exit_enrollments()
 end
@@ -257,7 +202,7 @@ elseif what == 'exists' and plan.retakes then
 end
 -- one that blocks it belongs to something else, and does not end with the meeting
 local own = what == 'enrolled' or what == 'queued' or what == 'exists'
-if a.meeting and own then
-  redis.call('HSET', meeting_key(a.meeting.uid), a.meeting.what == 'booked' and 'run' or 'recovery', enrollment)
+if meeting_id and own then
+  redis.call('HSET', meeting_key(meeting_id), a.meeting.what == 'booked' and 'run' or 'recovery', enrollment)
 end
 return {what, enrollment}
