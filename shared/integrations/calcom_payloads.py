@@ -105,7 +105,7 @@ class Booking(Part):
     @classmethod
     def _uid_by_another_name(cls, data: Any) -> Any:
         """A booking that moves without a uid counts as the same booking at its new time."""
-        if isinstance(data, dict) and data.get("uid") is None:
+        if isinstance(data, dict) and not data.get("uid"):
             return {**data, "uid": data.get("bookingUid") or data.get("rescheduleUid")}
         return data
 

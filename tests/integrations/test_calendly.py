@@ -1,4 +1,4 @@
-"""What Calendly posts: proved, read, and refused in words where it lacks what it needs."""
+"""What Calendly posts: proved, and read; what cannot be read is named in words."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.core.errors import WebhookError
-from shared.domain.forms import MeetingEvent
+from shared.domain.forms import CalendarReport, MeetingEvent
 from shared.integrations import calendly
 from tests.support import calendar_samples
 from tests.support.calendar_samples import milliseconds, refused
@@ -28,9 +27,9 @@ def header(key: str = KEY, at_seconds: int = NOW) -> str:
 
 def read(posted: dict[str, Any]) -> MeetingEvent:
     """The event in a body that has one."""
-    event = calendly.event(calendar_samples.body(posted))
-    assert event is not None
-    return event
+    found = calendly.events(calendar_samples.body(posted))
+    assert len(found.events) == 1 and not found.unread
+    return found.events[0]
 
 
 TIME, SIGNATURE = header().split(",")
@@ -182,34 +181,44 @@ def test_an_event_without_a_mark_is_keyed_by_its_time(make: Callable[..., dict[s
 @pytest.mark.parametrize("name", ["routing_form_submission.created", "invented.tomorrow", ""])
 def test_irrelevant_events_are_ignored(name: str) -> None:
     """Other events are understood and ignored, regardless of their content."""
-    assert calendly.event(json.dumps({"event": name}).encode()) is None
+    assert calendly.events(json.dumps({"event": name}).encode()) == CalendarReport()
 
 
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"uri": None}, ["payload", "uri"]),
-        ({"uri": "https://api.calendly.com/users/5"}, ["payload", "uri"]),
-        ({"email": "somebody@nowhere"}, ["payload", "email"]),
-        ({"scheduled_event": None}, ["payload", "scheduled_event"]),
-        ({"scheduled_event": {"start_time": "0000-01-01T00:00:00Z"}}, ["payload", "scheduled_event", "start_time"]),
-        ({"scheduled_event": {"start_time": "9999999-01-01T00:00:00Z"}}, ["payload", "scheduled_event", "start_time"]),
+        ({"uri": None}, "uri"),
+        ({"uri": "https://api.calendly.com/users/5"}, "uri"),
+        ({"email": "somebody@nowhere"}, "email"),
+        ({"email": "taro.@example.org"}, "email"),
+        ({"email": '"jane doe"@example.org'}, "email"),
+        ({"email": "jane@corp.local"}, "email"),
+        ({"email": None}, "email"),
+        ({"scheduled_event": None}, "scheduled_event"),
+        ({"scheduled_event": {"start_time": "0000-01-01T00:00:00Z"}}, "scheduled_event.start_time"),
+        ({"scheduled_event": {"start_time": "9999999-01-01T00:00:00Z"}}, "scheduled_event.start_time"),
     ],
 )
-def test_a_booking_without_a_required_field(change: dict[str, Any], field: list[str]) -> None:
-    """The response names the faulty field and does not repeat its value."""
+def test_a_booking_without_a_required_field(change: dict[str, Any], field: str) -> None:
+    """What could not be read is named, without its value."""
     posted = calendar_samples.calendly_created()
     posted["payload"] |= change
-    error = refused(lambda: calendly.event(calendar_samples.body(posted)))
-    assert error.status == 422
-    assert error.details is not None and [detail["loc"] for detail in error.details] == [field]
-    assert "nowhere" not in json.dumps(error.details)
+    found = calendly.events(calendar_samples.body(posted))
+    assert found == CalendarReport(unread=(f"payload.{field} is not valid",))
+
+
+def test_a_cancellation_needs_only_the_uri() -> None:
+    """The reminders of a cancelled meeting must stop."""
+    posted = calendar_samples.calendly_canceled()
+    posted["payload"] = {"uri": posted["payload"]["uri"]}
+    event = read(posted)
+    assert (event.what, event.uid, event.contact) == ("cancelled", calendar_samples.UID, {})
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b"7", b"null", b'"text"', b"[" * 100_000, b"1" * 5000, b"{"])
 def test_a_body_that_is_not_a_json_object(body: bytes) -> None:
-    """Anything but a JSON object is a 400."""
-    assert refused(lambda: calendly.event(body)).status == 400
+    """It cannot be read."""
+    assert calendly.events(body).unread == ("the body is not a JSON object",)
 
 
 @pytest.mark.parametrize(
@@ -271,15 +280,11 @@ def test_odd_extras_do_no_harm() -> None:
     calendar_samples.JUNK,
 )
 def test_no_json_breaks_the_reader(name: str, change: dict[str, Any], meeting: dict[str, Any], junk: Any) -> None:
-    """For any values in the fields, the result is an event that can be stored, None, 400 or 422."""
+    """For any values in the fields, an event that is found can be stored."""
     posted = calendar_samples.calendly_created() | {"event": name}
     posted["payload"]["scheduled_event"] |= meeting
     posted["payload"] |= change
     for value in (posted, junk, {"event": junk}, posted | {"payload": junk}, posted | {"created_at": junk}):
-        try:
-            event = calendly.event(json.dumps(value).encode())
-        except WebhookError as error:
-            assert error.status in (400, 422)
-            json.dumps(error.details).encode()
-        else:
-            assert event is None or calendar_samples.storable(event)
+        found = calendly.events(json.dumps(value).encode())
+        assert all(calendar_samples.storable(event) for event in found.events)
+        assert "@" not in json.dumps(found.unread)
