@@ -55,16 +55,16 @@ def operations() -> dict[str, dict[str, Any]]:
     providers = {
         "calcom-booking": _operation(
             "calcom-booking",
-            "Cal.com reports a meeting.",
+            "Cal.com reports a meeting. Everything that it signed is answered 200.",
             ["CalcomEvent"],
             {200: "Outcome"},
-            [400, 401, 413, 422, 503],
+            [401, 413, 503],
             ["calcomSignature"],
         ),
         "calendly-noshow": _operation(
             "calendly-noshow",
-            "Calendly reports a meeting (answered 200); or the operator a missed call, as simple JSON with the token "
-            "(answered 202).",
+            "Calendly reports a meeting (everything that it signed is answered 200); or the operator a missed call, as "
+            "simple JSON with the token (answered 202).",
             ["CalendlyEvent", "NoShow"],
             {200: "Outcome", 202: "Accepted"},
             [400, 401, 413, 415, 422, 503],

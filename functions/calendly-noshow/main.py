@@ -25,6 +25,4 @@ def handle(request: Request) -> Response:
     with guards.proving("signature"):
         signature = request.headers.get("Calendly-Webhook-Signature")
         calendly.verify(data, signature, SETTINGS.accepted("calendly_signing_key"), time.time())
-    return calendars.accept(
-        request, data, calendly.events(data), calendar="Calendly", trigger="calendly-booking"
-    )
+    return calendars.accept(request, data, calendly.events(data), calendar="Calendly", trigger="calendly-booking")

@@ -299,9 +299,7 @@ class TestSeries:
     def test_the_cancelled_dates_are_read(self) -> None:
         """Each that is one."""
         dates = ["2026-12-10T18:00:00.000Z", "soon", None, "2026-12-17T18:00:00+00:00"]
-        event = read(
-            changed(calendar_samples.calcom_cancelled(), recurringEvent=self.WEEKLY, cancelledDates=dates)
-        )
+        event = read(changed(calendar_samples.calcom_cancelled(), recurringEvent=self.WEEKLY, cancelledDates=dates))
         assert event.dates == (milliseconds("2026-12-10T18:00:00Z"), milliseconds("2026-12-17T18:00:00Z"))
 
     @pytest.mark.parametrize(

@@ -2,10 +2,9 @@
 -- Enroll a contact in a campaign, or only remember it, in one step. Keeps true: one enrollment per key unless re-entry
 -- allows another, one enrollment per event unless its calendar withdrew it and sent it again, one active enrollment per
 -- contact and group, one effect per idempotency key, no new enrollment for a suppressed address; a meeting ends as its
--- latest event says, regardless of their order of arrival, and ends only its own enrollments, of several bookers of one
--- booking each their own (lua/meetings.lua); what a visit says changes
--- nothing that is proved and lifts no unsubscribe, and takes none of the last tenth of the memory; a held sign-up is
--- confirmed once.
+-- latest event says, regardless of their order of arrival, and ends only its own enrollments (meetings.lua); what a
+-- visit says changes nothing that is proved and lifts no unsubscribe, and takes none of the last tenth of the memory; a
+-- held sign-up is confirmed once.
 -- ARGV[2]: {contact, fields, claimed (given, but not to be printed), source, consent: {text, page, source, network},
 -- seen, body, seen_ttl, answer, lead}; if nothing proves it: {visit (see visits.lua), hold: {id, trigger, mailbox,
 -- network, record}}; if it was held before: {confirms (its id)}; if it ends other enrollments: {exit: {reason, slugs,
