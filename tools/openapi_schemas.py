@@ -41,8 +41,8 @@ _CALCOM_EVENTS = (
     "What Cal.com posts (version 2021-10-20, no custom template). BOOKING_CREATED and BOOKING_RESCHEDULED set "
     "reminders and end nurture; BOOKING_CANCELLED, BOOKING_REJECTED and a BOOKING_REQUESTED that replaces a booking "
     "drop them; BOOKING_NO_SHOW_UPDATED starts the recovery, or ends it; PING and every other event are answered 200 "
-    "and ignored. With seatsPerTimeSlot, each attendee counts; a cancellation with recurringEvent or cancelledDates ends "
-    "several bookings."
+    "and ignored. With seatsPerTimeSlot, each attendee counts; a cancellation with recurringEvent or cancelledDates "
+    "ends several bookings."
 )
 _RESEND_EVENTS = (
     "What Resend posts. A permanent email.bounced, email.complained, email.suppressed and a contact.updated that "

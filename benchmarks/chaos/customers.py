@@ -166,7 +166,7 @@ class Customer:
             "uid": old,
             "previous_start": starts,
         }
-        event = calcom.event(calcom.Request.model_validate(asked), uid, datetime.now(UTC))
+        [event] = calcom.events(calcom.Request.model_validate(asked), uid, datetime.now(UTC))
         body, headers = calcom.signed(event, self.world.secrets["CALCOM_WEBHOOK_SECRET"])
         return self.post(f"{self.world.url}/webhook/calcom-booking", body, headers)
 

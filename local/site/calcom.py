@@ -7,13 +7,13 @@ import hashlib
 import hmac
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
 from shared.domain.forms import Email
 
-LENGTH = timedelta(minutes=30)
+LENGTH, WEEK = timedelta(minutes=30), timedelta(weeks=1)
 HOST = {
     "id": 7,
     "name": "Noor Haddad",
@@ -25,7 +25,25 @@ EVENTS = {
     "book": "BOOKING_CREATED",
     "reschedule": "BOOKING_RESCHEDULED",
     "cancel": "BOOKING_CANCELLED",
+    "cancel-all": "BOOKING_CANCELLED",
     "no-show": "BOOKING_NO_SHOW_UPDATED",
+}
+
+
+class Kind(NamedTuple):
+    """An event type: its number and title, how many seats a slot has (None: it is one booker's), and for how many weeks
+    it recurs."""
+
+    id: int
+    title: str
+    seats: int | None = None
+    weeks: int = 1
+
+
+KINDS = {
+    "call": Kind(4107, "First call"),
+    "workshop": Kind(4108, "Workshop", seats=6),
+    "coaching": Kind(4109, "Coaching", weeks=3),
 }
 
 Uid = Annotated[str, Field(pattern=r"^[A-Za-z0-9]{22}$")]
@@ -35,13 +53,15 @@ class Request(BaseModel):
     """What the booking page asks for.
 
     Attributes:
-        action: what happened in the calendar.
-        starts_at: when the call begins; with a reschedule, the new time.
+        action: what happened in the calendar; `cancel-all`: to all that remains of a series.
+        kind: the event type.
+        starts_at: when the call begins; with a reschedule, the new time; of a series, the first one.
         uid: the booking that is changed; a new one gets the uid that `new_uid` makes.
         previous_start: with a reschedule, when the call was to begin.
     """
 
-    action: Literal["book", "reschedule", "cancel", "no-show"]
+    action: Literal["book", "reschedule", "cancel", "cancel-all", "no-show"]
+    kind: Literal["call", "workshop", "coaching"] = "call"
     email: Email
     name: Annotated[str, Field(min_length=1, max_length=100)]
     timezone: Annotated[str, Field(max_length=64)] = "UTC"
@@ -50,13 +70,19 @@ class Request(BaseModel):
     previous_start: AwareDatetime | None = None
 
 
-def new_uid(key: str) -> str:
-    """The uid of a booking: the same for the same request, so that a repeated one books once.
+def new_uid(request: Request, key: str) -> str:
+    """The uid of a booking: the same for the same request, so that a repeated one books once. A slot with seats has one
+    for all.
 
     Args:
+        request: what is booked.
         key: the request's `Idempotency-Key`.
     """
-    return hashlib.sha256(key.encode()).hexdigest()[:22]
+    return _uid(request.starts_at.isoformat() if KINDS[request.kind].seats else key)
+
+
+def _uid(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:22]
 
 
 def _booking_id(uid: str) -> int:
@@ -67,16 +93,31 @@ def _instant(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def event(request: Request, uid: str, now: datetime) -> dict[str, Any]:
-    """The body that Cal.com would post.
+def events(request: Request, uid: str, now: datetime) -> list[dict[str, Any]]:
+    """The bodies that Cal.com would post, one after the other: one for each date of a series that is booked, and a
+    single one where all of it is cancelled.
 
     Args:
         request: what happened.
-        uid: of the booking that the event is about.
+        uid: of the booking that the event is about; of a series, the first one's.
         now: when it happened.
     """
-    payload = _no_show(request, uid) if request.action == "no-show" else _booking(request, uid)
-    return {"triggerEvent": EVENTS[request.action], "createdAt": _instant(now), "payload": payload}
+    if request.action == "no-show":
+        payloads = [_no_show(request, uid)]
+    elif request.action == "book":
+        dates = _dates(request)
+        uids = [uid, *(_uid(f"{uid}:{date}") for date in dates[1:])]
+        payloads = [
+            _booking(request.model_copy(update={"starts_at": date}), own) for date, own in zip(dates, uids, strict=True)
+        ]
+    else:
+        payloads = [_booking(request, uid)]
+    trigger, at = EVENTS[request.action], _instant(now)
+    return [{"triggerEvent": trigger, "createdAt": at, "payload": payload} for payload in payloads]
+
+
+def _dates(request: Request) -> list[datetime]:
+    return [request.starts_at + week * WEEK for week in range(KINDS[request.kind].weeks)]
 
 
 def _no_show(request: Request, uid: str) -> dict[str, Any]:
@@ -95,11 +136,13 @@ def _booking(request: Request, uid: str) -> dict[str, Any]:
         "timeZone": request.timezone,
         "language": {"locale": "en"},
     }
+    kind = KINDS[request.kind]
     booking = {
-        "title": f"First call between {HOST['name']} and {request.name}",
-        "type": "first-call",
-        "eventTitle": "First call",
-        "eventTypeId": 4107,
+        "title": f"{kind.title} between {HOST['name']} and {request.name}",
+        "type": kind.title.lower().replace(" ", "-"),
+        "eventTitle": kind.title,
+        "eventTypeId": kind.id,
+        "seatsPerTimeSlot": kind.seats,
         "description": "",
         "startTime": _instant(request.starts_at),
         "endTime": _instant(request.starts_at + LENGTH),
@@ -115,10 +158,14 @@ def _booking(request: Request, uid: str) -> dict[str, Any]:
         "bookerUrl": "https://cal.example.org",
         "uid": uid,
         "bookingId": _booking_id(uid),
-        "status": "CANCELLED" if request.action == "cancel" else "ACCEPTED",
+        "status": "CANCELLED" if request.action.startswith("cancel") else "ACCEPTED",
     }
-    if request.action == "cancel":
+    if request.action.startswith("cancel"):
         booking |= {"cancellationReason": "Canceled on the demo website", "cancelledBy": request.email}
+    if kind.weeks > 1 and request.action in ("book", "cancel-all"):
+        booking["recurringEvent"] = {"freq": 2, "count": kind.weeks, "interval": 1}
+    if request.action == "cancel-all":
+        booking["cancelledDates"] = [_instant(date) for date in _dates(request)]
     if request.action == "reschedule" and request.uid and request.previous_start:
         booking |= {
             "rescheduleUid": request.uid,

@@ -62,10 +62,15 @@ def blueprint(settings: Settings, where: stack.Place, webhooks: WSGIApplication)
     def book(request: Request) -> Response:
         wish = endpoint.parse(request, endpoint.body(request), calcom.Request.model_validate)
         uid = _uid(wish, request)
-        event = calcom.event(wish, uid, datetime.now(UTC))
-        data, headers = calcom.signed(event, settings.calcom_webhook_secret)
-        booking = {"uid": uid, "starts_at": wish.starts_at.isoformat(), "name": wish.name, "email": wish.email}
-        return _relay(client, "calcom-booking", data, headers, {"booking": booking, "posted": event})
+        events = calcom.events(wish, uid, datetime.now(UTC))
+        booking = wish.model_dump(mode="json", include={"kind", "starts_at", "name", "email"}) | {"uid": uid}
+        more = {"booking": booking, "posted": events if len(events) > 1 else events[0]}
+        for event in events:
+            data, headers = calcom.signed(event, settings.calcom_webhook_secret)
+            answer = _relay(client, "calcom-booking", data, headers, more)
+            if answer.status_code >= 300:
+                break
+        return answer
 
     @endpoint.function("demo-operator")
     def operate(request: Request) -> Response:
@@ -98,7 +103,7 @@ def _uid(wish: calcom.Request, request: Request) -> str:
             422, "name the booking", details=[{"loc": ["uid"], "msg": "Field required", "type": "missing"}]
         )
     if wish.uid is None or wish.action == "reschedule":
-        return calcom.new_uid(endpoint.idempotency_key(request) or datetime.now(UTC).isoformat())
+        return calcom.new_uid(wish, endpoint.idempotency_key(request) or datetime.now(UTC).isoformat())
     return wish.uid
 
 

@@ -101,7 +101,7 @@ def events(body: bytes, received: int) -> CalendarReport:
 
     Args:
         body: the raw body, already verified.
-        received: when it arrived, in milliseconds since 1970 UTC; older releases of Cal.com do not say when it happened.
+        received: when it arrived, in milliseconds since 1970 UTC; older releases of Cal.com do not say when it was.
     """
     try:
         posted = json_object(body)
@@ -154,7 +154,8 @@ def _cancelled(delivery: _Delivery, post: Post[Booking]) -> CalendarReport:
         return CalendarReport(unread=("payload.attendees is missing",))
     if not seated:  # the booking ends, regardless of whom it names
         people, unread = people or [(0, None)], ()
-    dates = tuple(milliseconds(date) for date in booking.cancelled_dates or () if date)
+    ends_series = delivery.trigger == "BOOKING_CANCELLED"  # a rejected series has not begun
+    dates = [milliseconds(date) for date in booking.cancelled_dates or () if date and ends_series]
     return CalendarReport(
         tuple(
             MeetingEvent(
@@ -165,8 +166,8 @@ def _cancelled(delivery: _Delivery, post: Post[Booking]) -> CalendarReport:
                 starts=milliseconds(booking.start_time) if booking.start_time else None,
                 seated=seated or None,
                 listed=listed,
-                series=_series(booking) if booking.cancelled_events_count != 1 else None,
-                dates=dates,
+                series=_series(booking) if ends_series and booking.cancelled_events_count != 1 else None,
+                dates=tuple(dates),
                 contact=_contact(person) if person else {},
             )
             for listed, person in people
@@ -179,7 +180,7 @@ def _moved(delivery: _Delivery, post: Post[Booking]) -> CalendarReport:
     booking = post.payload
     if booking.reschedule_uid is None:
         return CalendarReport()
-    changes = {"uid": booking.reschedule_uid, "start_time": booking.reschedule_start_time, "recurring_event": None}
+    changes = {"uid": booking.reschedule_uid, "start_time": booking.reschedule_start_time}
     return _cancelled(delivery, post.model_copy(update={"payload": booking.model_copy(update=changes)}))
 
 

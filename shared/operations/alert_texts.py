@@ -90,8 +90,8 @@ CAUSES = {
     ),
     "calendar": Cause(
         "A calendar reported something that could not be read",
-        "It was answered 200, so that the calendar keeps reporting, and has had no effect. Look at your latest bookings: "
-        "who has an address that is not valid gets no reminders, so write to them yourself. If Cal.com's webhook has a "
+        "It had no effect, but was answered 200, so that the calendar keeps reporting. Look at your latest bookings: a "
+        "person whose address is not valid gets no reminders, so write to them yourself. If Cal.com's webhook has a "
         "custom payload template, remove it.",
     ),
     "discord": Cause(

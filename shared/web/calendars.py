@@ -10,8 +10,8 @@ from shared.web import endpoint, forms
 
 
 def accept(request: Request, data: bytes, found: CalendarReport, *, calendar: str, trigger: str) -> Response:
-    """Apply what a calendar reports, and answer 200 even where it cannot be read: a calendar that is refused tries again
-    for a day, and then posts nothing more.
+    """Apply what a calendar reports, and answer 200 even if it cannot be read: a calendar that is refused stops posting
+    after a day.
 
     Args:
         request: what was posted.

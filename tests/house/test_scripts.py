@@ -30,6 +30,7 @@ INCLUDES = [
     "first_emails",
     "visits",
     "holding",
+    "meetings",
     "forgetting",
     "turns",
     "clocks",

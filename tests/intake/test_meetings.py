@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import cast
 
 import pytest
 from redis.exceptions import RedisError
@@ -525,18 +526,21 @@ def marked(world: World, email: str, uid: str = "slot", *, what: str = "no-show"
     return replace(event, key=f"{event.key}:{email}", seated=None)
 
 
+def runs_of(world: World, email: str, slug: str) -> list[Enrollment]:
+    """A person's runs through a campaign, the oldest first."""
+    names = cast(set[str], world.redis.smembers(f"eg:enrollments:{ids.digest(email)}"))
+    runs = [known(world.ledger.enrollment(name)) for name in names if name.startswith(slug)]
+    return sorted(runs, key=lambda run: (run.anchor, run.id))
+
+
 def seat_runs(world: World, email: str) -> list[str]:
     """The states of a person's reminders, the oldest first."""
-    names = world.redis.smembers(f"eg:enrollments:{ids.digest(email)}")
-    runs = [run for name in names if name.startswith("booking-reminder-") and (run := world.ledger.enrollment(name))]
-    return [run.state for run in sorted(runs, key=lambda run: (run.anchor, run.id))]
+    return [run.state for run in runs_of(world, email, "booking-reminder")]
 
 
 def recoveries(world: World, email: str) -> list[str]:
     """The states of the runs that ask a person to book again."""
-    names = world.redis.smembers(f"eg:enrollments:{ids.digest(email)}")
-    runs = [world.ledger.enrollment(name) for name in names if name.startswith("noshow-recovery-")]
-    return [known(run).state for run in runs]
+    return [run.state for run in runs_of(world, email, "noshow-recovery")]
 
 
 class TestSeats:
@@ -818,8 +822,8 @@ class TestSeries:
         """An earlier release did not note to which meeting reminders belong; they end all the same."""
         for week in range(2):
             report(world, self.occurrence(world, week, series=None))
-        for name in world.redis.smembers(f"eg:enrollments:{ids.digest(BOB)}"):
-            world.redis.hdel(ids.enrollment_key(name), "meeting")
+        for run in runs_of(world, BOB, "booking-reminder"):
+            world.redis.hdel(ids.enrollment_key(run.id), "meeting")
         report(world, self.cancel_all(world, 0, 1))
         assert seat_runs(world, BOB) == ["cancelled", "cancelled"]
 

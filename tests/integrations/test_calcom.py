@@ -302,6 +302,12 @@ class TestSeries:
         event = read(changed(calendar_samples.calcom_cancelled(), recurringEvent=self.WEEKLY, cancelledDates=dates))
         assert event.dates == (milliseconds("2026-12-10T18:00:00Z"), milliseconds("2026-12-17T18:00:00Z"))
 
+    @pytest.mark.parametrize("make", [calendar_samples.calcom_rejected, lambda: calendar_samples.calcom_requested("a")])
+    def test_only_a_cancellation_ends_a_series(self, make: Callable[[], dict[str, Any]]) -> None:
+        """Not the host who confirms none of it, nor one date that moves."""
+        event = read(changed(make(), recurringEvent=self.WEEKLY, cancelledDates=["2026-12-10T18:00:00Z"]))
+        assert (event.what, event.series, event.dates) == ("cancelled", None, ())
+
     @pytest.mark.parametrize(
         ("change", "series"),
         [

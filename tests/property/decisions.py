@@ -28,6 +28,8 @@ from tests.property.watched import HOUR
 WHICH = st.integers(0, 99)
 PEOPLE = ("ada@example.org", "bo@example.org", "cy@example.org", "di@example.org")
 UIDS = ("one", "two", "three")
+SLOTS = ("slot", "hall", "room")  # bookings with seats: several people share one uid
+SERIES = "weekly"
 FORMS = list(CATALOG.campaigns)[:4]
 REASONS = st.sampled_from(["unsubscribed", "unsubscribed", "unsubscribed", "bounced", "complained", "manual"])
 Some = TypeVar("Some")
@@ -188,6 +190,57 @@ class PersonsDecide(RuleBasedStateMachine):
         self.events.append(event)
         self._report(event)
 
+    @rule(
+        who=st.lists(st.sampled_from(PEOPLE), min_size=1, max_size=3, unique=True),
+        what=st.sampled_from(["booked", "booked", "booked", "moved", "cancelled", "no-show", "no-show-undone"]),
+        which=st.integers(0, 2),
+        hours=st.sampled_from([0.5, 20, 30, 100]),
+    )
+    @may_be_refused
+    def a_calendar_reports_seats(self, who: list[str], what: str, which: int, hours: float) -> None:
+        """Or marks, of several attendees at once."""
+        now, uid = self.rig.clock.now, SLOTS[which]
+        new = what in ("booked", "moved")
+        events = [
+            MeetingEvent(
+                "booked" if new else what,  # type: ignore[arg-type]  # one of the others
+                f"{what}:{uid}:{len(self.events)}:{email}",
+                uid,
+                now,
+                starts=now + round(hours * HOUR) if new else None,
+                replaces=SLOTS[which - 1] if what == "moved" else None,
+                seated=None if what.startswith("no-show") else True,
+                listed=listed,
+                contact={"email": email, "business_name": "Engines"},
+            )
+            for listed, email in enumerate(who)
+        ]
+        self.events += events  # some may be delivered only with the next try
+        for event in events:
+            self._report(event)
+
+    @rule(who=st.sampled_from(PEOPLE), weeks=st.integers(1, 3), hours=st.sampled_from([20, 30, 100]))
+    @may_be_refused
+    def a_series_is_booked(self, who: str, weeks: int, hours: float) -> None:
+        now, person = self.rig.clock.now, {"email": who, "business_name": "Engines"}
+        for week in range(weeks):
+            uid, starts = f"{who}:{len(self.events)}", now + round((hours + week * 7 * 24) * HOUR)
+            self.events.append(MeetingEvent("booked", uid, uid, now, starts, series=SERIES, contact=person))
+            self._report(self.events[-1])
+
+    @precondition(lambda self: any(event.series for event in self.events))
+    @rule(which=WHICH, dates=st.sets(st.integers(0, 5), max_size=3))
+    @may_be_refused
+    def a_series_is_cancelled(self, which: int, dates: set[int]) -> None:
+        """Some of its dates, or all that remains."""
+        known = [event for event in self.events if event.series and event.what == "booked"]
+        one = pick(known, which)
+        own = [event.starts for event in known if event.contact["email"] == one.contact["email"]]
+        named = tuple(start for number, start in enumerate(own) if number in dates and start is not None)
+        event = replace(one, what="cancelled", key=f"all:{len(self.events)}", at=self.rig.clock.now, dates=named)
+        self.events.append(event)
+        self._report(event)
+
     @precondition(lambda self: self.events)
     @rule(which=WHICH)
     @may_be_refused
@@ -213,7 +266,7 @@ class PersonsDecide(RuleBasedStateMachine):
 
     def _report(self, event: MeetingEvent) -> None:
         """A booking ends the runs that list it, any event else only runs of its meeting; what it ends stays so, and it
-        begins one run."""
+        begins one run. What is cancelled or moved away from reminds no one any more."""
         before = {name: run for name, run in snapshot(self.redis).runs.items() if run["state"] in HOLDING}
         what = meetings.report(event, trigger=BOOKING, intake=self.intake).what
         assert what != "enrolled" or event.key not in self.rig.watch.delivered, f"{event.key} begins a second run"
@@ -223,15 +276,53 @@ class PersonsDecide(RuleBasedStateMachine):
         after = snapshot(self.redis).runs
         for name, run in before.items():
             listed = run["slug"] in ended.slugs and run["contact"] == ids.digest(event.contact["email"])
-            if event.what == "booked" and what != "duplicate" and listed and int(run["created"]) <= ended.before:
+            has_booked = event.what == "booked" and what != "duplicate" and not (event.seated and what == "exists")
+            if has_booked and listed and int(run["created"]) <= ended.before:
                 assert after[name]["state"] == "exited", f"{name} goes on after a booking"
             if after[name]["state"] not in HOLDING:
                 assert name.rpartition("-")[0] in own or (event.what == "booked" and listed), (
                     f"{name} ends with {event.key}, another's meeting"
                 )
+        if what != "duplicate":
+            over = self._over(event)
+            left = [name for name, run in after.items() if run["state"] in HOLDING and name.rpartition("-")[0] in over]
+            assert not left, f"{left} goes on after {event.key}"
 
     def _own_keys(self, event: MeetingEvent) -> set[str]:
-        """What the runs may be called that its meeting began, or the one that it replaces."""
-        known = [one for one in self.events if one.uid in (event.uid, event.replaces)]
-        reminders = {ids.enrollment_prefix(BOOKING, f"{one.uid}:{one.starts}") for one in known}
-        return reminders | {ids.enrollment_prefix(meetings.NO_SHOW, one.uid) for one in known}
+        """What the runs may be called that its meeting began, or the one that it replaces, or those of the series."""
+        known = [one for one in self.events if self._is_of(one, event, event.uid, event.replaces)]
+        seats = (event.uid, *(f"{uid}:{event.contact['email']}" for uid in (event.uid, event.replaces)))
+        return {_reminders(one) for one in [*known, *self._others(event)]} | {
+            ids.enrollment_prefix(meetings.NO_SHOW, subject) for subject in seats
+        }
+
+    def _over(self, event: MeetingEvent) -> set[str]:
+        """What the reminders are called that must have ended with it: nothing newer has booked their meeting again."""
+        uid = event.uid if event.what == "cancelled" else event.replaces
+        known = [one for one in self.events if one.what == "booked" and self._is_of(one, event, uid)]
+        if uid is None or (event.seated and (event.listed or any(one.at > event.at for one in known))):
+            known = []
+        return {_reminders(one) for one in [*known, *self._others(event)]}
+
+    def _others(self, event: MeetingEvent) -> list[MeetingEvent]:
+        """The other meetings that it cancels."""
+        if event.what != "cancelled" or not event.series:
+            return []
+        return [
+            one
+            for one in self.events
+            if one.what == "booked"
+            and one.contact["email"] == event.contact["email"]
+            and one.at <= event.at
+            and (one.starts in event.dates or not event.dates and one.series and (one.starts or 0) >= event.at)
+        ]
+
+    def _is_of(self, one: MeetingEvent, event: MeetingEvent, *uids: str | None) -> bool:
+        """Whether an event is about one of these bookings; of one with seats, about the same attendee."""
+        return one.uid in uids and (one.uid not in SLOTS or one.contact["email"] == event.contact["email"])
+
+
+def _reminders(event: MeetingEvent) -> str:
+    """What the runs are called that remind of a meeting."""
+    seat = f":{event.contact['email']}" if event.seated else ""
+    return ids.enrollment_prefix(BOOKING, f"{event.uid}:{event.starts}{seat}")

@@ -45,7 +45,7 @@ local function is_taken_back(id, enrollment)
   return redis.call('HEXISTS', meeting_key(id), 'taken_back.' .. enrollment) == 1
 end
 
--- The meeting will not take place; if its booking arrives only after this, it has no effect. A seat may be booked again.
+-- The meeting will not take place; if its booking arrives only after this, it has no effect. A seat may be taken again.
 local function drop(m, id, is_seat, contact, why)
   local key, known = meeting_key(id), fields(meeting_key(id), 'at', 'run', 'gone')
   if is_seat and tonumber(known.at or '-1') > m.at then return end
@@ -115,22 +115,26 @@ function meet.booked(m, known, id, contact)
   if known.starts and not is_same then take_back(id, known.run, 'the meeting was moved') end
   return true
 end
+
 function meet.cancelled(m, known, id, contact)
   drop(m, id, id == m.seat, contact, 'the meeting was cancelled')
   if #m.dates > 0 or m.series then drop_others(m, known.contact or contact) end
   return false, 'cancelled'
 end
--- Only the booker is asked to book again. A mark of a guest says nothing about the booker.
+
+-- Whether a mark says nothing new: only the booker is asked to book again, and a guest's mark is not about the booker.
 local function is_settled(m, known, contact)
   local has_seats = redis.call('HEXISTS', meeting_key(m.uid), 'seats') == 1
   return known.contact and known.contact ~= contact or has_seats and not known.contact
     or known.judged and tonumber(known.judged) >= m.at
 end
+
 meet['no-show'] = function(m, known, id, contact)
   if known.gone or is_settled(m, known, contact) then return false, 'ignored' end
   redis.call('HSET', meeting_key(id), 'judged', int(m.at), 'contact', contact)
   return true
 end
+
 meet['no-show-undone'] = function(m, known, id, contact)
   if is_settled(m, known, contact) then return false, 'ignored' end
   redis.call('HSET', meeting_key(id), 'judged', int(m.at), 'contact', contact)
@@ -140,7 +144,7 @@ end
 
 -- Apply what a calendar reports about a contact's meeting. Only what identifies the person at the meeting is
 -- remembered: a cancellation says nothing new about them. Returns what `meet` does, after the meeting's id.
-local function meeting(m, contact)
+local function apply_meeting(m, contact)
   local id = meeting_in(m, m.uid, m.seat, contact)
   local known = fields(meeting_key(id), 'gone', 'at', 'starts', 'contact', 'judged', 'run', 'recovery')
   local enrolls, what, enrollment = meet[m.what](m, known, id, contact)

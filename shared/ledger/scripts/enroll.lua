@@ -175,7 +175,7 @@ if needs_the_owner() then return hold('asks') end
 if a.seen then redis.call('SET', 'eg:seen:' .. a.seen, a.body .. ' ' .. a.answer, 'PX', int(a.seen_ttl)) end
 if a.meeting then
   local enrolls, what, which
-  meeting_id, enrolls, what, which = meeting(a.meeting, a.contact)
+  meeting_id, enrolls, what, which = apply_meeting(a.meeting, a.contact)
   if a.exit and not which then exit_enrollments() end  -- one who has the seat already has booked nothing new
   if not enrolls then
     if a.meeting.what == 'booked' then remember() end
