@@ -314,7 +314,7 @@ class PersonsDecide(RuleBasedStateMachine):
             if one.what == "booked"
             and one.contact["email"] == event.contact["email"]
             and one.at <= event.at
-            and (one.starts in event.dates or not event.dates and one.series and (one.starts or 0) >= event.at)
+            and (one.starts in event.dates or (not event.dates and one.series and (one.starts or 0) >= event.at))
         ]
 
     def _is_of(self, one: MeetingEvent, event: MeetingEvent, *uids: str | None) -> bool:
