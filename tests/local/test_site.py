@@ -17,6 +17,7 @@ from werkzeug.test import Client
 from local import gateway, secrets, site
 from shared.core.stack_file import ROOT
 from shared.emails.colors import contrast
+from shared.integrations import calcom as reader
 from tests.support.site_server import CALCOM_SECRET, OPERATOR_TOKEN, Webhooks, place, settings
 
 BOOKING = {
@@ -201,6 +202,48 @@ class TestCalcom:
         assert (cancelled["triggerEvent"], cancelled["payload"]["uid"]) == ("BOOKING_CANCELLED", moved["uid"])
         assert missed["payload"]["bookingUid"] == moved["uid"]
         assert missed["payload"]["attendees"] == [{"email": "ada@example.org", "noShow": True}]
+
+    def test_two_people_share_a_slot_with_seats(self, client: FlaskClient, webhooks: Webhooks) -> None:
+        """Under one uid; who gives the seat back, or moves it, names only their own."""
+        seat = {"kind": "workshop"}
+        ada = book(client, **seat)["booking"]
+        bob = book(client, **seat, email="bob@example.org")["booking"]
+        assert ada["uid"] == bob["uid"] and ada["kind"] == "workshop"
+        later = {"starts_at": "2026-12-04T10:00:00-05:00", "previous_start": bob["starts_at"]}
+        moved = book(client, **seat, action="reschedule", uid=bob["uid"], email="bob@example.org", **later)["booking"]
+        assert (
+            book(client, **seat, email="cy@example.org", starts_at=later["starts_at"])["booking"]["uid"] == moved["uid"]
+        )
+        book(client, **seat, action="cancel", uid=ada["uid"])
+        read = [event for sent in webhooks.received for event in reader.events(sent.data, 0).events]
+        assert [(event.what, event.uid, event.replaces, event.contact["email"]) for event in read] == [
+            ("booked", ada["uid"], None, "ada@example.org"),
+            ("booked", ada["uid"], None, "bob@example.org"),
+            ("booked", moved["uid"], ada["uid"], "bob@example.org"),
+            ("booked", moved["uid"], None, "cy@example.org"),
+            ("cancelled", ada["uid"], None, "ada@example.org"),
+        ]
+        assert all(event.seated for event in read)
+
+    def test_a_series_is_booked_date_by_date_and_cancelled_at_once(
+        self, client: FlaskClient, webhooks: Webhooks
+    ) -> None:
+        """Three weeks, each with a uid of its own; one date may be cancelled alone."""
+        first = book(client, kind="coaching")["booking"]
+        for action in ("cancel", "cancel-all"):
+            book(client, kind="coaching", action=action, uid=first["uid"])
+        *booked, alone, rest = (reader.events(sent.data, 0).events[0] for sent in webhooks.received)
+        starts = tuple(event.starts for event in booked)
+        assert len({event.uid for event in booked}) == 3 and booked[0].uid == alone.uid == rest.uid == first["uid"]
+        assert starts == tuple((starts[0] or 0) + week * 7 * 24 * 3_600_000 for week in range(3))
+        assert {event.series for event in (*booked, rest)} == {"4109"}
+        assert (alone.series, alone.dates, rest.dates) == (None, (), starts)
+
+    def test_a_series_stops_where_the_webhook_refuses(self, client: FlaskClient, webhooks: Webhooks) -> None:
+        """The page then tries all of it again, under the same key."""
+        webhooks.refuse_with = 503
+        answer = client.post("/demo/calcom", json=BOOKING | {"kind": "coaching"}, base_url="http://127.0.0.1")
+        assert (answer.status_code, len(webhooks.received)) == (503, 1)
 
     def test_a_repeated_request_books_once(self, client: FlaskClient) -> None:
         """The same Idempotency-Key gets the same booking; another gets another."""

@@ -12,7 +12,7 @@ from tests.system.test_funnels import spelled
 SOON = "Demo: in 3 seconds"
 FIELDS = PERSON | {"business_name"} | CONSENT
 DETAILS = {"email", "name", "business_name", "timezone"} | CONSENT | SCORES
-BOOKING = {"action", "starts_at", "name", "email", "timezone"}
+BOOKING = {"action", "kind", "starts_at", "name", "email", "timezone"}
 
 
 @dataclass(frozen=True)

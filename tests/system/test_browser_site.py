@@ -9,8 +9,10 @@ import pytest
 
 from local import site
 from local.trial import running
+from shared.integrations import calcom as reader
 from tests.support.site_server import Webhooks
 from tests.support.site_visitor import ACCEPTED, ZONE, Answering
+from tests.support.site_ways import press
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -118,21 +120,16 @@ class TestPages:
         """Each button posts what Cal.com would, about the same call; a reload does not forget it."""
         url, webhooks = served
         webhooks.received.clear()
-
-        def press(button: str, says: str) -> None:
-            page.get_by_role("button", name=button, exact=True).click()
-            page.get_by_role("status").filter(has_text=says).wait_for()
-
         page.goto(f"{url}/book")
         page.locator("#book [name=starts_at]").first.check()
         page.get_by_label("Your name").fill("Ada")
         page.get_by_label("Email", exact=True).fill("ada@example.org")
-        press("Book this time", "Your call is booked.")
+        press(page, "Book this time", "Your call is booked.")
         page.reload()
         page.locator("#booked [name=starts_at]").nth(1).check()
-        press("Move the call", "Your call was moved.")
-        press("Mark as no-show", "Marked as no-show.")
-        press("Cancel the call", "Your call was canceled.")
+        press(page, "Move the call", "Your call was moved.")
+        press(page, "Mark as no-show", "Marked as no-show.")
+        press(page, "Cancel the call", "Your call was canceled.")
         events = [sent.body["triggerEvent"] for sent in webhooks.received]
         assert events == ["BOOKING_CREATED", "BOOKING_RESCHEDULED", "BOOKING_NO_SHOW_UPDATED", "BOOKING_CANCELLED"]
         created, moved, missed, cancelled = (sent.body["payload"] for sent in webhooks.received)
@@ -140,6 +137,42 @@ class TestPages:
         assert missed["bookingUid"] == cancelled["uid"] == moved["uid"]
         assert created["attendees"][0]["timeZone"] == ZONE
         assert page.locator("#book").is_visible()
+
+    def test_two_people_share_a_slot_and_a_series_ends_at_once(self, page: Page, served: tuple[str, Webhooks]) -> None:
+        """The tab remembers several bookings, and each button is about the one that is shown."""
+        url, webhooks = served
+        webhooks.received.clear()
+
+        def booked(name: str, kind: str) -> None:
+            page.get_by_label("What would you like to book?").select_option(kind)
+            page.locator("#book [name=starts_at]").first.check()
+            page.get_by_label("Your name").fill(name)
+            page.get_by_label("Email", exact=True).fill(f"{name.lower()}@example.org")
+            press(page, "Book this time", "Your call is booked.")
+
+        page.goto(f"{url}/book")
+        booked("Ada", "workshop")
+        page.get_by_role("button", name="Book another call").click()
+        booked("Bob", "workshop")
+        page.get_by_role("button", name="for Ada").click()
+        press(page, "Give the seat back", "Your call was canceled.")
+        assert page.locator("#others").get_by_role("button").count() == 1, "Bob's"
+        booked("Cy", "coaching")
+        press(page, "Cancel all remaining", "All dates were canceled.")
+        page.reload()
+        page.locator("#booked [name=starts_at]").nth(1).check()
+        press(page, "Move the call", "Your call was moved.")
+        read = [reader.events(sent.data, 0).events[0] for sent in webhooks.received]
+        assert [(event.what, event.contact["email"].partition("@")[0]) for event in read] == [
+            ("booked", "ada"),
+            ("booked", "bob"),
+            ("cancelled", "ada"),
+            *[("booked", "cy")] * 3,
+            ("cancelled", "cy"),
+            ("booked", "bob"),
+        ]
+        assert read[0].uid == read[1].uid == read[2].uid == read[7].replaces
+        assert len(read[6].dates) == 3
 
     def test_the_operators_forms(self, page: Page, served: tuple[str, Webhooks]) -> None:
         """A local time is posted with its zone, and the form can be used again."""
