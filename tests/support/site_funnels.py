@@ -139,5 +139,12 @@ PRODUCTION = {
         ("/demo/calcom", BOOKING | {"uid"}),
         slug="booking-reminder",
     ),
+    "Sana": Funnel(book(kind="workshop"), ("/demo/calcom", BOOKING), slug="booking-reminder"),
+    "Tariq": Funnel(
+        booked_then("Give the seat back", "Your call was canceled.", kind="workshop"),
+        ("/demo/calcom", BOOKING | {"uid"}),
+        slug="booking-reminder",
+    ),
 }
+CANCELED = {"Cleo", "Tariq"}
 AT_ONCE = {"Ada", "Carl", "Edsger"}

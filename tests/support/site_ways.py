@@ -99,16 +99,18 @@ def operator(form: str, button: str, **fields: str) -> Way:
     return go
 
 
-def book(time: str = "") -> Way:
+def book(time: str = "", kind: str = "call") -> Way:
     """The booking page.
 
     Args:
         time: the label of a time; one that is days ahead by default.
+        kind: what is booked.
     """
 
     def go(visitor: Visitor) -> None:
         page = visitor.page
         page.goto(f"{visitor.url}/book")
+        page.select_option("#book-kind", kind)
         _choose(page, "#book", time)
         page.fill("#book-name", visitor.name)
         page.fill("#book-email", visitor.email)
@@ -117,17 +119,18 @@ def book(time: str = "") -> Way:
     return go
 
 
-def booked_then(button: str, says: str, time: str | None = None) -> Way:
+def booked_then(button: str, says: str, time: str | None = None, kind: str = "call") -> Way:
     """A booking, and what becomes of it.
 
     Args:
         button: what is pressed then.
         says: what the page says about it.
         time: the label of another time, where one is chosen; as for `book`.
+        kind: what is booked.
     """
 
     def go(visitor: Visitor) -> None:
-        book()(visitor)
+        book(kind=kind)(visitor)
         if time is not None:
             _choose(visitor.page, "#booked", time)
         press(visitor.page, button, says)
