@@ -675,11 +675,12 @@ class TestSeats:
         assert (recoveries(world, BOB), recoveries(world, CY)) == (["exited"], ["active"])
 
     def test_an_upgrade(self, world: World) -> None:
-        """An earlier release kept the first booker's seat as the booking's own: after the upgrade it ends and moves
-        alone, and begins nothing twice."""
+        """An earlier release kept one record for all seats, with the first booker's reminders and the last one's name:
+        after the upgrade the first one's seat ends and moves alone, and begins nothing twice."""
         for uid in ("slot", "moved", "stays"):
-            assert report(world, seat(world, BOB, uid, seated=False, key=f"of the old release {uid}")) == "enrolled"
-            assert report(world, seat(world, CY, uid)) == "enrolled"
+            for email, outcome in ((BOB, "enrolled"), (CY, "exists")):
+                assert report(world, seat(world, email, uid, seated=False, key=f"old {uid} {email}")) == outcome
+            assert report(world, seat(world, CY, uid, seconds=20)) == "enrolled"
         assert report(world, seat(world, BOB, "stays", seconds=30)) == "exists"
         report(world, given_back(world, BOB))
         report(world, seat(world, BOB, "new", days=6, seconds=60, replaces="moved"))

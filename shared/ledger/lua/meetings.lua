@@ -11,15 +11,20 @@ local function keep_for(key, milliseconds)
   if redis.call('PTTL', key) < milliseconds then redis.call('PEXPIRE', key, int(milliseconds)) end
 end
 
--- The id of the meeting in a booking. Where an earlier release kept the first booker's seat as the booking's own, it
--- becomes that seat.
+-- An earlier release kept one record for all seats, with the reminders of the first who booked: it becomes their seat.
+local function adopt(own, known, seat, contact)
+  local owner = known.run and redis.call('HGET', enrollment_key(known.run), 'contact') or known.contact
+  if owner ~= contact or redis.call('EXISTS', meeting_key(seat)) == 1 then return end
+  redis.call('RENAME', own, meeting_key(seat))
+  redis.call('HSET', meeting_key(seat), 'contact', contact)
+end
+
+-- The id of the meeting in a booking.
 local function meeting_in(m, booking, seat, contact)
   if not seat then return booking end
-  local own, known = meeting_key(booking), fields(meeting_key(booking), 'seats', 'contact', 'at')
+  local own, known = meeting_key(booking), fields(meeting_key(booking), 'seats', 'contact', 'at', 'run')
   if m.seated or known.seats then
-    if known.contact == contact and redis.call('EXISTS', meeting_key(seat)) == 0 then
-      redis.call('RENAME', own, meeting_key(seat))
-    end
+    adopt(own, known, seat, contact)
     redis.call('HSET', own, 'seats', '1')
     keep_for(own, m.keep)
     return seat
