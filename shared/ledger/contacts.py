@@ -26,6 +26,7 @@ class ContactRecord:
         enrollments: the fields of each enrollment, by its id; those of a step are `<number>.<field>`.
         meetings: the fields of each meeting, by its key.
         exits: by reason, an instant; enrollments that began before it end.
+        cancelled: when it was cancelled, by a meeting's start or by `series.<id>`.
         consents: what the person agreed to and withdrew, the oldest first.
         held: the sign-ups that wait for a confirmation, as they were stored.
     """
@@ -34,11 +35,14 @@ class ContactRecord:
     enrollments: Mapping[str, Mapping[str, str]]
     meetings: Mapping[str, Mapping[str, str]]
     exits: Mapping[str, str]
+    cancelled: Mapping[str, str]
     consents: Sequence[Mapping[str, Any]] = ()
     held: Sequence[str] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.contact or self.enrollments or self.meetings or self.exits or self.consents or self.held)
+        return any(
+            (self.contact, self.enrollments, self.meetings, self.exits, self.cancelled, self.consents, self.held)
+        )
 
     @property
     def pages(self) -> set[str]:
@@ -84,10 +88,11 @@ class Contacts:
         meetings = {key: cast(dict[str, str], redis.hgetall(key)) for key in self._of(contact, "eg:meeting:*")}
         fields = cast(dict[str, str], redis.hgetall(ids.contact_key(contact)))
         exits = cast(dict[str, str], redis.hgetall(f"eg:exits:{contact}"))
+        cancelled = cast(dict[str, str], redis.hgetall(f"eg:cancelled:{contact}"))
         enrollments = {run: kept for run, kept in enrollments.items() if kept}
         consents = [json.loads(entry) for entry in cast(list[str], redis.lrange(f"eg:consents:{contact}", 0, -1))]
         waiting = list(held.of_contact(self.ledger, contact).records.values())
-        return ContactRecord(fields, enrollments, meetings, exits, consents, waiting)
+        return ContactRecord(fields, enrollments, meetings, exits, cancelled, consents, waiting)
 
     def forget(self, contact: str) -> Erased:
         """Erase a contact, except for its suppression and the marks that prevent a second enrollment."""

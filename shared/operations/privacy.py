@@ -102,6 +102,9 @@ def export(email: str, ledger: Ledger) -> dict[str, Any] | None:
         "enrollments": [_enrollment(run, fields) for run, fields in held.enrollments.items()],
         "meetings": [_spoken(fields) for fields in held.meetings.values()],
         "exits": {reason: iso(int(at)) for reason, at in held.exits.items()},
+        "cancelled_meetings": {
+            iso(int(start)) if start.isdecimal() else start: iso(int(at)) for start, at in held.cancelled.items()
+        },
         "waiting_for_confirmation": [held_forms.fields_of(record) for record in held.held],
     }
 

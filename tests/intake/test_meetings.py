@@ -21,6 +21,7 @@ from shared.ledger.answers import Enrolled
 from shared.ledger.client import Ledger
 from shared.ledger.contacts import Contacts
 from shared.ledger.enroll_orders import Enroll
+from shared.operations.privacy import export
 from tests.conftest import Clock
 from tests.support.world import ADA, SETTINGS, World
 
@@ -695,6 +696,8 @@ class TestSeats:
         report(world, seat(world, CY))
         people = Contacts(world.ledger)
         assert len(people.held(ids.digest(BOB)).meetings) == 3
+        dates = (export(BOB, world.ledger) or {})["cancelled_meetings"]
+        assert dates == {"2026-12-11T16:00:00.000+00:00": "2026-12-10T16:01:00.000+00:00"}
         people.forget(ids.digest(BOB))
         assert not people.held(ids.digest(BOB))
         assert not world.redis.exists(f"eg:cancelled:{ids.digest(BOB)}")
