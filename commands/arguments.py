@@ -11,7 +11,20 @@ import click
 from shared.core.settings import Settings
 from shared.core.value_types import seconds
 from shared.domain import timing
+from shared.domain.addresses import canonical
 from shared.domain.catalog import Campaign, Catalog
+
+
+def address(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """An address in canonical form; for `callback`. Raises click.BadParameter if it is not one."""
+    if value and not (value := canonical(value)):
+        raise click.BadParameter("not a valid email address; write one such as ada@example.org")
+    return value
+
+
+def id_or_address(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """The same, or an enrollment's id."""
+    return canonical(value) or (address(context, parameter, value) or "" if "@" in value else value)
 
 
 def campaign_of(catalog: Catalog, slug: str) -> Campaign:

@@ -10,7 +10,7 @@ import click
 from rich.markup import escape
 from rich.table import Column, Table
 
-from commands import clients
+from commands import arguments, clients
 from commands.overview import Command
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
@@ -27,7 +27,7 @@ COLORS = {
     "failed": "bold red",
     "in-doubt": "bold red",
 }
-who = click.argument("who", metavar="ID|ADDRESS")
+who = click.argument("who", metavar="ID|ADDRESS", callback=arguments.id_or_address)
 
 
 def queries() -> EnrollmentQueries:

@@ -8,27 +8,20 @@ from dataclasses import asdict
 import click
 from rich.table import Table
 
-from commands import clients
+from commands import arguments, clients
 from commands.overview import Command
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
-from shared.domain.enrollments import normalized
 from shared.integrations.notion_values import iso
 from shared.ledger.contacts import Contacts, Suppression
 from shared.ledger.rewriting import Log
 from shared.operations import privacy, suppressions
+from shared.operations.privacy import Forgotten
 
 REWRITING = "Rewriting Redis's append-only file, which still contains the person; this may take a minute ..."
 
 
-def _address(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    address = normalized(value) if value else None
-    if address and "@" not in address:
-        raise click.BadParameter("not a valid email address")
-    return address
-
-
-address = click.argument("address", callback=_address)
+address = click.argument("address", callback=arguments.address)
 
 
 @click.command(cls=Command, epilog="evergreen forget ada@example.org")
@@ -40,7 +33,8 @@ def forget(address: str, yes: bool, as_json: bool) -> None:
     """Erase a person, here and in Notion.
 
     Keeps, under a hash of the address, that no campaign may start again for them and that they want no email. Redis's
-    append-only file is rewritten, so that the address is not in it either; what is left for you to do is printed."""
+    append-only file is rewritten, so that the address is not in it either; what is left for you to do is printed.
+    Exit status 1 if no one was found."""
     found, ledger = clients.settings(), clients.ledger()
     if not yes:
         click.confirm(
@@ -51,9 +45,14 @@ def forget(address: str, yes: bool, as_json: bool) -> None:
     notion = services.notion() if found.notion_token else None
     done = privacy.forget(address, ledger, found, notion, progress=lambda: click.echo(REWRITING, err=True))
     if as_json:
-        return print_json(
-            {"erased": asdict(done.erased), "notion_pages": done.pages, "log": done.log, "by_hand": done.left}
-        )
+        known = {"found": done.found, "erased": asdict(done.erased), "notion_pages": done.pages, "log": done.log}
+        print_json(known | {"by_hand": done.left})
+    else:
+        _print_forgotten(done)
+    raise SystemExit(not done.found)
+
+
+def _print_forgotten(done: Forgotten) -> None:
     erased = done.erased
     counts = {
         "enrollments": erased.enrollments,
@@ -62,7 +61,10 @@ def forget(address: str, yes: bool, as_json: bool) -> None:
         "notes": erased.notes,
     }
     counts["pages moved to Notion's trash"] = done.pages
-    console.print("Erased:", ", ".join(f"{name} {count}" for name, count in counts.items()), soft_wrap=True)
+    if done.found:
+        console.print("Erased:", ", ".join(f"{name} {count}" for name, count in counts.items()), soft_wrap=True)
+    else:
+        console.print("Nothing is stored about this address. Check the spelling.")
     if done.log == Log.REWRITTEN:
         console.print("Redis's append-only file was rewritten, and no longer contains the person.", soft_wrap=True)
     console.print("\nLeft for you to do:")
@@ -85,21 +87,26 @@ def export(address: str, as_json: bool) -> None:
 
 
 @click.command(cls=Command, epilog="evergreen suppress ada@example.org\nevergreen suppress --list")
-@click.argument("address", required=False, callback=_address)
+@click.argument("address", required=False, callback=arguments.address)
 @click.option("--list", "listing", is_flag=True, help="List suppressed addresses, latest first.")
 @as_json
 @speaks_plainly
 def suppress(address: str | None, listing: bool, as_json: bool) -> None:
-    """Stop all email to an address from now on; its enrollments end."""
+    """Stop all email to an address from now on; its enrollments end.
+
+    Exit status 1 if no one with this address has come yet; if they do, they get no email."""
     if bool(address) == listing:
         raise click.UsageError("give an address, or --list")
     clients.settings()
     ledger = clients.ledger()
     if address:
-        ended = suppressions.suppress(address, ledger)
+        done = suppressions.suppress(address, ledger)
         if as_json:
-            return print_json({"email": address, "ended": ended})
-        return console.print(f"{address} gets no more email. Enrollments ended: {ended}.")
+            print_json({"email": address} | asdict(done))
+        else:
+            unknown = "" if done.known else " No one with this address is known here: check the spelling."
+            console.print(f"{address} gets no more email. Enrollments ended: {done.ended}.{unknown}", soft_wrap=True)
+        raise SystemExit(not done.known)
     _print_suppressions(Contacts(ledger).suppressions(), as_json)
 
 
@@ -131,11 +138,13 @@ def _print_suppressions(found: list[Suppression], as_json: bool) -> None:
 def unsuppress(address: str, has_consent: bool, as_json: bool) -> None:
     """Allow email again to an address that bounced, complained or was suppressed manually.
 
-    Enrollments that ended stay ended."""
+    Enrollments that ended stay ended. Exit status 1 if the address was not suppressed."""
     clients.settings()
     lifted = suppressions.unsuppress(address, clients.ledger(), has_consent=has_consent)
     if as_json:
-        return print_json({"email": address, "lifted": lifted})
-    console.print(f"Unblocked. Removed: {', '.join(lifted)}." if lifted else "This address was not suppressed.")
-    if "bounced" in lifted or "complained" in lifted:
-        console.print("Resend has its own suppression list: remove the address there too.")
+        print_json({"email": address, "lifted": lifted})
+    else:
+        console.print(f"Unblocked. Removed: {', '.join(lifted)}." if lifted else "This address was not suppressed.")
+        if "bounced" in lifted or "complained" in lifted:
+            console.print("Resend has its own suppression list: remove the address there too.")
+    raise SystemExit(not lifted)

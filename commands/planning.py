@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from commands import clients
-from commands.arguments import campaign_of, instant, local, now, zone_of
+from commands.arguments import address, campaign_of, instant, local, now, zone_of
 from commands.overview import Command
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
@@ -32,7 +32,9 @@ MEETING_AHEAD = 3 * timing.DAY
     "evergreen plan booking-reminder --at 2026-12-03T10:00 --text",
 )
 @click.argument("slug", metavar="CAMPAIGN")
-@click.option("--email", default="maria@example.org", show_default=True, help="The contact's address.")
+@click.option(
+    "--email", default="maria@example.org", callback=address, show_default=True, help="The contact's address."
+)
 @click.option(
     "--at",
     "begins",

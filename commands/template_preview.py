@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from commands import clients
+from commands import arguments, clients
 from commands.overview import Command
 from commands.printing import as_json, console, print_json, speaks_plainly
 from shared import services
@@ -31,7 +31,12 @@ from shared.preview import test_email
     help="The person's segment.",
 )
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the HTML to this file.")
-@click.option("--send-to", metavar="ADDRESS", help="Send it to this address through Resend, marked [Test].")
+@click.option(
+    "--send-to",
+    metavar="ADDRESS",
+    callback=arguments.address,
+    help="Send it to this address through Resend, marked [Test].",
+)
 @as_json
 @speaks_plainly
 def preview(template: str, segment: Segment, out: Path | None, send_to: str | None, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from shared.console import session
 from shared.console.actions import enrollment_actions
 from shared.console.pages import queries
 from shared.core.errors import ActionError, WebhookError
+from shared.domain.addresses import canonical
 from shared.domain.segments import SEGMENTS
 from shared.domain.states import LISTED
 from shared.operations.enrollment_actions import STOPPED, EnrollmentActions
@@ -74,6 +75,8 @@ def overview() -> Response:
 def enrollments() -> Response:
     """A page of enrollments, filtered."""
     address, slug = request.args.get("address") or None, request.args.get("campaign") or None
+    if address and not canonical(address):
+        raise _faulty("address", "is not a valid email address")
     start, state, segment = _page(), _choice("state", LISTED), _choice("segment", SEGMENTS)
     return endpoint.answer(200, queries().page(start, address=address, slug=slug, state=state, segment=segment))
 

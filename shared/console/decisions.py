@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, flash, g, redirect, render_template, request
-from pydantic import TypeAdapter, ValidationError
 from werkzeug.wrappers import Response
 
 from shared import services
@@ -14,12 +13,11 @@ from shared.console.actions import BATCH_AS_NEW, OF_RUN, OF_STEP, Decision, enro
 from shared.console.login import within
 from shared.console.looks import address
 from shared.core.errors import ActionError, RenderingError, SendError, WebhookError
-from shared.domain.forms import Email
+from shared.domain.addresses import canonical
 from shared.operations import suppressions
 from shared.operations.enrollment_actions import STOPPED
 from shared.preview import test_email
 
-_EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 LONGEST_REASON = 200
 LONGEST_SAID = 1000  # a cookie holds four thousand bytes
 decisions = Blueprint("decisions", __name__)
@@ -108,8 +106,9 @@ def start_sending() -> Response:
 def suppress() -> Response:
     """Stop all email to an address."""
     g.page = address("suppressions")
-    ended = suppressions.suppress(_address(), services.ledger())
-    return _said(f"This address gets no more email. Enrollments ended: {ended}.")
+    done = suppressions.suppress(_address(), services.ledger())
+    unknown = "" if done.known else " No one with this address is known here: check the spelling."
+    return _said(f"This address gets no more email. Enrollments ended: {done.ended}.{unknown}")
 
 
 @decisions.post("/suppressions/lift")
@@ -136,7 +135,6 @@ def send_test(slug: str, template: str) -> Response:
 
 
 def _address() -> str:
-    try:
-        return _EMAIL.validate_python(request.form.get("email", ""))
-    except ValidationError:
-        raise ActionError("That is not a valid email address.") from None
+    if not (found := canonical(request.form.get("email", ""))):
+        raise ActionError("That is not a valid email address.")
+    return found

@@ -10,7 +10,6 @@ from shared import services
 from shared.console import actions
 from shared.console.troubles import troubles
 from shared.core.errors import WebhookError
-from shared.domain.enrollments import normalized
 from shared.domain.segments import SEGMENTS
 from shared.domain.states import LISTED
 from shared.ledger import ids
@@ -93,11 +92,7 @@ def enrollment(enrollment: str) -> str:
     """One enrollment's timeline."""
     run = run_of(enrollment)
     others = [other for other in queries().runs_of(run["email"]) if other.id != enrollment] if run["email"] else []
-    reasons = (
-        list(Contacts(services.ledger()).suppression(ids.digest(normalized(run["email"]))).reasons)
-        if run["email"]
-        else []
-    )
+    reasons = list(Contacts(services.ledger()).suppression(ids.digest(run["email"])).reasons) if run["email"] else []
     return render_template(
         "enrollment.html",
         title=run["email"] or "Enrollment",

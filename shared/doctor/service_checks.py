@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from email.utils import parseaddr
 from typing import Any
 
 from shared.core.settings import Settings
 from shared.doctor.findings import Finding, Findings
+from shared.domain.addresses import canonical
 from shared.integrations.notion import Notion
 from shared.notion import setup_check
 
@@ -67,7 +67,7 @@ def resend(found: Settings, ask: Ask) -> Findings:
 
 
 def _domain(found: Settings, heard: Answer) -> Findings:
-    own = parseaddr(found.resend_from_email)[1].rpartition("@")[2].lower()
+    own = canonical(found.resend_from_email).rpartition("@")[2]
     if own == SHARED_DOMAIN:
         fix = "verify your own domain at resend.com/domains"
         yield Finding("note", "RESEND_FROM_EMAIL", "uses Resend's own domain, so emails reach only you", fix)
@@ -75,7 +75,8 @@ def _domain(found: Settings, heard: Answer) -> Findings:
         yield Finding("note", "RESEND_FROM_EMAIL", "cannot check whether its domain is verified")
     elif own:
         states = {
-            str(domain.get("name", "")).lower(): str(domain.get("status")) for domain in heard.said.get("data") or []
+            canonical(f"any@{domain.get('name')}").partition("@")[2]: str(domain.get("status"))
+            for domain in heard.said.get("data") or []
         }
         if own not in states:
             there = ", ".join(states) or "none"

@@ -13,11 +13,6 @@ from shared.domain.states import EnrollmentState, Kind, StepState
 SCORES = ("assessment_score", "red_systems", "orange_systems", "yellow_systems", "green_systems")
 
 
-def normalized(email: str) -> str:
-    """An address in the form used to compare and store it: trimmed and in lower case."""
-    return email.strip().lower()
-
-
 @dataclass(frozen=True)
 class Step:
     """One email of one enrollment, as the ledger holds it. Instants are milliseconds since 1970 UTC."""

@@ -12,14 +12,13 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    EmailStr,
     Field,
     ValidationError,
     model_validator,
 )
 
-from shared.domain import names
-from shared.domain.enrollments import SCORES, normalized
+from shared.domain import addresses, names
+from shared.domain.enrollments import SCORES
 from shared.domain.form_types import Consent, ConsentText, Score, Status, Systems, cut, one_line
 from shared.domain.segments import Segment, segment
 
@@ -45,9 +44,9 @@ def _aware(value: datetime) -> datetime:
 
 
 Email = Annotated[
-    EmailStr,
-    BeforeValidator(lambda value: normalized(value) if isinstance(value, str) else value),
-    Field(max_length=200),
+    str,
+    AfterValidator(addresses.accepted),
+    Field(json_schema_extra={"format": "email", "maxLength": addresses.LONGEST}),
 ]
 Name = Annotated[str, BeforeValidator(one_line), cut(100)]
 # What a booker may have typed into a calendar: with a link in it, it counts as not given.

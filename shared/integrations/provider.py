@@ -45,7 +45,7 @@ class Listed:
 
     Attributes:
         id: the provider's id.
-        to: the addresses, in lower case.
+        to: the addresses, in canonical form.
         subject: as it arrived.
         at: when it was accepted, in milliseconds since 1970 UTC.
     """

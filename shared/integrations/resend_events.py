@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parseaddr
 from typing import Literal
 
 from pydantic import ValidationError
 
 from shared.core import proofs
 from shared.core.errors import WebhookError, masked
-from shared.domain.enrollments import normalized
+from shared.domain.addresses import canonical
 from shared.integrations.payloads import json_object, milliseconds
 from shared.integrations.resend_event_payloads import Data, Post, Trouble
 
@@ -146,8 +145,7 @@ def _what(type: str, data: Data) -> What | None:
 
 def _address(what: What, data: Data) -> str | None:
     recipients = [data.email] if what == "unsubscribed" and data.email else data.to or []
-    address = normalized(parseaddr(recipients[0])[1]) if len(recipients) == 1 else ""
-    return address if "@" in address else None
+    return canonical(recipients[0]) or None if len(recipients) == 1 else None
 
 
 def _reason(what: What, data: Data) -> str | None:

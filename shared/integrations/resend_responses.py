@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from shared.core.errors import SendError, SendFault, masked
+from shared.domain.addresses import canonical
 from shared.integrations.provider import Accepted, Listed, NotAccepted
 
 # Codes after which nothing can be sent until a person fixes the setup (the sender is the same in every email); 404 and
@@ -100,7 +101,7 @@ def sent_emails(answer: Any) -> tuple[list[Listed], bool]:
 
 
 def _listed(entry: Mapping[str, Any]) -> Listed:
-    to = tuple(address.rpartition("<")[2].rstrip("> ").strip().lower() for address in entry["to"])
+    to = tuple(canonical(address) for address in entry["to"])
     at = round(datetime.fromisoformat(entry["created_at"]).timestamp() * 1000)
     return Listed(str(entry["id"]), to, str(entry["subject"]), at)
 

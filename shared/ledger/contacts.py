@@ -94,6 +94,13 @@ class Contacts:
         waiting = list(held.of_contact(self.ledger, contact).records.values())
         return ContactRecord(fields, enrollments, meetings, exits, cancelled, consents, waiting)
 
+    def knows(self, contact: str) -> bool:
+        """Whether an address (its digest) has signed up, or waits for a confirmation."""
+        return bool(
+            self.ledger.redis.hexists(ids.contact_key(contact), "email")
+            or held.of_contact(self.ledger, contact).records
+        )
+
     def forget(self, contact: str) -> Erased:
         """Erase a contact, except for its suppression and the marks that prevent a second enrollment."""
         return self.ledger.forget(

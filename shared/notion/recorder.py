@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from shared.core import log
 from shared.core.errors import NotionError
 from shared.core.settings import Settings
+from shared.domain.addresses import spellings
 from shared.domain.catalog import Campaign, Catalog
 from shared.domain.enrollments import Contact, Enrollment
 from shared.integrations.notion import Notion
@@ -118,7 +119,8 @@ class Recorder:
             return
         known = page.known()
         if known is None or known == UNSURE:
-            known = page.find({"Email": contact.email})
+            found = (page.find({"Email": spelling}) for spelling in spellings(contact.email))
+            known = next(filter(None, found), None)
         page.write(known, row_values.contact_values(contact, new=False), row_values.contact_values(contact, new=True))
 
     def _record_run(self, page: Page | None, run: Enrollment, contact: Contact, campaign: Campaign | None) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from shared.core import log
 from shared.core.errors import AlertError, SendError
 from shared.core.settings import Settings
+from shared.domain.addresses import to_ascii
 from shared.integrations.discord import Discord, Embed
 from shared.ledger import ids
 from shared.ledger.alerts import HOUR, Alert, Alerts
@@ -145,8 +146,8 @@ class Notifier:
     def _email(self, alert: Alert, embed: Embed, provider: Provider) -> None:
         text = alert_texts.as_text(embed)
         email = {
-            "from": self.settings.resend_from_email,
-            "to": [self.settings.alert_email],
+            "from": to_ascii(self.settings.resend_from_email),
+            "to": [to_ascii(self.settings.alert_email)],
             "subject": " ".join(embed.title.split()),
             "text": text,
         }

@@ -8,8 +8,9 @@ from typing import Any
 from shared.core.errors import ActionError
 from shared.core.settings import Settings
 from shared.domain import timing
+from shared.domain.addresses import canonical
 from shared.domain.catalog import Catalog
-from shared.domain.enrollments import Contact, Enrollment, normalized
+from shared.domain.enrollments import Contact, Enrollment
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.figures import Figures
@@ -53,8 +54,8 @@ class EnrollmentQueries:
         return fit[0].id
 
     def runs_of(self, address: str) -> list[Enrollment]:
-        """A person's enrollments, latest first."""
-        return self._existing(self._listing.of_contact(ids.digest(normalized(address))))
+        """A person's enrollments, latest first, however their address is written."""
+        return self._existing(self._listing.of_contact(ids.digest(canonical(address))))
 
     def detail(self, enrollment: str) -> dict[str, Any] | None:
         """One enrollment with its timeline, or None if it does not exist."""

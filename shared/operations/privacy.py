@@ -9,7 +9,7 @@ from typing import Any
 from shared.core import log
 from shared.core.errors import NotionError
 from shared.core.settings import Settings
-from shared.domain.enrollments import normalized
+from shared.domain.addresses import canonical, spellings
 from shared.intake import held_forms
 from shared.integrations.notion import Notion
 from shared.integrations.notion_values import iso
@@ -68,12 +68,14 @@ class Forgotten:
     """What `forget` did.
 
     Attributes:
+        found: whether anything was stored about the person, here or in Notion.
         erased: how much in Redis.
         pages: how many pages were moved to Notion's trash.
         log: what became of Redis's append-only file.
         left: what is left to do manually, in sentences.
     """
 
+    found: bool
     erased: Erased
     pages: int
     log: Log
@@ -88,12 +90,13 @@ def export(email: str, ledger: Ledger) -> dict[str, Any] | None:
         email: the address.
         ledger: the truth.
     """
-    people, contact = Contacts(ledger), ids.digest(normalized(email))
+    people, address = Contacts(ledger), canonical(email)
+    contact = ids.digest(address)
     held = people.held(contact)
     if not held:
         return None
     return {
-        "email": normalized(email),
+        "email": address,
         "exported_at": iso(ledger.now()),
         "contact": _contact(held.contact),
         "consent": _consent(held.contact),
@@ -131,18 +134,18 @@ def forget(
         wait: seconds to wait for Redis to rewrite its append-only file.
         progress: called when that begins.
     """
-    people, address = Contacts(ledger), normalized(email)
+    people, address = Contacts(ledger), canonical(email)
     contact = ids.digest(address)
-    known = people.held(contact).pages
+    held = people.held(contact)
     erased = people.forget(contact)
-    trashed, left = _trash(notion, settings, address, known) if notion else (0, [NO_NOTION])
+    trashed, left = _trash(notion, settings, address, held.pages) if notion else (0, [NO_NOTION])
     in_files = rewrite(ledger, wait, progress)
     left += [_LOG[in_files.log]] if in_files.log in _LOG else []
     left += [_SNAPSHOTS] if in_files.snapshots else []
     left += [_REPLICAS] if in_files.replicas else []
-    left += [] if clear_slow_commands(ledger, (address, contact)) else [_SLOW]
+    left += [] if clear_slow_commands(ledger, (*spellings(address), contact)) else [_SLOW]
     _logger.info("forgotten", contact=contact, enrollments=erased.enrollments, pages=trashed, log=in_files.log)
-    return Forgotten(erased, trashed, in_files.log, (*left, *BY_HAND))
+    return Forgotten(bool(held) or trashed > 0, erased, trashed, in_files.log, (*left, *BY_HAND))
 
 
 def _trash(notion: Notion, settings: Settings, address: str, known: set[str]) -> tuple[int, list[str]]:
@@ -152,7 +155,9 @@ def _trash(notion: Notion, settings: Settings, address: str, known: set[str]) ->
         if setting := str(getattr(settings, source.setting)):
             try:
                 column = schema.own_name("Email", source, settings.notion_property_names)
-                pages |= {str(page["id"]) for page in notion.find_all(notion.data_source(setting), {column: address})}
+                id = notion.data_source(setting)
+                for spelling in spellings(address):
+                    pages |= {str(page["id"]) for page in notion.find_all(id, {column: spelling})}
             except NotionError as error:
                 left.append(f"Notion's {source.title} could not be searched ({error}): delete the person's rows there.")
     trashed = 0

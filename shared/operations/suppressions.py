@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from shared.core import log
 from shared.core.errors import ActionError
-from shared.domain.enrollments import normalized
+from shared.domain.addresses import canonical
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.contacts import REASONS, Contacts
@@ -14,14 +16,23 @@ CONSENT = "given to the operator, who lifted the unsubscribe"
 _logger = log.logger("suppressions")
 
 
-def suppress(email: str, ledger: Ledger) -> int:
-    """Stop all email to an address from now on, by the operator's decision; returns how many enrollments ended.
+@dataclass(frozen=True)
+class Suppressed:
+    """What `suppress` did: how many enrollments ended, and whether the address was known before."""
+
+    ended: int
+    known: bool
+
+
+def suppress(email: str, ledger: Ledger) -> Suppressed:
+    """Stop all email to an address from now on, by the operator's decision, even if it is unknown here.
 
     Args:
-        email: the address, known or not.
+        email: the address.
         ledger: the truth.
     """
-    return ledger.suppress(ids.digest(normalized(email)), "manual")
+    contact = ids.digest(canonical(email))
+    return Suppressed(ledger.suppress(contact, "manual"), Contacts(ledger).knows(contact))
 
 
 def unsuppress(email: str, ledger: Ledger, *, has_consent: bool = False) -> list[str]:
@@ -39,7 +50,7 @@ def unsuppress(email: str, ledger: Ledger, *, has_consent: bool = False) -> list
     Raises:
         ActionError: if the person has unsubscribed and has not asked for email since.
     """
-    people, contact = Contacts(ledger), ids.digest(normalized(email))
+    people, contact = Contacts(ledger), ids.digest(canonical(email))
     if "unsubscribed" in people.suppression(contact).reasons and not has_consent:
         raise ActionError(
             "this person has unsubscribed, and only they can undo that: ask them to sign up again with the consent box "

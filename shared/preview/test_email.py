@@ -7,6 +7,7 @@ import uuid
 from shared import services
 from shared.core.settings import Settings
 from shared.domain import sample_person
+from shared.domain.addresses import to_ascii
 from shared.domain.catalog import Catalog
 from shared.domain.segments import Segment
 from shared.emails.rendering import Email
@@ -40,8 +41,8 @@ def send_test(email: Email, address: str, settings: Settings) -> str:
         SendError: if it was not, or may not have been, accepted.
     """
     request = {
-        "from": settings.resend_from_email,
-        "to": [address],
+        "from": to_ascii(settings.resend_from_email),
+        "to": [to_ascii(address)],
         "subject": f"[Test] {email.subject}",
         "html": email.html,
         "text": email.text,

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from shared.core.settings import Settings
+from shared.domain.addresses import canonical
 from shared.domain.catalog import Catalog
-from shared.domain.enrollments import normalized
 from shared.integrations.notion import Notion
 from shared.ledger import ids
 from shared.notion import proof_text
@@ -70,9 +70,9 @@ class Reader:
                 yield Cells(page, source, self.settings)
 
     def _contact(self, cells: Cells, rows: Rows) -> None:
-        email = normalized(cells.text("Email") or "")
+        email = canonical(cells.text("Email") or "")
         if not email:
-            rows.left.append(NotRestored(cells.id, "the contact has no address"))
+            rows.left.append(NotRestored(cells.id, "the contact has no valid address"))
             return
         person = rows.people.setdefault(ids.digest(email), Person({"email": email}, page=cells.id))
         person.fields = _fields(cells, email) | person.fields  # the oldest of duplicate rows takes precedence
@@ -92,9 +92,7 @@ class Reader:
 
 def _fields(cells: Cells, email: str) -> dict[str, str]:
     """A contact's fields as the ledger keeps them, without the address."""
-    found = {
-        name: text for column, name in _TEXTS.items() if (text := cells.text(column)) and normalized(text) != email
-    }
+    found = {name: text for column, name in _TEXTS.items() if (text := cells.text(column)) and canonical(text) != email}
     for column, name in _NUMBERS.items():
         text = cells.text(column) or ""
         if re.fullmatch(r"\d+(\.0+)?", text):

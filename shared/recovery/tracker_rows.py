@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from shared.domain.addresses import canonical
 from shared.domain.catalog import Campaign, Catalog
-from shared.domain.enrollments import normalized
 from shared.domain.segments import SEGMENTS
 from shared.ledger import ids
 from shared.notion.cells import Cells
@@ -21,7 +21,7 @@ def read(cells: Cells, catalog: Catalog, rows: Rows) -> EnrollmentRow | None:
         catalog: the campaigns.
         rows: gets what the row says of the contact, or why it is not restored.
     """
-    email, name = normalized(cells.text("Email") or ""), cells.text("Campaign") or ""
+    email, name = canonical(cells.text("Email") or ""), cells.text("Campaign") or ""
     campaign = _campaign(name, catalog)
     id = cells.text("Enrollment ID") or ""
     id = id if campaign and _fits(id, campaign, email) else ""
@@ -49,7 +49,7 @@ def read(cells: Cells, catalog: Catalog, rows: Rows) -> EnrollmentRow | None:
 def _add_contact(email: str, name: str | None, segment: str | None, rows: Rows) -> None:
     """Add what only the tracker knows of the contact."""
     contact = rows.people.setdefault(ids.digest(email), Person({"email": email}))
-    if name and normalized(name) != email:
+    if name and canonical(name) != email:
         contact.fields.setdefault("name", name)
     if segment in SEGMENTS:  # used only without scores, which earlier builds did not store
         contact.fields.setdefault("segment", segment)
@@ -69,7 +69,7 @@ def _is_ticked(cells: Cells) -> bool:
 def _unfit(email: str, name: str, campaign: Campaign | None, id: str) -> str:
     """Why an enrollment's row cannot be restored; "" if it can."""
     if not email:
-        return "the row has no address"
+        return "the row has no valid address"
     if campaign is None:
         return f"there is no campaign {name!r}"
     if campaign.steps[0].before is not None:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from shared.core.settings import Settings
+from shared.domain.addresses import canonical
 from shared.domain.catalog import Catalog
-from shared.domain.enrollments import Step, normalized
+from shared.domain.enrollments import Step
 from shared.domain.states import StepState
 from shared.integrations.notion import Notion
 from shared.ledger import ids
@@ -73,7 +74,7 @@ class NotionWitness:
         found: Index = {}
         for cells in Reader(self.notion, self.settings, self.catalog, self.follow).cells(source):
             if name := cells.text(key):
-                found.setdefault(normalized(name), []).append(cells)
+                found.setdefault(canonical(name) or name.strip().lower(), []).append(cells)
         return found
 
     def _waits(self, kind: str, id: str) -> bool:

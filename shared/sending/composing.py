@@ -7,6 +7,7 @@ from typing import Any
 from shared.core.errors import RenderingError
 from shared.core.settings import Settings
 from shared.domain import names
+from shared.domain.addresses import to_ascii
 from shared.domain.catalog import Campaign, Catalog
 from shared.domain.enrollments import Contact
 from shared.emails.template_store import Templates
@@ -43,8 +44,8 @@ def compose(item: Item, *, catalog: Catalog, templates: Templates, settings: Set
     values = _values(_printable(contact, campaign), item, settings)
     email = template.render(values, unsubscribe_url=link)
     request: dict[str, Any] = {
-        "from": settings.resend_from_email,
-        "to": [contact.email],
+        "from": to_ascii(settings.resend_from_email),
+        "to": [to_ascii(contact.email)],
         "subject": email.subject,
         "html": email.html,
         "text": email.text,
@@ -57,7 +58,7 @@ def compose(item: Item, *, catalog: Catalog, templates: Templates, settings: Set
     if link:
         request["headers"] = {"List-Unsubscribe": f"<{link}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
     if settings.resend_reply_to:
-        request["reply_to"] = settings.resend_reply_to
+        request["reply_to"] = to_ascii(settings.resend_reply_to)
     return request
 
 

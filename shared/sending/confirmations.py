@@ -13,6 +13,7 @@ from typing import Any
 from shared.core import log
 from shared.core.errors import SendError
 from shared.core.settings import Settings
+from shared.domain.addresses import to_ascii
 from shared.emails.page import Brand
 from shared.emails.rendering import compile_template
 from shared.intake import held_forms
@@ -45,8 +46,8 @@ def written(asking: Asking, address: str, settings: Settings) -> dict[str, Any]:
     stop = unsubscribe_link.link(asking.contact, key=settings.unsubscribe_key, public_url=settings.public_url)
     email = compile_template(source, name="confirmation", brand=brand, reason=_REASON).render({}, unsubscribe_url=stop)
     request: dict[str, Any] = {
-        "from": settings.resend_from_email,
-        "to": [address],
+        "from": to_ascii(settings.resend_from_email),
+        "to": [to_ascii(address)],
         "subject": email.subject,
         "html": email.html,
         "text": email.text,
@@ -54,7 +55,7 @@ def written(asking: Asking, address: str, settings: Settings) -> dict[str, Any]:
         "headers": {"List-Unsubscribe": f"<{stop}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"},
     }
     if settings.resend_reply_to:
-        request["reply_to"] = settings.resend_reply_to
+        request["reply_to"] = to_ascii(settings.resend_reply_to)
     return request
 
 
