@@ -45,7 +45,8 @@ def show(who: str, as_json: bool) -> None:
     runs = [run.id for run in enrollments.runs_of(who)] if "@" in who else [who]
     found = [detail for run in runs if (detail := enrollments.detail(run))]
     if not found:
-        raise ActionError("there is no such enrollment; `evergreen list` shows them all")
+        what = "enrollment of this address" if "@" in who else "such enrollment"
+        raise ActionError(f"there is no {what}; `evergreen list` shows them all")
     print_enrollments(found, as_json)
 
 

@@ -64,7 +64,7 @@ def _print_forgotten(done: Forgotten) -> None:
     if done.found:
         console.print("Erased:", ", ".join(f"{name} {count}" for name, count in counts.items()), soft_wrap=True)
     else:
-        console.print("Nothing is stored about this address. Check the spelling.")
+        console.print(suppressions.UNKNOWN)
     if done.log == Log.REWRITTEN:
         console.print("Redis's append-only file was rewritten, and no longer contains the person.", soft_wrap=True)
     console.print("\nLeft for you to do:")
@@ -100,13 +100,13 @@ def suppress(address: str | None, listing: bool, as_json: bool) -> None:
     clients.settings()
     ledger = clients.ledger()
     if address:
-        done = suppressions.suppress(address, ledger)
+        ended, known = suppressions.suppress(address, ledger), suppressions.is_known(address, ledger)
         if as_json:
-            print_json({"email": address} | asdict(done))
+            print_json({"email": address, "ended": ended, "known": known})
         else:
-            unknown = "" if done.known else " No one with this address is known here: check the spelling."
-            console.print(f"{address} gets no more email. Enrollments ended: {done.ended}.{unknown}", soft_wrap=True)
-        raise SystemExit(not done.known)
+            unknown = "" if known else f" {suppressions.UNKNOWN}"
+            console.print(f"{address} gets no more email. Enrollments ended: {ended}.{unknown}", soft_wrap=True)
+        raise SystemExit(not known)
     _print_suppressions(Contacts(ledger).suppressions(), as_json)
 
 

@@ -106,9 +106,10 @@ def start_sending() -> Response:
 def suppress() -> Response:
     """Stop all email to an address."""
     g.page = address("suppressions")
-    done = suppressions.suppress(_address(), services.ledger())
-    unknown = "" if done.known else " No one with this address is known here: check the spelling."
-    return _said(f"This address gets no more email. Enrollments ended: {done.ended}.{unknown}")
+    email, ledger = _address(), services.ledger()
+    ended = suppressions.suppress(email, ledger)
+    unknown = "" if suppressions.is_known(email, ledger) else f" {suppressions.UNKNOWN}"
+    return _said(f"This address gets no more email. Enrollments ended: {ended}.{unknown}")
 
 
 @decisions.post("/suppressions/lift")

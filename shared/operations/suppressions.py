@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from shared.core import log
 from shared.core.errors import ActionError
 from shared.domain.addresses import canonical
@@ -13,26 +11,23 @@ from shared.ledger.contacts import REASONS, Contacts
 
 BY_OPERATOR = ("complained", "bounced", "manual")
 CONSENT = "given to the operator, who lifted the unsubscribe"
+UNKNOWN = "No one with this address is known here: check the spelling."
 _logger = log.logger("suppressions")
 
 
-@dataclass(frozen=True)
-class Suppressed:
-    """What `suppress` did: how many enrollments ended, and whether the address was known before."""
-
-    ended: int
-    known: bool
-
-
-def suppress(email: str, ledger: Ledger) -> Suppressed:
-    """Stop all email to an address from now on, by the operator's decision, even if it is unknown here.
+def suppress(email: str, ledger: Ledger) -> int:
+    """Stop all email to an address from now on, by the operator's decision; returns how many enrollments ended.
 
     Args:
-        email: the address.
+        email: the address, known or not.
         ledger: the truth.
     """
-    contact = ids.digest(canonical(email))
-    return Suppressed(ledger.suppress(contact, "manual"), Contacts(ledger).knows(contact))
+    return ledger.suppress(ids.digest(canonical(email)), "manual")
+
+
+def is_known(email: str, ledger: Ledger) -> bool:
+    """Whether an address has signed up, or waits for a confirmation."""
+    return Contacts(ledger).knows(ids.digest(canonical(email)))
 
 
 def unsuppress(email: str, ledger: Ledger, *, has_consent: bool = False) -> list[str]:

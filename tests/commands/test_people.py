@@ -237,13 +237,22 @@ class TestSuppress:
 
     def test_an_address_is_suppressed_and_unsuppressed(self, evergreen: Any, redis: Redis) -> None:
         """Suppressed, listed, and unblocked again."""
-        assert json.loads(evergreen("suppress", ADDRESS, "--json").stdout) == {"email": ADDRESS, "ended": 0}
+        done = evergreen("suppress", ADDRESS, "--json")
+        assert (done.exit_code, json.loads(done.stdout)) == (1, {"email": ADDRESS, "ended": 0, "known": False})
         (listed,) = json.loads(evergreen("suppress", "--list", "--json").stdout)
         assert (listed["contact"], listed["email"], list(listed["reasons"])) == (CONTACT, None, ["manual"])
         assert CONTACT in evergreen("suppress", "--list").output
         assert "Unblocked. Removed: manual" in evergreen("unsuppress", ADDRESS).output
-        assert "was not suppressed" in evergreen("unsuppress", ADDRESS).output
+        again = evergreen("unsuppress", ADDRESS)
+        assert (again.exit_code, "was not suppressed" in again.output) == (1, True)
         assert "No address is suppressed" in evergreen("suppress", "--list").output
+
+    def test_no_one_is_known(self, evergreen: Any, world: World) -> None:
+        """It is suppressed, and said that no one with this address has come."""
+        done = evergreen("suppress", "mai@example.org")
+        assert (done.exit_code, "No one with this address is known here" in done.output) == (1, True)
+        world.sign_up(email="mai@example.org")
+        assert "was" not in (known := evergreen("suppress", "mai@example.org")).output and known.exit_code == 0
 
     def test_an_unsubscribe(self, evergreen: Any, redis: Redis) -> None:
         """It is refused without the person's consent; a bounce is suppressed at Resend, too."""
@@ -256,7 +265,17 @@ class TestSuppress:
         assert "Unblocked. Removed: bounced, unsubscribed." in lifted.output and "Resend" in lifted.output
 
     @pytest.mark.parametrize(
-        "arguments", [("suppress",), ("suppress", ADDRESS, "--list"), ("suppress", "nobody"), ("forget", "x")]
+        "arguments",
+        [
+            ("suppress",),
+            ("suppress", ADDRESS, "--list"),
+            *(
+                (command, "a@example.org, b@example.org")
+                for command in ("suppress", "forget", "export", "show", "pause")
+            ),
+            ("suppress", "nobody"),
+            ("forget", "x"),
+        ],
     )
     def test_usage(self, evergreen: Any, arguments: tuple[str, ...]) -> None:
         """Invalid arguments are exit status 2."""
@@ -267,6 +286,47 @@ class TestSuppress:
         monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:9/0")
         done = evergreen("suppress", "--list")
         assert (done.exit_code, "Redis does not answer" in done.output) == (1, True)
+
+
+SPELLINGS = (
+    "Mia Marsh <mia@käse.example.org>",
+    "<MIA@käse.example.org>",
+    "mailto:mia@k%C3%A4se.example.org?subject=Hello",
+    "mia@käse.example.org\u200b",
+    "mia@xn--kse-qla.example.org",
+)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+class TestSpellings:
+    """A person is found however the address is written."""
+
+    @pytest.fixture
+    def mia(self, world: World) -> str:
+        """Her run."""
+        return world.sign_up(email="mia@käse.example.org")
+
+    def test_to_show_and_steer(self, evergreen: Any, mia: str, spelling: str) -> None:
+        """Her run is shown, paused and cancelled."""
+        assert json.loads(evergreen("show", spelling, "--json").stdout)[0]["id"] == mia
+        assert json.loads(evergreen("pause", spelling, "--json").stdout)[0]["state"] == "paused"
+
+    def test_to_stop(self, evergreen: Any, world: World, mia: str, spelling: str) -> None:
+        """Her run ends, and the block can be taken back."""
+        done = evergreen("suppress", spelling)
+        assert (done.exit_code, "Enrollments ended: 1." in done.output) == (0, True)
+        assert world.run(mia).state == "exited"
+        assert "Removed: manual" in evergreen("unsuppress", spelling).output
+
+    def test_to_export_and_forget(self, evergreen: Any, world: World, mia: str, spelling: str) -> None:
+        """What is stored is printed, then erased; then there is no one, and it says so."""
+        assert json.loads(evergreen("export", spelling).stdout)["contact"]["email"] == "mia@käse.example.org"
+        done = evergreen("forget", spelling, "--yes")
+        assert (done.exit_code, "enrollments 1" in done.output) == (0, True)
+        assert world.ledger.enrollment(mia) is None
+        for command in (("forget", spelling, "--yes"), ("export", spelling), ("show", spelling), ("pause", spelling)):
+            again = evergreen(*command)
+            assert (again.exit_code, "this address" in again.output) == (1, True), again.output
 
 
 class TestImport:

@@ -279,3 +279,12 @@ def test_a_newer_ledger_is_neither_shown_nor_changed(
     answer = ask(functions, method, path)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert {key: redis.dump(key) for key in redis.scan_iter()} == before
+
+
+@pytest.mark.parametrize("written", [f"Ada <{ADDRESS}>", f"mailto:{ADDRESS}", f"{ADDRESS}."])
+def test_a_person_is_found_however_the_address_is_written(functions: Functions, written: str) -> None:
+    """An address that is none is a fault of the request; an unknown one has no enrollments."""
+    assert [run["id"] for run in get(functions, f"/api/enrollments?address={written}")["enrollments"]] == [RUN]
+    assert get(functions, "/api/enrollments?address=bo@example.org")["enrollments"] == []
+    answer = ask(functions, "GET", "/api/enrollments?address=a@example.org,b@example.org")
+    assert (answer.status_code, answer.json["detail"][0]["loc"]) == (422, ["address"])  # type: ignore[index]  # as above

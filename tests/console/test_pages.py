@@ -296,6 +296,8 @@ class TestForms:
         assert "by you" in ada.get("/suppressions").text and state(redis) == "exited"
         assert ada.said("/suppressions/lift", {"email": "ada@example.org"}) == "Unblocked. Removed: manual."
         assert ada.said("/suppressions/lift", {"email": "ada@example.org"}) == "This address was not suppressed."
+        assert ada.said("/suppressions/add", {"email": "Ada <ada@example.org>"}).endswith("Enrollments ended: 0.")
+        assert "No one with this address is known here" in ada.said("/suppressions/add", {"email": "bo@example.org"})
         assert ada.said("/suppressions/add", {"email": "nobody"}) == "That is not a valid email address."
 
     def test_lifting_an_unsubscribe_needs_consent(self, ada: Desk) -> None:

@@ -350,3 +350,12 @@ def test_no_field_causes_a_crash(functions: Functions, fields: dict[str, Any], k
     assert first.status_code == second.status_code
     if first.status_code == 202:
         assert first.data == second.data
+
+
+def test_an_address_that_no_provider_takes_is_refused_with_a_sentence(functions: Functions) -> None:
+    """422, in words for the visitor; the others of the form are not to blame."""
+    answer = functions.sign_up({"email": "jürgen@example.org"})
+    assert answer.status_code == 422
+    [fault] = answer.json["detail"]  # type: ignore[index]  # mypy takes the JSON for an optional
+    assert fault["loc"] == ["email"]
+    assert "before the @ it has “ü”" in fault["msg"] and "Please use another address." in fault["msg"]

@@ -320,6 +320,16 @@ def body(type: str = "email.delivered", **data: Any) -> bytes:
 class TestReading:
     """Which parts of a body count."""
 
+    @pytest.mark.parametrize("signed_up", ["mia@käse.example.org", "mia@xn--kse-qla.example.org"])
+    @pytest.mark.parametrize("reported", ["mia@xn--kse-qla.example.org", "Mia <MIA@KÄSE.example.org>"])
+    def test_an_address_is_the_same_however_it_is_written(self, world: World, signed_up: str, reported: str) -> None:
+        """A complaint ends the run, in whichever form the domain was typed and is reported."""
+        world.sign_up(email=signed_up)
+        found = event(body("email.complained", to=[reported]), "msg")
+        assert found and delivery_events.receive(found, world.ledger) == "suppressed"
+        run = world.run(f"{ids.enrollment_prefix('christmas', 'mia@käse.example.org')}-1")
+        assert (run.state, run.why) == ("exited", "complained")
+
     @pytest.mark.parametrize("tags", [{"email_id": "x-1"}, [{"name": "email_id", "value": "x-1"}, {"value": "y"}, "z"]])
     def test_tags_come_in_two_shapes(self, tags: Any) -> None:
         """As an object, or as the list that was sent."""

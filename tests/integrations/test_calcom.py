@@ -551,6 +551,13 @@ def test_odd_extras_do_no_harm() -> None:
     assert "meeting_title" not in event.values
 
 
+def test_the_bookers_address_is_canonical() -> None:
+    """A booking ends the run of the person who typed the same address otherwise."""
+    posted = calendar_samples.calcom_created()
+    posted["payload"]["attendees"][0]["email"] = "Mia@xn--kse-qla.example.org."
+    assert read(posted).contact["email"] == "mia@käse.example.org"
+
+
 @settings(deadline=None)
 @given(
     st.sampled_from(

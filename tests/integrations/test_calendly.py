@@ -35,6 +35,13 @@ def read(posted: dict[str, Any]) -> MeetingEvent:
 TIME, SIGNATURE = header().split(",")
 
 
+def test_the_bookers_address_is_canonical() -> None:
+    """A booking ends the run of the person who typed the same address otherwise."""
+    posted = calendar_samples.calendly_created()
+    posted["payload"]["email"] = "Mia@xn--kse-qla.example.org"
+    assert read(posted).contact["email"] == "mia@käse.example.org"
+
+
 @pytest.mark.parametrize(
     "given_header",
     [header(), f"{SIGNATURE},{TIME}", f"{TIME}, v1={'0' * 64}, {SIGNATURE}", f"{TIME},v0=ab,{SIGNATURE},extra"],

@@ -311,6 +311,16 @@ def test_an_owners_own_contact_is_updated_not_duplicated(desk: Desk) -> None:
     assert (row["Status"], row["First Name"]) == ("Client", "Ada")
 
 
+def test_an_owner_may_write_a_domain_in_ascii(desk: Desk) -> None:
+    """The row is found as well."""
+    mine = {"Email": {"email": "mia@xn--kse-qla.example.org"}, "Status": {"select": {"name": "Client"}}}
+    body = {"parent": {"data_source_id": desk.made["contacts"]["data_source_id"]}, "properties": mine}
+    desk.box.notion("POST", "/pages", json=body).raise_for_status()
+    desk.world.sign_up(email="mia@käse.example.org")
+    desk.record()
+    assert (desk.row("contacts")["Status"], desk.row("contacts")["Email"]) == ("Client", "mia@käse.example.org")
+
+
 def test_a_notion_from_the_earlier_builds_works_unchanged(ledger: Ledger, clock: Clock, box: Sandbox) -> None:
     """Only the columns that they had: an existing row of the same person and campaign is taken up, and nothing else is
     written."""

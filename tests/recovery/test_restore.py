@@ -342,3 +342,19 @@ def test_sequences_of_earlier_builds_continue_after_their_last_email(
     assert lost.world.run(ada).step(3).due == START + 42 * HOUR + 60_000
     lost.world.live(300)
     assert lost.sent() == {f"{ada}-{number}": 1 for number in range(3, 8)}
+
+
+def test_rows_may_write_an_address_otherwise(lost: LostLedger) -> None:
+    """The contact's and the tracker's row are one person's, and Resend's list is found; no address is no contact."""
+    run = lost.world.sign_up(email="mia@käse.example.org")
+    lost.world.live(1)
+    lost.record()
+    (contact,) = lost.rows("contacts")
+    lost.change(contact["id"], Email={"email": "MIA@xn--kse-qla.example.org"}, First_Name={"rich_text": text("Mia")})
+    lost.write("contacts", Name={"title": text("Bo")}, Email={"email": "not yet known"})
+    lost.lose()
+    report = lost.restore()
+    assert [left.why for left in report.left] == ["the contact has no valid address"]
+    found = lost.ledger.contact(ids.digest("mia@käse.example.org"))
+    assert found and (found.email, found.fields["first_name"]) == ("mia@käse.example.org", "Mia")
+    assert lost.world.run(run).step(1).provider_id

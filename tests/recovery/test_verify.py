@@ -78,6 +78,19 @@ def test_all_agree(desk: Verified, run: str) -> None:
     assert desk.found() == []
 
 
+def test_resend_and_notion_may_write_an_address_otherwise(desk: Verified, run: str) -> None:
+    """Resend lists domains in ASCII, and an owner may type them so: it is the same person."""
+    mia = desk.world.sign_up(email="mia@käse.example.org")
+    desk.world.live(1)
+    desk.record()
+    assert desk.sent()[f"{ids.enrollment_prefix('christmas', 'mia@käse.example.org')}-1-1"] == 1
+    assert desk.verify() == []
+    desk.change(desk.rows("contacts")[-1]["id"], Email={"email": "Mia@xn--kse-qla.example.org"})
+    assert desk.verify() == []
+    desk.ledger.redis.hset(ids.enrollment_key(mia), "1.id", "00000000-0000-0000-0000-000000000000")
+    assert desk.found() == [("gap", f"{mia}-1")]
+
+
 def test_an_email_that_was_accepted_twice_is_named(desk: Verified, run: str) -> None:
     """Two with the same subject for one step."""
     again = next(email for email in desk.box.outbox() if email["to"] == ["ada@example.org"])

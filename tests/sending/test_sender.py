@@ -192,3 +192,17 @@ def test_a_greeting(world: World, names: dict[str, str], greeting: str) -> None:
     world.sign_up({"email": "grace@example.org", "assessment_score": 45, **names})
     world.work()
     assert greeting in world.provider.accepted[0]["text"].splitlines()
+
+
+@pytest.mark.parametrize("typed", ["mia@käse.example.org", "mia@xn--kse-qla.example.org", "Mia@KÄSE.example.org"])
+def test_the_provider_gets_ascii_domains(ledger: Ledger, clock: Clock, typed: str) -> None:
+    """It takes no others, of recipient or sender; the contact keeps the one in Unicode, however it was typed."""
+    own = {"resend_from_email": "Käse <us@käse.example.org>", "resend_reply_to": "us@käse.example.org"}
+    world = World(ledger, clock, SETTINGS.model_copy(update=own))
+    world.sign_up(email=typed)
+    world.work()
+    (email,) = world.provider.accepted
+    assert email["to"] == ["mia@xn--kse-qla.example.org"]
+    assert (email["from"], email["reply_to"]) == ("Käse <us@xn--kse-qla.example.org>", "us@xn--kse-qla.example.org")
+    contact = ledger.contact(ids.digest("mia@käse.example.org"))
+    assert contact and contact.email == "mia@käse.example.org"

@@ -10,6 +10,7 @@
  * data-error      on a field: what to say when the webhook refuses its value, instead of the webhook's own words.
  * data-number     on a hidden field: its value is a number.
  *
+ * A mistyped domain in an email field gets "Did you mean …?", a button; the address is sent as it is unless the visitor presses it.
  * The fields' names are the webhook's. `timezone` is added, and `consent_text`: the label of a ticked box named `consent`, word for word.
  * Buttons are `disabled` in the HTML and enabled here, so that no form is sent before this script can carry it.
  * The form tells the page what happened with the events `evergreen:accepted` (detail: sent, answer; after preventDefault() the page
@@ -27,8 +28,17 @@
     done: "Thank you. Your details have arrived.",
     fields: "Please check the marked fields.",
     unreachable: "That did not work: our server could not be reached. Your entries are still here. Please try again in a moment.",
+    meant: (address) => `Did you mean ${address}?`,
     busy: (wait) => `Too many tries. Your entries are still here. Please try again in ${wait}.`,
     refused: (status) => `That did not work: the form was refused (${status}). Trying again will not help. Please contact us instead.`,
+  };
+
+  const MEANT = {
+    "gmail.com": ["gmial.com", "gmai.com", "gmal.com", "gamil.com", "gnail.com", "gmail.co", "gmail.cm"],
+    "hotmail.com": ["hotmial.com", "hotmal.com", "hotmai.com", "hotmail.co"],
+    "outlook.com": ["outlok.com", "outloook.com", "outlook.co"],
+    "yahoo.com": ["yaho.com", "yahooo.com", "yahoo.co"],
+    "icloud.com": ["iclod.com", "icloud.co"],
   };
 
   /** Where keys wait until they are accepted: the tab's own storage, which survives a reload; a variable where the browser forbids that. */
@@ -137,6 +147,28 @@
     }
   }
 
+  /** The address without a frequent mistake in its domain, or nothing. */
+  function meant(address) {
+    const [, mailbox, domain] = /^(.+@)(.+)$/.exec(address.trim().toLowerCase()) || [];
+    const whole = domain?.replace(/\.con$/, ".com");
+    const right = Object.keys(MEANT).find((known) => MEANT[known].includes(whole)) || whole;
+    return right !== domain && mailbox + right;
+  }
+
+  /** Offer what was probably meant, next to the field. */
+  function offer(field) {
+    field.form.querySelector(".evergreen-meant")?.remove();
+    const right = meant(field.value);
+    if (!right) return;
+    const button = Object.assign(document.createElement("button"), { type: "button", className: "evergreen-meant", textContent: TEXT.meant(right) });
+    button.addEventListener("click", () => {
+      field.value = right;
+      field.focus();
+      button.remove();
+    });
+    field.after(button);
+  }
+
   /** Show what a 422 says, field by field; what belongs to no visible field goes into the form's own line. */
   function showFaults(form, detail) {
     const others = [];
@@ -195,6 +227,10 @@
     if (!event.target.matches("form[data-evergreen]")) return;
     event.preventDefault();
     if (event.target.getAttribute("aria-busy") !== "true") submit(event.target);
+  });
+
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("form[data-evergreen] input[type=email]")) offer(event.target);
   });
 
   for (const form of document.querySelectorAll("form[data-evergreen]")) {
