@@ -20,6 +20,7 @@ from structlog.testing import capture_logs
 
 from local import valkey
 from shared.core.errors import SendError
+from shared.domain.addresses import to_ascii
 from shared.domain.forms import MeetingEvent, SignUp
 from shared.intake import enrolling, meetings
 from shared.ledger import ids
@@ -32,7 +33,7 @@ from tests.conftest import Clock
 from tests.support.waiting import until
 from tests.support.world import World
 
-ADDRESS = "Zoë.O'Forgotten+list@Example.org"
+ADDRESS = "Zoe.O'Forgotten+list@Exämple.org"
 NORMALIZED = ADDRESS.lower()
 OTHER = "kept@example.org"
 FORM = {
@@ -47,10 +48,10 @@ FORM = {
 
 
 def spellings(address: str) -> list[bytes]:
-    """How an address may be written somewhere: as posted or normalized, in JSON, in an address, in HTML, packed."""
+    """How an address may be written somewhere: as posted or normalized, with an ASCII domain, in JSON, in HTML, packed."""
     return [
         spelled.encode()
-        for each in {address, address.lower(), address.upper(), address.partition("@")[0]}
+        for each in {address, address.lower(), address.upper(), to_ascii(address), address.partition("@")[0]}
         for spelled in (
             each,
             json.dumps(each)[1:-1],
