@@ -10,7 +10,10 @@ from pydantic.json_schema import models_json_schema
 from shared.domain.forms import NewClient, NoShow, PostCall, SignUp
 
 FIELDS = {
-    "email": "The person's email address; compared trimmed and in lower case.",
+    "email": (
+        "The person's email address, however it is written (`Ada <ada@example.org>`, upper case, a domain in Unicode or "
+        "ASCII). Refused: a part before the @ that is not ASCII or longer than 64 characters, and several addresses."
+    ),
     "name": "Full name.",
     "first_name": "Used in the emails' greeting.",
     "business_name": "The name of the business.",

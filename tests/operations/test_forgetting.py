@@ -48,7 +48,7 @@ FORM = {
 
 
 def spellings(address: str) -> list[bytes]:
-    """How an address may be written somewhere: as posted or normalized, with an ASCII domain, in JSON, in HTML, packed."""
+    """How an address may be written somewhere: as posted or stored, with an ASCII domain, in JSON, in HTML, packed."""
     return [
         spelled.encode()
         for each in {address, address.lower(), address.upper(), to_ascii(address), address.partition("@")[0]}
