@@ -11,7 +11,7 @@ from shared.domain.forms import NewClient, NoShow, PostCall, SignUp
 
 FIELDS = {
     "email": (
-        "The person's email address, however it is written (`Ada <ada@example.org>`, upper case, a domain in Unicode or "
+        "The person's email address, however it is written (`Ada <ada@example.org>`, capitals, a domain in Unicode or "
         "ASCII). Refused: a part before the @ that is not ASCII or longer than 64 characters, and several addresses."
     ),
     "name": "Full name.",
