@@ -45,6 +45,11 @@ class ContactRecord:
         )
 
     @property
+    def is_a_person(self) -> bool:
+        """Whether more is held than that the address gets no email."""
+        return bool(self.contact.keys() - set(REASONS) or replace(self, contact={}))
+
+    @property
     def pages(self) -> set[str]:
         """The pages in Notion that are about the person."""
         records = (self.contact, *self.enrollments.values())

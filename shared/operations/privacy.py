@@ -145,7 +145,7 @@ def forget(
     left += [_REPLICAS] if in_files.replicas else []
     left += [] if clear_slow_commands(ledger, (*spellings(address), contact)) else [_SLOW]
     _logger.info("forgotten", contact=contact, enrollments=erased.enrollments, pages=trashed, log=in_files.log)
-    return Forgotten(bool(held) or trashed > 0, erased, trashed, in_files.log, (*left, *BY_HAND))
+    return Forgotten(held.is_a_person or trashed > 0, erased, trashed, in_files.log, (*left, *BY_HAND))
 
 
 def _trash(notion: Notion, settings: Settings, address: str, known: set[str]) -> tuple[int, list[str]]:

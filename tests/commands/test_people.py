@@ -319,11 +319,15 @@ class TestSpellings:
         assert "Removed: manual" in evergreen("unsuppress", spelling).output
 
     def test_to_export_and_forget(self, evergreen: Any, world: World, mia: str, spelling: str) -> None:
-        """What is stored is printed, then erased; then there is no one, and it says so."""
+        """What is stored is printed, then erased; then there is no one but the block, and it says so."""
+        world.ledger.suppress(ids.digest("mia@käse.example.org"), "manual")
         assert json.loads(evergreen("export", spelling).stdout)["contact"]["email"] == "mia@käse.example.org"
         done = evergreen("forget", spelling, "--yes")
         assert (done.exit_code, "enrollments 1" in done.output) == (0, True)
         assert world.ledger.enrollment(mia) is None
+        assert json.loads(evergreen("forget", spelling, "--yes", "--json").stdout)["found"] is False
+        assert "manual" in json.loads(evergreen("export", spelling).stdout)["suppression"]
+        evergreen("unsuppress", spelling)
         for command in (("forget", spelling, "--yes"), ("export", spelling), ("show", spelling), ("pause", spelling)):
             again = evergreen(*command)
             assert (again.exit_code, "this address" in again.output) == (1, True), again.output
