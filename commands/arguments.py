@@ -15,16 +15,24 @@ from shared.domain.addresses import canonical
 from shared.domain.catalog import Campaign, Catalog
 
 
+NO_ADDRESS = "not a valid email address; write one such as ada@example.org"
+
+
 def address(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    """An address in canonical form; for `callback`. Raises click.BadParameter if it is not one."""
-    if value and not (value := canonical(value)):
-        raise click.BadParameter("not a valid email address; write one such as ada@example.org")
-    return value
+    """An address in canonical form, as click's callback; raises click.BadParameter if it is not one."""
+    if value is None:
+        return None
+    if not (found := canonical(value)):
+        raise click.BadParameter(NO_ADDRESS)
+    return found
 
 
-def id_or_address(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    """The same, or an enrollment's id."""
-    return canonical(value) or (address(context, parameter, value) or "" if "@" in value else value)
+def id_or_address(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """The same for an argument that may be an enrollment's id."""
+    found = canonical(value)
+    if not found and "@" in value:
+        raise click.BadParameter(NO_ADDRESS)
+    return found or value
 
 
 def campaign_of(catalog: Catalog, slug: str) -> Campaign:

@@ -30,7 +30,7 @@ def canonical(text: str) -> str:
     """An address in the form that is compared, digested and stored, however it was written; "" if it is not one.
 
     Lower case, without invisible characters, the domain in Unicode (IDNA 2008: an ß stays one). Taken out of
-    `Ada <ada@example.org>`, a mailto link, quotes, and the punctuation of a sentence. Several addresses are none. An
+    `Ada <ada@example.org>`, a mailto link, quotes, and the punctuation of a sentence. Several addresses give none. An
     address that no form accepts has a form, too: it may be stored by an earlier release or come from Notion.
     """
     if len(text) > LONGEST_TEXT:

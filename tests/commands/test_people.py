@@ -275,6 +275,7 @@ class TestSuppress:
             ),
             ("suppress", "nobody"),
             ("forget", "x"),
+            ("forget", "", "--yes"),
         ],
     )
     def test_usage(self, evergreen: Any, arguments: tuple[str, ...]) -> None:
