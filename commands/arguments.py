@@ -14,7 +14,6 @@ from shared.domain import timing
 from shared.domain.addresses import canonical
 from shared.domain.catalog import Campaign, Catalog
 
-
 NO_ADDRESS = "not a valid email address; write one such as ada@example.org"
 
 

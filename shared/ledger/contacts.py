@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from shared.domain.addresses import spellings
 from shared.ledger import held, ids
 from shared.ledger.answers import Erased, Purged
 from shared.ledger.client import Ledger
@@ -141,6 +142,13 @@ class Contacts:
         return Suppression(
             contact, email, {reason: int(at) for reason, at in zip(REASONS, instants, strict=True) if at}
         )
+
+    def keep_suppressed(self, email: str) -> None:
+        """Suppress a contact whom an earlier release suppressed only as the same address with an ASCII domain, which
+        it took for another one."""
+        for spelling in spellings(email)[1:]:
+            for reason in self.suppression(ids.digest(spelling)).reasons:
+                self.ledger.suppress(ids.digest(email), reason)
 
     def suppressions(self, limit: int = 1000) -> list[Suppression]:
         """The contacts who get no email, the latest first."""

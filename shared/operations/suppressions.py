@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared.core import log
 from shared.core.errors import ActionError
-from shared.domain.addresses import canonical
+from shared.domain.addresses import canonical, spellings
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.contacts import REASONS, Contacts
@@ -45,12 +45,14 @@ def unsuppress(email: str, ledger: Ledger, *, has_consent: bool = False) -> list
     Raises:
         ActionError: if the person has unsubscribed and has not asked for email since.
     """
-    people, contact = Contacts(ledger), ids.digest(canonical(email))
-    if "unsubscribed" in people.suppression(contact).reasons and not has_consent:
+    people, contacts = Contacts(ledger), [ids.digest(spelling) for spelling in spellings(canonical(email))]
+    if not has_consent and any("unsubscribed" in people.suppression(contact).reasons for contact in contacts):
         raise ActionError(
             "this person has unsubscribed, and only they can undo that: ask them to sign up again with the consent box "
             "ticked, or add --i-have-their-consent if they have asked you"
         )
-    lifted = ledger.lift(contact, REASONS if has_consent else BY_OPERATOR, consent=CONSENT)
-    _logger.info("unsuppressed", contact=contact, reasons=lifted)
+    which = REASONS if has_consent else BY_OPERATOR
+    found = {reason for contact in contacts for reason in ledger.lift(contact, which, consent=CONSENT)}
+    lifted = [reason for reason in which if reason in found]
+    _logger.info("unsuppressed", contact=contacts[0], reasons=lifted)
     return lifted

@@ -23,6 +23,7 @@ from shared.ledger import ids
 from shared.ledger.alerts import Alerts
 from shared.ledger.claims import Claimed, Item, Leave, Refused, Settled
 from shared.ledger.client import Ledger
+from shared.ledger.contacts import Contacts
 from shared.ledger.decisions import AHEAD
 from shared.ledger.orders import Apart, Ending
 from shared.sending import endings, late_policy
@@ -124,6 +125,7 @@ class Sender:
         written: list[tuple[Item, dict[str, Any]]] = []
         settled: dict[str, Settled] = {}
         for item in claim.items:
+            Contacts(self.ledger).keep_suppressed(item.contact.fields.get("email", ""))
             try:
                 email = compose(item, catalog=self.catalog, templates=self.templates, settings=self.settings)
             except RenderingError as error:

@@ -91,3 +91,17 @@ def test_lifting_an_unknown_address_stores_nothing(world: World) -> None:
     """Lifting the suppression of an unknown address leaves no trace of it."""
     assert suppressions.unsuppress(ADDRESS, world.ledger, has_consent=True) == []
     assert world.redis.keys("eg:*") == []
+
+
+def test_a_suppression_of_the_ascii_spelling_by_an_earlier_release_counts(world: World) -> None:
+    """It took the two spellings for two people. Nothing is sent to either, and both are lifted at once."""
+    email, other = "mia@käse.example.org", ids.digest("mia@xn--kse-qla.example.org")
+    for reason in ("manual", "unsubscribed"):
+        world.ledger.suppress(other, reason)
+    run = world.sign_up(email=email)
+    world.live(300)
+    assert (world.provider.accepted, world.run(run).state) == ([], "exited")
+    with pytest.raises(ActionError):
+        suppressions.unsuppress(email, world.ledger)
+    assert suppressions.unsuppress(email, world.ledger, has_consent=True) == ["manual", "unsubscribed"]
+    assert listed(world) == []
