@@ -6,6 +6,7 @@ from shared import services
 from shared.core import log
 from shared.core.settings import Settings
 from shared.ledger.client import Ledger
+from shared.ledger.notion_columns import NotionColumns
 
 
 def settings(*needed: str, logs: str = "ERROR") -> Settings:
@@ -25,3 +26,11 @@ def ledger() -> Ledger:
     found = services.ledger()
     found.check_version()
     return found
+
+
+def notion_columns() -> NotionColumns | None:
+    """Which columns were in Notion; None if REDIS_URL is not valid."""
+    try:
+        return NotionColumns(services.ledger())
+    except ValueError:  # redis-py raises it for an address it cannot parse
+        return None

@@ -72,7 +72,7 @@ def _checks() -> dict[str, Callable[[], Findings]]:
     }
     if found.notion_token:
         client = services.notion(lambda: None, timeout=TIMEOUT)
-        checks["Notion"] = lambda: service_checks.notion(found, client)
+        checks["Notion"] = lambda: service_checks.notion(found, client, clients.notion_columns())
     return checks
 
 

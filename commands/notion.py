@@ -29,7 +29,7 @@ def check(as_json: bool) -> None:
     Finds what is missing, misspelled or of the wrong type. Exit status 1 when something must be fixed."""
     found, client = clients.settings("notion_token"), services.notion(lambda: None)
     with console.status("Checking Notion ..."):
-        findings = setup_check.check(client, found)
+        findings = setup_check.check(client, found, clients.notion_columns())
     if as_json:
         print_json([finding.as_dict for finding in findings])
     else:

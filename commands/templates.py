@@ -21,6 +21,8 @@ from shared.domain.catalog import Catalog
 from shared.emails.template_store import Key, compile_source
 from shared.integrations.notion import Notion
 from shared.ledger.template_texts import TemplateTexts
+from shared.notion.data_sources import locate
+from shared.notion.schema import TEMPLATES
 from shared.notion.template_pull import Puller
 from shared.notion.template_push import Pusher
 from shared.notion.template_rows import Row, fault_of, key_of, rows, source_of
@@ -135,7 +137,7 @@ def _file_fault(key: Key, campaigns: Catalog, found: Settings) -> str:
 def _row_faults(campaigns: Catalog, found: Settings) -> list[str]:
     """For each row in Notion, what is wrong with it; empty if nothing is."""
     notion = services.notion(lambda: None)
-    there = rows(notion, notion.data_source(found.notion_templates_db_id), found)
+    there = rows(notion, locate(notion, TEMPLATES, found), found)
     return _followed((_row_fault(row, notion, campaigns, found) for row in there), len(there), "Reading Notion")
 
 

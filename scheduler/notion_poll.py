@@ -16,6 +16,7 @@ from shared.core.errors import LedgerTooNew, NotionError
 from shared.ledger.client import Ledger
 from shared.ledger.fence_state import FenceState
 from shared.ledger.redis_errors import explained
+from shared.notion.column_watch import ColumnWatch
 from shared.notion.template_pull import Puller
 from shared.operations.enrollment_actions import EnrollmentActions
 from shared.operations.notion_pause import NotionPause
@@ -55,15 +56,23 @@ class NotionPoll:
     def poll(self) -> bool:
         """Poll everything once, unless another replica does; returns whether this one did.
 
+        Each task has its turn, even if another one fails; then the first error is raised.
+
         Raises:
-            NotionError: if Notion does not respond.
+            NotionError: if Notion does not respond, or refuses.
             LedgerTooNew: if a newer release owns the ledger: the fence, texts and ticks are written without a script.
         """
         self.ledger.check_version()
         if not self._holds():
             return False
+        fault: Exception | None = None
         for task in self.tasks:
-            task()
+            try:
+                task()
+            except Exception as error:
+                fault = fault or error
+        if fault:
+            raise fault
         return True
 
     def _holds(self) -> bool:
@@ -107,6 +116,8 @@ def owner() -> NotionPoll:
         )
     if settings.notion_token and settings.notion_templates_db_id:
         tasks.append(Puller(ledger, catalog, settings, services.notion()).pull)
+    if settings.notion_token:
+        tasks.append(ColumnWatch(ledger, settings, services.notion()).poll)
     return NotionPoll(ledger, tasks)
 
 

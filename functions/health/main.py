@@ -39,6 +39,7 @@ def handle(_request: Request) -> Response:
         reasons = [f"Redis is unavailable: it {reason(error).what}"]
     else:
         reasons = [REASONS[problem] for problem in health.problems if problem in REASONS]
+        reasons += [f"Notion: {sentence}" for sentence in health.notion[:1]]  # the console has all
         facts |= _numbers(health)
     status = {"status": "degraded" if reasons else "healthy", "reasons": reasons}
     return endpoint.answer(503 if reasons else 200, status | facts)

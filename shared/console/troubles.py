@@ -94,6 +94,10 @@ def _trouble(problem: Problem, health: Health, overview: Mapping[str, Any]) -> T
         case Problem.MEMORY:
             why = f"Redis has used {_of_memory(health)}. At 90 % forms are refused; at 100 % no email is sent."
             return Trouble("The ledger is filling up", why, FULL, grave=False)
+        case Problem.NOTION:
+            why = ". ".join(health.notion) + "."
+            fix = "Emails still go out; what has no column is left out. evergreen notion check names all of it."
+            return Trouble("A database in Notion needs a correction", why, fix, grave=False)
         case Problem.BEHIND:
             why = f"{health.outbox} changes wait to be written there."
             return Trouble(

@@ -10,6 +10,7 @@ from shared.core.settings import Settings
 from shared.doctor.findings import Finding, Findings
 from shared.domain.addresses import canonical
 from shared.integrations.notion import Notion
+from shared.ledger.notion_columns import NotionColumns
 from shared.notion import setup_check
 
 SHARED_DOMAIN = "resend.dev"  # https://resend.com/docs/knowledge-base/what-email-addresses-to-use-for-testing
@@ -98,9 +99,9 @@ def _rate(found: Settings, heard: Answer) -> Findings:
         yield Finding("fault", "RESEND_RATE", message, f"set RESEND_RATE={allowed}, or 0 to follow Resend's limit")
 
 
-def notion(found: Settings, client: Notion) -> Findings:
+def notion(found: Settings, client: Notion, known: NotionColumns | None) -> Findings:
     """Every database and column, as in `evergreen notion check`."""
-    for seen in setup_check.check(client, found):
+    for seen in setup_check.check(client, found, known):
         where = f"{seen.source}: {seen.column} " if seen.column else f"{seen.source}: "
         yield Finding(seen.level, "Notion", f"{where}{seen.message}", seen.fix)
 

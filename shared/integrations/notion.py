@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from shared.core.errors import NotionError, NotionFault, masked
 from shared.core.optional_imports import without
-from shared.integrations.notion_values import Value, number, page_id, write
+from shared.integrations.notion_values import Column, Value, number, page_id, write
 
 with without("rich"):  # httpx loads it for its command line
     import httpx
@@ -22,6 +23,7 @@ with without("rich"):  # httpx loads it for its command line
     from notion_client.errors import HTTPResponseError, RequestTimeoutError
 
 VERSION = "2025-09-03"
+SCHEMA_FOR = 30  # seconds that columns are remembered: the owner may change them at any time
 _BUSY = {409, 429, 529}
 _BROKEN = {500, 502, 503, 504}
 
@@ -50,7 +52,7 @@ class Notion:
             client=httpx.Client(),
         )
         self._turn = turn
-        self._schemas: dict[str, dict[str, str]] = {}
+        self._schemas: dict[str, tuple[float, dict[str, Column]]] = {}
 
     def _call(self, method: Callable[..., Any], *positional: str, **arguments: Any) -> dict[str, Any]:
         self._turn()
@@ -68,15 +70,43 @@ class Notion:
             raise NotionError("unsure", "Notion's answer was not JSON") from None
 
     def data_source(self, id: str) -> str:
-        """The data source behind an id or link from the owner's settings, which may be a database's; raises
-        NotionError."""
+        """The first data source behind an id or link; raises NotionError."""
+        return next(iter(self.data_sources(id)))
+
+    def data_sources(self, id: str) -> dict[str, str]:
+        """The data sources behind an id or link from the owner's settings, which may be a database's or a data
+        source's; id → name.
+
+        Raises:
+            NotionError: `trashed` if it is in the trash; `refused` if it is the id of a page.
+        """
         id = page_id(id)
         try:
-            return str(self._call(self._client.databases.retrieve, id)["data_sources"][0]["id"])
+            found = self._call(self._client.databases.retrieve, id)
+            sources = {str(one["id"]): str(one["name"]) for one in found["data_sources"]}
         except NotionError as error:
-            if error.kind != "gone":
+            if error.kind not in ("gone", "refused"):  # an id of another kind
                 raise
-        return str(self._call(self._client.data_sources.retrieve, id)["id"])
+            found = self._other_object(id, error)
+            sources = {str(found["id"]): ""}
+        if found.get("in_trash"):
+            raise NotionError("trashed", "the database is in Notion's trash")
+        if not sources:
+            raise NotionError("refused", "the database has no data source that the integration may read")
+        return sources
+
+    def _other_object(self, id: str, why: NotionError) -> dict[str, Any]:
+        """The data source with an id that is no database's; raises NotionError."""
+        try:
+            return self._call(self._client.data_sources.retrieve, id)
+        except NotionError as error:
+            if error.kind not in ("gone", "refused"):
+                raise
+        try:
+            self._call(self._client.pages.retrieve, id)
+        except NotionError as error:
+            raise (why if error.kind in ("gone", "refused") else error) from None
+        raise NotionError("refused", "that is the id of a page; open the database on it and copy the database's link")
 
     def database(self, id: str) -> dict[str, Any]:
         """The database of an id or link from the owner's settings, which may be a data source's; raises NotionError."""
@@ -95,12 +125,16 @@ class Notion:
             self._client.databases.update, database, description=[{"type": "text", "text": {"content": description}}]
         )
 
-    def schema(self, source: str, *, fresh: bool = False) -> Mapping[str, str]:
-        """The properties of a data source, name → type; remembered until asked for a fresh one; raises NotionError."""
-        if fresh or source not in self._schemas:
+    def schema(self, source: str, *, fresh: bool = False) -> Mapping[str, Column]:
+        """The properties of a data source by name; remembered for SCHEMA_FOR, unless asked for fresh ones; raises
+        NotionError."""
+        now = time.monotonic()
+        read, columns = self._schemas.get(source, (now, {}))
+        if fresh or not columns or now - read > SCHEMA_FOR:
             found = self._call(self._client.data_sources.retrieve, source)["properties"]
-            self._schemas[source] = {name: property["type"] for name, property in found.items()}
-        return self._schemas[source]
+            columns = {name: Column.of(property) for name, property in found.items()}
+            self._schemas[source] = (now, columns)
+        return columns
 
     def add_properties(self, source: str, properties: Mapping[str, Any]) -> None:
         """Add properties to a data source; existing ones stay as they are; raises NotionError."""
@@ -136,9 +170,8 @@ class Notion:
             types = self.schema(source, fresh=True)
             if unknown := [name for name in unknown if name not in types]:
                 raise NotionError("refused", f"there is no property {', '.join(unknown)}; run `evergreen notion check`")
-        return self.pages(
-            source, {"and": [{"property": name, types[name]: {"equals": value}} for name, value in keys.items()]}
-        )
+        filters = [_filter(name, types[name], value) for name, value in keys.items()]
+        return self.pages(source, {"and": filters}) if all(filters) else iter(())
 
     def find(self, source: str, keys: Mapping[str, str]) -> str | None:
         """The oldest such page, or None; raises NotionError."""
@@ -196,6 +229,15 @@ class Notion:
     def _properties(self, source: str, values: Mapping[str, Value]) -> dict[str, Any]:
         types = self.schema(source)
         return {name: written for name, value in values.items() if (written := write(types[name], value)) is not None}
+
+
+def _filter(name: str, column: Column, value: str) -> dict[str, Any] | None:
+    """The filter for a value; None if no page can have it."""
+    if column.type == "status":
+        option = column.option(value)
+        return {"property": name, "status": {"equals": option}} if option else None
+    condition = "contains" if column.type == "multi_select" else "equals"
+    return {"property": name, column.type: {condition: value}}
 
 
 def _refusal(error: HTTPResponseError) -> NotionError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,19 +15,48 @@ TEXT_LIMIT = 2000
 Value = str | int | float | bool | None
 
 
-def write(type: str, value: Value) -> dict[str, Any] | None:
-    """A value as Notion takes it for a property of a given type; None for a type that cannot be written.
+@dataclass(frozen=True)
+class Column:
+    """A property of a data source, as it is in Notion.
+
+    Attributes:
+        type: its type.
+        id: it stays when the property is renamed.
+        options: of a status, which takes no other value; Notion adds an unknown option to a select by itself.
+    """
+
+    type: str
+    id: str = ""
+    options: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, property: Mapping[str, Any]) -> Column:
+        """A property as Notion describes it."""
+        type = str(property["type"])
+        options = property[type].get("options", []) if type == "status" else []
+        return cls(type, str(property["id"]), tuple(option["name"] for option in options))
+
+    def option(self, value: str) -> str | None:
+        """The option of a status for a value, in any case; None if it has none."""
+        return next((option for option in self.options if option.casefold() == value.casefold()), None)
+
+
+def write(column: Column, value: Value) -> dict[str, Any] | None:
+    """A value as Notion takes it for a column; None if the column cannot hold it.
 
     Args:
-        type: the property's type in Notion.
+        column: the column.
         value: text, a number or a tick; an instant is ISO 8601 text. None clears the property.
     """
-    text = "" if value is None else str(value)
+    text, type = "" if value is None else str(value), column.type
     match type:
         case "title" | "rich_text":
             return {type: [{"text": {"content": text[:TEXT_LIMIT]}}] if text else []}
-        case "select" | "status":
+        case "select":
             return {type: {"name": text.replace(",", " ")[:100]} if text else None}
+        case "status":
+            option = column.option(text)
+            return {type: {"name": option}} if option else None if text else {type: None}
         case "multi_select":
             return {type: [{"name": text.replace(",", " ")[:100]}] if text else []}
         case "date":
@@ -61,7 +91,8 @@ def plain(property: Mapping[str, Any] | None) -> str | None:
         return None
     value = property[property["type"]]
     if isinstance(value, list):
-        return "".join(part.get("plain_text", "") for part in value) or None
+        names = ", ".join(part["name"] for part in value if "name" in part)  # a multi-select's
+        return "".join(part.get("plain_text", "") for part in value) or names or None
     if isinstance(value, dict):
         value = value.get("name") or value.get("start")
     return None if value is None else str(value)

@@ -10,7 +10,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from shared.ledger import ids
+from shared.ledger import ids, notion_columns
 from shared.ledger.client import Ledger
 from shared.ledger.fence_state import why_fenced
 from shared.ledger.redis_errors import is_denied
@@ -41,6 +41,7 @@ class Problem(StrEnum):
     FIRST_EMAILS = "first-emails"  # too many first emails to unproved addresses bounced, and no more of them leave
     NO_ROOM = "no-room"  # nine tenths of the memory are used: forms that nothing proves are refused, all else goes on
     MEMORY = "memory"  # it will be full soon
+    NOTION = "notion"  # a database or a column of the owner's lacks what Evergreen needs
     BEHIND = "behind"  # the workers of `record` are at work, but Notion is behind
 
 
@@ -67,6 +68,7 @@ class Health:
         first_emails_stopped: whether first emails to unproved addresses wait for a person.
         held: sign-ups that wait for a confirmation.
         no_info: whether Redis's user may not run INFO: memory is unknown, and a fence that is on lets nothing go.
+        notion: what is wrong with the owner's databases in Notion, in a sentence each.
     """
 
     tick_age: int | None
@@ -84,6 +86,7 @@ class Health:
     first_emails_stopped: bool = False
     held: int = 0
     no_info: bool = False
+    notion: tuple[str, ...] = ()
 
     @property
     def memory_used(self) -> float:
@@ -112,6 +115,7 @@ class Health:
             Problem.FIRST_EMAILS: self.first_emails_stopped,
             Problem.NO_ROOM: self.memory_used > NO_ROOM and not self.full,
             Problem.MEMORY: MEMORY_LOW <= self.memory_used <= NO_ROOM and not self.full,
+            Problem.NOTION: bool(self.notion),
             Problem.BEHIND: self.outbox > BEHIND
             and bool(self.workers["record"])
             and self.fence is None,  # else it waits for the fence
@@ -139,8 +143,9 @@ def read_health(ledger: Ledger) -> Health:
     pipe.hgetall(ids.FENCE)
     pipe.exists(ids.FIRSTS_STOPPED)
     pipe.zcard(ids.HELD)
-    version, tick, first, sample, scheduled, queued, *workers = (answers := pipe.execute())[:-5]
-    outbox, gate, fence, stopped, held = answers[-5:]
+    pipe.hvals(notion_columns.TROUBLES)
+    version, tick, first, sample, scheduled, queued, *workers = (answers := pipe.execute())[:-6]
+    outbox, gate, fence, stopped, held, notion = answers[-6:]
     info = _info(ledger)
     now = ledger.now()
     return Health(
@@ -159,6 +164,7 @@ def read_health(ledger: Ledger) -> Health:
         first_emails_stopped=bool(stopped),
         held=held,
         no_info=not info,
+        notion=tuple(sorted(notion)),
     )
 
 

@@ -9,6 +9,7 @@ from shared.ledger import ids
 from shared.ledger.client import Ledger
 
 _TICKED = "eg:ticked"
+_COLUMN = "eg:ticked:column"  # the id of the column in Notion
 
 
 class NotionTicks:
@@ -32,6 +33,17 @@ class NotionTicks:
     def remove(self, enrollment: str) -> None:
         """Remember that an enrollment is no longer ticked."""
         self._redis.srem(_TICKED, enrollment)
+
+    def begin(self, column: str) -> None:
+        """The ticks are those of this column in Notion, by its id; those of another column are forgotten."""
+        before = self._redis.get(_COLUMN)
+        if before == column:
+            return
+        with self._redis.pipeline() as pipe:
+            if before is not None:
+                pipe.delete(_TICKED)
+            pipe.set(_COLUMN, column)
+            pipe.execute()
 
     def page(self, enrollment: str) -> str:
         """The tracker page of an enrollment; empty if none is known."""

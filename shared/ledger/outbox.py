@@ -10,6 +10,8 @@ from typing import cast
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 
+INCOMPLETE = "eg:outbox:incomplete"  # a set: what was recorded without a value for which there is no column
+AT_ONCE = 500  # that are put back with one script
 UNSURE = "?"  # a page that may have been created, but whose id we did not learn
 
 
@@ -69,6 +71,20 @@ class Outbox:
 
         Returns how often it has failed."""
         return self.ledger.recorded(entry.member, entry.version, wait=wait)
+
+    def incomplete(self, entry: Entry) -> None:
+        """Remember that an entry was recorded without a value, for lack of a column."""
+        self.ledger.redis.sadd(INCOMPLETE, entry.member)
+
+    def complete(self) -> int:
+        """Have everything recorded again that lacks a value; returns how much that is."""
+        members = cast(set[str], self.ledger.redis.smembers(INCOMPLETE))
+        things = [(kind, id) for kind, _, id in (member.partition(":") for member in sorted(members))]
+        for start in range(0, len(things), AT_ONCE):
+            self.ledger.tell(things[start : start + AT_ONCE])
+        if members:
+            self.ledger.redis.srem(INCOMPLETE, *members)
+        return len(things)
 
     def page(self, entry: Entry) -> str | None:
         """The Notion page of a thing: its id, UNSURE, or None if there is none yet."""

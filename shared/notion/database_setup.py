@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.core.settings import Settings
 from shared.integrations.notion import Notion
+from shared.notion.data_sources import locate
 from shared.notion.schema import SOURCES, Property, Source, own_name
 
 
@@ -30,22 +31,22 @@ def init(notion: Notion, settings: Settings, *, parent: str | None, add: bool) -
         id = str(getattr(settings, source.setting))
         if not id and parent:
             changed.append((source, *_create(notion, source, parent)))
-        elif id and add and (added := _add_missing(notion, source, id, settings)):
+        elif id and add and (added := _add_missing(notion, source, settings)):
             changed.append((source, id, added))
     return changed
 
 
 def _create(notion: Notion, source: Source, parent: str) -> tuple[str, list[str]]:
-    columns = {column.name: _configuration(column) for column in (*source.properties, *source.own)}
+    columns = {column.name: _configuration(column) for column in source.all}
     return notion.create_database(parent, source.title, columns), list(columns)
 
 
-def _add_missing(notion: Notion, source: Source, id: str, settings: Settings) -> list[str]:
-    data_source = notion.data_source(id)
+def _add_missing(notion: Notion, source: Source, settings: Settings) -> list[str]:
+    data_source = locate(notion, source, settings)
     there = notion.schema(data_source, fresh=True)
     missing = {
         name: _configuration(column)
-        for column in (*source.properties, *source.own)
+        for column in source.all
         if (name := own_name(column.name, source, settings.notion_property_names)) not in there
         and column.type != "title"
     }

@@ -9,7 +9,8 @@ from typing import Any
 from shared.core import log
 from shared.core.errors import NotionError
 from shared.integrations.notion import Notion
-from shared.integrations.notion_values import Value
+from shared.integrations.notion_values import Column, Value
+from shared.ledger.notion_columns import NotionColumns
 from shared.ledger.outbox import UNSURE, Entry, Outbox
 from shared.notion import schema
 from shared.notion.schema import Source
@@ -62,7 +63,7 @@ class Page:
             new: what to write to a new one.
 
         Raises:
-            NotionError: `refused` if a required column is missing.
+            NotionError: `refused` if an essential column is missing.
         """
         try:
             self._write_once(known, values, new)
@@ -73,18 +74,19 @@ class Page:
             self._write_once(known, values, new)
 
     def _write_once(self, known: str | None, values: Mapping[str, Value], new: Mapping[str, Value]) -> None:
-        self._require_columns()
+        self._require_key()
         if known and self._update(known, values):
             self._keep(known)
             return
         self._keep(UNSURE)
         self._keep(self.notion.create(self.source, self._fitting(new)))
 
-    def _require_columns(self) -> None:
-        required = [self.own_name(column.name) for column in self.kind.properties if column.required]
-        columns = self.notion.schema(self.source)
-        if missing := [name for name in required if name not in columns]:
-            raise NotionError("refused", f"{self.kind.title} has no {', '.join(missing)}; run `evergreen notion check`")
+    def _require_key(self) -> None:
+        if not schema.usable_key(self.kind, self.notion.schema(self.source), self.names):
+            essential = " and ".join(self.own_name(name) for name in self.kind.keys[0])
+            raise NotionError(
+                "refused", f"{self.kind.title} has no usable {essential}, so rows wait; run `evergreen notion check`"
+            )
 
     def _update(self, page: str, values: Mapping[str, Value]) -> bool:
         """Whether the page still exists and was updated."""
@@ -99,8 +101,20 @@ class Page:
 
     def _fitting(self, values: Mapping[str, Value]) -> dict[str, Value]:
         columns = self.notion.schema(self.source)
-        named = schema.renamed(values, self.kind, self.names)
-        return {name: value for name, value in named.items() if name in columns}
+        fitting = schema.fitting(values, self.kind, columns, self.names)
+        left_out = {name for name, value in values.items() if value is not None and self.own_name(name) not in fitting}
+        if left_out and not left_out.isdisjoint(self._wanted(columns)):
+            self.outbox.incomplete(self.entry)
+        return fitting
+
+    def _wanted(self, columns: Mapping[str, Column]) -> set[str]:
+        """The columns that are there, were there a short time ago, or must be, by Evergreen's names."""
+        seen = NotionColumns(self.outbox.ledger).seen(self.source)
+        return {
+            column.name
+            for column in self.kind.properties
+            if column.required or column.name in seen or self.own_name(column.name) in columns
+        }
 
     def _keep(self, page: str) -> None:
         if page != self.known():

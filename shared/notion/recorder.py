@@ -27,6 +27,7 @@ from shared.ledger.client import Ledger
 from shared.ledger.outbox import UNSURE, Entry, Outbox
 from shared.ledger.pacing import Pacer
 from shared.notion import row_values
+from shared.notion.data_sources import locate
 from shared.notion.recorded_page import Page
 from shared.notion.schema import CONTACTS, EMAIL_LOG, TRACKER, Source
 
@@ -70,7 +71,7 @@ class Recorder:
 
     def _put_back(self, entry: Entry, outbox: Outbox, error: NotionError) -> bool:
         """Keep an item for later; returns whether to leave Notion alone for longer than a recorder waits."""
-        if error.kind in ("refused", "gone"):
+        if error.kind in ("refused", "gone", "trashed"):
             failures = outbox.failed(entry, REFUSED_AFTER)
             _logger.error("record.refused", thing=entry.member, why=error.reason, failures=failures)
             Alerts(self.ledger).report("record", f"{entry.member}: {error.reason}")
@@ -111,7 +112,7 @@ class Recorder:
         if not setting:
             return None
         if setting not in self._sources:
-            self._sources[setting] = notion.data_source(setting)
+            self._sources[setting] = locate(notion, kind, self.settings)
         return Page(entry, outbox, notion, self._sources[setting], kind, self.settings.notion_property_names)
 
     def _record_contact(self, page: Page | None, contact: Contact) -> None:
@@ -144,11 +145,12 @@ class Recorder:
 def _find_run(page: Page, run: Enrollment, values: Mapping[str, Value], *, adopts: bool) -> str | None:
     """The row of this enrollment; or one from an earlier build, of the same person and campaign, that no enrollment
     claims yet."""
-    unclaimed = None
-    for row in page.find_all({name: str(values[name]) for name in ("Email", "Campaign")}):
-        claimed_by = plain(row["properties"].get(page.own_name("Enrollment ID")))
+    unclaimed, campaign = None, str(values["Campaign"]).replace(",", " ").casefold()
+    for row in page.find_all({"Email": str(values["Email"])}):
+        claimed_by, of = (plain(row["properties"].get(page.own_name(name))) for name in ("Enrollment ID", "Campaign"))
         if claimed_by == run.id:
             return str(row["id"])
-        if not claimed_by and adopts and unclaimed is None:
+        same = (of or "").replace(",", " ").casefold() == campaign
+        if not claimed_by and adopts and same and unclaimed is None:
             unclaimed = str(row["id"])
     return unclaimed

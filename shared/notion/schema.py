@@ -9,9 +9,19 @@ from dataclasses import dataclass
 
 from shared.domain.segments import SEGMENTS
 from shared.domain.states import EnrollmentState
-from shared.integrations.notion_values import Value
+from shared.integrations.notion_values import Column, Value, write
 
 NUMBERED = 7  # the tracker has a column for each of the first seven emails
+# Which column types can hold what Evergreen writes, and be searched by it.
+FITS = {
+    "title": {"title", "rich_text"},
+    "email": {"email", "rich_text", "title"},
+    "select": {"select", "status", "multi_select", "rich_text", "title"},
+    "rich_text": {"rich_text", "title", "select"},
+    "number": {"number", "rich_text", "select"},
+    "date": {"date", "rich_text"},
+    "checkbox": {"checkbox"},
+}
 
 
 @dataclass(frozen=True)
@@ -23,6 +33,10 @@ class Property:
     required: bool = False
     options: tuple[str, ...] = ()
 
+    def fits(self, there: Column) -> bool:
+        """Whether a column in Notion can hold this one's values."""
+        return there.type in FITS[self.type]
+
 
 @dataclass(frozen=True)
 class Source:
@@ -33,6 +47,7 @@ class Source:
         title: the name that `notion init` gives the database.
         setting: the variable with the id of the owner's database.
         properties: its columns.
+        keys: the essential columns: a row can be found, and so is written, if all columns of one of these are there.
         own: columns that the owner fills; Evergreen never writes them.
     """
 
@@ -40,7 +55,13 @@ class Source:
     title: str
     setting: str
     properties: tuple[Property, ...]
+    keys: tuple[tuple[str, ...], ...]
     own: tuple[Property, ...] = ()
+
+    @property
+    def all(self) -> tuple[Property, ...]:
+        """All columns."""
+        return (*self.properties, *self.own)
 
 
 CONTACTS = Source(
@@ -65,6 +86,7 @@ CONTACTS = Source(
         Property("Subscription", "select", options=("subscribed", "unsubscribed", "bounced", "complained")),
         Property("Proof", "rich_text"),
     ),
+    keys=(("Email",),),
 )
 TRACKER = Source(
     "tracker",
@@ -83,6 +105,7 @@ TRACKER = Source(
         Property("Last Error", "rich_text"),
         Property("Enrollment ID", "rich_text"),
     ),
+    keys=(("Email", "Campaign"), ("Email", "Enrollment ID")),
     own=(Property("Pause", "checkbox"),),
 )
 EMAIL_LOG = Source(
@@ -106,12 +129,14 @@ EMAIL_LOG = Source(
         Property("Sent By", "select", options=("website", "evergreen")),
         Property("Error", "rich_text"),
     ),
+    keys=(("Email ID",),),
 )
 TEMPLATES = Source(
     "templates",
     "Templates",
     "notion_templates_db_id",
     (Property("Error", "rich_text"),),
+    keys=(("Template ID", "Subject"),),
     own=(
         Property("Template ID", "title", required=True),
         Property("Campaign", "select"),
@@ -123,17 +148,49 @@ TEMPLATES = Source(
 SOURCES = (CONTACTS, TRACKER, EMAIL_LOG, TEMPLATES)
 
 
-def renamed(values: Mapping[str, Value], source: Source, names: Mapping[str, str]) -> dict[str, Value]:
-    """Values under the owner's own property names.
+def own_name(name: str, source: Source, names: Mapping[str, str]) -> str:
+    """The owner's name for a property of ours."""
+    return names.get(f"{source.key}.{name}", names.get(name, name))
+
+
+def fitting(
+    values: Mapping[str, Value], source: Source, columns: Mapping[str, Column], names: Mapping[str, str]
+) -> dict[str, Value]:
+    """The values that the columns in Notion can hold, under the owner's names.
 
     Args:
         values: by our names.
         source: the data source they belong to.
+        columns: as they are in Notion.
         names: ours → theirs; `tracker.Email` beats `Email`.
     """
-    return {own_name(name, source, names): value for name, value in values.items()}
+    wanted = {column: own_name(column.name, source, names) for column in source.all if column.name in values}
+    return {
+        name: values[column.name]
+        for column, name in wanted.items()
+        if name in columns and column.fits(columns[name]) and write(columns[name], values[column.name]) is not None
+    }
 
 
-def own_name(name: str, source: Source, names: Mapping[str, str]) -> str:
-    """The owner's name for a property of ours."""
-    return names.get(f"{source.key}.{name}", names.get(name, name))
+def usable_key(source: Source, columns: Mapping[str, Column], names: Mapping[str, str]) -> tuple[str, ...]:
+    """The first of a source's keys whose columns are all there and fit, by our names; empty if there is none."""
+    usable = {
+        column.name
+        for column in source.all
+        if (there := columns.get(own_name(column.name, source, names))) and column.fits(there)
+    }
+    return next((key for key in source.keys if usable.issuperset(key)), ())
+
+
+def likeness(source: Source, columns: Mapping[str, Column], names: Mapping[str, str]) -> float:
+    """The share of a source's columns that are there."""
+    return sum(own_name(column.name, source, names) in columns for column in source.all) / len(source.all)
+
+
+def mistaken_for(source: Source, columns: Mapping[str, Column], names: Mapping[str, str]) -> Source | None:
+    """The data source that these columns belong to, if it is another one."""
+    for other in SOURCES:
+        complete = all(own_name(column.name, other, names) in columns for column in other.all if column.required)
+        if complete and likeness(other, columns, names) > likeness(source, columns, names):
+            return other
+    return None

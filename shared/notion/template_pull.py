@@ -15,8 +15,11 @@ from shared.emails.template_store import Key, name_of
 from shared.integrations.notion import Notion
 from shared.ledger.alerts import Alerts
 from shared.ledger.client import Ledger
+from shared.ledger.notion_columns import NotionColumns
 from shared.ledger.template_texts import TemplateTexts
+from shared.notion.data_sources import locate
 from shared.notion.schema import TEMPLATES, own_name
+from shared.notion.setup_check import check_columns
 from shared.notion.template_pages import Page, Pages
 from shared.notion.template_rows import Row, fault_of, key_of, rows, source_of
 
@@ -78,10 +81,11 @@ class Puller:
             progress: called with the number of rows done and the total.
 
         Raises:
-            NotionError: if the rows cannot be read, or the token is refused.
+            NotionError: if the rows cannot be read, a column is missing, or the token is refused.
         """
-        self._source = self._source or self.notion.data_source(self.settings.notion_templates_db_id)
+        self._source = self._source or locate(self.notion, TEMPLATES, self.settings)
         found = rows(self.notion, self._source, self.settings)
+        self._require_columns()
         last_good = TemplateTexts(self.ledger)
         known = last_good.sources()
         keys, verdicts = self._assign(found)
@@ -92,6 +96,14 @@ class Puller:
         progress(len(found), len(found))
         self._tell(found, verdicts, last_good, self._orphans(keys, verdicts, known, last_good))
         return [verdicts[row.page] for row in found]
+
+    def _require_columns(self) -> None:
+        """Without one of the owner's columns every draft might be sent, so nothing is taken over."""
+        columns, seen = self.notion.schema(self._source), NotionColumns(self.ledger).seen(self._source)
+        owned = {own_name(column.name, TEMPLATES, self.settings.notion_property_names) for column in TEMPLATES.own}
+        for finding in check_columns(TEMPLATES, columns, self.settings, seen):
+            if finding.level == "fault" and finding.column in owned:
+                raise NotionError("refused", finding.sentence)
 
     def _assign(self, found: list[Row]) -> tuple[dict[str, Key], dict[str, Verdict]]:
         """Each row's email, by page, and the verdicts on rows that need not be read."""

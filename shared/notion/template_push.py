@@ -14,10 +14,11 @@ from shared.domain.catalog import Catalog
 from shared.emails.rendering import Email
 from shared.emails.template_store import Key, compile_source, name_of
 from shared.integrations.notion import Notion
-from shared.integrations.notion_values import Value
+from shared.integrations.notion_values import Column, Value
 from shared.ledger.template_texts import TemplateTexts
+from shared.notion.data_sources import locate
 from shared.notion.markdown import to_notion
-from shared.notion.schema import TEMPLATES, own_name, renamed
+from shared.notion.schema import TEMPLATES, fitting, own_name
 from shared.notion.template_rows import Row, key_of, rows, source_of
 
 KEPT = "edited in Notion; --force overwrites it with the file"
@@ -59,7 +60,7 @@ class Pusher:
 
     def push(self) -> Iterator[Pushed]:
         """Push the templates one by one; raises NotionError, and continues where it stopped when called again."""
-        source = self.notion.data_source(self.settings.notion_templates_db_id)
+        source = locate(self.notion, TEMPLATES, self.settings)
         columns = self.notion.schema(source)
         there: dict[Key, Row] = {}
         for row in rows(self.notion, source, self.settings):
@@ -73,7 +74,9 @@ class Pusher:
         for key in self.catalog.sources:
             yield self._push(key, there.get(key), source, columns, pushed.get(name_of(key)))
 
-    def _push(self, key: Key, row: Row | None, source: str, columns: Mapping[str, str], digest: str | None) -> Pushed:
+    def _push(
+        self, key: Key, row: Row | None, source: str, columns: Mapping[str, Column], digest: str | None
+    ) -> Pushed:
         name, text = name_of(key), self.catalog.sources[key]
         if row:
             now = self._source(row)
@@ -85,16 +88,16 @@ class Pusher:
             self.last_good.push(name, _digest(self._write(key, row, source, columns)))
         return Pushed(name, "updated" if row else "created")
 
-    def _write(self, key: Key, row: Row | None, source: str, columns: Mapping[str, str]) -> str:
+    def _write(self, key: Key, row: Row | None, source: str, columns: Mapping[str, Column]) -> str:
         """Write a file to its row; returns its source as Notion returns it."""
         headers, _, body = self.catalog.sources[key].replace("\r\n", "\n").partition("\n\n")
         given = dict(line.split(": ", 1) for line in headers.split("\n"))
         values: dict[str, Value] = {"Subject": given["Subject"].strip(), "Preview": given.get("Preview", "").strip()}
         if row is None:
             values |= {"Template ID": key[1], "Campaign": self.catalog.campaigns[key[0]].name, "Status": "Live"}
-        named = renamed(values, TEMPLATES, self.settings.notion_property_names)
-        known = {name: value for name, value in named.items() if name in columns}
-        if values["Preview"] and own_name("Preview", TEMPLATES, self.settings.notion_property_names) not in columns:
+        names = self.settings.notion_property_names
+        known = fitting(values, TEMPLATES, columns, names)
+        if values["Preview"] and own_name("Preview", TEMPLATES, names) not in known:
             body = f"Preview: {values['Preview']}\n\n{body}"
         if row is None:
             page = self.notion.create(source, known, to_notion(body))

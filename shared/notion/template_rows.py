@@ -52,7 +52,13 @@ def rows(notion: Notion, source: str, settings: Settings) -> list[Row]:
     """
     # Notion gives only the minute; ids break ties, so that the order never changes.
     pages = sorted(notion.pages(source), key=lambda page: (page["created_time"], page["id"]))
+    if pages and _types(pages[0]) != {name: column.type for name, column in notion.schema(source).items()}:
+        notion.schema(source, fresh=True)  # a column has just changed
     return [_row(page, settings.notion_property_names) for page in pages]
+
+
+def _types(page: Mapping[str, Any]) -> dict[str, str]:
+    return {name: property["type"] for name, property in page["properties"].items()}
 
 
 def _row(page: Mapping[str, Any], names: Mapping[str, str]) -> Row:

@@ -81,8 +81,8 @@ CAUSES = {
         "The last good text is still sent. Fix the page in Notion as the reason says.",
     ),
     "record": Cause(
-        "Notion refuses a row",
-        "Emails still go out. `evergreen notion check` lists what is missing or misspelled in the database.",
+        "Notion needs a correction",
+        "Emails still go out. `evergreen notion check` lists what is missing or misspelled in the databases.",
     ),
     "fence": Cause(
         "Another copy of Evergreen holds the fence",

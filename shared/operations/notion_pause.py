@@ -16,6 +16,7 @@ from shared.ledger.client import Ledger
 from shared.ledger.fence_state import FenceState
 from shared.ledger.notion_ticks import NotionTicks
 from shared.notion import schema
+from shared.notion.data_sources import locate
 from shared.notion.schema import TRACKER
 from shared.operations.enrollment_actions import EnrollmentActions
 
@@ -53,12 +54,17 @@ class NotionPause:
         """
         if FenceState(self.ledger).refusal() is not None:
             return 0
-        self._source = self._source or self.notion.data_source(self.settings.notion_email_sequence_db_id)
+        self._source = self._source or locate(self.notion, TRACKER, self.settings)
         pause, id_name = (
             schema.own_name(name, TRACKER, self.settings.notion_property_names) for name in ("Pause", "Enrollment ID")
         )
-        if {pause, id_name} - set(self.notion.schema(self._source)):
+        columns = self.notion.schema(self._source)
+        if pause not in columns or id_name not in columns:
             return 0  # `evergreen notion check` says so
+        is_checkbox = columns[pause].type == "checkbox"
+        self._ticks.begin(columns[pause].id if is_checkbox else "")  # a lost tick is not a cleared one
+        if not is_checkbox:
+            return 0
         rows = self.notion.pages(self._source, {"property": pause, "checkbox": {"equals": True}})
         ticked = {run: str(row["id"]) for row in rows if (run := plain(row["properties"].get(id_name)))}
         known = self._ticks.known()
@@ -92,7 +98,7 @@ class NotionPause:
         if found.get("in_trash"):
             self._ticks.remove(run)
             return False
-        return not found["properties"].get(pause, {}).get("checkbox")
+        return found["properties"].get(pause, {}).get("checkbox") is False  # not a column that is missing
 
     def _steer(self, run: str, decide: Callable[[str], str]) -> None:
         try:

@@ -19,6 +19,7 @@ from shared.ledger.client import Ledger
 from shared.ledger.contacts import REASONS, Contacts
 from shared.ledger.rewriting import Log, clear_slow_commands, rewrite
 from shared.notion import schema
+from shared.notion.data_sources import locate
 from shared.notion.schema import CONTACTS, EMAIL_LOG, TRACKER
 
 BY_HAND = (
@@ -152,10 +153,10 @@ def _trash(notion: Notion, settings: Settings, address: str, known: set[str]) ->
     """Trash the known pages, and those that contain the address; returns how many, and what could not be done."""
     left, pages = [], set(known)
     for source in (CONTACTS, TRACKER, EMAIL_LOG):
-        if setting := str(getattr(settings, source.setting)):
+        if getattr(settings, source.setting):
             try:
                 column = schema.own_name("Email", source, settings.notion_property_names)
-                id = notion.data_source(setting)
+                id = locate(notion, source, settings)
                 for spelling in spellings(address):
                     pages |= {str(page["id"]) for page in notion.find_all(id, {column: spelling})}
             except NotionError as error:

@@ -23,6 +23,7 @@ from shared.ledger.alerts import Alerts
 from shared.ledger.client import Ledger
 from shared.ledger.fence_state import FenceState
 from shared.notion import schema
+from shared.notion.data_sources import locate
 from shared.notion.schema import TRACKER
 from shared.recovery import fence_word
 from shared.recovery.fence_word import Description
@@ -124,7 +125,7 @@ class Fence:
 
     def _refuse_a_stranger(self) -> None:
         """A Redis that never held the lease may start only if it knows all enrollments in the tracker."""
-        source = self.notion.data_source(self.settings.notion_email_sequence_db_id)
+        source = locate(self.notion, TRACKER, self.settings)
         id_name = schema.own_name("Enrollment ID", TRACKER, self.settings.notion_property_names)
         for row in self.notion.pages(source):
             run = plain(row["properties"].get(id_name))

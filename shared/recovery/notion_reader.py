@@ -13,6 +13,7 @@ from shared.integrations.notion import Notion
 from shared.ledger import ids
 from shared.notion import proof_text
 from shared.notion.cells import Cells
+from shared.notion.data_sources import locate
 from shared.notion.schema import CONTACTS, EMAIL_LOG, TRACKER, Source
 from shared.recovery import tracker_rows
 from shared.recovery.notion_rows import Logged, NotRestored, Person, Rows
@@ -65,8 +66,10 @@ class Reader:
 
     def cells(self, source: Source) -> Iterator[Cells]:
         """The rows of a data source; none if the owner does not have it."""
-        if id := str(getattr(self.settings, source.setting)):
-            for page in self.follow(self.notion.pages(self.notion.data_source(id)), f"Reading {source.title}"):
+        if getattr(self.settings, source.setting):
+            for page in self.follow(
+                self.notion.pages(locate(self.notion, source, self.settings)), f"Reading {source.title}"
+            ):
                 yield Cells(page, source, self.settings)
 
     def _contact(self, cells: Cells, rows: Rows) -> None:

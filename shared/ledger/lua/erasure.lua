@@ -5,6 +5,7 @@
 local function untell(list, member)
   redis.call('HDEL', list .. ':versions', member)
   redis.call('HDEL', list .. ':failures', member)
+  redis.call('SREM', list .. ':incomplete', member)
   return redis.call('ZREM', list, member)
 end
 
