@@ -22,6 +22,7 @@ from shared.core.settings import Settings
 from shared.core.stack_file import ROOT
 from shared.integrations.notion import Notion
 from shared.integrations.resend import Resend
+from shared.notion.data_sources import locate
 from shared.notion.schema import SOURCES, Source
 
 WITHIN = 30  # seconds, for what Notion's search and Resend's list show a little later
@@ -58,7 +59,7 @@ class Workspace:
 
     def source(self, source: Source) -> str:
         """The id of one of the owner's data sources."""
-        return self.notion.data_source(getattr(self.settings, source.setting))
+        return locate(self.notion, source, self.settings)
 
     def find(self, source: str, keys: dict[str, str], *, there: bool = True) -> str | None:
         """The page that a search finds, when it should be there (or not) within the time that Notion takes."""

@@ -15,7 +15,7 @@ from shared.domain.states import EnrollmentState, StepState
 from shared.integrations.notion_values import Value, plain
 from shared.notion.database_setup import init
 from shared.notion.row_values import contact_values, email_values, tracker_values
-from shared.notion.schema import CONTACTS, EMAIL_LOG, TEMPLATES, TRACKER, Source, own_name, renamed
+from shared.notion.schema import CONTACTS, EMAIL_LOG, TEMPLATES, TRACKER, Source, fitting, own_name
 from tests.live.conftest import Workspace, evergreen
 
 CAMPAIGN = """slug: {slug}
@@ -69,14 +69,14 @@ def test_a_row_is_written_found_and_trashed(workspace: Workspace, marked: str, p
     notion, names = workspace.notion, workspace.settings.notion_property_names
     source = workspace.source(kind)
     known = notion.schema(source)
-    own = {name: value for name, value in renamed(values, kind, names).items() if name in known}
+    own = fitting(values, kind, known, names)
     page = notion.create(source, own)
     workspace.made.append(page)
     keys = {own_name(key, kind, names): str(values[key])}
     assert workspace.find(source, keys) == page
     notion.update(page, source, own)
     kept = notion.page(page)["properties"]
-    texts = {name: str(value) for name, value in own.items() if value is not None and known[name] in TEXTS}
+    texts = {name: str(value) for name, value in own.items() if value is not None and known[name].type in TEXTS}
     assert {name: plain(kept[name]) for name in texts} == texts
     notion.trash(page)
     assert workspace.find(source, keys, there=False) is None

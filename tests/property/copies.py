@@ -45,9 +45,13 @@ class Tracker:
         """Write another description."""
         self.text = text
 
-    def data_source(self, id: str) -> str:
+    def data_sources(self, id: str) -> dict[str, str]:
         """Its only one."""
-        return id
+        return {id: ""}
+
+    def schema(self, _source: str) -> dict[str, Any]:
+        """No columns."""
+        return {}
 
     def pages(self, _source: str) -> Iterator[Any]:
         """No rows: no ledger is a stranger."""

@@ -1,4 +1,4 @@
-"""Blocks of text: what is accepted and what is kept (https://developers.notion.com/reference/block)."""
+"""Blocks: what is accepted and what is kept (https://developers.notion.com/reference/block)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local.sandbox.notion import richtext
-from local.sandbox.notion.wording import an_array, an_object, should_be
+from local.sandbox.notion.wording import UNDEFINED, a_text, an_array, an_object, invalid, should_be
 
 HEADINGS = ("heading_1", "heading_2", "heading_3", "heading_4")
 EXTRAS: dict[str, dict[str, Any]] = {
@@ -20,7 +20,15 @@ EXTRAS: dict[str, dict[str, Any]] = {
     "callout": {"icon": None},
     "code": {"caption": [], "language": "plain text"},
     "divider": {},
+    "image": {"caption": [], "type": "external", "external": {"url": ""}},
+    "bookmark": {"caption": [], "url": ""},
+    "table": {"table_width": 1, "has_column_header": False, "has_row_header": False},
+    "table_row": {"cells": []},
+    "column_list": {},
+    "column": {},
 }
+WITHOUT_TEXT = ("divider", "image", "bookmark", "table", "table_row", "column_list", "column")
+CHILD_OF = {"table_row": "table", "column": "column_list"}
 MAX_BLOCKS = 1000
 
 
@@ -44,25 +52,29 @@ def block(kind: str, pieces: list[richtext.Piece] | None = None, **changes: Any)
 
     Args:
         kind: its type.
-        pieces: its text; a divider has none.
+        pieces: its text, if it can have some.
         changes: differences from the defaults.
     """
-    if kind == "divider":
-        return Block(kind, {})
+    if kind in WITHOUT_TEXT:
+        return Block(kind, EXTRAS[kind] | changes)
     color = {} if kind == "code" else {"color": "default"}
     return Block(kind, {"rich_text": pieces or [], **EXTRAS[kind], **color, **changes})
 
 
-def read(values: Any, path: str) -> list[Block]:
+def read(values: Any, path: str, parent: str = "") -> list[Block]:
     """Check the blocks of a request.
 
     Args:
         values: the list.
         path: where it is.
+        parent: the type of the block that they are in.
     """
     blocks = [_read_block(one, f"{path}[{index}]") for index, one in enumerate(an_array(values, path))]
     if (count := _count(blocks)) > MAX_BLOCKS:
         raise should_be(f"{path}.length", f"≤ `{MAX_BLOCKS}`", count)
+    for one in blocks:
+        if parent != CHILD_OF.get(one.kind, "" if parent in CHILD_OF.values() else parent):
+            raise invalid(f"Block of type {one.kind} is not supported as a child of {parent or 'page'}.")
     return blocks
 
 
@@ -81,7 +93,7 @@ def _read_block(value: Any, path: str) -> Block:
     return Block(
         kind,
         read_content(kind, content, f"{path}.{kind}"),
-        read(content.get("children", []), f"{path}.{kind}.children"),
+        read(content.get("children", []), f"{path}.{kind}.children", kind),
     )
 
 
@@ -93,6 +105,23 @@ def read_content(kind: str, given: dict[str, Any], path: str) -> dict[str, Any]:
         given: the content as it was sent.
         path: where it is.
     """
-    pieces = [] if kind == "divider" else richtext.read(given.get("rich_text", []), f"{path}.rich_text")
-    whole = block(kind, pieces).content
-    return whole | {name: given[name] for name in whole if name != "rich_text" and name in given}
+    read_text = {
+        name: richtext.read(given[name], f"{path}.{name}") for name in ("rich_text", "caption") if name in given
+    }
+    if kind == "table_row":
+        cells = enumerate(an_array(given.get("cells", UNDEFINED), f"{path}.cells"))
+        return {"cells": [richtext.read(cell, f"{path}.cells[{index}]") for index, cell in cells]}
+    if kind == "image":
+        _url(an_object(given.get("external", UNDEFINED), f"{path}.external"), f"{path}.external")
+    if kind == "bookmark":
+        _url(given, path)
+    whole = block(kind).content
+    return (
+        whole
+        | {name: given[name] for name in whole if name in given}
+        | {name: read_text[name] for name in whole if name in read_text}
+    )
+
+
+def _url(given: dict[str, Any], path: str) -> None:
+    a_text(given.get("url", UNDEFINED), f"{path}.url", richtext.MAX_URL, at_least=1)

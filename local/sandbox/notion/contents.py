@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.sandbox.notion import blocks, edits, markdown
+from local.sandbox.notion import blocks, edits, markdown, markdown_lines
 from local.sandbox.notion.blocks import Block
 from local.sandbox.notion.record import Record
 from local.sandbox.notion.records import Records
@@ -112,8 +112,8 @@ def erase(records: Records, parent: Record) -> None:
 
 
 def read_markdown(records: Records, page: Record, *, for_people: bool = False) -> str:
-    """A page's blocks as Markdown, see `markdown.render`."""
-    return markdown.render(_tree(records, page), for_people=for_people)
+    """A page's blocks as Markdown, see `markdown_lines.render`."""
+    return markdown_lines.render(_tree(records, page), for_people=for_people)
 
 
 def _tree(records: Records, parent: Record) -> list[Block]:

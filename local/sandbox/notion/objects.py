@@ -98,8 +98,8 @@ def data_source_object(records: Records, source: Record) -> dict[str, Any]:
         "database_parent": _parent(records, database) if database else None,
         "url": _url(source.parent or source.id),
         "public_url": None,
-        "in_trash": source.in_trash,
-        "archived": source.in_trash,
+        "in_trash": (trashed := source.in_trash or bool(database and database.in_trash)),
+        "archived": trashed,
     }
 
 

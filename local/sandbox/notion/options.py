@@ -46,10 +46,16 @@ def read(kind: str, given: dict[str, Any], path: str, known: list[Option]) -> li
     return options
 
 
-def status_groups(options: list[Option]) -> dict[str, Any]:
-    """A status with its three groups; options that were sent land in the first one."""
+def status_groups(options: list[Option], before: list[dict[str, Any]]) -> dict[str, Any]:
+    """A status with its three groups.
+
+    Args:
+        options: all of them; new ones land in the first group.
+        before: the groups until now.
+    """
+    placed = {id: group["name"] for group in before for id in group["option_ids"]}
     groups = {
-        group: (color, [option["id"] for option in options] if group == "To-do" else [])
+        group: (color, [option["id"] for option in options if placed.get(option["id"], "To-do") == group])
         for _, _, group, color in _STATUSES
     }
     for name, color, group, _ in _STATUSES if not options else ():

@@ -10,7 +10,7 @@ from local.sandbox.notion.objects import value_object
 from local.sandbox.notion.pagination import listed
 from local.sandbox.notion.record import Record
 from local.sandbox.notion.records import Records
-from local.sandbox.notion.references import parent_of
+from local.sandbox.notion.references import is_below_trash, parent_of
 from local.sandbox.notion.schema import Schema, find, schema_of, source_of, title_of
 from local.sandbox.notion.values import plain, written
 from local.sandbox.notion.wording import UNDEFINED, an_object, expect, invalid, only
@@ -59,7 +59,7 @@ def _home(records: Records, body: dict[str, Any]) -> Record:
         raise invalid(
             "Provided parent is the workspace, but an internal integration can only create pages inside of others."
         )
-    if parent.in_trash:
+    if parent.in_trash or is_below_trash(records, parent):
         raise invalid("Can't create pages in an archived block. You must unarchive the block first.")
     if parent.kind != "database":
         return parent
@@ -102,6 +102,10 @@ def update(records: Records, page: Record, body: dict[str, Any], by: str) -> Rec
     """
     only(body, ("properties", "archived", "in_trash", "erase_content", *_LOOKS))
     trash = editable(page, body)
+    if is_below_trash(records, page):
+        raise invalid(
+            "Can't edit page on block with an archived ancestor. You must unarchive the ancestor before editing page."
+        )
     source = source_of(records, page)
     schema = schema_of(source)
     page.body["values"] |= _read_values(schema, an_object(body.get("properties") or {}, "body.properties"))

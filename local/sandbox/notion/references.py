@@ -32,6 +32,12 @@ def found(records: Records, object_id: str, kind: Kind, where: str = "path") -> 
     return record
 
 
+def is_below_trash(records: Records, record: Record) -> bool:
+    """Whether something that an object is in is in the trash."""
+    above = records.get(record.parent) if record.parent else None
+    return above is not None and (above.in_trash or is_below_trash(records, above))
+
+
 def parent_of(records: Records, body: dict[str, Any], *kinds: Kind) -> Record | None:
     """The parent of a new object; None for the workspace.
 

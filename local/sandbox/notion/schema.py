@@ -129,7 +129,8 @@ def _settings(kind: str, given: dict[str, Any], path: str, old: Property | None)
         case "select" | "multi_select":
             return {"options": options.read(kind, given, path, known)}
         case "status":
-            return options.status_groups(options.read(kind, given, path, known))
+            before = old.get(kind, {}).get("groups", []) if old else []
+            return options.status_groups(options.read(kind, given, path, known), before)
         case "relation":
             target = an_id(given.get("data_source_id"), f"{path}.data_source_id")
             form = (

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.sandbox.notion import markdown, richtext
+from local.sandbox.notion import markdown, markdown_lines, richtext
 from local.sandbox.notion.blocks import Block, block
 from tests.support.sandbox_server import sandbox, text, wrong
 
@@ -164,12 +164,12 @@ def test_what_is_written_reads_the_same_again(lines: list[str]) -> None:
     people."""
     blocks = markdown.parse("\n".join(lines))
     for for_people in (False, True):
-        assert shapes(markdown.parse(markdown.render(blocks, for_people=for_people))) == shapes(blocks)
+        assert shapes(markdown.parse(markdown_lines.render(blocks, for_people=for_people))) == shapes(blocks)
 
 
 @given(words=st.text(st.sampled_from("ab{}*_[]()#->!1\\`~$|^<."), min_size=1, max_size=24))
 def test_any_plain_words_survive(words: str) -> None:
     """A paragraph without style comes back as exactly these words, regardless of what they look like."""
-    written = markdown.render([block("paragraph", [richtext.piece(words)])])
+    written = markdown_lines.render([block("paragraph", [richtext.piece(words)])])
     (again,) = markdown.parse(written)
     assert (again.kind, richtext.plain(again.content["rich_text"])) == ("paragraph", words)
