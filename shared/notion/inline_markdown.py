@@ -22,7 +22,8 @@ _TYPED_LINK = re.compile(
 _TYPED_TAG = re.compile(r"\\<\s*/?\s*([A-Za-z][\w-]*)(?=[\s/\\>])(?:(?!\\<).){0,300}?\\?>")
 _FILE = re.compile(r'<(file|audio|video|pdf)\b[^<>]{0,99}?src="([^"<]{0,2000})"[^<>]{0,500}>([^<]{0,500})</\1>')
 _DATE = re.compile(r'<mention-date\b[^<>]{0,99}?start="(\d{4}-\d\d-\d\d)[^"<>]{0,99}"[^<>]{0,300}>')
-_LOST = re.compile(r"<unknown\b")
+_LOST = re.compile(r'<unknown\b(?:[^<>]{0,2000}?\balt="([^"<>]{1,100})")?')
+_LOST_NAMES = {"bookmark": "a bookmark", "embed": "an embedded page", "link_preview": "a link preview"}
 _STRUCK = re.compile(r"(?<!\\)~~(?=\S).{1,2000}?(?<!\\)~~")
 _EQUATION = re.compile(r"(?<!\\)\$`?([^$`\n]{1,500}?)`?(?<!\\)\$")
 _CITATION = re.compile(r"(?<!\\)\[\^[^\[\]]{0,500}\](?!\()")
@@ -54,10 +55,10 @@ def _words(text: str) -> str:
         raise CampaignError(
             f"<{tag[1]}> is an HTML tag, which an email would show as text; remove it and use Notion's own formatting"
         )
-    if _LOST.search(text):
-        raise CampaignError(
-            "the page has a block that an email cannot show (a bookmark or an embed); replace it with a link"
-        )
+    if lost := _LOST.search(text):
+        kind = (lost[1] or "").replace("_", " ")
+        name = _LOST_NAMES.get(lost[1], f"a block of the kind “{kind}”" if kind else "one of the page's blocks")
+        raise CampaignError(f"{name} cannot be sent, as Notion does not say what it shows; replace it with a link")
     text = _FILE.sub(lambda found: f"[{found[3].strip() or found[1]}]({found[2]})", text)
     if re.search(r"\]\((?=" + _HELD_BY_NOTION.pattern + ")", text, re.IGNORECASE):
         raise CampaignError(

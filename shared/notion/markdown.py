@@ -15,14 +15,19 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from urllib.parse import unquote
 
+from shared.core.errors import CampaignError
 from shared.notion.inline_markdown import inline
 
-_BOXES = "callout|columns?|details|synced_block(?:_reference)?|table|meeting-notes"
+_BOXES = "callout|columns?|details|synced_block(?:_reference)?|table"
 _ICON = re.compile(r'icon="([^"\x00-\x7f]+)"')
 _ATTRIBUTES = re.compile(r'\s*\{(?:\s*[\w-]+="[^"]*")+\s*\}$')
 _CELL = re.compile(r"<td\b[^>]*>(.*?)</td>", re.DOTALL)
 _LIST = re.compile(r"(?P<marker>[-*+]|\d+[.)])\s+(?:\[(?P<tick>[ xX])\]\s+)?(?P<words>.*)")
-_NOTHING = re.compile(r"(?:<empty-block\s*/>|<table_of_contents\b[^>]*>|<(page|database)\b[^>]*>.*?</\1>)?")
+_NOTHING = re.compile(r"(?:<empty-block\s*/>|<table_of_contents\b[^>]*>|<page\b[^>]*>.*?</page>)?")
+_REFUSED = {
+    "<database": "a database cannot be sent; write a list, or a link to it",
+    "<meeting-notes": "meeting notes cannot be sent; copy what should be sent onto the page",
+}
 
 
 @dataclass(eq=False)
@@ -106,6 +111,8 @@ def _convert(line: str, lines: Iterator[str], page: _Page) -> None:
     depth = len(line) - len(line.lstrip("\t"))
     if _NOTHING.fullmatch(words):
         return
+    if reason := next((why for tag, why in _REFUSED.items() if words.startswith(tag)), ""):
+        raise CampaignError(reason)
     if words.startswith("```"):
         page.add("\n".join([words, *(one.removeprefix("\t" * depth) for one in _until("```", lines)), "```"]), depth)
     elif words == "$$":
@@ -143,7 +150,7 @@ def _add_words(words: str, depth: int, page: _Page) -> None:
     elif words.startswith(">"):
         page.add("> " + inline(words[1:].lstrip()).replace("\n", "\n> "), depth)
     elif summary := re.fullmatch(r"<summary>(.*)</summary>", words):
-        page.add(f"**{inline(summary[1]).strip('*')}**", depth)
+        page.add(f"**{inline(summary[1]).replace('**', '')}**", depth)
     elif text := inline(words).strip():
         page.add(text, depth)
 

@@ -165,7 +165,8 @@ def _alike(name: str, columns: Iterable[str]) -> str | None:
     squeezed = {own.casefold().replace(" ", "").replace("_", ""): own for own in columns}
     key = name.casefold().replace(" ", "").replace("_", "")
     close = [key] if key in squeezed else difflib.get_close_matches(key, squeezed, n=1, cutoff=0.9)
-    return squeezed[close[0]] if close and not name[-1].isdigit() and squeezed[close[0]] != name else None
+    numbered = any(character.isdigit() for character in name)  # Email 7 Sent was not meant to be Email 3 Sent
+    return squeezed[close[0]] if close and not numbered and squeezed[close[0]] != name else None
 
 
 def _renaming(source: Source, column: Property, own: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Any
+
 import pytest
 
 from shared.core.errors import NotionError
@@ -32,6 +35,10 @@ class Owner(Desk):
         self.box.notion(
             "PATCH", f"/pages/{page}", json={"properties": {"Pause": {"checkbox": pause}}}
         ).raise_for_status()
+
+    def forget_columns(self) -> None:
+        """Have the columns read again, as after half a minute."""
+        self.ticks.notion._schemas.clear()
 
     @property
     def state(self) -> str:
@@ -78,6 +85,26 @@ def test_deleting_a_row_does_not_resume(owner: Owner) -> None:
     owner.box.notion("PATCH", f"/pages/{page}", json={"in_trash": True}).raise_for_status()
     assert (owner.ticks.poll(), owner.state) == (0, "paused")
     assert owner.ticks.poll() == 0
+
+
+@pytest.mark.parametrize("gone", [{"Pause": None}, {"Pause": {"select": {}}}, {"Pause": {"name": "Hold"}}])
+def test_a_column_that_is_gone_resumes_no_one(owner: Owner, gone: dict[str, Any]) -> None:
+    """Nor does a new column of that name, in which nothing is ticked yet; a renamed one keeps its ticks."""
+    path = f"/data_sources/{owner.made['tracker']['data_source_id']}"
+    owner.tick(True)
+    owner.ticks.poll()
+    owner.box.notion("PATCH", path, json={"properties": gone}).raise_for_status()
+    with suppress(NotionError):  # as long as it does not know the columns
+        owner.ticks.poll()
+    owner.forget_columns()
+    assert (owner.ticks.poll(), owner.state) == (0, "paused")
+    renamed = "name" in (gone["Pause"] or {})
+    back = {"Hold": {"name": "Pause"}} if renamed else {"Pause": {"checkbox": {}}}
+    owner.box.notion("PATCH", path, json={"properties": back}).raise_for_status()
+    owner.forget_columns()
+    assert (owner.ticks.poll(), owner.state) == (0, "paused")
+    owner.tick(False)
+    assert owner.ticks.poll() == (1 if renamed else 0)
 
 
 @pytest.mark.parametrize("fault", ["status", "disconnect"])

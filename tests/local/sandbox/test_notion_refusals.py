@@ -153,7 +153,7 @@ def test_a_wrong_value_is_refused_in_notions_words(
         (
             "PATCH",
             "/blocks/{page}/children",
-            {"children": [{"image": {}}]},
+            {"children": [{"video": {}}]},
             400,
             BODY + "children[0].paragraph should be defined, instead was",
         ),
