@@ -133,10 +133,21 @@ def test_no_tag_of_any_kind_reaches_the_email() -> None:
     assert page.text.startswith("word  and this\n\n2 < 3")
 
 
-def test_a_block_without_text_is_refused() -> None:
-    """Silently dropping a bookmark would spoil the email."""
-    with pytest.raises(CampaignError, match="replace it with a link"):
-        from_notion('<unknown url="https://notion.so/x" alt="bookmark"/>')
+@pytest.mark.parametrize(
+    ("block", "sentence"),
+    [
+        ('<unknown url="https://notion.so/x" alt="bookmark"/>', "a bookmark cannot be sent.*replace it with a link"),
+        ('\t<unknown url="https://notion.so/x" alt="link_preview"/>', "a link preview cannot be sent"),
+        ('<unknown url="https://notion.so/x" alt="ai_block"/>', "a block of the kind “ai block” cannot be sent"),
+        ("<unknown/>", "one of the page's blocks cannot be sent"),
+        ('<database url="https://notion.so/x" inline="true">Prices</database>', "a database cannot be sent"),
+        ("<meeting-notes>\n\tTitle\n</meeting-notes>", "meeting notes cannot be sent"),
+    ],
+)
+def test_a_block_that_an_email_cannot_show_is_named(block: str, sentence: str) -> None:
+    """Silently dropping it would spoil the email."""
+    with pytest.raises(CampaignError, match=sentence):
+        from_notion(f"Hi\n{block}")
 
 
 @pytest.mark.parametrize(

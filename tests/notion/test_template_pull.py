@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from shared.core.errors import NotionError
 from shared.ledger.alerts import Alerts
 from shared.ledger.client import Ledger
+from shared.notion.column_watch import ColumnWatch
 from shared.notion.template_pages import READ_AGAIN
 from tests.conftest import Clock
 from tests.support.owners_desk import NAME, TEMPLATE, OwnersDesk
-from tests.support.sandbox_server import Sandbox, sandbox
+from tests.support.sandbox_server import Sandbox, sandbox, text
 from tests.support.world import World
 
 GOOD = 'Hi \\{\\{ first_name \\| default("there") \\}\\},\nAll is well.'
@@ -187,3 +189,83 @@ def test_a_page_that_cannot_be_read_delays_no_other(desk: OwnersDesk) -> None:
     assert {desk.subject(), desk.subject("christmas_email_3")} & {"First", "Third"} != {"First", "Third"}
     desk.look()
     assert (desk.subject(), desk.subject("christmas_email_3")) == ("First", "Third")
+
+
+@pytest.mark.parametrize(
+    ("column", "change"),
+    [
+        ("Status", {"name": "State"}),
+        ("Status", {"checkbox": {}}),
+        ("Status", {"status": {}}),
+        ("Preview", {"name": "Teaser"}),
+        ("Subject", None),
+    ],
+)
+def test_without_a_column_nothing_changes(desk: OwnersDesk, column: str, change: dict[str, Any] | None) -> None:
+    """No draft goes out for want of a Status, no text is withdrawn, and the sentence names the column."""
+    desk.writes(GOOD, "First", Preview="In short")
+    desk.writes(GOOD, "Not yet", template="christmas_email_3", Status="Draft")
+    desk.look()
+    ColumnWatch(desk.world.ledger, desk.settings, desk.notion).check()
+    before = desk.last_good.sources()
+    properties = {column: change}
+    desk.box.notion("PATCH", f"/data_sources/{desk.source}", json={"properties": properties}).raise_for_status()
+    with pytest.raises(NotionError, match=f"^Templates: {column} is "):
+        desk.look()
+    assert desk.last_good.sources() == before and desk.last_good.rejected() == {}
+
+
+BLOCKS = {
+    "callout": ('<callout icon="💡">\n\tRemember\n</callout>', "> 💡 Remember"),
+    "toggle in a toggle": (
+        "<details>\n<summary>Outer *one*</summary>\n\t<details>\n\t<summary>Inner</summary>\n\t\tDeep\n\t</details>\n"
+        "</details>",
+        "**Outer *one***\n\n**Inner**\n\nDeep",
+    ),
+    "toggle heading": ('## More {toggle="true"}\n\tHidden', "## More\n\nHidden"),
+    "columns": (
+        "<columns>\n\t<column>\n\t\tLeft\n\t</column>\n\t<column>\n\t\t- Right\n\t</column>\n</columns>",
+        "Left\n\n- Right",
+    ),
+    "table": (
+        '<table header-row="true">\n<tr>\n<td>A</td>\n<td>B</td>\n</tr>\n<tr>\n<td>1</td>\n<td>2</td>\n</tr>\n</table>',
+        "- A · B\n- 1 · 2",
+    ),
+    "image": ("![A cup](https://example.org/cup.png)", "![A cup](https://example.org/cup.png)"),
+}
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_what_an_email_can_show_of_a_block_is_sent(desk: OwnersDesk, kind: str) -> None:
+    """As the owner makes it in the sandbox, it comes out as text of the email, in order."""
+    block, sent = BLOCKS[kind]
+    desk.writes(f"Before.\n{block}\nAfter.")
+    assert desk.verdict().what == "adopted"
+    assert desk.last_good.sources()[NAME].endswith(f"\n\nBefore.\n\n{sent}\n\nAfter.\n")
+
+
+@pytest.mark.parametrize(
+    ("block", "sentence"),
+    [
+        ({"bookmark": {"url": "https://example.org"}}, "a bookmark cannot be sent"),
+        (
+            {"toggle": {"rich_text": text("x"), "children": [{"bookmark": {"url": "https://example.org"}}]}},
+            "a bookmark",
+        ),
+        (
+            {"image": {"external": {"url": "https://prod-files-secure.s3.us-west-2.amazonaws.com/x.png"}}},
+            "stored in Notion",
+        ),
+        ({"image": {"external": {"url": "http://example.org/x.png"}}}, "begins with https://"),
+    ],
+)
+def test_what_an_email_cannot_show_rejects_the_edit(desk: OwnersDesk, block: dict[str, Any], sentence: str) -> None:
+    """Never a silent loss: the sentence names the block, and the last good text is sent."""
+    page = desk.writes(GOOD, "First")
+    desk.look()
+    body = {"children": [block]}
+    desk.box.notion("PATCH", f"/blocks/{page}/children", json=body).raise_for_status()
+    desk.world.clock.advance(seconds=120)
+    verdict = desk.verdict()
+    assert verdict.what == "rejected" and sentence in verdict.sentence
+    assert desk.subject() == "First"

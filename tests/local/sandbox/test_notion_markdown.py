@@ -173,3 +173,70 @@ def test_any_plain_words_survive(words: str) -> None:
     written = markdown_lines.render([block("paragraph", [richtext.piece(words)])])
     (again,) = markdown.parse(written)
     assert (again.kind, richtext.plain(again.content["rich_text"])) == ("paragraph", words)
+
+
+BOXES = """<callout icon="💡" color="gray_bg">
+\tRemember
+\t<details>
+\t<summary>Inner</summary>
+\t\tDeep
+\t</details>
+</callout>
+<columns>
+\t<column>
+\t\t![A cup](https://example.org/cup.png)
+\t</column>
+\t<column>
+\t\t<table header-row="true">
+\t\t<tr>
+\t\t<td>A</td>
+\t\t<td>**B**</td>
+\t\t</tr>
+\t\t</table>
+\t</column>
+</columns>
+## Heading {toggle="true"}
+\tinside"""
+
+
+def test_blocks_that_hold_others_come_back_as_they_were(notion: Any) -> None:
+    """Callouts, toggles, columns and tables, also in each other."""
+    page_id = page(notion, BOXES)
+    assert notion.pages.retrieve_markdown(page_id)["markdown"] == BOXES
+    callout, columns, heading, *_ = notion.blocks.children.list(page_id)["results"]
+    assert callout["callout"]["icon"] == {"type": "emoji", "emoji": "💡"} and callout["has_children"]
+    assert heading["heading_2"]["is_toggleable"]
+    assert [one["type"] for one in notion.blocks.children.list(columns["id"])["results"]] == ["column", "column"]
+
+
+def test_the_api_makes_the_same_blocks(notion: Any) -> None:
+    """A bookmark is unknown to Notion's Markdown, and can be edited by people in the sandbox."""
+    page_id = page(notion)
+    cells = [text("A"), text("B")]
+    row = {"table_row": {"cells": cells}}
+    children = [
+        {"bookmark": {"url": "https://example.org", "caption": text("Here")}},
+        {"image": {"external": {"url": "https://example.org/cup.png"}, "caption": text("A cup")}},
+        {"table": {"table_width": 2, "children": [row]}},
+        {"column_list": {"children": [{"column": {"children": [{"paragraph": {"rich_text": text("Left")}}]}}]}},
+    ]
+    notion.blocks.children.append(page_id, children=children)
+    written = notion.pages.retrieve_markdown(page_id)["markdown"]
+    assert 'alt="bookmark"/>\n![A cup](https://example.org/cup.png)\n<table>\n<tr>\n<td>A</td>' in written
+    people = [block("bookmark", url="https://example.org", caption=[richtext.piece("Here")])]
+    assert shapes(markdown.parse(markdown_lines.render(people, for_people=True))) == shapes(people)
+
+
+@pytest.mark.parametrize(
+    ("child", "message"),
+    [
+        ({"table_row": {"cells": []}}, "table_row is not supported as a child of page"),
+        ({"column": {}}, "column is not supported as a child of page"),
+        ({"table": {"table_width": 1, "children": [{"paragraph": {"rich_text": []}}]}}, "as a child of table"),
+        ({"image": {"caption": []}}, "image.external should be defined"),
+        ({"bookmark": {}}, "bookmark.url should be defined"),
+    ],
+)
+def test_a_block_in_the_wrong_place_is_refused(notion: Any, child: dict[str, Any], message: str) -> None:
+    """As Notion does, in words that name the field."""
+    assert message in str(wrong(notion.blocks.children.append, page(notion), children=[child]))
