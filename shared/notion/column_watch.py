@@ -17,7 +17,7 @@ from shared.notion.data_sources import locate
 from shared.notion.schema import SOURCES, Source, own_name
 from shared.notion.setup_check import Finding, check_source, unreadable
 
-EVERY = 60  # seconds from check to check: it takes two requests for each database
+EVERY = 40  # seconds from check to check: each takes two requests for each database
 NAMED = 5  # troubles that an alert names
 
 

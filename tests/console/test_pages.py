@@ -13,7 +13,9 @@ from local import valkey
 from shared import services
 from shared.console.actions import OF_RUN, OF_STEP
 from shared.ledger import ids, limits
+from shared.ledger.client import Ledger
 from shared.ledger.health import read_health
+from shared.ledger.notion_columns import NotionColumns
 from shared.ledger.version import VERSION
 from tests.support.console_desk import RUN, Desk, console, set_step, sign_up, signed_in
 from tests.support.functions_client import NOWHERE
@@ -49,6 +51,15 @@ class TestPages:
     def test_an_empty_page_says_so(self, desk: Desk, path: str, sentence: str) -> None:
         """In a sentence of its own."""
         assert sentence in desk.get(path).text
+
+    def test_what_is_wrong_in_notion_is_named(self, desk: Desk, redis: Redis) -> None:
+        """All of it, with the fix."""
+        NotionColumns(Ledger(redis)).judge(
+            {"a": "Contacts: Email is missing; add it", "b": "Email Log: Status is a date"}
+        )
+        shown = desk.get("").text
+        assert "A database in Notion needs a correction" in shown
+        assert "Contacts: Email is missing; add it. Email Log: Status is a date." in shown
 
     @pytest.mark.parametrize(
         "path", ["/nothing", "/enrollments/christmas-0-1", "/campaigns/easter", "/campaigns/christmas/easter_email_1"]

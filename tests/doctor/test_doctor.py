@@ -197,6 +197,11 @@ BROKEN: dict[str, tuple[Callable[[World, Redis], object], str, str]] = {
     "another domain": (env(RESEND_FROM_EMAIL="me@other.example.org"), "RESEND_FROM_EMAIL", "add other.example.org"),
     "too fast": (env(RESEND_RATE="10"), "RESEND_RATE", "RESEND_RATE=2"),
     "Notion's token": (env(NOTION_EMAIL_LOG_DB_ID="0" * 32), "Notion", "share the database"),
+    "a mixed-up database": (
+        lambda world, _redis: world.environ.update(NOTION_EMAIL_LOG_DB_ID=world.environ["NOTION_TEMPLATES_DB_ID"]),
+        "Notion",
+        "correct NOTION_EMAIL_LOG_DB_ID",
+    ),
     "Discord's webhook": (stand_in(webhook=404), "DISCORD_WEBHOOK_URL", "create a webhook"),
     "CORS without TLS": (env(CORS_ORIGINS="http://www.example.org"), "CORS_ORIGINS", "https://www.example.org"),
     "CORS that is not an address": (env(CORS_ORIGINS="https://[www"), "CORS_ORIGINS", "https://www.example.org"),

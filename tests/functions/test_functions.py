@@ -14,6 +14,7 @@ from local import valkey
 from shared.ledger import ids
 from shared.ledger.client import Ledger
 from shared.ledger.health import read_health
+from shared.ledger.notion_columns import NotionColumns
 from tests.conftest import Clock
 from tests.support.functions_client import ADDRESS, BEARER, DEFAULTS, LINK, Functions, deployed
 from tests.support.sandbox_server import Sandbox, sandbox
@@ -262,6 +263,16 @@ class TestHealth:
         assert self.ask(functions) == (503, ["an email is on no list"])
         assert (functions.client("health").get("/").json or {})["unlisted"] == 1
         functions.ledger.audit_all(repair=True)
+        assert self.ask(functions) == (200, [])
+
+    def test_a_column_is_missing_in_notion(self, lasting_tick: None, functions: Functions) -> None:
+        """The first sentence is named, as long as it is true; nothing else is held up."""
+        functions.ledger.release()
+        columns = NotionColumns(functions.ledger)
+        columns.judge({"b": "Contacts: Email is missing; add it", "a": "Contacts: Name is missing; add it"})
+        assert self.ask(functions) == (503, ["Notion: Contacts: Email is missing; add it"])
+        assert functions.sign_up().status_code == 200
+        columns.judge({})
         assert self.ask(functions) == (200, [])
 
     def test_sending_stopped(self, lasting_tick: None, functions: Functions, box: Sandbox) -> None:

@@ -52,6 +52,7 @@ def test_at_its_limits_everything_is_ok() -> None:
         ({"overdue": OVERDUE_AFTER + 1}, [Problem.OVERDUE]),
         ({"unlisted": 1}, [Problem.UNLISTED]),
         ({"workers": {"send": 0, "record": 1, "notify": 1}}, [Problem.NO_SENDER]),
+        ({"notion": ("Contacts: Email is missing",)}, [Problem.NOTION]),
         ({"outbox": BEHIND + 1}, [Problem.BEHIND]),
         ({"workers": {"send": 1, "record": 0, "notify": 1}, "outbox": BEHIND + 1}, [Problem.NO_RECORDER]),
         ({"fence": "the ledger was lost", "outbox": BEHIND + 1}, [Problem.FENCED]),

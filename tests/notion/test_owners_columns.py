@@ -1,5 +1,5 @@
-"""Columns and databases as owners change them: what can be written is written, the rest is named once, and what was left
-out is written when it is fixed. The real client over HTTP against the sandbox."""
+"""Columns and databases as owners change them: what can be written is written, the rest is named once, and written when
+it is fixed. The real client over HTTP against the sandbox."""
 
 from __future__ import annotations
 
