@@ -271,7 +271,7 @@ class TestHealth:
         columns = NotionColumns(functions.ledger)
         columns.judge({"b": "Contacts: Email is missing; add it", "a": "Contacts: Name is missing; add it"})
         assert self.ask(functions) == (503, ["Notion: Contacts: Email is missing; add it"])
-        assert functions.sign_up().status_code == 200
+        assert functions.sign_up().status_code == 202
         columns.judge({})
         assert self.ask(functions) == (200, [])
 

@@ -99,7 +99,7 @@ def test_a_column_that_is_gone_resumes_no_one(owner: Owner, gone: dict[str, Any]
     owner.forget_columns()
     assert (owner.ticks.poll(), owner.state) == (0, "paused")
     renamed = "name" in (gone["Pause"] or {})
-    back = {"Hold": {"name": "Pause"}} if renamed else {"Pause": {"checkbox": {}}}
+    back: dict[str, Any] = {"Hold": {"name": "Pause"}} if renamed else {"Pause": {"checkbox": {}}}
     owner.box.notion("PATCH", path, json={"properties": back}).raise_for_status()
     owner.forget_columns()
     assert (owner.ticks.poll(), owner.state) == (0, "paused")
