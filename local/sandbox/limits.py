@@ -1,4 +1,4 @@
-"""Rate limits: a window that slides over the requests.
+"""Limits that can be changed. Those of the rate: a window that slides over the requests.
 
 Resend's is one second (https://resend.com/docs/api-reference/rate-limit), Notion's one minute, so short bursts pass
 (https://developers.notion.com/reference/request-limits)."""
@@ -10,7 +10,13 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-DEFAULTS = {"resend_per_second": 2, "notion_per_second": 3, "notion_window_seconds": 60, "notion_search_lag_ms": 2000}
+DEFAULTS = {
+    "resend_per_second": 2,
+    "notion_per_second": 3,
+    "notion_window_seconds": 60,
+    "notion_search_lag_ms": 2000,
+    "notion_query_rows": 10_000,
+}
 AT_LEAST = dict.fromkeys(DEFAULTS, 1) | {"notion_search_lag_ms": 0}
 
 

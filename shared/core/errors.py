@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 SendFault = Literal["refused", "rejected", "closed", "quota", "rate", "wait", "ambiguous", "busy", "conflict"]
-NotionFault = Literal["busy", "unsure", "gone", "denied", "refused", "trashed"]
+NotionFault = Literal["busy", "unsure", "gone", "denied", "refused", "trashed", "incomplete"]
 AlertFault = Literal["gone", "busy", "refused"]
 
 
@@ -155,7 +155,8 @@ class NotionError(EvergreenError):
     Attributes:
         kind: `busy` (nothing was done; try later), `unsure` (it may have been done), `gone` (no such page or database,
             or not shared with the integration), `denied` (the token), `refused` (the request does not fit the data
-            source), `trashed` (the database is in the trash).
+            source), `trashed` (the database is in the trash), `incomplete` (the answer lacks rows, so it must not be
+            used).
         reason: a short sentence without a secret.
         retry_after: seconds to wait, if Notion said so.
         committed: the id of the page that was created despite the error, if Notion said so.

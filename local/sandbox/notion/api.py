@@ -40,7 +40,7 @@ def create(state: State) -> Flask:
     app.before_request(_authenticate)
     app.register_error_handler(Refusal, refuse)
     app.register_error_handler(HTTPException, refuse_http)
-    routes = Routes(state.notion, lambda: state.limits()["notion_search_lag_ms"] / 1000)
+    routes = Routes(state.notion, state.limits)
     for rule, method, view in routes.table():
         app.add_url_rule(rule, f"{method} {rule}", _in_transaction(state.notion, view), methods=[method])
     return app

@@ -9,7 +9,7 @@ from typing import Any
 from local.sandbox.notion import filters, rows
 from local.sandbox.notion.objects import page_object
 from local.sandbox.notion.pagination import cut, listed, page_size
-from local.sandbox.notion.record import Record
+from local.sandbox.notion.record import Record, dumped
 from local.sandbox.notion.records import Records
 from local.sandbox.notion.schema import Schema, find
 from local.sandbox.notion.values import Property, plain
@@ -21,7 +21,9 @@ _INCOMPLETE = {"request_status": {"type": "incomplete", "incomplete_reason": "qu
 Key = Callable[[Record], Any]
 
 
-def query(records: Records, source: Record, body: dict[str, Any], wanted: Collection[str]) -> dict[str, Any]:
+def query(
+    records: Records, source: Record, body: dict[str, Any], wanted: Collection[str], *, most: int = ROWS
+) -> dict[str, Any]:
     """`POST /data_sources/{id}/query`.
 
     Args:
@@ -29,12 +31,27 @@ def query(records: Records, source: Record, body: dict[str, Any], wanted: Collec
         source: the data source.
         body: the request.
         wanted: names or ids of the properties to return; empty for all.
+        most: how many rows a query returns, if fewer than Notion's own limit.
     """
+    most = min(most, ROWS)
     only(body, ("filter", "sorts", "start_cursor", "page_size", "archived", "in_trash", "result_type"))
     schema: Schema = source.body["properties"]
     size = page_size(body.get("page_size"), "body.page_size")
-    matches, key = _filter(body.get("filter"), schema, records.clock())
     in_trash = bool(body.get("in_trash") or body.get("archived"))
+    asked = dumped([source.id, body.get("filter"), body.get("sorts"), in_trash])
+    found = records.found(asked) if body.get("start_cursor") else None
+    if found is None:
+        found = _found(records, source, body, in_trash=in_trash)
+        records.keep_found(asked, found)
+    ids, following = cut(found[:most], size, body.get("start_cursor"))
+    results = [page_object(records, page, wanted, schema) for page_id in ids if (page := records.get(page_id))]
+    return listed("page_or_data_source", results, following) | (_INCOMPLETE if len(found) > most else {})
+
+
+def _found(records: Records, source: Record, body: dict[str, Any], *, in_trash: bool) -> list[str]:
+    """The ids of all matches, in the order of the query."""
+    schema: Schema = source.body["properties"]
+    matches, key = _filter(body.get("filter"), schema, records.clock())
     sorts = [
         _sort(one, schema, f"body.sorts[{index}]")
         for index, one in enumerate(an_array(body.get("sorts") or [], "body.sorts"))
@@ -46,9 +63,7 @@ def query(records: Records, source: Record, body: dict[str, Any], wanted: Collec
     ]
     for index in reversed(range(len(sorts))):
         found = _sorted(found, index, descending=sorts[index][1])
-    ids, following = cut([page_id for page_id, _ in found[:ROWS]], size, body.get("start_cursor"))
-    results = [page_object(records, page, wanted, schema) for page_id in ids if (page := records.get(page_id))]
-    return listed("page_or_data_source", results, following) | (_INCOMPLETE if len(found) > ROWS else {})
+    return [page_id for page_id, _ in found]
 
 
 def _filter(given: Any, schema: Schema, now: float) -> tuple[filters.Matches, tuple[str, str] | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -46,8 +46,7 @@ class Record:
     @classmethod
     def of(cls, row: tuple[Any, ...]) -> Record:
         """The object of a row."""
-        record = cls(*row)
-        return replace(record, in_trash=bool(record.in_trash))  # SQLite keeps a bool as a number
+        return cls(*(*row[:-3], bool(row[-3]), *row[-2:]))  # SQLite keeps a bool as a number
 
     def row(self) -> tuple[Any, ...]:
         """The row of the object: the table's columns are the fields, in the same order."""

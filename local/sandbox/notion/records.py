@@ -41,6 +41,7 @@ class Records:
         self.db = store.db
         self._lock = store.lock
         self.clock = store.clock
+        self._found: tuple[int, str, list[str]] = (-1, "", [])
         self.db.executescript(_SCHEMA)
 
     @contextmanager
@@ -131,6 +132,20 @@ class Records:
                 "SELECT * FROM notion WHERE kind = ? AND in_trash = 0 ORDER BY position", (kind,)
             )
         ]
+
+    def found(self, asked: str) -> list[str] | None:
+        """What `keep_found` kept, unless anything has changed since: a long result costs one scan, not one a page."""
+        changes, query, ids = self._found
+        return ids if (changes, query) == (self.db.total_changes, asked) else None
+
+    def keep_found(self, asked: str, ids: list[str]) -> None:
+        """Keep the result of the latest query.
+
+        Args:
+            asked: the query.
+            ids: of all its matches, in order.
+        """
+        self._found = (self.db.total_changes, asked, ids)
 
     def titled(self, words: str, kinds: Iterable[Kind], created_until: float) -> list[tuple[str, float]]:
         """Search results: id and last edit of everything outside the trash with these words in its title.

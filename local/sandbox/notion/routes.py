@@ -36,12 +36,13 @@ class Routes:
 
     Args:
         records: the workspace.
-        search_lag: returns how many seconds old an object must be for search to find it.
+        limits: returns those in force: `notion_search_lag_ms` is how old an object must be for search to find it, and
+            `notion_query_rows` how many rows a query returns.
     """
 
-    def __init__(self, records: Records, search_lag: Callable[[], float]) -> None:
+    def __init__(self, records: Records, limits: Callable[[], dict[str, int]]) -> None:
         self._records = records
-        self._search_lag = search_lag
+        self._limits = limits
 
     def table(self) -> list[tuple[str, str, Callable[..., Answer]]]:
         """Rule, method and view of each."""
@@ -88,7 +89,7 @@ class Routes:
 
     def search(self) -> Answer:
         """Pages and data sources by title."""
-        return search(self._records, _body(), self._search_lag())
+        return search(self._records, _body(), self._limits()["notion_search_lag_ms"] / 1000)
 
     def create_database(self) -> Answer:
         """A database with its first data source."""
@@ -118,7 +119,9 @@ class Routes:
 
     def query(self, source_id: str) -> Answer:
         """Pages of a data source."""
-        return query(self._records, self._source(source_id), _body(), _wanted())
+        return query(
+            self._records, self._source(source_id), _body(), _wanted(), most=self._limits()["notion_query_rows"]
+        )
 
     def create_page(self) -> Answer:
         """A page."""
