@@ -53,6 +53,10 @@ class LedgerTooNew(LedgerError):
         )
 
 
+class DiskError(EvergreenError):
+    """A temporary file could not be written."""
+
+
 class MigrationError(EvergreenError):
     """The ledger cannot be migrated now."""
 

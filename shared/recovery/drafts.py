@@ -64,7 +64,7 @@ def draft(run: EnrollmentRow, rows: Rows, settings: Settings, now: int) -> Draft
     """
     contact = Contact(rows.people[ids.digest(run.email)].fields)
     emails = {step.number: ids.email_id(run.id, step.number) for step in run.campaign.steps}
-    logged = {number: rows.logged[id] for number, id in emails.items() if id in rows.logged}
+    logged = {number: found for number, id in emails.items() if (found := rows.logged(id))}
     sent = {number: log.sent_at for number, log in logged.items() if log.state == "sent" and log.sent_at is not None}
     marks = sent | run.marks
     anchor = _anchor_of_marks(run, marks, settings, now) if run.anchor is None else run.anchor

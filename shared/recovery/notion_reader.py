@@ -17,7 +17,7 @@ from shared.notion.data_sources import locate
 from shared.notion.schema import CONTACTS, EMAIL_LOG, TRACKER, Source
 from shared.recovery import tracker_rows
 from shared.recovery.notion_rows import Logged, NotRestored, Person, Rows
-from shared.recovery.sent_list import Follow, unseen
+from shared.recovery.sent_list import TRIES, Follow, unseen
 
 _TEXTS = {"Name": "name", "First Name": "first_name", "Business Name": "business_name", "Source": "source"}
 _NUMBERS = {"Assessment Score": "assessment_score"} | {
@@ -67,9 +67,8 @@ class Reader:
     def cells(self, source: Source) -> Iterator[Cells]:
         """The rows of a data source; none if the owner does not have it."""
         if getattr(self.settings, source.setting):
-            for page in self.follow(
-                self.notion.pages(locate(self.notion, source, self.settings)), f"Reading {source.title}"
-            ):
+            pages = self.notion.pages(locate(self.notion, source, self.settings), tries=TRIES)
+            for page in self.follow(pages, f"Reading {source.title}"):
                 yield Cells(page, source, self.settings)
 
     def _contact(self, cells: Cells, rows: Rows) -> None:
@@ -87,10 +86,10 @@ class Reader:
         if not re.fullmatch(r".+-\d+-\d+", id) or state not in _LOGGED:
             rows.left.append(NotRestored(cells.id, "the row of the email log has no valid Email ID or Status"))
             return
-        known = rows.logged.get(id)
+        known = rows.logged(id)
         if known and _LOGGED.index(known.state) <= _LOGGED.index(state):
             return
-        rows.logged[id] = _logged(cells, state)
+        rows.add_email(id, _logged(cells, state))
 
 
 def _fields(cells: Cells, email: str) -> dict[str, str]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from shared.domain.catalog import Campaign
 from shared.ledger import ids
+from shared.recovery.on_disk import OnDisk
 
 FINISHED = ("completed", "failed", "exited", "cancelled")
 
 
-@dataclass
+@dataclass(slots=True)
 class Person:
     """A contact.
 
@@ -26,7 +27,7 @@ class Person:
     page: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Logged:
     """An email of the log. Instants are milliseconds since 1970 UTC.
 
@@ -44,7 +45,7 @@ class Logged:
     reports: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass
+@dataclass(slots=True)
 class EnrollmentRow:
     """The merged rows of one enrollment.
 
@@ -103,26 +104,26 @@ class NotRestored:
 
 @dataclass
 class Rows:
-    """Everything that Notion knows.
+    """Everything that Notion knows. What it knows of emails is on disk.
 
     Attributes:
         people: by digest of the address.
         runs: by enrollment.
-        logged: by email id.
+        numbers: the highest known number of the enrollments of each key, by row or by email log.
+        provider_ids: the keys are the provider's ids of the logged emails.
+        last_logged: when the last of these was sent, in milliseconds since 1970 UTC.
         left: what cannot be restored.
         duplicates: rows that were merged with another.
     """
 
     people: dict[str, Person] = field(default_factory=dict)
     runs: dict[str, EnrollmentRow] = field(default_factory=dict)
-    logged: dict[str, Logged] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+    provider_ids: OnDisk = field(default_factory=OnDisk)
+    last_logged: int | None = None
     left: list[NotRestored] = field(default_factory=list)
     duplicates: int = 0
-
-    def last_logged_run(self, key: str) -> int:
-        """The highest number of an enrollment with a logged email; 0 if there is none."""
-        runs = (ids.parse_email_id(email)[0].rpartition("-") for email in self.logged)
-        return max((int(number) for prefix, _, number in runs if prefix == key), default=0)
+    _logged: OnDisk = field(default_factory=OnDisk)
 
     def add(self, run: EnrollmentRow) -> None:
         """Add the row of an enrollment, or merge it into the one that is known."""
@@ -131,11 +132,26 @@ class Rows:
             self.duplicates += 1
         else:
             self.runs[run.id] = run
+            self._count(run.id)
 
     def id_by_address(self, run: EnrollmentRow) -> str:
         """The id of an enrollment whose row has none: that of the person's last known one in this campaign."""
         key = ids.enrollment_prefix(run.campaign.slug, run.email)
-        if run.status == "tracking":
-            return f"{key}-0"
-        known = [other.number for other in self.runs.values() if other.key == key]
-        return f"{key}-{max([*known, self.last_logged_run(key), 1])}"
+        return f"{key}-{0 if run.status == 'tracking' else max(self.numbers.get(key, 0), 1)}"
+
+    def add_email(self, id: str, email: Logged) -> None:
+        """Add the row of an email, or replace the one that is known."""
+        self._logged.put(id, asdict(email))
+        self._count(ids.parse_email_id(id)[0])
+        if email.provider_id:
+            self.provider_ids.put(email.provider_id)
+            self.last_logged = max(self.last_logged or 0, email.sent_at or 0) or None
+
+    def logged(self, id: str) -> Logged | None:
+        """The row of an email."""
+        values = self._logged.get(id)
+        return Logged(**values) if values else None
+
+    def _count(self, run: str) -> None:
+        key, _, number = run.rpartition("-")
+        self.numbers[key] = max(self.numbers.get(key, 0), int(number))

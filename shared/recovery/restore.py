@@ -10,8 +10,9 @@ for a person.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from shared.core.settings import Settings
 from shared.domain import timing
@@ -27,10 +28,10 @@ from shared.recovery import restored_enrollments, sent_list
 from shared.recovery.drafts import Draft, draft
 from shared.recovery.fence import UNKNOWN
 from shared.recovery.notion_reader import Reader
-from shared.recovery.notion_rows import FINISHED, NotRestored, Rows
+from shared.recovery.notion_rows import FINISHED, EnrollmentRow, NotRestored, Rows
 from shared.recovery.restore_report import Report
 from shared.recovery.sent_list import EARLY, Follow, Lister, SentList, unseen
-from shared.recovery.step_outcomes import settle
+from shared.recovery.step_outcomes import explain, settle
 
 _BEGUN = "it was queued, and may have begun just before the loss: an email of it may have been sent"
 LOOK_BACK = timing.DAY  # emails sent early, just before the loss, are searched within this
@@ -74,7 +75,14 @@ class Restorer:
         """
         rows = Reader(self.notion, self.settings, self.catalog, self.follow).read()
         report = Report(dry, contacts=len(rows.people), duplicates=rows.duplicates, left=rows.left)
-        orders = self._orders(rows, report)
+        now = self.ledger.now()
+        runs = restored_enrollments.last_rows(rows)
+        going_on = [run for run in runs if run.status not in FINISHED and run.number == rows.numbers[run.key] > 0]
+        listed = self._listed((draft(run, rows, self.settings, now) for run in going_on), rows, now)
+        explain(rows, listed, self.subjects)
+        report.list_from = listed.reach
+        drafts = self._drafts(going_on, rows, listed, now)
+        orders = restored_enrollments.orders(drafts, runs, rows, catalog=self.catalog, now=now)
         foresight = _Foresight(self._is_unconfirmed())
         if not dry:
             self.ledger.check_version()
@@ -95,30 +103,28 @@ class Restorer:
         if self._is_unconfirmed():
             FenceState(self.ledger).keep(on="1", why=UNKNOWN)
 
-    def _orders(self, rows: Rows, report: Report) -> list[Restore]:
-        """Settle what became of every email, and order what is restored."""
-        now = self.ledger.now()
-        numbers = restored_enrollments.last_numbers(rows)
-        runs = restored_enrollments.last_rows(rows, numbers, report.left)
-        going_on = [run for run in runs if run.status not in FINISHED and run.number == numbers[run.key] > 0]
-        drafts = [one for run in going_on if any((one := draft(run, rows, self.settings, now)).open)]
-        drafts.sort(key=lambda one: (one.run.status == "queued", now if one.anchor is None else one.anchor))
-        listed = self._listed(drafts, rows, now)
-        settle(drafts, rows, listed, self.subjects)
-        report.list_from = listed.reach
-        if begun := [one for one in drafts if one.run.status == "queued" and not one.is_unsent]:
-            report.left += [NotRestored(one.run.id, _BEGUN) for one in begun]
-            drafts = [one for one in drafts if one not in begun]
-        return restored_enrollments.orders(drafts, runs, rows, numbers, catalog=self.catalog, now=now)
-
-    def _listed(self, drafts: list[Draft], rows: Rows, now: int) -> SentList:
+    def _listed(self, drafts: Iterable[Draft], rows: Rows, now: int) -> SentList:
         if self.lister is None:
             return SentList()
-        last_logged = max((log.sent_at for log in rows.logged.values() if log.sent_at and log.provider_id), default=now)
-        dues = [step.due - EARLY for one in drafts for step in one.open if one.may_be_sent(step)]
-        return sent_list.read(
-            self.lister, min([*dues, now - LOOK_BACK, last_logged - EARLY]), now=now, turn=self.turn, follow=self.follow
-        )
+        since = min(now - LOOK_BACK, (now if rows.last_logged is None else rows.last_logged) - EARLY)
+        dues = (step.due - EARLY for one in drafts for step in one.open if one.may_be_sent(step))
+        first = min(chain([since], dues))
+        return sent_list.read(self.lister, first, now=now, turn=self.turn, follow=self.follow)
+
+    def _drafts(self, runs: Iterable[EnrollmentRow], rows: Rows, listed: SentList, now: int) -> Iterator[Draft]:
+        """The enrollments that continue, settled, person by person: a draft takes much more memory than a row."""
+        people: dict[str, list[EnrollmentRow]] = {}
+        for run in runs:
+            people.setdefault(run.email, []).append(run)
+        for own in people.values():
+            drafts = [one for run in own if any((one := draft(run, rows, self.settings, now)).open)]
+            drafts.sort(key=lambda one: (one.run.status == "queued", now if one.anchor is None else one.anchor))
+            settle(drafts, listed, self.subjects)
+            for one in drafts:
+                if one.run.status == "queued" and not one.is_unsent:
+                    rows.left.append(NotRestored(one.run.id, _BEGUN))
+                else:
+                    yield one
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from shared.domain.catalog import Catalog
@@ -12,59 +12,43 @@ from shared.recovery.drafts import Draft
 from shared.recovery.notion_rows import FINISHED, EnrollmentRow, NotRestored, Rows
 
 
-def last_numbers(rows: Rows) -> dict[str, int]:
-    """The highest known number of the enrollments of each key, by row or by email log."""
-    numbers: dict[str, int] = {}
-    for run in [*rows.runs, *(ids.parse_email_id(email)[0] for email in rows.logged)]:
-        key, _, number = run.rpartition("-")
-        numbers[key] = max(numbers.get(key, 0), int(number))
-    return numbers
-
-
-def last_rows(rows: Rows, numbers: Mapping[str, int], left: list[NotRestored]) -> list[EnrollmentRow]:
+def last_rows(rows: Rows) -> list[EnrollmentRow]:
     """The last row of each person and campaign: only it can be open, and only if the log knows no later enrollment.
 
     Args:
-        rows: everything that Notion knows.
-        numbers: the highest known number of each key.
-        left: gets the open rows that have a later one.
+        rows: everything that Notion knows; `left` gets the open rows that have a later one.
     """
     latest: dict[str, EnrollmentRow] = {}
     for run in rows.runs.values():
         if run.key not in latest or run.number > latest[run.key].number:
             latest[run.key] = run
-        if 0 < run.number < numbers[run.key] and run.status not in FINISHED:
-            left.append(NotRestored(run.id, "there is a later enrollment of the same person and campaign"))
+        if 0 < run.number < rows.numbers[run.key] and run.status not in FINISHED:
+            rows.left.append(NotRestored(run.id, "there is a later enrollment of the same person and campaign"))
     return list(latest.values())
 
 
 def orders(
-    drafts: Sequence[Draft],
-    runs: Sequence[EnrollmentRow],
-    rows: Rows,
-    numbers: Mapping[str, int],
-    *,
-    catalog: Catalog,
-    now: int,
-) -> list[Restore]:
+    drafts: Iterable[Draft], runs: Sequence[EnrollmentRow], rows: Rows, *, catalog: Catalog, now: int
+) -> Iterator[Restore]:
     """The calls of restore.lua: one for each enrollment, and for each person without one.
 
     Args:
-        drafts: the enrollments that are open, in the order in which they take a place in their group.
+        drafts: the enrollments that are open; those of a person in the order in which they take a place in their group.
         runs: the last row of each person and campaign.
         rows: everything that Notion knows.
-        numbers: the highest known number of each key.
         catalog: the campaigns.
         now: the time, in milliseconds since 1970 UTC.
     """
-    found = [_order(ids.digest(one.run.email), rows, _open(one, now)) for one in drafts]
-    begun = {one.run.id for one in drafts}
-    found += [
-        _order(ids.digest(run.email), rows, _over(run, numbers[run.key], now)) for run in runs if run.id not in begun
-    ]
-    with_run = {order.contact for order in found}
-    found += [_order(contact, rows) for contact in rows.people if contact not in with_run]
-    return found + _rowless(numbers, {run.key for run in runs}, catalog)
+    begun = set()
+    for one in drafts:
+        begun.add(one.run.id)
+        yield _order(ids.digest(one.run.email), rows, _open(one, now))
+    with_run = {ids.digest(run.email) for run in runs}
+    for run in runs:
+        if run.id not in begun:
+            yield _order(ids.digest(run.email), rows, _over(run, rows.numbers[run.key], now))
+    yield from (_order(contact, rows) for contact in rows.people if contact not in with_run)
+    yield from _rowless(rows.numbers, {run.key for run in runs}, catalog)
 
 
 def _order(contact: str, rows: Rows, run: RestoredEnrollment | None = None) -> Restore:
@@ -72,17 +56,15 @@ def _order(contact: str, rows: Rows, run: RestoredEnrollment | None = None) -> R
     return Restore(contact=contact, fields=person.fields, page=person.page, reason=person.reason, run=run)
 
 
-def _rowless(numbers: Mapping[str, int], with_row: set[str], catalog: Catalog) -> list[Restore]:
+def _rowless(numbers: Mapping[str, int], with_row: set[str], catalog: Catalog) -> Iterator[Restore]:
     """Enrollments known only from the email log: they do not start again."""
-    found = []
     for key in sorted(set(numbers) - with_row):
         slug, _, contact = key.rpartition("-")
         campaign = catalog.campaigns.get(slug)
         run = RestoredEnrollment(id=f"{key}-{numbers[key]}", key=key, number=numbers[key], what="finished")
         if campaign:
             run = replace(run, kind=campaign.kind, reentry=campaign.reentry)
-        found.append(Restore(contact=contact, run=run))
-    return found
+        yield Restore(contact=contact, run=run)
 
 
 def _over(run: EnrollmentRow, number: int, now: int) -> RestoredEnrollment:

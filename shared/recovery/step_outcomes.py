@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from shared.domain.enrollments import Contact
 from shared.domain.states import StepState
@@ -18,16 +18,14 @@ from shared.recovery.sent_list import EARLY, SentList
 DOUBT = "it was due before the ledger was restored, and Resend's list does not settle whether it was sent"
 
 
-def settle(drafts: Iterable[Draft], rows: Rows, listed: SentList, subjects: Subjects) -> None:
+def settle(drafts: Collection[Draft], listed: SentList, subjects: Subjects) -> None:
     """Set the outcome of each open step: `state`, and what belongs to it.
 
     Args:
-        drafts: the open enrollments.
-        rows: everything that Notion knows.
-        listed: what Resend sent; emails matched to a step are taken out.
+        drafts: the open enrollments of a person.
+        listed: what Resend sent and `explain` has left; emails matched to a step are taken out.
         subjects: each email's subject.
     """
-    _explain(rows, listed, subjects)
     for draft in drafts:
         for step in list(draft.open):
             if found := _found(draft, step.number, listed, subjects):
@@ -38,15 +36,22 @@ def settle(drafts: Iterable[Draft], rows: Rows, listed: SentList, subjects: Subj
             step.state, step.why = _decided(draft, step, listed)
 
 
-def _explain(rows: Rows, listed: SentList, subjects: Subjects) -> None:
+def explain(rows: Rows, listed: SentList, subjects: Subjects) -> None:
     """Take out of the list what is logged, and what was sent at the minute of a mark.
 
-    A list that has none of it is another account's."""
-    known = {log.provider_id for log in rows.logged.values() if log.provider_id}
-    if known and known.isdisjoint(one.id for emails in listed.emails.values() for one in emails):
-        listed.reach = None
+    A list that has none of it is another account's.
+
+    Args:
+        rows: everything that Notion knows.
+        listed: what Resend sent.
+        subjects: each email's subject.
+    """
+    foreign = bool(rows.provider_ids)
     for email, emails in listed.emails.items():
-        listed.emails[email] = [one for one in emails if one.id not in known]
+        listed.emails[email] = [one for one in emails if not rows.provider_ids.get(one.id)]
+        foreign = foreign and len(listed.emails[email]) == len(emails)
+    if foreign:
+        listed.reach = None
     _explain_marks(rows, listed, subjects)
 
 
@@ -56,12 +61,11 @@ def _explain_marks(rows: Rows, listed: SentList, subjects: Subjects) -> None:
     for run in rows.runs.values():
         contact = Contact(rows.people[ids.digest(run.email)].fields)
         for number, at in run.marks.items():
-            log = rows.logged.get(ids.email_id(run.id, number))
-            if not (log and log.provider_id):
-                near = [one for one in listed.to(run.email) if at - MINUTE <= one.at <= at + 2 * MINUTE]
-                if near:
-                    own = subjects.of(run.campaign.slug, number, contact)
-                    listed.explain(run.email, next((one for one in near if one.subject in own), near[0]))
+            near = [one for one in listed.to(run.email) if at - MINUTE <= one.at <= at + 2 * MINUTE]
+            log = rows.logged(ids.email_id(run.id, number)) if near else None
+            if near and not (log and log.provider_id):
+                own = subjects.of(run.campaign.slug, number, contact)
+                listed.explain(run.email, next((one for one in near if one.subject in own), near[0]))
 
 
 def _found(draft: Draft, number: int, listed: SentList, subjects: Subjects) -> Listed | None:
