@@ -1,17 +1,18 @@
-"""For commands that use the ledger, Notion and Resend together: the clients and a progress bar."""
+"""For commands that use the ledger, Notion and Resend together: the clients, and how far they are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import click
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.progress import track as tracked
 
 from commands import clients
-from commands.printing import console, speaks_plainly
+from commands.printing import speaks_plainly
 from shared import services
 from shared.core.settings import Settings
 from shared.domain.catalog import Catalog
@@ -25,21 +26,38 @@ yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 command = speaks_plainly
 
 
+EACH = 1000  # items to a line
+_progress = Console(stderr=True, highlight=False)
+
+
 def follow(items: Iterable[Any], label: str) -> Iterable[Any]:
-    """All items, with a progress bar on a terminal; it shows the number so far if the total is unknown."""
-    if not console.is_terminal:
-        yield from items
+    """All items. How many there were so far is shown on standard error: by a bar on a terminal, else by a line for each
+    thousand, and for all of them if there were more."""
+    if not _progress.is_terminal:
+        yield from _counted(items, label)
         return
     if isinstance(items, list):
-        yield from tracked(items, description=label, console=console, transient=True)
+        yield from tracked(items, description=label, console=_progress, transient=True)
         return
     with Progress(
-        SpinnerColumn(), TextColumn(label), BarColumn(), MofNCompleteColumn(), console=console, transient=True
+        SpinnerColumn(), TextColumn(label), BarColumn(), MofNCompleteColumn(), console=_progress, transient=True
     ) as progress:
         task = progress.add_task(label, total=None)
         for item in items:
             progress.advance(task)
             yield item
+
+
+def _counted(items: Iterable[Any], label: str) -> Iterator[Any]:
+    count = 0
+    try:
+        for count, item in enumerate(items, 1):
+            if count % EACH == 0:
+                click.echo(f"{label}: {count:,}", err=True)
+            yield item
+    finally:
+        if count > EACH and count % EACH:
+            click.echo(f"{label}: {count:,}", err=True)
 
 
 @dataclass(frozen=True)
