@@ -134,6 +134,7 @@ def test_the_limits_match_the_facts() -> None:
     assert limits["payload_blocks"] == blocks.MAX_BLOCKS
     assert limits["payload_bytes"] == routes.MAX_BODY
     assert (limits["page_size_max"], limits["rows_per_query"]) == (pagination.PAGE, query.ROWS)
+    assert DEFAULTS["notion_query_rows"] == query.ROWS
     assert "180 requests / 60 s" in contract("notion-facts.json")["rate"]["per_connection"]
     assert DEFAULTS["notion_per_second"] * DEFAULTS["notion_window_seconds"] == 180
 

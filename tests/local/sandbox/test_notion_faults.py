@@ -233,7 +233,8 @@ def test_reset_empties_the_workspace(box: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    "limits", [{"notion_per_second": 0}, {"notion_window_seconds": 0.5}, {"notion_search_lag_ms": -1}]
+    "limits",
+    [{"notion_per_second": 0}, {"notion_window_seconds": 0.5}, {"notion_search_lag_ms": -1}, {"notion_query_rows": 0}],
 )
 def test_a_wrong_limit_is_refused(box: Sandbox, limits: dict[str, Any]) -> None:
     """What makes no sense changes nothing; no lag at all is fine."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -232,15 +233,60 @@ def test_results_come_in_pages(people: People) -> None:
     assert "request_status" not in last
 
 
-def test_a_query_ends_at_its_limit_and_says_so(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def limited(people: People) -> Iterator[Callable[[int], None]]:
+    """Sets how many rows a query returns; the real limit comes back."""
+    yield lambda rows: people.box.post("/limits", {"notion_query_rows": rows})
+    people.box.post("/limits", {"notion_query_rows": query.ROWS})
+
+
+def test_a_query_ends_at_its_limit_and_says_so(people: People, limited: Callable[[int], None]) -> None:
     """Past it there is no more, and every page of such a result is marked as incomplete."""
-    monkeypatch.setattr(query, "ROWS", 3)
+    limited(3)
     first = people.client.data_sources.query(people.source, page_size=2)
     last = people.client.data_sources.query(people.source, page_size=2, start_cursor=first["next_cursor"])
     assert [len(page["results"]) for page in (first, last)] == [2, 1]
     incomplete = {"type": "incomplete", "incomplete_reason": "query_result_limit_reached"}
     assert [page["request_status"] for page in (first, last)] == [incomplete] * 2
     assert (last["has_more"], last["next_cursor"]) == (False, None)
+
+
+def test_the_limit_counts_what_matches_in_the_order_asked_for(people: People, limited: Callable[[int], None]) -> None:
+    """A filter, also on the time of creation, begins a query of its own; a result just as long as the limit is
+    whole."""
+    limited(2)
+    sorts = [{"timestamp": "created_time", "direction": "ascending"}]
+    ask = functools.partial(people.client.data_sources.query, people.source, sorts=sorts)
+    since = {"timestamp": "created_time", "created_time": {"on_or_after": "2027-01-15T10:00:00.000Z"}}
+    scored = {"property": "Score", "number": {"greater_than": 2}}
+    for filter, found, whole in [(None, "AB", False), (since, "CD", True), (scored, "BC", True)]:
+        answer = ask(filter=filter) if filter else ask()
+        assert "".join(people.names[page["id"]][0] for page in answer["results"]) == found
+        assert ("request_status" not in answer) is whole
+
+
+def test_a_cursor_past_the_limit_is_refused(people: People, limited: Callable[[int], None]) -> None:
+    """What a query does not return cannot be reached by its cursors."""
+    third = people.client.data_sources.query(people.source, page_size=2)["next_cursor"]
+    limited(2)
+    error = wrong(people.client.data_sources.query, people.source, page_size=2, start_cursor=third)
+    assert "start_cursor provided is invalid" in str(error)
+
+
+def test_pages_of_results_follow_changes() -> None:
+    """A long result is searched once, and again if anything has changed before its next page."""
+    now = [BEGIN]
+    with sandbox(clock=lambda: now[0]) as box:
+        people = People(box, now)
+        people.fill()
+        sorts = [{"property": "Name", "direction": "ascending"}]
+        ask = functools.partial(people.client.data_sources.query, people.source, sorts=sorts, page_size=2)
+        cursor = ask()["next_cursor"]
+        assert [people.names[page["id"]] for page in ask(start_cursor=cursor)["results"]] == ["Cleo", "Dora"]
+        people.add("Constance")
+        dora = next(page_id for page_id, name in people.names.items() if name == "Dora")
+        people.client.pages.update(dora, in_trash=True)
+        assert [people.names[page["id"]] for page in ask(start_cursor=cursor)["results"]] == ["Cleo", "Constance"]
 
 
 def test_a_keyed_query_sees_every_change() -> None:
