@@ -28,7 +28,8 @@ _BUSY = {409, 429, 529}
 _BROKEN = {500, 502, 503, 504}
 INCOMPLETE = (
     "Notion left out rows created at {minute} or later: it returns at most 10,000 rows of a query, and that many have "
-    "the same created time, as after an import. Move some of these to another database, and do this again for both"
+    "the same created time, as after an import. In Notion, duplicate some of these and delete their originals (the "
+    "copies have a new created time), then try again"
 )
 
 

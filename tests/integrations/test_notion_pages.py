@@ -113,7 +113,7 @@ def test_a_minute_that_no_query_can_return_is_an_error(table: Table, before: int
     table.fill(within, each=1)
     table.now[0] = BEGIN + 900
     table.fill(after, each=61)
-    with pytest.raises(NotionError, match=r"left out rows.*2027-01-15T08:10.*another database") as caught:
+    with pytest.raises(NotionError, match=r"left out rows.*2027-01-15T08:10.*duplicate some") as caught:
         table.read()
     assert (caught.value.kind, table.requests < 6) == ("incomplete", True)
 
