@@ -8,6 +8,7 @@ real commands. The sandbox answers as fast as it can: the real Notion takes 3 re
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import subprocess
@@ -99,11 +100,12 @@ class Filler:
             "Status": "Active",
             "Anchor": _date(anchor),
             "Enrollment ID": run,
-        } | {f"Email {step} Sent": _date(at) for step, at in sends.items()}
+        }
+        enrollment |= {f"Email {step} Sent": _date(at) for step, at in sends.items()}
         yield anchor, lambda: self._row("contacts", CONTACTS, person | scores)
         yield anchor, lambda: self._row("tracker", TRACKER, person | enrollment)
         for step, at in sends.items():
-            yield at, lambda step=step, at=at: self._email(email, run, step, at)  # type: ignore[misc]  # mypy has no such lambdas
+            yield at, functools.partial(self._email, email, run, step, at)
 
     def _email(self, email: str, run: str, step: int, at: float) -> None:
         id = str(uuid.uuid4())
