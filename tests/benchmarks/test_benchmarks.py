@@ -14,7 +14,7 @@ import requests
 from redis import Redis
 
 import benchmarks.stub
-from benchmarks import campaigns, chart, figures, load, provider, size
+from benchmarks import campaigns, chart, figures, load, provider, restore_size, size
 from benchmarks.figures import Figure, Report
 from benchmarks.provider import Provider
 from benchmarks.soak import growth, slope
@@ -173,3 +173,8 @@ def test_a_section_of_the_page_is_replaced_and_nothing_else(tmp_path: Path, monk
     assert page.read_text() == "# A\n<!-- bench -->\nnew\n<!-- /bench -->\n## B\n"
     with pytest.raises(ValueError, match="has no <!-- soak -->"):
         figures.write_section("soak", "new")
+
+
+def test_a_ledger_is_restored_and_verified_at_a_given_size() -> None:
+    """Every email that was sent is known again, and nothing differs; otherwise there is no figure."""
+    assert restore_size.measure(7, 17).startswith("| 7 | 17 | ")
