@@ -15,7 +15,8 @@ Where each tool says it (column: values):
 - Brevo: a subscription status subscribed or blocklisted (developers.brevo.com, contacts/export; help.brevo.com, "Manage
   the subscription status"), in other exports `EMAIL_BLACKLISTED`.
 - Loops: `Subscribed` true or false (loops.so/docs/add-users/csv-upload). Resend: `unsubscribed` true or false.
-- HubSpot: "Unsubscribed from all email", "Email hard bounce reason" (knowledge.hubspot.com).
+- HubSpot: "Unsubscribed from all email", "Email hard bounce reason" (knowledge.hubspot.com). Sendportal:
+  `unsubscribed_at`. Other CRMs: "Email Opt Out", "Do Not Contact".
 - Evergreen's own contacts in Notion, `Subscription`: subscribed, unsubscribed, bounced, complained.
 """
 
@@ -56,7 +57,10 @@ _OBJECTIONS = {
     "unsubscribed": UNSUBSCRIBED,
     "unsubscribed_from_all_email": UNSUBSCRIBED,
     "opted_out": UNSUBSCRIBED,
+    "opt_out": UNSUBSCRIBED,
     "email_opt_out": UNSUBSCRIBED,
+    "do_not_contact": UNSUBSCRIBED,
+    "do_not_email": UNSUBSCRIBED,
     "email_blacklisted": UNSUBSCRIBED,
     "email_blocklisted": UNSUBSCRIBED,
     "blacklisted": UNSUBSCRIBED,
@@ -69,6 +73,7 @@ _OBJECTIONS = {
 _RECORDS = {
     "unsub_time": UNSUBSCRIBED,
     "unsubscribed_at": UNSUBSCRIBED,
+    "unsubscribe_date": UNSUBSCRIBED,
     "cancelled_at": UNSUBSCRIBED,
     "canceled_at": UNSUBSCRIBED,
     "deleted_at": UNSUBSCRIBED,

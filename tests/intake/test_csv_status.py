@@ -54,6 +54,8 @@ def is_enrolled(world: World, address: str) -> bool:
         # Brevo
         ("EMAIL;FIRSTNAME;EMAIL_BLACKLISTED;SMS_BLACKLISTED", "{};Kim;Yes;No", "unsubscribed"),
         ("EMAIL;FIRSTNAME;Subscription status", "{};Kim;Blocklisted", "unsubscribed"),
+        ("Email;Do Not Contact;Email Opt-Out?", "{};0;1", "unsubscribed"),
+        ("id,email,first_name,unsubscribed_at", f"7,{{}},Kim,{LEFT}", "unsubscribed"),
         # Loops, Resend, HubSpot, and Evergreen's own contacts in Notion
         ("Email,First Name,Subscribed", "{},Kim,FALSE", "unsubscribed"),
         ("id,email,first_name,unsubscribed", "7,{},Kim,true", "unsubscribed"),
