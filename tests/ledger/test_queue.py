@@ -25,7 +25,7 @@ from tests.support.world import SETTINGS, World
 
 ADDRESS = "ada@example.org"
 CONTACT = ids.digest(ADDRESS)
-WAITED = "it waited for `queue_for`"
+WAITED = "it waited as long as it may"
 
 
 def campaign(slug: str, **settings: Any) -> Campaign:

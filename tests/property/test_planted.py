@@ -1,4 +1,4 @@
-"""The property test finds planted bugs of the public door within few stories."""
+"""The property test finds planted bugs, of the public door and of the queue, within few stories."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PLANTED: dict[str, tuple[Mapping[str, str], str]] = {
     ),
     "what was confirmed stays held": (
         {"  drop_held(member)\n  if #held_ids(a.contact)": "  if #held_ids(a.contact)"},
-        "are held",
+        "are held|is confirmed, and was not held",
     ),
     "what is held is remembered, too": (
         {"  a.hold.contact = a.contact": "  a.hold.contact = a.contact remember()"},
@@ -57,12 +57,23 @@ PLANTED: dict[str, tuple[Mapping[str, str], str]] = {
         {"if redis.call('ZCARD', HELD) >= MOST_HELD then": "if false then"},
         "3 are held",
     ),
+    "the end of another starts no queued one": (
+        {"    start_next(e.contact, e.group)": ""},
+        "its group is free|still queued",
+    ),
+    "a queued one starts beside another": (
+        {
+            "  if not is_open(other) then return 'enrolled', new end\n  if plan": "  if plan.queue_for then other = nil end\n"
+            "  if not is_open(other) then return 'enrolled', new end\n  if plan"
+        },
+        "two open runs in one group",
+    ),
 }
 
 
 @pytest.mark.parametrize("bug", PLANTED)
 def test_a_planted_bug_is_found(valkey_server: Valkey, monkeypatch: pytest.MonkeyPatch, bug: str) -> None:
-    """A bug at the door does not survive the stories of the property test, and it is said what is wrong."""
+    """A bug does not survive the stories of the property test, and it is said what is wrong."""
     planted, words = PLANTED[bug]
     chosen = settings(
         max_examples=400,

@@ -2,7 +2,7 @@
 -- How an enrollment begins: at once, or when the one that holds its group ends. Until then it is `queued`: it has a
 -- plan and no steps, so nothing of it is scheduled, claimed or counted.
 
-local WAITED = 'it waited for `queue_for`, and another campaign of its group was still under way'
+local WAITED = 'it waited as long as it may, and another campaign of its group was still under way'
 
 -- Begin the enrollment with these steps: {number, offset, due, sent, skipped}. Returns whether any is to be sent.
 local function start_enrollment(enrollment, steps)
