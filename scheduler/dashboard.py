@@ -31,6 +31,7 @@ from scheduler.dashboard_guards import read_only, refusal, require_login
 from shared import services
 from shared.core.settings import Settings
 from shared.core.startup import or_exit
+from shared.ledger.redis_errors import reason
 from shared.web import server
 
 # Its templates are compiled in the browser ('unsafe-eval') and carry style attributes.
@@ -104,7 +105,8 @@ def create_app(settings: Settings, connection: Redis) -> Flask:
     app.before_request_funcs["rq_dashboard"] = []  # replaces one that opens a connection per request
     app.after_request(_dressed(settings))
     app.register_error_handler(
-        RedisError, lambda _: refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Redis does not respond. Try again soon.")
+        RedisError,
+        lambda error: refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"Redis {reason(error).what}. Try again soon."),
     )
     for cannot_be_read in (NoSuchJobError, InvalidJobOperation):
         app.register_error_handler(

@@ -9,7 +9,12 @@ import pytest
 from shared.core.stack_file import ROOT
 
 DOCUMENT = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
-SOURCES = [file for kind in ("*.py", "*.lua", "*.html", "*.yaml") for file in sorted((ROOT / "shared").rglob(kind))]
+SOURCES = [
+    file
+    for folder in ("shared", "local", "commands")
+    for kind in ("*.py", "*.lua", "*.html", "*.yaml")
+    for file in sorted((ROOT / folder).rglob(kind))
+]
 SAYS = re.sub(r'"\s*\n\s*f?"', "", "\n".join(file.read_text(encoding="utf-8") for file in SOURCES))
 SHORTEST = 12  # characters; a shorter word would be found anywhere
 # Put together from a run's or a step's state.

@@ -419,7 +419,7 @@ def test_while_redis_is_unavailable(world: World) -> None:
     with Redis(port=1, socket_connect_timeout=1) as nobody:
         client = dashboard.create_app(SETTINGS, nobody).test_client()
         answer = client.get("/0/data/queues.json", headers={"Authorization": _basic(*RIGHT)})
-    assert (answer.status_code, answer.text) == (503, "Redis does not respond. Try again soon.\n")
+    assert (answer.status_code, answer.text) == (503, "Redis does not answer. Try again soon.\n")
 
 
 def test_in_a_browser(world: World, raw: Redis) -> None:
