@@ -54,8 +54,10 @@ def _cut_zeros(directory: Path) -> None:
     """Repair Valkey's log after a power cut, and say so, also in the log of its part."""
     if line := valkey.cut_zeros(directory / "valkey"):
         say(line)
-        with (directory / "logs" / "valkey.log").open("a", encoding="utf-8") as log:
-            log.write(f"{line}\n")
+        log = directory / "logs" / "valkey.log"
+        log.parent.mkdir(exist_ok=True)
+        with log.open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
 
 
 def _say_ready(where: stack.Place, environ: Mapping[str, str]) -> None:
@@ -98,7 +100,7 @@ def main() -> int:
             stack.refuse_ports_in_use(where)
             environ = stack.environment(where, owner)
             secrets.write_settings(where.directory, environ)
-            if {"REDIS_URL", "REDIS_URL_FILE"} & owner.keys():
+            if owner.get("REDIS_URL") or owner.get("REDIS_URL_FILE"):
                 say("REDIS_URL is not used: this stack has a Valkey of its own.")
             _cut_zeros(where.directory)
             supervisor = Supervisor(parts.stages(where, environ), where.directory, environ, say)

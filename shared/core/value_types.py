@@ -63,7 +63,7 @@ def _redis_url(value: str) -> str:
         )
     if re.search(r"%(?![0-9A-Fa-f]{2})", url.netloc) or "\ufffd" in unquote(url.netloc):
         raise ValueError("has a % that stands for no character; write % in a password as %25, or use REDIS_PASSWORD")
-    if url.scheme != "unix" and not re.fullmatch(r"/?\d*", url.path):
+    if url.scheme != "unix" and not re.fullmatch(r"/?\d*/?", url.path):
         raise ValueError("does not end with the number of a database, such as /0")
     if url.scheme == "unix" and not url.path:
         raise ValueError("names no socket; write it like unix:///run/valkey/valkey.sock")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import ssl
 from dataclasses import dataclass
@@ -116,9 +117,9 @@ def reason(error: RedisError | OSError) -> Reason:
     Args:
         error: what redis-py raised.
     """
-    if is_denied(error):
-        return _denied(str(error))
     text = str(error).rpartition("of pipeline caused error: ")[2]
+    if is_denied(error):
+        return _denied(text)
     for word, known in _BY_WORD.items():
         if text.startswith(word):
             return known
@@ -129,7 +130,9 @@ def reason(error: RedisError | OSError) -> Reason:
         return _NO_SUCH_HOST
     if "CERTIFICATE_VERIFY_FAILED" in text or isinstance(error.__cause__, ssl.SSLCertVerificationError):
         return _CERTIFICATE
-    if isinstance(error.__context__, FileNotFoundError | PermissionError) or re.search(r"\[X509|PEM lib", text):
+    if isinstance(error.__context__, OSError) and error.__context__.errno in (errno.ENOENT, errno.EACCES):
+        return _FILE
+    if re.search(r"\[X509|PEM lib", text):
         return _FILE
     if "SSL" in text or "Connection closed by server" in text or "reset by peer" in text:
         return _CLOSED
