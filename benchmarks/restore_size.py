@@ -29,7 +29,7 @@ from local import ports, processes, valkey
 from local.sandbox.notion import pages, seed
 from local.sandbox.state import State, open_state
 from shared.core.stack_file import ROOT
-from shared.integrations.notion_values import Value, iso, write
+from shared.integrations.notion_values import Column, Value, iso, write
 from shared.ledger import ids
 from shared.notion.schema import CONTACTS, EMAIL_LOG, TRACKER, Source
 
@@ -117,7 +117,7 @@ class Filler:
             self.state.store.accept([(id, body)], None, None)
 
     def _row(self, name: str, source: Source, values: dict[str, Value]) -> None:
-        types = {column.name: column.type for column in source.properties}
+        types = {column.name: Column(column.type) for column in source.properties}
         properties = {column: write(types[column], value) for column, value in values.items()}
         parent = {"data_source_id": self.made[name]["data_source_id"]}
         pages.create(self.state.notion, {"parent": parent, "properties": properties}, "the benchmark")
