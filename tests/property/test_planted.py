@@ -62,10 +62,7 @@ PLANTED: dict[str, tuple[Mapping[str, str], str]] = {
         "its group is free|still queued",
     ),
     "a queued one starts beside another": (
-        {
-            "  if not is_open(other) then return 'enrolled', new end\n  if plan": "  if plan.queue_for then other = nil end\n"
-            "  if not is_open(other) then return 'enrolled', new end\n  if plan"
-        },
+        {"if not is_open(other) then return": "if plan.queue_for or not is_open(other) then return"},
         "two open runs in one group",
     ),
 }
