@@ -32,10 +32,9 @@ class _Delivery(NamedTuple):
     def at(self, post: Post[Any]) -> int:
         return milliseconds(post.created_at) if post.created_at else self.received
 
-    def key(self, uid: str, post: Post[Any], listed: int, email: str) -> str:
-        """The key of the event for one attendee; the first one's is that of an earlier release, which read no other."""
+    def key(self, uid: str, post: Post[Any], attendee: str = "") -> str:
         when = milliseconds(post.created_at) if post.created_at else hashlib.sha256(self.body).hexdigest()
-        return f"calcom:{self.trigger}:{uid}:{when}" + (f":{email}" if listed else "")
+        return f"calcom:{self.trigger}:{uid}:{when}" + (f":{attendee}" if attendee else "")
 
 
 class _App(NamedTuple):
@@ -128,7 +127,7 @@ def _booked(delivery: _Delivery, post: Post[NewBooking]) -> CalendarReport:
         tuple(
             MeetingEvent(
                 what="booked",
-                key=delivery.key(booking.uid, post, listed, person.email),
+                key=delivery.key(booking.uid, post, person.email if booking.seats_per_time_slot else ""),
                 uid=booking.uid,
                 at=delivery.at(post),
                 starts=milliseconds(booking.start_time),
@@ -160,7 +159,7 @@ def _cancelled(delivery: _Delivery, post: Post[Booking]) -> CalendarReport:
         tuple(
             MeetingEvent(
                 what="cancelled",
-                key=delivery.key(booking.uid, post, listed, person.email if person else ""),
+                key=delivery.key(booking.uid, post, person.email if person and seated else ""),
                 uid=booking.uid,
                 at=delivery.at(post),
                 starts=milliseconds(booking.start_time) if booking.start_time else None,
@@ -191,7 +190,7 @@ def _marked(delivery: _Delivery, post: Post[NoShow]) -> CalendarReport:
         tuple(
             MeetingEvent(
                 what="no-show" if mark.no_show else "no-show-undone",
-                key=delivery.key(uid, post, listed, mark.email),
+                key=delivery.key(uid, post, mark.email),
                 uid=uid,
                 at=delivery.at(post),
                 seated=None,

@@ -104,7 +104,7 @@ class Booking(Part):
     @model_validator(mode="before")
     @classmethod
     def _uid_by_another_name(cls, data: Any) -> Any:
-        """A booking that moves without a uid counts as the same booking at its new time."""
+        """Without a uid, the name that a no-show has for it; or, in a move, the old booking at its new time."""
         if isinstance(data, dict) and not data.get("uid"):
             return {**data, "uid": data.get("bookingUid") or data.get("rescheduleUid")}
         return data
