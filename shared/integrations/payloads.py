@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
+from shared.core import json_body
 from shared.core.errors import Unread
 from shared.core.faults import sentence
 
@@ -32,22 +32,12 @@ Loose = Annotated[Anything | None, WrapValidator(_or_none)]
 Line = Annotated[str, Field(max_length=1000)]
 
 
-def _not_json(constant: str) -> None:
-    """Python reads NaN, Infinity and -Infinity, which are not JSON."""
-    raise ValueError(constant)
-
-
 def json_object(body: bytes) -> dict[str, Any]:
-    """A body as a JSON object (RFC 8259: in UTF-8, without NaN); raises Unread if it is not one."""
+    """A body as a JSON object; raises Unread if it is not one."""
     try:
-        posted = json.loads(body.decode("utf-8-sig"), parse_constant=_not_json)
-    except UnicodeDecodeError:
-        raise Unread("the body is not JSON in UTF-8") from None
-    except (ValueError, RecursionError):
-        posted = None
-    if not isinstance(posted, dict):
-        raise Unread("the body is not a JSON object")
-    return posted
+        return json_body.read(body)
+    except ValueError as error:
+        raise Unread(str(error)) from None
 
 
 def read(model: type[Model], posted: object, place: str = "") -> Model:

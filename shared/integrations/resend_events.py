@@ -10,12 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import ValidationError
-
-from shared.core import proofs
+from shared.core import json_body, proofs
 from shared.core.errors import WebhookError, masked
 from shared.domain.addresses import canonical
-from shared.integrations.payloads import json_object, milliseconds
+from shared.integrations.payloads import milliseconds
 from shared.integrations.resend_event_payloads import Data, Post, Trouble
 
 TAG = "email_id"  # ours, on each email that we send
@@ -114,8 +112,8 @@ def event(body: bytes, key: str) -> DeliveryEvent | None:
         WebhookError: 400 if the body is not a JSON object with a type.
     """
     try:
-        post = Post.model_validate(json_object(body))
-    except ValidationError:
+        post = Post.model_validate(json_body.read(body))
+    except ValueError:
         raise WebhookError(400, "the body is not a JSON object with a type") from None
     data = post.data or Data()
     what = _what(post.type, data)

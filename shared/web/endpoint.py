@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from redis.exceptions import RedisError
 
 from shared import services
-from shared.core import log
+from shared.core import json_body, log
 from shared.core.errors import LedgerTooNew, WebhookError
 from shared.integrations import payloads
 from shared.ledger.redis_errors import explained
@@ -146,9 +146,11 @@ def parse(request: Request, data: bytes, read: Callable[[dict[str, Any]], Model]
     if request.mimetype != "application/json":
         raise WebhookError(415, "send JSON, with Content-Type: application/json")
     try:
-        return read(payloads.json_object(data))
+        return read(json_body.read(data))
     except ValidationError as error:
         raise WebhookError(422, "the request is not valid", details=payloads.faults(error)) from None
+    except ValueError as error:
+        raise WebhookError(400, str(error)) from None
 
 
 def idempotency_key(request: Request) -> str | None:
