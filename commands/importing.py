@@ -31,6 +31,7 @@ WORDS = {
     "enrolled": "enrolled",
     "suppressed": "suppressed",
     "exists": "enrolled before",
+    "queued": "queued behind another enrollment",
     "blocked": "blocked by another enrollment",
     "stored": "only stored",
     "refused": "refused",

@@ -25,6 +25,7 @@ NO_SCORES = "no scores, which the campaign requires"
 NO_CONSENT = "no consent"
 OBSTACLES = {
     "exists": "enrolled in this campaign before",
+    "queued": "starts when the active enrollment of the campaign's group ends",
     "blocked": "another enrollment of the campaign's group is active",
 }
 
@@ -35,8 +36,8 @@ class Result:
 
     Attributes:
         line: where it begins in the file, from 1.
-        what: `enrolled`, `exists` (enrolled before), `blocked` (by another enrollment of the group), `stored` (no email
-            follows from the import), `suppressed` or `refused`.
+        what: `enrolled`, `exists` (enrolled before), `queued` or `blocked` (by another enrollment of the group),
+            `stored` (no email follows from the import), `suppressed` or `refused`.
         field: the column that decides it, if it is one.
         message: why, without an address.
     """

@@ -9,10 +9,11 @@ from shared.ledger import ids
 from shared.ledger.client import Ledger
 
 _RUNS = "eg:runs"
+WAITED = "it waited as long as it may, and another campaign of its group was still under way"  # as in queue.lua
 
 
-def obstacle(email: str, campaign: Campaign, ledger: Ledger) -> Literal["exists", "blocked"] | None:
-    """Why a sign-up would start no enrollment, apart from a suppression: the campaign does not begin again for this
+def obstacle(email: str, campaign: Campaign, ledger: Ledger) -> Literal["exists", "queued", "blocked"] | None:
+    """Why a sign-up would start no enrollment now, apart from a suppression: the campaign does not begin again for this
     person, or another one of its group is open.
 
     Args:
@@ -22,15 +23,14 @@ def obstacle(email: str, campaign: Campaign, ledger: Ledger) -> Literal["exists"
     """
     key = ids.enrollment_prefix(campaign.slug, email)
     number = cast(str | None, ledger.redis.hget(_RUNS, key))
-    if number and (campaign.reentry == "never" or _is_open(f"{key}-{number}", ledger)):
+    last = ledger.enrollment(f"{key}-{number}") if number else None
+    never_began = last is not None and last.why == WAITED
+    if number and not never_began and (campaign.reentry == "never" or (last and last.state.is_open)):
         return "exists"
-    if campaign.group:
-        holder = cast(str | None, ledger.redis.hget(ids.contact_key(ids.digest(email)), f"group.{campaign.group}"))
-        if holder and _is_open(holder, ledger):
-            return "blocked"
-    return None
-
-
-def _is_open(enrollment: str, ledger: Ledger) -> bool:
-    found = ledger.enrollment(enrollment)
-    return found is not None and found.state.is_open
+    if not campaign.group:
+        return None
+    holder = cast(str | None, ledger.redis.hget(ids.contact_key(ids.digest(email)), f"group.{campaign.group}"))
+    held_by = ledger.enrollment(holder) if holder else None
+    if not held_by or not held_by.state.is_open:
+        return None
+    return "queued" if campaign.queue_for else "blocked"

@@ -197,7 +197,7 @@ class TestAnswers:
         ("name", "calendar", "body", "why"),
         [
             ("calcom-booking", "Cal.com", b"", "the body is not a JSON object"),
-            ("calcom-booking", "Cal.com", b"\xff[", "the body is not a JSON object"),
+            ("calcom-booking", "Cal.com", b"\xff[", "the body is not JSON in UTF-8"),
             ("calcom-booking", "Cal.com", {}, "triggerEvent is missing"),
             ("calcom-booking", "Cal.com", {"triggerEvent": "BOOKING_CREATED"}, "payload is missing"),
             ("calcom-booking", "Cal.com", calcom(uid=None), "payload.uid is not valid"),

@@ -215,7 +215,7 @@ def test_a_booking_without_a_required_field(change: dict[str, Any], unread: str)
 @pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b"7", b"null", b'"text"', b"[" * 100_000, b"1" * 5000, b"{"])
 def test_a_body_that_is_not_a_json_object(body: bytes) -> None:
     """It cannot be read."""
-    assert calcom.events(body, NOW).unread == ("the body is not a JSON object",)
+    assert calcom.events(body, NOW).unread in (("the body is not a JSON object",), ("the body is not JSON in UTF-8",))
 
 
 class TestSeats:

