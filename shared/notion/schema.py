@@ -189,8 +189,10 @@ def likeness(source: Source, columns: Mapping[str, Column], names: Mapping[str, 
 
 def mistaken_for(source: Source, columns: Mapping[str, Column], names: Mapping[str, str]) -> Source | None:
     """The data source that these columns belong to, if it is another one."""
-    for other in SOURCES:
-        complete = all(own_name(column.name, other, names) in columns for column in other.all if column.required)
-        if complete and likeness(other, columns, names) > likeness(source, columns, names):
-            return other
-    return None
+    complete = [
+        other
+        for other in SOURCES
+        if all(own_name(column.name, other, names) in columns for column in other.all if column.required)
+    ]
+    best = max([source, *complete], key=lambda one: likeness(one, columns, names))  # of equals, the first
+    return None if best is source else best

@@ -18,6 +18,8 @@ from shared.ledger.notion_columns import NotionColumns
 from shared.notion.data_sources import locate
 from shared.notion.schema import FITS, SOURCES, Property, Source, own_name
 
+ID = "it is the 32 characters in the database's link before `?v=`"
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -102,10 +104,10 @@ def unreadable(source: Source, error: NotionError) -> Finding:
     """The finding about a data source that Notion does not return."""
     variable = source.setting.upper()
     fixes = {
-        "gone": f"correct {variable}, and share the database with the integration (••• → Connections)",
+        "gone": f"share the database with the integration (••• → Connections), or correct {variable}: {ID}",
         "trashed": f"restore it there, or set {variable} to another database",
         "denied": "correct NOTION_TOKEN: it is the secret of an internal integration of this workspace",
-        "refused": f"correct {variable}: it is the 32 characters in the database's link before `?v=`",
+        "refused": f"correct {variable}: {ID}",
     }
     return Finding("fault", source.title, "", error.reason, fixes.get(error.kind, "try again in a minute"))
 

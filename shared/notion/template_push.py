@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from shared.core.errors import CampaignError
+from shared.core.errors import CampaignError, NotionError
 from shared.core.settings import Settings
 from shared.domain import sample_person
 from shared.domain.catalog import Catalog
@@ -18,7 +18,7 @@ from shared.integrations.notion_values import Column, Value
 from shared.ledger.template_texts import TemplateTexts
 from shared.notion.data_sources import locate
 from shared.notion.markdown import to_notion
-from shared.notion.schema import TEMPLATES, fitting, own_name
+from shared.notion.schema import TEMPLATES, fitting, own_name, usable_key
 from shared.notion.template_rows import Row, key_of, rows, source_of
 
 KEPT = "edited in Notion; --force overwrites it with the file"
@@ -62,6 +62,8 @@ class Pusher:
         """Push the templates one by one; raises NotionError, and continues where it stopped when called again."""
         source = locate(self.notion, TEMPLATES, self.settings)
         columns = self.notion.schema(source)
+        if not usable_key(TEMPLATES, columns, self.settings.notion_property_names):
+            raise NotionError("refused", "a column of Templates is missing; run `evergreen notion check`")
         there: dict[Key, Row] = {}
         for row in rows(self.notion, source, self.settings):
             try:
