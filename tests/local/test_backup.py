@@ -171,5 +171,5 @@ def test_without_a_stack_it_says_so(tmp_path: Path) -> None:
         [sys.executable, "-m", "local.backup"], cwd=ROOT, env=environ_for(tmp_path), capture_output=True, text=True
     )
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.startswith("No backup: Valkey does not respond")
+    assert ended.stderr.startswith("No backup: Valkey does not answer")
     assert ended.stderr.count("\n") == 1
