@@ -139,7 +139,7 @@ class TestPages:
     def test_the_script_stays_small(self) -> None:
         """An owner can read what is pasted, and it needs nothing else."""
         script = (ROOT / "local" / "site" / "static" / "evergreen.js").read_text(encoding="utf-8")
-        assert script.count("\n") < 210
+        assert script.count("\n") < 240
         assert not re.search(r"\b(import|require|eval|innerHTML)\b", script)
 
 

@@ -167,7 +167,7 @@ class TestScript:
     def test_a_frequent_mistake_in_the_address_is_pointed_out(self, page: Page) -> None:
         """One press corrects it; without that, the address goes as it was typed. Other addresses get no hint."""
         answering, hint = Answering(page, ACCEPTED), page.locator(".evergreen-meant")
-        for typed, meant in (("Ada@gmial.com", "ada@gmail.com"), ("ada@hotmial.con", "ada@hotmail.com")):
+        for typed, meant in (("Ada@gmial.com", "Ada@gmail.com"), ("ada@hotmial.con", "ada@hotmail.com")):
             fill_newsletter(page, typed)
             hint.wait_for()
             assert hint.text_content() == f"Did you mean {meant}?"

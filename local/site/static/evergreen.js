@@ -33,14 +33,6 @@
     refused: (status) => `That did not work: the form was refused (${status}). Trying again will not help. Please contact us instead.`,
   };
 
-  const MEANT = {
-    "gmail.com": ["gmial.com", "gmai.com", "gmal.com", "gamil.com", "gnail.com", "gmail.co", "gmail.cm"],
-    "hotmail.com": ["hotmial.com", "hotmal.com", "hotmai.com", "hotmail.co"],
-    "outlook.com": ["outlok.com", "outloook.com", "outlook.co"],
-    "yahoo.com": ["yaho.com", "yahooo.com", "yahoo.co"],
-    "icloud.com": ["iclod.com", "icloud.co"],
-  };
-
   /** Where keys wait until they are accepted: the tab's own storage, which survives a reload; a variable where the browser forbids that. */
   const storage = (() => {
     try {
@@ -147,25 +139,25 @@
     }
   }
 
-  /** The address without a frequent mistake in its domain, or nothing. */
-  function meant(address) {
-    const [, mailbox, domain] = /^(.+@)(.+)$/.exec(address.trim().toLowerCase()) || [];
-    const whole = domain?.replace(/\.con$/, ".com");
-    const right = Object.keys(MEANT).find((known) => MEANT[known].includes(whole)) || whole;
-    return right !== domain && mailbox + right;
-  }
+  /** An address without the frequent mistakes in its domain. */
+  const meant = (address) =>
+    address
+      .replace(/\.con$/i, ".com")
+      .replace(/@(?:gmial|gmai|gmal|gamil|gnail)\.com$/i, "@gmail.com")
+      .replace(/@(?:hotmial|hotmal|hotmai)\.com$/i, "@hotmail.com")
+      .replace(/@(gmail|hotmail|outlook|yahoo|icloud)\.c[om]$/i, "@$1.com");
 
   /** Offer what was probably meant, next to the field. */
   function offer(field) {
     field.form.querySelector(".evergreen-meant")?.remove();
-    const right = meant(field.value);
-    if (!right) return;
+    const right = meant(field.value.trim());
+    if (right === field.value.trim()) return;
     const button = Object.assign(document.createElement("button"), { type: "button", className: "evergreen-meant", textContent: TEXT.meant(right) });
-    button.addEventListener("click", () => {
+    button.onclick = () => {
       field.value = right;
       field.focus();
       button.remove();
-    });
+    };
     field.after(button);
   }
 
