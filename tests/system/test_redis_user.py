@@ -99,6 +99,7 @@ def test_without_info_it_says_so_and_goes_on_when_allowed(tmp_path: Path) -> Non
         assert run.sign_up(ADA) == 202
         assert "does not let its user run INFO" in evergreen(run, "doctor").stdout
         assert "does not let its user run INFO; allow it" in evergreen(run, "fence").stderr
+        until(lambda: "poll.unavailable" in logs(run))  # the fence's lock of the killed scheduler has to expire
         pids = run.pids()
         admin.execute_command("ACL", "SETUSER", "default", "+info")  # type: ignore[no-untyped-call]  # shipped without types
         until(lambda: run.outbox_count() >= 1)
