@@ -81,7 +81,7 @@ def test_the_documented_rights_are_enough(tmp_path: Path) -> None:
         assert run.sign_up(ADA) == 202
         until(lambda: run.outbox_count() >= 2)
         for words in (["doctor"], ["show", ADA["email"]], ["verify"], ["restore", "--dry-run"], ["fence"]):
-            assert evergreen(run, *map(str, words)).returncode == 0, words
+            assert evergreen(run, *map(str, words)).stderr == "", words
         assert "appendonlydir" not in evergreen(run, "forget", str(ADA["email"]), "--yes").stdout
         dashboard = json.loads((tmp_path / "pids.json").read_text())["dashboard"]["port"]
         login = ("evergreen", (tmp_path / "secrets" / "console-password").read_text().strip())
