@@ -174,14 +174,16 @@ class TestAlone:
         assert world.run(run).state == EnrollmentState.FAILED
 
     def test_it_can_be_retried(self, world: World, actions: EnrollmentActions) -> None:
-        """If the provider was wrong, a person has this email sent; the enrollment is complete with it."""
+        """If the provider was wrong, a person has this email sent, and the others follow at their times."""
         run = world.sign_up()
         world.provider.refuses["ada@example.org"] = ADDRESS
         world.work()
         world.provider.refuses.clear()
         actions.retry(run, 1)
         world.work()
-        assert (world.states(run)[0], world.run(run).state) == ("sent", EnrollmentState.COMPLETED)
+        assert (world.states(run)[:2], world.run(run).why) == (["sent", "scheduled"], None)
+        world.live(hours=24 * 12)
+        assert (world.states(run), world.run(run).state) == (["sent"] * 7, EnrollmentState.COMPLETED)
 
     def test_the_same_person_can_sign_up_again(self, world: World) -> None:
         """Where the campaign allows it after an end; the address is asked about once more."""

@@ -20,12 +20,20 @@ local function obstacle(enrollment)
   end
 end
 
+-- The other emails of an enrollment that ended because of the address are due again as they were.
 local function reopen(enrollment)
   local key = enrollment_key(enrollment)
   local e = fields(key, 'state', 'contact', 'group')
   if e.state == 'active' then return end
   enter(enrollment, 'active')
-  redis.call('HDEL', key, 'ended')
+  redis.call('HDEL', key, 'ended', 'why')
+  for _, step in ipairs(steps_in_order(enrollment)) do
+    local s = step_of(enrollment, step)
+    if s.state == 'cancelled' then
+      set_step(enrollment, step, {state = 'scheduled', next = s.due, why = false})
+      wake(enrollment, step, s.due)
+    end
+  end
   redis.call('PERSIST', key)
   if e.group then redis.call('HSET', 'eg:contact:' .. e.contact, 'group.' .. e.group, enrollment) end
   dirty('enrollment', enrollment)
