@@ -79,7 +79,7 @@ class Mailbox:
         posted = json.loads(body)
         emails, good, errors = posted if isinstance(posted, list) else [posted], [], []
         for index, email in enumerate(emails):
-            if any(address.startswith("refused") for address in email["to"]):
+            if any(address.startswith("refused") for address in email.get("to") or []):
                 errors.append({"index": index, "message": _WHY})
                 self.rejected.update(_TAG.findall(json.dumps(email).encode()))
             else:

@@ -96,7 +96,7 @@ class TestOneUseCase:
         assert read_health(desk.ledger).gate == by_hand == "a wrong price"
         assert CliRunner().invoke(commands["start-sending"]).exit_code == 0
         assert read_health(desk.ledger).gate is None
-        assert CliRunner().invoke(suppress, ["a@example.org"]).exit_code == 0
+        assert CliRunner().invoke(suppress, ["a@example.org"]).exit_code == 1  # done, and not known here
         desk.said("/suppressions/add", {"email": "b@example.org"})
         listed = json.loads(CliRunner().invoke(suppress, ["--list", "--json"]).output)
         assert [sorted(each["reasons"]) for each in listed] == [["manual"], ["manual"]]

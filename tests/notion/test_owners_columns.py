@@ -117,7 +117,7 @@ def test_the_options_of_a_status_are_found_in_any_case(owner: Owner) -> None:
     owner.records()
     assert (owner.row("tracker")["Status"], owner.row("contacts")["Subscription"]) == ("ACTIVE", "unsubscribed")
     (trouble,) = owner.watched()
-    assert trouble.startswith("Email Sequence: Status is a status without the option “Tracking”, “Paused”")
+    assert trouble.startswith("Email Sequence: Status is a status without the option “Paused”, “Queued”")
 
 
 @pytest.mark.parametrize(
