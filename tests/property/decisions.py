@@ -298,13 +298,13 @@ class PersonsDecide(RuleBasedStateMachine):
 
     def _over(self, event: MeetingEvent) -> set[str]:
         """What the reminders are called that must have ended with it: nothing newer has booked their meeting again. A
-        restored ledger knows the dates of meetings, and no series."""
+        restored ledger knows no meetings (and reminders are in fact not restored)."""
         uid = event.uid if event.what == "cancelled" else event.replaces
         known = [one for one in self.events if one.what == "booked" and self._is_of(one, event, uid)]
         if uid is None or (event.seated and (event.listed or any(one.at > event.at for one in known))):
             known = []
-        others = [one for one in self._others(event) if event.dates or one.key in self.rig.watch.delivered]
-        return {_reminders(one) for one in [*known, *others]}
+        began = self.rig.watch.delivered
+        return {_reminders(one) for one in [*known, *self._others(event)] if one.key in began}
 
     def _others(self, event: MeetingEvent) -> list[MeetingEvent]:
         """The other meetings that it cancels."""
