@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from shared.core.settings import Settings
 from shared.domain.addresses import canonical
 from shared.domain.catalog import Catalog
+from shared.domain.states import EnrollmentState
 from shared.integrations.notion import Notion
 from shared.ledger import ids
 from shared.notion import proof_text
 from shared.notion.cells import Cells
 from shared.notion.data_sources import locate
-from shared.notion.schema import CONTACTS, EMAIL_LOG, TRACKER, Source
+from shared.notion.schema import CONTACTS, EMAIL_LOG, TRACKER, Source, own_name
 from shared.recovery import tracker_rows
 from shared.recovery.notion_rows import Logged, NotRestored, Person, Rows
 from shared.recovery.sent_list import TRIES, Follow, unseen
@@ -24,6 +25,11 @@ _NUMBERS = {"Assessment Score": "assessment_score"} | {
     f"{color} Systems": f"{color.lower()}_systems" for color in ("Red", "Orange", "Yellow", "Green")
 }
 _REASONS = ("complained", "bounced", "unsubscribed")
+# The columns in which it stands that a person gets no more email, with the words for that.
+_STOPS = (
+    (CONTACTS, "Subscription", _REASONS),
+    (TRACKER, "Status", (EnrollmentState.PAUSED, EnrollmentState.EXITED, EnrollmentState.CANCELLED)),
+)
 # Of two rows of one email, the first of these counts.
 _LOGGED = ("bounced", "complained", "sent", "in doubt", "skipped", "failed", "retrying")
 _REPORTS = {"Delivered At": "delivered", "Opened At": "opened", "Clicked At": "clicked"}
@@ -47,7 +53,7 @@ class Reader:
 
     def read(self) -> Rows:
         """Read everything; raises NotionError."""
-        rows = Rows()
+        rows = Rows(unwritten=self._unwritten())
         for cells in self.cells(CONTACTS):
             self._contact(cells, rows)
         for cells in self.cells(EMAIL_LOG):
@@ -63,6 +69,15 @@ class Reader:
             run.id = rows.id_by_address(run)
             rows.add(run)
         return rows
+
+    def _unwritten(self) -> str:
+        for source, name, words in _STOPS:
+            if getattr(self.settings, source.setting):
+                columns = self.notion.schema(locate(self.notion, source, self.settings))
+                column = columns.get(own_name(name, source, self.settings.notion_property_names))
+                if column and column.type == "status" and not all(map(column.option, words)):
+                    return f"{name} of {source.title}"
+        return ""
 
     def cells(self, source: Source) -> Iterator[Cells]:
         """The rows of a data source; none if the owner does not have it."""

@@ -112,6 +112,8 @@ class Rows:
         numbers: the highest known number of the enrollments of each key, by row or by email log.
         provider_ids: the keys are the provider's ids of the logged emails.
         last_logged: when the last of these was sent, in milliseconds since 1970 UTC.
+        unwritten: the column in which a stop may be missing, because it is a Status without an option for it; empty if
+            there is none.
         left: what cannot be restored.
         duplicates: rows that were merged with another.
     """
@@ -121,6 +123,7 @@ class Rows:
     numbers: dict[str, int] = field(default_factory=dict)
     provider_ids: OnDisk = field(default_factory=OnDisk)
     last_logged: int | None = None
+    unwritten: str = ""
     left: list[NotRestored] = field(default_factory=list)
     duplicates: int = 0
     _logged: OnDisk = field(default_factory=OnDisk)

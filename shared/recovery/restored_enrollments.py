@@ -42,7 +42,7 @@ def orders(
     begun = set()
     for one in drafts:
         begun.add(one.run.id)
-        yield _order(ids.digest(one.run.email), rows, _open(one, now))
+        yield _order(ids.digest(one.run.email), rows, _open(one, rows, now))
     with_run = {ids.digest(run.email) for run in runs}
     for run in runs:
         if run.id not in begun:
@@ -82,14 +82,14 @@ def _over(run: EnrollmentRow, number: int, now: int) -> RestoredEnrollment:
     )
 
 
-def _open(one: Draft, now: int) -> RestoredEnrollment:
+def _open(one: Draft, rows: Rows, now: int) -> RestoredEnrollment:
     """An enrollment that is not over."""
     run = one.run
-    why, segment = _why_paused(one), one.contact.segment
+    why, segment = _why_paused(one, rows), one.contact.segment
     anchor = now if one.anchor is None else one.anchor
     return replace(
         _over(run, run.number, now),
-        what="queued" if run.status == "queued" else "paused" if why else "active",
+        what="queued" if run.status == "queued" and not rows.unwritten else "paused" if why else "active",
         anchor=anchor,
         group=one.group,
         created=min(now, anchor if run.created is None else run.created),
@@ -105,7 +105,9 @@ def _open(one: Draft, now: int) -> RestoredEnrollment:
     )
 
 
-def _why_paused(one: Draft) -> str | None:
+def _why_paused(one: Draft, rows: Rows) -> str | None:
+    if rows.unwritten:
+        return f"it may have been stopped: {rows.unwritten} has no option for that"
     if one.anchor is None:
         return "it has neither a mark nor an anchor to continue from"
     if one.run.ticked:

@@ -248,6 +248,33 @@ def test_a_ticked_run_comes_back_paused_and_clearing_the_tick_resumes_it(lost: L
     assert (ticks.poll(), lost.world.run(run).state) == (1, "active")
 
 
+@pytest.mark.parametrize(
+    ("source", "column", "options"),
+    [
+        ("contacts", "Subscription", ("subscribed", "bounced", "complained")),
+        ("tracker", "Status", ("Active", "Completed")),
+        ("tracker", "Status", ("Active", "Paused", "Exited")),
+    ],
+)
+def test_where_a_stop_cannot_be_written_all_come_back_paused(
+    lost: LostLedger, source: str, column: str, options: tuple[str, ...]
+) -> None:
+    """The row of who has unsubscribed still says otherwise: no one gets an email until the owner has looked."""
+    named = {"status": {"options": [{"name": name} for name in options]}}
+    path = f"/data_sources/{lost.made[source]['data_source_id']}"
+    lost.box.notion("PATCH", path, json={"properties": {column: named}}).raise_for_status()
+    run = lost.world.sign_up()
+    lost.world.live(1)
+    lost.record()
+    lost.ledger.suppress(ids.digest("ada@example.org"), "unsubscribed")
+    lost.lose()  # before anything of it was recorded
+    report = lost.restore()
+    assert [left.row for left in report.paused] == [run]
+    assert report.paused[0].why.startswith(f"it may have been stopped: {column} of ")
+    lost.world.live(48)
+    assert (lost.world.run(run).state, lost.sent().total()) == ("paused", 1)
+
+
 def test_a_suppressed_contact_gets_nothing(lost: LostLedger) -> None:
     """Also where the run's row was not updated, and when the person signs up again."""
     run = lost.world.sign_up()
