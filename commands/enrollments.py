@@ -102,7 +102,8 @@ def _emails(run: dict[str, Any]) -> Table:
     for step in run["steps"]:
         due = (step["next"] if run["state"] == "active" else None) or step["due"]
         when = _local(step["sent_at"] or due, run["timezone"])
-        table.add_row(str(step["step"]), _colored(step["state"]), when, escape(step["why"] or ""))
+        why = "" if step["why"] == run["why"] else step["why"]  # it stands above them all
+        table.add_row(str(step["step"]), _colored(step["state"]), when, escape(why or ""))
     return table
 
 
