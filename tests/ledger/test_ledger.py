@@ -336,6 +336,20 @@ def test_the_sweeper_finds_a_lost_job(world: World) -> None:
     assert world.states(run)[0] == "sent"
 
 
+def test_a_job_that_rq_lists_too_late_is_taken_off(world: World) -> None:
+    """A report settled its email before the worker had listed the job; what still needs a person stays, and so does
+    what is not ours."""
+    run = world.sign_up()
+    world.provider.faults.extend([SendError("conflict", "another body"), REFUSED])
+    world.work()
+    world.live(24)
+    assert world.states(run)[:2] == ["in-doubt", "failed"]
+    world.ledger.skip(run, 1, "found in the list", ended=True)
+    world.redis.zadd("rq:failed:send", {f"{run}-1-1": 1, f"{run}-2-1": 2, "foreign": 3, f"{run[:-1]}9-1-1": 4})
+    world.ledger.sweep([])
+    assert world.redis.zrange("rq:failed:send", 0, -1) == [f"{run}-2-1", "foreign", f"{run[:-1]}9-1-1"]
+
+
 def test_one_bad_entry_stops_no_other(world: World) -> None:
     """A foreign id, a missing hash and a hash of the wrong type are passed over."""
     run = world.sign_up()

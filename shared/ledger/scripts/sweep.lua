@@ -29,6 +29,12 @@ for _, id in ipairs(redis.call('ZRANDMEMBER', DOUBTS, 20)) do
     redis.call('ZREM', DOUBTS, id)
   end
 end
+-- RQ lists a job only after it has failed: by then, a report may have settled its email.
+for _, job in ipairs(redis.call('ZRANDMEMBER', 'rq:failed:send', 20)) do
+  local enrollment, step = parse_job_id(job)
+  local s = enrollment and is_hash(enrollment_key(enrollment)) and step_of(enrollment, step) or {}
+  if s.state == 'sent' or s.state == 'skipped' then unlist(enrollment, step) end
+end
 if redis.call('ZCOUNT', OUTBOX, '-inf', int(now)) > 0 then record_soon() end
 drop_expired()
 for _, enrollment in ipairs(redis.call('ZRANGE', WAITING, 0, 19)) do look_at_queued(enrollment) end
