@@ -74,10 +74,6 @@ class Notion:
         except json.JSONDecodeError:
             raise NotionError("unsure", "Notion's answer was not JSON") from None
 
-    def data_source(self, id: str) -> str:
-        """The first data source behind an id or link; raises NotionError."""
-        return next(iter(self.data_sources(id)))
-
     def data_sources(self, id: str) -> dict[str, str]:
         """The data sources behind an id or link from the owner's settings, which may be a database's or a data
         source's; id → name.

@@ -159,7 +159,7 @@ def test_limits_are_those_of_what_is_printed() -> None:
       "Hopper, Mrs", "Familie Hopper", "Mr. & Mrs. Hopper", "Grace and Vincent Hopper", "J. R. R. Tolkien", "", "&"))],
 )  # fmt: skip
 def test_a_greeting_names_one_person_or_no_one(full: str, first: str | None) -> None:
-    """Where the first name is clear, in whatever order and with whatever title."""
+    """Where the first name is clear, in any order and with any title."""
     assert first_name(full) == first
 
 

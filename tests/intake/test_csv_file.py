@@ -104,7 +104,7 @@ def test_faulty_lines_are_named(tmp_path: Path) -> None:
         "# a comment\n"
         "email,name,red_systems,consent,timezone\n"
         'ada@example.org,"Ada\nLovelace",2,yes,\n'  # lines 3 and 4
-        "nobody,Bob,9,yes,\n"  # 5
+        "no-address,Bob,9,yes,\n"  # 5
         "eve@example.org,Eve,1,perhaps,\n"  # 6
         ",Eve,1,yes,\n"  # 7
         "bob@example.org,Bob,1,no,,,more\n"  # 8
@@ -122,7 +122,7 @@ def test_faulty_lines_are_named(tmp_path: Path) -> None:
     }
     assert {fault.line for fault in found.faults} == {5, 6, 7, 8, 9}
     assert "write yes or no" in [fault.message for fault in found.faults]
-    assert not [fault for fault in found.faults if "nobody" in fault.message]
+    assert not [fault for fault in found.faults if "no-address" in fault.message]
 
 
 def test_duplicates_are_merged(tmp_path: Path) -> None:

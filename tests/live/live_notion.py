@@ -105,7 +105,7 @@ def test_a_template_goes_to_notion_and_comes_back(
         "NOTION_PROPERTY_NAMES": "",  # the new database has our own names
     }
     assert [entry["what"] for entry in evergreen("templates", "push", **own)] == ["created"]
-    pushed = workspace.find(notion.data_source(database), {"Template ID": "live_email_1"})
+    pushed = workspace.find(next(iter(notion.data_sources(database))), {"Template ID": "live_email_1"})
     assert pushed
     workspace.made.append(pushed)
     assert "Book a call" in notion.markdown(pushed)

@@ -213,7 +213,9 @@ def test_a_fenced_copy_stays_fenced_until_a_person_decides(one: Copy, two: Copy,
 
 def test_an_empty_redis_waits_until_a_person_decides(one: Copy) -> None:
     """Even if the rows that it does not know are removed: the emails behind them may have been sent."""
-    parent = {"data_source_id": one.fence.notion.data_source(one.world.settings.notion_email_sequence_db_id)}
+    parent = {
+        "data_source_id": next(iter(one.fence.notion.data_sources(one.world.settings.notion_email_sequence_db_id)))
+    }
     properties = {"Name": {"title": [{"text": {"content": "Someone"}}]}}
     row = one.box.notion("POST", "/pages", json={"parent": parent, "properties": properties}).json()["id"]
     one.fence.poll()
@@ -415,7 +417,9 @@ def test_a_lost_redis_asks_for_a_restore(one: Copy, two: Copy) -> None:
     """Beside a tracker with rows, and a word that no copy holds any longer, the fix is to restore, not to take over."""
     one.fence.poll()
     run = one.world.sign_up()
-    parent = {"data_source_id": one.fence.notion.data_source(one.world.settings.notion_email_sequence_db_id)}
+    parent = {
+        "data_source_id": next(iter(one.fence.notion.data_sources(one.world.settings.notion_email_sequence_db_id)))
+    }
     properties = {
         "Name": {"title": [{"text": {"content": "Ada"}}]},
         "Enrollment ID": {"rich_text": [{"text": {"content": run}}]},

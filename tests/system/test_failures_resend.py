@@ -205,6 +205,17 @@ def test_a_refused_email_fails_alone(post: Post, box: Sandbox, fault: dict[str, 
     assert len(box.outbox()) == post.people - 1
 
 
+def test_a_wrong_address_costs_no_other_email(post: Post, box: Sandbox) -> None:
+    """Resend's client and the sandbox over HTTP: one request for all, and each email that it took is known by its own
+    id; the enrollment of the wrong address has failed."""
+    wrong = post.world.sign_up(email="p@example.com")
+    post.world.work()
+    assert post.watched.sizes == [post.people + 1]
+    assert post.world.run(wrong).state == "failed"
+    taken = {entry["to"][0]: entry["id"] for entry in box.outbox()}
+    assert taken == {f"p{number}@example.org": step.provider_id for number, step in enumerate(post.steps())}
+
+
 def test_a_reused_idempotency_key_leaves_the_email_in_doubt(post: Post, box: Sandbox) -> None:
     """No repetition can tell what became of it, so there is none, and the owner gets an alert."""
     box.fault("status", status=409, name="invalid_idempotent_request")

@@ -253,7 +253,7 @@ class TestSignature:
         ["v1,??? {}", "v1 {}", "{} v1,%%%", "v1a,AAAA  {}", "v1, {} v2,a,b", "v1,a,{}", ",,, {} ü"],
     )
     def test_of_several_the_valid_one_decides(self, functions: Functions, listed: str) -> None:
-        """Whatever else is in the list, before it or after it."""
+        """Regardless of what else is in the list, before it or after it."""
         functions.set(WEBSITE_WEBHOOK_SECRET=SECRET)
         headers = signed(FORM)
         headers["webhook-signature"] = listed.format(headers["webhook-signature"])
